@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings, one frozen dataclass per stage; the command line, the ROS parameters and the map
+file read the same fields. Precedence: code default < YAML < launch argument or flag."""
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from dsac_ros.errors import ConfigError
+
+C = TypeVar('C')
+
+
+def setting(default: Any, description: str, *, unit: str = '', low: float | None = None,
+            high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field that knows its description, unit and range."""
+    return field(default=default, metadata={'description': description, 'unit': unit, 'low': low,
+                                            'high': high, 'choices': choices})
+
+
+def build(cls: type[C], values: dict[str, Any]) -> C:
+    """Make the settings `cls` from `values`; an unknown name or a bad value is a ConfigError."""
+    known = {f.name: f for f in fields(cls)}
+    for name, value in values.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
+            raise ConfigError(f'unknown setting {name!r} of {cls.__name__}: {hint}')
+        check(known[name].name, value, known[name].metadata)
+    return cls(**values)
+
+
+def check(name: str, value: Any, metadata: Any) -> None:
+    """Raise ConfigError when `value` is outside the range or the choices in `metadata`."""
+    low, high, choices = (metadata.get(k) for k in ('low', 'high', 'choices'))
+    if choices and value not in choices:
+        raise ConfigError(f'{name} is {value!r}, expected one of {", ".join(choices)}')
+    if low is not None and not value >= low:
+        raise ConfigError(f'{name} is {value}, expected at least {low} {metadata["unit"]}'.rstrip())
+    if high is not None and not value <= high:
+        raise ConfigError(f'{name} is {value}, expected at most {high} {metadata["unit"]}'.rstrip())
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """The settings as plain values, for JSON."""
+    return asdict(settings)
+
+
+@dataclass(frozen=True)
+class RansacConfig:
+    """How one frame's scene coordinates become a pose."""
+
+    hypotheses: int = setting(256, 'minimal sets drawn per frame', low=1, high=65536)
+    inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
+                               high=100.0)
+    prescore_cells: int = setting(600, 'cells on which every hypothesis is scored first', low=8)
+    rescored: int = setting(16, 'best hypotheses that are scored on all cells', low=1)
+    refined: int = setting(4, 'best hypotheses that are refined', low=1)
+    refine_iterations: int = setting(10, 'Gauss-Newton steps of the refinement', low=1, high=200)
+    max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
+                                         unit='px', low=1.0)
+    seed: int = setting(0, 'seed of the sampling; the same seed gives the same pose', low=0)
+
+
+@dataclass(frozen=True)
+class AcceptConfig:
+    """When a pose is trusted. The map's own calibration stands where a value is negative."""
+
+    min_inlier_ratio: float = setting(-1.0, 'inliers among the cells; negative: from the map',
+                                      high=1.0)
+    min_inliers: int = setting(-1, 'inlier cells; negative: from the map')
+    min_spread: float = setting(-1.0, 'share of the image that the inliers cover; negative: from '
+                                'the map', high=1.0)
+    min_agreement: float = setting(-1.0, 'share of the refined hypotheses that agree with the '
+                                   'winner; negative: from the map', high=1.0)

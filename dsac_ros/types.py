@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that travel between the rooms of the house; all frozen, none with behaviour.
+
+Conventions (docs/conventions.md): `world_from_camera` is a 4x4 that takes points of the optical
+camera frame (x right, y down, z forward) to the world; metres, radians, integer nanoseconds; an
+integer pixel is a pixel's centre, (0, 0) the centre of the top-left one.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PINHOLE = 'pinhole'
+PLUMB_BOB = 'plumb_bob'
+RATIONAL_POLYNOMIAL = 'rational_polynomial'
+EQUIDISTANT = 'equidistant'
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of one image as it was taken: size, 3x3 matrix K [px], distortion model."""
+
+    size_wh: tuple[int, int]
+    matrix: np.ndarray
+    model: str = PINHOLE
+    distortion: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and the camera that took it.
+
+    image (H, W) or (H, W, 3) uint8, gray or RGB; depth (H, W) float32 [m] registered to the image,
+    0 where there is none; stamp_ns is the header's time stamp.
+    """
+
+    image: np.ndarray
+    camera: Camera
+    stamp_ns: int = 0
+    name: str = ''
+    depth: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class PosedFrame:
+    """A frame and where it was taken: world_from_camera (4, 4) float64."""
+
+    frame: Frame
+    world_from_camera: np.ndarray
+
+
+@dataclass(frozen=True)
+class SceneCoordinates:
+    """What the network says of B images: the one contract between network and RANSAC.
+
+    points_world (B, N, 3) [m], pixels (B, N, 2) of the cells' centres, sigma_px (B, N) the
+    predicted standard deviation of the reprojection error, valid (B, N) bool: cells that lie on
+    the image, matrices (B, 3, 3) the intrinsics of the ideal pinhole the pixels live in,
+    grid_hw the cells' grid with N = h w, row-major.
+    """
+
+    points_world: Tensor
+    pixels: Tensor
+    sigma_px: Tensor
+    valid: Tensor
+    matrices: Tensor
+    grid_hw: tuple[int, int]
+
+
+class Result(IntEnum):
+    """Why a frame was or was not accepted; the values of RelocalizationStatus.result."""
+
+    ACCEPTED = 0
+    NO_CAMERA_INFO = 1
+    BAD_IMAGE = 2
+    LOW_INLIERS = 3
+    LOW_SPREAD = 4
+    AMBIGUOUS = 5
+    JUMP_REJECTED = 6
+    TF_UNAVAILABLE = 7
+    STALE = 8
+    OUT_OF_MAP = 9
+    ERROR = 10
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Where a frame was taken, or why that is not known.
+
+    world_from_camera (4, 4) float64 is None where there is no estimate at all; it may stand
+    beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
+    perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
+    order). confidence is in [0, 1]. timings_ms: stage -> milliseconds.
+    """
+
+    result: Result
+    reason: str = ''
+    stamp_ns: int = 0
+    name: str = ''
+    world_from_camera: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    inlier_ratio: float = 0.0
+    inlier_count: int = 0
+    reprojection_error_px: float = float('nan')
+    hypothesis_agreement: float = 0.0
+    confidence: float = 0.0
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the pose may be used."""
+        return self.result == Result.ACCEPTED
