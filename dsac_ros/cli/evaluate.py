@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac evaluate`: how far off is each frame; never aligned, failed frames counted."""
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsac_ros.cli.output import (add_device_option, add_json_option, report_lines, write_results)
+from dsac_ros.cli.progress import add_progress_option, counted
+from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
+from dsac_ros.cli.source_options import (SOURCE_HELP, add_source_options, check_map_path,
+                                         open_named_source)
+from dsac_ros.errors import SourceError
+
+if TYPE_CHECKING:
+    from dsac_ros.evaluation.conditions import Condition
+    from dsac_ros.localizer import Localizer
+
+HELP = 'measure a map on frames whose poses are known'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
+    parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
+    parser.add_argument('--report', metavar='DIR', type=Path,
+                        help='write an HTML report with pictures into DIR')
+    parser.add_argument('--fail-if', metavar='CONDITION', action='append', default=[],
+                        type=condition, help='exit with 1 when this holds, such as '
+                        '"recall@0.05m/5deg<0.8" or "median_translation_m>0.02"; may be repeated')
+    add_device_option(parser)
+    add_source_options(parser)
+    add_settings_options(parser)
+    add_json_option(parser)
+    add_progress_option(parser)
+
+
+def condition(text: str) -> Condition:
+    """A --fail-if expression, for argparse."""
+    from dsac_ros.evaluation.conditions import parse_condition
+    try:
+        return parse_condition(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def load_localizer(args: argparse.Namespace) -> Localizer:
+    """The localizer of MAP with the settings of the command line."""
+    path = check_map_path(args.map)
+    from dsac_ros.config import AcceptConfig, RansacConfig
+    from dsac_ros.localizer import Localizer
+    ransac, accept = split_settings(read_settings(args), RansacConfig, AcceptConfig)
+    return Localizer.load(path, device=args.device, ransac=ransac, accept=accept)
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were measured on."""
+    import os
+
+    import torch
+    return {'cpu': f'{platform.machine()}, {os.cpu_count()} cores, '
+                   f'{torch.get_num_threads()} threads',
+            'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
+            'python': platform.python_version(), 'torch': torch.__version__}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Localize every frame that has a pose, compare, report."""
+    check_map_path(args.map)
+    source = open_named_source(args)
+    localizer = load_localizer(args)
+
+    from dsac_ros.evaluation.localizing import localize_posed_frames
+    from dsac_ros.metrics import evaluate
+    frames = counted(source.posed_frames(), len(source), 'localize', args.progress)
+    localizations, references = localize_posed_frames(localizer, frames)
+    if not references:
+        raise SourceError(f'{args.source} has no frame with a pose to compare with; name the poses '
+                          'with --poses')
+    report = evaluate(localizations, references, Path(args.map).stat().st_size,
+                      str(localizer.device),
+                      {'skipped': dict(source.skipped), 'map_id': localizer.map.id,
+                       'machine': machine()})
+    values = report.as_dict()
+    lines = report_lines(values)
+    if args.report:
+        from dsac_ros.evaluation.report import write_report
+        page = write_report(args.report, localizer, open_named_source(args).posed_frames(),
+                            localizations, references, report)
+        lines.append(f'report          {page}')
+    write_results(values, lines, args.json)
+    broken = [bound for bound in args.fail_if if bound.holds(report)]
+    for bound in broken:
+        print(f'dsac: failed: {bound.text} (it is {bound.value(report):g})', file=sys.stderr)
+    return 1 if broken else 0

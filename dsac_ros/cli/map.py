@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac map`: learn a scene from posed frames into one map file."""
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from dsac_ros.cli.output import (add_device_option, add_json_option, report_lines, size,
+                                 write_results)
+from dsac_ros.cli.progress import add_progress_option, reporter
+from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
+from dsac_ros.errors import MappingError
+
+HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
+    parser.add_argument('-o', '--output', required=True, metavar='MAP', type=Path,
+                        help='the map file to write')
+    add_device_option(parser)
+    parser.add_argument('--minutes', type=float, metavar='M', help='time limit of the training '
+                        '(default: until it no longer improves)')
+    parser.add_argument('--depth', choices=('auto', 'off'), default='auto',
+                        help='use depth where the source has it (default: %(default)s)')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on from the checkpoint that an interrupted run left')
+    parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
+    add_source_options(parser)
+    add_settings_options(parser)
+    add_json_option(parser)
+    add_progress_option(parser)
+    parser.set_defaults(when_interrupted='the same command with --resume goes on from here; no '
+                                         'map was written')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Learn the map and say how good it is on its own held-out block."""
+    values = read_settings(args)
+    for name in ('minutes', 'seed'):
+        if getattr(args, name) is not None:
+            values[name] = getattr(args, name)
+    if args.depth == 'off':
+        values['depth'] = 'off'
+    check_output(args.output)
+
+    from dsac_ros.config import MappingConfig
+    from dsac_ros.mapping.trainer import learn_map
+    config = make_settings(MappingConfig, values)
+    source = open_named_source(args)
+    start = time.monotonic()
+    progress = reporter(args.progress)
+    try:
+        learned = learn_map(source.posed_frames(), config, device=args.device, output=args.output,
+                            progress=progress, resume=args.resume)
+    finally:
+        progress.close()
+    results = {'frames': learned.header['frames'],
+               'seconds': round(time.monotonic() - start, 3),
+               'map_bytes': args.output.stat().st_size,
+               'device': learned.header.get('provenance', {}).get('device', args.device),
+               'held_out': learned.header.get('held_out'),
+               'skipped': dict(source.skipped),
+               'map': str(args.output), 'id': learned.header['id']}
+    write_results(results, describe(results), args.json)
+    return 0
+
+
+def check_output(path: Path) -> None:
+    """Find out before the work, not after it, that the map cannot be written."""
+    if path.is_dir():
+        raise MappingError(f'{path} is a folder, expected the name of the map file to write')
+    if not path.resolve().parent.is_dir():
+        raise MappingError(f'the folder {path.resolve().parent} does not exist, make it first')
+
+
+def describe(results: dict[str, Any]) -> list[str]:
+    """The summary for people."""
+    skipped = ', '.join(f'{count} ({reason})' for reason, count in results['skipped'].items())
+    lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
+              f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})')]
+    if skipped:
+        lines.append(f'frames left out: {skipped}')
+    if results['held_out']:
+        lines += ['on its own held-out block:',
+                  *('  ' + line for line in report_lines(results['held_out']))]
+    return lines

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results: a table for people on stdout, or one JSON object on stdout or in a file."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add --json [FILE]; without FILE the object goes to stdout in place of the table."""
+    parser.add_argument('--json', nargs='?', const='-', metavar='FILE',
+                        help='results as one JSON object, on stdout or in FILE')
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add --device."""
+    parser.add_argument('--device', default='auto', metavar='DEVICE', help='auto (a GPU if there '
+                        'is one), cpu, cuda or cuda:1 (default: %(default)s)')
+
+
+def write_results(results: dict[str, Any], lines: Sequence[str], target: str | None) -> None:
+    """Print the table, or the JSON object on stdout (`-`), or the table with JSON in a file."""
+    if target == '-':
+        json.dump(results, sys.stdout, indent=1)
+        print()
+        return
+    if target:
+        Path(target).write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+    print('\n'.join(lines))
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    return f'{count / 1e6:.1f} MB' if count >= 1e5 else f'{count / 1e3:.1f} kB'
+
+
+def length(metres: float | None) -> str:
+    """A length for people: '1.2 cm', '3.40 m'; None is no estimate at all."""
+    if metres is None:
+        return 'none'
+    return f'{metres * 100:.2f} cm' if metres < 1 else f'{metres:.2f} m'
+
+
+def angle(degrees: float | None) -> str:
+    """An angle for people."""
+    return 'none' if degrees is None else f'{degrees:.2f} deg'
+
+
+def share(value: float | None) -> str:
+    """A share in percent; '-' where it is not defined."""
+    return '-' if value is None else f'{value:.1%}'
+
+
+def report_lines(values: dict[str, Any]) -> list[str]:
+    """The error table of `dsac evaluate`, from the JSON object of the report."""
+    accepted = length(values['median_translation_accepted_m'])
+    accepted_deg = angle(values['median_rotation_accepted_deg'])
+    lines = [('frames          {frames}, accepted {accepted}, false accepts {false_accepts}'
+              .format_map(values)),
+             (f'median error    {length(values["median_translation_m"])}, '
+              f'{angle(values["median_rotation_deg"])}'
+              f'   (accepted frames: {accepted}, {accepted_deg})')]
+    for name, value in values['recall'].items():
+        metres, degrees = name.removesuffix('deg').split('m_')
+        lines.append(f'within {length(float(metres)):>9} and {degrees} deg   {value:7.1%}')
+    spans = values['coverage']
+    lines.append('true pose inside the predicted 1, 2, 3 sigma   '
+                 + ', '.join(share(value) for value in spans.values())
+                 + '   (ideal 68.3, 95.4, 99.7 %)')
+    for stage, times in values['latency_ms'].items():
+        numbers = ', '.join(f'{key} {time:.1f}' for key, time in times.items()
+                            if time is not None)
+        lines.append(f'{stage + " [ms]":15} {numbers}')
+    lines.append(f'map             {size(values["map_bytes"])}, on {values["device"]}')
+    return lines

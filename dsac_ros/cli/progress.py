@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a long job is, on stderr: a bar for people, one JSON object per line for programs."""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    from dsac_ros.mapping.trainer import Progress
+
+T = TypeVar('T')
+STYLES = ('bar', 'json', 'off')
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Add --progress."""
+    parser.add_argument('--progress', choices=STYLES, default='bar', help='progress on stderr: '
+                        'a bar, one JSON object per line, or none (default: %(default)s)')
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, '3:07'; '?' when not known."""
+    if not math.isfinite(seconds):
+        return '?'
+    return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
+
+
+class StageBar:
+    """Draws a `Progress` per stage with tqdm; a finished stage keeps its line and its time."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream` (default: stderr)."""
+        self.stream = stream or sys.stderr
+        self.bar: Any = None
+        self.stage = ''
+
+    def __call__(self, progress: Progress) -> None:
+        """Show this state."""
+        from tqdm import tqdm
+        if progress.stage != self.stage:
+            self.close()
+            self.stage = progress.stage
+            self.bar = tqdm(total=100, file=self.stream, desc=f'{self.stage:<10.10}', ncols=88,
+                            mininterval=0.2, leave=True,
+                            bar_format='{desc} {percentage:3.0f}% |{bar}| {elapsed}{postfix}')
+        self.bar.n = min(100.0, 100 * progress.fraction)
+        self.bar.set_postfix_str(describe(progress), refresh=False)
+        self.bar.update(0)
+        self.bar.refresh()
+
+    def close(self) -> None:
+        """End the line of the present stage."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def describe(progress: Progress) -> str:
+    """What stands behind the bar: time left, loss, valid share; what is unknown is left out."""
+    known = [('left', progress.seconds_left, clock), ('loss', progress.loss, '{:.2f}'.format),
+             ('valid', progress.valid, '{:.0%}'.format)]
+    return ', '.join(f'{name} {show(value)}' for name, value, show in known
+                     if value is not None and math.isfinite(value))
+
+
+class JsonLines:
+    """Writes a `Progress` as one line of JSON, at most five a second, every stage at least once."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream` (default: stderr)."""
+        self.stream = stream or sys.stderr
+        self.last = ('', -math.inf)
+
+    def __call__(self, progress: Progress) -> None:
+        """Write this state."""
+        now = time.monotonic()
+        if (progress.stage == self.last[0] and progress.fraction < 1
+                and now - self.last[1] < 0.2):
+            return
+        self.last = (progress.stage, now)
+        values = {name: getattr(progress, name)
+                  for name in ('stage', 'fraction', 'seconds_left', 'loss', 'valid')}
+        values = {name: None if isinstance(value, float) and not math.isfinite(value) else value
+                  for name, value in values.items()}
+        print(json.dumps(values), file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class Silence:
+    """Shows nothing."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Ignore this state."""
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def reporter(style: str) -> StageBar | JsonLines | Silence:
+    """The progress callback of --progress."""
+    makers: dict[str, Callable[[], StageBar | JsonLines | Silence]] = {
+        'bar': StageBar, 'json': JsonLines, 'off': Silence}
+    return makers[style]()
+
+
+def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Iterator[T]:
+    """The items, with a bar (or JSON lines) that counts them."""
+    if style == 'bar':
+        from tqdm import tqdm
+        yield from tqdm(items, total=total, desc=what, ncols=88, file=sys.stderr, mininterval=0.2)
+        return
+    start, last = time.monotonic(), -math.inf
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if style == 'json' and (now - last > 0.2 or done == total):
+            last = now
+            left = (now - start) / done * (total - done) if total else None
+            print(json.dumps({'stage': what, 'fraction': done / total if total else None,
+                              'seconds_left': left}), file=sys.stderr, flush=True)

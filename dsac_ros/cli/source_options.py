@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say where frames come from, the same for every verb that takes a SOURCE."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsac_ros.errors import MapError, SourceError
+
+if TYPE_CHECKING:
+    from dsac_ros.sources.open_source import Source
+
+SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, a folder of frames (rgb/ poses/ '
+               'calibration/), or 7-Scenes')
+MAP_SUFFIXES = ('.map', '.safetensors')
+
+
+def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -> None:
+    """Add --image, --camera-info, --stride and, where poses matter, --poses."""
+    group = parser.add_argument_group('where the frames come from')
+    group.add_argument('--image', metavar='TOPIC', help='image topic of a bag, raw or compressed '
+                       '(default: the only one there is)')
+    group.add_argument('--camera-info', metavar='TOPIC',
+                       help='intrinsics of that image (default: the one beside it)')
+    if poses:
+        group.add_argument('--poses', metavar='WHERE', help='tf:FRAME, a topic, or a TUM file '
+                           '(default: what the source itself holds)')
+    group.add_argument('--stride', type=positive, default=1, metavar='N',
+                       help='take every Nth frame (default: %(default)s)')
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not a whole number of at least 1')
+    return number
+
+
+def open_named_source(args: argparse.Namespace, **more: object) -> Source:
+    """Open `args.source` with the options above; MAP and SOURCE in the wrong order say so."""
+    from dsac_ros.sources.open_source import open_source
+    path = Path(args.source)
+    if path.is_file() and path.suffix in MAP_SUFFIXES:
+        raise SourceError(f'{path} is a map, expected frames: the map comes first, then the source')
+    return open_source(path, image_topic=args.image, info_topic=args.camera_info,
+                       poses=getattr(args, 'poses', None), stride=args.stride, **more)
+
+
+def check_map_path(text: str) -> Path:
+    """The map file named on the command line; one line when it is something else."""
+    path = Path(text)
+    if not path.exists():
+        raise MapError(f'{path} does not exist, expected a map made by `dsac map SOURCE -o MAP`')
+    if path.is_dir() or path.suffix in ('.bag', '.mcap', '.db3'):
+        raise MapError(f'{path} is a source of frames, expected a map file: the map comes first, '
+                       'then the source')
+    return path

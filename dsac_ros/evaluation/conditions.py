@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conditions on a report, `recall@0.05m/5deg<0.8`: what makes an evaluation fail in CI."""
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from operator import ge, gt, le, lt
+
+from dsac_ros.metrics import Report, field_median, percentiles
+
+COMPARISONS = {'<=': le, '>=': ge, '<': lt, '>': gt}
+PLAIN_NAMES = ('frames', 'accepted', 'median_translation_m', 'median_rotation_deg',
+               'median_translation_accepted_m', 'median_rotation_accepted_deg', 'false_accepts',
+               'confidence_auc', 'map_bytes')
+KNOWN_NAMES = (*PLAIN_NAMES, 'recall@0.05m/5deg (any metres and degrees)', 'coverage.1sigma',
+               'coverage.2sigma', 'coverage.3sigma', 'latency_ms.total.p50', 'latency_ms.total.p95',
+               'latency_ms.total.p99')
+NUMBER = r'\d+\.?\d*(?:e-?\d+)?'
+RECALL = re.compile(rf'recall@({NUMBER})m?/({NUMBER})(?:deg)?')
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A named number of the report, how it is compared and with what."""
+
+    text: str
+    name: str
+    comparison: str
+    limit: float
+
+    def value(self, report: Report) -> float:
+        """The number that the condition speaks of; NaN where the report has none."""
+        recall = RECALL.fullmatch(self.name)
+        if recall:
+            return report.recall(float(recall[1]), float(recall[2]))
+        group, _, rest = self.name.partition('.')
+        if group == 'latency_ms':
+            stage, _, key = rest.rpartition('.')
+            times = report.latency_ms.get(stage)
+            return math.nan if times is None else percentiles(times)[key]
+        if group == 'coverage':
+            return report.coverage()[rest]
+        # Not the JSON object: there an infinite median is None.
+        exact = {'median_translation_m': field_median(report.translation_m),
+                 'median_rotation_deg': field_median(report.rotation_deg)}
+        value = exact.get(self.name, report.as_dict()[self.name])
+        return math.nan if value is None else float(value)
+
+    def holds(self, report: Report) -> bool:
+        """Whether the condition is met; a number that is not there counts as met (a failure)."""
+        value = self.value(report)
+        return math.isnan(value) or COMPARISONS[self.comparison](value, self.limit)
+
+
+def parse_condition(text: str) -> Condition:
+    """`NAME<NUMBER` (also <=, >, >=); ValueError with the known names otherwise."""
+    match = re.fullmatch(rf'\s*([^<>=\s]+)\s*(<=|>=|<|>)\s*(-?{NUMBER})\s*', text)
+    if not match:
+        raise ValueError(f'{text!r} is not NAME<NUMBER or NAME>NUMBER; known names: '
+                         f'{", ".join(KNOWN_NAMES)}')
+    name = match[1]
+    if not (name in PLAIN_NAMES or RECALL.fullmatch(name)
+            or re.fullmatch(r'coverage\.[123]sigma|latency_ms\.\w+\.p(50|95|99)', name)):
+        raise ValueError(f'unknown name {name!r} in {text!r}; known names: '
+                         f'{", ".join(KNOWN_NAMES)}')
+    return Condition(text.strip(), name, match[2], float(match[3]))
