@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one resampler: any camera's image becomes that of an ideal pinhole, for mapping and query.
+
+It changes intrinsics only, so the pose of the image stays what it was.
+"""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from dsac_ros.geometry.camera import check_camera, check_image_matches, project
+from dsac_ros.types import Camera
+
+STRIDE = 8
+SHRINKS_BELOW = 0.95  # scale under which pixels are averaged before they are sampled
+
+
+class Resampler:
+    """Takes images of one camera to an ideal pinhole: fx = fy, principal point in the centre.
+
+    matrix (3, 3) and size_wh (multiples of 8) are the ideal camera's, mask (H, W) bool marks the
+    pixels that come from inside the image. The maps are computed once, here.
+    """
+
+    def __init__(self, camera: Camera, short_side: int = 480) -> None:
+        """Takes the camera of the images to come and the short side of the result [px]."""
+        check_camera(camera)
+        self.camera = camera
+        self.matrix, self.size_wh = ideal_pinhole(camera, short_side)
+        u, v = self._source_pixels()
+        width, height = camera.size_wh
+        with np.errstate(invalid='ignore'):
+            self.mask = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        outside = ~np.isfinite(u)
+        u[outside], v[outside] = -2.0 * width, -2.0 * height
+        self._depth_maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2,
+                                           nninterpolation=True)
+        scale = self.matrix[0, 0] / np.diag(camera.matrix)[:2]
+        self._shrunk_wh = tuple(
+            max(1, round(side * s)) if s < SHRINKS_BELOW else side
+            for side, s in zip(camera.size_wh, scale))
+        u, v = ((x + 0.5) * (shrunk / side) - 0.5 for x, shrunk, side in
+                zip((u, v), self._shrunk_wh, camera.size_wh))
+        self._maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The ideal camera's image of (H, W) or (H, W, 3) uint8, with as many channels.
+
+        Outside the mask the nearest border pixel is repeated, so that no false edge appears.
+        """
+        check_image_matches(self.camera, image)
+        if self._shrunk_wh != self.camera.size_wh:
+            # Averaging over the pixel's area first: a remap alone would alias.
+            image = cv2.resize(image, self._shrunk_wh, interpolation=cv2.INTER_AREA)
+        return cv2.remap(image, *self._maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    def depth(self, depth: np.ndarray) -> np.ndarray:
+        """The ideal camera's depth of (H, W) float32 [m]: nearest, never mixed; 0 outside."""
+        check_image_matches(self.camera, depth)
+        return cv2.remap(depth, *self._depth_maps, cv2.INTER_NEAREST,
+                         borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
+
+    def _source_pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the camera's image each ideal pixel comes from: u, v (H, W), NaN if nowhere."""
+        width, height = self.size_wh
+        x = (np.arange(width) - self.matrix[0, 2]) / self.matrix[0, 0]
+        y = (np.arange(height) - self.matrix[1, 2]) / self.matrix[1, 1]
+        rays = np.stack([*np.meshgrid(x, y), np.ones((height, width))], axis=-1)
+        pixels = project(self.camera, rays)
+        # Rounding errors of 1e-13 must not turn a copy into an interpolation.
+        pixels = np.round(pixels, 6)
+        return pixels[..., 0].copy(), pixels[..., 1].copy()
+
+
+def ideal_pinhole(camera: Camera, short_side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Matrix (3, 3) and size_wh of the ideal pinhole that sees what the camera sees.
+
+    Its focal length is the geometric mean of fx and fy, scaled so that the short side of the
+    image with square pixels becomes `short_side`; sides are the nearest multiples of 8.
+    """
+    fx, fy = float(camera.matrix[0, 0]), float(camera.matrix[1, 1])
+    focal = np.sqrt(fx * fy)
+    square = np.array([camera.size_wh[0] * focal / fx, camera.size_wh[1] * focal / fy])
+    scale = short_side / square.min()
+    width, height = (max(STRIDE, STRIDE * int(side / STRIDE + 0.5)) for side in square * scale)
+    matrix = np.array([[focal * scale, 0.0, (width - 1) / 2],
+                       [0.0, focal * scale, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    return matrix, (width, height)
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Gray (H, W) of an RGB (H, W, 3) or gray (H, W) uint8 image."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def cell_centres(size_wh: tuple[int, int], stride: int = STRIDE) -> np.ndarray:
+    """Pixels (h * w, 2) float32 of the cells' centres, row-major; cell (0, 0) is at (3.5, 3.5)."""
+    half = (stride - 1) / 2
+    u = np.arange(size_wh[0] // stride, dtype=np.float32) * stride + half
+    v = np.arange(size_wh[1] // stride, dtype=np.float32) * stride + half
+    return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+
+
+def _float_maps(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maps in the type and the range that OpenCV's fixed-point conversion takes."""
+    limit = 32000.0
+    return (np.clip(u, -limit, limit).astype(np.float32),
+            np.clip(v, -limit, limit).astype(np.float32))

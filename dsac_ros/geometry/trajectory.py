@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pose that changes with time, asked for at any stamp between its samples."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+
+
+class Trajectory:
+    """Samples of world_from_x in time, interpolated and never extrapolated.
+
+    Samples may come unsorted; of equal stamps the first counts, and a pose that is not finite
+    does not count at all.
+    """
+
+    def __init__(self, stamps_ns: np.ndarray, world_from_x: np.ndarray) -> None:
+        """Takes integer stamps_ns (N,) and poses world_from_x (N, 4, 4)."""
+        stamps = np.asarray(stamps_ns, dtype=np.int64).reshape(-1)
+        poses = np.asarray(world_from_x, dtype=np.float64).reshape(-1, 4, 4)
+        check_shapes(stamps_ns=(stamps, 'N'), world_from_x=(poses, 'N 4 4'))
+        finite = np.isfinite(poses).all(axis=(1, 2))
+        self.dropped = int((~finite).sum())
+        self.stamps_ns, first = np.unique(stamps[finite], return_index=True)
+        self.world_from_x = poses[finite][first]
+        rotations = torch.from_numpy(self.world_from_x[:, :3, :3].copy())
+        self._quaternions = quaternion_from_matrix(rotations).numpy()
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.stamps_ns)
+
+    def at(self, stamp_ns: int, max_gap_ns: int = 500_000_000) -> np.ndarray | None:
+        """The pose (4, 4) at a stamp; None outside the samples or across a gap over max_gap_ns."""
+        after = int(np.searchsorted(self.stamps_ns, stamp_ns))
+        if after == len(self.stamps_ns):
+            return None
+        if self.stamps_ns[after] == stamp_ns:
+            return self.world_from_x[after].copy()
+        if after == 0 or self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
+            return None
+        before = after - 1
+        share = float((stamp_ns - self.stamps_ns[before])
+                      / (self.stamps_ns[after] - self.stamps_ns[before]))
+        pose = np.eye(4)
+        quaternion = slerp(self._quaternions[before], self._quaternions[after], share)
+        pose[:3, :3] = matrix_from_quaternion(torch.from_numpy(quaternion)).numpy()
+        pose[:3, 3] = ((1.0 - share) * self.world_from_x[before, :3, 3]
+                       + share * self.world_from_x[after, :3, 3])
+        return pose
+
+
+def slerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+    """Unit quaternion (4,) that lies `share` of the shorter way from start to end."""
+    cosine = float(start @ end)
+    if cosine < 0.0:
+        cosine, end = -cosine, -end
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:  # the arc is straight to double precision
+        return (1.0 - share) * start + share * end
+    return (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Projection and its inverse for every model, and calibrations as drivers send them."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsac_ros.errors import CameraError
+from dsac_ros.geometry.camera import camera_from_info, check_image_matches, project, unproject
+
+K = (400.0, 0, 300.0, 0, 430.0, 250.0, 0, 0, 1)
+SIZE = (640, 480)
+PLUMB = (-0.28, 0.09, 1e-3, -5e-4, -0.01)
+RATIONAL = (0.3, -0.05, 1e-3, -2e-4, 0.01, 0.5, -0.02, 0.01)
+MODELS = {
+    'pinhole': ('', ()),
+    'plumb_bob': ('plumb_bob', PLUMB),
+    'plumb_bob, 4': ('plumb_bob', PLUMB[:4]),
+    'rational, 8': ('rational_polynomial', RATIONAL),
+    'rational, 12': ('rational_polynomial', RATIONAL + (1e-3, 2e-3, -1e-3, 5e-4)),
+    'rational, 14': ('rational_polynomial', RATIONAL + (1e-3, 2e-3, -1e-3, 5e-4, 0.01, -0.02)),
+    'equidistant': ('equidistant', (0.1, -0.05, 0.02, -0.004)),
+}
+
+
+def camera_of(name: str):
+    model, distortion = MODELS[name]
+    return camera_from_info(SIZE, K, distortion, model=model)
+
+
+@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('batch', [(), (1,), (3, 1, 2)])
+def test_unproject_undoes_project(name, batch):
+    camera = camera_of(name)
+    pixels = np.random.default_rng(0).uniform((0, 0), (639, 479), (*batch, 20, 2))
+    rays = unproject(camera, pixels)
+    assert rays.shape == (*batch, 20, 3) and (rays[..., 2] == 1).all()
+    np.testing.assert_allclose(project(camera, rays), pixels, atol=1e-6)
+    np.testing.assert_allclose(project(camera, rays * 3.7), pixels, atol=1e-6)
+
+
+def test_models_follow_their_equations():
+    x, y = 0.3, -0.2
+    r2 = x * x + y * y
+    point = np.array([[x, y, 1.0]])
+    k1, k2, p1, p2, k3 = PLUMB
+    radial = 1 + k1 * r2 + k2 * r2 ** 2 + k3 * r2 ** 3
+    expected = (400 * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + 300,
+                430 * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + 250)
+    np.testing.assert_allclose(project(camera_of('plumb_bob'), point)[0], expected, atol=1e-9)
+    theta = np.arctan(np.sqrt(r2))
+    k = MODELS['equidistant'][1]
+    bent = theta * (1 + sum(c * theta ** (2 * n + 2) for n, c in enumerate(k))) / np.sqrt(r2)
+    np.testing.assert_allclose(project(camera_of('equidistant'), point)[0],
+                               (400 * x * bent + 300, 430 * y * bent + 250), atol=1e-9)
+
+
+def test_points_behind_the_camera_and_past_the_fold_have_no_pixel():
+    points = np.array([[0, 0, -1.0], [0, 0, 0.0], [0, 0, 1.0], [5.0, 0, 1.0]])
+    seen = np.isfinite(project(camera_of('plumb_bob'), points)).all(axis=1)
+    assert seen.tolist() == [False, False, True, False]
+    assert np.isfinite(project(camera_of('pinhole'), points)).all(axis=1).tolist() == [
+        False, False, True, True]
+    assert project(camera_of('equidistant'), np.zeros((0, 3))).shape == (0, 2)
+
+
+def test_equidistant_takes_the_first_four_coefficients():
+    four = camera_of('equidistant')
+    five = camera_from_info(SIZE, K, (*four.distortion, 0.0), model='equidistant')
+    assert five.distortion == four.distortion and five.model == 'equidistant'
+
+
+def test_zero_distortion_is_a_pinhole():
+    for model in ('plumb_bob', 'rational_polynomial', 'equidistant', '', 'none'):
+        camera = camera_from_info(SIZE, K, (0.0,) * 5, model=model)
+        assert camera.model == 'pinhole' and camera.distortion == ()
+
+
+def test_p_stands_in_for_a_zero_k():
+    p = (410.0, 0, 310.0, -41.0, 0, 410.0, 245.0, 0, 0, 0, 1, 0)
+    camera = camera_from_info(SIZE, (0,) * 9, PLUMB, p, 'plumb_bob')
+    np.testing.assert_array_equal(camera.matrix, [[410, 0, 310], [0, 410, 245], [0, 0, 1]])
+    assert camera.model == 'pinhole'
+
+
+def test_region_of_interest_and_binning():
+    full = camera_from_info(SIZE, K, PLUMB, model='plumb_bob')
+    sent = camera_from_info(SIZE, K, PLUMB, model='plumb_bob', roi=(100, 40, 400, 300),
+                            binning=(2, 2))
+    assert sent.size_wh == (200, 150)
+    ray = np.array([[0.1, -0.2, 1.0]])
+    u, v = project(full, ray)[0]
+    # A binned pixel covers full pixels 2i and 2i + 1: its centre lies between theirs.
+    np.testing.assert_allclose(project(sent, ray)[0],
+                               ((u - 100 - 0.5) / 2, (v - 40 - 0.5) / 2))
+    same = camera_from_info(SIZE, K, roi=(0, 0, 0, 0), binning=(0, 0))
+    assert same.size_wh == SIZE
+    np.testing.assert_allclose(same.matrix.reshape(-1), K)
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'k': (0,) * 9}, 'K is zero and so is P'),
+    ({'k': (float('nan'), *K[1:])}, 'NaN'),
+    ({'k': (*K[:4], 0.0, *K[5:])}, 'fx = 400, fy = 0'),
+    ({'k': (-400.0, *K[1:])}, 'fx = -400'),
+    ({'k': (400.0, 9.0, *K[2:])}, 'skew'),
+    ({'k': K[:6]}, '6 values, expected 9'),
+    ({'d': (float('inf'),) * 5, 'model': 'plumb_bob'}, 'NaN or infinity'),
+    ({'d': (0.1,) * 3, 'model': 'plumb_bob'}, '3 distortion coefficients, expected 4, 5, 8'),
+    ({'d': (0.1,) * 2, 'model': 'equidistant'}, '2 coefficients, expected 4'),
+    ({'d': (0.1,) * 5, 'model': 'ftheta'}, "unknown distortion model 'ftheta', expected one of"),
+    ({'size_wh': (0, 0)}, 'image size 0x0')])
+def test_what_no_camera_can_have_is_one_clear_line(change, message):
+    with pytest.raises(CameraError, match=message) as caught:
+        camera_from_info(**{'size_wh': SIZE, 'k': K, **change})
+    assert '\n' not in str(caught.value)
+
+
+def test_an_image_of_another_size_names_both():
+    camera = camera_of('pinhole')
+    check_image_matches(camera, np.zeros((480, 640, 3)))
+    with pytest.raises(CameraError, match='image is 480x640 but its calibration is for 640x480'):
+        check_image_matches(camera, np.zeros((640, 480)))
