@@ -33,6 +33,8 @@ class Resampler:
             self.mask = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
         outside = ~np.isfinite(u)
         u[outside], v[outside] = -2.0 * width, -2.0 * height
+        grid = np.meshgrid(np.arange(self.size_wh[0]), np.arange(self.size_wh[1]))
+        self._is_identity = self.size_wh == tuple(camera.size_wh) and np.array_equal(grid, (u, v))
         self._depth_maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2,
                                            nninterpolation=True)
         scale = self.matrix[0, 0] / np.diag(camera.matrix)[:2]
@@ -49,6 +51,8 @@ class Resampler:
         Outside the mask the nearest border pixel is repeated, so that no false edge appears.
         """
         check_image_matches(self.camera, image)
+        if self._is_identity:
+            return image
         if self._shrunk_wh != self.camera.size_wh:
             # Averaging over the pixel's area first: a remap alone would alias.
             image = cv2.resize(image, self._shrunk_wh, interpolation=cv2.INTER_AREA)
