@@ -74,3 +74,30 @@ class AcceptConfig:
                                 'the map', high=1.0)
     min_agreement: float = setting(-1.0, 'share of the refined hypotheses that agree with the '
                                    'winner; negative: from the map', high=1.0)
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """How a scene is learned (ACE, section 3, with a schedule that follows a time budget)."""
+
+    minutes: float = setting(12.0, 'time for training the head; the schedule ends with it',
+                             unit='min', low=0.01)
+    steps: int = setting(4000, 'most gradient steps', low=1)
+    batch: int = setting(5120, 'patches per step', low=1)
+    learning_rate: float = setting(3e-3, 'peak of the one-cycle schedule', low=1e-6)
+    width: int = setting(512, "channels of the head's hidden layers", low=8)
+    blocks: int = setting(1, 'residual blocks of the head', low=0)
+    short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
+                              low=64)
+    max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)
+    passes: int = setting(3, 'augmented passes over the frames that fill the buffer', low=1)
+    patches_per_image: int = setting(1024, 'patches buffered per image and pass', low=16)
+    max_zoom: float = setting(1.5, 'largest change of scale of the augmentation', low=1.0)
+    max_rotation: float = setting(15.0, 'largest rotation of the augmentation', unit='deg',
+                                  low=0.0, high=180.0)
+    depth: str = setting('auto', 'use depth where frames have it', choices=('auto', 'off'))
+    held_out: float = setting(0.08, 'share of the frames in the block that is only measured',
+                              low=0.0, high=0.5)
+    early_stop: float = setting(0.9, 'share of a batch within 10 px at which cooling down begins',
+                                low=0.0, high=1.0)
+    seed: int = setting(0, 'seed of all draws', low=0)

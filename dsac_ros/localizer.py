@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Online: a frame through the network and RANSAC to a pose that is trusted, or a reason why not."""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dsac_ros.calibration import Calibration, Evidence
+from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.errors import MapError
+from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.map_file import Map, load_map
+from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
+from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
+
+log = logging.getLogger(__name__)
+
+MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
+KEPT_RESAMPLERS = 8
+
+
+class Localizer:
+    """Answers where a frame was taken, in the frame of one map.
+
+    Not thread-safe: one worker, one localizer.
+    """
+
+    def __init__(self, loaded: Map, device: str = 'cpu', ransac: RansacConfig = RansacConfig(),
+                 accept: AcceptConfig = AcceptConfig()) -> None:
+        self.map = loaded
+        self.device = torch.device(device)
+        self.ransac = ransac
+        self.calibration = Calibration.from_header(loaded.header.get('calibration'), accept)
+        self.network = loaded.network.to(self.device).eval()
+        self.network.to(memory_format=torch.channels_last)
+        self._resamplers: dict[tuple, Resampler] = {}
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = 'auto', ransac: RansacConfig = RansacConfig(),
+             accept: AcceptConfig = AcceptConfig()) -> Localizer:
+        """Load a map file; device is auto, cpu or cuda. Raises MapError."""
+        if device == 'auto':
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        if device.startswith('cuda') and not torch.cuda.is_available():
+            raise MapError(f'device {device!r} was asked for, torch {torch.__version__} sees '
+                           'none; use cpu or install a CUDA build')
+        return cls(load_map(Path(path), device), device, ransac, accept)
+
+    def localize(self, frame: Frame) -> Localization:
+        """Where this frame was taken, or why that is not known.
+
+        Raises CameraError and ImageError for intrinsics and images that cannot be used at all.
+        """
+        return self.localize_detailed(frame)[0]
+
+    def localize_detailed(self, frame: Frame) -> tuple[
+            Localization, SceneCoordinates | None, PoseEstimate | None]:
+        """`localize`, with what the network saw and what RANSAC made of it, for reports."""
+        clock = Stopwatch(self.device)
+        resampler = self._resampler(frame.camera)
+        image = resampler(to_gray(frame.image))
+        clock.lap('resample')
+        if image.std() < MIN_CONTRAST:
+            return Localization(
+                Result.BAD_IMAGE, f'the image has no contrast (standard deviation '
+                f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
+                frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
+        with torch.inference_mode():
+            scene = self._scene_coordinates(image, resampler)
+            clock.lap('network')
+            generator = torch.Generator(self.device).manual_seed(self.ransac.seed)
+            estimate = estimate_pose(scene, self.ransac, generator)
+            clock.lap('ransac')
+        return self._judge(frame, scene, estimate, clock.laps), scene, estimate
+
+    def _resampler(self, camera: Camera) -> Resampler:
+        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
+        if key not in self._resamplers:
+            if len(self._resamplers) >= KEPT_RESAMPLERS:
+                self._resamplers.pop(next(iter(self._resamplers)))
+            self._resamplers[key] = Resampler(camera, self.map.header['short_side'])
+        return self._resamplers[key]
+
+    def _scene_coordinates(self, image: np.ndarray, resampler: Resampler) -> SceneCoordinates:
+        images = torch.from_numpy(image).to(self.device)[None, None].float() / 255
+        matrices = torch.from_numpy(resampler.matrix).float().to(self.device)[None]
+        mask = torch.from_numpy(resampler.mask).to(self.device)[None]
+        half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
+        with torch.autocast(self.device.type, half, enabled=fast_in_half(self.device)):
+            return self.network.scene_coordinates(images, matrices, mask)
+
+    def _judge(self, frame: Frame, scene: SceneCoordinates, estimate: PoseEstimate,
+               timings: dict[str, float]) -> Localization:
+        """Trust the estimate or say why not, by what the map learned on its held-out frames."""
+        if not bool(estimate.found[0]):
+            return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
+                                'the image may show another place', frame.stamp_ns, frame.name,
+                                timings_ms=timings)
+        evidence = Evidence(
+            inlier_ratio=float(estimate.inlier_ratio[0]),
+            inlier_count=int(estimate.inlier_count[0]), spread=float(estimate.spread[0]),
+            agreement=float(estimate.agreement[0]),
+            reprojection_error_px=float(estimate.reprojection_error_px[0]))
+        pose = estimate.world_from_camera[0].cpu().double().numpy().copy()
+        pose[:3, 3] += self.map.origin
+        covariance = self.calibration.covariance(estimate.covariance[0].cpu().double().numpy())
+        result, reason = self.calibration.verdict(evidence)
+        return Localization(
+            result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
+            covariance=covariance, inlier_ratio=evidence.inlier_ratio,
+            inlier_count=evidence.inlier_count,
+            reprojection_error_px=evidence.reprojection_error_px,
+            hypothesis_agreement=evidence.agreement,
+            confidence=self.calibration.confidence(evidence), timings_ms=timings)
+
+
+def fast_in_half(device: torch.device) -> bool:
+    """Whether the device multiplies matrices faster in half precision than in float32."""
+    if device.type == 'cuda':
+        return True
+    amx: Callable[[], bool] = getattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
+    return device.type == 'cpu' and bool(amx())
+
+
+class Stopwatch:
+    """Milliseconds per stage; waits for the device so that each stage pays for its own work."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.laps: dict[str, float] = {}
+        self.last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage."""
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        self.laps[stage] = (now - self.last) * 1e3
+        self.last = now

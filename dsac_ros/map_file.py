@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file per map: safetensors with a JSON header.
+
+The tensors are the head's, in half precision; the shared encoder is named by its id. Nothing in
+the file is code, so loading a map from a stranger is safe by construction.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dsac_ros.errors import MapError
+
+FORMAT_VERSION = 1
+_KEY = 'dsac_map'
+_MAX_HEADER_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Map:
+    """A loaded map. `network` (SceneNetwork) speaks of points relative to `origin` (3,) [m];
+    header is what `read_header` returns."""
+
+    header: dict[str, Any]
+    network: Any
+
+    @property
+    def id(self) -> str:
+        """Hash of the content: equal maps have equal ids."""
+        return self.header['id']
+
+    @property
+    def origin(self) -> np.ndarray:
+        """World position [m] of the network's frame (3,) float64."""
+        return np.asarray(self.header['origin'], dtype=np.float64)
+
+
+def save_map(path: Path, network: Any, header: dict[str, Any]) -> Map:
+    """Write a map atomically: `path` holds the old content or the new, never half of it.
+
+    header needs origin and encoder_id; format_version, head, scale and id are added here.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from dsac_ros.config import as_dict
+    tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
+               for name, value in network.head.state_dict().items()}
+    header = {**header, 'format_version': FORMAT_VERSION, 'head': as_dict(network.head.config),
+              'descriptor': network.head.enter.in_features, 'scale': float(network.scale)}
+    digest = hashlib.sha256(save(tensors))
+    digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
+    header['id'] = digest.hexdigest()[:16]
+    write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
+    return Map(header=header, network=network)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write data under a temporary name beside `path`, flush it to the disk, then rename it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    except OSError as error:
+        raise MapError(f'cannot write {path}: {error.strerror}; choose another place') from error
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MapError(f'cannot write {path}: {error.strerror} ({len(data) / 1e6:.1f} MB needed); '
+                       'what stood there is unchanged') from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a map, without its tensors (and without torch)."""
+    return _header_of(Path(path), _read(Path(path)))
+
+
+def load_map(path: Path, device: str = 'cpu') -> Map:
+    """Load a map onto `device`.
+
+    Raises MapError for a file that is missing, truncated, no map, or of a newer format, and for
+    a map of an encoder that this package does not have.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from dsac_ros.network.encoder import load_encoder
+    from dsac_ros.network.head import Head, HeadConfig
+    from dsac_ros.network.scene_network import SceneNetwork
+    path = Path(path)
+    data = _read(path)
+    header = _header_of(path, data)
+    encoder, encoder_id = load_encoder()
+    if header['encoder_id'] != encoder_id:
+        raise MapError(f'{path} was learned with encoder {header["encoder_id"]}, this package '
+                       f'ships {encoder_id}; learn the map again with this version')
+    head = Head(header['descriptor'], HeadConfig(**header['head']))
+    try:
+        tensors = load(data)
+        head.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
+                       'copy or learn it again') from error
+    head.requires_grad_(False)
+    network = SceneNetwork(encoder, head, header['scale']).eval().to(device)
+    return Map(header=header, network=network)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MapError(f'no such map: {path}; `dsac map SOURCE -o {path}` learns one') from None
+    except OSError as error:
+        raise MapError(f'cannot read the map {path}: {error.strerror}') from error
+
+
+def _header_of(path: Path, data: bytes) -> dict[str, Any]:
+    foreign = MapError(f'{path} is not a dsac_ros map (expected a file written by `dsac map`)')
+    if len(data) < 8:
+        raise foreign
+    length = struct.unpack('<Q', data[:8])[0]
+    if length > _MAX_HEADER_BYTES or data[8:9] != b'{':
+        raise foreign
+    try:
+        description = json.loads(data[8:8 + length])
+        header = json.loads(description['__metadata__'][_KEY])
+    except (ValueError, KeyError, TypeError):
+        if len(data) < 8 + length:
+            raise MapError(f'{path} is truncated: {len(data)} bytes, expected at least '
+                           f'{8 + length}; copy or learn it again') from None
+        raise foreign from None
+    if header.get('format_version', 0) > FORMAT_VERSION:
+        raise MapError(f'{path} has map format {header["format_version"]}, this version reads up '
+                       f'to {FORMAT_VERSION}; update dsac_ros')
+    ends = [entry['data_offsets'][1] for name, entry in description.items()
+            if name != '__metadata__']
+    needed = 8 + length + max(ends, default=0)
+    if len(data) < needed:
+        raise MapError(f'{path} is truncated: {len(data)} bytes, expected {needed}; copy or learn '
+                       'it again')
+    return header

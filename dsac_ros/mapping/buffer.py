@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The feature buffer of ACE (section 3.1): encode once, then train the head on shuffled patches."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.geometry.resample import cell_centres
+from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
+from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.losses import Patches
+from dsac_ros.network.encoder import STRIDE, Encoder
+
+LIGHT = PhotometricConfig(gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_px=5.0,
+                          blur_share=0.1)
+
+
+@dataclass(frozen=True)
+class FeatureBuffer:
+    """M patches on the training device: descriptors (M, C) in half precision, pixels (M, 2),
+    depth (M,), image (M,) the index of the augmented image, whose intrinsics (I, 3) are focal
+    length and principal point and whose camera_from_scene is (I, 3, 4)."""
+
+    descriptors: Tensor
+    pixels: Tensor
+    depth: Tensor
+    image: Tensor
+    intrinsics: Tensor
+    camera_from_scene: Tensor
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    def batch(self, chosen: Tensor) -> tuple[Tensor, Patches]:
+        """Descriptors (N, C) float32 and patches of the chosen rows (N,)."""
+        image = self.image[chosen]
+        pose = self.camera_from_scene[image]
+        intrinsics = self.intrinsics[image]
+        return self.descriptors[chosen].float(), Patches(
+            pixels=self.pixels[chosen], rotation=pose[:, :, :3], translation=pose[:, :, 3],
+            focal=intrinsics[:, 0], principal=intrinsics[:, 1:], depth=self.depth[chosen])
+
+
+def augmented(view: View, config: MappingConfig, generator: torch.Generator) -> View:
+    """The view turned about its optical axis, zoomed, and in another light."""
+    zoom = math.exp(uniform(generator, -1, 1) * math.log(config.max_zoom))
+    angle = math.radians(uniform(generator, -config.max_rotation, config.max_rotation))
+    height, width = view.image.shape
+    new_wh = tuple(max(STRIDE, STRIDE * round(side * zoom / STRIDE)) for side in (width, height))
+    centre = view.matrix[:2, 2]
+    new_centre = (np.array(new_wh) - 1) / 2
+    cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    warp = np.column_stack([turn, new_centre - turn @ centre])
+    image = cv2.warpAffine(view.image, warp, new_wh, flags=cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REFLECT)
+    mask = cv2.warpAffine(view.mask.astype(np.uint8), warp, new_wh, flags=cv2.INTER_NEAREST)
+    depth = None
+    if view.depth is not None:
+        depth = cv2.warpAffine(view.depth, warp, new_wh, flags=cv2.INTER_NEAREST)
+    matrix = np.array([[view.matrix[0, 0] * zoom, 0, new_centre[0]],
+                       [0, view.matrix[1, 1] * zoom, new_centre[1]], [0, 0, 1]])
+    # pixels turned by +angle: the camera itself turned by -angle about its optical axis
+    unroll = np.eye(4)
+    unroll[:2, :2] = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+    return View(image=change_light(image, LIGHT, generator), mask=mask > 0, matrix=matrix,
+                scene_from_camera=view.scene_from_camera @ unroll, depth=depth)
+
+
+def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
+         generator: torch.Generator, device: str,
+         progress: Callable[[float], None] = lambda share: None) -> FeatureBuffer:
+    """Encode every view `passes` times, augmented anew, and keep patches of each."""
+    rounds = config.passes * len(views)
+    columns: dict[str, list[Tensor]] = {k: [] for k in ('descriptors', 'pixels', 'depth', 'image')}
+    intrinsics, poses = [], []
+    order = torch.cat([torch.randperm(len(views), generator=generator)
+                       for _ in range(config.passes)])
+    half = torch.float16 if device != 'cpu' else torch.bfloat16
+    for count, index in enumerate(order.tolist()):
+        view = augmented(views[index], config, generator)
+        image = torch.from_numpy(view.image).to(device)[None, None].float() / 255
+        with torch.inference_mode(), torch.autocast(device, half, enabled=device != 'cpu'):
+            descriptors = encoder(image)[0].flatten(1).T
+        cells = patch_cells(view, config.patches_per_image, generator)
+        centres = cell_centres((view.image.shape[1], view.image.shape[0]), STRIDE)[cells]
+        u, v = centres.round().astype(int).T
+        depth = np.zeros(len(cells)) if view.depth is None else view.depth[v, u]
+        columns['descriptors'].append(descriptors[torch.from_numpy(cells).to(device)].half())
+        columns['pixels'].append(torch.from_numpy(centres).float())
+        columns['depth'].append(torch.from_numpy(np.asarray(depth)).float())
+        columns['image'].append(torch.full((len(cells),), count, dtype=torch.long))
+        intrinsics.append([view.matrix[0, 0], view.matrix[0, 2], view.matrix[1, 2]])
+        poses.append(np.linalg.inv(view.scene_from_camera)[:3])
+        progress((count + 1) / rounds)
+    tensors = {name: torch.cat(column).to(device) for name, column in columns.items()}
+    return FeatureBuffer(**tensors, intrinsics=torch.tensor(intrinsics, device=device).float(),
+                         camera_from_scene=torch.tensor(np.stack(poses), device=device).float())
+
+
+def patch_cells(view: View, most: int, generator: torch.Generator) -> np.ndarray:
+    """Indices of at most `most` cells that lie on the camera's image, without repetition."""
+    height, width = view.mask.shape
+    cells = view.mask.reshape(height // STRIDE, STRIDE, width // STRIDE, STRIDE)
+    inside = np.flatnonzero(cells.all(axis=(1, 3)).ravel())
+    chosen = torch.randperm(len(inside), generator=generator)[:most].numpy()
+    return inside[chosen]

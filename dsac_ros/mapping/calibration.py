@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit a map's `Calibration` on frames it has not learned from.
+
+The held-out frames show how far off right poses are and how much evidence stands behind them.
+Hardly any of them is wrong, so the other side comes from impostors: the same frames mirrored.
+Their patches look as real as ever, but no camera in this scene can have taken them.
+"""
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dsac_ros.calibration import LEAST_RATIO, Calibration
+from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
+from dsac_ros.types import Frame
+
+#: Fewer right frames than this say nothing about a covariance.
+FEWEST_FRAMES = 8
+#: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
+ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the estimator says of F frames, before any calibration.
+
+    inlier_ratio, inlier_count, spread, agreement (F,); covariance (F, 6, 6) raw.
+    """
+
+    inlier_ratio: np.ndarray
+    inlier_count: np.ndarray
+    spread: np.ndarray
+    agreement: np.ndarray
+    covariance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inlier_ratio)
+
+    def features(self) -> np.ndarray:
+        """What the confidence is made of: log inlier ratio, spread, agreement (F, 3)."""
+        ratio = np.log(np.maximum(self.inlier_ratio, LEAST_RATIO))
+        return np.stack([ratio, self.spread, self.agreement], axis=1)
+
+
+def mirrored(frame: Frame) -> Frame:
+    """The frame as a mirror shows it: a place that does not exist, taken by the same camera."""
+    camera = frame.camera
+    matrix = camera.matrix.copy()
+    matrix[0, 2] = camera.size_wh[0] - 1 - matrix[0, 2]
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]),
+                   camera=replace(camera, matrix=matrix), depth=None, name=f'mirrored {frame.name}')
+
+
+def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence | None = None, *,
+                    correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
+                    ) -> Calibration:
+    """The calibration of a map.
+
+    Args:
+        held_out: evidence of F frames whose poses are known.
+        twists: their errors (F, 6) as `metrics.twist_error` gives them, inf without an estimate.
+        impostors: evidence of frames that show no place of this map.
+        correct_within: metres and degrees of what counts as right; for a scene whose unit is
+            arbitrary give metres as a share of its size.
+    """
+    correct = ((np.linalg.norm(twists[:, :3], axis=1) < correct_within[0])
+               & (np.linalg.norm(twists[:, 3:], axis=1) < np.radians(correct_within[1])))
+    scale, floor_m, floor_rad = fit_covariance(twists[correct], held_out.covariance[correct],
+                                               correct_within)
+    positive, negative = held_out.features()[correct], held_out.features()[~correct]
+    # Without impostors: what a search over a thousand random poses finds in nothing at all.
+    nothing = (impostors.features() if impostors is not None and len(impostors)
+               else np.array([[np.log(ratio), 0.2, 0.1] for ratio in (0.01, 0.02, 0.04)]))
+    bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
+    return Calibration(
+        covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, confidence_bias=bias,
+        weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
+        **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
+
+
+def fit_covariance(twists: np.ndarray, raw: np.ndarray,
+                   correct_within: tuple[float, float]) -> tuple[float, float, float]:
+    """Scale and floors [m], [rad] that make errors (F, 6) look like draws from s C + floor.
+
+    The most likely ones under a Gaussian (so that frames with a large C keep a large error
+    bound), then stretched together until the wanted shares lie inside 1 and 3 sigma.
+    """
+    usable = np.isfinite(raw).all(axis=(1, 2))
+    twists, raw = twists[usable], raw[usable]
+    if len(twists) < FEWEST_FRAMES:
+        return (Calibration.covariance_scale, 0.2 * correct_within[0],
+                0.2 * np.radians(correct_within[1]))
+    # Work where both halves of a twist have errors of about one.
+    units = np.repeat([np.sqrt((twists[:, half] ** 2).mean()) + 1e-12
+                       for half in (slice(0, 3), slice(3, 6))], 3)
+    errors = twists / units
+    shapes = raw / np.outer(units, units)
+    typical = np.median(np.trace(shapes, axis1=1, axis2=2)) / 6 + 1e-30
+    best, width = np.log([1 / typical, 0.3, 0.3]), np.log(100.0)
+    for _ in range(6):
+        steps = itertools.product(np.linspace(-width, width, 7), repeat=3)
+        candidates = best + np.array(list(steps))
+        candidates[:, 1:] = np.clip(candidates[:, 1:], np.log(0.05), None)
+        best = min(candidates, key=lambda logs: surprise(errors, shapes, *np.exp(logs)))
+        width /= 2.5
+    scale, *floors = np.exp(best)
+    distances = np.sort(mahalanobis(errors, widened(shapes, scale, *floors)))
+    low, high = (np.quantile(distances, share) / SIGMA_RADII['1sigma']
+                 for share in ONE_SIGMA_SHARES)
+    tail = np.quantile(distances, THREE_SIGMA_SHARE) / SIGMA_RADII['3sigma']
+    stretch = float(np.clip(tail, low, high))
+    return (float(scale * stretch), float(floors[0] * units[0] * np.sqrt(stretch)),
+            float(floors[1] * units[3] * np.sqrt(stretch)))
+
+
+def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
+    """`Calibration.covariance` of many frames (F, 6, 6)."""
+    return Calibration(covariance_scale=scale, floor_m=floor_m,
+                       floor_rad=floor_rad).covariance(raw)
+
+
+def mahalanobis(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Squared distances (F,) of errors (F, 6) under covariances (F, 6, 6)."""
+    return np.einsum('fi,fi->f', errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
+
+
+def surprise(errors: np.ndarray, raw: np.ndarray, scale: float, floor_m: float,
+             floor_rad: float) -> float:
+    """Negative log-likelihood of the errors, the worst twentieth of them left out."""
+    covariances = widened(raw, scale, floor_m, floor_rad)
+    terms = mahalanobis(errors, covariances) + np.linalg.slogdet(covariances)[1]
+    return float(np.sort(terms)[:max(1, int(0.95 * len(terms)))].sum())
+
+
+def fit_confidence(positive: np.ndarray, negative: np.ndarray,
+                   steps: int = 3000) -> tuple[float, ...]:
+    """Bias and non-negative weights of a logistic in features (P, 3) and (Q, 3).
+
+    Targets as in Platt (1999), (P + 1) / (P + 2) and 1 / (Q + 2): thirty right frames in a row do
+    not prove that the next one is.
+    """
+    features = np.concatenate([positive, negative])
+    centre, width = features.mean(axis=0), features.std(axis=0) + 1e-2
+    inputs = (features - centre) / width
+    targets = np.repeat([(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)],
+                        [len(positive), len(negative)])
+    # Both kinds weigh the same however many impostors were shown.
+    balance = np.repeat([0.5 / max(len(positive), 1), 0.5 / max(len(negative), 1)],
+                        [len(positive), len(negative)])
+    bias, weights = 0.0, np.zeros(features.shape[1])
+    for _ in range(steps):
+        slope = balance * (1 / (1 + np.exp(-(bias + inputs @ weights))) - targets)
+        bias -= 2.0 * float(slope.sum())
+        weights = np.maximum(weights - 2.0 * (inputs.T @ slope + 1e-3 * weights), 0)
+    weights = weights / width
+    return (float(bias - centre @ weights), *(float(weight) for weight in weights))
+
+
+def thresholds(held_out: Evidence, correct: np.ndarray, nothing: float) -> dict[str, float]:
+    """What a frame must show to be accepted, between right frames and an inlier ratio `nothing`.
+
+    Nearer to the impostors than to the right frames: queries come from further away than a
+    held-out block does. Where the two overlap, a refusal is the smaller harm.
+    """
+    if not correct.any():
+        return {}
+    lowest = float(np.quantile(held_out.inlier_ratio[correct], 0.01))
+    if nothing < lowest:
+        ratio = nothing ** (2 / 3) * lowest ** (1 / 3)
+    else:
+        ratio = min(1.05 * nothing, float(np.median(held_out.inlier_ratio[correct])))
+    cells = np.median(held_out.inlier_count[correct]
+                      / np.maximum(held_out.inlier_ratio[correct], LEAST_RATIO))
+    halves = {name: float(np.quantile(values[correct], 0.01) / 2)
+              for name, values in (('spread', held_out.spread),
+                                   ('agreement', held_out.agreement))}
+    return {'min_inlier_ratio': float(ratio),
+            'min_inliers': int(max(20, 0.5 * ratio * cells)),
+            'min_spread': min(0.25, halves['spread']),
+            'min_agreement': min(0.5, halves['agreement'])}

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Posed frames as the network sees them: resampled, gray, in the scene's own units."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.errors import MappingError
+from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.types import Camera, PosedFrame
+
+log = logging.getLogger(__name__)
+
+MIN_FRAMES = 4
+MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame for training: image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool,
+    depth (H, W) float32 or None, scene_from_camera (4, 4) float64 in scene units."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    matrix: np.ndarray
+    scene_from_camera: np.ndarray
+    depth: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Views to learn from and frames to be measured on, in one normalised scene.
+
+    world = origin + scale * scene; scale is the typical depth of what the cameras see.
+    """
+
+    views: list[View]
+    held_out: list[PosedFrame]
+    origin: np.ndarray
+    scale: float
+    bounds: tuple[list[float], list[float]]
+    camera: Camera
+
+
+class ViewMaker:
+    """Turns frames into views; one resampler per camera seen."""
+
+    def __init__(self, config: MappingConfig) -> None:
+        self.config = config
+        self._resamplers: dict[tuple, Resampler] = {}
+
+    def __call__(self, posed: PosedFrame) -> View:
+        frame = posed.frame
+        camera = frame.camera
+        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
+        if key not in self._resamplers:
+            self._resamplers[key] = Resampler(camera, self.config.short_side)
+        resampler = self._resamplers[key]
+        depth = None
+        if frame.depth is not None and self.config.depth == 'auto':
+            depth = resampler.depth(frame.depth)
+        return View(image=resampler(to_gray(frame.image)), mask=resampler.mask,
+                    matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
+                    depth=depth)
+
+
+def prepare(frames: Iterable[PosedFrame], config: MappingConfig,
+            progress: Callable[[int], None] = lambda count: None) -> Dataset:
+    """Read all frames once, hold a time block out, normalise the scene.
+
+    Raises MappingError where too few usable frames are left.
+    """
+    make = ViewMaker(config)
+    kept: list[PosedFrame] = []
+    views: list[View] = []
+    dark = 0
+    for count, posed in enumerate(thinned(frames, config.max_frames)):
+        if posed.frame.image.std() < MIN_CONTRAST:
+            dark += 1
+            continue
+        kept.append(replace(posed, frame=replace(posed.frame, depth=None)))
+        views.append(make(posed))
+        progress(count + 1)
+    if dark:
+        log.warning('%d frames without contrast (black, white or covered) were left out', dark)
+    if len(views) < MIN_FRAMES:
+        raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
+                           f'at least {MIN_FRAMES}; record more of the scene')
+    first, last = held_out_block(len(views), config.held_out)
+    learned = views[:first] + views[last:]
+    centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
+    origin = np.median(centres, axis=0)
+    scale = typical_depth(learned)
+    return Dataset(
+        views=[normalised(view, origin, scale) for view in learned], held_out=kept[first:last],
+        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
+        camera=kept[0].frame.camera)
+
+
+def thinned(frames: Iterable[PosedFrame], most: int) -> Iterable[PosedFrame]:
+    """At most `most` frames, evenly spread, where the source knows its length."""
+    total = len(frames) if hasattr(frames, '__len__') else most
+    step = max(1.0, total / most)
+    wanted = 0.0
+    for index, frame in enumerate(frames):
+        if index >= wanted:
+            wanted += step
+            yield frame
+
+
+def held_out_block(count: int, share: float) -> tuple[int, int]:
+    """First and past-the-last index of one block of neighbouring frames, a third into the drive.
+
+    A block, since frames next to a learned one tell nothing new; none where frames are few.
+    """
+    size = min(40, int(share * count))
+    if size < 3:
+        return 0, 0
+    first = (count - size) // 3
+    return first, first + size
+
+
+def normalised(view: View, origin: np.ndarray, scale: float) -> View:
+    """The view in scene units."""
+    pose = view.scene_from_camera.copy()
+    pose[:3, 3] = (pose[:3, 3] - origin) / scale
+    depth = None if view.depth is None else (view.depth / scale).astype(np.float32)
+    return replace(view, scene_from_camera=pose, depth=depth)
+
+
+def typical_depth(views: Sequence[View]) -> float:
+    """Median depth of what is seen, in the poses' unit of length.
+
+    Measured depth where there is any; else points triangulated between some pairs of views at
+    their known poses; else, where nothing matches, twice the extent of the cameras' path.
+    """
+    measured = [view.depth[view.depth > 0] for view in views[::max(1, len(views) // 50)]
+                if view.depth is not None]
+    measured = np.concatenate(measured) if measured else np.zeros(0)
+    if measured.size:
+        return float(np.median(measured))
+    depths = triangulated_depths(views)
+    if depths.size >= 50:
+        return float(np.median(depths))
+    centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
+    extent = float(np.linalg.norm(centres.max(0) - centres.min(0)))
+    if extent == 0:
+        raise MappingError('all frames have the same camera position, expected different '
+                           'viewpoints; check the pose source')
+    log.warning('no points could be triangulated; the scene is taken to be twice as deep as the '
+                'path is long. Check that poses and images belong together')
+    return 2.0 * extent
+
+
+def triangulated_depths(views: Sequence[View], anchors: int = 20) -> np.ndarray:
+    """Depths (K,) of SIFT points matched between anchor views and views further along."""
+    sift = cv2.SIFT_create(800)
+    features = {}
+
+    def describe(index: int) -> tuple:
+        if index not in features:
+            found, descriptors = sift.detectAndCompute(views[index].image, None)
+            features[index] = (np.array([k.pt for k in found]).reshape(-1, 2), descriptors)
+        return features[index]
+
+    depths = [np.zeros(0)]
+    for first in np.linspace(0, len(views) - 2, anchors).astype(int):
+        for step in (2, 8, 24):
+            second = min(first + step, len(views) - 1)
+            depths.append(pair_depths(views[first], views[second], describe(first),
+                                      describe(second)))
+    return np.concatenate(depths)
+
+
+def pair_depths(first: View, second: View, in_first: tuple, in_second: tuple,
+                min_parallax: float = 0.03) -> np.ndarray:
+    """Depths in the first view of points that match and triangulate within 2 px."""
+    (pixels_a, a), (pixels_b, b) = in_first, in_second
+    if a is None or b is None or len(a) < 2 or len(b) < 2:
+        return np.zeros(0)
+    pairs = cv2.BFMatcher().knnMatch(a, b, k=2)
+    good = [(m.queryIdx, m.trainIdx) for m, n in pairs if m.distance < 0.75 * n.distance]
+    if len(good) < 8:
+        return np.zeros(0)
+    seen = [pixels[[pair[side] for pair in good]].T
+            for side, pixels in ((0, pixels_a), (1, pixels_b))]
+    second_from_first = np.linalg.inv(second.scene_from_camera) @ first.scene_from_camera
+    projections = [first.matrix @ np.eye(3, 4), second.matrix @ second_from_first[:3]]
+    points = cv2.triangulatePoints(*projections, *(np.ascontiguousarray(s, float) for s in seen))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        points = points[:3] / points[3]
+        errors, z = [], []
+        for projection, pixels in zip(projections, seen):
+            image = projection @ np.vstack([points, np.ones(points.shape[1])])
+            errors.append(np.linalg.norm(image[:2] / image[2] - pixels, axis=0))
+            z.append(image[2])
+        baseline = np.linalg.norm(second_from_first[:3, 3])
+        good = ((np.maximum(*errors) < 2.0) & (np.minimum(*z) > 0)
+                & (baseline / points[2] > min_parallax))
+    return points[2, good]

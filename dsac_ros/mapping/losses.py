@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reprojection curriculum of scene coordinate regression (DSAC*, section 3; ACE, section 3.2).
+
+Points are in scene units (1 = the scene's typical depth), residuals in pixels.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dsac_ros.config import setting
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Which predictions are valid, and what is asked of the others."""
+
+    min_depth: float = setting(0.02, 'nearest valid point', unit='scene units', low=0.0)
+    max_depth: float = setting(200.0, 'farthest valid point', unit='scene units', low=0.0)
+    max_reprojection_px: float = setting(1000.0, 'largest valid reprojection error', unit='px')
+    clamp_start_px: float = setting(50.0, 'where the loss saturates when training starts',
+                                    unit='px', low=0.5)
+    clamp_end_px: float = setting(1.0, 'where the loss saturates when training ends', unit='px',
+                                  low=0.1)
+    proxy_weight: float = setting(25.0, 'of the distance to the proxy point', unit='px/unit',
+                                  low=0.0)
+    depth_tolerance: float = setting(0.05, 'error beyond which a point with measured depth is '
+                                     'pulled to it', unit='of its depth', low=0.0)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A batch of N buffered patches: where they were seen, and by which cameras.
+
+    pixels (N, 2), rotation (N, 3, 3) and translation (N, 3) of camera_from_scene, focal (N,) [px],
+    principal (N, 2), depth (N,) measured along the optical axis, 0 where unknown.
+    """
+
+    pixels: Tensor
+    rotation: Tensor
+    translation: Tensor
+    focal: Tensor
+    principal: Tensor
+    depth: Tensor
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Mean loss, and what progress is judged by: shares of the patches."""
+
+    total: Tensor
+    valid: Tensor
+    near: Tensor
+
+
+def clamp_px(progress: float, config: LossConfig) -> float:
+    """The circle schedule of ACE, eq. 7: slow at first, then fast towards the end."""
+    return config.clamp_end_px + config.clamp_start_px * (1.0 - progress ** 2) ** 0.5
+
+
+def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: float,
+                    config: LossConfig) -> LossTerms:
+    """Loss of points (N, 3) and sigma (N, 1) [px] for patches (N), progress in [0, 1].
+
+    Valid points pay their reprojection error (L1, saturated by tanh), the others the distance to
+    a proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1.
+    """
+    in_camera = (patches.rotation @ points[..., None])[..., 0] + patches.translation
+    z = in_camera[:, 2]
+    safe_z = z.clamp_min(config.min_depth)
+    offset = patches.pixels - patches.principal
+    residual = in_camera[:, :2] / safe_z[:, None] * patches.focal[:, None] - offset
+    error = residual.abs().sum(1)
+
+    measured = patches.depth > 0
+    target_z = torch.where(measured, patches.depth, torch.ones_like(z))
+    ray = torch.cat([offset / patches.focal[:, None], torch.ones_like(offset[:, :1])], 1)
+    away = (in_camera - ray * target_z[:, None]).abs().sum(1)
+
+    valid = (z > config.min_depth) & (z < config.max_depth) & (error < config.max_reprojection_px)
+    valid &= ~measured | (away.detach() < config.depth_tolerance * target_z)
+    limit = clamp_px(progress, config)
+    loss = torch.where(valid, limit * torch.tanh(error / limit), config.proxy_weight * away)
+
+    # Laplace likelihood of the error that is left; the error itself is not trained through it
+    left = error.detach().clamp_max(100.0)
+    doubt = torch.where(z.detach() > config.min_depth, left, torch.full_like(left, 100.0))
+    unsure = doubt / sigma[:, 0] + sigma[:, 0].log()
+    return LossTerms(total=(loss + unsure).mean(), valid=valid.float().mean(),
+                     near=(valid & (error < 10.0)).float().mean())

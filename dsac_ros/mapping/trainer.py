@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From posed frames to a map: prepare, fill the buffer, train the head, measure, write."""
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dsac_ros.config import MappingConfig, as_dict
+from dsac_ros.errors import MappingError
+from dsac_ros.map_file import Map, save_map
+from dsac_ros.mapping import buffer, dataset
+from dsac_ros.mapping.held_out import measure
+from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
+from dsac_ros.network.encoder import Encoder, load_encoder
+from dsac_ros.network.head import Head, HeadConfig
+from dsac_ros.network.scene_network import SceneNetwork
+from dsac_ros.types import PosedFrame
+
+log = logging.getLogger(__name__)
+
+WARM_UP = 0.04           # share of the schedule in which the learning rate rises
+COOL_DOWN = 0.15         # share of the steps that an early stop still takes
+STEADY_STEPS = 100       # steps over which the early-stop criterion must hold
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far `learn_map` is. fraction is of the stage; seconds_left of the whole, NaN if not
+    known yet; loss and valid (share of patches with a valid coordinate) only while training."""
+
+    stage: str
+    fraction: float
+    seconds_left: float = math.nan
+    loss: float = math.nan
+    valid: float = math.nan
+
+
+Report = Callable[[Progress], None]
+
+
+def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
+              progress: Report = lambda state: None, resume: bool = False) -> Map:
+    """Learn a scene and write its map to `output`; nothing half-written stands under that name.
+
+    device is auto, cpu or cuda. While it trains a checkpoint stands beside the output
+    (`.checkpoint`), from which resume=True goes on; it is removed when the map is written.
+    Raises MappingError where the frames cannot be learned from.
+    """
+    start = time.monotonic()
+    device = choose_device(device)
+    generator = torch.Generator().manual_seed(config.seed)
+    data = dataset.prepare(frames, config, lambda count: progress(Progress('reading', count / (
+        count + 1))))
+    progress(Progress('reading', 1.0))
+    encoder, encoder_id = load_encoder()
+    encoder.to(device)
+    patches = buffer.fill(encoder, data.views, config, generator, device,
+                          lambda share: progress(Progress('encoding', share)))
+    head = Head(encoder.config.descriptor, HeadConfig(config.width, config.blocks)).to(device)
+    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'), fingerprint(data, config))
+    trained = train_head(head, patches, config, checkpoint, resume, progress)
+    del patches
+
+    header = describe(data, config, encoder_id, output.stem)
+    header['training'] = trained
+    network = SceneNetwork(encoder, head, data.scale).eval()
+    candidate = Map(header={**header, 'id': ''}, network=network)
+    progress(Progress('measuring', 0.0))
+    header |= measure(candidate, data.held_out, device,
+                      lambda share: progress(Progress('measuring', share)))
+    header['provenance'] |= {'seconds': round(time.monotonic() - start, 1), 'device': device}
+    learned = save_map(output, network, header)
+    checkpoint.path.unlink(missing_ok=True)
+    return learned
+
+
+def choose_device(device: str) -> str:
+    """auto -> cuda where there is one, else cpu; MappingError for cuda where there is none."""
+    if device == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise MappingError(f'device {device!r} was asked for, torch {torch.__version__} sees none; '
+                           'use --device cpu or install a CUDA build')
+    return device
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where an interrupted training stands; only usable for the same frames and settings."""
+
+    path: Path
+    fingerprint: str
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint at once; a full disk costs the checkpoint, not the training."""
+        partial = self.path.with_name(self.path.name + '.partial')
+        try:
+            torch.save({**state, 'fingerprint': self.fingerprint}, partial)
+            partial.replace(self.path)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            log.warning('no checkpoint was written: %s', error)
+
+    def load(self, device: str) -> dict[str, Any]:
+        """The state, or MappingError where there is none for these frames and settings."""
+        if not self.path.exists():
+            raise MappingError(f'no checkpoint {self.path} to resume from; run without --resume')
+        state = torch.load(self.path, map_location=device, weights_only=True)
+        if state['fingerprint'] != self.fingerprint:
+            raise MappingError(f'{self.path} is of other frames or settings; repeat the command '
+                               'that was interrupted, or run without --resume')
+        return state
+
+
+def fingerprint(data: dataset.Dataset, config: MappingConfig) -> str:
+    """Hash of what a training depends on; the time budget may change on resume."""
+    digest = hashlib.sha256(repr(replace(config, minutes=1.0)).encode())
+    for view in data.views:
+        digest.update(np.round(view.scene_from_camera, 6).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Schedule:
+    """Progress of the training in [0, 1], by steps or by time, whichever is further.
+
+    When the early stop fires, what is left is driven to 1 within the cool-down's steps.
+    """
+
+    def __init__(self, config: MappingConfig, spent_seconds: float = 0.0) -> None:
+        self.config = config
+        self.start = time.monotonic() - spent_seconds
+        self.progress = 0.0
+        self.cooling: tuple[float, int] | None = None
+        self.steady_since = 0
+
+    def seconds(self) -> float:
+        """Training time so far, earlier runs of a resumed training included."""
+        return time.monotonic() - self.start
+
+    def at(self, step: int) -> float:
+        """Progress when `step` steps are done."""
+        by_time = self.seconds() / (60.0 * self.config.minutes)
+        progress = max(self.progress, step / self.config.steps, by_time)
+        if self.cooling:
+            began, first = self.cooling
+            share = (step - first) / (COOL_DOWN * self.config.steps)
+            progress = max(progress, began + (1.0 - began) * share)
+        self.progress = min(1.0, progress)
+        return self.progress
+
+    def observe(self, near: float, step: int) -> None:
+        """Start to cool down when enough patches have long been near enough (ACE0, 3.3)."""
+        if near < self.config.early_stop:
+            self.steady_since = step
+        elif step - self.steady_since >= STEADY_STEPS and not self.cooling:
+            self.cooling = (self.progress, step)
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """One cycle: up from peak/25 by a cosine, down to nothing by another."""
+    if progress < WARM_UP:
+        return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * progress / WARM_UP)) / 2)
+    share = (progress - WARM_UP) / (1 - WARM_UP)
+    return peak * (1e-4 + (1 + math.cos(math.pi * share)) / 2)
+
+
+def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,
+               checkpoint: Checkpoint, resume: bool, progress: Report) -> dict[str, Any]:
+    """Train the head on shuffled patches; returns what the map's header says of it."""
+    device = patches.descriptors.device
+    generator = torch.Generator(device=device).manual_seed(config.seed)
+    optimizer = torch.optim.AdamW(head.parameters(), config.learning_rate, fused=True)
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
+    schedule, step = Schedule(config), 0
+    if resume:
+        state = checkpoint.load(str(device))
+        head.load_state_dict(state['head'])
+        optimizer.load_state_dict(state['optimizer'])
+        generator.manual_seed(config.seed + state['step'])
+        step, schedule = state['step'], Schedule(config, state['seconds'])
+    losses = LossConfig()
+    terms, saved = None, time.monotonic()
+    order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
+    try:
+        while (done := schedule.at(step)) < 1.0:
+            if cursor + config.batch > len(order):
+                order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
+            chosen = order[cursor:cursor + config.batch]
+            cursor += config.batch
+            for group in optimizer.param_groups:
+                group['lr'] = learning_rate(done, config.learning_rate)
+            terms = train_step(head, optimizer, scaler, *patches.batch(chosen), done, losses)
+            step += 1
+            if step % 10 == 0:
+                schedule.observe(terms.near.item(), step)
+                progress(training_state(schedule, terms))
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_state(checkpoint, head, optimizer, step, schedule)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        save_state(checkpoint, head, optimizer, step, schedule)
+        raise
+    if terms is None or not torch.isfinite(terms.total):
+        raise MappingError('the training diverged; check that poses are camera-to-world in the '
+                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
+    return {'steps': step, 'seconds': round(schedule.seconds(), 1),
+            'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
+            'stopped_early': schedule.cooling is not None}
+
+
+def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
+               descriptors: torch.Tensor, patches: Patches, done: float,
+               losses: LossConfig) -> LossTerms:
+    """One gradient step; half precision in the layers where the device is fast at it."""
+    device = descriptors.device.type
+    with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
+        points, sigma = head(descriptors)
+    terms = curriculum_loss(points, sigma, patches, done, losses)
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(terms.total).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    return terms
+
+
+def save_state(checkpoint: Checkpoint, head: Head, optimizer: torch.optim.Optimizer, step: int,
+               schedule: Schedule) -> None:
+    """Write what `train_head` resumes from."""
+    checkpoint.save({'head': head.state_dict(), 'optimizer': optimizer.state_dict(), 'step': step,
+                     'seconds': schedule.seconds()})
+
+
+def training_state(schedule: Schedule, terms: LossTerms) -> Progress:
+    """The progress to show: time left from the pace so far."""
+    done = schedule.progress
+    left = schedule.seconds() * (1 - done) / done if done > 0.01 else math.nan
+    return Progress('training', done, left, terms.total.item(), terms.valid.item())
+
+
+def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
+             name: str) -> dict[str, Any]:
+    """The header of a map, but for what is measured after the training."""
+    low, high = data.bounds
+    return {
+        'name': name,
+        'map_frame': 'map',
+        'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'frames': len(data.views) + len(data.held_out),
+        'origin': data.origin.tolist(),
+        'bounds': {'min': low, 'max': high},
+        'encoder_id': encoder_id,
+        'short_side': config.short_side,
+        'image_size_wh': list(data.camera.size_wh),
+        'focal_px': float(data.camera.matrix[0, 0]),
+        'provenance': {'torch': torch.__version__, 'config': as_dict(config),
+                       'depth': any(view.depth is not None for view in data.views)},
+    }

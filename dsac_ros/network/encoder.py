@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene-agnostic half of the network: a gray image to one descriptor per 8x8 cell.
+
+Pre-trained once (`dsac pretrain`), shared by every map, never trained again. Plain convolutions
+with bias: what normalisation the training needs is folded in before the weights are saved.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from dsac_ros.config import setting
+from dsac_ros.errors import MapError
+
+STRIDE = 8
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Widths of the encoder; the receptive field follows from the dilations."""
+
+    stem: tuple[int, ...] = setting((32, 64, 128), 'channels at stride 2, 4 and 8')
+    dilations: tuple[int, ...] = setting((1, 1, 1, 2, 1, 2), 'of the 3x3 convolutions at stride '
+                                         '8, two to a residual block')
+    descriptor: int = setting(256, 'channels of a descriptor', low=8)
+
+
+class ConvUnit(nn.Sequential):
+    """3x3 convolution, with batch normalisation while it is being pre-trained."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1,
+                 norm: bool = False) -> None:
+        conv = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=not norm)
+        super().__init__(conv, *([nn.BatchNorm2d(outputs)] if norm else []))
+
+
+class Residual(nn.Module):
+    """x + conv(relu(conv(x))), rectified."""
+
+    def __init__(self, channels: int, dilations: tuple[int, int], norm: bool) -> None:
+        super().__init__()
+        first, second = dilations
+        self.first = ConvUnit(channels, channels, dilation=first, norm=norm)
+        self.second = ConvUnit(channels, channels, dilation=second, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return relu(x + self.second(relu(self.first(x))))
+
+
+class Encoder(nn.Module):
+    """Images (B, 1, H, W) in [0, 1], H and W multiples of 8 -> descriptors (B, C, H/8, W/8)."""
+
+    def __init__(self, config: EncoderConfig = EncoderConfig(), norm: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth = config.stem
+        self.stem = nn.ModuleList([
+            ConvUnit(1, half, stride=2, norm=norm),
+            ConvUnit(half, quarter, stride=2, norm=norm),
+            ConvUnit(quarter, quarter, norm=norm),
+            ConvUnit(quarter, eighth, stride=2, norm=norm)])
+        pairs = zip(config.dilations[::2], config.dilations[1::2])
+        self.blocks = nn.ModuleList([Residual(eighth, pair, norm) for pair in pairs])
+        self.project = nn.Conv2d(eighth, config.descriptor, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = standardise(images).contiguous(memory_format=torch.channels_last)
+        for unit in self.stem:
+            x = relu(unit(x))
+        for block in self.blocks:
+            x = block(x)
+        x = self.project(x)
+        # unit length times sqrt(C): every channel has about unit variance, whatever the contrast
+        return x * (x.shape[1] / (x.square().sum(1, keepdim=True) + 1e-6)).sqrt()
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Zero mean, unit variance per image: exposure and gain cancel before the first layer."""
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return (images - mean) / (images - mean).square().mean((1, 2, 3), keepdim=True).add(
+        1e-4).sqrt()
+
+
+def folded(encoder: Encoder) -> Encoder:
+    """The same function without normalisation layers (their running statistics folded in)."""
+    plain = Encoder(encoder.config, norm=False)
+    targets = [m for m in plain.modules() if isinstance(m, ConvUnit)]
+    sources = [m for m in encoder.modules() if isinstance(m, ConvUnit)]
+    with torch.no_grad():
+        for target, source in zip(targets, sources):
+            if len(source) == 1:
+                target.load_state_dict(source.state_dict())
+                continue
+            conv, norm = source
+            gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+            target[0].weight.copy_(conv.weight * gain[:, None, None, None])
+            target[0].bias.copy_(norm.bias - norm.running_mean * gain)
+        plain.project.load_state_dict(encoder.project.state_dict())
+    return plain.eval()
+
+
+def load_encoder(name: str = 'encoder') -> tuple[Encoder, str]:
+    """The encoder shipped with the package, and its id: the first 16 digits of its hash.
+
+    Raises MapError where the package has no encoder of that name.
+    """
+    import hashlib
+
+    from safetensors.torch import load
+    path = files('dsac_ros.network') / 'weights' / f'{name}.safetensors'
+    if not path.is_file():
+        raise MapError(f'no encoder {name!r} in this package (expected {path}); reinstall it')
+    data = path.read_bytes()
+    encoder = Encoder()
+    encoder.load_state_dict({key: value.float() for key, value in load(data).items()})
+    encoder.requires_grad_(False)
+    return encoder.eval(), hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoder and head together: an image to scene coordinates in the world's frame and units."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.geometry.resample import cell_centres
+from dsac_ros.network.encoder import STRIDE, Encoder
+from dsac_ros.network.head import Head
+from dsac_ros.types import SceneCoordinates
+
+
+class SceneNetwork(nn.Module):
+    """What a map is when it is loaded.
+
+    scale [m] is the head's unit, the scene's typical depth: nothing inside is tied to metres.
+    Points are relative to the map's origin, so that float32 is enough wherever the world's own
+    origin lies (UTM coordinates are ordinary).
+    """
+
+    def __init__(self, encoder: Encoder, head: Head, scale: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.scale = scale
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 1, H, W) in [0, 1] -> points (B, h, w, 3) [m] relative to the map's
+        origin, sigma (B, h, w) [px]."""
+        descriptors = self.encoder(images).permute(0, 2, 3, 1)
+        units, sigma = self.head(descriptors)
+        return self.scale * units, sigma[..., 0]
+
+    def scene_coordinates(self, images: Tensor, matrices: Tensor, mask: Tensor) -> SceneCoordinates:
+        """Images (B, 1, H, W) in [0, 1], intrinsics (B, 3, 3), mask (B, H, W) bool of the pixels
+        that come from the camera -> one 3D-2D correspondence per cell."""
+        check_shapes(images=(images, 'B 1 H W'), matrices=(matrices, 'B 3 3'), mask=(mask, 'B H W'))
+        batch, _, height, width = images.shape
+        points, sigma = self(images)
+        rows, columns = points.shape[1:3]
+        pixels = torch.as_tensor(cell_centres((width, height), STRIDE), dtype=points.dtype,
+                                 device=points.device)
+        inside = mask.view(batch, rows, STRIDE, columns, STRIDE).to(points.dtype)
+        inside = inside.mean((2, 4)) > 0.5
+        return SceneCoordinates(
+            points_world=points.reshape(batch, -1, 3), pixels=pixels.expand(batch, -1, 2),
+            sigma_px=sigma.reshape(batch, -1), valid=inside.reshape(batch, -1),
+            matrices=matrices.to(points), grid_hw=(rows, columns))
