@@ -47,29 +47,20 @@ class Atlas:
     places: np.ndarray
     scales: np.ndarray
 
-    def sample(self, x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray,
-               level: np.ndarray) -> np.ndarray:
-        """Linear RGB (h, w, 3) float32 between two mip levels.
-
-        x, y (h, w) in level 0 texels (a texel's centre at +0.5); low, high pairs of (h, w)
-        arrays: the texture's borders along x and y; level (h, w) float32.
-        """
-        level = np.clip(level, 0, LEVELS)
-        floor = np.minimum(level.astype(np.int32), LEVELS - 1)
-        part = (level - floor)[..., None]
-        fine = self._level(x, y, low, high, floor)
-        coarse = self._level(x, y, low, high, floor + 1)
-        return fine + (coarse - fine) * part
-
-    def _level(self, x: np.ndarray, y: np.ndarray, low: tuple[np.ndarray, np.ndarray],
+    def sample(self, x: np.ndarray, y: np.ndarray, low: tuple[np.ndarray, np.ndarray],
                high: tuple[np.ndarray, np.ndarray], level: np.ndarray) -> np.ndarray:
-        """Bilinear lookup at whole levels; never beyond the texture's outermost texel centres."""
-        scale = np.take(_SHRINK, level)
+        """Linear RGB (h, w, 3) float32, bilinear in the mip level nearest to `level`.
+
+        x, y (h, w) in level 0 texels (a texel's centre at +0.5); low, high: the texture's borders
+        along x and y, each (h, w); nothing beyond the outermost texel centres is ever read.
+        """
+        nearest = np.clip(level + np.float32(0.5), 0, LEVELS).astype(np.intp)
+        scale = _SHRINK.take(nearest)
         half = np.float32(0.5)
         column = np.clip(x * scale, low[0] * scale + half, high[0] * scale - half)
         row = np.clip(y * scale, low[1] * scale + half, high[1] * scale - half)
-        column += np.take(_LEFT, level)
-        row += np.take(_DOWN, level) * np.float32(self.height) - half
+        column += _LEFT.take(nearest)
+        row += (_DOWN * np.float32(self.height) - half).take(nearest)
         return to_linear(cv2.remap(self.image, column, row, cv2.INTER_LINEAR))
 
 

@@ -83,44 +83,48 @@ def samples(patches: Patches, places: np.ndarray, counts: np.ndarray
             np.concatenate(normals).astype(np.float32), np.concatenate(cells))
 
 
-def first_hit(points: np.ndarray, directions: np.ndarray, boxes: list[Box]) -> np.ndarray:
-    """Distance (N,) along each direction to the nearest box, in its lengths; inf where none."""
-    nearest = np.full(len(points), np.inf, np.float32)
-    for box in boxes:
-        c, s = np.float32(np.cos(box.yaw)), np.float32(np.sin(box.yaw))
-        enter = np.full(len(points), -np.inf, np.float32)
-        leave = np.full(len(points), np.inf, np.float32)
-        p, d = points - box.centre.astype(np.float32), directions
-        local = ((c * p[:, 0] + s * p[:, 1], c * d[..., 0] + s * d[..., 1]),
-                 (c * p[:, 1] - s * p[:, 0], c * d[..., 1] - s * d[..., 0]),
-                 (p[:, 2], d[..., 2]))
-        for (position, way), half in zip(local, box.size.astype(np.float32) / 2):
-            inverse = 1.0 / np.where(np.abs(way) < 1e-6, np.float32(1e-6), way)
-            a, b = (-half - position) * inverse, (half - position) * inverse
-            enter = np.maximum(enter, np.minimum(a, b))
-            leave = np.minimum(leave, np.maximum(a, b))
-        hit = (leave > np.maximum(enter, 0)) & (np.maximum(enter, 0) < nearest)
-        nearest[hit] = np.maximum(enter[hit], 0)
-    return nearest
+def slabs(points: np.ndarray, ways: np.ndarray, box: Box) -> np.ndarray:
+    """Where rays meet a box, in lengths of `ways`; inf where they miss. Points, ways (..., 3)."""
+    c, s = np.float32(np.cos(box.yaw)), np.float32(np.sin(box.yaw))
+    enter, leave = np.float32(0), np.float32(np.inf)
+    p, d = points - box.centre.astype(np.float32), ways
+    local = ((c * p[..., 0] + s * p[..., 1], c * d[..., 0] + s * d[..., 1]),
+             (c * p[..., 1] - s * p[..., 0], c * d[..., 1] - s * d[..., 0]),
+             (p[..., 2], d[..., 2]))
+    for (position, way), half in zip(local, box.size.astype(np.float32) / 2):
+        inverse = 1 / np.where(np.abs(way) < 1e-6, np.float32(1e-6), way)
+        middle, reach = -position * inverse, np.abs(half * inverse)
+        enter = np.maximum(enter, middle - reach)
+        leave = np.minimum(leave, middle + reach)
+    return np.where(leave > enter, enter, np.float32(np.inf))
 
 
 def direct(points: np.ndarray, normals: np.ndarray, light: Light, boxes: list[Box],
            rng: np.random.Generator) -> np.ndarray:
     """Irradiance (N, 3) of one lamp, from five places on it."""
+    places = np.array([(0, 0), (-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)])
+    places += rng.uniform(-0.2, 0.2, size=places.shape)
+    targets = light.centre + places[:, :1] * light.half_s + places[:, 1:] * light.half_t
+    way = (light.centre - points).astype(np.float32)
+    square = np.maximum((way * way).sum(axis=1), 0.05)
+    facing = np.maximum((normals * way).sum(axis=1), 0)
+    leaving = np.maximum(-(way @ light.normal.astype(np.float32)), 0)
+    lit = np.flatnonzero(facing * leaving > 0)
+    free = np.ones((len(lit), len(targets)), bool)
+    width = np.linalg.norm(light.half_s) + np.linalg.norm(light.half_t)
+    for box in boxes:
+        # Only rays that pass the box's surrounding sphere, widened by the lamp's size, can hit it.
+        towards = box.centre.astype(np.float32) - points[lit]
+        part = np.clip((towards * way[lit]).sum(axis=1) / square[lit], 0, 1)
+        miss = towards - part[:, None] * way[lit]
+        near = np.flatnonzero((miss * miss).sum(axis=1)
+                              < (np.linalg.norm(box.size) / 2 + width * part) ** 2)
+        start = points[lit[near], None]
+        free[near] &= slabs(start, targets.astype(np.float32) - start, box) >= 0.97
     total = np.zeros(len(points), np.float32)
-    offsets = [(0.0, 0.0), *zip((-0.7, 0.7, 0.7, -0.7), (-0.7, -0.7, 0.7, 0.7))]
-    for a, b in offsets:
-        a, b = a + rng.uniform(-0.2, 0.2), b + rng.uniform(-0.2, 0.2)
-        target = light.centre + a * light.half_s + b * light.half_t
-        way = target.astype(np.float32) - points
-        square = np.maximum((way * way).sum(axis=1), 0.05)
-        facing = np.maximum((normals * way).sum(axis=1), 0)
-        leaving = np.maximum(-(way @ light.normal.astype(np.float32)), 0)
-        lit = np.flatnonzero(facing * leaving > 0)
-        free = first_hit(points[lit], way[lit], boxes) >= 0.97
-        total[lit] += free * facing[lit] * leaving[lit] / (square[lit] * square[lit])
+    total[lit] = free.mean(axis=1) * (facing * leaving / (square * square))[lit]
     area = 4 * np.linalg.norm(np.cross(light.half_s, light.half_t))
-    return total[:, None] / len(offsets) * area * light.colour.astype(np.float32)
+    return total[:, None] * area * light.colour.astype(np.float32)
 
 
 def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], extent: np.ndarray,
@@ -128,14 +132,13 @@ def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], ext
     """How open each point is (N,), 1 in the middle of a free wall: near surfaces take light."""
     ways = rng.standard_normal((DIRECTIONS, 3)).astype(np.float32)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    share, weights = (np.zeros(len(points), np.float32) for _ in range(2))
-    for way in ways:
-        weight = np.maximum(normals @ way, 0)
-        up = np.flatnonzero(weight > 0)
-        walls = np.where(way > 0, extent.astype(np.float32) - points[up], -points[up])
-        distance = np.maximum(walls / np.where(np.abs(way) < 1e-6, 1e-6 * np.sign(way + 1e-9),
-                                               way), 0).min(axis=1)
-        distance = np.minimum(distance, first_hit(points[up], way, boxes))
-        share[up] += weight[up] * (1 - DEPTH * np.exp(-distance / REACH_M))
-        weights += weight
-    return share / np.maximum(weights, 1e-6)
+    walls = np.where(ways > 0, extent.astype(np.float32) - points[:, None], -points[:, None])
+    distance = np.maximum(walls / ways, 0).min(axis=2)
+    for box in boxes:
+        away = points - box.centre.astype(np.float32)
+        near = np.flatnonzero((away * away).sum(axis=1)
+                              < (np.linalg.norm(box.size) / 2 + 3 * REACH_M) ** 2)
+        distance[near] = np.minimum(distance[near], slabs(points[near, None], ways, box))
+    weights = np.maximum(normals @ ways.T, 0)
+    open_share = (weights * (1 - DEPTH * np.exp(-distance / REACH_M))).sum(axis=1)
+    return open_share / np.maximum(weights.sum(axis=1), 1e-6)

@@ -46,31 +46,38 @@ def cast(patches: Patches, world_from_camera: np.ndarray, matrix: np.ndarray,
     order = np.flatnonzero(visible)
     # Near patches first: later ones then fail the depth test and write little.
     order = order[np.argsort(origins[order, 2] + 0.5 * (edges_s + edges_t)[order, 2])]
-    for index in order:
-        draw(gradients[index], int(patches.shapes[index]), int(index), boxes[index], seen, nearest)
-    return View(gradients.astype(np.float32), seen, nearest)
+    gradients = gradients.astype(np.float32)
+    # 1/z is affine, so its largest value over a box is at one of the corners.
+    w, (x0, y0, x1, y1) = gradients[:, 2], boxes.T
+    closest = (np.maximum(w[:, 0] * x0, w[:, 0] * (x1 - 1))
+               + np.maximum(w[:, 1] * y0, w[:, 1] * (y1 - 1)) + w[:, 2])
+    u = np.arange(size_wh[0], dtype=np.float32)
+    v = np.arange(size_wh[1], dtype=np.float32)[:, None]
+    for index in order.tolist():
+        x0, y0, x1, y1 = boxes[index].tolist()
+        behind = nearest[y0:y1, x0:x1]
+        if closest[index] > behind.min():
+            draw(gradients[index], int(patches.shapes[index]), index, u[x0:x1], v[y0:y1],
+                 seen[y0:y1, x0:x1], behind)
+    return View(gradients, seen, nearest)
 
 
-def draw(gradient: np.ndarray, shape: int, index: int, box: np.ndarray, seen: np.ndarray,
-         nearest: np.ndarray) -> None:
-    """Write one patch where it is nearer than what stands there; box is x0, y0, x1, y1."""
-    x0, y0, x1, y1 = box
-    u, v = np.arange(x0, x1), np.arange(y0, y1)
-    s, t, w = ((row[0] * u).astype(np.float32) + (row[1] * v + row[2]).astype(np.float32)[:, None]
-               for row in gradient)
-    behind = nearest[y0:y1, x0:x1]
+def draw(gradient: np.ndarray, shape: int, index: int, u: np.ndarray, v: np.ndarray,
+         seen: np.ndarray, nearest: np.ndarray) -> None:
+    """Write one patch where it is nearer than what stands there; u, v span its pixel box."""
+    s, t, w = (row[0] * u + (row[1] * v + row[2]) for row in gradient)
     hit = inside(s, t, w, shape)
-    hit &= w > behind
-    np.copyto(behind, w, where=hit)
-    np.copyto(seen[y0:y1, x0:x1], np.int32(index), where=hit)
+    hit &= w > nearest
+    np.copyto(nearest, w, where=hit)
+    np.copyto(seen, np.int32(index), where=hit)
 
 
 def inside(s: np.ndarray, t: np.ndarray, w: np.ndarray, shape: int) -> np.ndarray:
     """Whether (s/z, t/z, 1/z) lie on a patch of this shape, in front of the camera."""
     if shape == DISC:
         return ((2 * s - w) ** 2 + (2 * t - w) ** 2 <= w * w) & (w > 0)
-    limit = s + t <= w if shape == TRIANGLE else (s <= w) & (t <= w)
-    return (s >= 0) & (t >= 0) & limit & (w < 1 / NEAR)
+    limit = w - s - t if shape == TRIANGLE else w - np.maximum(s, t)
+    return (np.minimum(np.minimum(s, t), limit) >= 0) & (w < 1 / NEAR)
 
 
 def bounding_boxes(origins: np.ndarray, edges_s: np.ndarray, edges_t: np.ndarray,
@@ -99,45 +106,58 @@ def bounding_boxes(origins: np.ndarray, edges_s: np.ndarray, edges_t: np.ndarray
 
 
 def soften_edges(image: np.ndarray, view: View, shapes: np.ndarray) -> None:
-    """Blend the colours of neighbouring patches where they meet, by their share of the pixel.
+    """Blend two neighbouring pixels by where between them the nearer patch ends. In place.
 
-    Four sub-pixels ask which of the patches seen by the pixel and its four neighbours is nearest
-    there; the pixel becomes the mean of those neighbours' colours. In place.
+    As in geometry buffer anti-aliasing (Persson 2011): the border of the nearer patch is where the
+    first of its affine bounds gets negative on the way to the neighbour.
     """
-    seen = view.seen
-    edge = np.zeros(seen.shape, bool)
-    across, along = seen[:, 1:] != seen[:, :-1], seen[1:] != seen[:-1]
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= along
-    edge[:-1] |= along
-    rows, columns = np.nonzero(edge)
-    if not len(rows):
-        return
-    height, width = seen.shape
-    places = np.stack([np.clip(rows + dy, 0, height - 1) * width + np.clip(columns + dx, 0,
-                                                                           width - 1)
-                       for dx, dy in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))])
-    index = seen.reshape(-1)[places]
-    g = view.gradients[index].reshape(*index.shape, 9)
-    kind = np.where(index == NOTHING, NOTHING, shapes[index])
-    u, v = columns.astype(np.float32), rows.astype(np.float32)
-    base = [g[..., 3 * k] * u + g[..., 3 * k + 1] * v + g[..., 3 * k + 2] for k in range(3)]
-    flat = image.reshape(-1, 3)
-    colours = flat[places]
-    total = np.zeros((len(rows), 3), np.float32)
-    for dx, dy in ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)):
-        s, t, w = (base[k] + (g[..., 3 * k] * dx + g[..., 3 * k + 1] * dy) for k in range(3))
-        winner = np.argmax(np.where(covers(s, t, w, kind), w, 0.0), axis=0)
-        total += np.take_along_axis(colours, winner[None, :, None], axis=0)[0]
-    flat[places[0]] = total / 4
+    before = image.reshape(-1, 3).copy()
+    after = image.reshape(-1, 3)
+    table = np.ascontiguousarray(view.gradients.reshape(-1, 9).T)
+    seen, width = view.seen, view.seen.shape[1]
+    for axis, step in ((0, 1), (1, width)):
+        first = seen[:, :-1] != seen[:, 1:] if axis == 0 else seen[:-1] != seen[1:]
+        rows, columns = np.nonzero(first)
+        here = rows * width + columns
+        depths = view.inverse_depth.reshape(-1)
+        ahead = depths[here] >= depths[here + step]
+        for pixels, way in ((here[ahead], step), (here[~ahead] + step, -step)):
+            end, clear = border(pixels, 1 if way > 0 else -1, axis, table, view, shapes)
+            near, far = pixels[clear], (pixels + way)[clear]
+            share = end[clear, None] - np.float32(0.5)
+            change = (before[near] - before[far]) * np.abs(share)
+            inner = share[:, 0] < 0
+            after[near[inner]] -= change[inner]
+            after[far[~inner]] += change[~inner]
 
 
-def covers(s: np.ndarray, t: np.ndarray, w: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """`inside` with a shape per element."""
-    result = (s >= 0) & (t >= 0) & (s <= w) & (t <= w) & (kind != NOTHING)
-    for shape in (DISC, TRIANGLE):
-        chosen = kind == shape
-        if chosen.any():
-            result[chosen] = inside(s[chosen], t[chosen], w[chosen], shape)
-    return result
+def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: View,
+           shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each pixel's patch reaches towards the next pixel (N,), 0..1, and whether its border
+    runs rather across that way than along it (N,): the other axis takes care of the rest."""
+    index = view.seen.reshape(-1)[pixels].astype(np.intp)
+    g = [row.take(index, mode='clip') for row in table]
+    v, u = np.divmod(pixels, view.seen.shape[1])
+    value = [g[k] * u.astype(np.float32) + g[k + 1] * v.astype(np.float32) + g[k + 2]
+             for k in (0, 3, 6)]
+    s, t, w = (np.stack([value[k], sign * g[3 * k + axis], g[3 * k + 1 - axis]]) for k in range(3))
+    bounds = np.stack([s, t, w - s, w - t])
+    kind = shapes[np.maximum(index, 0)]
+    triangle, disc = kind == TRIANGLE, kind == DISC
+    bounds[2, :, triangle] = bounds[3, :, triangle] = (w - s - t)[:, triangle].T
+    if disc.any():
+        bounds[:, :, disc] = rim(s[:, disc], t[:, disc], w[:, disc])
+    slope = -bounds[:, 1]
+    reach = np.where(slope > 1e-9, bounds[:, 0] / np.maximum(slope, 1e-9), np.float32(9))
+    first = reach.argmin(axis=0)[None]
+    end = np.take_along_axis(reach, first, axis=0)[0]
+    along, across = (np.abs(np.take_along_axis(bounds[:, k], first, axis=0)[0]) for k in (1, 2))
+    return np.clip(end, 0, 1), (along >= across) & (end <= 1) & (index != NOTHING)
+
+
+def rim(s: np.ndarray, t: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The bound w^2 - (2s - w)^2 - (2t - w)^2 of a disc, and its slopes; inputs are (3, N)."""
+    a, b = 2 * s - w, 2 * t - w
+    value = w[0] ** 2 - a[0] ** 2 - b[0] ** 2
+    slopes = 2 * (w[0] * w[1:] - a[0] * a[1:] - b[0] * b[1:])
+    return np.concatenate([value[None], slopes])[None]

@@ -44,7 +44,7 @@ class Shader:
         g = view.gradients.astype(np.float64)
         # From patch coordinates to atlas texels, still affine in the pixel.
         texels = g[:, :2] * self._size[..., None] + self._start[..., None] * g[:, 2:]
-        table = np.concatenate([texels.reshape(-1, 6), g[:, 2], self._table], axis=1)
+        table = np.concatenate([texels.reshape(-1, 6), g[:, 2, :2], self._table], axis=1)
         table = np.ascontiguousarray(table.T, np.float32)
         image = np.empty((*view.seen.shape, 3), np.float32)
         for top in range(0, view.seen.shape[0], BAND_ROWS):
@@ -54,22 +54,22 @@ class Shader:
 
     def _band(self, seen: np.ndarray, inverse_depth: np.ndarray, table: np.ndarray,
               top: int) -> np.ndarray:
-        """The colours of some rows; `table` (17, Q) is transposed for one gather per value."""
-        index = np.maximum(seen, 0)
-        v, u = np.mgrid[top:top + seen.shape[0], :seen.shape[1]].astype(np.float32)
-        xu, xv, x1, yu, yv, y1, wu, wv = (np.take(row, index) for row in table[:8])
+        """The colours of some rows; `table` (16, Q) has one row per value gathered."""
+        index = np.maximum(seen, 0).astype(np.intp)
+        v = np.arange(top, top + seen.shape[0], dtype=np.float32)[:, None]
+        u = np.arange(seen.shape[1], dtype=np.float32)
+        (xu, xv, x1, yu, yv, y1, wu, wv, x_low, y_low, x_high, y_high, light_su, light_sv, light_u,
+         light_v) = (row.take(index, mode='clip') for row in table)
         z = 1.0 / np.maximum(inverse_depth, np.float32(1e-6))
         x, y = (xu * u + xv * v + x1) * z, (yu * u + yv * v + y1) * z
         step_u = (xu - x * wu) * z, (yu - y * wu) * z
         step_v = (xv - x * wv) * z, (yv - y * wv) * z
         long, level = footprint(step_u, step_v)
-        low = tuple(np.take(row, index) for row in table[9:11])
-        high = tuple(np.take(row, index) for row in table[11:13])
-        colour = self._atlas.sample(x - long[0], y - long[1], low, high, level)
-        colour += self._atlas.sample(x + long[0], y + long[1], low, high, level)
-        sx, sy, ox, oy = (np.take(row, index) for row in table[13:17])
-        light = cv2.remap(self._lightmaps.image, x * sx + ox, y * sy + oy, cv2.INTER_LINEAR)
-        colour *= light
+        low, high, blend = (x_low, y_low), (x_high, y_high), np.float32(0.25)
+        colour = self._atlas.sample(x - long[0], y - long[1], low, high, level - blend)
+        colour += self._atlas.sample(x + long[0], y + long[1], low, high, level + blend)
+        colour *= cv2.remap(self._lightmaps.image, x * light_su + light_u, y * light_sv + light_v,
+                            cv2.INTER_LINEAR)
         colour *= np.where(seen == NOTHING, np.float32(0), np.float32(0.5))[..., None]
         return colour
 
@@ -79,7 +79,8 @@ def footprint(step_u: tuple[np.ndarray, np.ndarray], step_v: tuple[np.ndarray, n
     """How a pixel is filtered: the offset of two probes along its longer side, and their level.
 
     step_u, step_v are the texels crossed by one pixel along u and v. Two probes halve the blur of
-    surfaces seen at a slant.
+    surfaces seen at a slant; as they round their levels differently, their mean also hides where
+    the level changes.
     """
     length_u, length_v = (a * a + b * b for a, b in (step_u, step_v))
     wide = length_u > length_v
