@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dsac_ros.calibration import Calibration, Evidence
+from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig
 from dsac_ros.types import Result
 
@@ -15,27 +15,22 @@ from dsac_ros.types import Result
 def test_it_travels_through_json_and_ignores_what_it_does_not_know():
     calibration = Calibration(floor_m=0.01, min_inliers=77)
     values = json.loads(json.dumps({**calibration.as_dict(), 'from_the_future': 1}))
-    assert Calibration.from_header(values) == calibration
-    assert Calibration.from_header(None) == Calibration()
+    assert Calibration.from_dict(values) == calibration
+    assert Calibration.from_dict(None) == Calibration()
 
 
 def test_a_threshold_of_the_user_stands_above_the_map():
-    calibration = Calibration.from_header({'min_inliers': 77, 'min_spread': 0.3},
-                                          AcceptConfig(min_inliers=5))
+    calibration = Calibration(min_inliers=77, min_spread=0.3).overridden(
+        AcceptConfig(min_inliers=5))
     assert (calibration.min_inliers, calibration.min_spread) == (5, 0.3)
 
 
-@pytest.mark.parametrize('field', ['inlier_ratio', 'spread', 'agreement'])
-def test_more_evidence_never_lowers_the_confidence(field):
-    values = {'inlier_ratio': 0.3, 'inlier_count': 1000, 'spread': 0.5, 'agreement': 0.5}
-    confidence = [Calibration().confidence(Evidence(**{**values, field: value}))
-                  for value in np.linspace(0, 1, 20)]
-    assert (np.diff(confidence) >= 0).all()
-
-
-def test_confidence_without_and_with_all_evidence():
-    assert Calibration().confidence(Evidence(0.0, 0, 0.0, 0.0)) < 0.01
-    assert Calibration().confidence(Evidence(0.6, 3000, 1.0, 1.0)) > 0.9
+def test_more_evidence_never_lowers_the_confidence():
+    shares = np.linspace(0, 1, 20)
+    for varied in ((shares, 0.5, 0.5), (0.3, shares, 0.5), (0.3, 0.5, shares)):
+        assert (np.diff(Calibration().confidence(*varied)) >= 0).all()
+    assert Calibration().confidence(0.0, 0.0, 0.0) < 0.01
+    assert Calibration().confidence(0.6, 1.0, 1.0) > 0.9
 
 
 def test_covariance_never_falls_below_the_floor():
@@ -44,14 +39,13 @@ def test_covariance_never_falls_below_the_floor():
 
 
 @pytest.mark.parametrize(('evidence', 'result', 'word'), [
-    (Evidence(0.01, 1000, 1.0, 1.0), Result.LOW_INLIERS, '1.0%'),
-    (Evidence(0.5, 12, 1.0, 1.0), Result.LOW_INLIERS, '12 cells'),
-    (Evidence(0.5, 1000, 0.05, 1.0), Result.LOW_SPREAD, '5%'),
-    (Evidence(0.5, 1000, 1.0, 0.1), Result.AMBIGUOUS, '10%'),
-    (Evidence(0.5, 1000, 1.0, 1.0), Result.ACCEPTED, ''),
-    (Evidence(float('nan'), 1000, 1.0, 1.0), Result.LOW_INLIERS, 'nan'),
+    ((0.01, 1000, 1.0, 1.0), Result.LOW_INLIERS, '1.0%'),
+    ((0.5, 12, 1.0, 1.0), Result.LOW_INLIERS, '12 inliers'),
+    ((0.5, 1000, 0.05, 1.0), Result.LOW_SPREAD, '5%'),
+    ((0.5, 1000, 1.0, 0.1), Result.AMBIGUOUS, '10%'),
+    ((0.5, 1000, 1.0, 1.0), Result.ACCEPTED, ''),
 ])
 def test_verdict_says_what_is_missing(evidence, result, word):
-    found, reason = Calibration().verdict(evidence)
+    found, reason = Calibration(min_agreement=0.2).verdict(*evidence)
     assert found == result
     assert word in reason

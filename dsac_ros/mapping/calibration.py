@@ -8,12 +8,11 @@ Their patches look as real as ever, but no camera in this scene can have taken t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsac_ros.calibration import LEAST_RATIO, Calibration, Evidence
+from dsac_ros.calibration import LEAST_RATIO, Calibration
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
 from dsac_ros.types import Frame
 
@@ -21,6 +20,28 @@ from dsac_ros.types import Frame
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
 ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the estimator says of F frames, before any calibration.
+
+    inlier_ratio, inlier_count, spread, agreement (F,); covariance (F, 6, 6) raw.
+    """
+
+    inlier_ratio: np.ndarray
+    inlier_count: np.ndarray
+    spread: np.ndarray
+    agreement: np.ndarray
+    covariance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inlier_ratio)
+
+    def features(self) -> np.ndarray:
+        """What the confidence is made of: log inlier ratio, spread, agreement (F, 3)."""
+        ratio = np.log(np.maximum(self.inlier_ratio, LEAST_RATIO))
+        return np.stack([ratio, self.spread, self.agreement], axis=1)
 
 
 def mirrored(frame: Frame) -> Frame:
@@ -32,44 +53,31 @@ def mirrored(frame: Frame) -> Frame:
                    camera=replace(camera, matrix=matrix), depth=None, name=f'mirrored {frame.name}')
 
 
-def fit_calibration(held_out: Sequence[Evidence], covariances: np.ndarray, twists: np.ndarray,
-                    impostors: Sequence[Evidence] = (), *,
+def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence | None = None, *,
                     correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
                     ) -> Calibration:
     """The calibration of a map.
 
     Args:
         held_out: evidence of F frames whose poses are known.
-        covariances: their raw covariances (F, 6, 6).
         twists: their errors (F, 6) as `metrics.twist_error` gives them, inf without an estimate.
         impostors: evidence of frames that show no place of this map.
         correct_within: metres and degrees of what counts as right; for a scene whose unit is
             arbitrary give metres as a share of its size.
     """
-    twists, covariances = np.reshape(twists, (-1, 6)), np.reshape(covariances, (-1, 6, 6))
     correct = ((np.linalg.norm(twists[:, :3], axis=1) < correct_within[0])
                & (np.linalg.norm(twists[:, 3:], axis=1) < np.radians(correct_within[1])))
-    scale, floor_m, floor_rad = fit_covariance(twists[correct], covariances[correct],
+    scale, floor_m, floor_rad = fit_covariance(twists[correct], held_out.covariance[correct],
                                                correct_within)
-    seen = features(held_out)
-    # Without impostors: what a search over many random poses finds in nothing at all.
-    nothing = features(impostors or [Evidence(ratio, 0, 0.2, 0.1)
-                                     for ratio in (0.01, 0.02, 0.04)])
-    bias, *weights = fit_confidence(seen[correct], np.concatenate([seen[~correct], nothing]))
-    right = [frame for frame, is_right in zip(held_out, correct) if is_right]
+    positive, negative = held_out.features()[correct], held_out.features()[~correct]
+    # Without impostors: what a search over a thousand random poses finds in nothing at all.
+    nothing = (impostors.features() if impostors is not None and len(impostors)
+               else np.array([[np.log(ratio), 0.2, 0.1] for ratio in (0.01, 0.02, 0.04)]))
+    bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
     return Calibration(
         covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
-        **thresholds(right, float(np.exp(nothing[:, 0].max()))))
-
-
-def features(frames: Sequence[Evidence]) -> np.ndarray:
-    """What the confidence is made of: log inlier ratio, spread, agreement (F, 3)."""
-    rows = [(max(frame.inlier_ratio, LEAST_RATIO), frame.spread, frame.agreement)
-            for frame in frames]
-    values = np.array(rows, dtype=float).reshape(-1, 3)
-    values[:, 0] = np.log(values[:, 0])
-    return values
+        **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
 
 
 def fit_covariance(twists: np.ndarray, raw: np.ndarray,
@@ -150,23 +158,24 @@ def fit_confidence(positive: np.ndarray, negative: np.ndarray,
     return (float(bias - centre @ weights), *(float(weight) for weight in weights))
 
 
-def thresholds(right: Sequence[Evidence], nothing: float) -> dict[str, float]:
+def thresholds(held_out: Evidence, correct: np.ndarray, nothing: float) -> dict[str, float]:
     """What a frame must show to be accepted, between right frames and an inlier ratio `nothing`.
 
     Nearer to the impostors than to the right frames: queries come from further away than a
     held-out block does. Where the two overlap, a refusal is the smaller harm.
     """
-    if not right:
+    if not correct.any():
         return {}
-    ratios = np.array([max(frame.inlier_ratio, LEAST_RATIO) for frame in right])
-    lowest = float(np.quantile(ratios, 0.01))
+    lowest = float(np.quantile(held_out.inlier_ratio[correct], 0.01))
     if nothing < lowest:
         ratio = nothing ** (2 / 3) * lowest ** (1 / 3)
     else:
-        ratio = min(1.05 * nothing, float(np.median(ratios)))
-    cells = np.median([frame.inlier_count for frame in right] / ratios)
-    halves = {name: float(np.quantile([getattr(frame, name) for frame in right], 0.01) / 2)
-              for name in ('spread', 'agreement')}
+        ratio = min(1.05 * nothing, float(np.median(held_out.inlier_ratio[correct])))
+    cells = np.median(held_out.inlier_count[correct]
+                      / np.maximum(held_out.inlier_ratio[correct], LEAST_RATIO))
+    halves = {name: float(np.quantile(values[correct], 0.01) / 2)
+              for name, values in (('spread', held_out.spread),
+                                   ('agreement', held_out.agreement))}
     return {'min_inlier_ratio': float(ratio),
             'min_inliers': int(max(20, 0.5 * ratio * cells)),
             'min_spread': min(0.25, halves['spread']),
