@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For pip: the library, the `dsac` command, nodes without ROS. colcon uses CMakeLists.txt."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+# Folders that stand beside the package in a checkout -> where a wheel carries them.
+SHARED = {'msg': 'dsac_ros/msg', 'config': 'dsac_ros/share/config',
+          'launch': 'dsac_ros/share/launch'}
+
+
+class BuildWithInterface(build_py):
+    """Adds the message definitions, settings and launch files to a wheel.
+
+    An editable install finds them in the checkout.
+    """
+
+    def run(self) -> None:
+        """Build the modules, then copy the folders of SHARED."""
+        super().run()
+        if self.editable_mode:
+            return
+        for source, target in SHARED.items():
+            folder = Path(self.build_lib, target)
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(Path(source).iterdir()):
+                if file.is_file():
+                    shutil.copyfile(file, folder / file.name)
+
+
+setup(
+    name='dsac_ros',
+    version='0.1.0',
+    description='Where a robot is, from one camera image: scene coordinate regression for ROS 2',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['dsac_ros', 'dsac_ros.*']),
+    package_data={'dsac_ros': [f'**/*.{ending}' for ending in (
+        'safetensors', 'md', 'json', 'xml', 'jpg', 'png', 'npz', 'html', 'css', 'msg', 'txt')]},
+    cmdclass={'build_py': BuildWithInterface},
+    install_requires=[
+        'torch>=2.4',
+        'numpy>=1.24',
+        # 5 renumbers the image types, which breaks the cv_bridge of ROS 2.
+        'opencv-python-headless>=4.8,<5',
+        'scipy>=1.10',
+        'safetensors>=0.4',
+        'rosbags>=0.10',
+        'cyclonedds>=0.10.5',
+        'tqdm>=4.60',
+        'matplotlib>=3.7',
+        'scikit-image>=0.22',
+        'pyyaml>=6.0',
+    ],
+    extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5']},
+    entry_points={'console_scripts': ['dsac = dsac_ros.cli.main:main']},
+)
