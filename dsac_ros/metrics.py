@@ -133,8 +133,7 @@ class Report:
             'false_accepts': int(wrong.sum()),
             'coverage': self.coverage(),
             'confidence_auc': roc_auc(self.confidence, self.within(CORRECT_M, CORRECT_DEG)),
-            'results': {name: count for name, count in
-                        sorted(Counter(r.name for r in self.results).items())},
+            'results': dict(sorted(Counter(r.name for r in self.results).items())),
             'latency_ms': {stage: percentiles(times) for stage, times in self.latency_ms.items()},
             'map_bytes': self.map_bytes,
             'device': self.device,

@@ -10,8 +10,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from dsac_ros.metrics import (SIGMA_RADII, evaluate, field_median, mahalanobis_squared, roc_auc,
-                              twist_error)
+from dsac_ros.metrics import (
+    SIGMA_RADII,
+    evaluate,
+    field_median,
+    mahalanobis_squared,
+    roc_auc,
+    twist_error,
+)
 from dsac_ros.types import Localization, Result
 
 

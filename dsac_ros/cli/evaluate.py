@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsac_ros.cli.output import (add_device_option, add_json_option, report_lines, write_results)
+from dsac_ros.cli.output import add_device_option, add_json_option, report_lines, write_results
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
-from dsac_ros.cli.source_options import (SOURCE_HELP, add_source_options, check_map_path,
-                                         open_named_source)
+from dsac_ros.cli.source_options import (
+    SOURCE_HELP,
+    add_source_options,
+    check_map_path,
+    open_named_source,
+)
 from dsac_ros.errors import SourceError
 
 if TYPE_CHECKING:
@@ -78,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     frames = counted(source.posed_frames(), len(source), 'localize', args.progress)
     localizations, references = localize_posed_frames(localizer, frames)
     if not references:
-        raise SourceError(f'{args.source} has no frame with a pose to compare with; name the poses '
-                          'with --poses')
+        raise SourceError(f'{args.source} has no frame with a pose to compare with; name the '
+                          'poses with --poses')
     report = evaluate(localizations, references, Path(args.map).stat().st_size,
                       str(localizer.device),
                       {'skipped': dict(source.skipped), 'map_id': localizer.map.id,

@@ -41,7 +41,7 @@ def describe(header: dict[str, Any], path: Path) -> list[str]:
               ('map frame', 'map_frame'), ('format', 'format_version')) if key in header]
     lines.append(f'{"size":15} {size(path.stat().st_size)}')
     if header.get('bounds'):
-        low, high = header['bounds']
+        low, high = header['bounds']['min'], header['bounds']['max']
         extent = ' x '.join(f'{b - a:.1f}' for a, b in zip(low, high))
         lines.append(f'{"extent":15} {extent} m')
     lines += [f'{key:15} {value}' for key, value in header.get('provenance', {}).items()

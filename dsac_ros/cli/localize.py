@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.evaluate import load_localizer
 from dsac_ros.cli.output import add_device_option, add_json_option, write_results
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options
-from dsac_ros.cli.source_options import (SOURCE_HELP, add_source_options, check_map_path,
-                                         open_named_source)
-from dsac_ros.types import Localization
+from dsac_ros.cli.source_options import (
+    SOURCE_HELP,
+    add_source_options,
+    check_map_path,
+    open_named_source,
+)
+
+if TYPE_CHECKING:
+    from dsac_ros.types import Localization
 
 HELP = 'tell where each frame was taken'
 

@@ -7,8 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dsac_ros.cli.output import (add_device_option, add_json_option, report_lines, size,
-                                 write_results)
+from dsac_ros.cli.output import (
+    add_device_option,
+    add_json_option,
+    report_lines,
+    size,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, reporter
 from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from dsac_ros.mapping.trainer import Progress
+    from dsac_ros.mapping.progress import Progress
 
 T = TypeVar('T')
 STYLES = ('bar', 'json', 'off')
@@ -69,7 +69,7 @@ def describe(progress: Progress) -> str:
 
 
 class JsonLines:
-    """Writes a `Progress` as one line of JSON, at most five a second, every stage at least once."""
+    """One line of JSON per state: at most five a second, every stage at least once."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream` (default: stderr)."""

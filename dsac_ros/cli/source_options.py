@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsac_ros.errors import MapError, SourceError
 
@@ -38,12 +38,13 @@ def positive(text: str) -> int:
     return number
 
 
-def open_named_source(args: argparse.Namespace, **more: object) -> Source:
+def open_named_source(args: argparse.Namespace, **more: Any) -> Source:
     """Open `args.source` with the options above; MAP and SOURCE in the wrong order say so."""
     from dsac_ros.sources.open_source import open_source
     path = Path(args.source)
     if path.is_file() and path.suffix in MAP_SUFFIXES:
-        raise SourceError(f'{path} is a map, expected frames: the map comes first, then the source')
+        raise SourceError(f'{path} is a map, expected frames: the map comes first, then the '
+                          'source')
     return open_source(path, image_topic=args.image, info_topic=args.camera_info,
                        poses=getattr(args, 'poses', None), stride=args.stride, **more)
 

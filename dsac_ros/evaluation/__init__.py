@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What a map is worth: runs over frames, conditions, the report and its pictures."""

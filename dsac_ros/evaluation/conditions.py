@@ -14,8 +14,8 @@ PLAIN_NAMES = ('frames', 'accepted', 'median_translation_m', 'median_rotation_de
                'median_translation_accepted_m', 'median_rotation_accepted_deg', 'false_accepts',
                'confidence_auc', 'map_bytes')
 KNOWN_NAMES = (*PLAIN_NAMES, 'recall@0.05m/5deg (any metres and degrees)', 'coverage.1sigma',
-               'coverage.2sigma', 'coverage.3sigma', 'latency_ms.total.p50', 'latency_ms.total.p95',
-               'latency_ms.total.p99')
+               'coverage.2sigma', 'coverage.3sigma', 'latency_ms.total.p50',
+               'latency_ms.total.p95', 'latency_ms.total.p99')
 NUMBER = r'\d+\.?\d*(?:e-?\d+)?'
 RECALL = re.compile(rf'recall@({NUMBER})m?/({NUMBER})(?:deg)?')
 

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cli/progress.py: bars for people, JSON lines for programs."""
+from __future__ import annotations
+
+import io
+import json
+
+from dsac_ros.cli.progress import JsonLines, StageBar, clock, counted
+from dsac_ros.mapping.progress import Progress
+
+RUN = (Progress('reading', 0.5), Progress('reading', 1.0), Progress('training', 0.0),
+       Progress('training', 0.1, 130.0, 3.21, 0.54), Progress('training', 1.0, 0.0, 1.0, 0.9))
+
+
+def test_the_bar_keeps_one_line_per_stage():
+    stream = io.StringIO()
+    bar = StageBar(stream)
+    for state in RUN:
+        bar(state)
+    bar.close()
+    shown = stream.getvalue()
+    assert shown.count('\n') == 2
+    assert 'left 2:10, loss 3.21, valid 54%' in shown
+    assert 'nan' not in shown
+    assert '100%' in shown.split('\n')[0]
+
+
+def test_json_lines_are_json_and_never_skip_a_stage():
+    stream = io.StringIO()
+    lines = JsonLines(stream)
+    for state in RUN:
+        lines(state)
+    values = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(value['stage'], value['fraction']) for value in values] == [
+        ('reading', 0.5), ('reading', 1.0), ('training', 0.0), ('training', 1.0)]
+    assert values[0] == {'stage': 'reading', 'fraction': 0.5, 'seconds_left': None, 'loss': None,
+                         'valid': None}
+
+
+def test_counting_gives_the_items_back_and_writes_to_stderr_only(capsys):
+    for style in ('bar', 'json', 'off'):
+        assert list(counted(range(5), 5, 'count', style)) == [0, 1, 2, 3, 4]
+        captured = capsys.readouterr()
+        assert captured.out == ''
+        assert bool(captured.err) is (style != 'off')
+
+
+def test_clock():
+    assert [clock(value) for value in (0.0, 61.9, 3600.0, float('nan'))] == [
+        '0:00', '1:01', '60:00', '?']
