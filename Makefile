@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# make demo and make test set everything up by themselves, in any order.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# With ROS 2 sourced its Python path reaches into the environment. It is used when all of the
+# runtime can be imported from there, this package's built messages included, and hidden otherwise.
+ROS_FAMILY := rclpy, dsac_ros.msg, cv_bridge.boost.cv_bridge_boost, sensor_msgs_py, tf2_ros, tf_transformations
+CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import $(ROS_FAMILY)' >/dev/null 2>&1; \
+	then unset PYTHONPATH; fi; export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+
+.PHONY: help setup demo test clean
+
+help:
+	@echo 'make demo    learn a rendered room, localize in it through the node, write a report'
+	@echo 'make test    run the tests'
+	@echo 'make setup   only what both do first: a virtual environment in $(VENV)'
+	@echo 'make clean   remove the virtual environment and what the builds left'
+
+setup: $(STAMP)
+
+$(STAMP): setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+		|| { echo 'make: $(PYTHON) is missing or older than 3.10: install Python 3.10 or newer, or name one: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo 'make: $(PYTHON) cannot make virtual environments: sudo apt install python3-venv' >&2; exit 1; }
+	@$(BIN)/python -c 'import pip' 2>/dev/null || { echo '== virtual environment in $(VENV)'; \
+		rm -rf $(VENV) && env -u PYTHONPATH $(PYTHON) -m venv $(VENV); }
+	@echo '== packages of constraints.txt into $(VENV): the first time this downloads torch, minutes'
+	@env -u PYTHONPATH $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(STAMP)
+	@echo '== set up'
+
+demo: $(STAMP)
+	@echo '== dsac demo'
+	@$(CLEAN_PATH); $(BIN)/dsac demo
+
+test: $(STAMP)
+	@echo '== tests'
+	@$(CLEAN_PATH); $(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache
