@@ -16,6 +16,7 @@ ROBOT_RADIUS_M = 0.25
 PLANNED_CLEARANCE_M = 0.33
 STEP_M = 0.02
 MAX_YAW_RATE = 0.7
+OPEN_VIEW_M = 2.2
 ODOMETRY_HZ = 50.0
 START_NS = 1_700_000_000_000_000_000
 
@@ -57,8 +58,9 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     rng = np.random.default_rng((world.seed, seed, 2))
     seconds = (frames - 1) / rate_hz
     times = np.arange(int(np.ceil(seconds * ODOMETRY_HZ)) + 3) / ODOMETRY_HZ
-    positions, headings = move(world, rng, times, speed_mps)
-    yaw = look_around(rng, times, headings)
+    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M)
+    positions, headings = move(space, rng, times, speed_mps)
+    yaw = look_around(space, rng, times, positions, headings)
     truth = shaken(rng, positions, yaw)
     believed = with_drift(rng, truth)
     stamps = start_ns + np.round(times * 1e9).astype(np.int64)
@@ -81,10 +83,9 @@ def mast(height_m: float, tilt: float) -> np.ndarray:
     return pose
 
 
-def move(world: RenderedWorld, rng: np.random.Generator, times: np.ndarray, speed_mps: float
+def move(space: FreeSpace, rng: np.random.Generator, times: np.ndarray, speed_mps: float
          ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (M, 2) [m] along a tour at a slowly changing speed, and the way they go [rad]."""
-    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M)
     pace = speed_mps * (1 + 0.25 * np.sin(times * rng.uniform(0.2, 0.4) + rng.uniform(0, 6)))
     travelled = np.concatenate([[0.0], np.cumsum(0.5 * (pace[1:] + pace[:-1]) * np.diff(times))])
     tour = smooth(space, plan(space, rng, float(travelled[-1]) + 1.0))
@@ -130,19 +131,35 @@ def arc_length(path: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
 
 
-def look_around(rng: np.random.Generator, times: np.ndarray, headings: np.ndarray) -> np.ndarray:
-    """Yaw of the base (M,): ahead, swung to both sides; it moves in any direction without turning,
-    and turns no faster than MAX_YAW_RATE."""
+def look_around(space: FreeSpace, rng: np.random.Generator, times: np.ndarray,
+                positions: np.ndarray, headings: np.ndarray) -> np.ndarray:
+    """Yaw of the base (M,): ahead, swung to both sides, turned away from what is too near to see
+    much of; it moves in any direction without turning, and turns no faster than MAX_YAW_RATE."""
     swing = sum(np.radians(a) * np.sin(2 * np.pi * times / rng.uniform(*period)
                                        + rng.uniform(0, 2 * np.pi))
                 for a, period in ((35, (9, 14)), (45, (25, 45))))
-    wanted, step = headings + swing, float(times[1] - times[0])
+    step = float(times[1] - times[0])
+    wanted = turned_to_open(space, positions, headings + swing)
     yaw = np.empty_like(wanted)
     now = yaw[0] = wanted[0]
     for k in range(1, len(wanted)):
         now += float(np.clip(1.5 * (wanted[k] - now), -MAX_YAW_RATE, MAX_YAW_RATE)) * step
         yaw[k] = now
     return gaussian_filter1d(yaw, 0.25 / step, mode='nearest')
+
+
+def turned_to_open(space: FreeSpace, positions: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Yaw (M,) changed as little as gives a view of some depth, twice a second."""
+    every = max(1, int(ODOMETRY_HZ / 2))
+    offsets = np.radians(np.arange(-120, 121, 15))
+    turns = []
+    for place, wanted in zip(positions[::every], yaw[::every]):
+        views = np.stack([space.view_length(place, wanted + offsets + side)
+                          for side in (-0.4, 0.0, 0.4)]).mean(axis=0)
+        cost = np.abs(offsets) + 1.2 * np.maximum(OPEN_VIEW_M - views, 0)
+        turns.append(offsets[int(np.argmin(cost))])
+    turn = np.interp(np.arange(len(yaw)), np.arange(len(turns)) * every, turns)
+    return yaw + turn
 
 
 def shaken(rng: np.random.Generator, positions: np.ndarray, yaw: np.ndarray) -> np.ndarray:

@@ -35,7 +35,17 @@ class FreeSpace:
     def clearance_at(self, points: np.ndarray) -> np.ndarray:
         """Distance to the nearest obstacle [m] at points (N, 2)."""
         xy = np.asarray(points, np.float32)[None] / np.float32(CELL_M)
-        return cv2.remap(self.clearance, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR)[0]
+        return cv2.remap(self.clearance, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR,
+                         borderValue=0)[0]
+
+    def view_length(self, place: np.ndarray, angles: np.ndarray, limit_m: float = 3.0
+                    ) -> np.ndarray:
+        """How far one sees from a place (2,) along angles (K,) [rad] before anything stands."""
+        reach = np.arange(2, int(limit_m / 0.1)) * 0.1
+        ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        points = place + reach[None, :, None] * ways[:, None]
+        blocked = self.clearance_at(points.reshape(-1, 2)).reshape(len(angles), -1) <= 0.02
+        return np.where(blocked.any(axis=1), reach[blocked.argmax(axis=1)], limit_m)
 
     def draw_place(self, rng: np.random.Generator) -> np.ndarray:
         """A random open place (2,) [m]."""

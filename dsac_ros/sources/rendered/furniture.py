@@ -53,22 +53,23 @@ def make_palette(builder: Builder, photographs: list[np.ndarray]) -> Palette:
     """Draw a room's materials."""
     rng, hw = builder.rng, (512, 640)
 
-    def add(image: np.ndarray, scale: float = PX_PER_M) -> Material:
-        return builder.material(image, scale)
+    def add(image: np.ndarray, scale: float = PX_PER_M, grain: bool = False) -> Material:
+        return builder.material(image, scale, grain=grain)
 
     hue = rng.uniform(0.05, 0.11)
-    woods = tuple(add(textures.wood(rng, hw, textures.colour(rng, (0.3, 0.65), value, hue)))
+    woods = tuple(add(textures.wood(rng, hw, textures.colour(rng, (0.25, 0.6), value, hue)),
+                      grain=True)
                   for value in ((0.55, 0.8), (0.25, 0.5)))
     paints = tuple(add(textures.smooth(rng, hw, textures.colour(rng, s, v)))
-                   for s, v in (((0.0, 0.1), (0.8, 0.95)), ((0.3, 0.8), (0.3, 0.8)),
-                                ((0.3, 0.9), (0.4, 0.9))))
-    fabrics = tuple(add(textures.fabric(rng, hw, textures.colour(rng, (0.2, 0.8), (0.25, 0.8))))
+                   for s, v in (((0.0, 0.1), (0.8, 0.95)), ((0.1, 0.4), (0.3, 0.6)),
+                                ((0.5, 0.85), (0.4, 0.8))))
+    fabrics = tuple(add(textures.fabric(rng, hw, textures.colour(rng, (0.1, 0.6), (0.25, 0.75))))
                     for _ in range(3))
     return Palette(woods, paints, fabrics,
                    add(textures.smooth(rng, hw, (0.35, 0.36, 0.38))),
-                   add(textures.wood(rng, hw, (0.62, 0.47, 0.32)), 500.0),
+                   add(textures.wood(rng, hw, (0.62, 0.47, 0.32)), 500.0, True),
                    add(textures.smooth(rng, hw, textures.colour(rng, (0.5, 0.8), (0.35, 0.6), 0.3))),
-                   add(prints.page(rng, hw), 1400.0), photographs)
+                   add(textures.wood(rng, hw, (0.86, 0.82, 0.74)), 900.0, True), photographs)
 
 
 def pixels(width: float, height: float, px_per_m: float) -> tuple[int, int]:

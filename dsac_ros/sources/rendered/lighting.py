@@ -32,13 +32,14 @@ def bake(patches: Patches, boxes: list[Box], lights: list[Light], extent: np.nda
          ambient: np.ndarray, rng: np.random.Generator) -> Lightmaps:
     """Irradiance on a coarse grid over every patch, scaled to a good exposure.
 
-    extent (3,): the room is [0, extent]; ambient (3,) the light that comes from everywhere.
+    extent (3,): the room is [0, extent]; ambient (3,) the light from everywhere, as a
+    share of that of the lamps on a well lit place.
     """
     places, counts, rows = layout(patches)
     points, normals, cells = samples(patches, places, counts)
-    light = ambient * ambient_share(points, normals, boxes, extent, rng)[:, None]
-    for source in lights:
-        light += direct(points, normals, source, boxes, rng)
+    light = sum(direct(points, normals, source, boxes, rng) for source in lights)
+    typical = float(np.percentile(light.mean(axis=1), 70))
+    light += typical * ambient * ambient_share(points, normals, boxes, extent, rng)[:, None]
     shines = np.repeat(patches.emission, counts.prod(axis=1))
     light *= TYPICAL_IRRADIANCE / max(float(np.percentile(light.mean(axis=1), 70)), 1e-6)
     light[shines > 0] = shines[shines > 0, None]

@@ -122,7 +122,14 @@ def page(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
     write_word(image, rng, (w // 10, h // 16, w * 7 // 10, h // 10), ink, int(rng.integers(4, 10)))
     split = int(h * rng.uniform(0.4, 0.8))
     write_lines(image, rng, (w // 10, h // 5, w * 8 // 10, split - h // 5), ink, max(9, h // 24))
-    if h - split > 20:
+    if h - split > 20 and rng.uniform() < 0.5:
+        side = int(rng.integers(3, 7))
+        for k in range(side):
+            high = int((h - split) * rng.uniform(0.2, 0.85))
+            left = int(w * (0.1 + 0.8 * k / side))
+            cv2.rectangle(image, (left, h - 8 - high), (left + int(0.6 * w / side), h - 8),
+                          rgb(colour(rng, (0.3, 0.9), (0.3, 0.9))), -1)
+    elif h - split > 20:
         points = np.stack([np.linspace(w * 0.1, w * 0.9, 14),
                            split + (h - split) * rng.uniform(0.15, 0.9, 14)], 1)
         cv2.polylines(image, [points.astype(np.int32)], False,
@@ -161,7 +168,8 @@ def book_row(rng: Rng, hw: tuple[int, int], px_per_m: float) -> np.ndarray:
             continue
         top = int(h * rng.uniform(0.04, 0.35))
         spine = np.empty((width, h - top, 3), np.uint8)
-        spine[:] = rgb(colour(rng, (0.1, 0.9), (0.15, 0.95)))
+        spine[:] = rgb(colour(rng, (0.05, 0.85), (0.12, 0.9),
+                              None if rng.uniform() < 0.5 else rng.choice([0.0, 0.08, 0.6])))
         ink = rgb(colour(rng, (0.0, 0.4), (0.75, 1.0))) if spine.mean() < 128 else (25, 22, 20)
         band = int(spine.shape[1] * rng.uniform(0.06, 0.2))
         spine[:, band:band + 4] = ink

@@ -33,7 +33,8 @@ class Wall:
 
 @dataclass(frozen=True)
 class Room:
-    """A finished room: [0, extent] (3,) [m], what it is built of, and its lamps."""
+    """A finished room: [0, extent] (3,) [m], what it is built of, its lamps, and
+    the light from everywhere as a share of theirs, (3,)."""
 
     extent: np.ndarray
     builder: Builder
@@ -61,7 +62,7 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
                  ((lx, ly, 0), (0, -1, 0), (1, 0, 0), ly, -np.pi / 2),
                  ((0, 0, 0), (0, 1, 0), (-1, 0, 0), ly, np.pi / 2))]
     lights = add_floor_and_ceiling(builder, extent, materials)
-    tone = textures.colour(rng, (0.03, 0.3), (0.72, 0.93))
+    tone = textures.colour(rng, (0.02, 0.18), (0.72, 0.93))
     door_wall = int(rng.integers(4))
     window_walls = rng.choice(4, size=int(rng.integers(1, 3)), replace=False)
     for k, wall in enumerate(walls):
@@ -71,7 +72,7 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
             lights += add_windows(builder, wall, taken, materials[1])
         hang(builder, palette, wall, taken)
     fill_middle(builder, palette, extent)
-    ambient = np.array((1.0, 0.97, 0.93)) * rng.uniform(0.25, 0.45)
+    ambient = np.array((1.0, 0.97, 0.93)) * rng.uniform(0.35, 0.75)
     return Room(extent, builder, lights, ambient)
 
 
@@ -88,13 +89,14 @@ def add_wall(b: Builder, wall: Wall, tone: textures.Colour, materials: list[np.n
     """The bare wall and its skirting board."""
     hw = pixels(wall.length, wall.height, WALL_PX)
     kind = b.rng.uniform()
-    own = tone if b.rng.uniform() < 0.7 else textures.colour(b.rng, (0.15, 0.5), (0.5, 0.85))
+    own = tone if b.rng.uniform() < 0.7 else textures.colour(b.rng, (0.1, 0.4), (0.5, 0.85))
     if kind < 0.55:
         image = textures.plaster(b.rng, hw, own)
     elif kind < 0.75:
         image = textures.wallpaper(b.rng, hw, own)
     else:
-        image = textures.stone(b.rng, hw, materials[0], own)
+        clay = textures.colour(b.rng, (0.2, 0.55), (0.5, 0.8), 0.05)
+        image = textures.bricks(b.rng, hw, clay, materials[2])
     skirting = int(0.09 * WALL_PX)
     image[-skirting:] = textures.wood(b.rng, (skirting, hw[1]), (0.75, 0.72, 0.68))
     image[-skirting] = 90
@@ -112,11 +114,13 @@ def add_floor_and_ceiling(b: Builder, extent: np.ndarray, materials: list[np.nda
         floor = textures.planks(rng, hw, base, int(rng.uniform(18, 34)))
     elif kind < 0.7:
         floor = textures.tiles(rng, hw, textures.colour(rng, (0, 0.3), (0.5, 0.85)),
-                               int(rng.uniform(50, 100)), textures.colour(rng))
+                               int(rng.uniform(50, 100)),
+                               textures.colour(rng, (0.2, 0.6), (0.3, 0.7)))
     elif kind < 0.9:
-        floor = textures.carpet(rng, hw, textures.colour(rng, (0.1, 0.6), (0.3, 0.6)))
+        floor = textures.carpet(rng, hw, textures.colour(rng, (0.1, 0.45), (0.3, 0.6)))
     else:
-        floor = textures.stone(rng, hw, materials[2], textures.colour(rng, (0, 0.2), (0.5, 0.7)))
+        grit = cv2.resize(materials[2], None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)
+        floor = textures.stone(rng, hw, grit, textures.colour(rng, (0, 0.2), (0.5, 0.7)))
     b.patch(np.array((0, ly, 0)), np.array((lx, 0, 0)), np.array((0, -ly, 0)), floor)
     for k in range(int(rng.integers(2, 5))):
         w, h = rng.uniform(0.8, 2.4), rng.uniform(0.7, 1.8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.rendered.drive import Drive, drive
 from dsac_ros.sources.rendered.sensor import SensorModel
 from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.sources.source import Source
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 DEFAULT_FRAMES = 200
@@ -24,17 +26,18 @@ def robot_camera(size_wh: tuple[int, int] = (640, 480)) -> Camera:
     return Camera(size_wh, matrix)
 
 
-class RenderedSource:
+class RenderedSource(Source):
     """The images of one drive; every frame can be drawn alone, and always comes out the same."""
 
     kind = 'rendered'
 
     def __init__(self, world: RenderedWorld, path: Drive, camera: Camera | None = None,
                  sensor: SensorModel | None = None, seed: int = 0) -> None:
+        """Takes the room, the way through it, and what takes the pictures; seed is the noise's."""
+        super().__init__(Path(f'rendered:{world.seed}'))
         self.world, self.drive = world, path
         self.camera = camera or robot_camera()
         self.sensor = sensor or SensorModel()
-        self.skipped: dict[str, int] = {}
         self._seed = seed
         self._poses = path.world_from_camera
         self._track = Trajectory(path.odometry.stamps_ns, path.odometry.world_from_base)
@@ -44,6 +47,7 @@ class RenderedSource:
                                         max(rate_hz, 0.1))
 
     def __len__(self) -> int:
+        """How many images the drive has."""
         return len(self._poses)
 
     def frame(self, index: int) -> PosedFrame:
@@ -64,13 +68,11 @@ class RenderedSource:
         to_camera = self.drive.base_from_camera
         return np.linalg.inv(end @ to_camera) @ start @ to_camera
 
-    def posed_frames(self) -> Iterator[PosedFrame]:
-        """All images in order, each with its pose."""
+    def _posed_frames(self) -> Iterator[PosedFrame]:
         return (self.frame(index) for index in range(len(self)))
 
-    def frames(self) -> Iterator[Frame]:
-        """All images in order."""
-        return (posed.frame for posed in self.posed_frames())
+    def _frames(self) -> Iterator[Frame]:
+        return (posed.frame for posed in self._posed_frames())
 
 
 def open_rendered(spec: str) -> RenderedSource:

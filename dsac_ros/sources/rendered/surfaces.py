@@ -15,10 +15,14 @@ RECTANGLE, DISC, TRIANGLE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Material:
-    """A texture and its scale: index into `Builder.textures`, pixels per metre."""
+    """A texture and its scale: index into `Builder.textures`, pixels per metre.
+
+    Where it has a grain, that runs along x, and is laid along the longer side of every part.
+    """
 
     texture: int
     px_per_m: float
+    grain: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,18 @@ class Builder:
     obstacles: list[np.ndarray] = field(default_factory=list)
     _rows: list[tuple] = field(default_factory=list)
 
-    def material(self, image: np.ndarray, px_per_m: float) -> Material:
+    def material(self, image: np.ndarray, px_per_m: float, *, grain: bool = False) -> Material:
         """Register a texture whose parts are cut out at a fixed scale."""
         self.textures.append(image)
-        return Material(len(self.textures) - 1, px_per_m)
+        return Material(len(self.textures) - 1, px_per_m, grain)
 
     def patch(self, origin: np.ndarray, edge_s: np.ndarray, edge_t: np.ndarray,
               skin: Material | np.ndarray, *, shape: int = RECTANGLE, two_sided: bool = False,
               emission: float = 0.0) -> None:
         """Add one patch; an image as `skin` covers it once, a material is cut to its size."""
         if isinstance(skin, Material):
+            if skin.grain and shape == RECTANGLE and edge_t @ edge_t > edge_s @ edge_s:
+                origin, edge_s, edge_t = origin + edge_t, -edge_t, edge_s
             texture, region = skin.texture, self._cut(skin, edge_s, edge_t)
         else:
             self.textures.append(skin)

@@ -51,8 +51,9 @@ def as_image(values: np.ndarray) -> np.ndarray:
 def plaster(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
     """A painted wall: trowel marks, stains and grain."""
     stain = np.clip(noise(rng, hw, 160, 3) - 0.9, 0, 2)
-    return paint(base, (noise(rng, hw, 60, 5), 0.045), (noise(rng, hw, 6, 2, 3.0), 0.03),
-                 (stain, -0.10))
+    speck = np.clip(np.abs(noise(rng, hw, 3, 1)) - 2.0, 0, 1)
+    return paint(base, (noise(rng, hw, 90, 6), 0.04), (noise(rng, hw, 4, 1), 0.025),
+                 (stain, -0.08), (speck, -0.3))
 
 
 def wallpaper(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
@@ -62,7 +63,21 @@ def wallpaper(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
     stripe = (np.searchsorted(edges, np.arange(hw[1])) % 2).astype(np.float32)
     mix = (stripe * rng.uniform(0.4, 1.0))[None, :, None]
     base_map = (np.asarray(base) * (1 - mix) + other * mix).astype(np.float32)
-    return paint(np.broadcast_to(base_map, (*hw, 3)), (noise(rng, hw, 80, 4), 0.05))
+    return paint(np.broadcast_to(base_map, (*hw, 3)), (noise(rng, hw, 80, 5), 0.04),
+                 (noise(rng, hw, 3, 1), 0.025))
+
+
+def bricks(rng: Rng, hw: tuple[int, int], base: Colour, photograph: np.ndarray) -> np.ndarray:
+    """Brickwork in running bond: every brick its own tint, the photograph's roughness on all."""
+    high, wide, joint = 18, 48, 3
+    row = np.arange(hw[0])[:, None]
+    column = np.arange(hw[1])[None] + (row // high % 2) * (wide // 2) + wide
+    tints = rng.normal(1.0, 0.14, size=(hw[0] // high + 1, hw[1] // wide + 3, 1))
+    tints = tints * (1 + rng.normal(scale=0.04, size=(*tints.shape[:2], 3)))
+    image = (tints * base)[row // high, column // wide].astype(np.float32)
+    image[(row % high < joint) | (column % wide < joint)] = (0.72, 0.70, 0.66)
+    rough = stone(rng, hw, photograph, (0.5, 0.5, 0.5)).astype(np.float32)[..., 0] / 127.0 - 1.0
+    return paint(image, (np.clip(rough, -1, 1), 0.22), (noise(rng, hw, 120, 4), 0.06))
 
 
 def wood(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
@@ -106,7 +121,7 @@ def tiles(rng: Rng, hw: tuple[int, int], base: Colour, tile_px: int,
     grout = (rows[:, None] % tile_px < 3) | (columns[None] % tile_px < 3)
     image[grout] = np.asarray(base) * 0.55
     vein = np.exp(-8.0 * np.abs(noise(rng, hw, 90, 5)))
-    return paint(image, (vein, -0.18), (noise(rng, hw, 160, 4), 0.06))
+    return paint(image, (vein, -0.10), (noise(rng, hw, 160, 4), 0.06))
 
 
 def carpet(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
