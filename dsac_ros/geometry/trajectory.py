@@ -9,6 +9,9 @@ from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 
 
+SAME_INSTANT_NS = 1000  # stamps that went through a float of seconds are that far off
+
+
 class Trajectory:
     """Samples of world_from_x in time, interpolated and never extrapolated.
 
@@ -34,12 +37,16 @@ class Trajectory:
 
     def at(self, stamp_ns: int, max_gap_ns: int = 500_000_000) -> np.ndarray | None:
         """The pose (4, 4) at a stamp; None outside the samples or across a gap over max_gap_ns."""
-        after = int(np.searchsorted(self.stamps_ns, stamp_ns))
-        if after == len(self.stamps_ns):
+        if not len(self.stamps_ns):
             return None
+        inside = min(max(stamp_ns, int(self.stamps_ns[0])), int(self.stamps_ns[-1]))
+        if abs(stamp_ns - inside) > SAME_INSTANT_NS:
+            return None
+        stamp_ns = inside
+        after = int(np.searchsorted(self.stamps_ns, stamp_ns))
         if self.stamps_ns[after] == stamp_ns:
             return self.world_from_x[after].copy()
-        if after == 0 or self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
+        if self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
             return None
         before = after - 1
         share = float((stamp_ns - self.stamps_ns[before])

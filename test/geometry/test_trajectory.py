@@ -45,8 +45,10 @@ def test_a_constant_motion_is_followed_exactly(angle):
 
 def test_nothing_is_extrapolated(samples):
     trajectory = Trajectory(*samples)
-    assert trajectory.at(int(samples[0][0]) - 1) is None
-    assert trajectory.at(int(samples[0][-1]) + 1) is None
+    assert trajectory.at(int(samples[0][0]) - 2000) is None
+    assert trajectory.at(int(samples[0][-1]) + 2000) is None
+    # A stamp that was rounded to microseconds on its way is still the same stamp.
+    np.testing.assert_array_equal(trajectory.at(int(samples[0][-1]) + 900), samples[1][-1])
     assert trajectory.at(int(samples[0][0]) + 1, max_gap_ns=99 * MS) is None
     assert trajectory.at(int(samples[0][0]) + 1, max_gap_ns=100 * MS) is not None
     assert Trajectory(np.zeros(0), np.zeros((0, 4, 4))).at(0) is None

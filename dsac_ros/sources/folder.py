@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder layout of DSAC* and ACE: rgb/ poses/ calibration/ [depth/], read and written.
+
+Files of one frame share a name, or else pair up in alphabetical order. poses/: 4x4
+world_from_camera; calibration/: a focal length or a 3x3 matrix with pixels counted from the
+corner of the first one (converted here), one file per frame or one for all; depth/: png, uint16
+millimetres. What the layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of
+the map) and `stamps.txt` (name and nanoseconds).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import yaml
+
+from dsac_ros.errors import SourceError
+from dsac_ros.sources.calibration_files import (Calibration, camera_yaml, corner_matrix_text,
+                                                read_calibration)
+from dsac_ros.sources.image_files import (list_images, read_depth, write_depth, write_image,
+                                          write_whole)
+from dsac_ros.sources.poses import read_pose_file
+from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.types import Camera, Frame
+
+MADE_UP_STEP_NS = 100_000_000
+IMAGES, POSES, CALIBRATION, DEPTH = 'rgb', 'poses', 'calibration', 'depth'
+DATASET, STAMPS = 'dataset.yaml', 'stamps.txt'
+
+
+def is_scene_folder(path: Path) -> bool:
+    """Whether a folder has the layout, or holds folders that have."""
+    return (path / IMAGES).is_dir() or any(_parts(path))
+
+
+def open_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
+                poses: str = POSES) -> FileSource:
+    """The frames of a folder in the layout; `poses` names the folder of the poses in it."""
+    if not (path / IMAGES).is_dir():
+        parts = _parts(path)
+        if len(parts) > 1:
+            names = ', '.join(str(part) for part in parts)
+            raise SourceError(f'{path} holds several sets of frames: name one of {names}')
+        path = parts[0]
+    images = list_images(path / IMAGES)
+    if not images:
+        raise SourceError(f'{path / IMAGES} holds no images, expected .png or .jpg files')
+    about = _about(path)
+    pose_files = _paired(images, path / poses, '.txt')
+    depth_files = _paired(images, path / DEPTH, '.png') if depth else [None] * len(images)
+    cameras = [calibration] * len(images) if calibration else _calibrations(images, path, about)
+    stamps = _stamps(path)
+    has_stamps = bool(stamps) and all(image.stem in stamps for image in images)
+    files = []
+    for index, (image, pose_file, depth_file, camera) in enumerate(
+            zip(images, pose_files, depth_files, cameras, strict=True)):
+        pose = read_pose_file(pose_file) if pose_file else 'no pose file'
+        found = isinstance(pose, np.ndarray)
+        files.append(FrameFiles(
+            image.stem, image, stamps[image.stem] if has_stamps else index * MADE_UP_STEP_NS,
+            camera, partial(read_depth, depth_file) if depth_file else None,
+            pose if found else None, '' if found else pose))
+    return FileSource(path, 'folder', files, has_stamps=has_stamps,
+                      map_frame=str(about.get('map_frame', 'map')))
+
+
+def _parts(path: Path) -> list[Path]:
+    """The folders inside `path` that have the layout."""
+    return sorted(part for part in path.iterdir() if (part / IMAGES).is_dir())
+
+
+def _paired(images: list[Path], folder: Path, suffix: str) -> list[Path | None]:
+    """The file of each image: by its name, or by its place if there are as many of both."""
+    if not folder.is_dir():
+        return [None] * len(images)
+    found = sorted(p for p in folder.iterdir()
+                   if p.suffix.lower() == suffix and not p.name.startswith('.'))
+    by_stem = {file.stem: file for file in found}
+    if any(image.stem in by_stem for image in images):
+        return [by_stem.get(image.stem) for image in images]
+    if found and len(found) != len(images):
+        raise SourceError(f'{folder} holds {len(found)} files for {len(images)} images and their '
+                          'names differ, expected the same names or one file for each image')
+    return list(found) or [None] * len(images)
+
+
+def _calibrations(images: list[Path], path: Path, about: dict) -> list[Calibration]:
+    """The camera of each image: from its own file, or from the only one."""
+    folder = path / CALIBRATION
+    found = sorted(p for p in folder.iterdir() if p.suffix in ('.txt', '.yaml')
+                   and not p.name.startswith('.')) if folder.is_dir() else []
+    if not found:
+        raise SourceError(f'{folder} holds no calibration, expected .txt files with a focal '
+                          'length or a 3x3 matrix')
+    lens = about.get('camera') or {}
+    read: Callable[[Path], Calibration] = partial(
+        read_calibration, model=str(lens.get('distortion_model', '')),
+        distortion=tuple(lens.get('distortion_coefficients', ())))
+    if len(found) == 1:
+        return [read(found[0])] * len(images)
+    paired = _paired(images, folder, '.txt')
+    if None in paired:
+        missing = images[paired.index(None)].stem
+        raise SourceError(f'{folder} holds no calibration of {missing}, expected a file for each '
+                          'image or one for all')
+    return [read(file) for file in paired if file]
+
+
+def _about(path: Path) -> dict:
+    """The contents of dataset.yaml, empty where there is none."""
+    file = path / DATASET
+    if not file.is_file():
+        return {}
+    try:
+        about = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise SourceError(f'{file} is not YAML: {" ".join(str(error).split())}') from None
+    if not isinstance(about, dict):
+        raise SourceError(f'{file} holds no keys, expected camera: and map_frame:')
+    return about
+
+
+def _stamps(path: Path) -> dict[str, int]:
+    """Stamps by name from stamps.txt, whose last line may be half-written."""
+    file = path / STAMPS
+    lines = file.read_text().splitlines() if file.is_file() else []
+    words = [line.split() for line in lines]
+    return {w[0]: int(w[1]) for w in words if len(w) == 2 and w[1].lstrip('-').isdigit()}
+
+
+class FolderWriter:
+    """Writes frames in the layout. A frame's image comes last, whole, so there are no halves."""
+
+    def __init__(self, path: Path | str, *, map_frame: str = 'map', image_suffix: str = '.png',
+                 append: bool = False) -> None:
+        """Takes the folder to make; one that has frames already is continued only on `append`."""
+        self.path = Path(path)
+        self.map_frame, self.image_suffix = map_frame, image_suffix
+        self.camera: Camera | None = None
+        self.count = len(list_images(self.path / IMAGES)) if (self.path / IMAGES).is_dir() else 0
+        if self.count and not append:
+            raise SourceError(f'{self.path} holds {self.count} frames already, expected a new '
+                              'folder')
+        if self.count:
+            self._continue()
+        for name in (IMAGES, POSES, CALIBRATION):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def write(self, frame: Frame, world_from_camera: np.ndarray | None) -> str:
+        """Add a frame and return its name; without a pose it can only be a query."""
+        self._check_lens(frame.camera)
+        name = f'frame-{self.count:06d}'
+        write_whole(self.path / CALIBRATION / f'{name}.txt', corner_matrix_text(frame.camera))
+        if world_from_camera is not None:
+            rows = (' '.join(f'{x:.12f}' for x in row) for row in world_from_camera)
+            write_whole(self.path / POSES / f'{name}.txt', '\n'.join(rows) + '\n')
+        if frame.depth is not None:
+            (self.path / DEPTH).mkdir(exist_ok=True)
+            write_depth(self.path / DEPTH / f'{name}.png', frame.depth)
+        with (self.path / STAMPS).open('a') as stamps:
+            stamps.write(f'{name} {int(frame.stamp_ns)}\n')
+        write_image(self.path / IMAGES / f'{name}{self.image_suffix}', frame.image)
+        self.count += 1
+        return name
+
+    def close(self) -> None:
+        """Nothing is pending: every frame was complete when `write` returned."""
+
+    def __enter__(self) -> FolderWriter:
+        """Use as a context."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    def _continue(self) -> None:
+        """Take up the lens and the numbering of the frames that are there."""
+        images = list_images(self.path / IMAGES)
+        last = images[-1].stem.removeprefix('frame-')
+        if not last.isdigit():
+            raise SourceError(f'{self.path} holds frames named {images[-1].name}, expected '
+                              'frame-000000 and so on')
+        self.count = int(last) + 1
+        lens = _about(self.path).get('camera')
+        first = open_folder(self.path, depth=False).files[0]
+        size_wh = (int(lens['image_width']), int(lens['image_height'])) if lens else (1, 1)
+        self.camera = first.calibration(size_wh)
+
+    def _check_lens(self, camera: Camera) -> None:
+        """Write dataset.yaml with the first frame; the layout has one lens for all."""
+        if self.camera is None:
+            about = {'format': 'dsac_ros dataset', 'version': 1, 'map_frame': self.map_frame,
+                     'camera': camera_yaml(camera)}
+            write_whole(self.path / DATASET, yaml.safe_dump(about, sort_keys=False))
+            self.camera = camera
+        elif (camera.model, camera.distortion) != (self.camera.model, self.camera.distortion):
+            raise SourceError(f'{self.path} holds images of a {self.camera.model} lens with '
+                              f'{self.camera.distortion}, expected the same, not {camera.model} '
+                              f'with {camera.distortion}: use a folder for each camera')

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images and depth as files; what is written stands under its name whole or not at all."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dsac_ros.errors import ImageError, SourceError
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
+NO_DEPTH = 65535  # Kinect's mark beside 0
+# The pixels as the sensor gave them: a rotation in the EXIF data would not fit the calibration.
+AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the name is that of a finished image file."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder in alphabetical order."""
+    return sorted(path for path in folder.iterdir() if is_image_file(path) and path.is_file())
+
+
+def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray:
+    """Gray (H, W) or RGB (H, W, 3) uint8 of an encoded image (jpeg, png ...)."""
+    buffer = np.frombuffer(data, np.uint8)
+    image = cv2.imdecode(buffer, AS_STORED) if buffer.size else None
+    if image is None:
+        raise ImageError(f'{buffer.size} bytes are not an image that can be decoded, expected '
+                         'jpeg or png')
+    image = to_eight_bits(image)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def to_eight_bits(image: np.ndarray) -> np.ndarray:
+    """uint8 of uint8 or uint16; 10, 12 and 14 bit sensors in 16 bits are told by their maximum."""
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        raise ImageError(f'image has the type {image.dtype}, expected 8 or 16 bits a channel')
+    needed = int(image.max()).bit_length() if image.size else 0
+    bits = next(bits for bits in (10, 12, 14, 16) if bits >= needed)
+    return (image >> (bits - 8)).astype(np.uint8)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Gray (H, W) or RGB (H, W, 3) uint8 of an image file."""
+    try:
+        return decode_image_bytes(path.read_bytes())
+    except (OSError, ImageError) as error:
+        raise ImageError(f'{path} cannot be read as an image: {error}') from None
+
+
+def read_depth(path: Path, size_wh: tuple[int, int], units_per_metre: float = 1000.0,
+               ) -> np.ndarray:
+    """Depth (H, W) float32 [m] in the pixels of an image of size_wh, 0 where there is none."""
+    try:
+        raw = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error) as error:
+        raise ImageError(f'{path} cannot be read as depth: {error}') from None
+    if raw is None or raw.ndim != 2 or raw.dtype != np.uint16:
+        raise ImageError(f'{path} is not a depth image, expected a png of 16 bits')
+    depth = np.where(raw == NO_DEPTH, 0, raw).astype(np.float32) / np.float32(units_per_metre)
+    return fit_depth(depth, size_wh, str(path))
+
+
+def fit_depth(depth: np.ndarray, size_wh: tuple[int, int], name: str) -> np.ndarray:
+    """Registered depth of another resolution, brought to that of its image without mixing."""
+    height, width = depth.shape
+    if (width, height) == tuple(size_wh):
+        return depth
+    if abs(width * size_wh[1] / (height * size_wh[0]) - 1.0) > 0.02:
+        raise SourceError(f'{name}: depth is {width}x{height} but its image is {size_wh[0]}x'
+                          f'{size_wh[1]}: register the depth to the image, or leave it out')
+    return cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST)
+
+
+def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:
+    """Write gray or RGB uint8 as the suffix of `path` says."""
+    bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ImageError(f'an image of shape {image.shape} cannot be written as {path.suffix}')
+    write_whole(path, data.tobytes())
+
+
+def write_depth(path: Path, depth: np.ndarray) -> None:
+    """Write depth (H, W) [m] as png, uint16 millimetres, 0 where there is none."""
+    millimetres = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0
+    millimetres = np.where(millimetres > NO_DEPTH - 1, 0.0, np.maximum(millimetres, 0.0))
+    write_whole(path, cv2.imencode('.png', np.rint(millimetres).astype(np.uint16))[1].tobytes())
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write a file so that its name never shows half of it."""
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(data if isinstance(data, bytes) else data.encode())
+    os.replace(partial, path)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens any source of frames, recognised by what it is."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsac_ros.errors import SourceError
+from dsac_ros.sources.bag import BagSource
+from dsac_ros.sources.bag_file import is_bag
+from dsac_ros.sources.calibration_files import (Calibration, calibration_from_focal,
+                                                read_calibration)
+from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
+from dsac_ros.sources.image_files import is_image_file, list_images
+from dsac_ros.sources.plain_images import open_images
+from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
+from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source, with_trajectory
+from dsac_ros.sources.tum import is_tum_folder, open_tum_folder, read_tum
+
+EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with rgb/ poses/ '
+            'calibration/, 7-Scenes, TUM RGB-D, or images')
+
+
+def open_source(path: Path | str, *, image_topic: str | None = None,
+                info_topic: str | None = None, poses: str | None = None,
+                pose_frame: str | None = None, depth: str = 'auto',
+                focal: float | None = None, stride: int = 1,
+                max_gap_ns: int = MAX_GAP_NS) -> Source:
+    """The source at `path`.
+
+    Args:
+        path: a bag, a folder or an image file.
+        image_topic: image topic of a bag; None takes the only one.
+        info_topic: CameraInfo topic of a bag; None takes the one beside the image. A file here is
+            a calibration (focal length, 3x3 matrix, camera_info YAML) for any kind of source.
+        poses: tf:FRAME or a topic of a bag; a TUM file; a folder of pose files in the layout.
+        pose_frame: the frame that the poses are of, where a bag does not say it.
+        depth: 'auto', 'off', or the depth topic of a bag.
+        focal: focal length [px] of a pinhole, instead of any calibration.
+        stride: take every so-many-th frame.
+        max_gap_ns: the longest gap between two poses that is interpolated.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f'{path} does not exist, {EXPECTED}')
+    calibration = calibration_from_focal(focal) if focal else None
+    if info_topic is not None and Path(info_topic).is_file():
+        calibration, info_topic = read_calibration(Path(info_topic)), None
+    if is_bag(path):
+        return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=poses,
+                         pose_frame=pose_frame, depth=depth, calibration=calibration,
+                         stride=stride, max_gap_ns=max_gap_ns)
+    source = _open_files(path, calibration, depth != 'off', poses, max_gap_ns)
+    source.files = source.files[::stride]
+    return source
+
+
+def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses: str | None,
+                max_gap_ns: int) -> FileSource:
+    """A source whose frames are files, with the poses of a TUM file put in if one is named."""
+    tum = Path(poses) if poses is not None and Path(poses).is_file() else None
+    if is_image_file(path) or (path.is_dir() and _is_plain(path)):
+        source = open_images(path, calibration)
+    elif is_seven_scenes(path):
+        source = open_seven_scenes(path, calibration)
+    elif is_tum_folder(path):
+        source = open_tum_folder(path, calibration, depth, max_gap_ns)
+    elif path.is_dir() and is_scene_folder(path):
+        named = POSES if tum or poses is None else poses
+        if not tum and poses is not None and not (path / named).is_dir():
+            raise SourceError(f'{path} has no poses at {poses!r}, expected a folder of pose files '
+                              'in it, or a TUM file')
+        return _with_tum(open_folder(path, calibration, depth, named), tum, max_gap_ns)
+    elif path.is_dir() and not any(path.iterdir()):
+        raise SourceError(f'{path} is an empty folder, {EXPECTED}')
+    else:
+        raise SourceError(f'{path} is no source of frames, {EXPECTED}')
+    if poses is not None and tum is None:
+        raise SourceError(f'{path} has no poses at {poses!r}, expected a TUM file that exists')
+    return _with_tum(source, tum, max_gap_ns)
+
+
+def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSource:
+    if tum is not None:
+        if not source.has_stamps:
+            raise SourceError(f'{source.path} has no stamps, so that its images have no poses in '
+                              f'{tum}: expected a stamps.txt of names and nanoseconds')
+        source.files = with_trajectory(source.files, read_tum(tum), max_gap_ns)
+    return source
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a folder holds images and nothing that says more about them."""
+    return bool(list_images(path)) and not (is_seven_scenes(path) or is_tum_folder(path)
+                                            or is_scene_folder(path))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses as they come from files and messages, checked before anything is built on them."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+
+MAX_DEVIATION = 0.02  # of R^T R from the identity: more is no rounding error
+
+
+def rigid_pose(matrix: np.ndarray) -> np.ndarray | str:
+    """The nearest rigid pose (4, 4) of a 4x4 or 3x4, or what is wrong with it."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape not in ((4, 4), (3, 4)):
+        return f'a pose of shape {matrix.shape} instead of (4, 4)'
+    if not np.isfinite(matrix).all():
+        return 'a pose with NaN or infinity'
+    rotation = matrix[:3, :3]
+    deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
+    last_row = matrix[3] if len(matrix) == 4 else np.array([0, 0, 0, 1])
+    if deviation > MAX_DEVIATION or np.linalg.det(rotation) < 0 or not np.allclose(
+            last_row, (0, 0, 0, 1)):
+        return 'a pose that is no rigid motion'
+    left, _, right = np.linalg.svd(rotation)
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = left @ right, matrix[:3, 3]
+    return pose
+
+
+def read_pose_file(path: Path) -> np.ndarray | str:
+    """The 4x4 of a text file of 16 (or 12) numbers, or what is wrong with it."""
+    try:
+        numbers = np.array(path.read_text().replace(',', ' ').split(), dtype=np.float64)
+    except (OSError, ValueError):
+        return 'a pose file that cannot be read'
+    if numbers.size not in (12, 16):
+        return f'a pose file of {numbers.size} numbers instead of 16'
+    return rigid_pose(numbers.reshape(-1, 4))
+
+
+def poses_from_rows(rows: np.ndarray) -> np.ndarray:
+    """Poses (N, 4, 4) of rows x y z qx qy qz qw (N, 7); all NaN for a quaternion of zeros."""
+    rows = np.asarray(rows, dtype=np.float64).reshape(-1, 7)
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3, :3] = matrix_from_quaternion(torch.from_numpy(rows[:, 3:].copy())).numpy()
+    poses[:, :3, 3] = rows[:, :3]
+    poses[~(np.linalg.norm(rows[:, 3:], axis=1) > 1e-6)] = np.nan
+    return poses
+
+
+def row_from_pose(pose: np.ndarray) -> tuple[float, ...]:
+    """x y z qx qy qz qw of a pose (4, 4), with qw >= 0."""
+    rotation = torch.from_numpy(np.array(pose[:3, :3], dtype=np.float64))
+    quaternion = quaternion_from_matrix(rotation).numpy()
+    quaternion = quaternion if quaternion[3] >= 0 else -quaternion
+    return (*(float(x) for x in pose[:3, 3]), *(float(x) for x in quaternion))

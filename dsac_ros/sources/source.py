@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every source of frames offers, and the source whose frames are files."""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.geometry.camera import check_image_matches
+from dsac_ros.geometry.trajectory import Trajectory
+from dsac_ros.sources.image_files import read_image
+from dsac_ros.types import Camera, Frame, PosedFrame
+
+T = TypeVar('T')
+MAX_GAP_NS = 500_000_000
+
+
+class Source(ABC):
+    """Frames, read one at a time, as often as wanted.
+
+    kind names the format; map_frame is the frame that the poses are in; has_stamps is False where
+    the stamps are made up from the order. skipped counts, per reason, the frames that the last
+    pass left out.
+    """
+
+    kind = ''
+    map_frame = 'map'
+    has_stamps = True
+
+    def __init__(self, path: Path) -> None:
+        """Takes the path that the source was opened from."""
+        self.path = path
+        self.skipped: dict[str, int] = {}
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many frames there are, with and without a pose."""
+
+    @abstractmethod
+    def _frames(self) -> Iterator[Frame | str]:
+        """Every frame, or why it is left out."""
+
+    @abstractmethod
+    def _posed_frames(self) -> Iterator[PosedFrame | str]:
+        """Every frame with its pose, or why it is left out."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames in order; SourceError when not one can be read."""
+        yield from self._counted(self._frames(), 'frames that can be read')
+
+    def posed_frames(self) -> Iterator[PosedFrame]:
+        """The frames that have a pose, in order; SourceError when not one has."""
+        yield from self._counted(self._posed_frames(), 'frames with poses')
+
+    def _counted(self, found: Iterator[T | str], wanted: str) -> Iterator[T]:
+        self.skipped = {}
+        count = 0
+        for one in found:
+            if isinstance(one, str):
+                self.skipped[one] = self.skipped.get(one, 0) + 1
+            else:
+                count += 1
+                yield one
+        if not count:
+            reasons = ', '.join(f'{n} with {reason}' for reason, n in self.skipped.items())
+            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}')
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """Where one frame lies. calibration makes the camera of an image of a given size_wh.
+
+    Where there is no pose, no_pose says why.
+    """
+
+    name: str
+    image: Path
+    stamp_ns: int
+    calibration: Callable[[tuple[int, int]], Camera]
+    depth: Callable[[tuple[int, int]], np.ndarray] | None = None
+    world_from_camera: np.ndarray | None = None
+    no_pose: str = 'no pose file'
+
+
+class FileSource(Source):
+    """Frames that are files, listed beforehand and read one by one."""
+
+    def __init__(self, path: Path, kind: str, files: Sequence[FrameFiles], *,
+                 has_stamps: bool = True, map_frame: str = 'map') -> None:
+        """Takes the list of files in the order in which they are to be read."""
+        super().__init__(path)
+        self.kind, self.files = kind, list(files)
+        self.has_stamps, self.map_frame = has_stamps, map_frame
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.files)
+
+    def _frames(self) -> Iterator[Frame | str]:
+        for files in self.files:
+            yield read_frame(files)
+
+    def _posed_frames(self) -> Iterator[PosedFrame | str]:
+        for files in self.files:
+            if files.world_from_camera is None:
+                yield files.no_pose
+                continue
+            frame = read_frame(files)
+            yield (frame if isinstance(frame, str)
+                   else PosedFrame(frame, files.world_from_camera.copy()))
+
+
+def read_frame(files: FrameFiles) -> Frame | str:
+    """The frame, or why it cannot be read."""
+    try:
+        image = read_image(files.image)
+    except ImageError:
+        return 'an image file that cannot be decoded'
+    size_wh = (image.shape[1], image.shape[0])
+    camera = files.calibration(size_wh)
+    check_image_matches(camera, image)
+    try:
+        depth = files.depth(size_wh) if files.depth else None
+    except ImageError:
+        return 'a depth file that cannot be decoded'
+    return Frame(image, camera, files.stamp_ns, files.name, depth)
+
+
+def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
+                    max_gap_ns: int = MAX_GAP_NS) -> list[FrameFiles]:
+    """The same files with the poses that a trajectory has at their stamps."""
+    return [replace(one, world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
+                    no_pose='a stamp outside the trajectory or in a gap of it') for one in files]
