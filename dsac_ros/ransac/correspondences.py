@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scene coordinates made ready for estimation: centred, scaled, masked, without a NaN.
+
+The unit of the world cancels here: points are divided by their own extent, so that a scene in
+millimetres takes the same numbers through the solver, in float32 too.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dsac_ros.geometry import se3
+from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.types import SceneCoordinates
+
+# A cell whose predicted precision is extreme must not outvote, or vanish beside, all others.
+MAX_PRECISION = 16.0
+
+
+@dataclass(frozen=True)
+class Correspondences:
+    """N points and where they were seen, of B images.
+
+    points (B, N, 3) in units of `scale` about `centre`; pixels (B, N, 2) from the principal point
+    [px]; focal (B, 2) [px]; valid (B, N) bool; precision (B, N) relative, of median 1, and 0 where
+    a cell is not valid; centre (B, 3) and scale (B,) in the world's unit; area (B,) of the image
+    the pixels cover [px^2].
+    """
+
+    points: Tensor
+    pixels: Tensor
+    focal: Tensor
+    valid: Tensor
+    precision: Tensor
+    centre: Tensor
+    scale: Tensor
+    area: Tensor
+
+    @property
+    def rays(self) -> Tensor:
+        """Directions (B, N, 3) of the pixels in the camera, z = 1."""
+        plane = self.pixels / self.focal[:, None]
+        return torch.cat((plane, torch.ones_like(plane[..., :1])), -1)
+
+    def take(self, cells: Tensor) -> Correspondences:
+        """Only the cells (B, M)."""
+        wide = cells[..., None]
+        return replace(self, points=self.points.gather(1, wide.expand(-1, -1, 3)),
+                       pixels=self.pixels.gather(1, wide.expand(-1, -1, 2)),
+                       valid=self.valid.gather(1, cells), precision=self.precision.gather(1, cells))
+
+    def detach(self) -> Correspondences:
+        """The same values without their history."""
+        return replace(self, points=self.points.detach(), precision=self.precision.detach(),
+                       centre=self.centre.detach(), scale=self.scale.detach())
+
+    def world_from_camera(self, camera_from_scaled: Tensor) -> Tensor:
+        """Poses (B, K, 4, 4) of the scaled world -> world_from_camera in the world's unit."""
+        scaled = se3.inverse(camera_from_scaled)
+        translation = scaled[..., :3, 3] * self.scale[:, None, None] + self.centre[:, None]
+        return se3.from_parts(scaled[..., :3, :3], translation)
+
+
+def correspondences(scene: SceneCoordinates) -> Correspondences:
+    """Scene coordinates without NaN, about their own centre and in their own unit."""
+    check_shapes(points_world=(scene.points_world, 'B N 3'), pixels=(scene.pixels, 'B N 2'),
+                 sigma_px=(scene.sigma_px, 'B N'), valid=(scene.valid, 'B N'),
+                 matrices=(scene.matrices, 'B 3 3'))
+    dtype = scene.points_world.dtype
+    valid = (scene.valid & scene.points_world.isfinite().all(-1)
+             & scene.pixels.isfinite().all(-1))
+    points, centre, scale = _normalised(scene.points_world, valid)
+    matrices = scene.matrices.to(dtype)
+    pixels = torch.where(valid[..., None], scene.pixels.to(dtype) - matrices[:, None, :2, 2], 0.0)
+    focal = matrices.diagonal(dim1=-2, dim2=-1)[:, :2]
+    extent = torch.where(valid[..., None], pixels, -torch.inf).amax(1) \
+        - torch.where(valid[..., None], pixels, torch.inf).amin(1)
+    area = extent.clamp(min=1.0).prod(-1)
+    return Correspondences(points, pixels, focal, valid, _precision(scene.sigma_px, valid),
+                           centre, scale, area)
+
+
+def _normalised(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points (B, N, 3) about their median and in units of their spread, and those two."""
+    with torch.no_grad():
+        masked = torch.where(valid[..., None], points, torch.nan)
+        centre = masked.nanmedian(1).values.nan_to_num(0.0)
+        distance = torch.linalg.vector_norm(masked - centre[:, None], dim=-1)
+        scale = distance.nanmedian(1).values.nan_to_num(1.0)
+        scale = torch.where(scale > 0.0, scale, torch.ones_like(scale))
+    scaled = (points - centre[:, None]) / scale[:, None, None]
+    return torch.where(valid[..., None], scaled, 0.0), centre, scale
+
+
+def _precision(sigma_px: Tensor, valid: Tensor) -> Tensor:
+    """Relative precision (B, N) of the cells: 1 / sigma^2 over its median, bounded."""
+    known = valid & sigma_px.isfinite() & (sigma_px > 0.0)
+    precision = torch.where(known, sigma_px, 1.0).square().reciprocal()
+    median = torch.where(known, precision, torch.nan).detach().nanmedian(1, keepdim=True).values
+    relative = (precision / median.nan_to_num(1.0)).clamp(1.0 / MAX_PRECISION, MAX_PRECISION)
+    return torch.where(valid, torch.where(known, relative, 1.0), 0.0)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well poses explain the correspondences: reprojection error and soft inlier count.
+
+s(h) = sum_i w_i sig(beta (tau - r_i)) with beta = 5 / tau (Brachmann and Rother, DSAC++, CVPR
+2018, and DSAC*, TPAMI 2021).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsac_ros.geometry import se3
+from dsac_ros.ransac.correspondences import Correspondences
+
+SOFTNESS = 5.0
+# Nearer to the camera than this share of the scene's extent, a point counts as behind it.
+MIN_DEPTH = 1e-3
+
+
+def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
+    """Squared reprojection error (B, H, N) of poses (B, H, 4, 4) [px^2]; inf behind the camera."""
+    rows = camera_from_world[..., :3, :].transpose(1, 2).flatten(1, 2)
+    homogeneous = torch.cat((seen.points, torch.ones_like(seen.points[..., :1])), -1)
+    x, y, z = (rows @ homogeneous.mT).unflatten(1, (3, -1)).unbind(1)
+    in_front = z > MIN_DEPTH
+    inverse_depth = torch.where(in_front, z, 1.0).reciprocal()
+    u, v = seen.pixels[:, None].unbind(-1)
+    du = x * inverse_depth * seen.focal[:, :1, None] - u
+    dv = y * inverse_depth * seen.focal[:, 1:, None] - v
+    return torch.where(in_front, du * du + dv * dv, torch.inf)
+
+
+def reprojection_error(camera_from_world: Tensor, seen: Correspondences,
+                       max_px: float = 100.0) -> Tensor:
+    """Reprojection error (B, H, N) of poses (B, H, 4, 4) [px], at most `max_px`."""
+    squared = squared_error(camera_from_world, seen).clamp(max=max_px * max_px)
+    return squared.clamp(min=torch.finfo(squared.dtype).eps ** 2).sqrt()
+
+
+def soft_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
+    """Score (B, H): the sum of the weights (B, N) of the cells, each by how well it fits."""
+    membership = torch.sigmoid((SOFTNESS / inlier_px) * (inlier_px - error_px))
+    # Beyond the clamp the sigmoid has not quite reached zero; behind the camera it must.
+    return (membership @ weight[..., None])[..., 0]
+
+
+def truncated_count(squared_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
+    """Score (B, H) of pre-selection: the sum of w_i max(0, 1 - r_i^2 / tau^2), no root, no exp."""
+    return ((1.0 - squared_px / (inlier_px * inlier_px)).clamp(min=0.0) @ weight[..., None])[..., 0]
+
+
+def depths(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
+    """Depth (B, H, N) of the points in the cameras (B, H, 4, 4)."""
+    return se3.transform(camera_from_world, seen.points[:, None])[..., 2]

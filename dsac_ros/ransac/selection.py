@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From scores to a choice: the best hypothesis, or a distribution over all of them.
+
+P(j) = exp(alpha s_j) / sum_k exp(alpha s_k) (DSAC, CVPR 2017, eq. 5; alpha: DSAC++, CVPR 2018).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def best(scores: Tensor, count: int) -> Tensor:
+    """Indices (B, count) of the highest scores (B, H), best first; a NaN never wins."""
+    ranked = torch.nan_to_num(scores, nan=-torch.inf)
+    return ranked.topk(min(count, ranked.shape[-1]), dim=-1).indices
+
+
+def take(values: Tensor, indices: Tensor) -> Tensor:
+    """values (B, H, ...) at indices (B, K) -> (B, K, ...)."""
+    wide = indices.reshape(*indices.shape, *(1,) * (values.dim() - 2))
+    return values.gather(1, wide.expand(*indices.shape, *values.shape[2:]))
+
+
+def distribution(scores: Tensor, alpha: float | Tensor) -> Tensor:
+    """Probability (B, H) of each hypothesis, from scores (B, H) and the sharpness alpha."""
+    return torch.softmax(alpha * scores, -1)
+
+
+def entropy_bits(probability: Tensor) -> Tensor:
+    """Entropy (B,) of distributions (B, H) [bit]."""
+    return torch.special.entr(probability).sum(-1) / torch.log(torch.tensor(2.0)).item()
