@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dsac_ros.calibration import Calibration, Evidence
+from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.errors import MapError
+from dsac_ros.device import choose_device, fast_in_half
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
@@ -35,7 +34,8 @@ class Localizer:
         self.map = loaded
         self.device = torch.device(device)
         self.ransac = ransac
-        self.calibration = Calibration.from_header(loaded.header.get('calibration'), accept)
+        self.calibration = Calibration.from_dict(
+            loaded.header.get('calibration')).overridden(accept)
         self.network = loaded.network.to(self.device).eval()
         self.network.to(memory_format=torch.channels_last)
         self._resamplers: dict[tuple, Resampler] = {}
@@ -43,12 +43,8 @@ class Localizer:
     @classmethod
     def load(cls, path: Path | str, device: str = 'auto', ransac: RansacConfig = RansacConfig(),
              accept: AcceptConfig = AcceptConfig()) -> Localizer:
-        """Load a map file; device is auto, cpu or cuda. Raises MapError."""
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        if device.startswith('cuda') and not torch.cuda.is_available():
-            raise MapError(f'device {device!r} was asked for, torch {torch.__version__} sees '
-                           'none; use cpu or install a CUDA build')
+        """Load a map file; device is auto, cpu or cuda. Raises MapError, ConfigError."""
+        device = choose_device(device)
         return cls(load_map(Path(path), device), device, ransac, accept)
 
     def localize(self, frame: Frame) -> Localization:
@@ -101,30 +97,20 @@ class Localizer:
             return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                                 'the image may show another place', frame.stamp_ns, frame.name,
                                 timings_ms=timings)
-        evidence = Evidence(
-            inlier_ratio=float(estimate.inlier_ratio[0]),
-            inlier_count=int(estimate.inlier_count[0]), spread=float(estimate.spread[0]),
-            agreement=float(estimate.agreement[0]),
-            reprojection_error_px=float(estimate.reprojection_error_px[0]))
+        ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
+        spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
         pose = estimate.world_from_camera[0].cpu().double().numpy().copy()
         pose[:3, 3] += self.map.origin
-        covariance = self.calibration.covariance(estimate.covariance[0].cpu().double().numpy())
-        result, reason = self.calibration.verdict(evidence)
+        raw = estimate.covariance[0].cpu().double().numpy()
+        result, reason = self.calibration.verdict(ratio, count, spread, agreement)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
-            covariance=covariance, inlier_ratio=evidence.inlier_ratio,
-            inlier_count=evidence.inlier_count,
-            reprojection_error_px=evidence.reprojection_error_px,
-            hypothesis_agreement=evidence.agreement,
-            confidence=self.calibration.confidence(evidence), timings_ms=timings)
-
-
-def fast_in_half(device: torch.device) -> bool:
-    """Whether the device multiplies matrices faster in half precision than in float32."""
-    if device.type == 'cuda':
-        return True
-    amx: Callable[[], bool] = getattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
-    return device.type == 'cpu' and bool(amx())
+            covariance=self.calibration.covariance(raw) if np.isfinite(raw).all() else None,
+            inlier_ratio=ratio, inlier_count=count,
+            reprojection_error_px=float(estimate.reprojection_error_px[0]),
+            hypothesis_agreement=agreement,
+            confidence=float(self.calibration.confidence(ratio, spread, agreement)),
+            timings_ms=timings)
 
 
 class Stopwatch:

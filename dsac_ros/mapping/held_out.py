@@ -3,73 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dsac_ros import calibration
-from dsac_ros.calibration import Calibration, Evidence
-from dsac_ros.config import AcceptConfig
+from dsac_ros.calibration import Calibration
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
-from dsac_ros.metrics import evaluate, mahalanobis_squared, twist_error
+from dsac_ros.mapping.calibration import Evidence, fit_calibration, mirrored
+from dsac_ros.metrics import evaluate, twist_error
 from dsac_ros.types import Frame, Localization, PosedFrame
 
 ENOUGH = 8  # frames below which the held-out block says too little to calibrate on
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One localization with the evidence behind it, raw."""
+
+    found: Localization
+    spread: float
+    covariance: np.ndarray
 
 
 def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
             progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
     """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header."""
     if len(held_out) < ENOUGH:
-        return {'held_out': None, 'calibration': asdict(Calibration())}
-    raw = Localizer(candidate, device, accept=AcceptConfig(0.0, 0, 0.0, 0.0))
-    found, chance = [], []
+        return {'held_out': None, 'calibration': Calibration().as_dict()}
+    localizer = Localizer(candidate, device)
+    answers, impostors = [], []
     for done, posed in enumerate(held_out, 1):
-        found.append(raw.localize(posed.frame))
-        chance.append(raw.localize(mirrored(posed.frame)))
+        answers.append(answer(localizer, posed.frame))
+        impostors.append(answer(localizer, mirrored(posed.frame)))
         progress(done / len(held_out))
-    fitted = fit_to(found, chance, held_out)
-    judge = Calibration.from_header(asdict(fitted), AcceptConfig())
-    judged = [rejudged(one, judge) for one in found]
-    report = evaluate(judged, [posed.world_from_camera for posed in held_out], device=device)
-    return {'held_out': report.as_dict(), 'calibration': asdict(fitted)}
+    references = [posed.world_from_camera for posed in held_out]
+    twists = np.array([
+        np.full(6, np.inf) if a.found.world_from_camera is None
+        else twist_error(a.found.world_from_camera, reference)
+        for a, reference in zip(answers, references)])
+    fitted = fit_calibration(evidence(answers), twists, evidence(impostors))
+    report = evaluate([judged(a, fitted) for a in answers], references, device=device)
+    return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
 
 
-def mirrored(frame: Frame) -> Frame:
-    """The frame as a mirror shows it: a place with the same textures that does not exist."""
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
+def answer(localizer: Localizer, frame: Frame) -> Answer:
+    """What the localizer finds, before any calibration."""
+    found, _, estimate = localizer.localize_detailed(frame)
+    if estimate is None or found.world_from_camera is None:
+        return Answer(found, 0.0, np.full((6, 6), np.nan))
+    return Answer(found, float(estimate.spread[0]),
+                  estimate.covariance[0].cpu().double().numpy())
 
 
-def evidence_of(one: Localization) -> Evidence:
-    """What spoke for a localization; how its inliers spread is not kept."""
-    return Evidence(one.inlier_ratio, one.inlier_count, 1.0, one.hypothesis_agreement,
-                    one.reprojection_error_px)
+def evidence(answers: Sequence[Answer]) -> Evidence:
+    """The evidence of all answers, as arrays."""
+    return Evidence(
+        inlier_ratio=np.array([a.found.inlier_ratio for a in answers]),
+        inlier_count=np.array([a.found.inlier_count for a in answers]),
+        spread=np.array([a.spread for a in answers]),
+        agreement=np.array([a.found.hypothesis_agreement for a in answers]),
+        covariance=np.stack([a.covariance for a in answers]))
 
 
-def fit_to(found: Sequence[Localization], chance: Sequence[Localization],
-           held_out: Sequence[PosedFrame]) -> Calibration:
-    """The calibration that these answers call for."""
-    known = [(one, posed) for one, posed in zip(found, held_out)
-             if one.world_from_camera is not None and one.covariance is not None]
-    if len(known) < ENOUGH:
-        return Calibration()
-    scale = Calibration().covariance_scale
-    distances = np.array([
-        mahalanobis_squared(twist_error(one.world_from_camera, posed.world_from_camera),
-                            one.covariance / scale) for one, posed in known])
-    return calibration.fit([evidence_of(one) for one, _ in known],
-                           [evidence_of(one) for one in chance], distances)
-
-
-def rejudged(one: Localization, judge: Calibration) -> Localization:
+def judged(one: Answer, calibration: Calibration) -> Localization:
     """The localization as the calibrated map would have given it."""
-    if one.world_from_camera is None:
-        return one
-    evidence = evidence_of(one)
-    result, reason = judge.verdict(evidence)
-    scale = judge.covariance_scale / Calibration().covariance_scale
-    covariance = None if one.covariance is None else one.covariance * scale
-    return replace(one, result=result, reason=reason, covariance=covariance,
-                   confidence=judge.confidence(evidence))
+    found = one.found
+    if found.world_from_camera is None:
+        return found
+    shown = (found.inlier_ratio, one.spread, found.hypothesis_agreement)
+    result, reason = calibration.verdict(shown[0], found.inlier_count, *shown[1:])
+    return replace(found, result=result, reason=reason,
+                   covariance=calibration.covariance(one.covariance),
+                   confidence=float(calibration.confidence(*shown)))

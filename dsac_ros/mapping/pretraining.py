@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from torch.nn.functional import cross_entropy, grid_sample, normalize
 from dsac_ros.config import setting
 from dsac_ros.geometry.resample import cell_centres, to_gray
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
+from dsac_ros.mapping.progress import Progress
+from dsac_ros.mapping.schedule import learning_rate
 from dsac_ros.network.encoder import STRIDE, Encoder, EncoderConfig
 from dsac_ros.types import PosedFrame
 
@@ -175,8 +178,9 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
 
 def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
              config: PretrainConfig, checkpoint: Path, device: str = 'cpu',
-             progress: Callable[[int, float], None] = lambda step, loss: None) -> Encoder:
-    """Train the encoder; `checkpoint` is written every 100 steps and resumed from.
+             progress: Callable[[Progress], None] = lambda state: None,
+             stop_at: int | None = None) -> Encoder:
+    """Train the encoder up to step `stop_at`; `checkpoint` is written on the way and resumed from.
 
     photographs: (H, W) uint8 each; scenes: frames with depth of one place each, all of
     config.crop by config.crop pixels.
@@ -184,34 +188,35 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     torch.manual_seed(config.seed)  # initial weights only; every draw below has its generator
     encoder = Encoder(EncoderConfig(), norm=True).to(device)
     optimizer = torch.optim.AdamW(encoder.parameters(), config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, config.steps, pct_start=0.1)
     start = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         encoder.load_state_dict(state['encoder'])
         optimizer.load_state_dict(state['optimizer'])
-        schedule.load_state_dict(state['schedule'])
         start = state['step']
         log.info('resumed %s at step %d', checkpoint, start)
     generator = torch.Generator().manual_seed(config.seed + start)
     pairs = draw_pairs(photographs, scenes, config, generator)
-    for step in range(start, config.steps):
+    last = min(config.steps, stop_at or config.steps)
+    began = time.monotonic()
+    for step in range(start, last):
         batch = [next(pairs) for _ in range(config.pairs)]
         images = np.stack([p.first for p in batch] + [p.second for p in batch])
         images = torch.from_numpy(images)[:, None].to(device).float() / 255
         pixels = torch.from_numpy(np.stack([p.pixels for p in batch])).float().to(device)
         first, second = encoder(images).float().chunk(2)
         loss = contrastive_loss(first, second, pixels, config.crop, config, generator)
+        for group in optimizer.param_groups:
+            group['lr'] = learning_rate(step / config.steps, config.learning_rate)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
-        progress(step + 1, loss.item())
-        if (step + 1) % 100 == 0 or step + 1 == config.steps:
+        left = (time.monotonic() - began) / (step + 1 - start) * (last - step - 1)
+        progress(Progress('training', (step + 1) / last, left, loss.item()))
+        if (step + 1) % 100 == 0 or step + 1 == last:
             state = {'encoder': encoder.state_dict(), 'optimizer': optimizer.state_dict(),
-                     'schedule': schedule.state_dict(), 'step': step + 1}
+                     'step': step + 1}
             partial = checkpoint.with_suffix('.partial')
             torch.save(state, partial)
             partial.replace(checkpoint)

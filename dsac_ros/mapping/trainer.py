@@ -16,34 +16,22 @@ import numpy as np
 import torch
 
 from dsac_ros.config import MappingConfig, as_dict
+from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
 from dsac_ros.map_file import Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
-from dsac_ros.network.encoder import Encoder, load_encoder
+from dsac_ros.mapping.progress import Progress
+from dsac_ros.mapping.schedule import Schedule, learning_rate
+from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)
 
-WARM_UP = 0.04           # share of the schedule in which the learning rate rises
-COOL_DOWN = 0.15         # share of the steps that an early stop still takes
-STEADY_STEPS = 100       # steps over which the early-stop criterion must hold
 CHECKPOINT_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far `learn_map` is. fraction is of the stage; seconds_left of the whole, NaN if not
-    known yet; loss and valid (share of patches with a valid coordinate) only while training."""
-
-    stage: str
-    fraction: float
-    seconds_left: float = math.nan
-    loss: float = math.nan
-    valid: float = math.nan
 
 
 Report = Callable[[Progress], None]
@@ -85,16 +73,6 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     return learned
 
 
-def choose_device(device: str) -> str:
-    """auto -> cuda where there is one, else cpu; MappingError for cuda where there is none."""
-    if device == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if device.startswith('cuda') and not torch.cuda.is_available():
-        raise MappingError(f'device {device!r} was asked for, torch {torch.__version__} sees none; '
-                           'use --device cpu or install a CUDA build')
-    return device
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """Where an interrupted training stands; only usable for the same frames and settings."""
@@ -129,50 +107,6 @@ def fingerprint(data: dataset.Dataset, config: MappingConfig) -> str:
     for view in data.views:
         digest.update(np.round(view.scene_from_camera, 6).tobytes())
     return digest.hexdigest()[:16]
-
-
-class Schedule:
-    """Progress of the training in [0, 1], by steps or by time, whichever is further.
-
-    When the early stop fires, what is left is driven to 1 within the cool-down's steps.
-    """
-
-    def __init__(self, config: MappingConfig, spent_seconds: float = 0.0) -> None:
-        self.config = config
-        self.start = time.monotonic() - spent_seconds
-        self.progress = 0.0
-        self.cooling: tuple[float, int] | None = None
-        self.steady_since = 0
-
-    def seconds(self) -> float:
-        """Training time so far, earlier runs of a resumed training included."""
-        return time.monotonic() - self.start
-
-    def at(self, step: int) -> float:
-        """Progress when `step` steps are done."""
-        by_time = self.seconds() / (60.0 * self.config.minutes)
-        progress = max(self.progress, step / self.config.steps, by_time)
-        if self.cooling:
-            began, first = self.cooling
-            share = (step - first) / (COOL_DOWN * self.config.steps)
-            progress = max(progress, began + (1.0 - began) * share)
-        self.progress = min(1.0, progress)
-        return self.progress
-
-    def observe(self, near: float, step: int) -> None:
-        """Start to cool down when enough patches have long been near enough (ACE0, 3.3)."""
-        if near < self.config.early_stop:
-            self.steady_since = step
-        elif step - self.steady_since >= STEADY_STEPS and not self.cooling:
-            self.cooling = (self.progress, step)
-
-
-def learning_rate(progress: float, peak: float) -> float:
-    """One cycle: up from peak/25 by a cosine, down to nothing by another."""
-    if progress < WARM_UP:
-        return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * progress / WARM_UP)) / 2)
-    share = (progress - WARM_UP) / (1 - WARM_UP)
-    return peak * (1e-4 + (1 + math.cos(math.pi * share)) / 2)
 
 
 def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac pretrain`: train the scene-agnostic encoder on photographs and rendered rooms."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dsac_ros.cli.output import add_device_option
+from dsac_ros.cli.progress import add_progress_option, counted, reporter
+
+HELP = 'train the scene-agnostic encoder that all maps share (hours on a CPU)'
+GROUPS, VIEWS = 8, 4  # per rendered room: things looked at, and places they are looked at from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('-o', '--output', required=True, type=Path, metavar='ENCODER',
+                        help='the .safetensors file to write; its checkpoint stands beside it and '
+                        'is resumed from')
+    parser.add_argument('--photographs', nargs='+', type=Path, required=True, metavar='PATH',
+                        help='image files, or folders of them')
+    parser.add_argument('--rooms', type=int, default=24, help='rendered rooms (default: '
+                        '%(default)s; 0: photographs alone)')
+    parser.add_argument('--steps', type=int, default=3000, help='gradient steps of the whole '
+                        'schedule (default: %(default)s)')
+    parser.add_argument('--stop-at', type=int, metavar='STEP',
+                        help='end early, to be resumed by the same command')
+    add_device_option(parser)
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
+    add_progress_option(parser)
+    parser.set_defaults(when_interrupted='the same command goes on from the last checkpoint')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and write the encoder with its normalisation folded in."""
+    import numpy as np
+    import torch
+    from safetensors.torch import save
+
+    from dsac_ros.device import choose_device
+    from dsac_ros.geometry.resample import to_gray
+    from dsac_ros.map_file import write_atomically
+    from dsac_ros.mapping.pretraining import PretrainConfig, pretrain
+    from dsac_ros.network.encoder import folded
+    from dsac_ros.sources.rendered.gaze import gaze, gaze_camera
+    from dsac_ros.sources.rendered.photographs import list_photographs, read_photograph
+    from dsac_ros.sources.rendered.world import RenderedWorld
+    config = PretrainConfig(steps=args.steps, seed=args.seed)
+    paths = list_photographs(args.photographs)
+    photographs = [to_gray(read_photograph(path))
+                   for path in counted(paths, len(paths), 'reading', args.progress)]
+    camera, scenes = gaze_camera(config.crop), []
+    for seed in counted(range(args.rooms), args.rooms, 'rendering', args.progress):
+        rng = np.random.default_rng((args.seed, seed))
+        world = RenderedWorld(1000 + seed, args.photographs)
+        scenes += [gaze(world, camera, VIEWS, rng) for _ in range(GROUPS)]
+    last = min(args.steps, args.stop_at or args.steps)
+    progress = reporter(args.progress)
+    try:
+        encoder = pretrain(photographs, scenes, config, args.output.with_suffix('.checkpoint'),
+                           choose_device(args.device), progress, last)
+    finally:
+        progress.close()
+    if last == args.steps:
+        tensors = {name: value.detach().cpu().to(torch.float16).contiguous()
+                   for name, value in folded(encoder.cpu()).state_dict().items()}
+        write_atomically(args.output, save(tensors))
+        print(f'wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)')
+    return 0

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which device to compute on."""
+from __future__ import annotations
+
+import torch
+
+from dsac_ros.errors import ConfigError
+
+
+def choose_device(device: str) -> str:
+    """auto -> cuda where there is one, else cpu; ConfigError for a device that is not there."""
+    if device == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ConfigError(f'no such device: {device!r}, expected auto, cpu, cuda or cuda:1'
+                          ) from None
+    if kind == 'cuda' and not torch.cuda.is_available():
+        raise ConfigError(f'device {device!r} was asked for, torch {torch.__version__} sees none; '
+                          'use cpu or install a CUDA build')
+    return device
+
+
+def fast_in_half(device: torch.device) -> bool:
+    """Whether the device multiplies matrices faster in half precision than in float32."""
+    if device.type == 'cuda':
+        return True
+    return device.type == 'cpu' and bool(torch.cpu._is_amx_tile_supported())

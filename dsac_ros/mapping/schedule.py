@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a training stands between its start (0) and its end (1), and the step size there."""
+from __future__ import annotations
+
+import math
+import time
+
+from dsac_ros.config import MappingConfig
+
+WARM_UP = 0.04      # share of the schedule in which the learning rate rises
+COOL_DOWN = 0.15    # share of the steps that an early stop still takes
+STEADY_STEPS = 100  # steps over which the early-stop criterion must hold
+
+
+class Schedule:
+    """Progress of the training in [0, 1], by steps or by time, whichever is further.
+
+    When the early stop fires, what is left is driven to 1 within the cool-down's steps.
+    """
+
+    def __init__(self, config: MappingConfig, spent_seconds: float = 0.0) -> None:
+        self.config = config
+        self.start = time.monotonic() - spent_seconds
+        self.progress = 0.0
+        self.cooling: tuple[float, int] | None = None
+        self.steady_since = 0
+
+    def seconds(self) -> float:
+        """Training time so far, earlier runs of a resumed training included."""
+        return time.monotonic() - self.start
+
+    def at(self, step: int) -> float:
+        """Progress when `step` steps are done."""
+        by_time = self.seconds() / (60.0 * self.config.minutes)
+        progress = max(self.progress, step / self.config.steps, by_time)
+        if self.cooling:
+            began, first = self.cooling
+            share = (step - first) / (COOL_DOWN * self.config.steps)
+            progress = max(progress, began + (1.0 - began) * share)
+        self.progress = min(1.0, progress)
+        return self.progress
+
+    def observe(self, near: float, step: int) -> None:
+        """Start to cool down when enough patches have long been near enough (ACE0, 3.3)."""
+        if near < self.config.early_stop:
+            self.steady_since = step
+        elif step - self.steady_since >= STEADY_STEPS and not self.cooling:
+            self.cooling = (self.progress, step)
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """One cycle: up from peak/25 by a cosine, down to nothing by another."""
+    if progress < WARM_UP:
+        return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * progress / WARM_UP)) / 2)
+    share = (progress - WARM_UP) / (1 - WARM_UP)
+    return peak * (1e-4 + (1 + math.cos(math.pi * share)) / 2)

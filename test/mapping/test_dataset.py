@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames become views: contrast, held-out block, units, depth of the scene."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.errors import MappingError
+from dsac_ros.mapping import dataset
+from dsac_ros.types import Camera, Frame, PosedFrame
+
+CAMERA = Camera((80, 64), np.array([[70.0, 0, 39.5], [0, 70, 31.5], [0, 0, 1]]))
+CONFIG = MappingConfig(short_side=64)
+
+
+def texture(seed: int, height: int, width: int) -> np.ndarray:
+    """A picture full of corners (height, width) uint8."""
+    import cv2
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (height // 6, width // 6), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def wall_frames(count: int, distance: float, unit: float = 1.0,
+                camera: Camera = CAMERA) -> list[PosedFrame]:
+    """A camera that moves sideways before a flat wall; poses in units of 1/unit metres."""
+    wall = texture(0, 400, 1600)
+    focal = camera.matrix[0, 0]
+    width, height = camera.size_wh
+    frames = []
+    for index in range(count):
+        shift = 0.05 * distance * index
+        left = int(round(200 + shift * focal / distance))
+        pose = np.eye(4)
+        pose[0, 3] = (left - 200) * distance / focal * unit
+        image = wall[100:100 + height, left:left + width]
+        frames.append(PosedFrame(Frame(np.ascontiguousarray(image), camera), pose))
+    return frames
+
+
+def test_depth_without_any_sensor_is_triangulated():
+    camera = Camera((320, 240), np.array([[280.0, 0, 159.5], [0, 280, 119.5], [0, 0, 1]]))
+    config = MappingConfig(short_side=240, held_out=0.0)
+    for unit in (1.0, 1000.0):
+        data = dataset.prepare(wall_frames(24, 3.0, unit, camera), config)
+        assert data.scale == pytest.approx(3.0 * unit, rel=0.03)
+
+
+def test_measured_depth_sets_the_scale():
+    frames = [PosedFrame(Frame(f.frame.image, CAMERA,
+                               depth=np.full((64, 80), 2.5, np.float32)), f.world_from_camera)
+              for f in wall_frames(6, 1.0)]
+    data = dataset.prepare(frames, CONFIG)
+    assert data.scale == pytest.approx(2.5)
+    assert data.views[0].depth.mean() == pytest.approx(1.0)
+    off = dataset.prepare(frames, MappingConfig(short_side=64, depth='off'))
+    assert off.views[0].depth is None
+
+
+def test_the_scene_is_normalised_and_nothing_is_lost():
+    data = dataset.prepare(wall_frames(10, 2.0), CONFIG)
+    world = np.array([data.origin + data.scale * v.scene_from_camera[:3, 3] for v in data.views])
+    expected = [f.world_from_camera[:3, 3] for f in wall_frames(10, 2.0)]
+    np.testing.assert_allclose(world, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize('count, share, size', [(100, 0.08, 8), (20, 0.08, 0), (3000, 0.08, 40),
+                                                (50, 0.0, 0)])
+def test_the_held_out_frames_are_one_block_of_neighbours(count, share, size):
+    first, last = dataset.held_out_block(count, share)
+    assert last - first == size and 0 <= first <= last <= count
+
+
+def test_held_out_frames_are_not_learned_from():
+    frames = wall_frames(60, 2.0)
+    data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))
+    held = {f.world_from_camera[0, 3] for f in data.held_out}
+    learned = {round(data.origin[0] + data.scale * v.scene_from_camera[0, 3], 6)
+               for v in data.views}
+    assert len(held) == 6 and not {round(x, 6) for x in held} & learned
+
+
+def test_thinning_keeps_frames_evenly():
+    assert list(dataset.thinned(range(10), 5)) == [0, 2, 4, 6, 8]
+    assert list(dataset.thinned(range(4), 5)) == [0, 1, 2, 3]
+
+
+def test_black_frames_are_left_out_and_too_few_is_an_error():
+    black = [PosedFrame(Frame(np.zeros((64, 80), np.uint8), CAMERA), np.eye(4))] * 20
+    with pytest.raises(MappingError, match=r'3 usable posed frames \(20 without contrast\)'):
+        dataset.prepare(wall_frames(3, 1.0) + black, CONFIG)
+
+
+def test_a_camera_that_never_moves_is_an_error():
+    still = [PosedFrame(f.frame, np.eye(4)) for f in wall_frames(6, 1.0)]
+    with pytest.raises(MappingError, match='same camera position'):
+        dataset.prepare(still, CONFIG)

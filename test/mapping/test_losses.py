@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reprojection curriculum."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dsac_ros.mapping.losses import LossConfig, Patches, clamp_px, curriculum_loss
+
+CONFIG = LossConfig()
+
+
+def patches_at(pixels: torch.Tensor, depth: torch.Tensor | None = None) -> Patches:
+    """Patches of a camera at the origin, focal length 500, principal point (320, 240)."""
+    count = len(pixels)
+    return Patches(pixels=pixels, rotation=torch.eye(3).to(pixels).expand(count, 3, 3),
+                   translation=torch.zeros(count, 3).to(pixels),
+                   focal=torch.full((count,), 500.0).to(pixels),
+                   principal=torch.tensor([320.0, 240.0]).to(pixels).expand(count, 2),
+                   depth=torch.zeros(count).to(pixels) if depth is None else depth)
+
+
+def on_ray(pixels: torch.Tensor, z: float) -> torch.Tensor:
+    """The points (N, 3) at depth z that these pixels see."""
+    offset = (pixels - torch.tensor([320.0, 240.0]).to(pixels)) / 500.0
+    return z * torch.cat([offset, torch.ones_like(offset[:, :1])], 1)
+
+
+def test_the_clamp_runs_from_loose_to_tight_slow_at_first():
+    assert clamp_px(0.0, CONFIG) == pytest.approx(CONFIG.clamp_start_px + CONFIG.clamp_end_px)
+    assert clamp_px(1.0, CONFIG) == pytest.approx(CONFIG.clamp_end_px)
+    assert clamp_px(0.5, CONFIG) > 0.8 * CONFIG.clamp_start_px
+
+
+def test_exact_points_cost_nothing_but_their_doubt():
+    pixels = torch.tensor([[100.0, 50.0], [600.0, 400.0]])
+    terms = curriculum_loss(on_ray(pixels, 2.0), torch.ones(2, 1), patches_at(pixels), 0.5, CONFIG)
+    assert terms.total.item() == pytest.approx(0.0, abs=1e-3)
+    assert terms.valid == 1 and terms.near == 1
+
+
+def test_points_behind_the_camera_are_drawn_to_the_proxy_on_their_ray():
+    pixels = torch.tensor([[330.0, 250.0]])
+    points = torch.tensor([[0.03, -0.02, -1.0]], requires_grad=True)
+    optimizer = torch.optim.Adam([points], 0.01)
+    for _ in range(400):
+        optimizer.zero_grad()
+        terms = curriculum_loss(points, torch.ones(1, 1), patches_at(pixels), 0.0, CONFIG)
+        terms.total.backward()
+        optimizer.step()
+    # in front of the camera it is valid, and from there it lands on the ray
+    torch.testing.assert_close(points[0, :2] / points[0, 2], on_ray(pixels, 1.0)[0, :2],
+                               atol=0.02, rtol=0)
+    assert points[0, 2] > CONFIG.min_depth
+
+
+def test_measured_depth_corrects_a_point_that_only_reprojects_well():
+    pixels = torch.tensor([[100.0, 50.0]])
+    depth = torch.tensor([2.0])
+    wrong = on_ray(pixels, 1.0).requires_grad_()
+    terms = curriculum_loss(wrong, torch.ones(1, 1), patches_at(pixels, depth), 0.5, CONFIG)
+    assert terms.valid == 0
+    terms.total.backward()
+    assert wrong.grad[0, 2] < 0  # a step against the gradient moves it away, towards 2
+    right = curriculum_loss(on_ray(pixels, 2.02), torch.ones(1, 1), patches_at(pixels, depth), 0.5,
+                            CONFIG)
+    assert right.valid == 1
+
+
+def test_sigma_learns_the_size_of_the_error():
+    pixels = torch.tensor([[320.0, 240.0]])
+    off = on_ray(pixels + 6.0, 1.0)
+    log_sigma = torch.zeros(1, 1, requires_grad=True)
+    optimizer = torch.optim.Adam([log_sigma], 0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        curriculum_loss(off, log_sigma.exp(), patches_at(pixels), 0.5, CONFIG).total.backward()
+        optimizer.step()
+    assert log_sigma.exp().item() == pytest.approx(12.0, rel=0.05)  # |du| + |dv|
+
+
+@pytest.mark.parametrize('z', [0.5, 3.0])
+def test_gradient_against_finite_differences(z):
+    generator = torch.Generator().manual_seed(3)
+    pixels = 640 * torch.rand(6, 2, generator=generator, dtype=torch.float64)
+    points = on_ray(pixels, z) + 0.01 * torch.randn(6, 3, generator=generator,
+                                                    dtype=torch.float64)
+
+    def loss(points: torch.Tensor) -> torch.Tensor:
+        # so large a sigma that the doubt, which sees the error detached, hardly varies
+        sigma = torch.full((6, 1), 1e9, dtype=torch.float64)
+        return curriculum_loss(points, sigma, patches_at(pixels), 0.3, CONFIG).total
+
+    assert torch.autograd.gradcheck(loss, points.requires_grad_(), eps=1e-7, atol=1e-3)

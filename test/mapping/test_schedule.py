@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schedule of a training."""
+from __future__ import annotations
+
+import pytest
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.mapping.schedule import COOL_DOWN, STEADY_STEPS, Schedule, learning_rate
+
+
+def test_one_cycle_rises_falls_and_ends_near_nothing():
+    rates = [learning_rate(p / 1000, 1.0) for p in range(1001)]
+    peak = max(range(1001), key=rates.__getitem__)
+    assert rates[0] == pytest.approx(1 / 25) and rates[peak] == pytest.approx(1.0, abs=1e-3)
+    assert rates[-1] < 1e-3
+    assert all(a <= b for a, b in zip(rates[:peak], rates[1:peak]))
+    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1:]))
+
+
+def test_steps_alone_drive_it_when_time_is_plenty():
+    schedule = Schedule(MappingConfig(minutes=1000.0, steps=200))
+    assert schedule.at(100) == pytest.approx(0.5, abs=1e-3)
+    assert schedule.at(200) == 1.0
+
+
+def test_time_ends_it_when_steps_are_slow():
+    schedule = Schedule(MappingConfig(minutes=1.0, steps=10 ** 9), spent_seconds=61.0)
+    assert schedule.at(1) == 1.0
+
+
+def test_steady_success_cools_down_early_and_one_bad_batch_does_not_count():
+    config = MappingConfig(minutes=1000.0, steps=10000, early_stop=0.8)
+    schedule = Schedule(config)
+    for step in range(0, 1000, 10):
+        schedule.at(step)
+        schedule.observe(0.9 if step % 50 else 0.5, step)
+    assert schedule.cooling is None
+    for step in range(1000, 1000 + STEADY_STEPS + 30, 10):
+        schedule.at(step)
+        schedule.observe(0.9, step)
+    assert schedule.cooling is not None
+    first = schedule.cooling[1]
+    assert schedule.at(first + int(COOL_DOWN * config.steps)) == 1.0
+    assert schedule.at(first) == 1.0  # never backwards

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Map files: round trip, atomic writing, one clear line for what is no good."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from dsac_ros import map_file
+from dsac_ros.errors import MapError
+from dsac_ros.map_file import load_map, read_header, save_map
+from dsac_ros.network.encoder import load_encoder
+from dsac_ros.network.head import Head, HeadConfig
+from dsac_ros.network.scene_network import SceneNetwork
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    encoder, _ = load_encoder()
+    return SceneNetwork(encoder, Head(encoder.config.descriptor, HeadConfig(16, 1)), 2.5).eval()
+
+
+@pytest.fixture
+def header():
+    return {'origin': [1e6, -2.0, 3.0], 'encoder_id': load_encoder()[1], 'frames': 7,
+            'short_side': 480, 'name': 'kitchen'}
+
+
+@pytest.fixture
+def path(tmp_path, network, header):
+    save_map(tmp_path / 'a.map', network, header)
+    return tmp_path / 'a.map'
+
+
+def test_what_was_saved_is_loaded(path, network):
+    loaded = load_map(path)
+    assert loaded.header['frames'] == 7 and loaded.id == read_header(path)['id']
+    np.testing.assert_array_equal(loaded.origin, [1e6, -2.0, 3.0])
+    assert loaded.network.scale == 2.5
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(image)[0], network(image)[0], atol=0.02,
+                                   rtol=0.02)
+
+
+def test_equal_content_equal_id_and_other_content_another(path, tmp_path, network, header):
+    again = save_map(tmp_path / 'b.map', network, {**header, 'name': 'other name'})
+    moved = save_map(tmp_path / 'c.map', network, {**header, 'origin': [0.0, 0, 0]})
+    assert again.id == read_header(path)['id'] != moved.id
+
+
+def test_truncated(path):
+    data = path.read_bytes()
+    for length in (20, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(MapError, match='truncated'):
+            load_map(path)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04' + b'x' * 100, b'not a map at all',
+                                     struct.pack('<Q', 2) + b'{}'])
+def test_foreign(path, content):
+    path.write_bytes(content)
+    with pytest.raises(MapError, match='not a dsac_ros map'):
+        load_map(path)
+
+
+def rewrite_header(path, **values):
+    """Change entries of the stored header."""
+    data = path.read_bytes()
+    length = struct.unpack('<Q', data[:8])[0]
+    description = json.loads(data[8:8 + length])
+    stored = json.loads(description['__metadata__']['dsac_map'])
+    description['__metadata__']['dsac_map'] = json.dumps({**stored, **values})
+    text = json.dumps(description).encode()
+    path.write_bytes(struct.pack('<Q', len(text)) + text + data[8 + length:])
+
+
+def test_newer_format(path):
+    rewrite_header(path, format_version=99)
+    with pytest.raises(MapError, match='map format 99, this version reads up to 1'):
+        read_header(path)
+
+
+def test_another_encoder(path):
+    rewrite_header(path, encoder_id='0123456789abcdef')
+    with pytest.raises(MapError, match='learned with encoder 0123456789abcdef'):
+        load_map(path)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(MapError, match='no such map'):
+        load_map(tmp_path / 'nothing.map')
+
+
+def test_a_full_disk_leaves_the_old_map(path, network, header, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(map_file.os, 'fsync', full)
+    with pytest.raises(MapError, match='No space left on device'):
+        save_map(path, network, {**header, 'origin': [9.0, 9, 9]})
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ['a.map']
+
+
+def test_a_map_holds_no_code(path):
+    """Nothing but JSON and numbers: the file opens with safetensors alone."""
+    from safetensors import safe_open
+    with safe_open(str(path), 'pt') as file:
+        assert set(file.keys()) >= {'enter.weight', 'point.bias'}
+        assert all(file.get_tensor(k).dtype == torch.float16 for k in file.keys())
