@@ -58,7 +58,8 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     rng = np.random.default_rng((world.seed, seed, 2))
     seconds = (frames - 1) / rate_hz
     times = np.arange(int(np.ceil(seconds * ODOMETRY_HZ)) + 3) / ODOMETRY_HZ
-    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M)
+    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M,
+                      eye_m=0.85 * height_m)
     positions, headings = move(space, rng, times, speed_mps)
     yaw = look_around(space, rng, times, positions, headings)
     truth = shaken(rng, positions, yaw)

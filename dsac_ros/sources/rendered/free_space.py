@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+
+from dsac_ros.sources.rendered.surfaces import Obstacle
 
 CELL_M = 0.05
 _STEPS = [(dy, dx, float(np.hypot(dy, dx))) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -15,16 +18,22 @@ class FreeSpace:
     """Distance to the nearest obstacle on a grid over the floor.
 
     clearance (H, W) float32 [m], row = y, column = x; `open` (H, W) bool is the largest connected
-    area that keeps `keep_m` from everything.
+    area that keeps `keep_m` from everything; sight (H, W) is where nothing rises above `eye_m`.
     """
 
-    def __init__(self, extent: np.ndarray, obstacles: list[np.ndarray], keep_m: float) -> None:
+    def __init__(self, extent: np.ndarray, obstacles: Sequence[Obstacle], keep_m: float,
+                 eye_m: float = np.inf) -> None:
+        """Takes the room's size (3,) [m] and what stands in it."""
         size = np.ceil(extent[:2] / CELL_M).astype(int) + 1
         free = np.ones((size[1], size[0]), np.uint8)
-        for corners in obstacles:
-            cv2.fillConvexPoly(free, np.round(corners / CELL_M).astype(np.int32), 0)
         free[[0, -1]] = 0
         free[:, [0, -1]] = 0
+        self.sight = free.copy()
+        for obstacle in obstacles:
+            corners = np.round(obstacle.corners_xy / CELL_M).astype(np.int32)
+            cv2.fillConvexPoly(free, corners, 0)
+            if obstacle.height > eye_m:
+                cv2.fillConvexPoly(self.sight, corners, 0)
         self.clearance = cv2.distanceTransform(free, cv2.DIST_L2, 5) * CELL_M
         _, labels, stats, _ = cv2.connectedComponentsWithStats(
             (self.clearance > keep_m).astype(np.uint8), connectivity=4)
@@ -44,7 +53,9 @@ class FreeSpace:
         reach = np.arange(2, int(limit_m / 0.1)) * 0.1
         ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         points = place + reach[None, :, None] * ways[:, None]
-        blocked = self.clearance_at(points.reshape(-1, 2)).reshape(len(angles), -1) <= 0.02
+        column, row = np.moveaxis(np.round(points / CELL_M).astype(int), -1, 0)
+        height, width = self.sight.shape
+        blocked = self.sight[row.clip(0, height - 1), column.clip(0, width - 1)] == 0
         return np.where(blocked.any(axis=1), reach[blocked.argmax(axis=1)], limit_m)
 
     def draw_place(self, rng: np.random.Generator) -> np.ndarray:

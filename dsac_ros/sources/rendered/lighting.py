@@ -107,25 +107,34 @@ def direct(points: np.ndarray, normals: np.ndarray, light: Light, boxes: list[Bo
     places += rng.uniform(-0.2, 0.2, size=places.shape)
     targets = light.centre + places[:, :1] * light.half_s + places[:, 1:] * light.half_t
     way = (light.centre - points).astype(np.float32)
-    square = np.maximum((way * way).sum(axis=1), 0.05)
+    square = np.maximum((way * way).sum(axis=1), 0.25)
     facing = np.maximum((normals * way).sum(axis=1), 0)
     leaving = np.maximum(-(way @ light.normal.astype(np.float32)), 0)
     lit = np.flatnonzero(facing * leaving > 0)
     free = np.ones((len(lit), len(targets)), bool)
     width = np.linalg.norm(light.half_s) + np.linalg.norm(light.half_t)
-    for box in boxes:
-        # Only rays that pass the box's surrounding sphere, widened by the lamp's size, can hit it.
-        towards = box.centre.astype(np.float32) - points[lit]
-        part = np.clip((towards * way[lit]).sum(axis=1) / square[lit], 0, 1)
-        miss = towards - part[:, None] * way[lit]
-        near = np.flatnonzero((miss * miss).sum(axis=1)
-                              < (np.linalg.norm(box.size) / 2 + width * part) ** 2)
+    for box, close in zip(boxes, passing(points[lit], way[lit], boxes, width)):
+        near = np.flatnonzero(close)
         start = points[lit[near], None]
         free[near] &= slabs(start, targets.astype(np.float32) - start, box) >= 0.97
     total = np.zeros(len(points), np.float32)
     total[lit] = free.mean(axis=1) * (facing * leaving / (square * square))[lit]
     area = 4 * np.linalg.norm(np.cross(light.half_s, light.half_t))
     return total[:, None] * area * light.colour.astype(np.float32)
+
+
+def passing(points: np.ndarray, ways: np.ndarray, boxes: list[Box], widen_m: float) -> np.ndarray:
+    """Which rays (N, 3) pass the sphere around each box, widened towards their end, (B, N) bool:
+    only those can hit the box."""
+    centres = np.array([box.centre for box in boxes], np.float32)
+    radii = np.array([np.linalg.norm(box.size) / 2 for box in boxes], np.float32)[:, None]
+    square = (ways * ways).sum(axis=1)
+    along = centres @ ways.T - (points * ways).sum(axis=1)
+    apart = ((centres * centres).sum(axis=1)[:, None] - 2 * centres @ points.T
+             + (points * points).sum(axis=1))
+    part = np.clip(along / square, 0, 1)
+    miss = apart - part * (2 * along - part * square)
+    return miss < (radii + np.float32(widen_m) * part) ** 2
 
 
 def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], extent: np.ndarray,

@@ -36,7 +36,9 @@ def cast(patches: Patches, world_from_camera: np.ndarray, matrix: np.ndarray,
     origins = (patches.origins - centre) @ rotation
     frames = np.stack([edges_s, edges_t, origins], axis=-1)
     facing = np.linalg.det(frames)
-    usable = np.where(patches.two_sided, np.abs(facing), facing) > 1e-12
+    # A leaf seen by its edge would leave stray pixels only.
+    edge_on = 0.06 * np.linalg.norm(origins, axis=1) * patches.areas * patches.two_sided
+    usable = np.where(patches.two_sided, np.abs(facing), facing) > np.maximum(edge_on, 1e-12)
     boxes, in_view = bounding_boxes(origins, edges_s, edges_t, matrix, size_wh)
     visible = usable & in_view
     frames[~visible] = np.eye(3)

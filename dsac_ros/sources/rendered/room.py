@@ -16,7 +16,7 @@ from dsac_ros.sources.rendered.surfaces import DISC, Builder
 
 # Hung things stand this far before the wall [m], each layer before the last.
 LAYER_M = 0.006
-WALL_PX, FLOOR_PX, CEILING_PX, PRINT_PX = 200.0, 200.0, 110.0, 330.0
+WALL_PX, FLOOR_PX, CEILING_PX, PRINT_PX = 250.0, 200.0, 110.0, 330.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def lamp(b: Builder, place: np.ndarray) -> Light:
     b.patch(at - half[0] - half[1], 2 * half[0], 2 * half[1], panel, emission=1.5)
     warmth = rng.uniform(0, 1)
     tint = np.array((1.0, 0.94 - 0.08 * warmth, 0.88 - 0.25 * warmth))
-    return Light(at, half[0], half[1], np.array((0, 0, -1.0)), tint * rng.uniform(3.0, 9.0))
+    return Light(at, half[0], half[1], np.array((0, 0, -1.0)), tint * rng.uniform(4.0, 8.0))
 
 
 def stand_along(b: Builder, p: Palette, wall: Wall, *, door: bool

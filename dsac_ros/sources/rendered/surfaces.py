@@ -7,6 +7,7 @@ t down its rows, and `edge_s x edge_t` points away from whoever sees the patch's
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -33,12 +34,20 @@ class Box:
     size: np.ndarray
     yaw: float
 
-    def corners_xy(self, margin: float = 0.0) -> np.ndarray:
-        """The footprint (4, 2), grown by `margin`."""
-        half = self.size[:2] / 2 + margin
+    def corners_xy(self) -> np.ndarray:
+        """The footprint (4, 2)."""
+        half = self.size[:2] / 2
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         signs = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1)))
         return self.centre[:2] + (signs * half) @ np.array(((c, s), (-s, c)))
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What a robot cannot pass: the footprint's corners (4, 2) and the height [m]."""
+
+    corners_xy: np.ndarray
+    height: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,13 @@ class Patches:
     emission: np.ndarray
 
     def __len__(self) -> int:
+        """How many there are."""
         return len(self.origins)
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """|edge_s x edge_t| (Q,) [m^2]."""
+        return np.linalg.norm(np.cross(self.edges_s, self.edges_t), axis=1)
 
 
 @dataclass
@@ -69,7 +84,7 @@ class Builder:
     rng: np.random.Generator
     textures: list[np.ndarray] = field(default_factory=list)
     shadow_boxes: list[Box] = field(default_factory=list)
-    obstacles: list[np.ndarray] = field(default_factory=list)
+    obstacles: list[Obstacle] = field(default_factory=list)
     _rows: list[tuple] = field(default_factory=list)
 
     def material(self, image: np.ndarray, px_per_m: float, *, grain: bool = False) -> Material:
@@ -143,8 +158,8 @@ class Builder:
 
     def block(self, centre: np.ndarray, size: np.ndarray, yaw: float) -> None:
         """Mark a footprint as no way for a robot."""
-        self.obstacles.append(Box(np.asarray(centre, float), np.asarray(size, float),
-                                  float(yaw)).corners_xy())
+        box = Box(np.asarray(centre, float), np.asarray(size, float), float(yaw))
+        self.obstacles.append(Obstacle(box.corners_xy(), float(size[2])))
 
     def patches(self) -> Patches:
         """All that was added, as arrays."""

@@ -51,7 +51,7 @@ def as_image(values: np.ndarray) -> np.ndarray:
 def plaster(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
     """A painted wall: trowel marks, stains and grain."""
     stain = np.clip(noise(rng, hw, 160, 3) - 0.9, 0, 2)
-    speck = np.clip(np.abs(noise(rng, hw, 3, 1)) - 2.0, 0, 1)
+    speck = np.clip(np.abs(noise(rng, hw, 2.5, 1)) - 2.0, 0, 1)
     return paint(base, (noise(rng, hw, 90, 6), 0.04), (noise(rng, hw, 4, 1), 0.025),
                  (stain, -0.08), (speck, -0.3))
 
@@ -69,7 +69,7 @@ def wallpaper(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
 
 def bricks(rng: Rng, hw: tuple[int, int], base: Colour, photograph: np.ndarray) -> np.ndarray:
     """Brickwork in running bond: every brick its own tint, the photograph's roughness on all."""
-    high, wide, joint = 18, 48, 3
+    high, wide, joint = 20, 56, 3
     row = np.arange(hw[0])[:, None]
     column = np.arange(hw[1])[None] + (row // high % 2) * (wide // 2) + wide
     tints = rng.normal(1.0, 0.14, size=(hw[0] // high + 1, hw[1] // wide + 3, 1))

@@ -13,6 +13,7 @@ from dsac_ros.sources.rendered.lighting import bake
 from dsac_ros.sources.rendered.raycast import cast, soften_edges
 from dsac_ros.sources.rendered.room import build_room
 from dsac_ros.sources.rendered.shading import Shader
+from dsac_ros.sources.rendered.surfaces import Obstacle
 from dsac_ros.types import PINHOLE, Camera
 
 
@@ -29,7 +30,7 @@ class RenderedWorld:
         builder = room.builder
         self._patches = builder.patches()
         self._extent = room.extent
-        self._obstacles = builder.obstacles
+        self._obstacles = tuple(builder.obstacles)
         lightmaps = bake(self._patches, builder.shadow_boxes, room.lights, room.extent,
                          room.ambient, np.random.default_rng((seed, 1)))
         self._shader = Shader(self._patches, build_atlas(builder.textures), lightmaps)
@@ -40,9 +41,9 @@ class RenderedWorld:
         return np.zeros(3), self._extent.copy()
 
     @property
-    def obstacles(self) -> list[np.ndarray]:
-        """Footprints (4, 2) [m] of all furniture."""
-        return [o.copy() for o in self._obstacles]
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """Where furniture stands."""
+        return self._obstacles
 
     def render(self, world_from_camera: np.ndarray, camera: Camera
                ) -> tuple[np.ndarray, np.ndarray]:
