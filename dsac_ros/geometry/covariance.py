@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Covariances of a pose, carried from one rigidly connected frame to another and made safe to use.
+
+All are (6, 6) over (x, y, z, rotation about x, y, z) [m, rad]: the position of the frame and a
+rotation about fixed axes of the world through that position (the order of ROS, REP 103).
+"""
+from __future__ import annotations
+
+import numpy as np
+
+
+def covariance_at(covariance: np.ndarray, lever_world: np.ndarray) -> np.ndarray:
+    """Covariance of a frame whose origin lies lever_world (3,) [m] from that of the given one.
+
+    dp' = dp + dr x lever, dr' = dr (first order): a rotation of the one swings the other.
+    """
+    x, y, z = np.asarray(lever_world, dtype=np.float64)
+    jacobian = np.eye(6)
+    jacobian[:3, 3:] = [[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]
+    return jacobian @ covariance @ jacobian.T
+
+
+def rotated_covariance(covariance: np.ndarray, target_from_world: np.ndarray) -> np.ndarray:
+    """The covariance in the axes of another world, turned by target_from_world (3, 3)."""
+    blocks = np.kron(np.eye(2), target_from_world)
+    return blocks @ covariance @ blocks.T
+
+
+def inflated_covariance(covariance: np.ndarray, scale: float, floors: np.ndarray) -> np.ndarray:
+    """scale * covariance, with no standard deviation below floors (6,) [m, rad]; symmetric.
+
+    Only the diagonal is raised, so a covariance stays positive semidefinite.
+    """
+    inflated = scale * (covariance + covariance.T) / 2
+    lacking = np.maximum(np.square(floors) - np.diag(inflated), 0.0)
+    return inflated + np.diag(lacking)
+
+
+def is_covariance(covariance: np.ndarray) -> bool:
+    """Whether a (6, 6) is finite, symmetric and positive semidefinite to rounding."""
+    if np.shape(covariance) != (6, 6) or not np.isfinite(covariance).all():
+        return False
+    size = max(float(np.abs(covariance).max()), 1e-300)
+    return (np.abs(covariance - covariance.T).max() <= 1e-6 * size
+            and np.linalg.eigvalsh(covariance)[0] >= -1e-9 * size)
