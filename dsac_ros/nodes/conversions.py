@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages to values of the core and back; pure functions, and the only place that knows both."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import tf_transformations
+from builtin_interfaces.msg import Duration, Time
+from cv_bridge import CvBridge
+from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from dsac_ros.errors import CameraError, ImageError, SourceError
+from dsac_ros.sources.image_messages import ENCODINGS, camera_from_message, decode_message
+from dsac_ros.types import Camera
+
+SECOND_NS = 1_000_000_000
+
+
+def stamp_ns(stamp: Any) -> int:
+    """Nanoseconds of a builtin_interfaces/Time."""
+    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
+
+
+def time_message(nanoseconds: int) -> Time:
+    """A builtin_interfaces/Time."""
+    seconds, rest = divmod(int(nanoseconds), SECOND_NS)
+    return Time(sec=seconds, nanosec=rest)
+
+
+def duration_message(nanoseconds: int) -> Duration:
+    """A builtin_interfaces/Duration; a negative one has negative seconds and positive rest."""
+    seconds, rest = divmod(int(nanoseconds), SECOND_NS)
+    return Duration(sec=max(-2**31, min(2**31 - 1, seconds)), nanosec=rest)
+
+
+def header(frame_id: str, nanoseconds: int) -> Header:
+    """A std_msgs/Header."""
+    return Header(stamp=time_message(nanoseconds), frame_id=frame_id)
+
+
+def image_from_message(message: Any) -> np.ndarray:
+    """Gray (H, W) or RGB (H, W, 3) uint8 of an Image or CompressedImage; ImageError.
+
+    The bag reader's own decoder comes first, so that mapping and query see the same pixels;
+    cv_bridge is asked about the encodings that it does not have.
+    """
+    encoding = getattr(message, 'encoding', None)
+    if encoding is None or encoding in ENCODINGS:
+        try:
+            return decode_message(message)
+        except cv2.error as error:
+            raise ImageError(f'image cannot be decoded: {" ".join(str(error).split())}') from None
+    try:
+        return CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    # cv_bridge raises whatever lies beneath it: CvBridgeError, KeyError, ValueError, ImportError.
+    except Exception as error:
+        raise ImageError(f'unknown image encoding {encoding!r}, expected one of '
+                         f'{", ".join(ENCODINGS)} ({type(error).__name__})') from None
+
+
+def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
+    """The camera of a CameraInfo that comes with this image; CameraError."""
+    height, width = image.shape[:2]
+    camera = camera_from_message(info, rectified=rectified, image_wh=(width, height))
+    if not (math.isfinite(camera.matrix[0, 2]) and math.isfinite(camera.matrix[1, 2])):
+        raise CameraError('camera_info has no principal point: calibrate the camera')
+    return camera
+
+
+def image_message(image: np.ndarray, head: Header) -> Image:
+    """An Image, mono8 or rgb8."""
+    return CvBridge().cv2_to_imgmsg(image, 'mono8' if image.ndim == 2 else 'rgb8', header=head)
+
+
+def jpeg_message(image: np.ndarray, head: Header) -> CompressedImage:
+    """A CompressedImage of gray or RGB."""
+    bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    message = CvBridge().cv2_to_compressed_imgmsg(bgr, 'jpg')
+    message.header = head
+    return message
+
+
+def matrix_from_parts(position: Any, orientation: Any) -> np.ndarray:
+    """4x4 of a position (or translation) and a Quaternion; SourceError for NaN and zero length."""
+    translation = np.array([position.x, position.y, position.z], dtype=np.float64)
+    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
+    length = float(np.linalg.norm(quaternion))
+    if not np.isfinite(translation).all() or not 0.5 < length < 2.0:
+        raise SourceError(f'pose has position {translation.tolist()} and quaternion '
+                          f'{quaternion.tolist()}, expected finite numbers and length 1')
+    matrix = np.array(tf_transformations.quaternion_matrix(quaternion / length))
+    matrix[:3, 3] = translation
+    return matrix
+
+
+def matrix_from_pose(pose: Any) -> np.ndarray:
+    """world_from_x (4, 4) of a Pose."""
+    return matrix_from_parts(pose.position, pose.orientation)
+
+
+def matrix_from_transform(transform: Any) -> np.ndarray:
+    """parent_from_child (4, 4) of a Transform."""
+    return matrix_from_parts(transform.translation, transform.rotation)
+
+
+def matrix_from_xyz_rpy(values: list[float]) -> np.ndarray:
+    """4x4 of x, y, z [m], roll, pitch, yaw [rad] about fixed axes (URDF's convention)."""
+    matrix = np.array(tf_transformations.euler_matrix(*values[3:], axes='sxyz'))
+    matrix[:3, 3] = values[:3]
+    return matrix
+
+
+def quaternion_message(matrix: np.ndarray) -> Quaternion:
+    """The rotation of a 4x4 as a unit Quaternion."""
+    x, y, z, w = (float(v) for v in tf_transformations.quaternion_from_matrix(matrix))
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def pose_message(world_from_x: np.ndarray) -> Pose:
+    """A Pose."""
+    x, y, z = (float(v) for v in world_from_x[:3, 3])
+    return Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_message(world_from_x))
+
+
+def transform_message(parent: str, child: str, nanoseconds: int,
+                      parent_from_child: np.ndarray) -> TransformStamped:
+    """A TransformStamped."""
+    message = TransformStamped(header=header(parent, nanoseconds), child_frame_id=child)
+    x, y, z = (float(v) for v in parent_from_child[:3, 3])
+    message.transform.translation = Vector3(x=x, y=y, z=z)
+    message.transform.rotation = quaternion_message(parent_from_child)
+    return message
+
+
+def covariance_values(covariance: np.ndarray) -> list[float]:
+    """The 36 values of a PoseWithCovariance, row-major."""
+    return [float(value) for value in np.asarray(covariance).reshape(36)]
+
+
+def point_message(values: Any) -> Point:
+    """A Point; NaN where there are no values."""
+    x, y, z = (float(v) for v in (values or [math.nan] * 3))
+    return Point(x=x, y=y, z=z)
