@@ -8,7 +8,6 @@ import torch
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 
-
 SAME_INSTANT_NS = 1000  # stamps that went through a float of seconds are that far off
 
 

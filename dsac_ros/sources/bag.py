@@ -16,8 +16,13 @@ from dsac_ros.sources.bag_poses import CameraPoses, find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.image_files import fit_depth
-from dsac_ros.sources.image_messages import (ENCODINGS, camera_from_message, decode_depth,
-                                             decode_message, stamp_of)
+from dsac_ros.sources.image_messages import (
+    ENCODINGS,
+    camera_from_message,
+    decode_depth,
+    decode_message,
+    stamp_of,
+)
 from dsac_ros.sources.source import MAX_GAP_NS, Source
 from dsac_ros.types import Camera, Frame, PosedFrame
 

@@ -95,7 +95,7 @@ class BagFile:
     def _one_line(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # A cut file shows as whatever the bag library or its storage trips over.
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:160]
             hint = {'.mcap': '`mcap recover`', '.bag': '`rosbag reindex`'}.get(

@@ -9,12 +9,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.interfaces import (Qos, QosDurability, QosHistory, QosLiveliness, QosReliability,
-                                QosTime)
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources.image_files import millimetres
 from dsac_ros.sources.poses import row_from_pose
 from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
 
@@ -59,8 +66,15 @@ class BagWriter:
         self._connections: dict[str, Any] = {}
 
     def image(self, topic: str, frame_id: str, stamp_ns: int, image: np.ndarray) -> None:
-        """Write gray (H, W) or RGB (H, W, 3) uint8, or depth (H, W) float32 [m], as Image."""
-        encoding = '32FC1' if image.dtype == np.float32 else IMAGE_ENCODINGS[image.ndim]
+        """Write gray (H, W) or RGB (H, W, 3) uint8 as Image."""
+        self._image(topic, frame_id, stamp_ns, image, IMAGE_ENCODINGS[image.ndim])
+
+    def depth(self, topic: str, frame_id: str, stamp_ns: int, depth: np.ndarray) -> None:
+        """Write depth (H, W) [m] as Image of uint16 millimetres."""
+        self._image(topic, frame_id, stamp_ns, millimetres(depth), '16UC1')
+
+    def _image(self, topic: str, frame_id: str, stamp_ns: int, image: np.ndarray,
+               encoding: str) -> None:
         height, width = image.shape[:2]
         data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
         self._write(topic, 'sensor_msgs/msg/Image', stamp_ns, header=self._header(

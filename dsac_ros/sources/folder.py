@@ -18,10 +18,19 @@ import numpy as np
 import yaml
 
 from dsac_ros.errors import SourceError
-from dsac_ros.sources.calibration_files import (Calibration, camera_yaml, corner_matrix_text,
-                                                read_calibration)
-from dsac_ros.sources.image_files import (list_images, read_depth, write_depth, write_image,
-                                          write_whole)
+from dsac_ros.sources.calibration_files import (
+    Calibration,
+    camera_yaml,
+    corner_matrix_text,
+    read_calibration,
+)
+from dsac_ros.sources.image_files import (
+    list_images,
+    read_depth,
+    write_depth,
+    write_image,
+    write_whole,
+)
 from dsac_ros.sources.poses import read_pose_file
 from dsac_ros.sources.source import FileSource, FrameFiles
 from dsac_ros.types import Camera, Frame

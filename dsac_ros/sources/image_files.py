@@ -91,9 +91,13 @@ def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
     """Write depth (H, W) [m] as png, uint16 millimetres, 0 where there is none."""
-    millimetres = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0
-    millimetres = np.where(millimetres > NO_DEPTH - 1, 0.0, np.maximum(millimetres, 0.0))
-    write_whole(path, cv2.imencode('.png', np.rint(millimetres).astype(np.uint16))[1].tobytes())
+    write_whole(path, cv2.imencode('.png', millimetres(depth))[1].tobytes())
+
+
+def millimetres(depth: np.ndarray) -> np.ndarray:
+    """uint16 of depth (H, W) [m], 0 where there is none or where it is too far to be said."""
+    scaled = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0
+    return np.rint(np.where(scaled > NO_DEPTH - 1, 0.0, np.maximum(scaled, 0.0))).astype(np.uint16)
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

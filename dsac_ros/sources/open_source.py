@@ -7,8 +7,11 @@ from pathlib import Path
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
-from dsac_ros.sources.calibration_files import (Calibration, calibration_from_focal,
-                                                read_calibration)
+from dsac_ros.sources.calibration_files import (
+    Calibration,
+    calibration_from_focal,
+    read_calibration,
+)
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images

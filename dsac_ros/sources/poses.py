@@ -53,7 +53,7 @@ def poses_from_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def row_from_pose(pose: np.ndarray) -> tuple[float, ...]:
-    """x y z qx qy qz qw of a pose (4, 4), with qw >= 0."""
+    """The row x y z qx qy qz qw of a pose (4, 4), with qw >= 0."""
     rotation = torch.from_numpy(np.array(pose[:3, :3], dtype=np.float64))
     quaternion = quaternion_from_matrix(rotation).numpy()
     quaternion = quaternion if quaternion[3] >= 0 else -quaternion

@@ -53,12 +53,12 @@ def test_a_point_lands_where_the_ideal_pinhole_says(name):
     inside = ((source > 15) & (source < np.array(camera.size_wh) - 16)).all(axis=1)
     assert inside.sum() >= 12
     image = resampler(dots(camera, rays[inside], 1.2 * max(1.0, camera.size_wh[1] / height)))
-    for u, v in np.stack([u.ravel(), v.ravel()], -1)[inside]:
-        x0, y0 = round(u) - 12, round(v) - 12
+    for dot in np.stack([u.ravel(), v.ravel()], -1)[inside]:
+        x0, y0 = (round(x) - 12 for x in dot)
         patch = image[y0:y0 + 25, x0:x0 + 25].astype(float)
         grid_y, grid_x = np.mgrid[y0:y0 + 25, x0:x0 + 25]
         centre = np.array([(patch * grid_x).sum(), (patch * grid_y).sum()]) / patch.sum()
-        np.testing.assert_allclose(centre, (u, v), atol=0.15)
+        np.testing.assert_allclose(centre, dot, atol=0.15)
 
 
 @pytest.mark.parametrize('name', CAMERAS)
@@ -125,7 +125,7 @@ def test_depth_is_never_mixed():
 def test_other_sizes_are_refused():
     resampler = Resampler(camera_of('small'))
     for call in (resampler, resampler.depth):
-        with pytest.raises(CameraError, match='image is 640x480 but .* 320x240'):
+        with pytest.raises(CameraError, match=r'image is 640x480 but .* 320x240'):
             call(np.zeros((480, 640), np.float32))
 
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac convert`: frames of any source as a bag, a folder in the layout of DSAC*/ACE, or TUM."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsac_ros.cli.output import add_json_option, write_results
+from dsac_ros.cli.progress import add_progress_option, counted
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
+from dsac_ros.errors import SourceError
+
+if TYPE_CHECKING:
+    from dsac_ros.sources.source import Source
+
+HELP = 'write the frames of a source as a bag, a folder or a trajectory'
+BAG_SUFFIXES = ('.mcap', '.db3')
+TRAJECTORY_SUFFIXES = ('.tum', '.txt')
+GROUND_TRUTH = '/ground_truth/pose'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
+    parser.add_argument('dest', metavar='DEST', type=Path, help='what to write: NAME.mcap or '
+                        'NAME.db3 (a bag), NAME.tum (a trajectory), else a folder of frames')
+    parser.add_argument('--to', choices=('bag', 'folder', 'tum'), help='what DEST is, where its '
+                        'name does not say it')
+    parser.add_argument('--depth', default='auto', metavar='TOPIC', help='auto, off, or a depth '
+                        'topic (default: %(default)s)')
+    add_source_options(parser)
+    parser.add_argument('--undistort', action='store_true', help='write the images of an ideal '
+                        'pinhole; the folder layout alone cannot say what a lens does')
+    add_bag_options(parser)
+    parser.add_argument('--pose-frame', metavar='FRAME', help='the frame whose poses a bag or a '
+                        'TUM file holds (default: what the bag says, else the camera)')
+    parser.add_argument('--jpg', action='store_true', help='write a folder with jpeg images, '
+                        'not png')
+    add_json_option(parser)
+    add_progress_option(parser)
+
+
+def add_bag_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what concerns a bag that is written."""
+    group = parser.add_argument_group('when a bag is written')
+    group.add_argument('--storage', choices=('mcap', 'sqlite3'), help='write DEST as a bag folder '
+                       'with this storage (default: mcap)')
+    group.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='frames per second '
+                       'of a source without stamps (default: %(default)s)')
+    group.add_argument('--map-frame', default=None, metavar='FRAME',
+                       help='frame of the poses (default: as in the source, else map)')
+    group.add_argument('--camera-frame', default='camera_optical', metavar='FRAME',
+                       help='optical frame of the camera (default: %(default)s)')
+    group.add_argument('--odom', action='store_true', help=f'write the poses to {GROUND_TRUTH}, '
+                       'not to TF, so that a bag for tests does not tell the answer')
+    group.add_argument('--compressed', action='store_true', help='jpeg images')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read every frame that has a pose and write it."""
+    kind = kind_of(args)
+    if args.dest.exists() and (args.dest.is_file() or any(args.dest.iterdir())):
+        raise SourceError(f'{args.dest} exists already, expected a new name')
+    source = open_named_source(args, depth=args.depth, pose_frame=args.pose_frame)
+    count = write(kind, source, args)
+    results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
+               'skipped': source.skipped}
+    write_results(results, describe(results), args.json)
+    return 0
+
+
+def kind_of(args: argparse.Namespace) -> str:
+    """What DEST is to become: bag, folder or tum."""
+    suffix = args.dest.suffix
+    if args.to:
+        return args.to
+    if suffix == '.bag':
+        raise SourceError(f'{args.dest}: rosbag1 is read but not written, expected NAME.mcap or '
+                          'NAME.db3')
+    if suffix in BAG_SUFFIXES or args.storage:
+        return 'bag'
+    return 'tum' if suffix in TRAJECTORY_SUFFIXES else 'folder'
+
+
+def write(kind: str, source: Source, args: argparse.Namespace) -> int:
+    """Write the frames of `source` to DEST and return how many there were."""
+    from dsac_ros.sources import conversion
+    frames = counted(source.posed_frames(), len(source), 'convert', args.progress)
+    if not source.has_stamps:
+        frames = conversion.restamped(frames, args.rate)
+    if args.undistort:
+        frames = conversion.undistorted(frames)
+    if kind == 'tum':
+        return conversion.write_trajectory(args.dest, frames)
+    map_frame = args.map_frame or source.map_frame
+    if kind == 'folder':
+        return conversion.write_folder(args.dest, frames, map_frame,
+                                       '.jpg' if args.jpg else '.png')
+    names = conversion.BagNames(map_frame, args.camera_frame, compressed=args.compressed,
+                                pose_topic=GROUND_TRUTH if args.odom else '')
+    return conversion.write_bag(args.dest, frames, names, args.storage or 'mcap')
+
+
+def describe(results: dict[str, Any]) -> list[str]:
+    """The result for people."""
+    lines = [f'{results["frames"]} frames written to {results["dest"]} ({results["kind"]})']
+    lines += [f'{count} left out: {reason}' for reason, count in results['skipped'].items()]
+    return lines
