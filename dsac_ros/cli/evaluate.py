@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,10 +91,13 @@ def run(args: argparse.Namespace) -> int:
                        'machine': machine()})
     values = report.as_dict()
     lines = report_lines(values)
+    lines += [f'left out        {count} with {why}' for why, count in source.skipped.items()]
     if args.report:
         from dsac_ros.evaluation.report import write_report
         page = write_report(args.report, localizer, open_named_source(args).posed_frames(),
-                            localizations, references, report)
+                            localizations, references, report, about={
+                                'command': shlex.join(['dsac', *sys.argv[1:]]),
+                                'map': f'{args.map}, id {localizer.map.id}'})
         lines.append(f'report          {page}')
     write_results(values, lines, args.json)
     broken = [bound for bound in args.fail_if if bound.holds(report)]

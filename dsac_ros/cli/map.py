@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     parser.add_argument('--minutes', type=float, metavar='M', help='time limit of the training '
                         '(default: until it no longer improves)')
-    parser.add_argument('--depth', choices=('auto', 'off'), default='auto',
-                        help='use depth where the source has it (default: %(default)s)')
+    parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
+                        'the source has it; off; or the depth topic of a bag (default: auto)')
     parser.add_argument('--resume', action='store_true',
                         help='go on from the checkpoint that an interrupted run left')
     parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.config import MappingConfig
     from dsac_ros.mapping.trainer import learn_map
     config = make_settings(MappingConfig, values)
-    source = open_named_source(args)
+    source = open_named_source(args, depth=args.depth)
     start = time.monotonic()
     progress = reporter(args.progress)
     try:
@@ -85,7 +85,7 @@ def check_output(path: Path) -> None:
 
 def describe(results: dict[str, Any]) -> list[str]:
     """The summary for people."""
-    skipped = ', '.join(f'{count} ({reason})' for reason, count in results['skipped'].items())
+    skipped = ', '.join(f'{count} with {reason}' for reason, count in results['skipped'].items())
     lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
               f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})')]
     if skipped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dsac_ros.errors import MapError, SourceError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dsac_ros.sources.open_source import Source
 
 SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, a folder of frames (rgb/ poses/ '
-               'calibration/), or 7-Scenes')
+               'calibration/), 7-Scenes, or TUM RGB-D')
 MAP_SUFFIXES = ('.map', '.safetensors')
 
 
@@ -21,11 +21,15 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
     group = parser.add_argument_group('where the frames come from')
     group.add_argument('--image', metavar='TOPIC', help='image topic of a bag, raw or compressed '
                        '(default: the only one there is)')
-    group.add_argument('--camera-info', metavar='TOPIC',
-                       help='intrinsics of that image (default: the one beside it)')
+    group.add_argument('--camera-info', metavar='WHERE', help='intrinsics: a topic of the bag, or '
+                       'a file (default: what lies beside the images)')
+    group.add_argument('--focal', type=float, metavar='PX', help='focal length [px] of a pinhole, '
+                       'in place of any calibration')
     if poses:
         group.add_argument('--poses', metavar='WHERE', help='tf:FRAME, a topic, or a TUM file '
                            '(default: what the source itself holds)')
+        group.add_argument('--pose-frame', metavar='FRAME', help='the frame that the poses are '
+                           'of, where a bag does not say it')
     group.add_argument('--stride', type=positive, default=1, metavar='N',
                        help='take every Nth frame (default: %(default)s)')
 
@@ -38,7 +42,7 @@ def positive(text: str) -> int:
     return number
 
 
-def open_named_source(args: argparse.Namespace, **more: Any) -> Source:
+def open_named_source(args: argparse.Namespace, depth: str = 'off') -> Source:
     """Open `args.source` with the options above; MAP and SOURCE in the wrong order say so."""
     from dsac_ros.sources.open_source import open_source
     path = Path(args.source)
@@ -46,7 +50,9 @@ def open_named_source(args: argparse.Namespace, **more: Any) -> Source:
         raise SourceError(f'{path} is a map, expected frames: the map comes first, then the '
                           'source')
     return open_source(path, image_topic=args.image, info_topic=args.camera_info,
-                       poses=getattr(args, 'poses', None), stride=args.stride, **more)
+                       poses=getattr(args, 'poses', None), focal=args.focal,
+                       pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
+                       depth=depth)
 
 
 def check_map_path(text: str) -> Path:

@@ -53,5 +53,5 @@ def test_an_infinite_median_is_too_large():
 @pytest.mark.parametrize('text', ['recall<0.8', 'recall@5cm<0.8', 'median>1', 'accepted=3',
                                   'accepted<many', '', '__import__("os")<1', 'latency_ms.p50>1'])
 def test_what_is_no_condition_lists_the_known_names(text):
-    with pytest.raises(ValueError, match='known names: frames, accepted, .*recall@'):
+    with pytest.raises(ValueError, match=r'known names: frames, accepted, .*recall@'):
         parse_condition(text)

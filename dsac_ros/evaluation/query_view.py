@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the localizer saw in one frame, ready to be drawn."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.types import Frame, Localization
+
+if TYPE_CHECKING:
+    from dsac_ros.localizer import Localizer
+
+
+@dataclass(frozen=True)
+class QueryView:
+    """One frame.
+
+    image (H, W) uint8 as the network sees it; colours (h, w, 3) in [0, 1]; per cell, row by row:
+    pixels (N, 2), valid and inliers (N,) bool.
+    """
+
+    image: np.ndarray
+    colours: np.ndarray
+    pixels: np.ndarray
+    valid: np.ndarray
+    inliers: np.ndarray
+    localization: Localization
+
+    @property
+    def inlier_ratio(self) -> float:
+        """Share of the valid cells that agree with the pose."""
+        return float(self.inliers.sum() / max(1, self.valid.sum()))
+
+
+def look(localizer: Localizer, frame: Frame) -> QueryView | None:
+    """Localize once more and keep what was seen; None where there was nothing to see."""
+    found, scene, estimate = localizer.localize_detailed(frame)
+    if scene is None or estimate is None:
+        return None
+    image = Resampler(frame.camera, localizer.map.header['short_side'])(to_gray(frame.image))
+    valid = scene.valid[0].cpu().numpy()
+    points = scene.points_world[0].float().cpu().numpy()
+    return QueryView(image, as_colours(points, valid).reshape(*scene.grid_hw, 3),
+                     scene.pixels[0].float().cpu().numpy(), valid,
+                     estimate.inliers[0].cpu().numpy() & valid, found)
+
+
+def as_colours(points: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Points (N, 3) as colours in [0, 1], stretched over what most of them span.
+
+    White where there is none.
+    """
+    seen = points[valid & np.isfinite(points).all(axis=1)]
+    if not len(seen):
+        return np.ones_like(points)
+    low, high = np.percentile(seen, (2, 98), axis=0)
+    colours = 0.08 + 0.87 * np.clip((points - low) / np.maximum(high - low, 1e-9), 0, 1)
+    return np.where(valid[:, None], np.nan_to_num(colours, nan=1.0), 1.0)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of an evaluation: one HTML file that needs no network, and its numbers beside it."""
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsac_ros.evaluation.query_view import QueryView, look
+from dsac_ros.metrics import Report
+from dsac_ros.types import Localization, PosedFrame
+
+if TYPE_CHECKING:
+    from dsac_ros.localizer import Localizer
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f7fa; margin: 0; }
+main { max-width: 1000px; margin: 0 auto; padding: 24px 16px 48px; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 8px; }
+section { background: white; border: 1px solid #e4e7eb; border-radius: 8px; padding: 18px 20px;
+          margin-top: 18px; }
+img { max-width: 100%; display: block; margin: 4px auto; }
+p { margin: 4px 0 10px; } .faint { color: #616e7c; font-size: 13px; }
+.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 18px; }
+.tile { flex: 1 1 150px; background: white; border: 1px solid #e4e7eb; border-radius: 8px;
+        padding: 12px 16px; }
+.tile b { display: block; font-size: 22px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+td, th { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid #e4e7eb;
+         vertical-align: top; }
+td.number, th.number { text-align: right; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A headed part of the page: words in HTML and PNG pictures."""
+
+    title: str
+    words: str
+    pictures: tuple[bytes, ...] = ()
+
+
+def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame],
+                 localizations: Sequence[Localization], references: Sequence[np.ndarray],
+                 report: Report, title: str = 'How well does this map localize?',
+                 about: dict[str, Any] | None = None) -> Path:
+    """Write report.html, summary.json and errors.csv into `folder`; the path of the page.
+
+    Args:
+        folder: made where it is missing.
+        localizer: looks once more at the frames that are shown in detail.
+        frames: the evaluated frames once more, in the same order.
+        localizations: what was answered to each.
+        references: the true world_from_camera (4, 4) of each.
+        report: the errors.
+        title: the page's heading.
+        about: what else is to be said: the command, the machine, the map.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    values = report.as_dict()
+    (folder / 'summary.json').write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
+    write_errors(folder / 'errors.csv', localizations, report)
+    views = chosen_views(localizer, frames, report)
+    sections = [table_section(values), *picture_sections(localizations, references, report),
+                *(query_section(name, view, row, localizations, report)
+                  for name, (row, view) in views.items()),
+                about_section({**(about or {}), **values.get('machine', {})})]
+    page = folder / 'report.html'
+    page.write_text(as_page(title, values, sections), encoding='utf-8')
+    return page
+
+
+def write_errors(path: Path, localizations: Sequence[Localization], report: Report) -> None:
+    """One line per frame."""
+    with path.open('w', newline='', encoding='utf-8') as stream:
+        writer = csv.writer(stream)
+        writer.writerow(['name', 'stamp_ns', 'result', 'translation_m', 'rotation_deg',
+                         'confidence', 'inlier_ratio', 'reason'])
+        for row, found in enumerate(localizations):
+            writer.writerow([report.names[row], found.stamp_ns, found.result.name,
+                             f'{report.translation_m[row]:.6f}', f'{report.rotation_deg[row]:.6f}',
+                             f'{found.confidence:.4f}', f'{found.inlier_ratio:.4f}', found.reason])
+
+
+def chosen_views(localizer: Localizer, frames: Iterable[PosedFrame],
+                 report: Report) -> dict[str, tuple[int, QueryView]]:
+    """An ordinary frame and the worst one, with what the localizer saw in them."""
+    order = np.lexsort((report.rotation_deg, report.translation_m))
+    right = [row for row in order if report.accepted[row]]
+    rows = {'An ordinary frame': int(right[len(right) // 2] if right else order[0]),
+            'The worst frame': int(order[-1])}
+    views = {}
+    for row, posed in enumerate(frames):
+        for name, wanted in rows.items():
+            view = look(localizer, posed.frame) if row == wanted else None
+            if view is not None:
+                views[name] = (row, view)
+    return {name: views[name] for name in rows if name in views}
+
+
+def table_section(values: dict[str, Any]) -> Section:
+    """The error table."""
+    rows = [('frames', values['frames'], ''), ('accepted', values['accepted'], ''),
+            ('accepted, but wrong', values['false_accepts'], 'more than 0.5 m or 15° off'),
+            ('median translation error', centimetres(values['median_translation_m']),
+             'over all frames; accepted ones: '
+             + centimetres(values['median_translation_accepted_m'])),
+            ('median rotation error', degrees(values['median_rotation_deg']),
+             'over all frames; accepted ones: ' + degrees(values['median_rotation_accepted_deg']))]
+    for key, share in values['recall'].items():
+        metres, angle = key.removesuffix('deg').split('m_')
+        rows.append((f'within {centimetres(float(metres))}, {angle}°', percent(share),
+                     'of all frames, accepted and right'))
+    for (name, share), ideal in zip(values['coverage'].items(), ('68.3', '95.4', '99.7')):
+        rows.append((f'true pose inside {name[0]} sigma', percent(share), f'ideal: {ideal} %'))
+    rows += [(f'not accepted: {name}', count, '') for name, count in values['results'].items()
+             if name != 'ACCEPTED']
+    cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td class=number>{value}</td>'
+                    f'<td class=faint>{note}</td></tr>' for name, value, note in rows)
+    return Section('Errors', '<p class=faint>Never aligned to the ground truth; every frame '
+                   f'counts, a refused one as a failure.</p><table>{cells}</table>')
+
+
+def picture_sections(localizations: Sequence[Localization], references: Sequence[np.ndarray],
+                     report: Report) -> list[Section]:
+    """What can be drawn of all frames together."""
+    from dsac_ros.evaluation import plots
+    stamps = np.array([found.stamp_ns for found in localizations], dtype=np.int64)
+    seconds = (stamps - stamps.min()) / 1e9
+    estimates = [found.world_from_camera for found in localizations]
+    drawn = [
+        Section('Trajectory', '<p>Each dot is one image, localized on its own.</p>',
+                (plots.png(plots.draw_trajectory(np.array(references), estimates, report)),)),
+        Section('Error curve', '<p>How many of all frames are at least this good.</p>',
+                (plots.png(plots.draw_error_curves(report)),)),
+        Section('Errors along the drive', '',
+                (plots.png(plots.draw_errors_over_time(report, seconds)),)),
+        Section('Trust', '<p>Left: how often the truth lies where the covariance says. Right: '
+                'what the confidence of each frame was worth.</p>',
+                (plots.png(plots.draw_calibration(report)),))]
+    if report.latency_ms:
+        drawn.append(Section('Latency', '', (plots.png(plots.draw_latency(report)),)))
+    return drawn
+
+
+def query_section(name: str, view: QueryView, row: int, localizations: Sequence[Localization],
+                  report: Report) -> Section:
+    """One frame in detail."""
+    from dsac_ros.evaluation import plots
+    found = localizations[row]
+    verdict = 'accepted' if found.accepted else f'not accepted: {html.escape(found.reason)}'
+    words = (f'<p>{html.escape(report.names[row])}, {verdict}; '
+             f'{centimetres(finite(report.translation_m[row]))} and '
+             f'{degrees(finite(report.rotation_deg[row]))} off, confidence '
+             f'{found.confidence:.2f}.</p>')
+    return Section(name, words, (plots.png(plots.draw_query(view)),))
+
+
+def about_section(about: dict[str, Any]) -> Section:
+    """What was measured on what, by which command."""
+    cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>'
+                    for name, value in about.items())
+    return Section('About this run', f'<table>{cells}</table>')
+
+
+def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> str:
+    """The whole page."""
+    total = values['latency_ms'].get('total', {}).get('p50')
+    tiles = [(centimetres(values['median_translation_m']), 'median translation error'),
+             (degrees(values['median_rotation_deg']), 'median rotation error'),
+             (percent(values['recall']['0.05m_5deg']), 'of frames within 5 cm and 5°'),
+             (f'{total:.0f} ms' if total is not None else '-', 'per frame on '
+              + html.escape(str(values['device']))),
+             (f'{values["map_bytes"] / 1e6:.1f} MB', 'map')]
+    tops = ''.join(f'<div class=tile><b>{number}</b>{name}</div>' for number, name in tiles)
+    parts = ''.join(
+        f'<section><h2>{section.title}</h2>{section.words}'
+        + ''.join(f'<img alt="{section.title}" src="data:image/png;base64,'
+                  f'{base64.b64encode(picture).decode()}">' for picture in section.pictures)
+        + '</section>' for section in sections)
+    return ('<!doctype html><html lang=en><head><meta charset=utf-8>'
+            '<meta name=viewport content="width=device-width">'
+            f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main>'
+            f'<h1>{html.escape(title)}</h1><p class=faint>{values["frames"]} frames, '
+            f'{values["accepted"]} accepted</p><div class=tiles>{tops}</div>{parts}'
+            '</main></body></html>\n')
+
+
+def centimetres(metres: float | None) -> str:
+    """A length for people; None is no estimate."""
+    if metres is None:
+        return 'no estimate'
+    return f'{metres * 100:.3g} cm' if metres < 1 else f'{metres:.2f} m'
+
+
+def degrees(value: float | None) -> str:
+    """An angle for people."""
+    return 'no estimate' if value is None else f'{value:.2f}°'
+
+
+def percent(value: float | None) -> str:
+    """A share for people."""
+    return '-' if value is None else f'{value:.1%}'
+
+
+def finite(value: float) -> float | None:
+    """None for infinity."""
+    return float(value) if np.isfinite(value) else None
