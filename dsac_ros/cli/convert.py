@@ -33,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--undistort', action='store_true', help='write the images of an ideal '
                         'pinhole; the folder layout alone cannot say what a lens does')
     add_bag_options(parser)
-    parser.add_argument('--pose-frame', metavar='FRAME', help='the frame whose poses a bag or a '
-                        'TUM file holds (default: what the bag says, else the camera)')
     parser.add_argument('--jpg', action='store_true', help='write a folder with jpeg images, '
                         'not png')
     add_json_option(parser)
@@ -62,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     kind = kind_of(args)
     if args.dest.exists() and (args.dest.is_file() or any(args.dest.iterdir())):
         raise SourceError(f'{args.dest} exists already, expected a new name')
-    source = open_named_source(args, depth=args.depth, pose_frame=args.pose_frame)
+    source = open_named_source(args, depth=args.depth)
     count = write(kind, source, args)
     results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
                'skipped': source.skipped}
