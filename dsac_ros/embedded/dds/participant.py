@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One DDS participant per context, and the one thread that receives for it."""
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cyclonedds.core import (
+    DDSException,
+    Entity,
+    GuardCondition,
+    InstanceState,
+    Policy,
+    Qos,
+    ReadCondition,
+    SampleState,
+    ViewState,
+    WaitSet,
+)
+from cyclonedds.domain import DomainParticipant
+from cyclonedds.pub import DataWriter
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
+from cyclonedds.util import duration
+
+from dsac_ros.embedded.dds.configuration import configure
+
+BATCH = 64
+UNREAD = ViewState.Any | SampleState.NotRead | InstanceState.Any
+OnSample = Callable[[Any], None]
+logger = logging.getLogger(__name__)
+
+
+class Participant:
+    """Readers, writers, and the thread that hands arriving samples to their owners.
+
+    `on_sample` callbacks run on that thread: they must be short and never block.
+    """
+
+    def __init__(self, domain_id: int, enclave: str = '/') -> None:
+        configure()
+        self.domain_id = domain_id
+        user_data = Policy.Userdata(data=f'enclave={enclave};'.encode())
+        self.entity = DomainParticipant(domain_id, qos=Qos(user_data))
+        self._readers: dict[DataReader, tuple[ReadCondition, OnSample]] = {}
+        self._guids: dict[Entity, bytes] = {self.entity: self.entity.guid.bytes}
+        self._chores: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._waitset, self._guard = WaitSet(self.entity), GuardCondition(self.entity)
+        self._waitset.attach(self._guard)
+        self._thread = threading.Thread(target=self._receive, name='dds', daemon=True)
+        self._thread.start()
+        # Cyclone's own threads must be gone before the interpreter takes itself apart.
+        atexit.register(self.close)
+
+    def create_writer(self, topic: str, data_type: Any, qos: Qos) -> DataWriter:
+        """A writer on a DDS topic."""
+        writer = DataWriter(self.entity, Topic(self.entity, topic, data_type), qos=qos)
+        self._guids[writer] = writer.guid.bytes
+        return writer
+
+    def create_reader(self, topic: str, data_type: Any, qos: Qos,
+                      on_sample: OnSample) -> DataReader:
+        """A reader on a DDS topic whose samples go to `on_sample`."""
+        reader = DataReader(self.entity, Topic(self.entity, topic, data_type), qos=qos)
+        condition = ReadCondition(reader, UNREAD)
+        self._guids[reader] = reader.guid.bytes
+        with self._lock:
+            self._readers[reader] = condition, on_sample
+            self._waitset.attach(condition)
+        self._guard.set(True)
+        return reader
+
+    def delete(self, entity: Entity) -> None:
+        """Take a reader or writer off the graph."""
+        with self._lock:
+            if self._closed:
+                return
+            self._guids.pop(entity, None)
+            condition, _ = self._readers.pop(entity, (None, None))
+            if condition is not None:
+                self._waitset.detach(condition)
+                _free(condition)
+            _free(entity)
+
+    def guid(self, entity: Entity) -> bytes:
+        """The 16 bytes that name a reader or writer on the network; empty for a deleted one."""
+        return self._guids.get(entity, b'')
+
+    def call_soon(self, chore: Callable[[], None]) -> None:
+        """Run `chore` on the receiving thread; the same chore waiting twice runs once."""
+        with self._lock:
+            if self._closed or chore in self._chores:
+                return
+            self._chores.append(chore)
+        self._guard.set(True)
+
+    def close(self) -> None:
+        """Leave the domain; peers see all our entities go."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        atexit.unregister(self.close)
+        self._guard.set(True)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        _free(self.entity)
+
+    def _receive(self) -> None:
+        while not self._closed:
+            self._waitset.wait(duration(seconds=1))
+            self._guard.set(False)
+            with self._lock:
+                chores, self._chores = self._chores, []
+                readers = list(self._readers.items())
+            for chore in chores:
+                _guarded(chore)
+            for reader, (condition, on_sample) in readers:
+                for sample in self._take(reader, condition):
+                    _guarded(on_sample, sample)
+
+    def _take(self, reader: DataReader, condition: ReadCondition) -> list[Any]:
+        try:
+            # Asking costs a fifth of an empty take.
+            samples = reader.take(N=BATCH, condition=condition) if condition.triggered else []
+        except DDSException:
+            return []    # deleted by another thread a moment ago
+        return [sample for sample in samples if sample.sample_info.valid_data]
+
+
+def _guarded(function: Callable[..., None], *args: Any) -> None:
+    """An error in one callback must not stop reception for all others."""
+    try:
+        function(*args)
+    except Exception:
+        logger.exception('error while receiving')
+
+
+def _free(entity: Entity) -> None:
+    # The binding frees an entity when Python collects it; we cannot wait for that.
+    Entity._entities.pop(entity._ref, None)
+    entity._delete(entity._ref)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loggers: to stderr in ROS' format, and to /rosout where a node offers it."""
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+NAMES = {10: 'DEBUG', 20: 'INFO', 30: 'WARN', 40: 'ERROR', 50: 'FATAL'}
+COLOURS = {10: '\033[32m', 30: '\033[33m', 40: '\033[31m', 50: '\033[31m'}
+OPTIONS = {'throttle_duration_sec', 'throttle_time_source_type', 'skip_first', 'once', 'name'}
+
+
+class LoggingSeverity(IntEnum):
+    """How serious a message is."""
+
+    UNSET = 0
+    DEBUG = 10
+    INFO = 20
+    WARN = 30
+    ERROR = 40
+    FATAL = 50
+
+
+# Logger name -> level; '' is the default. Sinks get (severity, name, text, function, file, line).
+_levels: dict[str, LoggingSeverity] = {'': LoggingSeverity.INFO}
+_sinks: dict[str, Callable[..., None]] = {}
+
+
+class RcutilsLogger:
+    """A named logger; `once`, `skip_first` and `throttle_duration_sec` hold per line of code."""
+
+    def __init__(self, name: str = '') -> None:
+        self.name = name
+        self._seen: dict[Any, float] = {}
+
+    def get_child(self, name: str) -> RcutilsLogger:
+        """The logger `<this>.<name>`."""
+        if not name:
+            raise ValueError('Child logger name must not be empty.')
+        return RcutilsLogger(f'{self.name}.{name}' if self.name else name)
+
+    def set_level(self, level: int) -> None:
+        """Show messages from this level on."""
+        _levels[self.name] = LoggingSeverity(level)
+
+    def get_effective_level(self) -> LoggingSeverity:
+        """The level that holds here: our own or the nearest ancestor's."""
+        name = self.name
+        while name and _levels.get(name, LoggingSeverity.UNSET) == LoggingSeverity.UNSET:
+            name = name.rpartition('.')[0]
+        return _levels[name]
+
+    def is_enabled_for(self, severity: int) -> bool:
+        """Whether a message of this severity is shown."""
+        return severity >= self.get_effective_level()
+
+    def log(self, message: Any, severity: int, **options: Any) -> bool:
+        """Log a message; False when a filter held it back."""
+        unknown = options.keys() - OPTIONS
+        if unknown:
+            raise TypeError(f'parameter "{unknown.pop()}" is not one of the recognized logging '
+                            f'options "{sorted(OPTIONS)}"')
+        severity = LoggingSeverity(severity)
+        if not self.is_enabled_for(severity):
+            return False
+        # The caller of debug(), info() ... is two frames up; of log() itself, one.
+        frame = sys._getframe(1)
+        if frame.f_globals.get('__name__') == __name__:
+            frame = frame.f_back or frame
+        code = frame.f_code
+        if not self._passes((code.co_filename, frame.f_lineno, frame.f_lasti), options):
+            return False
+        _emit(severity, options.get('name', self.name), str(message), code.co_name,
+              code.co_filename, frame.f_lineno)
+        return True
+
+    def _passes(self, caller: Any, options: dict[str, Any]) -> bool:
+        first = caller not in self._seen
+        throttle = options.get('throttle_duration_sec')
+        clock = options.get('throttle_time_source_type')
+        now = clock.now().nanoseconds / 1e9 if clock else time.monotonic()
+        if first:
+            self._seen[caller] = now
+            return not options.get('skip_first')
+        if options.get('once'):
+            return False
+        if throttle:
+            if now < self._seen[caller] + throttle:
+                return False
+            self._seen[caller] = now
+        return True
+
+    def debug(self, message: Any, **options: Any) -> bool:
+        """Log for who develops."""
+        return self.log(message, LoggingSeverity.DEBUG, **options)
+
+    def info(self, message: Any, **options: Any) -> bool:
+        """Log what is going on."""
+        return self.log(message, LoggingSeverity.INFO, **options)
+
+    def warning(self, message: Any, **options: Any) -> bool:
+        """Log what may go wrong."""
+        return self.log(message, LoggingSeverity.WARN, **options)
+
+    warn = warning
+
+    def error(self, message: Any, **options: Any) -> bool:
+        """Log what went wrong."""
+        return self.log(message, LoggingSeverity.ERROR, **options)
+
+    def fatal(self, message: Any, **options: Any) -> bool:
+        """Log what ends the program."""
+        return self.log(message, LoggingSeverity.FATAL, **options)
+
+
+def _emit(severity: LoggingSeverity, name: str, text: str, function: str, file: str,
+          line: int) -> None:
+    seconds = time.time()
+    shown = f'[{NAMES[severity]}] [{seconds:.9f}] [{name}]: {text}'
+    colour = COLOURS.get(severity) if sys.stderr.isatty() else None
+    print(f'{colour}{shown}\033[0m' if colour else shown, file=sys.stderr, flush=True)
+    for owner, sink in list(_sinks.items()):
+        if name == owner or name.startswith(owner + '.'):
+            sink(severity, name, text, function, file, line)
+
+
+def configure(levels: dict[str, str]) -> None:
+    """Apply `--log-level [logger:=]level`."""
+    for name, level in levels.items():
+        set_logger_level(name, get_logging_severity_from_string(level))
+
+
+def get_logging_severity_from_string(level: str) -> LoggingSeverity:
+    """The severity of a name in any case."""
+    try:
+        return LoggingSeverity[level.upper()]
+    except KeyError:
+        known = ', '.join(s.name.lower() for s in LoggingSeverity)
+        raise RuntimeError(f'unknown log level {level!r}, expected one of {known}') from None
+
+
+def get_logger(name: str) -> RcutilsLogger:
+    """A logger of that name."""
+    if not name:
+        raise ValueError('Logger name must not be empty.')
+    return RcutilsLogger(name)
+
+
+def set_logger_level(name: str, level: int, detailed_error: bool = False) -> None:
+    """Set the level of a logger by name; '' is the default of all."""
+    _levels[name] = LoggingSeverity(level)
+
+
+def get_logger_level(name: str) -> LoggingSeverity:
+    """The level set for that very logger."""
+    return _levels.get(name, LoggingSeverity.UNSET)
+
+
+def get_logger_effective_level(name: str) -> LoggingSeverity:
+    """The level that holds for a logger."""
+    return RcutilsLogger(name).get_effective_level()
+
+
+def add_sink(name: str, sink: Callable[..., None]) -> None:
+    """Send what the logger `name` and its children say to `sink` as well."""
+    _sinks[name] = sink
+
+
+def remove_sink(name: str) -> None:
+    """Send no more."""
+    _sinks.pop(name, None)

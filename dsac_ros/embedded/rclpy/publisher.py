@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishers: messages in, CDR bytes out."""
+from __future__ import annotations
+
+from typing import Any
+
+from cyclonedds.util import duration
+
+from dsac_ros.embedded.dds.cdr_type import topic_type
+from dsac_ros.embedded.dds.names import dds_topic
+from dsac_ros.embedded.dds.qos import dds_qos
+from dsac_ros.embedded.messages import serialize
+from dsac_ros.embedded.rclpy.duration import INFINITE_NS, Duration, Infinite
+from dsac_ros.embedded.rclpy.exceptions import InvalidHandle
+from dsac_ros.embedded.rclpy.qos import QoSProfile
+from dsac_ros.embedded.typestore import type_hash
+
+
+class Publisher:
+    """Sends messages of one type on one topic; may be used from any thread."""
+
+    def __init__(self, node: Any, msg_type: Any, topic: str, qos_profile: QoSProfile,
+                 event_callbacks: Any = None, callback_group: Any = None) -> None:
+        self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
+        self.topic_name = topic
+        self.event_handlers: list[Any] = []
+        self._participant = node.context.participant
+        self._data_type = topic_type(msg_type.TYPE_NAME)
+        qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
+        self._writer: Any = self._participant.create_writer(dds_topic(topic), self._data_type, qos)
+
+    def publish(self, msg: Any) -> None:
+        """Send a message, or the CDR bytes of one."""
+        writer = self._writer
+        if writer is None:
+            raise InvalidHandle(f'publisher on {self.topic} was destroyed')
+        if isinstance(msg, self.msg_type):
+            msg = serialize(msg)
+        elif not isinstance(msg, bytes):
+            raise TypeError(f'Expected {self.msg_type}, got {type(msg)}')
+        writer.write(self._data_type(msg))
+
+    def get_subscription_count(self) -> int:
+        """How many subscriptions receive from here."""
+        return len(self._writer.get_matched_subscriptions()) if self._writer else 0
+
+    def wait_for_all_acked(self, timeout: Duration = Infinite) -> bool:
+        """Wait until every reliable subscription has everything; False on timeout."""
+        if self._writer is None:
+            raise InvalidHandle(f'publisher on {self.topic} was destroyed')
+        nanoseconds = min(timeout.nanoseconds, INFINITE_NS)
+        return bool(self._writer._wait_for_acks(self._writer._ref, duration(
+            nanoseconds=nanoseconds)) == 0)
+
+    def writers(self) -> list[Any]:
+        """The DDS writers this entity owns, for the graph."""
+        return [self._writer] if self._writer is not None else []
+
+    def readers(self) -> list[Any]:
+        """The DDS readers this entity owns, for the graph."""
+        return []
+
+    def destroy(self) -> None:
+        """Leave the topic."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._participant.delete(writer)
