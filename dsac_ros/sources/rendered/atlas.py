@@ -27,7 +27,7 @@ _TO_SRGB = (np.where(_GRID <= 0.0031308, _GRID * 12.92,
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:
-    """sRGB uint8 to linear float32 in [0, 1]."""
+    """Turn sRGB uint8 into linear float32 in [0, 1]."""
     return cv2.LUT(image, TO_LINEAR)
 
 
@@ -39,8 +39,11 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Atlas:
-    """image (H, 1.5 WIDTH, 3) uint8 sRGB; places (T, 4): x, y, w, h of each texture at level 0;
-    scales (T, 2): by how much each was stretched along x and y."""
+    """Textures and their mip levels: image (H, 1.5 WIDTH, 3) uint8 sRGB.
+
+    places (T, 4) are x, y, w, h of each texture at level 0; scales (T, 2) say by how much each was
+    stretched along x and y.
+    """
 
     image: np.ndarray
     height: int
@@ -84,7 +87,7 @@ def build_atlas(textures: list[np.ndarray]) -> Atlas:
         x += int(w)
     height = y + shelf
     if height > MAX_HEIGHT:
-        raise ValueError(f'textures need {height} rows of atlas, at most {MAX_HEIGHT} are possible')
+        raise ValueError(f'textures need {height} rows of atlas, expected at most {MAX_HEIGHT}')
     image = np.zeros((height, WIDTH + WIDTH // 2, 3), np.uint8)
     for texture, (px, py, w, h) in zip(textures, places):
         image[py:py + h, px:px + w] = cv2.resize(texture, (int(w), int(h)),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A robot's drive through a room: smooth, clear of the furniture, looking around, with odometry
-that drifts."""
+"""A robot's drive through a room: smooth, clear of the furniture, looking around.
+
+Its odometry drifts.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -134,8 +136,10 @@ def arc_length(path: np.ndarray) -> np.ndarray:
 
 def look_around(space: FreeSpace, rng: np.random.Generator, times: np.ndarray,
                 positions: np.ndarray, headings: np.ndarray) -> np.ndarray:
-    """Yaw of the base (M,): ahead, swung to both sides, turned away from what is too near to see
-    much of; it moves in any direction without turning, and turns no faster than MAX_YAW_RATE."""
+    """Yaw of the base (M,): ahead, swung to both sides, away from what is too near to see much of.
+
+    The robot moves in any direction without turning, and turns no faster than MAX_YAW_RATE.
+    """
     swing = sum(np.radians(a) * np.sin(2 * np.pi * times / rng.uniform(*period)
                                        + rng.uniform(0, 2 * np.pi))
                 for a, period in ((35, (9, 14)), (45, (25, 45))))
@@ -180,8 +184,10 @@ def shaken(rng: np.random.Generator, positions: np.ndarray, yaw: np.ndarray) -> 
 
 
 def with_drift(rng: np.random.Generator, truth: np.ndarray) -> np.ndarray:
-    """odom_from_base (M, 4, 4): starts at the origin; its scale is off by about a percent, and its
-    heading wanders with the way driven."""
+    """What the wheels believe, odom_from_base (M, 4, 4), from the origin.
+
+    Its scale is off by about a percent, and its heading wanders with the way driven.
+    """
     scale = 1 + 0.01 * rng.standard_normal()
     steps = np.linalg.inv(truth[:-1]) @ truth[1:]
     lengths = np.linalg.norm(steps[:, :3, 3], axis=1)

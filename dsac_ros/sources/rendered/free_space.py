@@ -65,8 +65,10 @@ class FreeSpace:
         return np.array((columns[k], rows[k]), float) * CELL_M
 
     def way(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """The cheapest way (N, 2) [m] between two open places (Dijkstra 1959), preferring
-        distance from obstacles."""
+        """The cheapest way (N, 2) [m] between two open places (Dijkstra 1959).
+
+        It prefers distance from obstacles.
+        """
         first, last = (tuple(np.round(p[::-1] / CELL_M).astype(int).tolist())
                        for p in (start, goal))
         price = (1 + 0.35 / np.maximum(self.clearance, 0.05) ** 2).tolist()

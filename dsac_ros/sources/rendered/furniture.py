@@ -26,12 +26,15 @@ class Palette:
     photographs: list[np.ndarray]
 
     def wood(self, rng: np.random.Generator) -> Material:
+        """One of the woods."""
         return self.woods[int(rng.integers(len(self.woods)))]
 
     def paint(self, rng: np.random.Generator) -> Material:
+        """One of the paints."""
         return self.paints[int(rng.integers(len(self.paints)))]
 
     def fabric(self, rng: np.random.Generator) -> Material:
+        """One of the fabrics."""
         return self.fabrics[int(rng.integers(len(self.fabrics)))]
 
 
@@ -68,7 +71,8 @@ def make_palette(builder: Builder, photographs: list[np.ndarray]) -> Palette:
     return Palette(woods, paints, fabrics,
                    add(textures.smooth(rng, hw, (0.35, 0.36, 0.38))),
                    add(textures.wood(rng, hw, (0.62, 0.47, 0.32)), 500.0, True),
-                   add(textures.smooth(rng, hw, textures.colour(rng, (0.5, 0.8), (0.35, 0.6), 0.3))),
+                   add(textures.smooth(rng, hw, textures.colour(rng, (0.5, 0.8), (0.35, 0.6),
+                                                                0.3))),
                    add(textures.wood(rng, hw, (0.86, 0.82, 0.74)), 900.0, True), photographs)
 
 
@@ -185,7 +189,7 @@ def chair(b: Builder, p: Palette, spot: Spot) -> None:
 
 def desk(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) -> None:
     """A table with a screen that shows something, and a chair before it."""
-    w, d, h = size
+    _, d, h = size
     table(b, p, spot, size)
     screen = prints.photograph_print(b.rng, p.photographs, (200, 330))
     prints.write_lines(screen, b.rng, (14, 14, 140, 150), (240, 240, 240), 12)

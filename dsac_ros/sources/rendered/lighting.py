@@ -124,8 +124,10 @@ def direct(points: np.ndarray, normals: np.ndarray, light: Light, boxes: list[Bo
 
 
 def passing(points: np.ndarray, ways: np.ndarray, boxes: list[Box], widen_m: float) -> np.ndarray:
-    """Which rays (N, 3) pass the sphere around each box, widened towards their end, (B, N) bool:
-    only those can hit the box."""
+    """Which rays (N, 3) pass the sphere around each box, widened towards their end, (B, N) bool.
+
+    Only those can hit the box.
+    """
     centres = np.array([box.centre for box in boxes], np.float32)
     radii = np.array([np.linalg.norm(box.size) / 2 for box in boxes], np.float32)[:, None]
     square = (ways * ways).sum(axis=1)

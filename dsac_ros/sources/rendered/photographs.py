@@ -14,7 +14,7 @@ from dsac_ros.errors import MissingExtraError, SourceError
 # Each is CC0 or in the public domain by its docstring in skimage.data; others there are not used.
 FREE = ('astronaut.png', 'camera.png', 'cell.png', 'chelsea.png', 'clock_motion.png', 'coffee.png',
         'horse.png', 'hubble_deep_field.jpg', 'retina.jpg', 'rocket.jpg', 'text.png')
-MATERIALS = ('brick.png', 'grass.png', 'gravel.png')
+GRASS, GRAVEL = 'grass.png', 'gravel.png'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 LONGEST_SIDE = 700
 
@@ -25,11 +25,11 @@ def package_photographs(names: Sequence[str] = FREE) -> list[np.ndarray]:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError('scikit-image is not installed, and the rendered world takes its '
                                 'photographs from it: pip install scikit-image')
-    folder = Path(list(spec.submodule_search_locations)[0]) / 'data'
+    folder = Path(next(iter(spec.submodule_search_locations))) / 'data'
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise MissingExtraError(f'the installed scikit-image lacks {missing[0]} in its data, which '
-                                'the rendered world needs: pip install --force-reinstall '
+        raise MissingExtraError(f'the installed scikit-image lacks its photograph {missing[0]}, '
+                                'which the rendered world needs: pip install --force-reinstall '
                                 'scikit-image')
     return [read_photograph(folder / name) for name in names]
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dsac_ros.sources.rendered.textures import (Colour, Rng, as_image, colour, fabric, noise,
-                                                paint, smooth)
+from dsac_ros.sources.rendered.textures import (
+    Colour,
+    Rng,
+    as_image,
+    colour,
+    fabric,
+    noise,
+    paint,
+    smooth,
+)
 
 LETTERS = np.array(list('ABCDEFGHIKLMNOPRSTUVWXYZ0123456789'))
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX,

@@ -20,8 +20,11 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class View:
-    """One look at the patches: gradients (Q, 3, 3) rows (s/z, t/z, 1/z), columns (u, v, 1);
-    seen (H, W) int32 patch index or NOTHING; inverse_depth (H, W) float32 [1/m]."""
+    """One look at the patches.
+
+    gradients (Q, 3, 3): rows (s/z, t/z, 1/z), columns (u, v, 1); seen (H, W) int32: patch index or
+    NOTHING; inverse_depth (H, W) float32 [1/m].
+    """
 
     gradients: np.ndarray
     seen: np.ndarray
@@ -96,7 +99,7 @@ def bounding_boxes(origins: np.ndarray, edges_s: np.ndarray, edges_t: np.ndarray
     points = np.concatenate([corners, cut], axis=1)
     valid = np.concatenate([z0 > NEAR, crossing], axis=1)
     projected = points @ matrix.T
-    pixels = projected[..., :2] / np.where(valid, np.maximum(projected[..., 2], NEAR), 1.0)[..., None]
+    pixels = projected[..., :2] / np.where(valid, projected[..., 2], 1.0)[..., None]
     low = np.where(valid[..., None], pixels, np.inf).min(axis=1)
     high = np.where(valid[..., None], pixels, -np.inf).max(axis=1)
     limit = np.asarray(size_wh, float)
@@ -135,8 +138,11 @@ def soften_edges(image: np.ndarray, view: View, shapes: np.ndarray) -> None:
 
 def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: View,
            shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each pixel's patch reaches towards the next pixel (N,), 0..1, and whether its border
-    runs rather across that way than along it (N,): the other axis takes care of the rest."""
+    """How far each pixel's patch reaches towards the next pixel (N,), 0..1, and whether it counts.
+
+    It does where the border runs rather across that way than along it, (N,) bool; the other axis
+    takes care of the rest.
+    """
     index = view.seen.reshape(-1)[pixels].astype(np.intp)
     g = [row.take(index, mode='clip') for row in table]
     v, u = np.divmod(pixels, view.seen.shape[1])

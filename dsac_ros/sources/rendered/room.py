@@ -2,39 +2,35 @@
 """One furnished room from a seed: its shell, what hangs on the walls, what stands on the floor."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from dsac_ros.sources.rendered import furniture, prints, textures
 from dsac_ros.sources.rendered.furniture import Palette, Spot, make_palette, pixels
 from dsac_ros.sources.rendered.lighting import Light
-from dsac_ros.sources.rendered.photographs import (FREE, MATERIALS, list_photographs,
-                                                   package_photographs, read_photograph)
+from dsac_ros.sources.rendered.photographs import (
+    FREE,
+    GRASS,
+    GRAVEL,
+    list_photographs,
+    package_photographs,
+    read_photograph,
+)
+from dsac_ros.sources.rendered.shell import Wall, add_ceiling, add_floor, add_wall, on_wall, spread
 from dsac_ros.sources.rendered.surfaces import DISC, Builder
 
-# Hung things stand this far before the wall [m], each layer before the last.
-LAYER_M = 0.006
-WALL_PX, FLOOR_PX, CEILING_PX, PRINT_PX = 250.0, 200.0, 110.0, 330.0
-
-
-@dataclass(frozen=True)
-class Wall:
-    """A wall as one sees it from inside: bottom left corner, the way right, the way out."""
-
-    corner: np.ndarray
-    right: np.ndarray
-    outward: np.ndarray
-    length: float
-    height: float
-    yaw: float
-
+PRINT_PX = 330.0
+Make = Callable[[Builder, Palette, Spot, tuple[float, float, float]], None]
 
 @dataclass(frozen=True)
 class Room:
-    """A finished room: [0, extent] (3,) [m], what it is built of, its lamps, and
-    the light from everywhere as a share of theirs, (3,)."""
+    """A finished room that fills [0, extent] (3,) [m].
+
+    builder holds what it is made of; ambient (3,) is the light from everywhere as a share of that
+    of the lamps.
+    """
 
     extent: np.ndarray
     builder: Builder
@@ -53,7 +49,7 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     extent = np.array((rng.uniform(4.2, 8.5), rng.uniform(4.2, 7.0), rng.uniform(2.45, 3.0)))
     builder = Builder(rng)
     palette = make_palette(builder, photographs)
-    materials = package_photographs(MATERIALS)
+    grass, gravel = package_photographs((GRASS, GRAVEL))
     lx, ly, height = extent
     walls = [Wall(np.array(c, float), np.array(r, float), np.array(o, float), n, height, yaw)
              for c, r, o, n, yaw in (
@@ -61,130 +57,20 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
                  ((lx, 0, 0), (-1, 0, 0), (0, -1, 0), lx, np.pi),
                  ((lx, ly, 0), (0, -1, 0), (1, 0, 0), ly, -np.pi / 2),
                  ((0, 0, 0), (0, 1, 0), (-1, 0, 0), ly, np.pi / 2))]
-    lights = add_floor_and_ceiling(builder, extent, materials)
+    add_floor(builder, extent, gravel)
+    lights = add_ceiling(builder, extent)
     tone = textures.colour(rng, (0.02, 0.18), (0.72, 0.93))
     door_wall = int(rng.integers(4))
     window_walls = rng.choice(4, size=int(rng.integers(1, 3)), replace=False)
     for k, wall in enumerate(walls):
-        add_wall(builder, wall, tone, materials)
+        add_wall(builder, wall, tone, gravel)
         taken = stand_along(builder, palette, wall, door=k == door_wall)
         if k in window_walls:
-            lights += add_windows(builder, wall, taken, materials[1])
+            lights += add_windows(builder, wall, taken, grass)
         hang(builder, palette, wall, taken)
     fill_middle(builder, palette, extent)
     ambient = np.array((1.0, 0.97, 0.93)) * rng.uniform(0.35, 0.75)
     return Room(extent, builder, lights, ambient)
-
-
-def on_wall(b: Builder, wall: Wall, box: tuple[float, float, float, float], image: np.ndarray, *,
-            layer: int = 1, emission: float = 0.0, shape: int = 0) -> None:
-    """Hang an image over x0, z0, width, height of the wall."""
-    x, z, w, h = box
-    top_left = wall.corner + wall.right * x - wall.outward * LAYER_M * layer
-    b.patch(top_left + np.array((0, 0, z + h)), wall.right * w, np.array((0, 0, -h)), image,
-            emission=emission, shape=shape)
-
-
-def add_wall(b: Builder, wall: Wall, tone: textures.Colour, materials: list[np.ndarray]) -> None:
-    """The bare wall and its skirting board."""
-    hw = pixels(wall.length, wall.height, WALL_PX)
-    kind = b.rng.uniform()
-    own = tone if b.rng.uniform() < 0.7 else textures.colour(b.rng, (0.1, 0.4), (0.5, 0.85))
-    if kind < 0.55:
-        image = textures.plaster(b.rng, hw, own)
-    elif kind < 0.75:
-        image = textures.wallpaper(b.rng, hw, own)
-    else:
-        clay = textures.colour(b.rng, (0.2, 0.55), (0.5, 0.8), 0.05)
-        image = textures.bricks(b.rng, hw, clay, materials[2])
-    skirting = int(0.09 * WALL_PX)
-    image[-skirting:] = textures.wood(b.rng, (skirting, hw[1]), (0.75, 0.72, 0.68))
-    image[-skirting] = 90
-    on_wall(b, wall, (0, 0, wall.length, wall.height), image, layer=0)
-
-
-def add_floor_and_ceiling(b: Builder, extent: np.ndarray, materials: list[np.ndarray]
-                          ) -> list[Light]:
-    """Floor with rugs, ceiling with lamps, vents and beams; the lamps as lights."""
-    (lx, ly, height), rng = extent, b.rng
-    hw = pixels(lx, ly, FLOOR_PX)
-    kind = rng.uniform()
-    base = textures.colour(rng, (0.25, 0.6), (0.35, 0.75), rng.uniform(0.05, 0.1))
-    if kind < 0.45:
-        floor = textures.planks(rng, hw, base, int(rng.uniform(18, 34)))
-    elif kind < 0.7:
-        floor = textures.tiles(rng, hw, textures.colour(rng, (0, 0.3), (0.5, 0.85)),
-                               int(rng.uniform(50, 100)),
-                               textures.colour(rng, (0.2, 0.6), (0.3, 0.7)))
-    elif kind < 0.9:
-        floor = textures.carpet(rng, hw, textures.colour(rng, (0.1, 0.45), (0.3, 0.6)))
-    else:
-        grit = cv2.resize(materials[2], None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)
-        floor = textures.stone(rng, hw, grit, textures.colour(rng, (0, 0.2), (0.5, 0.7)))
-    b.patch(np.array((0, ly, 0)), np.array((lx, 0, 0)), np.array((0, -ly, 0)), floor)
-    for k in range(int(rng.integers(2, 5))):
-        w, h = rng.uniform(0.8, 2.4), rng.uniform(0.7, 1.8)
-        w, h = min(w, lx - 1), min(h, ly - 1)
-        centre = np.array((rng.uniform(0.3 + w / 2, lx - 0.3 - w / 2),
-                           rng.uniform(0.3 + h / 2, ly - 0.3 - h / 2), 0.004 * (k + 1)))
-        lay(b, centre, (w, h), rng.choice([0.0, rng.normal() * 0.3]),
-            DISC if rng.uniform() < 0.25 else 0)
-    hw = pixels(lx, ly, CEILING_PX)
-    white = textures.colour(rng, (0.0, 0.06), (0.82, 0.95))
-    ceiling = (textures.tiles(rng, hw, white, int(rng.uniform(50, 70)))
-               if rng.uniform() < 0.5 else textures.plaster(rng, hw, white))
-    decorate_ceiling(ceiling, rng)
-    b.patch(np.array((0, 0, height)), np.array((lx, 0, 0)), np.array((0, ly, 0)), ceiling)
-    return [lamp(b, np.array((x, y, height)))
-            for x in spread(lx, 2.6) for y in spread(ly, 2.6)]
-
-
-def lay(b: Builder, centre: np.ndarray, size: tuple[float, float], yaw: float, shape: int) -> None:
-    """Lay a rug on the floor."""
-    w, h = size
-    if shape == DISC:
-        w = h = min(w, h)
-    c, s = np.cos(yaw), np.sin(yaw)
-    right, down = np.array((c * w, s * w, 0)), np.array((s * h, -c * h, 0))
-    b.patch(centre - right / 2 - down / 2, right, down,
-            prints.rug(b.rng, pixels(w, h, 220)), shape=shape)
-
-
-def decorate_ceiling(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Vents, detectors, cable ducts and stains, in place."""
-    h, w = image.shape[:2]
-    for _ in range(int(rng.integers(2, 5))):
-        x, y, a = int(rng.uniform(.1, .9) * w), int(rng.uniform(.1, .9) * h), rng.integers(18, 40)
-        cv2.rectangle(image, (x, y), (x + int(a), y + int(a)), (120, 122, 124), -1)
-        for k in range(3, int(a), 6):
-            cv2.line(image, (x + 2, y + k), (x + int(a) - 2, y + k), (225, 225, 225), 2)
-    for _ in range(int(rng.integers(2, 6))):
-        centre = (int(rng.uniform(0, 1) * w), int(rng.uniform(0, 1) * h))
-        cv2.circle(image, centre, int(rng.integers(4, 9)), (235, 235, 232), -1, cv2.LINE_AA)
-        cv2.circle(image, centre, int(rng.integers(4, 9)), (110, 110, 112), 2, cv2.LINE_AA)
-    for _ in range(int(rng.integers(1, 4))):
-        at = int(rng.uniform(0.1, 0.9) * (w if rng.uniform() < 0.5 else h))
-        ends = ((at, 0), (at, h)) if rng.uniform() < 0.5 else ((0, at), (w, at))
-        cv2.line(image, *ends, (170, 165, 158), int(rng.integers(3, 9)))
-
-
-def spread(length: float, pitch: float) -> np.ndarray:
-    """Evenly spread places along a length, about `pitch` apart."""
-    count = max(1, round(length / pitch))
-    return (np.arange(count) + 0.5) * length / count
-
-
-def lamp(b: Builder, place: np.ndarray) -> Light:
-    """A shining panel under the ceiling."""
-    rng = b.rng
-    half = np.array((rng.uniform(0.2, 0.45), 0, 0)), np.array((0, rng.uniform(0.12, 0.3), 0))
-    at = place + np.array((rng.uniform(-0.4, 0.4), rng.uniform(-0.4, 0.4), -0.03))
-    panel = np.full((64, 96, 3), 255, np.uint8)
-    cv2.rectangle(panel, (0, 0), (95, 63), (150, 150, 150), 6)
-    b.patch(at - half[0] - half[1], 2 * half[0], 2 * half[1], panel, emission=1.5)
-    warmth = rng.uniform(0, 1)
-    tint = np.array((1.0, 0.94 - 0.08 * warmth, 0.88 - 0.25 * warmth))
-    return Light(at, half[0], half[1], np.array((0, 0, -1.0)), tint * rng.uniform(4.0, 8.0))
 
 
 def stand_along(b: Builder, p: Palette, wall: Wall, *, door: bool
@@ -208,7 +94,7 @@ def stand_along(b: Builder, p: Palette, wall: Wall, *, door: bool
     return taken
 
 
-def draw_piece(rng: np.random.Generator):
+def draw_piece(rng: np.random.Generator) -> tuple[Make, float, float, float]:
     """A piece for a wall: how to make it, its width, depth and height [m]."""
     kind = int(rng.choice(6, p=[0.27, 0.2, 0.18, 0.12, 0.13, 0.1]))
     u = rng.uniform

@@ -16,8 +16,11 @@ BAND_ROWS = 32
 
 @dataclass(frozen=True)
 class Lightmaps:
-    """Irradiance of every patch in one image (H, W, 3) float32; places (Q, 4): x, y of the first
-    sample's centre and the distance to the last one's along s and t."""
+    """Irradiance of every patch in one image (H, W, 3) float32.
+
+    places (Q, 4) are x, y of a patch's first sample's centre, and the distance to the last one's
+    along s and t.
+    """
 
     image: np.ndarray
     places: np.ndarray

@@ -116,7 +116,7 @@ class Builder:
     def box(self, centre: np.ndarray, size: np.ndarray, yaw: float,
             skin: Material, *, front: np.ndarray | None = None, top: np.ndarray | None = None,
             casts: bool = True, bottom: bool = False) -> None:
-        """Add an upright box; `front` (towards local -y) and `top` may have images of their own."""
+        """Add an upright box; `front` (at local -y) and `top` may have images of their own."""
         centre, size = np.asarray(centre, float), np.asarray(size, float)
         c, s = np.cos(yaw), np.sin(yaw)
         ex, ey, ez = np.array((c, s, 0)), np.array((-s, c, 0)), np.array((0, 0, 1.0))
