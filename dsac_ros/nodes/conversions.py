@@ -74,7 +74,11 @@ def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
 
 def image_message(image: np.ndarray, head: Header) -> Image:
     """An Image, mono8 or rgb8."""
-    return CvBridge().cv2_to_imgmsg(image, 'mono8' if image.ndim == 2 else 'rgb8', header=head)
+    # Without an encoding cv_bridge needs none of its compiled part, which may not fit this NumPy.
+    message = CvBridge().cv2_to_imgmsg(image)
+    message.encoding = 'mono8' if image.ndim == 2 else 'rgb8'
+    message.header = head
+    return message
 
 
 def jpeg_message(image: np.ndarray, head: Header) -> CompressedImage:

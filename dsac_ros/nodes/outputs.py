@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the relocalizer says: poses of trusted images, the status of all, the map in use."""
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool
+
+from dsac_ros.msg import MapInfo, RelocalizationStatus
+from dsac_ros.nodes import conversions
+from dsac_ros.nodes.relocalization import BAD_FRAME, Answer
+from dsac_ros.types import Result
+
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+MOST_UINT16 = 65535
+
+
+class Outputs:
+    """The publishers of one relocalizer and what is counted on the way."""
+
+    def __init__(self, node: Any, map_frame: str) -> None:
+        self._node, self._map_frame = node, map_frame
+        self._pose = node.create_publisher(PoseStamped, '~/pose', RELIABLE)
+        self._uncertain_pose = node.create_publisher(
+            PoseWithCovarianceStamped, '~/pose_with_covariance', RELIABLE)
+        self._camera_pose = node.create_publisher(PoseStamped, '~/camera_pose', RELIABLE)
+        self._status = node.create_publisher(RelocalizationStatus, '~/status', RELIABLE)
+        self._localized = node.create_publisher(Bool, '~/localized', LATCHED)
+        self._map_info = node.create_publisher(MapInfo, '~/map_info', LATCHED)
+        self._last_localized: bool | None = None
+        self._last_accepted = 0
+        self._accepted = self._rejected = self._bad = 0
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (self._pose, self._uncertain_pose, self._camera_pose, self._status,
+                          self._localized, self._map_info):
+            self._node.destroy_publisher(publisher)
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self._accepted = self._rejected = self._bad = self._last_accepted = 0
+
+    def publish_poses(self, answer: Answer) -> None:
+        """The poses that are trusted; nothing where none is."""
+        head = conversions.header(self._map_frame, answer.stamp)
+        if answer.map_from_camera is not None:
+            self._camera_pose.publish(PoseStamped(
+                header=head, pose=conversions.pose_message(answer.map_from_camera)))
+        if answer.map_from_base is None:
+            return
+        pose = conversions.pose_message(answer.map_from_base)
+        self._pose.publish(PoseStamped(header=head, pose=pose))
+        message = PoseWithCovarianceStamped(header=head)
+        message.pose.pose = pose
+        message.pose.covariance = conversions.covariance_values(answer.covariance)
+        self._uncertain_pose.publish(message)
+
+    def publish_status(self, answer: Answer, map_id: str, dropped: int, now: int,
+                       timeout_s: float) -> RelocalizationStatus:
+        """What became of an image, trusted or not."""
+        localization = answer.localization
+        accepted = localization.accepted
+        self._accepted = self._accepted + 1 if accepted else 0
+        self._rejected = 0 if accepted else self._rejected + 1
+        self._bad += localization.result in BAD_FRAME
+        self._last_accepted = now if accepted else self._last_accepted
+        message = RelocalizationStatus(
+            header=conversions.header(self._map_frame, answer.stamp),
+            state=RelocalizationStatus.LOCALIZED if self.is_localized(now, timeout_s)
+            else RelocalizationStatus.LOST,
+            result=int(localization.result), reason=localization.reason,
+            camera=answer.camera_frame, map_id=map_id,
+            inlier_ratio=float(localization.inlier_ratio),
+            inlier_count=int(localization.inlier_count),
+            reprojection_error_px=float(localization.reprojection_error_px),
+            hypothesis_agreement=float(localization.hypothesis_agreement),
+            confidence=float(localization.confidence), divergence_translation=math.nan,
+            divergence_rotation=math.nan,
+            consecutive_accepted=min(self._accepted, MOST_UINT16),
+            consecutive_rejected=min(self._rejected, MOST_UINT16),
+            latency=conversions.duration_message(now - answer.stamp),
+            inference_ms=float(sum(localization.timings_ms.values())),
+            frames_dropped=dropped, frames_bad=self._bad)
+        if localization.result == Result.ACCEPTED:
+            message.pose.pose = conversions.pose_message(answer.map_from_base)
+            message.pose.covariance = conversions.covariance_values(answer.covariance)
+        else:
+            message.pose.pose.orientation.w = 0.0   # no pose, and no identity that looks like one
+        self._status.publish(message)
+        self.publish_localized(self.is_localized(now, timeout_s))
+        return message
+
+    def is_localized(self, now: int, timeout_s: float) -> bool:
+        """Whether an image was accepted lately."""
+        return bool(self._last_accepted) and now - self._last_accepted <= timeout_s * 1e9
+
+    def publish_localized(self, localized: bool) -> None:
+        """~/localized, when it changes."""
+        if localized != self._last_localized:
+            self._last_localized = localized
+            self._localized.publish(Bool(data=localized))
+
+    def publish_map_info(self, header: dict[str, Any], path: str, now: int) -> None:
+        """What is known of the map in use."""
+        self._map_info.publish(map_info(header, path, self._map_frame, now))
+
+
+def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapInfo:
+    """The MapInfo of a map's header; what an older map does not say stays unknown."""
+    bounds, calibration = about.get('bounds') or {}, about.get('calibration') or {}
+    held_out = about.get('held_out') or {}
+    width, height = about.get('image_size_wh') or (0, 0)
+    focal = _number(about.get('focal_px'))
+    return MapInfo(
+        header=conversions.header(map_frame, now), map_id=str(about.get('id', '')),
+        name=str(about.get('name', '')), map_url=path,
+        created=conversions.time_message(_created_ns(about.get('created'))),
+        num_images=int(about.get('frames') or 0),
+        bounds_min=conversions.point_message(bounds.get('min')),
+        bounds_max=conversions.point_message(bounds.get('max')),
+        image_width=int(width), image_height=int(height), focal_min_px=focal, focal_max_px=focal,
+        network=f"encoder {about.get('encoder_id', '?')}, head {about.get('head', '?')}",
+        median_error_m=_number(held_out.get('median_translation_m')),
+        median_error_deg=_number(held_out.get('median_rotation_deg')),
+        covariance_scale=_number(calibration.get('covariance_scale')),
+        covariance_floor_m=_number(calibration.get('floor_m')),
+        covariance_floor_rad=_number(calibration.get('floor_rad')),
+        training_frame=str(about.get('map_frame', '')))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def _created_ns(text: Any) -> int:
+    try:
+        return max(0, int(datetime.fromisoformat(str(text)).timestamp() * 1e9))
+    except ValueError:
+        return 0
