@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fills a buffer from /tf and /tf_static."""
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from tf2_msgs.msg import TFMessage
+
+from dsac_ros.embedded.rclpy.callback_groups import ReentrantCallbackGroup
+from dsac_ros.embedded.rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from dsac_ros.embedded.rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
+from dsac_ros.embedded.tf2_py import TransformException
+from dsac_ros.embedded.tf2_ros.buffer import Buffer
+
+AUTHORITY = 'default_authority'
+DEPTH = 100
+
+
+class TransformListener:
+    """Subscribes for as long as it lives."""
+
+    def __init__(self, buffer: Buffer, node: Any, *, spin_thread: bool = False, qos: Any = None,
+                 static_qos: Any = None, tf_topic: str = '/tf',
+                 tf_static_topic: str = '/tf_static') -> None:
+        qos = qos or QoSProfile(depth=DEPTH)
+        static_qos = static_qos or QoSProfile(
+            depth=DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL,
+            history=HistoryPolicy.KEEP_LAST)
+        self.buffer, self.node = buffer, node
+        # A group of its own, so that callbacks that wait for a transform do not wait for ever.
+        self.group = ReentrantCallbackGroup()
+        self.tf_sub = node.create_subscription(TFMessage, tf_topic, self.callback, qos,
+                                               callback_group=self.group)
+        self.tf_static_sub = node.create_subscription(
+            TFMessage, tf_static_topic, self.static_callback, static_qos,
+            callback_group=self.group)
+        if spin_thread:
+            self.executor = SingleThreadedExecutor(context=node.context)
+            self.executor.add_node(node)
+            self.dedicated_listener_thread = threading.Thread(target=self._spin, daemon=True)
+            self.dedicated_listener_thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def unregister(self) -> None:
+        """Listen no more."""
+        self.node.destroy_subscription(self.tf_sub)
+        self.node.destroy_subscription(self.tf_static_sub)
+
+    def callback(self, data: Any) -> None:
+        """Transforms that move."""
+        self._store(self.buffer.set_transform, data)
+
+    def static_callback(self, data: Any) -> None:
+        """Transforms that do not."""
+        self._store(self.buffer.set_transform_static, data)
+
+    def _store(self, store: Any, data: Any) -> None:
+        for transform in data.transforms:
+            try:
+                store(transform, AUTHORITY)
+            except TransformException as error:
+                self.node.get_logger().warning(f'ignored on /tf: {error}',
+                                               throttle_duration_sec=5.0)
