@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dsac_mapper: records posed keyframes of a drive and has a map learned from them."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import PoseArray
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from dsac_ros.errors import DsacError, MappingError
+from dsac_ros.mapping.keyframes import Coverage
+from dsac_ros.msg import MappingStatus, PosedFrame
+from dsac_ros.nodes import conversions, lifecycle
+from dsac_ros.nodes.intake import SENSOR, Intake
+from dsac_ros.nodes.mapper_parameters import MAPPER
+from dsac_ros.nodes.mapping_status import status_message
+from dsac_ros.nodes.outputs import LATCHED, RELIABLE
+from dsac_ros.nodes.pose_source import PoseSource
+from dsac_ros.nodes.recorder import Keyframe, Recorder
+from dsac_ros.nodes.training import Training, TrainingState
+from dsac_ros.nodes.transforms import Transforms
+
+LEAST_KEYFRAMES = 10
+STATUS_PERIOD_S = 1.0
+SERVICES = ('start', 'stop', 'save', 'clear')
+
+
+class MapperNode(lifecycle.TableNode):
+    """Services say what to do; the recorder and the training do it in their own time."""
+
+    def __init__(self) -> None:
+        self._publishers_of_mine: list[Any] = []
+        self._transforms: Transforms | None = None
+        self._poses: PoseSource | None = None
+        self._intake: Intake | None = None
+        self._recorder: Recorder | None = None
+        self._training: Training | None = None
+        self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
+        self._active: list[tuple[Callable, Any]] = []
+        super().__init__('dsac_mapper', MAPPER)
+
+    def configure(self) -> None:
+        """Offer the topics and listen to TF."""
+        self._transforms = Transforms(self)
+        self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
+        self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
+        self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
+        self._publishers_of_mine = [self._status, self._keyframes, self._keyframe]
+
+    def activate(self) -> None:
+        """Subscribe and offer the services."""
+        values = self.values
+        self._poses = PoseSource(self, values, self._transforms)
+        self._intake = Intake(self, values.image_transport, self._on_shot)
+        self._active = [(self.destroy_service, self.create_service(
+            Trigger, f'~/{name}', self._answer(getattr(self, f'_{name}')))) for name in SERVICES]
+        self._active.append((self.destroy_timer,
+                             self.create_timer(STATUS_PERIOD_S, self._publish_status)))
+        if values.use_depth:
+            self._active.append((self.destroy_subscription, self.create_subscription(
+                Image, 'depth/image', self._on_depth, SENSOR)))
+        if values.record_on_start:
+            self.get_logger().info(self._start())
+
+    def deactivate(self) -> None:
+        """Finish the recording, interrupt the training (it can be resumed)."""
+        if self._intake is None:
+            return
+        self._intake.close()
+        self._end_recording()
+        if self._training is not None:
+            self._training.stop()
+        for destroy, entity in self._active:
+            destroy(entity)
+        self._poses.close()
+        self._intake = self._poses = self._training = None
+
+    def cleanup(self) -> None:
+        """Let go of the topics."""
+        if self._transforms is None:
+            return
+        for publisher in self._publishers_of_mine:
+            self.destroy_publisher(publisher)
+        self._transforms.close()
+        self._transforms = None
+
+    def _answer(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
+        """A service callback: success with what was done, or the reason why not."""
+        def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            try:
+                response.message, response.success = action(), True
+                self.get_logger().info(response.message)
+            except (DsacError, OSError) as error:
+                response.message, response.success = str(error), False
+                self.get_logger().error(response.message)
+            self._publish_status()
+            return response
+        return callback
+
+    def _start(self) -> str:
+        """~/start: record; a dataset that exists is continued."""
+        if self._recorder is not None:
+            raise MappingError(f'already recording into {self._recorder.dataset}')
+        folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
+        self._dataset = Path(folder).expanduser().resolve()
+        self._recorder = Recorder(self.values, self._dataset, self._poses,
+                                  self._intake.is_rectified(self.values.rectified),
+                                  self._on_keyframe)
+        self._coverage, self._problem = self._recorder.coverage, ''
+        return f'recording into {self._dataset}'
+
+    def _stop(self) -> str:
+        """~/stop: end the recording, and learn from it with train_on_stop."""
+        if self._recorder is None:
+            raise MappingError('not recording: call ~/start first')
+        keyframes = self._end_recording()
+        said = f'{keyframes} keyframes in {self._dataset}'
+        return f'{said}; {self._save()}' if self.values.train_on_stop else said
+
+    def _save(self) -> str:
+        """~/save: end the recording and learn a map in the background."""
+        if self._training is not None and self._training.state.running:
+            raise MappingError(f'{self._training.output} is being learned, follow ~/status')
+        keyframes = self._end_recording()
+        folder = self._dataset if self._dataset.name else Path(self.values.dataset).expanduser()
+        if not folder.name:
+            raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
+        if 0 < keyframes < LEAST_KEYFRAMES:
+            raise MappingError(f'{folder} holds {keyframes} keyframes, expected at least '
+                               f'{LEAST_KEYFRAMES}: drive on with ~/start')
+        values = self.values
+        output = Path(values.map).expanduser() if values.map else folder.with_name(
+            folder.name + '.map')
+        self._training = Training(folder, output.resolve(), values.train_minutes, values.device)
+        self._problem = ''
+        return f'learning {output} from {folder}, follow ~/status'
+
+    def _clear(self) -> str:
+        """~/clear: begin anew; the recorded folder is set aside, not deleted."""
+        if self._recorder is not None:
+            raise MappingError('recording: call ~/stop first')
+        if self._training is not None and self._training.state.running:
+            raise MappingError('a map is being learned from the keyframes: wait for it')
+        if not self._dataset.name or not self._dataset.exists():
+            return 'nothing to clear'
+        aside = self._dataset.with_name(f'{self._dataset.name}.{datetime.now():%Y%m%d-%H%M%S}')
+        self._dataset.rename(aside)
+        self._dataset, self._coverage, self._problem = Path(), Coverage(), ''
+        self._publish_keyframes()
+        return f'set aside as {aside}'
+
+    def _end_recording(self) -> int:
+        """Store what was received; how many keyframes the dataset holds (0 without recording)."""
+        if self._recorder is None:
+            return 0
+        recorder, self._recorder = self._recorder, None
+        recorder.close()
+        return recorder.keyframes
+
+    def _on_shot(self, shot: Any) -> None:
+        if self._recorder is not None:
+            self._recorder.put(shot)
+
+    def _on_depth(self, message: Image) -> None:
+        if self._recorder is not None:
+            self._recorder.put_depth(message)
+
+    def _on_keyframe(self, keyframe: Keyframe) -> None:
+        """Show a stored keyframe; called by the recorder's thread."""
+        if self._keyframe.get_subscription_count() > 0:
+            head = keyframe.shot.image.header
+            message = PosedFrame(header=head, map_frame=self.values.map_frame,
+                                 camera_info=keyframe.shot.info,
+                                 image=conversions.jpeg_message(keyframe.frame.image, head))
+            message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
+            self._keyframe.publish(message)
+
+    def _publish_status(self) -> None:
+        """~/status and ~/keyframes; the poses of hundreds of keyframes once a second at most."""
+        state = TrainingState() if self._training is None else self._training.state
+        now = self.get_clock().now().nanoseconds
+        self._status.publish(status_message(
+            conversions.header(self.values.map_frame, now), self._recorder, self._coverage,
+            self._dataset, self._training and self._training.output, state))
+        self._publish_keyframes()
+        reason = state.reason or (self._coverage.last_reason if self._recorder else '')
+        if reason and reason != self._problem:
+            self._problem = reason
+            self.get_logger().warning(reason, throttle_duration_sec=5.0)
+
+    def _publish_keyframes(self) -> None:
+        now = self.get_clock().now().nanoseconds
+        self._keyframes.publish(PoseArray(
+            header=conversions.header(self.values.map_frame, now),
+            poses=[conversions.pose_message(pose) for pose in list(self._coverage.poses)]))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to stop."""
+    return lifecycle.run(MapperNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

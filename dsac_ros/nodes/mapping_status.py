@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mapper's state as a message."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from std_msgs.msg import Header
+
+from dsac_ros.mapping.keyframes import Coverage, Verdict
+from dsac_ros.msg import MappingStatus
+from dsac_ros.nodes.recorder import Recorder
+from dsac_ros.nodes.training import TrainingState
+
+
+def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, dataset: Path,
+                   output: Path | None, training: TrainingState) -> MappingStatus:
+    """A MappingStatus of what was recorded and how far the training is."""
+    verdicts = coverage.verdicts
+    return MappingStatus(
+        header=head, state=state_of(recorder, training), images=coverage.images,
+        keyframes=recorder.keyframes if recorder is not None else verdicts[Verdict.KEPT],
+        rejected_blur=verdicts[Verdict.BLUR], rejected_motion=verdicts[Verdict.MOTION],
+        rejected_pose=verdicts[Verdict.POSE], rejected_duplicate=verdicts[Verdict.DUPLICATE],
+        rejected_image=verdicts[Verdict.IMAGE],
+        last_reason=training.reason or coverage.last_reason, coverage_cells=coverage.cells,
+        coverage_area=coverage.area, distance=coverage.distance,
+        disk_bytes=disk_bytes(dataset) if dataset.name else 0,
+        dataset=str(dataset) if dataset.name else '', map_url=str(output or ''),
+        stage=training.stage, progress=training.progress, loss=training.loss, eta=training.eta)
+
+
+def state_of(recorder: Recorder | None, training: TrainingState) -> int:
+    """One of MappingStatus' states; a recording covers the end of an older training."""
+    if recorder is not None:
+        return MappingStatus.RECORDING
+    if training.running:
+        return MappingStatus.TRAINING
+    if training.code is None:
+        return MappingStatus.IDLE
+    return MappingStatus.DONE if training.code == 0 else MappingStatus.FAILED
+
+
+def disk_bytes(dataset: Path) -> int:
+    """Size of the images of a dataset [bytes]."""
+    images = dataset / 'rgb'
+    if not images.is_dir():
+        return 0
+    return sum(file.stat().st_size for file in images.iterdir() if not file.name.startswith('.'))

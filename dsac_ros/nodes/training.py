@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning a map in a process of its own: it may take the machine's time but not the node's."""
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+NICE = '10'
+PREFIX = 'dsac: error: '
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training last said; progress in [0, 1], NaN where a number is not known."""
+
+    running: bool = False
+    code: int | None = None
+    stage: str = ''
+    progress: float = 0.0
+    loss: float = math.nan
+    eta: float = math.nan
+    reason: str = ''
+
+
+class Training:
+    """`dsac map` at work; `state` may be read from any thread."""
+
+    def __init__(self, dataset: Path, output: Path, minutes: float, device: str) -> None:
+        self.output = output
+        nice = [shutil.which('nice'), '-n', NICE] if shutil.which('nice') else []
+        command = [*nice, sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(dataset), '-o',
+                   str(output), '--minutes', str(minutes), '--device', device,
+                   '--progress', 'json']
+        # A session of its own: Ctrl-C in the node's terminal reaches it through stop() alone.
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                         text=True, start_new_session=True)
+        self.state = TrainingState(running=True, stage='starting')
+        self._thread = threading.Thread(target=self._listen, name='dsac_training', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Interrupt it; what it has learned stays resumable."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGINT)
+            try:
+                self._process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._thread.join(5.0)
+
+    def _listen(self) -> None:
+        last_line = ''
+        for line in self._process.stderr:
+            state = parsed(line)
+            if state is not None:
+                self.state = state
+            elif line.strip():
+                last_line = line.strip()
+        code = self._process.wait()
+        reason = '' if code == 0 else (last_line.removeprefix(PREFIX)
+                                       or f'`dsac map` ended with code {code}')
+        done = self.state
+        self.state = TrainingState(False, code, 'done' if code == 0 else done.stage,
+                                   1.0 if code == 0 else done.progress, done.loss,
+                                   0.0 if code == 0 else math.nan, reason)
+
+
+def parsed(line: str) -> TrainingState | None:
+    """The state in a line of `--progress json`; None for any other line."""
+    try:
+        values = json.loads(line)
+        return TrainingState(True, None, str(values['stage']), number(values['fraction'], 0.0),
+                             number(values.get('loss')), number(values.get('seconds_left')))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def number(value: object, otherwise: float = math.nan) -> float:
+    """A float, or `otherwise` for null."""
+    return float(value) if isinstance(value, (int, float)) else otherwise
