@@ -179,29 +179,36 @@ class Buffer:
             return stamp_ns, IDENTITY
         if stamp_ns == 0:
             stamp_ns = self._latest_common_ns(target, source)
-        try:
-            root_from_target = self._chain(target, stamp_ns)
-            root_from_source = self._chain(source, stamp_ns)
-        except ExtrapolationException as error:
+        above_target, target_end = self._chain(target, stamp_ns)
+        above_source, source_end = self._chain(source, stamp_ns)
+        for ancestor, from_source in above_source.items():
+            if ancestor in above_target:
+                return stamp_ns, above_target[ancestor].inverse() @ from_source
+        error = source_end or target_end
+        if error is not None:
             raise ExtrapolationException(f'{error}, when looking up transform from frame '
-                                         f'[{source}] to frame [{target}]') from None
-        for ancestor, from_source in root_from_source.items():
-            if ancestor in root_from_target:
-                return stamp_ns, root_from_target[ancestor].inverse() @ from_source
+                                         f'[{source}] to frame [{target}]')
         raise ConnectivityException(_unconnected(target, source))
 
-    def _chain(self, frame: str, stamp_ns: int) -> dict[str, Rigid]:
-        """ancestor_from_frame for all ancestors, nearest first."""
+    def _chain(self, frame: str,
+               stamp_ns: int) -> tuple[dict[str, Rigid], ExtrapolationException | None]:
+        """ancestor_from_frame for all ancestors, nearest first, and what ended the chain early.
+
+        An ancestor that is unknown at that time matters only if the way leads through it.
+        """
         chain = {frame: IDENTITY}
         transform = IDENTITY
         while frame in self._frames:
-            frame, parent_from_frame = self._frames[frame].at(stamp_ns)
+            try:
+                frame, parent_from_frame = self._frames[frame].at(stamp_ns)
+            except ExtrapolationException as error:
+                return chain, error
             transform = parent_from_frame @ transform
             if frame in chain:
                 raise LookupException(f'The tf tree is invalid because it contains a loop at '
                                       f'[{frame}]')
             chain[frame] = transform
-        return chain
+        return chain, None
 
     def _latest_common_ns(self, target: str, source: str) -> int:
         ways = [self._way_up(frame) for frame in (target, source)]
