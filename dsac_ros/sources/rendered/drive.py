@@ -68,8 +68,8 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     believed = with_drift(rng, truth)
     stamps = start_ns + np.round(times * 1e9).astype(np.int64)
     # Half a step late, as a camera that knows nothing of the wheels' clock.
-    images = start_ns + np.round((np.arange(frames) / rate_hz + 0.5 / ODOMETRY_HZ) * 1e9)
-    images = images.astype(np.int64)
+    late = np.round((np.arange(frames) / rate_hz + 0.5 / ODOMETRY_HZ) * 1e9)
+    images = start_ns + late.astype(np.int64)
     tracks = (Trajectory(stamps, truth), Trajectory(stamps, believed))
     world_from_base, odom_from_base = (np.stack([track.at(int(t)) for t in images])
                                        for track in tracks)
