@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     header = read_header(path)
     lines = describe(header, path)
     if args.picture:
-        from dsac_ros.evaluation.plots import draw_map, save
+        from dsac_ros.evaluation.plots.map import draw_map
+        from dsac_ros.evaluation.plots.style import save
         save(draw_map(header), args.picture)
         lines.append(f'picture         {args.picture}')
     write_results({**header, 'map_bytes': path.stat().st_size}, lines, args.json)

@@ -132,36 +132,38 @@ def table_section(values: dict[str, Any]) -> Section:
 def picture_sections(localizations: Sequence[Localization], references: Sequence[np.ndarray],
                      report: Report) -> list[Section]:
     """What can be drawn of all frames together."""
-    from dsac_ros.evaluation import plots
+    from dsac_ros.evaluation.plots import drive, trust
+    from dsac_ros.evaluation.plots.style import png
     stamps = np.array([found.stamp_ns for found in localizations], dtype=np.int64)
     seconds = (stamps - stamps.min()) / 1e9
     estimates = [found.world_from_camera for found in localizations]
     drawn = [
         Section('Trajectory', '<p>Each dot is one image, localized on its own.</p>',
-                (plots.png(plots.draw_trajectory(np.array(references), estimates, report)),)),
+                (png(drive.draw_trajectory(np.array(references), estimates, report)),)),
         Section('Error curve', '<p>How many of all frames are at least this good.</p>',
-                (plots.png(plots.draw_error_curves(report)),)),
+                (png(drive.draw_error_curves(report)),)),
         Section('Errors along the drive', '',
-                (plots.png(plots.draw_errors_over_time(report, seconds)),)),
+                (png(drive.draw_errors_over_time(report, seconds)),)),
         Section('Trust', '<p>Left: how often the truth lies where the covariance says. Right: '
                 'what the confidence of each frame was worth.</p>',
-                (plots.png(plots.draw_calibration(report)),))]
+                (png(trust.draw_calibration(report)),))]
     if report.latency_ms:
-        drawn.append(Section('Latency', '', (plots.png(plots.draw_latency(report)),)))
+        drawn.append(Section('Latency', '', (png(trust.draw_latency(report)),)))
     return drawn
 
 
 def query_section(name: str, view: QueryView, row: int, localizations: Sequence[Localization],
                   report: Report) -> Section:
     """One frame in detail."""
-    from dsac_ros.evaluation import plots
+    from dsac_ros.evaluation.plots.query import draw_query
+    from dsac_ros.evaluation.plots.style import png
     found = localizations[row]
     verdict = 'accepted' if found.accepted else f'not accepted: {html.escape(found.reason)}'
     words = (f'<p>{html.escape(report.names[row])}, {verdict}; '
              f'{centimetres(finite(report.translation_m[row]))} and '
              f'{degrees(finite(report.rotation_deg[row]))} off, confidence '
              f'{found.confidence:.2f}.</p>')
-    return Section(name, words, (plots.png(plots.draw_query(view)),))
+    return Section(name, words, (png(draw_query(view)),))
 
 
 def about_section(about: dict[str, Any]) -> Section:

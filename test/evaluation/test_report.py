@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""evaluation/report.py and plots.py: a page that stands alone, with every picture on it."""
+"""evaluation/report.py and plots/: a page that stands alone, with every picture on it."""
 from __future__ import annotations
 
 import base64
@@ -16,7 +16,10 @@ from matplotlib import rcParams
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from dsac_ros.evaluation.plots import draw_map, draw_trajectory, png, six_dof_share
+from dsac_ros.evaluation.plots.drive import draw_trajectory
+from dsac_ros.evaluation.plots.map import draw_map
+from dsac_ros.evaluation.plots.style import png
+from dsac_ros.evaluation.plots.trust import six_dof_share
 from dsac_ros.evaluation.report import write_report
 from dsac_ros.metrics import SIGMA_RADII, evaluate
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result, SceneCoordinates

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listens to a relocalizer as any other program on the graph would, and writes what it hears.
+
+One JSON object per line on stdout: {"event": "ready"} when the relocalizer has its map, then
+"status", "pose", "camera_pose" and "tf" with the stamp of the image in nanoseconds.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.utilities import remove_ros_args
+from tf2_msgs.msg import TFMessage
+
+from dsac_ros.msg import MapInfo, RelocalizationStatus
+from dsac_ros.nodes.conversions import stamp_ns
+
+RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class AnswerRecorder(Node):
+    """Subscribes to the topics of one relocalizer."""
+
+    def __init__(self, relocalizer: str, child: str) -> None:
+        """Takes the relocalizer's name and the TF frame in which it shows its poses."""
+        super().__init__('dsac_answer_recorder')
+        self._child = child
+        for kind, topic, callback, qos in (
+                (MapInfo, f'{relocalizer}/map_info', self._on_map_info, LATCHED),
+                (RelocalizationStatus, f'{relocalizer}/status', self._on_status, RELIABLE),
+                (PoseStamped, f'{relocalizer}/pose', self._on_pose, RELIABLE),
+                (PoseStamped, f'{relocalizer}/camera_pose', self._on_camera_pose, RELIABLE),
+                (TFMessage, '/tf', self._on_tf, RELIABLE)):
+            self.create_subscription(kind, topic, callback, qos)
+
+    def _on_map_info(self, message: Any) -> None:
+        say('ready', message.header, map_id=message.map_id)
+
+    def _on_status(self, message: Any) -> None:
+        say('status', message.header, result=message.result, reason=message.reason,
+            confidence=message.confidence, inlier_ratio=message.inlier_ratio,
+            inlier_count=message.inlier_count, agreement=message.hypothesis_agreement,
+            reprojection_error_px=message.reprojection_error_px,
+            inference_ms=message.inference_ms, dropped=message.frames_dropped,
+            covariance=[float(value) for value in message.pose.covariance])
+
+    def _on_pose(self, message: Any) -> None:
+        say('pose', message.header, row=as_row(message.pose.position, message.pose.orientation))
+
+    def _on_camera_pose(self, message: Any) -> None:
+        say('camera_pose', message.header,
+            row=as_row(message.pose.position, message.pose.orientation))
+
+    def _on_tf(self, message: Any) -> None:
+        for one in message.transforms:
+            if one.child_frame_id == self._child:
+                say('tf', one.header,
+                    row=as_row(one.transform.translation, one.transform.rotation))
+
+
+def as_row(place: Any, turn: Any) -> list[float]:
+    """x y z, quaternion x y z w."""
+    return [place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w]
+
+
+def say(event: str, header: Any, **values: Any) -> None:
+    """Write one line at once."""
+    line = {'event': event, 'stamp_ns': stamp_ns(header.stamp), 'frame': header.frame_id, **values}
+    sys.stdout.write(json.dumps(line) + '\n')
+    sys.stdout.flush()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Listen until told to stop."""
+    words = list(sys.argv[1:] if args is None else args)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--relocalizer', default='/dsac_relocalizer')
+    parser.add_argument('--child', default='dsac_base_link')
+    # The ROS arguments begin after --ros-args; remove_ros_args expects a program name first.
+    options = parser.parse_args(remove_ros_args(['', *words])[1:])
+    rclpy.init(args=words)
+    node = AnswerRecorder(options.relocalizer, options.child)
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
