@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from rendered_rooms import rendered_room
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.open_source import open_source
@@ -14,7 +15,6 @@ from dsac_ros.sources.rendered.recorder import TRUTH_TOPIC, record_drive
 from dsac_ros.sources.rendered.sensor import SensorModel
 from dsac_ros.sources.rendered.source import RenderedSource, open_rendered, robot_camera
 from dsac_ros.sources.rendered.world import RenderedWorld
-from rendered_rooms import rendered_room
 
 CAMERA = robot_camera((96, 72))
 IDEAL = SensorModel(exposure_stops=0, shot_noise=0, read_noise=0, vignetting=0, exposure_s=0,

@@ -67,8 +67,8 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     truth = shaken(rng, positions, yaw)
     believed = with_drift(rng, truth)
     stamps = start_ns + np.round(times * 1e9).astype(np.int64)
-    # Half a step late, as a camera that knows nothing of the wheels' clock.
-    late = np.round((np.arange(frames) / rate_hz + 0.5 / ODOMETRY_HZ) * 1e9)
+    # Between two steps, as a camera that knows nothing of the wheels' clock.
+    late = np.round((np.arange(frames) / rate_hz + 0.3 / ODOMETRY_HZ) * 1e9)
     images = start_ns + late.astype(np.int64)
     tracks = (Trajectory(stamps, truth), Trajectory(stamps, believed))
     world_from_base, odom_from_base = (np.stack([track.at(int(t)) for t in images])
