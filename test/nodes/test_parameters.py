@@ -11,15 +11,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from dsac_ros import config, embedded
-
-embedded.install()
-
-from dsac_ros.errors import ConfigError  # noqa: E402
-from dsac_ros.nodes.mapper_parameters import MAPPER, keyframe_config  # noqa: E402
-from dsac_ros.nodes.parameter_file import parameter_file  # noqa: E402
-from dsac_ros.nodes.parameters import Spec, changed, from_setting  # noqa: E402
-from dsac_ros.nodes.relocalizer_parameters import (  # noqa: E402
+from dsac_ros import config
+from dsac_ros.errors import ConfigError
+from dsac_ros.nodes.mapper_parameters import MAPPER, keyframe_config
+from dsac_ros.nodes.parameter_file import parameter_file
+from dsac_ros.nodes.parameters import Spec, changed, from_setting
+from dsac_ros.nodes.relocalizer_parameters import (
     RELOCALIZER,
     accept_config,
     ransac_config,

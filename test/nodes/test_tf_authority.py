@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One authority per edge: who may publish the parent of odom."""
+from __future__ import annotations
+
+import pytest
+
+from dsac_ros.nodes.tf_authority import LISTEN_NS, TfAuthority
+
+START = 5_000_000_000
+LATER = START + LISTEN_NS
+
+
+def authority(mode='auto', conflict='refuse', child='odom'):
+    return TfAuthority(mode, child, conflict, START)
+
+
+def test_auto_listens_first_and_needs_odometry():
+    guard = authority()
+    assert not guard.may_publish(LATER - 1, has_odometry=True)
+    assert not guard.may_publish(LATER, has_odometry=False)
+    assert guard.may_publish(LATER, has_odometry=True)
+
+
+def test_auto_yields_for_ever():
+    guard = authority()
+    assert guard.heard('map', 'odom', 17)
+    assert not guard.may_publish(LATER, has_odometry=True)
+    assert not guard.heard('map', 'odom', 18), 'news only once'
+    assert not guard.may_publish(LATER * 1000, has_odometry=True)
+
+
+def test_our_own_voice_is_no_rival():
+    guard = authority()
+    guard.sent(42)
+    assert not guard.heard('map', 'odom', 42)
+    assert guard.may_publish(LATER, has_odometry=True)
+
+
+@pytest.mark.parametrize('child', ['base_link', 'odometer', 'camera'])
+def test_other_frames_do_not_matter(child):
+    guard = authority()
+    assert not guard.heard('map', child, 1)
+    assert guard.may_publish(LATER, has_odometry=True)
+
+
+def test_old_names_with_a_slash_are_the_same_frame():
+    assert authority().heard('/map', '/odom', 1)
+
+
+@pytest.mark.parametrize(('conflict', 'allowed'), [('refuse', False), ('warn', True)])
+def test_an_explicit_mode_and_a_rival(conflict, allowed):
+    guard = authority('map_odom', conflict)
+    assert guard.may_publish(START, has_odometry=True)
+    guard.heard('map', 'odom', 1)
+    assert guard.may_publish(START, has_odometry=True) == allowed
+
+
+def test_none_is_silent():
+    assert not authority('none').may_publish(LATER, has_odometry=True)
+    assert authority('none').kind == 'none'
+
+
+def test_auto_is_about_odom():
+    assert authority().kind == 'map_odom'
+    assert authority('map_base').kind == 'map_base'
