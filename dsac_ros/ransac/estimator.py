@@ -104,16 +104,14 @@ def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfi
         fixed = seen.detach()
         poses, solved = hypothesise(fixed, draws.sets)
         watch.lap('solve')
-        poses, solved = shortlist(poses, solved, fixed, draws, config)
+        poses, solved, mixture = shortlist(poses, solved, fixed, draws, config)
         watch.lap('score')
-        poses, mixture = refine.refine(poses, fixed, config.inlier_px, config.refine_iterations)
+        poses, mixture = refine.refine(poses, fixed, mixture, config.inlier_px,
+                                       config.refine_iterations)
         scores = score(poses, fixed, config).masked_fill(~solved, -1.0)
         winner = selection.best(scores, 1)
-        sigma, share = selection.take(mixture.sigma, winner), selection.take(mixture.share, winner)
-        won = refine.Mixture(sigma, share)
         watch.lap('refine')
-    estimate = describe(poses, scores, winner, won, seen, solved, config, watch)
-    return estimate
+    return describe(poses, scores, winner, mixture.take(winner), seen, solved, config, watch)
 
 
 def hypothesise(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,25 +121,22 @@ def hypothesise(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
     shape = (*sets.shape, 3)
     poses, solved = solve_p3p(corners.points.reshape(shape), corners.rays.reshape(shape))
     solved = solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
-    return poses.flatten(1, 2), solved.flatten(1, 2)
+    return poses.transpose(1, 2).flatten(1, 2), solved.transpose(1, 2).flatten(1, 2)
 
 
 def shortlist(poses: Tensor, solved: Tensor, seen: Correspondences, draws: Draws,
-              config: RansacConfig) -> tuple[Tensor, Tensor]:
+              config: RansacConfig) -> tuple[Tensor, Tensor, refine.Mixture]:
     """The hypotheses worth a full refinement (B, K, 4, 4), of all (B, 4H, 4, 4)."""
-    def keep(scores: Tensor, count: int) -> None:
-        nonlocal poses, solved
-        chosen = selection.best(scores.masked_fill(~solved, -1.0), count)
-        poses, solved = selection.take(poses, chosen), selection.take(solved, chosen)
-
     few, some = seen.take(draws.screen), seen.take(draws.prescore)
     for cells, count in ((few, config.screened), (some, config.rescored)):
         squared = scoring.squared_error(poses, cells)
-        keep(scoring.truncated_count(squared, cells.valid.to(squared.dtype), config.inlier_px),
-             count)
-    poses, _ = refine.refine(poses, some, config.inlier_px, config.local_iterations)
-    keep(score(poses, seen, config), config.refined)
-    return poses, solved
+        scores = scoring.truncated_count(squared, cells.valid.to(squared.dtype), config.inlier_px)
+        chosen = selection.best(scores.masked_fill(~solved, -1.0), count)
+        poses, solved = selection.take(poses, chosen), selection.take(solved, chosen)
+    mixture = refine.initial_mixture(poses, config.inlier_px)
+    poses, mixture = refine.refine(poses, some, mixture, config.inlier_px, config.local_iterations)
+    chosen = selection.best(score(poses, seen, config).masked_fill(~solved, -1.0), config.refined)
+    return (selection.take(poses, chosen), selection.take(solved, chosen), mixture.take(chosen))
 
 
 def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
@@ -163,7 +158,7 @@ def describe(poses: Tensor, scores: Tensor, winner: Tensor, mixture: refine.Mixt
         depth = scoring.depths(pose, seen)[:, 0]
         agreement = _agreement(poses, pose, depth, inliers, solved)
     # One last step at the converged pose: it moves nothing and carries the gradient.
-    pose = refine.gauss_newton_step(pose, seen, weight, refine.DAMPING)
+    pose = refine.gauss_newton_step(pose, seen, weight)
     count = inliers.sum(-1)
     found = (solved.any(-1) & (seen.valid.sum(-1) >= MIN_CELLS) & (count >= MIN_CELLS)
              & pose.isfinite().flatten(1).all(-1) & covariance.isfinite().flatten(1).all(-1))

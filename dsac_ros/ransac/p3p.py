@@ -7,6 +7,9 @@ the scale leaves two conics in (d_1 : d_2 : d_3); a real root of one cubic gives
 their pencil that falls apart into two lines, and each line meets the pencil in at most two points
 (Persson and Nordberg, 'Lambda Twist', ECCV 2018; Ding et al., 'Revisiting the P3P Problem', CVPR
 2023). Nothing branches: what is not a solution is computed with the rest and masked.
+
+Inside, components come first and the S sets last, (3, S): every operation then runs over
+contiguous memory. A symmetric 3x3 is six rows, in the order 11, 12, 13, 22, 23, 33.
 """
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from dsac_ros.geometry.checks import check_shapes
 
 # Where the triangle's sine or a ray's angle [rad] is below this, three points are a line.
 DEGENERATE = 1e-6
-POLISH_STEPS = 2
+ROOT_STEPS = 2
+POLISH_STEPS = 1
+# Stands in for a set that is no triangle, so that no NaN arises that a mask would have to hide.
+TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 
 
 def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,186 +35,194 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
 
     Returns:
         camera_from_world (..., 4, 4, 4), up to four poses per set in the dtype of the points, and
-        which of them are solutions (..., 4) bool; the rest are the identity.
+        which of them are solutions (..., 4) bool; the rest are finite and mean nothing.
     """
     check_shapes(points_world=(points_world, '... 3 3'), rays_camera=(rays_camera, '... 3 3'))
-    points, rays = points_world.double(), rays_camera.double()
-    rays = rays / torch.linalg.vector_norm(rays, dim=-1, keepdim=True)
-    next_points, next_rays = points.roll(-1, -2), rays.roll(-1, -2)
+    batch, dtype = points_world.shape[:-2], points_world.dtype
+    points, rays = (torch.movedim(x.reshape(-1, 3, 3).double(), 0, -1).contiguous()
+                    for x in (points_world, rays_camera))
+    rays = rays / rays.square().sum(1, keepdim=True).sqrt()
+    triangle = _is_triangle(points, rays)
+    stand_in = torch.tensor(TRIANGLE, dtype=points.dtype, device=points.device)[..., None]
+    points, rays = torch.where(triangle, points, stand_in), torch.where(triangle, rays, stand_in)
     # Side k joins the corners k and k + 1: cosines and squared lengths in the order 12, 23, 31.
-    cosines = (rays * next_rays).sum(-1)
-    sides = (points - next_points).square().sum(-1)
-    size = sides.amax(-1, keepdim=True)
+    cosines = (rays * rays.roll(-1, 0)).sum(1)
+    sides = (points - points.roll(-1, 0)).square().sum(1)
+    size = sides.amax(0)
     sides = sides / size
 
-    directions, real = _intersect_conics(cosines, sides)
+    lines, other, real = _intersect_conics(cosines, sides)
+    # Digits cancel in the cubic and its lines; from here on the dtype of the points will do.
+    lines, other, cosines, sides, size, points, rays = (
+        x.to(dtype) for x in (lines, other, cosines, sides, size, points, rays))
+    directions, crossing = _meet(lines, other)
     distances, solved = _scale_and_polish(directions, cosines, sides)
-    distances = distances * size.sqrt()[..., None]
-    poses = _align_triangles(points, distances[..., None] * rays[..., None, :, :])
-    valid = (real & solved & _is_triangle(points, rays)[..., None]
-             & poses.isfinite().flatten(-2).all(-1))
-    identity = torch.eye(4, dtype=poses.dtype, device=poses.device)
-    poses = torch.where(valid[..., None, None], poses, identity)
-    return poses.to(points_world.dtype), valid
+    valid = triangle & real & crossing & solved
+    distances = torch.where(valid, distances * size.sqrt(), 1.0)
+    poses = _align_triangles(points, distances[:, None] * rays[:, :, None])
+    return poses.permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4), valid.T.reshape(*batch, 4)
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross product of (3, ...)."""
+    (a1, a2, a3), (b1, b2, b3) = a, b
+    return torch.stack((a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1))
+
+
+def _unit(a: Tensor) -> Tensor:
+    """The direction of (3, ...); zero for a zero."""
+    square = a.square().sum(0)
+    return a * square.clamp(min=torch.finfo(a.dtype).tiny).rsqrt()
+
+
+def _longest(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """The longest of three vectors (3, S), set by set."""
+    a2, b2, c2 = (x.square().sum(0) for x in (a, b, c))
+    return torch.where(torch.maximum(a2, b2) >= c2, torch.where(a2 >= b2, a, b), c)
+
+
+def _adjugate(m: Tensor) -> Tensor:
+    """Adjugate of symmetric matrices (6, S)."""
+    a, b, c, d, e, f = m
+    return torch.stack((d * f - e * e, c * e - b * f, b * e - c * d,
+                        a * f - c * c, b * c - a * e, a * d - b * b))
+
+
+def _trace_of_product(m: Tensor, n: Tensor) -> Tensor:
+    """tr(M N) (S,) of symmetric matrices (6, S)."""
+    p = m * n
+    return p[0] + p[3] + p[5] + 2.0 * (p[1] + p[2] + p[4])
 
 
 def _is_triangle(points: Tensor, rays: Tensor) -> Tensor:
-    """Whether three points (..., 3, 3) and their unit rays span a triangle each: (...)."""
-    a, b = points[..., 1, :] - points[..., 0, :], points[..., 2, :] - points[..., 0, :]
-    area = torch.linalg.vector_norm(torch.linalg.cross(a, b), dim=-1)
-    longest = (points - points.roll(-1, -2)).square().sum(-1).amax(-1)
-    apart = torch.linalg.vector_norm(rays - rays.roll(-1, -2), dim=-1).amin(-1)
-    return (area > DEGENERATE * longest) & (apart > DEGENERATE)
+    """Whether three points (3, 3, S) span a triangle, and no two of their unit rays agree: (S,)."""
+    area = _cross(points[1] - points[0], points[2] - points[0]).square().sum(0).sqrt()
+    longest = (points - points.roll(-1, 0)).square().sum(1).amax(0)
+    apart = (rays - rays.roll(-1, 0)).square().sum(1).amin(0)
+    return (area > DEGENERATE * longest) & (apart > DEGENERATE ** 2)
 
 
-def _cofactors(matrix: Tensor) -> Tensor:
-    """Cofactor matrix of (..., 3, 3): for a symmetric one, the adjugate."""
-    return torch.linalg.cross(matrix.roll(-1, -2), matrix.roll(-2, -2))
-
-
-def _laws_of_cosines(cosines: Tensor) -> Tensor:
-    """Quadratic forms (..., 3, 3, 3) of the sides 12, 23, 31: d^T M_k d = |side k|^2."""
-    form = torch.zeros(*cosines.shape, 3, 3, dtype=cosines.dtype, device=cosines.device)
-    corner = torch.arange(3, device=cosines.device)
-    after = (corner + 1) % 3
-    form[..., corner, corner, corner] = 1.0
-    form[..., corner, after, after] = 1.0
-    form[..., corner, corner, after] = -cosines
-    form[..., corner, after, corner] = -cosines
-    return form
-
-
-def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
-    """Directions of (d_1, d_2, d_3) that meet both conics: (..., 4, 3), and which are real."""
-    form = _laws_of_cosines(cosines)
-    scaled = sides[..., None, None]
-    first = scaled[..., 1, :, :] * form[..., 0, :, :] - scaled[..., 0, :, :] * form[..., 1, :, :]
-    second = scaled[..., 1, :, :] * form[..., 2, :, :] - scaled[..., 2, :, :] * form[..., 1, :, :]
-    gamma = _degenerate_member(first, second)[..., None, None]
-    lines, real_lines = _split_into_lines(first + gamma * second)
+def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two lines (3, 2, S) and a conic (6, S) that meet where both conics do, and if real (S,)."""
+    (c12, c23, c31), (s12, s23, s31) = cosines, sides
+    zero = torch.zeros_like(s23)
+    first = torch.stack((s23, -s23 * c12, zero, s23 - s12, s12 * c23, -s12))
+    second = torch.stack((s23, zero, -s23 * c31, -s31, s31 * c23, s23 - s31))
+    gamma = _degenerate_member(first, second)
+    lines, real = _split_into_lines(first + gamma * second)
     # The member of the pencil farthest from the degenerate one keeps the crossing well posed.
-    other = (second - gamma * first) / (1.0 + gamma.abs())
-    directions, real_points = _meet(lines, other[..., None, :, :])
-    real = real_lines[..., None] & real_points.flatten(-2)
-    return directions.flatten(-3, -2), real
+    return lines, (second - gamma * first) / (1.0 + gamma.abs()), real
 
 
 def _degenerate_member(first: Tensor, second: Tensor) -> Tensor:
-    """A real gamma (...) with det(first + gamma second) = 0, for symmetric (..., 3, 3)."""
-    cof_first, cof_second = _cofactors(first), _cofactors(second)
-    c0 = (first[..., 0, :] * cof_first[..., 0, :]).sum(-1)
-    c1 = (cof_first * second).flatten(-2).sum(-1)
-    c2 = (cof_second * first).flatten(-2).sum(-1)
-    c3 = (second[..., 0, :] * cof_second[..., 0, :]).sum(-1)
-    tiny = torch.finfo(c3.dtype).tiny
-    c3 = torch.where(c3.abs() < tiny, torch.full_like(c3, tiny), c3)
-    return _real_root(c2 / c3, c1 / c3, c0 / c3)
+    """A real gamma (S,) with det(first + gamma second) = 0, for symmetric (6, S)."""
+    adj_first, adj_second = _adjugate(first), _adjugate(second)
+    c0 = _trace_of_product(adj_first, first) / 3.0
+    c1 = _trace_of_product(adj_first, second)
+    c2 = _trace_of_product(adj_second, first)
+    c3 = _trace_of_product(adj_second, second) / 3.0
+    scale = torch.where(c3 == 0.0, torch.finfo(c3.dtype).tiny, c3).reciprocal()
+    return _real_root(c2 * scale, c1 * scale, c0 * scale)
 
 
 def _real_root(b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """The best separated real root of x^3 + b x^2 + c x + d."""
-    q, r = (b * b - 3.0 * c) / 9.0, (b * (2.0 * b * b - 9.0 * c) + 27.0 * d) / 54.0
-    # Numerical Recipes 5.6: three real roots where r^2 < q^3, else the one of Cardano.
+    third = b / 3.0
+    q = third * third - c / 3.0
+    r = third * (third * third - 0.5 * c) + 0.5 * d
+    # Three real roots where r^2 < q^3 (Viete), else the one of Cardano.
+    q_cubed = q * q * q
     root_q = q.clamp(min=0.0).sqrt()
-    cosine = (r / (root_q ** 3).clamp(min=torch.finfo(q.dtype).tiny)).clamp(-1.0, 1.0)
-    outermost = -2.0 * cosine.sign() * root_q * torch.cos(torch.acos(cosine.abs()) / 3.0)
-    inside = (r * r - q ** 3).clamp(min=0.0).sqrt() + r.abs()
-    u = -r.sign() * inside ** (1.0 / 3.0)
-    single = u + torch.where(u == 0.0, u, q / torch.where(u == 0.0, torch.ones_like(u), u))
-    x = torch.where(r * r < q ** 3, outermost, single) - b / 3.0
-    for _ in range(POLISH_STEPS):
+    cosine = (r.abs() / (root_q * q).clamp(min=torch.finfo(q.dtype).tiny)).clamp(max=1.0)
+    outermost = 2.0 * root_q * torch.cos(torch.acos(cosine) / 3.0)
+    u = ((r * r - q_cubed).clamp(min=0.0).sqrt() + r.abs()) ** (1.0 / 3.0)
+    single = u + q / torch.where(u == 0.0, 1.0, u)
+    x = -torch.where(r * r < q_cubed, outermost, single) * r.sign() - third
+    for _ in range(ROOT_STEPS):
         slope = (3.0 * x + 2.0 * b) * x + c
-        step = (((x + b) * x + c) * x + d) / torch.where(slope == 0.0, torch.ones_like(slope), slope)
-        x = x - torch.where(slope == 0.0, torch.zeros_like(step), step)
+        value = ((x + b) * x + c) * x + d
+        x = x - value / torch.where(slope == 0.0, torch.inf, slope)
     return x
 
 
 def _split_into_lines(conic: Tensor) -> tuple[Tensor, Tensor]:
-    """The two lines (..., 2, 3) of a degenerate conic (..., 3, 3), and whether they are real.
+    """The two lines (3, 2, S) of a degenerate conic (6, S), and whether they are real (S,).
 
-    C = l m^T + m l^T has adj(C) = -p p^T with p = l x m, and C + [p]_x has rank one: its largest
+    C = l m^T + m l^T has adj(C) = -p p^T with p = l x m, and C + [p]_x has rank one: its longest
     row and column are the lines.
     """
-    adjugate = _cofactors(conic)
-    diagonal = adjugate.diagonal(dim1=-2, dim2=-1)
-    pivot = diagonal.abs().argmax(-1, keepdim=True)
-    square = diagonal.gather(-1, pivot)
-    column = adjugate.gather(-1, pivot[..., None].expand(*conic.shape[:-1], 1))[..., 0]
-    meeting = column / square.abs().clamp(min=torch.finfo(conic.dtype).tiny).sqrt()
-    zero = torch.zeros_like(square[..., 0])
-    x, y, z = meeting.unbind(-1)
-    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
-    rank_one = conic + skew
-    largest = rank_one.abs().flatten(-2).argmax(-1)[..., None, None]
-    row = rank_one.gather(-2, (largest // 3).expand(*conic.shape[:-2], 1, 3))[..., 0, :]
-    col = rank_one.gather(-1, (largest % 3).expand(*conic.shape[:-2], 3, 1))[..., 0]
-    return torch.stack((row, col), -2), square[..., 0] < 0.0
+    aa, ab, ac, bb, bc, cc = _adjugate(conic)
+    trace = aa + bb + cc
+    direction = _unit(_longest(*(torch.stack(row) for row in
+                                 ((aa, ab, ac), (ab, bb, bc), (ac, bc, cc)))))
+    x, y, z = direction * trace.abs().sqrt()
+    a, b, c, d, e, f = conic
+    rows = torch.stack((a, b - z, c + y, b + z, d, e - x, c - y, e + x, f)).unflatten(0, (3, 3))
+    return torch.stack((_longest(*rows), _longest(*rows.unbind(1))), 1), trace < 0.0
 
 
 def _meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
-    """Where lines (..., 3) meet conics (..., 3, 3): points (..., 2, 3), and which are real."""
-    smallest = line.abs().argmin(-1, keepdim=True)
-    axis = torch.zeros_like(line).scatter(-1, smallest, 1.0)
-    p = torch.nn.functional.normalize(torch.linalg.cross(line, axis), dim=-1)
-    q = torch.nn.functional.normalize(torch.linalg.cross(line, p), dim=-1)
-    conic_q = (conic @ q[..., None])[..., 0]
-    a = (p * (conic @ p[..., None])[..., 0]).sum(-1)
-    b, c = (p * conic_q).sum(-1), (q * conic_q).sum(-1)
+    """Where lines (3, 2, S) meet conics (6, S): points (3, 4, S), and which are real (4, S)."""
+    # A basis of the plane normal to the line without a branch (Duff et al., JCGT 2017).
+    x, y, z = _unit(line)
+    sign = torch.copysign(torch.ones_like(z), z)
+    h = -1.0 / (sign + z)
+    p = torch.stack((1.0 + sign * x * x * h, sign * x * y * h, -sign * x))
+    q = torch.stack((x * y * h, sign + y * y * h, -y))
+    c1, c2, c3, c4, c5, c6 = conic
+
+    def image(x: Tensor) -> Tensor:
+        return torch.stack((c1 * x[0] + c2 * x[1] + c3 * x[2], c2 * x[0] + c4 * x[1] + c5 * x[2],
+                            c3 * x[0] + c5 * x[1] + c6 * x[2]))
+
+    image_q = image(q)
+    a, b, c = (p * image(p)).sum(0), (p * image_q).sum(0), (q * image_q).sum(0)
     discriminant = b * b - a * c
     # a s^2 + 2 b s t + c t^2 = 0: (s : t) = (k : a) and (c : k) lose no digits and no infinity.
     k = -(b + torch.copysign(discriminant.clamp(min=0.0).sqrt(), b))
-    points = torch.stack((k[..., None] * p + a[..., None] * q, c[..., None] * p + k[..., None] * q),
-                         -2)
-    real = (discriminant >= 0.0)[..., None].expand(*discriminant.shape, 2)
-    return points, real
+    return torch.cat((k * p + a * q, c * p + k * q), 1), (discriminant >= 0.0).repeat(2, 1)
 
 
 def _scale_and_polish(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (..., 4, 3) that obey the laws of cosines, and which are positive and do so."""
-    cosines, sides = cosines[..., None, :], sides[..., None, :]
-    directions = directions * directions.sum(-1, keepdim=True).sign()
+    """Distances (3, 4, S) that obey the laws of cosines, and which are positive and do so."""
+    cosines, sides = cosines[:, None], sides[:, None]
+    twice = 2.0 * cosines
 
-    def excess(d: Tensor, after: Tensor) -> Tensor:
-        return d * d + after * after - 2.0 * cosines * d * after
+    def side(d: Tensor, after: Tensor) -> Tensor:
+        return d * (d - twice * after) + after * after
 
-    length = excess(directions, directions.roll(-1, -1)).sum(-1, keepdim=True)
-    scale = (sides.sum(-1, keepdim=True)
-             / length.clamp(min=torch.finfo(length.dtype).tiny)).sqrt()
-    d = directions * scale
-    positive = (d > 0.0).all(-1)
+    total = side(directions, directions.roll(-1, 0)).sum(0)
+    scale = (sides.sum(0) / total.clamp(min=torch.finfo(total.dtype).tiny)).sqrt()
+    d = directions * torch.copysign(scale, directions.sum(0))
+    positive = d.amin(0) > 0.0
     for _ in range(POLISH_STEPS):
-        after = d.roll(-1, -1)
-        error = excess(d, after) - sides
+        after = d.roll(-1, 0)
+        e1, e2, e3 = side(d, after) - sides
         # Row k of the Jacobian holds g_k at the corner k and h_k at the corner k + 1.
-        g, h = 2.0 * (d - cosines * after), 2.0 * (after - cosines * d)
-        g1, g2, g3 = g.unbind(-1)
-        h1, h2, h3 = h.unbind(-1)
-        e1, e2, e3 = error.unbind(-1)
+        (g1, g2, g3), (h1, h2, h3) = 2.0 * d - twice * after, 2.0 * after - twice * d
         det = g1 * g2 * g3 + h1 * h2 * h3
-        det = torch.where(det == 0.0, torch.ones_like(det), det)
         step = torch.stack((g2 * g3 * e1 - h1 * g3 * e2 + h1 * h2 * e3,
                             h2 * h3 * e1 + g1 * g3 * e2 - g1 * h2 * e3,
-                            -g2 * h3 * e1 + h1 * h3 * e2 + g1 * g2 * e3), -1) / det[..., None]
-        d = torch.where((step.abs() < 0.1 * d).all(-1, keepdim=True), d - step, d)
-    error = (excess(d, d.roll(-1, -1)) - sides).abs().amax(-1)
-    return d, positive & (error < 1e-6)
+                            h1 * h3 * e2 - g2 * h3 * e1 + g1 * g2 * e3)) / det
+        small = (step.abs() - 0.1 * d).amax(0) < 0.0
+        d = torch.where(small, d - step, d)
+    excess = (side(d, d.roll(-1, 0)) - sides).abs().amax(0)
+    return d, positive & (excess < torch.finfo(d.dtype).eps ** 0.5)
 
 
 def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:
-    """camera_from_world (..., 4, 4, 4) from world (..., 3, 3) and camera triangles (..., 4, 3, 3)."""
-    world_axes, camera_axes = _triad(points_world)[..., None, :, :], _triad(points_camera)
-    rotation = camera_axes.transpose(-1, -2) @ world_axes
-    centre = points_world.mean(-2)[..., None, :, None]
-    translation = points_camera.mean(-2) - (rotation @ centre)[..., 0]
-    top = torch.cat((rotation, translation[..., None]), -1)
-    bottom = torch.zeros_like(top[..., :1, :])
-    bottom[..., 3] = 1.0
-    return torch.cat((top, bottom), -2)
+    """camera_from_world (4, 4, 4, S) of world (3, 3, S) and camera triangles (3, 3, 4, S)."""
+    world, camera = _triad(points_world)[:, :, None], _triad(points_camera)
+    rotation = sum(camera[k][:, None] * world[k][None] for k in range(3))
+    turned = (rotation * points_world[0][None, :, None]).sum(1)
+    top = torch.cat((rotation, (points_camera[0] - turned)[:, None]), 1)
+    bottom = torch.zeros_like(top[:1])
+    bottom[:, 3] = 1.0
+    return torch.cat((top, bottom))
 
 
 def _triad(triangle: Tensor) -> Tensor:
-    """Orthonormal axes (..., 3, 3), one per row, that are fixed to a triangle (..., 3, 3)."""
-    a, b = triangle[..., 1, :] - triangle[..., 0, :], triangle[..., 2, :] - triangle[..., 0, :]
-    first = torch.nn.functional.normalize(a, dim=-1)
-    third = torch.nn.functional.normalize(torch.linalg.cross(a, b), dim=-1)
-    return torch.stack((first, torch.linalg.cross(third, first), third), -2)
+    """Orthonormal axes, one per row, (3, 3, ...) that are fixed to a triangle (3, 3, ...)."""
+    first = _unit(triangle[1] - triangle[0])
+    third = _unit(_cross(first, triangle[2] - triangle[0]))
+    return torch.stack((first, _cross(third, first), third))

@@ -19,15 +19,15 @@ MIN_DEPTH = 1e-3
 
 def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
     """Squared reprojection error (B, H, N) of poses (B, H, 4, 4) [px^2]; inf behind the camera."""
-    rows = camera_from_world[..., :3, :].transpose(1, 2).flatten(1, 2)
-    homogeneous = torch.cat((seen.points, torch.ones_like(seen.points[..., :1])), -1)
-    x, y, z = (rows @ homogeneous.mT).unflatten(1, (3, -1)).unbind(1)
-    in_front = z > MIN_DEPTH
-    inverse_depth = torch.where(in_front, z, 1.0).reciprocal()
-    u, v = seen.pixels[:, None].unbind(-1)
-    du = x * inverse_depth * seen.focal[:, :1, None] - u
-    dv = y * inverse_depth * seen.focal[:, 1:, None] - v
-    return torch.where(in_front, du * du + dv * dv, torch.inf)
+    points = torch.cat((seen.points, torch.ones_like(seen.points[..., :1])), -1).mT
+    row_x, row_y, row_z = camera_from_world[..., :3, :].unbind(-2)
+    # f x - u z is linear in the pose: one product gives it, and the depth divides at the end.
+    du, dv = (torch.cat((row * seen.focal[:, None, k:k + 1], row_z), -1)
+              @ torch.cat((points, -points * seen.pixels[:, None, :, k]), 1)
+              for k, row in enumerate((row_x, row_y)))
+    depth = row_z @ points
+    squared = (du * du + dv * dv) / depth.clamp(min=MIN_DEPTH).square()
+    return torch.where(depth > MIN_DEPTH, squared, torch.inf)
 
 
 def reprojection_error(camera_from_world: Tensor, seen: Correspondences,
@@ -39,8 +39,7 @@ def reprojection_error(camera_from_world: Tensor, seen: Correspondences,
 
 def soft_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
     """Score (B, H): the sum of the weights (B, N) of the cells, each by how well it fits."""
-    membership = torch.sigmoid((SOFTNESS / inlier_px) * (inlier_px - error_px))
-    # Beyond the clamp the sigmoid has not quite reached zero; behind the camera it must.
+    membership = torch.sigmoid(SOFTNESS - (SOFTNESS / inlier_px) * error_px)
     return (membership @ weight[..., None])[..., 0]
 
 
