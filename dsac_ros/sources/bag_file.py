@@ -2,17 +2,27 @@
 """A bag of either ROS as topics and messages; every failure to read it is one line."""
 from __future__ import annotations
 
+import re
+import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
 from dsac_ros.errors import SourceError
 
 SUFFIXES = ('.mcap', '.db3', '.bag')
+
+
+@cache
+def message_types() -> Typestore:
+    """The message types of ROS 2, for bags that do not bring their own and for writing."""
+    return get_typestore(Stores.ROS2_JAZZY)
 
 
 class Topic(NamedTuple):
@@ -43,17 +53,21 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 class BagFile:
-    """A bag that is opened anew for every pass, so that passes do not disturb each other."""
+    """A bag whose passes do not disturb each other: each has a reader for itself.
+
+    A reader is kept for the next pass, because opening one parses the whole index.
+    """
 
     def __init__(self, path: Path | str) -> None:
         """Takes a rosbag2 folder, a .mcap, a .db3 or a rosbag1 .bag and reads its index."""
         self.path = Path(path)
+        self._idle: list[AnyReader] = []
+        weakref.finalize(self, _close_all, self._idle)
         with self._open() as reader:
             counts: dict[tuple[str, str], int] = {}
             for connection in reader.connections:
                 key = (connection.topic, connection.msgtype)
                 counts[key] = counts.get(key, 0) + connection.msgcount
-            self.start_ns = reader.start_time if reader.message_count else 0
         self.topics = {name: Topic(name, kind, count)
                        for (name, kind), count in sorted(counts.items())}
 
@@ -79,17 +93,27 @@ class BagFile:
 
     @contextmanager
     def _open(self) -> Iterator[AnyReader]:
-        paths = [self.path]
-        if self.path.is_dir() and not (self.path / 'metadata.yaml').is_file():
-            # A recording that was killed has no metadata yet, only its storage files.
-            paths = _files_in(self.path)
-        with self._one_line():
-            reader = AnyReader(paths, default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            reader.open()
+        if self._idle:
+            reader = self._idle.pop()
+        else:
+            paths = self._storage()
+            with self._one_line():
+                reader = AnyReader(paths, default_typestore=message_types())
+                reader.open()
         try:
             yield reader
         finally:
-            reader.close()
+            self._idle.append(reader)
+
+    def _storage(self) -> list[Path]:
+        """The path, or the storage files of a recording that was killed before its metadata."""
+        if self.path.is_file() or (self.path / 'metadata.yaml').is_file():
+            return [self.path]
+        files = _files_in(self.path)
+        if len({re.sub(r'(_\d+)?$', '', file.stem) + file.suffix for file in files}) > 1:
+            raise SourceError(f'{self.path} holds several bags: name one of '
+                              f'{", ".join(str(file) for file in files)}')
+        return files
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:
@@ -102,3 +126,8 @@ class BagFile:
                 self.path.suffix, '`ros2 bag reindex`')
             raise SourceError(f'{self.path} cannot be read as a bag ({reason}); if it was cut '
                               f'short, {hint} may repair it') from None
+
+
+def _close_all(readers: list[AnyReader]) -> None:
+    for reader in readers:
+        reader.close()

@@ -18,9 +18,9 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources.bag_file import message_types
 from dsac_ros.sources.image_files import millimetres
 from dsac_ros.sources.poses import row_from_pose
 from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
@@ -59,7 +59,7 @@ class BagWriter:
         self._partial = self.path.with_name(f'.{self.path.name}.partial')
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
-        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._types = message_types()
         self._writer = Writer(self._partial / self.path.name, version=METADATA_VERSION,
                               storage_plugin=STORAGE[storage])
         self._writer.open()

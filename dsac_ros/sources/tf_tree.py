@@ -39,21 +39,14 @@ class TfTree:
 
     def reaches(self, target: str, source: str) -> bool:
         """Whether there is a way of transforms between two frames, at whatever time."""
-        return target == source or (self._root_of(target) == self._root_of(source)
-                                    and {target, source} <= set(self.frames))
-
-    def is_static(self, target: str, source: str) -> bool:
-        """Whether the way between two frames never moves."""
-        return all(isinstance(motion, np.ndarray)
-                   for name in (target, source) for motion in self._motions_below(
-                       name, self._common(target, source)))
+        return self._common(target, source) is not None
 
     def lookup(self, target: str, source: str, stamp_ns: int,
                max_gap_ns: int) -> np.ndarray | None:
         """target_from_source (4, 4) at a stamp, each edge interpolated; None if one fails."""
-        if not self.reaches(target, source):
-            return None
         common = self._common(target, source)
+        if common is None:
+            return None
         ways = []
         for name in (target, source):
             pose = np.eye(4)
@@ -76,13 +69,10 @@ class TfTree:
             motions.append(motion)
         return motions
 
-    def _common(self, a: str, b: str) -> str:
-        """The closest frame that both hang from."""
+    def _common(self, a: str, b: str) -> str | None:
+        """The closest frame that both hang from, None if there is none."""
         above_a = set(self._chain(a))
-        return next(name for name in self._chain(b) if name in above_a)
-
-    def _root_of(self, name: str) -> str:
-        return self._chain(name)[-1]
+        return next((name for name in self._chain(b) if name in above_a), None)
 
     def _chain(self, name: str) -> list[str]:
         """A frame and its ancestors; a loop ends the chain."""

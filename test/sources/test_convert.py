@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac convert` between every pair of formats."""
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+from source_frames import LENS, assert_same, posed_frames
+
+from dsac_ros.cli import convert
+from dsac_ros.errors import SourceError
+from dsac_ros.sources.bag_file import BagFile
+from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.sources.open_source import open_source
+from dsac_ros.sources.tum import read_tum
+
+
+def run(*words):
+    parser = argparse.ArgumentParser()
+    convert.add_arguments(parser)
+    return convert.run(parser.parse_args([str(w) for w in words] + ['--progress', 'off']))
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """A folder of five frames with depth and a lens."""
+    with FolderWriter(tmp_path / 'scene', map_frame='hall') as writer:
+        for posed in posed_frames(depth=True, lens=LENS):
+            writer.write(posed.frame, posed.world_from_camera)
+    return tmp_path / 'scene'
+
+
+@pytest.mark.parametrize('words', [('a.mcap',), ('a.db3',), ('a', '--storage', 'sqlite3'),
+                                   ('a', '--to', 'bag')])
+def test_a_folder_becomes_a_bag_and_a_folder_again(scene, tmp_path, words):
+    assert run(scene, tmp_path / words[0], *words[1:]) == 0
+    bag = open_source(tmp_path / words[0], poses='tf:hall')
+    assert bag.kind == 'bag' and bag.camera_frame == 'camera_optical'
+    assert_same(list(bag.posed_frames()), list(open_source(scene).posed_frames()))
+    assert run(tmp_path / words[0], tmp_path / 'back', '--poses', 'tf:hall') == 0
+    assert_same(list(open_source(tmp_path / 'back').posed_frames()),
+                list(open_source(scene).posed_frames()))
+
+
+def test_a_bag_for_tests_does_not_tell_the_answer(scene, tmp_path):
+    run(scene, tmp_path / 'a.mcap', '--odom', '--map-frame', 'map', '--camera-frame', 'eye',
+        '--compressed', '--depth', 'off')
+    topics = BagFile(tmp_path / 'a.mcap').topics
+    assert {t.name: t.type.rsplit('/')[-1] for t in topics.values()} == {
+        '/camera/camera_info': 'CameraInfo', '/ground_truth/pose': 'PoseStamped',
+        '/camera/image_raw/compressed': 'CompressedImage'}
+    source = open_source(tmp_path / 'a.mcap')
+    assert (source.camera_frame, len(list(source.posed_frames()))) == ('eye', 5)
+
+
+def test_frames_without_stamps_get_a_rate(scene, tmp_path):
+    (scene / 'stamps.txt').unlink()
+    run(scene, tmp_path / 'a.mcap', '--rate', '4', '--map-frame', 'map')
+    stamps = [f.stamp_ns for f in open_source(tmp_path / 'a.mcap').frames()]
+    assert set(np.diff(stamps)) == {250_000_000} and stamps[0] > 10 ** 18
+    with pytest.raises(SourceError, match=r'rate is 0\.0 Hz'):
+        run(scene, tmp_path / 'b.mcap', '--rate', '0')
+
+
+def test_a_trajectory(scene, tmp_path):
+    run(scene, tmp_path / 'a.tum', '--stride', '2')
+    trajectory = read_tum(tmp_path / 'a.tum')
+    expected = posed_frames()[::2]
+    np.testing.assert_array_equal(trajectory.stamps_ns, [p.frame.stamp_ns for p in expected])
+    np.testing.assert_allclose(trajectory.world_from_x, [p.world_from_camera for p in expected],
+                               atol=1e-8)
+
+
+def test_undistorted_images_are_those_of_a_pinhole(scene, tmp_path):
+    run(scene, tmp_path / 'ideal', '--undistort')
+    frame = next(open_source(tmp_path / 'ideal').frames())
+    assert frame.camera.model == 'pinhole' and frame.camera.size_wh == (32, 24)
+    assert frame.camera.matrix[0, 0] == frame.camera.matrix[1, 1]
+    assert frame.depth.shape == (24, 32)
+
+
+def test_skipped_frames_are_reported(scene, tmp_path, capsys):
+    (scene / 'poses' / 'frame-000003.txt').unlink()
+    run(scene, tmp_path / 'a', '--json')
+    assert json.loads(capsys.readouterr().out)['skipped'] == {'no pose file': 1}
+    run(scene, tmp_path / 'b')
+    out = capsys.readouterr().out
+    assert '4 frames written to' in out and '1 left out: no pose file' in out
+
+
+@pytest.mark.parametrize('dest, message', [('there', 'exists already'),
+                                           ('a.bag', 'rosbag1 is read but not written')])
+def test_what_is_not_written(scene, tmp_path, dest, message):
+    (tmp_path / 'there').write_text('mine')
+    with pytest.raises(SourceError, match=message):
+        run(scene, tmp_path / dest)
+    assert (tmp_path / 'there').read_text() == 'mine'

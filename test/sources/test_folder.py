@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layout of DSAC* and ACE, as others write it and as we do."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from source_frames import LENS, assert_same, camera, pose, posed_frames
+
+from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.sources.folder import FolderWriter, open_folder
+from dsac_ros.sources.open_source import open_source
+
+
+def write_layout(path, count=3, calibration='500', stems=None, size_wh=(64, 48)):
+    """A folder as other programs write it; `stems` names rgb, poses and calibration apart."""
+    for folder in ('rgb', 'poses', 'calibration'):
+        (path / folder).mkdir(parents=True)
+    for i in range(count):
+        names = stems(i) if stems else (f'f{i}',) * 3
+        image = np.full((*size_wh[::-1], 3), 10 * i, np.uint8)
+        cv2.imwrite(str(path / 'rgb' / f'{names[0]}.png'), image)
+        np.savetxt(path / 'poses' / f'{names[1]}.txt', pose(i, 0, 0, 0, 0.1, 0))
+        (path / 'calibration' / f'{names[2]}.txt').write_text(calibration)
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    expected = posed_frames(depth=True, lens=LENS)
+    with FolderWriter(tmp_path / 'scene', map_frame='hall') as writer:
+        names = [writer.write(p.frame, p.world_from_camera) for p in expected]
+    assert names[0] == 'frame-000000' and writer.count == 5
+    source = open_source(tmp_path / 'scene')
+    assert (source.kind, len(source), source.map_frame) == ('folder', 5, 'hall')
+    assert source.has_stamps
+    for _ in range(2):  # a source may be read again
+        assert_same(list(source.posed_frames()), expected)
+    assert [frame.name for frame in source.frames()] == names
+    assert not list((tmp_path / 'scene').rglob('.*'))
+
+
+def test_a_focal_length_puts_the_principal_point_in_the_centre(tmp_path):
+    frame = next(open_source(write_layout(tmp_path)).frames())
+    np.testing.assert_allclose(frame.camera.matrix, [[500, 0, 31.5], [0, 500, 23.5], [0, 0, 1]])
+    assert frame.camera.size_wh == (64, 48) and frame.depth is None
+
+
+def test_a_matrix_counts_pixels_from_the_corner(tmp_path):
+    write_layout(tmp_path, calibration='500 0 32\n0 510 24\n0 0 1\n')
+    matrix = next(open_source(tmp_path).frames()).camera.matrix
+    np.testing.assert_allclose(matrix, [[500, 0, 31.5], [0, 510, 23.5], [0, 0, 1]])
+
+
+def test_one_calibration_serves_all(tmp_path):
+    write_layout(tmp_path)
+    for i in (1, 2):
+        (tmp_path / 'calibration' / f'f{i}.txt').unlink()
+    assert len(list(open_source(tmp_path).posed_frames())) == 3
+
+
+def test_other_names_pair_up_in_alphabetical_order(tmp_path):
+    write_layout(tmp_path, stems=lambda i: (f'img_{i}', f'pose_{i}', f'k_{i}'))
+    found = list(open_source(tmp_path).posed_frames())
+    assert [p.world_from_camera[0, 3] for p in found] == pytest.approx([0, 1, 2], abs=0.2)
+
+
+def test_unequal_counts_of_other_names_are_refused(tmp_path):
+    write_layout(tmp_path, stems=lambda i: (f'img_{i}', f'pose_{i}', f'k_{i}'))
+    (tmp_path / 'poses' / 'pose_1.txt').unlink()
+    with pytest.raises(SourceError, match='poses holds 2 files for 3 images'):
+        open_source(tmp_path)
+
+
+def test_frames_without_a_usable_pose_are_skipped_and_counted(tmp_path):
+    write_layout(tmp_path, count=6)
+    poses = tmp_path / 'poses'
+    (poses / 'f0.txt').unlink()
+    np.savetxt(poses / 'f1.txt', np.full((4, 4), np.nan))
+    (poses / 'f2.txt').write_text('half a po')
+    np.savetxt(poses / 'f3.txt', np.diag([2.0, 2, 2, 1]))
+    (tmp_path / 'rgb' / 'f4.png').write_bytes(b'\x89PNG cut')
+    source = open_source(tmp_path)
+    assert [p.frame.name for p in source.posed_frames()] == ['f5']
+    assert source.skipped == {
+        'no pose file': 1, 'a pose with NaN or infinity': 1, 'a pose file that cannot be read': 1,
+        'a pose that is no rigid motion': 1, 'an image file that cannot be decoded': 1}
+    assert len(list(source.frames())) == 5
+
+
+def test_no_pose_at_all_says_how_many_and_why(tmp_path):
+    write_layout(tmp_path, count=2)
+    for file in (tmp_path / 'poses').iterdir():
+        file.unlink()
+    with pytest.raises(SourceError, match=r'holds no frames with poses: 2 with no pose file'):
+        list(open_source(tmp_path).posed_frames())
+
+
+def test_another_folder_of_poses_may_be_named(tmp_path):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'poses_slam').mkdir()
+    np.savetxt(tmp_path / 'poses_slam' / 'f0.txt', pose(7, 0, 0, 0, 0, 0))
+    found = list(open_source(tmp_path, poses='poses_slam').posed_frames())
+    assert found[0].world_from_camera[0, 3] == 7
+    with pytest.raises(SourceError, match="no poses at 'poses_sfm'"):
+        open_source(tmp_path, poses='poses_sfm')
+
+
+def test_depth_of_another_resolution_is_brought_to_the_image(tmp_path):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'depth').mkdir()
+    depth = np.array([[1000, 65535], [0, 4000]], np.uint16).repeat(12, 0).repeat(16, 1)
+    cv2.imwrite(str(tmp_path / 'depth' / 'f0.png'), depth)
+    found = next(open_source(tmp_path).frames()).depth
+    assert found.shape == (48, 64) and found.dtype == np.float32
+    assert (found[0, 0], found[0, -1], found[-1, 0], found[-1, -1]) == (1, 0, 0, 4)
+    assert next(open_source(tmp_path, depth='off').frames()).depth is None
+
+
+@pytest.mark.parametrize('text, error, message', [
+    ('0', CameraError, 'f0.txt: camera has focal lengths fx = 0'),
+    ('nan', CameraError, 'f0.txt: .*NaN'),
+    ('1 2 3', CameraError, 'f0.txt holds 3 numbers, expected a focal length'),
+    ('five hundred', CameraError, 'f0.txt cannot be read as a calibration')])
+def test_a_bad_calibration_names_its_file(tmp_path, text, error, message):
+    write_layout(tmp_path, count=1, calibration=text)
+    with pytest.raises(error, match=message):
+        list(open_source(tmp_path).frames())
+
+
+def test_a_folder_of_train_and_test_asks_which(tmp_path):
+    write_layout(tmp_path / 'train')
+    assert len(open_source(tmp_path)) == 3
+    write_layout(tmp_path / 'test')
+    with pytest.raises(SourceError, match=r'name one of .*test, .*train'):
+        open_source(tmp_path)
+
+
+def test_the_writer_does_not_mix_into_frames_that_are_there(tmp_path):
+    first, second = posed_frames(2)
+    with FolderWriter(tmp_path) as writer:
+        writer.write(first.frame, first.world_from_camera)
+    with pytest.raises(SourceError, match='holds 1 frames already'):
+        FolderWriter(tmp_path)
+    with FolderWriter(tmp_path, append=True) as writer:
+        assert writer.write(second.frame, second.world_from_camera) == 'frame-000001'
+        other = posed_frames(1, lens=LENS)[0]
+        with pytest.raises(SourceError, match='images of a pinhole lens'):
+            writer.write(other.frame, other.world_from_camera)
+    assert_same(list(open_source(tmp_path).posed_frames()), [first, second])
+
+
+def test_a_frame_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
+    frames = posed_frames(2)
+    writer = FolderWriter(tmp_path)
+    writer.write(frames[0].frame, frames[0].world_from_camera)
+
+    def power_cut(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr('dsac_ros.sources.folder.write_image', power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(frames[1].frame, frames[1].world_from_camera)
+    with (tmp_path / 'stamps.txt').open('a') as stamps:
+        stamps.write('frame-0000')
+    assert_same(list(open_folder(tmp_path).posed_frames()), frames[:1])
+
+
+def test_frames_without_pose_can_be_written_as_queries(tmp_path):
+    frame = posed_frames(1)[0].frame
+    with FolderWriter(tmp_path, image_suffix='.jpg') as writer:
+        writer.write(frame, None)
+    source = open_source(tmp_path)
+    assert len(list(source.frames())) == 1
+    assert next(source.frames()).camera.size_wh == camera().size_wh
+
+
+def test_the_rotation_in_exif_is_ignored(tmp_path):
+    from PIL import Image
+    write_layout(tmp_path, count=1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees
+    Image.new('RGB', (64, 48)).save(tmp_path / 'rgb' / 'f0.jpg', exif=exif)
+    (tmp_path / 'rgb' / 'f0.png').unlink()
+    assert next(open_source(tmp_path).frames()).image.shape == (48, 64, 3)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A source is recognised by what it is; anything else is one clear line."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from source_frames import assert_same, posed_frames
+
+from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.sources.open_source import open_source
+from dsac_ros.sources.tum import write_tum
+
+YAML = """image_width: 64
+image_height: 48
+camera_name: front
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: [70.0, 0.0, 30.0, 0.0, 71.0, 25.0, 0.0, 0.0, 1.0]
+distortion_model: plumb_bob
+distortion_coefficients:
+  rows: 1
+  cols: 5
+  data: [-0.1, 0.01, 0.0, 0.0, 0.0]
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of two images, a jpeg and a png."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in ('b.jpg', 'a.png'):
+        cv2.imwrite(str(folder / name), np.zeros((48, 64, 3), np.uint8))
+    return folder
+
+
+def test_an_image_file_with_a_focal_length(images):
+    source = open_source(images / 'b.jpg', focal=80.0)
+    frames = list(source.frames())
+    assert (source.kind, len(source), [f.name for f in frames]) == ('images', 1, ['b'])
+    np.testing.assert_allclose(frames[0].camera.matrix, [[80, 0, 31.5], [0, 80, 23.5], [0, 0, 1]])
+
+
+@pytest.mark.parametrize('name', ['camera_info.yaml', 'ost.yaml'])
+def test_a_folder_of_images_with_a_calibration_beside_them(images, name):
+    (images / name).write_text(YAML)
+    frames = list(open_source(images).frames())
+    assert [f.name for f in frames] == ['a', 'b']
+    assert frames[0].camera.model == 'plumb_bob'
+    # The YAML is ROS's: its pixels are counted from the centre of the first one.
+    np.testing.assert_allclose(frames[0].camera.matrix, [[70, 0, 30], [0, 71, 25], [0, 0, 1]])
+
+
+def test_a_calibration_file_may_be_named(images, tmp_path):
+    (tmp_path / 'k.txt').write_text('90')
+    frame = next(open_source(images, info_topic=str(tmp_path / 'k.txt')).frames())
+    assert frame.camera.matrix[0, 0] == 90
+
+
+def test_an_image_of_the_layout_finds_its_calibration(tmp_path):
+    with FolderWriter(tmp_path) as writer:
+        for posed in posed_frames(3):
+            writer.write(posed.frame, posed.world_from_camera)
+    frame = next(open_source(tmp_path / 'rgb' / 'frame-000001.png').frames())
+    np.testing.assert_allclose(frame.camera.matrix, posed.frame.camera.matrix, atol=1e-8)
+
+
+def test_images_without_calibration_or_poses(images):
+    with pytest.raises(SourceError, match=r'a\.png has no calibration beside it: give a calibr'):
+        open_source(images)
+    with pytest.raises(SourceError, match='2 with no pose: these are plain images'):
+        list(open_source(images, focal=80.0).posed_frames())
+
+
+def test_a_broken_yaml_says_what_is_missing(images):
+    (images / 'camera.yaml').write_text('image_width: 64\n')
+    with pytest.raises(CameraError, match=r'camera\.yaml is not a camera calibration .*expected '
+                                          'image_width'):
+        open_source(images)
+
+
+def test_an_image_that_is_none(images):
+    (images / 'a.png').write_text('not an image')
+    source = open_source(images, focal=80.0)
+    assert len(list(source.frames())) == 1
+    assert source.skipped == {'an image file that cannot be decoded': 1}
+    with pytest.raises(SourceError, match='holds no frames that can be read: 1 with an image'):
+        list(open_source(images / 'a.png', focal=80.0).frames())
+
+
+def test_the_calibration_must_fit_the_image(images):
+    (images / 'camera.yaml').write_text(YAML.replace('64', '640').replace('48', '480'))
+    with pytest.raises(CameraError, match='image is 64x48 but its calibration is for 640x480'):
+        list(open_source(images).frames())
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda path: None, 'does not exist, expected a bag'),
+    (lambda path: path.mkdir(), 'is an empty folder, expected a bag'),
+    (lambda path: path.write_text('hello'), 'is no source of frames, expected a bag')])
+def test_what_is_no_source(tmp_path, make, message):
+    path = tmp_path / 'thing'
+    make(path)
+    with pytest.raises(SourceError, match=message) as caught:
+        open_source(path)
+    assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_poses_of_a_trajectory_for_files_with_stamps(tmp_path):
+    expected = posed_frames(3)
+    with FolderWriter(tmp_path / 'scene') as writer:
+        for posed in expected:
+            writer.write(posed.frame, None)
+    write_tum(tmp_path / 'a.tum', [p.frame.stamp_ns for p in expected],
+              [p.world_from_camera for p in expected])
+    found = list(open_source(tmp_path / 'scene', poses=str(tmp_path / 'a.tum')).posed_frames())
+    np.testing.assert_allclose(found[2].world_from_camera, expected[2].world_from_camera,
+                               atol=1e-8)
+    (tmp_path / 'scene' / 'stamps.txt').unlink()
+    with pytest.raises(SourceError, match='has no stamps'):
+        open_source(tmp_path / 'scene', poses=str(tmp_path / 'a.tum'))
+
+
+def test_every_second_file(tmp_path):
+    expected = posed_frames(5)
+    with FolderWriter(tmp_path) as writer:
+        for posed in expected:
+            writer.write(posed.frame, posed.world_from_camera)
+    source = open_source(tmp_path, stride=2)
+    assert len(source) == 3
+    assert_same(list(source.posed_frames()), expected[::2])

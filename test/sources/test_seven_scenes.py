@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""7-Scenes as it is unpacked."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from source_frames import pose
+
+from dsac_ros.errors import SourceError
+from dsac_ros.sources.open_source import open_source
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Three sequences of two frames; the last frame's pose is lost."""
+    for sequence in (1, 2, 3):
+        folder = tmp_path / f'seq-{sequence:02d}'
+        folder.mkdir()
+        for i in range(2):
+            image = np.zeros((480, 640, 3), np.uint8)
+            cv2.imwrite(str(folder / f'frame-{i:06d}.color.png'), image)
+            cv2.imwrite(str(folder / f'frame-{i:06d}.depth.png'), image[..., 0].astype(np.uint16))
+            np.savetxt(folder / f'frame-{i:06d}.pose.txt', pose(sequence, i, 0, 0, 0, 0))
+    np.savetxt(tmp_path / 'seq-03' / 'frame-000001.pose.txt', np.full((4, 4), -np.inf))
+    (tmp_path / 'TrainSplit.txt').write_text('sequence1 \r\nsequence3 \r\n')
+    return tmp_path
+
+
+def test_a_sequence(scene):
+    source = open_source(scene / 'seq-02')
+    found = list(source.posed_frames())
+    assert source.kind == '7-Scenes' and not source.has_stamps
+    assert [p.world_from_camera[1, 3] for p in found] == [0, 1]
+    camera = found[0].frame.camera
+    np.testing.assert_allclose(camera.matrix, [[525, 0, 319.5], [0, 525, 239.5], [0, 0, 1]])
+    assert found[0].frame.depth is None  # it is that of another camera
+
+
+def test_a_split_names_sequences(scene):
+    source = open_source(scene / 'TrainSplit.txt')
+    assert len(source) == 4
+    assert [p.frame.name for p in source.posed_frames()] == [
+        'seq-01/frame-000000', 'seq-01/frame-000001', 'seq-03/frame-000000']
+    assert source.skipped == {'a pose with NaN or infinity': 1}
+
+
+def test_a_scene_asks_which_sequence(scene):
+    with pytest.raises(SourceError, match=r'seq-01, seq-02, seq-03: name one, or .*TrainSplit'):
+        open_source(scene)
