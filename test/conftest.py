@@ -2,6 +2,8 @@
 """What tests of nodes share: a runtime, a DDS domain of their own, processes that always end."""
 from __future__ import annotations
 
+import contextlib
+import importlib
 import itertools
 import os
 import signal
@@ -27,9 +29,7 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
     [str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
 sys.path.insert(0, str(REPOSITORY))
 
-from dsac_ros.embedded import install  # noqa: E402 (needs the path above)
-
-install()
+importlib.import_module('dsac_ros.embedded').install()
 
 
 @pytest.fixture
@@ -134,10 +134,8 @@ class RunningProcess:
 
     def kill(self) -> None:
         """End it and its children, whatever they do."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(10.0)
         self._reader.join(1.0)
         self._process.stdout.close()

@@ -6,6 +6,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from rosbags.interfaces import Nodetype
+from rosbags.typesys.store import Typestore
+
 from dsac_ros.embedded.messages import Message, message_class
 from dsac_ros.embedded.service_definitions import SERVICES
 from dsac_ros.embedded.typestore import PACKAGE, store
@@ -58,13 +61,41 @@ def install_packages() -> None:
         if not (kind == 'srv' and name.endswith(HIDDEN)):
             by_module.setdefault(f'{package}.{kind}', []).append(type_name)
     for module_name, type_names in by_module.items():
-        package, kind = module_name.split('.')
-        if package not in sys.modules:
-            sys.modules[package] = ModuleType(package)
-            sys.modules[package].__path__ = []
-        module = InterfaceModule(module_name, sorted(set(type_names)))
-        sys.modules[module_name] = module
-        setattr(sys.modules[package], kind, module)
+        _install_module(module_name, sorted(set(type_names)))
+
+
+def _install_module(module_name: str, type_names: list[str]) -> None:
+    package, kind = module_name.split('.')
+    if package not in sys.modules:
+        sys.modules[package] = ModuleType(package)
+        sys.modules[package].__path__ = []
+    module = InterfaceModule(module_name, type_names)
+    sys.modules[module_name] = module
+    setattr(sys.modules[package], kind, module)
+
+
+def learn_types(types: Typestore, type_name: str) -> None:
+    """Take over a type, and those inside it, that another type store knows.
+
+    Args:
+        types: the other store, a bag's for example.
+        type_name: `package/msg/Name`.
+    """
+    unknown = _unknown_types(types, type_name, {})
+    store().register(unknown)
+    for module_name in {'.'.join(name.split('/')[:2]) for name in unknown}:
+        prefix = module_name.replace('.', '/') + '/'
+        _install_module(module_name, sorted(n for n in store().fielddefs if n.startswith(prefix)))
+
+
+def _unknown_types(types: Typestore, type_name: str, found: dict[str, Any]) -> dict[str, Any]:
+    if type_name not in store().fielddefs and type_name not in found:
+        found[type_name] = types.fielddefs[type_name]
+        for _, (kind, content) in types.fielddefs[type_name][1]:
+            inner = content[0] if kind in (Nodetype.ARRAY, Nodetype.SEQUENCE) else (kind, content)
+            if inner[0] == Nodetype.NAME:
+                _unknown_types(types, inner[1], found)
+    return found
 
 
 def own_type_names() -> list[str]:

@@ -107,7 +107,7 @@ class Graph:
         guid = endpoint.key.bytes
         for node in self._nodes:
             for entity in node.endpoints():
-                if any(self._participant.guid(e) == guid for e in (*entity.readers(), *entity.writers())):
+                if guid in map(self._participant.guid, entity.readers() + entity.writers()):
                     return NodeName(node.get_name(), node.get_namespace())
         for info in list(self._others.values()):
             for node in info.node_entities_info_seq:

@@ -68,7 +68,7 @@ class Arguments:
                 continue
             value = next(words, None)
             if value is None:
-                raise RCLError(f'Couldn\'t parse trailing {word} flag: it needs a value')
+                raise RCLError(f"Couldn't parse trailing {word} flag: it needs a value")
             self._parse(word, value)
 
     def _parse(self, flag: str, value: str) -> None:
@@ -139,7 +139,8 @@ def _remap(text: str) -> Remap:
 def _parameter(text: str) -> ParameterRule:
     name, separator, value = text.partition(':=')
     if not separator or not name:
-        raise RCLError(f"Couldn't parse parameter override rule: '-p {text}', expected name:=value")
+        raise RCLError(f"Couldn't parse parameter override rule: '-p {text}', expected "
+                       'name:=value')
     node, _, name = name.rpartition(':')
     return ParameterRule(node or '/**', name, _value(yaml.load(value, _Loader), name))
 

@@ -123,7 +123,7 @@ class Clock:
                           post_callback=post_callback)
 
     def sleep_until(self, until: Time, context: Any = None) -> bool:
-        """Sleep until the clock shows `until`; False when shutdown or a clock change came first."""
+        """Sleep until the clock shows `until`; False when shutdown or another clock came first."""
         from dsac_ros.embedded.rclpy.utilities import get_default_context
         context = context or get_default_context()
         if not context.ok():

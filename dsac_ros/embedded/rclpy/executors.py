@@ -2,6 +2,7 @@
 """Executors: the threads in which callbacks run."""
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -91,19 +92,15 @@ class Executor:
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Run one piece of work, or wait that long for some [s]; None waits for ever."""
-        try:
+        with contextlib.suppress(TimeoutException, ShutdownException):
             self._execute(self._wait_for_work(timeout_sec))
-        except (TimeoutException, ShutdownException):
-            pass
 
     def spin_once_until_future_complete(self, future: Future,
                                         timeout_sec: float | None = None) -> None:
         """As `spin_once`, but return when the future is done."""
         future.add_done_callback(lambda _: self.wake())
-        try:
+        with contextlib.suppress(TimeoutException, ShutdownException):
             self._execute(self._wait_for_work(timeout_sec, future.done))
-        except (TimeoutException, ShutdownException):
-            pass
 
     def spin_until_future_complete(self, future: Future,
                                    timeout_sec: float | None = None) -> None:

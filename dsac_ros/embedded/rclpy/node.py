@@ -9,7 +9,6 @@ from typing import Any
 from rcl_interfaces.msg import Log, ParameterEvent
 
 from dsac_ros.embedded.rclpy import logging
-from dsac_ros.embedded.rclpy.arguments import Arguments
 from dsac_ros.embedded.rclpy.callback_groups import (
     CallbackGroup,
     MutuallyExclusiveCallbackGroup,
@@ -21,15 +20,8 @@ from dsac_ros.embedded.rclpy.constants import S_TO_NS
 from dsac_ros.embedded.rclpy.context import Context
 from dsac_ros.embedded.rclpy.exceptions import NotInitializedException
 from dsac_ros.embedded.rclpy.guard_condition import GuardCondition
-from dsac_ros.embedded.rclpy.names import (
-    absolute_namespace,
-    expand,
-    full_node_name,
-    remap,
-    validate_namespace,
-    validate_node_name,
-)
 from dsac_ros.embedded.rclpy.node_graph import NodeGraph
+from dsac_ros.embedded.rclpy.node_names import NodeNames
 from dsac_ros.embedded.rclpy.node_parameters import NodeParameters
 from dsac_ros.embedded.rclpy.parameter import Parameter
 from dsac_ros.embedded.rclpy.parameter_service import ParameterService
@@ -49,7 +41,7 @@ from dsac_ros.embedded.rclpy.timer import Rate, Timer
 from dsac_ros.embedded.rclpy.utilities import get_default_context
 
 
-class Node(NodeParameters, NodeGraph):
+class Node(NodeNames, NodeParameters, NodeGraph):
     """A node of the ROS graph."""
 
     def __init__(self, node_name: str, *, context: Context | None = None,
@@ -63,7 +55,8 @@ class Node(NodeParameters, NodeGraph):
         self._context = context or get_default_context()
         if not self._context.ok():
             raise NotInitializedException('cannot create node')
-        self._name_node(node_name, namespace, cli_args, use_global_arguments)
+        NodeNames.__init__(self, node_name, namespace, cli_args,
+                           self._context.arguments if use_global_arguments else None)
         self._publishers: list[Publisher] = []
         self._waiting: list[Any] = []    # subscriptions, services, clients, timers, guards
         self._executor: Any = None
@@ -86,27 +79,6 @@ class Node(NodeParameters, NodeGraph):
         self._time_source = TimeSource(self, self._clock)
         if start_parameter_services:
             self._parameter_service = ParameterService(self)
-
-    def _name_node(self, name: str, namespace: str | None, cli_args: list[str] | None,
-                   use_global_arguments: bool) -> None:
-        own = Arguments(['--ros-args', *cli_args]) if cli_args else Arguments([])
-        self._arguments = [own] + ([self._context.arguments] if use_global_arguments else [])
-        validate_node_name(name)
-        full_namespace = absolute_namespace(namespace)
-        for arguments in reversed(self._arguments):
-            name, full_namespace = arguments.remapped_node(name, full_namespace)
-        full_namespace = absolute_namespace(full_namespace)
-        validate_node_name(name)
-        validate_namespace(full_namespace)
-        self._name, self._namespace = name, full_namespace
-        self._remaps = [rule for arguments in self._arguments for rule in arguments.remaps]
-
-    def _overrides(self, own: list[Parameter] | None) -> dict[str, Parameter]:
-        values: dict[str, Any] = {}
-        for arguments in reversed(self._arguments):
-            values.update(arguments.parameter_overrides(self.get_fully_qualified_name()))
-        overrides = {name: Parameter(name, value=value) for name, value in values.items()}
-        return overrides | {parameter.name: parameter for parameter in own or []}
 
     def _to_rosout(self, severity: int, name: str, text: str, function: str, file: str,
                    line: int) -> None:
@@ -138,18 +110,6 @@ class Node(NodeParameters, NodeGraph):
             current.remove_node(self)
         self._executor = weakref.ref(executor) if executor is not None else None
 
-    def get_name(self) -> str:
-        """The name."""
-        return self._name
-
-    def get_namespace(self) -> str:
-        """The namespace, '/' or '/a/b'."""
-        return self._namespace
-
-    def get_fully_qualified_name(self) -> str:
-        """/namespace/name."""
-        return full_node_name(self._name, self._namespace)
-
     def get_clock(self) -> Clock:
         """ROS time."""
         return self._clock
@@ -157,17 +117,6 @@ class Node(NodeParameters, NodeGraph):
     def get_logger(self) -> logging.RcutilsLogger:
         """The node's logger."""
         return self._logger
-
-    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        """The full name of a topic after remapping."""
-        full = expand(topic, self._name, self._namespace)
-        return full if only_expand else remap(full, self._remaps, self._name, self._namespace)
-
-    def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
-        """The full name of a service after remapping."""
-        full = expand(service, self._name, self._namespace, is_service=True)
-        return full if only_expand else remap(full, self._remaps, self._name, self._namespace,
-                                              is_service=True)
 
     # -- what we have --------------------------------------------------------------------------
     @property

@@ -2,6 +2,7 @@
 """The services behind `ros2 param`: list, get, set, describe."""
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from rcl_interfaces.msg import ListParametersResult, SetParametersResult
@@ -35,25 +36,20 @@ class ParameterService:
                                 qos_profile=qos_profile_parameters)
 
     def _describe(self, request: Any, response: Any) -> Any:
-        try:
+        # An empty answer says that a name is unknown.
+        with contextlib.suppress(ParameterException):
             response.descriptors = self._node.describe_parameters(list(request.names))
-        except ParameterException:
-            pass    # an empty answer says that a name is unknown
         return response
 
     def _get(self, request: Any, response: Any) -> Any:
-        try:
+        with contextlib.suppress(ParameterException):
             response.values = [p.get_parameter_value()
                                for p in self._node.get_parameters(list(request.names))]
-        except ParameterException:
-            pass
         return response
 
     def _get_types(self, request: Any, response: Any) -> Any:
-        try:
+        with contextlib.suppress(ParameterException):
             response.types = self._node.get_parameter_types(list(request.names))
-        except ParameterException:
-            pass
         return response
 
     def _list(self, request: Any, response: Any) -> Any:

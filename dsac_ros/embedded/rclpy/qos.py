@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from dsac_ros.embedded.rclpy.duration import Duration, Infinite
 from dsac_ros.embedded.rclpy.exceptions import InvalidQoSProfileException
@@ -98,7 +98,7 @@ class QoSProfile:
     """The policies of one publisher or subscription."""
 
     # Policy -> type and default; the order is the order of checks and of __str__.
-    POLICIES: dict[str, tuple[type, Any]] = {
+    POLICIES: ClassVar[dict[str, tuple[type, Any]]] = {
         'history': (HistoryPolicy, HistoryPolicy.KEEP_LAST),
         'depth': (int, 10),
         'reliability': (ReliabilityPolicy, ReliabilityPolicy.RELIABLE),
@@ -128,8 +128,8 @@ class QoSProfile:
             value = kind(value)
         assert isinstance(value, kind), f'{name} must be a {kind.__name__}'
         if name == 'depth' and value == 0 and self.history == HistoryPolicy.KEEP_LAST:
-            warnings.warn("A zero depth with KEEP_LAST doesn't make sense; no data could be stored",
-                          stacklevel=2)
+            warnings.warn("A zero depth with KEEP_LAST doesn't make sense; no data could be "
+                          'stored', stacklevel=2)
         object.__setattr__(self, name, value)
 
     def copy(self) -> QoSProfile:

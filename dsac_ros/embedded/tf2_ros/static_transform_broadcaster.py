@@ -17,7 +17,7 @@ class StaticTransformBroadcaster:
         self.pub_tf = node.create_publisher(TFMessage, '/tf_static', qos)
         self._transforms: dict[str, Any] = {}
 
-    def sendTransform(self, transform: Any) -> None:  # noqa: N802 (the name is tf2's)
+    def sendTransform(self, transform: Any) -> None:
         """Publish one TransformStamped or a list of them, with all that were sent before."""
         for entry in transform if isinstance(transform, list) else [transform]:
             self._transforms[entry.child_frame_id] = entry

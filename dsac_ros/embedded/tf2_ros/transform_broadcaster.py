@@ -17,7 +17,7 @@ class TransformBroadcaster:
     def __init__(self, node: Any, qos: Any = None) -> None:
         self.pub_tf = node.create_publisher(TFMessage, '/tf', qos or QoSProfile(depth=DEPTH))
 
-    def sendTransform(self, transform: Any) -> None:  # noqa: N802 (the name is tf2's)
+    def sendTransform(self, transform: Any) -> None:
         """Publish one TransformStamped or a list of them."""
         transforms = transform if isinstance(transform, list) else [transform]
         self.pub_tf.publish(TFMessage(transforms=transforms))

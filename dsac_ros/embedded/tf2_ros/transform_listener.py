@@ -2,6 +2,7 @@
 """Fills a buffer from /tf and /tf_static."""
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
@@ -42,10 +43,8 @@ class TransformListener:
             self.dedicated_listener_thread.start()
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self.executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def unregister(self) -> None:
         """Listen no more."""
