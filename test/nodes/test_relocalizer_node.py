@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relocalizer as a process on the graph: what it answers, and what it survives."""
+from __future__ import annotations
+
+import math
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from robot import (
+    ACCEPT_ALL,
+    BASE_FROM_CAMERA,
+    CAMERA,
+    Robot,
+    camera_info,
+    texture,
+    untrained_map,
+)
+from sensor_msgs.msg import CompressedImage, Image
+
+from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.geometry.covariance import is_covariance
+from dsac_ros.geometry.planar import planar
+from dsac_ros.localizer import Localizer
+from dsac_ros.msg import RelocalizationStatus as Status
+from dsac_ros.nodes import conversions
+from dsac_ros.types import Frame
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture(scope='module')
+def map_path(tmp_path_factory):
+    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
+
+
+@pytest.fixture(scope='module')
+def robot(map_path):
+    robot = Robot(map=str(map_path), tf_mode='none', **ACCEPT_ALL)
+    robot.listen_to_relocalizer()
+    robot.wait_for_node()
+    robot.answer_to(texture(0), camera_info())
+    yield robot
+    robot.close()
+
+
+@pytest.fixture(scope='module')
+def localizer(map_path):
+    return Localizer.load(map_path, 'cpu', RansacConfig(hypotheses=64),
+                          AcceptConfig(0.0, 0, 0.0, 0.0))
+
+
+def last(robot, topic, status):
+    """The message of a topic that belongs to a status."""
+    return next(m for m in reversed(robot.of(topic)) if m.header.stamp == status.header.stamp)
+
+
+def matrix(message):
+    return conversions.matrix_from_pose(getattr(message.pose, 'pose', message.pose))
+
+
+def test_poses_are_what_the_localizer_says(robot, localizer):
+    status = robot.answer_to(texture(1), camera_info())
+    expected = localizer.localize(Frame(texture(1), CAMERA))
+    assert status.result == Status.ACCEPTED and status.state == Status.LOCALIZED
+    assert status.inlier_count == expected.inlier_count
+    assert status.map_id == localizer.map.id and status.camera == 'camera'
+    assert status.header.frame_id == 'map'
+    camera_pose = matrix(last(robot, 'camera_pose', status))
+    assert np.allclose(camera_pose, expected.world_from_camera, atol=1e-4)
+    base = expected.world_from_camera @ np.linalg.inv(BASE_FROM_CAMERA)
+    for topic in ('pose', 'pose_with_covariance'):
+        message = last(robot, topic, status)
+        assert np.allclose(matrix(message), base, atol=1e-4)
+        assert message.header.frame_id == 'map'
+    covariance = np.array(message.pose.covariance).reshape(6, 6)
+    assert is_covariance(covariance) and covariance[0, 0] >= 0.05 ** 2 * 0.999
+    assert np.allclose(status.pose.covariance, message.pose.covariance)
+    leaf = robot.transforms('dsac_base_link')[-1]
+    assert leaf.header.frame_id == 'map' and leaf.header.stamp == status.header.stamp
+    assert np.allclose(conversions.matrix_from_transform(leaf.transform), base, atol=1e-4)
+    assert 0 < status.inference_ms < 30e3
+
+
+def test_latched_topics(robot, localizer):
+    assert robot.of('localized')[-1].data
+    info = robot.of('map_info')[-1]
+    assert (info.map_id, info.name, info.num_images) == (localizer.map.id, 'untrained 0', 7)
+    assert math.isnan(info.median_error_m)
+
+
+def raw(encoding, data=b'', height=96, width=128, step=128):
+    message = Image(encoding=encoding, height=height, width=width, step=step)
+    message.data.frombytes(data)
+    return message
+
+
+NAN_IMAGE = raw('32FC1', np.full((96, 128), np.nan, np.float32).tobytes(), step=512)
+BAD_IMAGES = {
+    'black': (np.zeros((96, 128), np.uint8), Status.BAD_IMAGE, 'no contrast'),
+    'white': (np.full((96, 128, 3), 255, np.uint8), Status.BAD_IMAGE, 'no contrast'),
+    'unknown encoding': (raw('purple12', bytes(96 * 128)), Status.BAD_IMAGE, "'purple12'"),
+    'nan': (NAN_IMAGE, Status.BAD_IMAGE, '32FC1'),
+    'too little data': (raw('mono8', bytes(100)), Status.BAD_IMAGE, '100 bytes'),
+    'empty': (raw('mono8', height=0, width=0, step=0), Status.BAD_IMAGE, '0x0'),
+    'other size': (texture(1)[:64], Status.BAD_IMAGE, '128x64'),
+    'far too large': (raw('mono8', bytes(10), 2**31, 2**31, 2**31), Status.BAD_IMAGE, '10 bytes'),
+}
+
+
+@pytest.mark.parametrize('name', BAD_IMAGES)
+def test_bad_image(robot, name):
+    image, result, reason = BAD_IMAGES[name]
+    status = robot.answer_to(image, camera_info())
+    assert status.result == result, status.reason
+    assert reason in status.reason
+    assert status.pose.pose.orientation.w == 0.0 and status.consecutive_accepted == 0
+    assert all(m.header.stamp != status.header.stamp for m in robot.of('pose'))
+    good = robot.answer_to(texture(1), camera_info())
+    assert good.result == Status.ACCEPTED and good.frames_bad >= 1
+
+
+@pytest.mark.parametrize(('info', 'result', 'reason'), [
+    (camera_info(k=[0.0] * 9), Status.NO_CAMERA_INFO, 'zero'),
+    (camera_info(k=[math.nan] * 9), Status.NO_CAMERA_INFO, 'NaN'),
+    (camera_info(d=[math.nan] * 5), Status.NO_CAMERA_INFO, 'NaN'),
+    (camera_info(k=[-1.0, 0, 64, 0, 110, 48, 0, 0, 1]), Status.NO_CAMERA_INFO, 'positive'),
+    (camera_info(distortion_model='fancy', d=[1.0]), Status.NO_CAMERA_INFO, 'fancy'),
+    (camera_info(width=640, height=480), Status.BAD_IMAGE, '640x480'),
+], ids=['zero K', 'NaN K', 'NaN D', 'negative', 'unknown model', 'other size'])
+def test_bad_camera_info(robot, info, result, reason):
+    status = robot.answer_to(texture(1), info)
+    assert status.result == result and reason in status.reason
+    assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
+
+
+@pytest.mark.parametrize(('offset_s', 'reason'), [
+    (None, 'no time stamp'), (60, 'in the future'), (-60, 's old')])
+def test_bad_stamp(robot, offset_s, reason):
+    stamp = 0 if offset_s is None else robot.now() + offset_s * SECOND
+    status = robot.answer_to(texture(1), stamp=stamp)
+    assert status.result == Status.STALE and reason in status.reason
+
+
+def test_an_image_that_agrees_with_too_little(robot):
+    assert robot.set_parameter('min_inliers', 100_000).successful
+    before = len(robot.of('pose'))
+    status = robot.answer_to(texture(1), camera_info())
+    assert status.result == Status.LOW_INLIERS and '100000' in status.reason
+    assert len(robot.of('pose')) == before and status.consecutive_rejected > 0
+    assert robot.set_parameter('min_inliers', 0).successful
+    assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
+
+
+def test_without_the_camera_in_tf_its_own_pose_is_still_there(robot):
+    status = robot.answer_to(texture(1), camera_info(), frame_id='nowhere')
+    assert status.result == Status.TF_UNAVAILABLE and 'nowhere' in status.reason
+    last(robot, 'camera_pose', status)
+    assert all(m.header.stamp != status.header.stamp for m in robot.of('pose'))
+
+
+@pytest.mark.parametrize(('name', 'value', 'reason'), [
+    ('max_rate', -1.0, 'range'), ('covariance_mode', 'guess', 'calibrated'),
+    ('map_frame', 'mars', 'read'), ('map', '/no/such.map', 'no such map')])
+def test_bad_parameters_are_refused_with_a_reason(robot, name, value, reason):
+    result = robot.set_parameter(name, value)
+    assert not result.successful and reason in result.reason
+
+
+def test_a_map_that_cannot_be_loaded_leaves_the_old_one(robot, map_path, tmp_path):
+    data = map_path.read_bytes()
+    (tmp_path / 'half.map').write_bytes(data[:len(data) // 2])
+    (tmp_path / 'foreign.map').write_bytes(b'PK\x03\x04' + bytes(500))
+    for name, reason in (('half', 'truncated'), ('foreign', 'not a dsac_ros map')):
+        result = robot.set_parameter('map', str(tmp_path / f'{name}.map'))
+        assert not result.successful and reason in result.reason
+    status = robot.answer_to(texture(1), camera_info())
+    assert status.result == Status.ACCEPTED
+
+
+def test_a_new_map_takes_over(robot, map_path, tmp_path, localizer):
+    second = untrained_map(tmp_path / 'second.map', seed=1)
+    assert robot.set_parameter('map', str(second)).successful
+    status = robot.answer_to(texture(1), camera_info())
+    assert status.map_id not in ('', localizer.map.id)
+    assert robot.spin(lambda: robot.of('map_info')[-1].name == 'untrained 1')
+    assert robot.set_parameter('map', str(map_path)).successful
+    assert robot.answer_to(texture(1), camera_info()).map_id == localizer.map.id
+
+
+def test_rotate_180_and_map_alignment(robot, localizer):
+    assert robot.set_parameter('rotate_180', True).successful
+    turned = np.ascontiguousarray(texture(1)[::-1, ::-1])
+    status = robot.answer_to(turned, camera_info())
+    expected = localizer.localize(Frame(texture(1), CAMERA)).world_from_camera
+    pose = matrix(last(robot, 'camera_pose', status))
+    assert np.allclose(pose, expected @ np.diag([-1, -1, 1, 1]), atol=1e-4)
+    assert robot.set_parameter('rotate_180', False).successful
+
+
+def test_lifecycle_again_and_again(robot):
+    for _ in range(3):
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
+                           Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert robot.change_state(transition), robot.process.output
+    robot.spin(lambda: robot.images.get_subscription_count() > 0)
+    assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
+
+
+def test_the_node_said_why_and_ends_in_order(robot):
+    assert 'BAD_IMAGE: ' in robot.process.output
+    assert 'Traceback' not in robot.process.output
+    assert robot.process.stop(signal.SIGINT) == 0
+
+
+def test_without_a_map_it_waits_for_one(map_path):
+    """Also: no camera_info, compressed images, a namespace, map -> odom until a rival comes."""
+    robot = Robot(namespace='atlas', transport='compressed', image_transport='compressed',
+                  tf_mode='auto', **ACCEPT_ALL)
+    try:
+        robot.listen_to_relocalizer()
+        robot.process.wait_for('parameter map is empty', 90.0)
+        assert not robot.set_parameter('map', '/no/such.map').successful
+        assert robot.set_parameter('map', str(map_path)).successful
+        robot.wait_for_node()
+        jpeg = CompressedImage(format='jpeg')
+        jpeg.data.frombytes(cv2.imencode('.jpg', cv2.GaussianBlur(texture(2), (0, 0), 1))[1])
+        status = robot.answer_to(jpeg)
+        assert status.result == Status.NO_CAMERA_INFO
+        broken = CompressedImage(format='jpeg')
+        broken.data.frombytes(b'no jpeg at all')
+        assert robot.answer_to(broken, camera_info()).result == Status.BAD_IMAGE
+
+        odom_from_base = conversions.matrix_from_xyz_rpy([1.0, -2.0, 0.0, 0.0, 0.0, 0.7])
+
+        def drive():
+            for offset in (-SECOND, 0, SECOND):
+                robot.tf.sendTransform(conversions.transform_message(
+                    'odom', 'base_link', robot.now() + offset, odom_from_base))
+        robot.spin(lambda: False, 2.0)
+        drive()
+        status = robot.answer_to(jpeg, camera_info())
+        assert status.result == Status.ACCEPTED, status.reason
+        base = matrix(last(robot, 'pose', status))
+        assert robot.spin(lambda: len(robot.transforms('odom')) >= 5)
+        sent = robot.transforms('odom')[-1]
+        map_from_odom = conversions.matrix_from_transform(sent.transform)
+        assert np.allclose(map_from_odom, planar(base @ np.linalg.inv(odom_from_base)), atol=1e-4)
+        assert conversions.stamp_ns(sent.header.stamp) > robot.now() - SECOND
+
+        rival = conversions.transform_message('map', 'odom', robot.now(), np.eye(4))
+        robot.tf.sendTransform(rival)
+        robot.process.wait_for('another node publishes map -> odom')
+        robot.spin(lambda: False, 0.3)
+        count = len(robot.transforms('odom'))
+        robot.spin(lambda: False, 0.5)
+        assert len(robot.transforms('odom')) == count
+        assert robot.process.stop(signal.SIGTERM) == 0
+    finally:
+        robot.close()
