@@ -12,15 +12,17 @@ from dsac_ros.sources.calibration_files import (
     calibration_from_focal,
     read_calibration,
 )
+from dsac_ros.sources.colmap import find_model, open_colmap
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
+from dsac_ros.sources.rendered.source import open_rendered
 from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
 from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source, with_trajectory
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder, read_tum
 
 EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with rgb/ poses/ '
-            'calibration/, 7-Scenes, TUM RGB-D, or images')
+            'calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, or images')
 
 
 def open_source(path: Path | str, *, image_topic: str | None = None,
@@ -31,7 +33,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     """The source at `path`.
 
     Args:
-        path: a bag, a folder or an image file.
+        path: a bag, a folder or an image file; `rendered:SEED[:FRAMES]` is a drive through a
+            rendered room.
         image_topic: image topic of a bag; None takes the only one.
         info_topic: CameraInfo topic of a bag; None takes the one beside the image. A file here is
             a calibration (focal length, 3x3 matrix, camera_info YAML) for any kind of source.
@@ -42,6 +45,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         stride: take every so-many-th frame.
         max_gap_ns: the longest gap between two poses that is interpolated.
     """
+    if str(path).startswith('rendered:'):
+        return open_rendered(str(path))
     path = Path(path)
     if not path.exists():
         raise SourceError(f'{path} does not exist, {EXPECTED}')
@@ -67,6 +72,8 @@ def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses:
         source = open_seven_scenes(path, calibration)
     elif is_tum_folder(path):
         source = open_tum_folder(path, calibration, depth, max_gap_ns)
+    elif find_model(path):
+        source = open_colmap(path)
     elif path.is_dir() and is_scene_folder(path):
         named = POSES if tum or poses is None else poses
         if not tum and poses is not None and not (path / named).is_dir():
@@ -94,4 +101,4 @@ def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSour
 def _is_plain(path: Path) -> bool:
     """Whether a folder holds images and nothing that says more about them."""
     return bool(list_images(path)) and not (is_seven_scenes(path) or is_tum_folder(path)
-                                            or is_scene_folder(path))
+                                            or is_scene_folder(path) or find_model(path))
