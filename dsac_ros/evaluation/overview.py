@@ -21,16 +21,17 @@ def write_overview(path: Path, localizer: Localizer, frames: Iterable[PosedFrame
                    report: Report) -> None:
     """A camera image, its scene coordinates as colours, and the drive seen from above.
 
-    The image is the one, among the better half of the accepted ones, that sees the most.
+    The image is the one, among some of the better half, that sees the most.
     """
     from dsac_ros.evaluation.plots.query import draw_overview
     from dsac_ros.evaluation.plots.style import save
-    good = np.flatnonzero(report.accepted & (report.translation_m
-                                             <= np.median(report.translation_m)))
-    wanted = set(good[np.linspace(0, len(good) - 1, min(8, len(good))).astype(int)].tolist())
+    better = np.argsort(report.translation_m)[:max(1, len(report.names) // 2)]
+    wanted = set(better[::max(1, len(better) // 8)].tolist())
     views = [(look(localizer, posed.frame), posed.frame.image)
              for row, posed in enumerate(frames) if row in wanted]
     seen = [(view, image) for view, image in views if view is not None]
+    if not seen:  # black images, all of them
+        return
     view, image = max(seen, key=lambda pair: len(np.unique(
         np.round(pair[0].colours.reshape(-1, 3) * 8), axis=0)))
     figure = draw_overview(image, view, np.array(references),
