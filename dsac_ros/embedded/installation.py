@@ -1,21 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put the embedded modules where `import rclpy` and its family look."""
+"""Make `import rclpy` and its family find the embedded modules where ROS 2 is missing."""
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import pkgutil
 import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
-# Installed name -> where it lives here; every module below it comes along.
-MODULES = ('rclpy', 'tf2_ros', 'tf2_py', 'tf_transformations', 'cv_bridge', 'sensor_msgs_py')
+FAMILY = ('rclpy', 'tf2_ros', 'tf2_py', 'tf_transformations', 'cv_bridge', 'sensor_msgs_py')
+HOME = __package__
+
+
+class EmbeddedFinder(MetaPathFinder, Loader):
+    """Finds `rclpy.qos` as `dsac_ros.embedded.rclpy.qos`: one module under two names.
+
+    Nothing is loaded before it is asked for: cv_bridge alone would bring OpenCV along.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        """The spec of a module of the family; None for all others."""
+        if fullname.partition('.')[0] not in self._names:
+            return None
+        if importlib.util.find_spec(f'{HOME}.{fullname}') is None:
+            return None
+        return ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module of ours."""
+        module = importlib.import_module(f'{HOME}.{spec.name}')
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Undo what the import system did to it: it has run and knows its own name."""
+        module.__spec__ = module.__spec__.loader_state
 
 
 def is_needed() -> bool:
-    """Whether there is no rclpy that can be imported (the embedded one does not count)."""
-    if 'rclpy' in sys.modules:
-        return getattr(sys.modules['rclpy'], 'IS_EMBEDDED', False)
-    return importlib.util.find_spec('rclpy') is None
+    """Whether there is no rclpy of ROS 2 to import."""
+    return is_installed() or importlib.util.find_spec('rclpy') is None
+
+
+def is_installed() -> bool:
+    """Whether the embedded modules are offered."""
+    return any(isinstance(finder, EmbeddedFinder) for finder in sys.meta_path)
 
 
 def install() -> bool:
@@ -24,22 +59,12 @@ def install() -> bool:
     Returns:
         Whether the embedded runtime is in use now.
     """
+    if is_installed():
+        return True
     if not is_needed():
         return False
-    if 'rclpy' in sys.modules:
-        return True
-    # The message packages come first: the modules below import them by their ROS names.
-    importlib.import_module('dsac_ros.embedded.packages').install_packages()
-    for name in MODULES:
-        if name != 'rclpy' and importlib.util.find_spec(name) is not None:
-            continue    # a pip-installed tf_transformations, say, is as good as ours
-        _alias(name, f'{__package__}.{name}')
+    importlib.import_module(f'{HOME}.packages').install_packages()
+    # What pip has installed, a tf_transformations say, is as good as ours.
+    missing = [name for name in FAMILY if importlib.util.find_spec(name) is None]
+    sys.meta_path.insert(0, EmbeddedFinder(missing))
     return True
-
-
-def _alias(name: str, source: str) -> None:
-    """Import the package `source` with all its modules and show them under `name` too."""
-    package = importlib.import_module(source)
-    for info in pkgutil.walk_packages(getattr(package, '__path__', []), source + '.'):
-        sys.modules[name + info.name[len(source):]] = importlib.import_module(info.name)
-    sys.modules[name] = package

@@ -29,6 +29,7 @@ from cyclonedds.util import duration
 from dsac_ros.embedded.dds.configuration import configure
 
 BATCH = 64
+CLOSE_TIMEOUT_S = 5.0
 UNREAD = ViewState.Any | SampleState.NotRead | InstanceState.Any
 OnSample = Callable[[Any], None]
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Participant:
         self._chores: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._left = threading.Event()
         self._waitset, self._guard = WaitSet(self.entity), GuardCondition(self.entity)
         self._waitset.attach(self._guard)
         self._thread = threading.Thread(target=self._receive, name='dds', daemon=True)
@@ -102,14 +104,17 @@ class Participant:
     def close(self) -> None:
         """Leave the domain; peers see all our entities go."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        atexit.unregister(self.close)
+            is_first, self._closed = not self._closed, True
+        if not is_first:
+            # At the end of the program another thread may be at it: it must not be cut short.
+            self._left.wait(CLOSE_TIMEOUT_S)
+            return
         self._guard.set(True)
         if threading.current_thread() is not self._thread:
             self._thread.join()
         _free(self.entity)
+        self._left.set()
+        atexit.unregister(self.close)
 
     def _receive(self) -> None:
         while not self._closed:
