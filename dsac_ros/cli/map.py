@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     progress = reporter(args.progress)
     try:
         learned = learn_map(source.posed_frames(), config, device=args.device, output=args.output,
-                            progress=progress, resume=args.resume)
+                            total=len(source), progress=progress, resume=args.resume)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -69,23 +69,24 @@ class ViewMaker:
                     depth=depth)
 
 
-def prepare(frames: Iterable[PosedFrame], config: MappingConfig,
-            progress: Callable[[int], None] = lambda count: None) -> Dataset:
+def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
+            progress: Callable[[float], None] = lambda share: None) -> Dataset:
     """Read all frames once, hold a time block out, normalise the scene.
 
-    Raises MappingError where too few usable frames are left.
+    total is how many frames there are, as far as is known; with it, a source of more than
+    `max_frames` is thinned evenly. Raises MappingError where too few usable frames are left.
     """
     make = ViewMaker(config)
     kept: list[PosedFrame] = []
     views: list[View] = []
     dark = 0
-    for count, posed in enumerate(thinned(frames, config.max_frames)):
+    for index, posed in thinned(frames, total, config.max_frames):
+        progress((index + 1) / max(total or 0, index + 1))
         if posed.frame.image.std() < MIN_CONTRAST:
             dark += 1
             continue
         kept.append(replace(posed, frame=replace(posed.frame, depth=None)))
         views.append(make(posed))
-        progress(count + 1)
     if dark:
         log.warning('%d frames without contrast (black, white or covered) were left out', dark)
     if len(views) < MIN_FRAMES:
@@ -102,15 +103,15 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig,
         camera=kept[0].frame.camera)
 
 
-def thinned(frames: Iterable[PosedFrame], most: int) -> Iterable[PosedFrame]:
-    """At most `most` frames, evenly spread, where the source knows its length."""
-    total = len(frames) if hasattr(frames, '__len__') else most
-    step = max(1.0, total / most)
+def thinned(frames: Iterable[PosedFrame], total: int | None,
+            most: int) -> Iterator[tuple[int, PosedFrame]]:
+    """At most about `most` of `total` frames, evenly spread, each with its index."""
+    step = max(1.0, (total or most) / most)
     wanted = 0.0
     for index, frame in enumerate(frames):
         if index >= wanted:
             wanted += step
-            yield frame
+            yield index, frame
 
 
 def held_out_block(count: int, share: float) -> tuple[int, int]:

@@ -26,8 +26,8 @@ class LossConfig:
                                   low=0.1)
     proxy_weight: float = setting(25.0, 'of the distance to the proxy point', unit='px/unit',
                                   low=0.0)
-    depth_tolerance: float = setting(0.05, 'error beyond which a point with measured depth is '
-                                     'pulled to it', unit='of its depth', low=0.0)
+    depth_weight: float = setting(0.2, 'of a relative error in depth against one of the same '
+                                  'size in the image', low=0.0)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,15 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
 
     measured = patches.depth > 0
     target_z = torch.where(measured, patches.depth, torch.ones_like(z))
+    # a depth error in pixels: how far it would move the point, seen from the side
+    deep = config.depth_weight * patches.focal * (z - target_z).abs() / target_z
+    cost = error + torch.where(measured, deep, torch.zeros_like(z))
     ray = torch.cat([offset / patches.focal[:, None], torch.ones_like(offset[:, :1])], 1)
     away = (in_camera - ray * target_z[:, None]).abs().sum(1)
 
     valid = (z > config.min_depth) & (z < config.max_depth) & (error < config.max_reprojection_px)
-    valid &= ~measured | (away.detach() < config.depth_tolerance * target_z)
     limit = clamp_px(progress, config)
-    loss = torch.where(valid, limit * torch.tanh(error / limit), config.proxy_weight * away)
+    loss = torch.where(valid, limit * torch.tanh(cost / limit), config.proxy_weight * away)
 
     # Laplace likelihood of the error that is left; the error itself is not trained through it
     left = error.detach().clamp_max(100.0)

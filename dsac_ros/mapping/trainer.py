@@ -38,19 +38,19 @@ Report = Callable[[Progress], None]
 
 
 def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
-              progress: Report = lambda state: None, resume: bool = False) -> Map:
+              total: int | None = None, progress: Report = lambda state: None,
+              resume: bool = False) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
-    device is auto, cpu or cuda. While it trains a checkpoint stands beside the output
+    device is auto, cpu or cuda; total is the number of frames, if known. While it trains a checkpoint stands beside the output
     (`.checkpoint`), from which resume=True goes on; it is removed when the map is written.
     Raises MappingError where the frames cannot be learned from.
     """
     start = time.monotonic()
     device = choose_device(device)
     generator = torch.Generator().manual_seed(config.seed)
-    data = dataset.prepare(frames, config, lambda count: progress(Progress('reading', count / (
-        count + 1))))
-    progress(Progress('reading', 1.0))
+    data = dataset.prepare(frames, config, total,
+                           lambda share: progress(Progress('reading', share)))
     encoder, encoder_id = load_encoder()
     encoder.to(device)
     patches = buffer.fill(encoder, data.views, config, generator, device,

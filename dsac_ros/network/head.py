@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import layer_norm, relu, softplus
 
 from dsac_ros.config import setting
 
@@ -59,6 +59,6 @@ class Head(nn.Module):
         xyzw = self.point(x).float()
         weight = softplus(xyzw[..., 3:], beta=SHARPNESS) + MIN_WEIGHT
         # the uncertainty reads the trunk and does not shape it: the points' loss alone does
-        log_sigma = self.spread(x.detach()).float()
-        sigma = log_sigma.clamp(math.log(MIN_SIGMA_PX), math.log(MAX_SIGMA_PX)).exp()
+        doubt = self.spread(layer_norm(x.detach(), x.shape[-1:])).float().sigmoid()
+        sigma = MIN_SIGMA_PX * (MAX_SIGMA_PX / MIN_SIGMA_PX) ** doubt
         return xyzw[..., :3] / weight, sigma

@@ -82,8 +82,14 @@ def test_held_out_frames_are_not_learned_from():
 
 
 def test_thinning_keeps_frames_evenly():
-    assert list(dataset.thinned(range(10), 5)) == [0, 2, 4, 6, 8]
-    assert list(dataset.thinned(range(4), 5)) == [0, 1, 2, 3]
+    assert [i for i, _ in dataset.thinned(range(10), 10, 5)] == [0, 2, 4, 6, 8]
+    assert [i for i, _ in dataset.thinned(range(4), None, 5)] == [0, 1, 2, 3]
+
+
+def test_reading_reports_how_far_it_is():
+    shares = []
+    dataset.prepare(wall_frames(6, 1.0), CONFIG, 6, shares.append)
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
 
 
 def test_black_frames_are_left_out_and_too_few_is_an_error():

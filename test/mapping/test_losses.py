@@ -54,17 +54,23 @@ def test_points_behind_the_camera_are_drawn_to_the_proxy_on_their_ray():
     assert points[0, 2] > CONFIG.min_depth
 
 
-def test_measured_depth_corrects_a_point_that_only_reprojects_well():
+def test_measured_depth_corrects_a_point_that_reprojects_well():
     pixels = torch.tensor([[100.0, 50.0]])
     depth = torch.tensor([2.0])
-    wrong = on_ray(pixels, 1.0).requires_grad_()
+    wrong = on_ray(pixels, 1.8).requires_grad_()
     terms = curriculum_loss(wrong, torch.ones(1, 1), patches_at(pixels, depth), 0.5, CONFIG)
-    assert terms.valid == 0
     terms.total.backward()
     assert wrong.grad[0, 2] < 0  # a step against the gradient moves it away, towards 2
-    right = curriculum_loss(on_ray(pixels, 2.02), torch.ones(1, 1), patches_at(pixels, depth), 0.5,
+    exact = curriculum_loss(on_ray(pixels, 2.0), torch.ones(1, 1), patches_at(pixels, depth), 0.5,
                             CONFIG)
-    assert right.valid == 1
+    assert exact.total < 0.01 < terms.total
+
+
+def test_without_depth_any_point_of_the_ray_is_as_good():
+    pixels = torch.tensor([[100.0, 50.0]])
+    near, far = (curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches_at(pixels), 0.5,
+                                 CONFIG).total for z in (0.7, 3.0))
+    torch.testing.assert_close(near, far, atol=1e-3, rtol=0)
 
 
 def test_sigma_learns_the_size_of_the_error():
