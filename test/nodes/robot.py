@@ -160,17 +160,15 @@ class Robot:
         stamps = []
         while time.monotonic() < end:
             stamps.append(self.show(image, info, **options))
-            answers = []
-
-            def answered() -> bool:
-                answers[:] = [m for m in self.of('status')
-                              if conversions.stamp_ns(m.header.stamp) in stamps]
-                return bool(answers)
-            if self.spin(answered, 5.0):
+            if self.spin(lambda: self.answers(stamps), 5.0):
                 self.spin(lambda: False, 0.2)    # what else belongs to this image
-                return answers[-1]
+                return self.answers(stamps)[-1]
         raise AssertionError(f'no status within {timeout} s; the node said:\n'
                              f'{self.process.output}')
+
+    def answers(self, stamps: list[int]) -> list[RelocalizationStatus]:
+        """The statuses of the images with these stamps."""
+        return [m for m in self.of('status') if conversions.stamp_ns(m.header.stamp) in stamps]
 
     def call(self, kind, name: str, request):
         """The answer of a service."""

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mapper as a process on the graph: what it stores, what it refuses, what becomes of it."""
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from robot import BASE_FROM_CAMERA, LATCHED, Robot, camera_info, texture
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from dsac_ros.map_file import read_header
+from dsac_ros.msg import MappingStatus, PosedFrame
+from dsac_ros.nodes import conversions
+from dsac_ros.sources.open_source import open_source
+
+SECOND = 1_000_000_000
+
+
+class Driver(Robot):
+    """A robot that is driven past places while the mapper listens."""
+
+    def __init__(self, **parameters) -> None:
+        super().__init__('mapper', **parameters)
+        self.listen(MappingStatus, f'{self.me}/status')
+        self.listen(PoseArray, f'{self.me}/keyframes', LATCHED)
+        self.listen(PosedFrame, f'{self.me}/keyframe')
+        assert self.spin(lambda: self.of('status'), 90.0), self.process.output
+        assert self.spin(lambda: self.images.get_subscription_count() > 0
+                         and self.infos.get_subscription_count() > 0)
+
+    def service(self, name: str) -> Trigger.Response:
+        return self.call(Trigger, f'{self.me}/{name}', Trigger.Request())
+
+    @property
+    def status(self) -> MappingStatus:
+        return self.of('status')[-1]
+
+    def wait_for(self, condition, timeout: float = 30.0) -> MappingStatus:
+        assert self.spin(lambda: condition(self.status), timeout), (
+            f'{self.status}\n{self.process.output}')
+        return self.status
+
+    def pose_at(self, place: float) -> np.ndarray:
+        return conversions.matrix_from_xyz_rpy([place, 2.0, 0.0, 0.0, 0.0, 0.5 + 0.01 * place])
+
+    def be_at(self, place: float, stamp: int) -> None:
+        """Say by TF where the base is around a stamp."""
+        for offset in (-SECOND // 10, 0, SECOND // 10):
+            self.tf.sendTransform(conversions.transform_message(
+                'map', 'base_link', stamp + offset, self.pose_at(place)))
+
+    def drive_past(self, places, image=texture) -> None:
+        """One image at each place, until the mapper has judged it."""
+        for number, place in enumerate(places):
+            count = self.status.images + 1
+            for _ in range(5):
+                stamp = self.now()
+                self.be_at(place, stamp)
+                self.show(image(number), camera_info(), stamp=stamp)
+                if self.spin(partial(self.has_judged, count), 4.0):
+                    break
+
+    def has_judged(self, count: int) -> bool:
+        return self.status.images >= count
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    return tmp_path_factory.mktemp('recording') / 'drive'
+
+
+@pytest.fixture(scope='module')
+def driver(dataset):
+    driver = Driver(dataset=str(dataset), map=str(dataset.parent / 'no' / 'folder.map'),
+                    pose_timeout=0.2, train_minutes=0.02)
+    yield driver
+    driver.close()
+
+
+def test_services_before_there_is_anything(driver):
+    for name, reason in (('stop', 'not recording'), ('clear', 'nothing to clear')):
+        assert reason in driver.service(name).message
+    assert driver.status.state == MappingStatus.IDLE
+
+
+def test_it_records_what_is_new(driver, dataset):
+    answer = driver.service('start')
+    assert answer.success and str(dataset) in answer.message
+    assert not driver.service('start').success
+    driver.drive_past([0.0, 0.01, 0.5, 1.0])
+    status = driver.wait_for(lambda s: s.images >= 4)
+    assert status.state == MappingStatus.RECORDING and status.dataset == str(dataset)
+    assert (status.keyframes, status.rejected_motion) == (3, 1)
+    assert status.distance == pytest.approx(1.0, abs=0.02) and status.coverage_cells == 3
+    assert status.disk_bytes > 1000
+    frames = list(open_source(dataset).posed_frames())
+    assert len(frames) == 3
+    expected = driver.pose_at(0.5) @ BASE_FROM_CAMERA
+    assert np.allclose(frames[1].world_from_camera, expected, atol=1e-6)
+    assert np.array_equal(frames[0].frame.image, texture(0))
+    assert driver.spin(lambda: len(driver.of('keyframes')[-1].poses) == 3)
+    shown = driver.of('keyframe')[-1]
+    assert shown.header.frame_id == 'camera' and shown.map_frame == 'map'
+    assert shown.camera_info.width == 128 and len(shown.image.data) > 100
+
+
+def refused(driver, field, image, info=None, pose=True):
+    """Show a bad image; the status that counts it."""
+    before = getattr(driver.status, field)
+    for _ in range(5):
+        stamp = driver.now()
+        if pose:
+            driver.be_at(3.0, stamp)
+        driver.show(image, info or camera_info(), stamp=stamp,
+                    frame_id='camera' if pose else 'nowhere')
+        if driver.spin(lambda: getattr(driver.status, field) > before, 4.0):
+            return driver.status
+    raise AssertionError(f'{field} does not rise: {driver.status}')
+
+
+def test_it_refuses_what_is_no_good_and_goes_on(driver):
+    unknown = Image(encoding='purple12', height=96, width=128, step=128)
+    assert "'purple12'" in refused(driver, 'rejected_image', unknown).last_reason
+    status = refused(driver, 'rejected_image', texture(9), camera_info(k=[float('nan')] * 9))
+    assert 'NaN' in status.last_reason
+    assert 'nowhere' in refused(driver, 'rejected_pose', texture(9), pose=False).last_reason
+    keyframes = driver.status.keyframes
+    driver.drive_past([4.0, 4.5, 4.5], image=lambda n: texture(min(n, 1)))
+    driver.drive_past([5.0], image=lambda n: texture(1))
+    status = driver.wait_for(lambda s: s.rejected_duplicate >= 1)
+    assert status.keyframes == keyframes + 2
+
+
+def test_a_full_disk_costs_only_the_images_that_do_not_fit(driver, dataset):
+    stamps = dataset / 'stamps.txt'
+    kept = stamps.rename(dataset / 'kept.txt')
+    os.symlink('/dev/full', stamps)
+    before, keyframes = driver.status.rejected_image, driver.status.keyframes
+    driver.drive_past([8.0], image=lambda n: texture(20))
+    status = driver.wait_for(lambda s: s.rejected_image > before)
+    assert 'No space left' in status.last_reason and status.keyframes == keyframes
+    stamps.unlink()
+    kept.rename(stamps)
+    driver.drive_past([8.5], image=lambda n: texture(21))
+    driver.wait_for(lambda s: s.keyframes == keyframes + 1)
+
+
+def test_too_few_keyframes_are_not_learned(driver):
+    answer = driver.service('save')
+    assert not answer.success and 'expected at least 10' in answer.message
+
+
+def test_a_training_that_fails_says_why(driver):
+    assert driver.service('start').success
+    driver.drive_past([10.0 + 0.3 * n for n in range(6)], image=lambda n: texture(100 + n))
+    driver.wait_for(lambda s: s.keyframes >= 10)
+    answer = driver.service('save')
+    assert answer.success, answer.message
+    status = driver.wait_for(lambda s: s.state == MappingStatus.FAILED, 90.0)
+    assert 'make it first' in status.last_reason
+
+
+@pytest.mark.slow
+def test_save_learns_a_map(driver, dataset):
+    path = dataset.parent / 'drive.map'
+    assert driver.set_parameter('map', str(path)).successful
+    assert driver.service('save').success
+    assert 'being learned' in driver.service('save').message
+    assert 'being learned' in driver.service('clear').message
+    assert driver.status.state == MappingStatus.TRAINING
+    status = driver.wait_for(lambda s: s.state == MappingStatus.DONE, 240.0)
+    assert status.map_url == str(path) and status.progress == 1.0
+    assert read_header(path)['frames'] == len(list(open_source(dataset).posed_frames()))
+
+
+def test_clear_sets_the_recording_aside(driver, dataset):
+    answer = driver.service('clear')
+    assert answer.success and not dataset.exists()
+    (aside,) = dataset.parent.glob('drive.2*')
+    assert len(list(open_source(aside).posed_frames())) >= 10
+    assert driver.spin(lambda: not driver.of('keyframes')[-1].poses)
+
+
+def test_it_ends_in_order(driver):
+    assert 'Traceback' not in driver.process.output
+    assert driver.process.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(('source', 'kind'), [
+    ('pose', PoseStamped), ('pose_with_covariance', PoseWithCovarianceStamped),
+    ('odometry', Odometry)])
+def test_poses_from_a_topic_and_depth(tmp_path, source, kind):
+    driver = Driver(dataset=str(tmp_path / 'a'), pose_source=source, record_on_start=True,
+                    use_depth=True, pose_timeout=1.0)
+    try:
+        poses = driver.node.create_publisher(kind, 'pose', 10)
+        depths = driver.node.create_publisher(Image, 'depth/image', 10)
+        assert driver.spin(lambda: poses.get_subscription_count()
+                           and depths.get_subscription_count())
+
+        def say(place, stamp, frame_id='map', broken=False):
+            message = kind(header=conversions.header(frame_id, stamp))
+            pose = conversions.pose_message(driver.pose_at(place))
+            pose.position.z = float('nan') if broken else 0.0
+            if kind is PoseStamped:
+                message.pose = pose
+            else:
+                message.pose.pose = pose
+            poses.publish(message)
+        stamp = driver.now()
+        say(1.0, stamp - SECOND // 10)
+        say(7.0, stamp - SECOND // 20, broken=True)
+        say(1.2, stamp + SECOND // 10)
+        depth = Image(header=conversions.header('camera', stamp), encoding='16UC1', height=96,
+                      width=128, step=256)
+        depth.data.frombytes(np.full((96, 128), 1500, np.uint16).tobytes())
+        depths.publish(depth)
+        driver.spin(lambda: False, 0.3)
+        for _ in range(5):
+            driver.show(texture(0), camera_info(), stamp=stamp)
+            if driver.spin(lambda: driver.status.keyframes > 0, 4.0):
+                break
+        driver.wait_for(lambda s: s.keyframes == 1)
+        (frame,) = open_source(tmp_path / 'a').posed_frames()
+        expected = driver.pose_at(1.1) @ BASE_FROM_CAMERA
+        assert np.allclose(frame.world_from_camera, expected, atol=1e-4)
+        assert np.allclose(frame.frame.depth, 1.5)
+        say(5.0, driver.now(), frame_id='odom')
+        status = refused(driver, 'rejected_pose', texture(1))
+        assert "'odom'" in status.last_reason
+    finally:
+        driver.close()

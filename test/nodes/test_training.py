@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training process as the mapper sees it."""
+from __future__ import annotations
+
+import math
+import time
+
+from dsac_ros.nodes.training import Training, parsed
+
+
+def test_lines_of_progress():
+    state = parsed('{"stage": "training", "fraction": 0.25, "seconds_left": 12, "loss": null}')
+    assert (state.running, state.stage, state.progress, state.eta) == (True, 'training', 0.25, 12)
+    assert math.isnan(state.loss)
+
+
+def test_other_lines_are_no_progress():
+    for line in ('', 'dsac: error: no', '{"a": 1}', '[1, 2]', '17', '{"stage": '):
+        assert parsed(line) is None
+
+
+def test_a_training_that_cannot_begin_says_why(tmp_path):
+    training = Training(tmp_path / 'nothing', tmp_path / 'a.map', 0.1, 'cpu')
+    end = time.monotonic() + 60
+    while training.state.running and time.monotonic() < end:
+        time.sleep(0.05)
+    training.stop()
+    assert training.state.code == 1
+    assert str(tmp_path / 'nothing') in training.state.reason
+    assert not training.state.reason.startswith('dsac:')
+
+
+def test_stop_ends_it(tmp_path):
+    training = Training(tmp_path, tmp_path / 'a.map', 0.1, 'cpu')
+    start = time.monotonic()
+    training.stop()
+    assert time.monotonic() - start < 20
+    assert not training.state.running and training.state.code not in (0, None)
