@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -36,7 +37,19 @@ def store() -> Typestore:
     types = get_typestore(Stores.ROS2_JAZZY)
     types.register(dict(_service_types()))
     types.register(dict(_own_types()))
+    # In a .msg file `char` is a uint8, for rosidl and its hash; rosbags tells them apart.
+    for name, (constants, fields) in types.fielddefs.items():
+        types.fielddefs[name] = constants, [(field, _without_char(description))
+                                            for field, description in fields]
     return types
+
+
+def _without_char(description: Any) -> Any:
+    kind, content = description
+    if kind == Nodetype.BASE:
+        return (kind, ('uint8', 0)) if content[0] == 'char' else description
+    return description if kind == Nodetype.NAME else (kind, (_without_char(content[0]),
+                                                             content[1]))
 
 
 def _service_types() -> Iterator[tuple[str, Any]]:

@@ -111,7 +111,7 @@ def test_overrides_win_over_defaults_but_not_over_types(make_node):
     node = make_node('a', parameter_overrides=[Parameter('rate', value=2.0),
                                                Parameter('count', value='x')])
     assert node.declare_parameter('rate', 1.0).value == 2.0
-    with pytest.raises(InvalidParameterTypeException, match="of type 'STRING'.*'INTEGER'"):
+    with pytest.raises(InvalidParameterTypeException, match=r"of type 'STRING'.*'INTEGER'"):
         node.declare_parameter('count', 1)
 
 

@@ -88,7 +88,7 @@ def test_a_single_sample_holds_at_its_own_time_only():
     buffer = Buffer()
     buffer.set_transform(placed('map', 'base', 1.0), 'test')
     assert buffer.can_transform('map', 'base', Time(seconds=1.0))
-    with pytest.raises(ExtrapolationException, match='only time 1.000000 is in the buffer'):
+    with pytest.raises(ExtrapolationException, match=r'only time 1\.000000 is in the buffer'):
         buffer.lookup_transform('map', 'base', Time(seconds=1.1))
 
 
