@@ -83,7 +83,8 @@ def fit_depth(depth: np.ndarray, size_wh: tuple[int, int], name: str) -> np.ndar
 def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:
     """Write gray or RGB uint8 as the suffix of `path` says."""
     bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix in ('.jpg', '.jpeg') else []
+    done, data = cv2.imencode(path.suffix, bgr, options)
     if not done:
         raise ImageError(f'an image of shape {image.shape} cannot be written as {path.suffix}')
     write_whole(path, data.tobytes())
