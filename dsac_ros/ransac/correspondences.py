@@ -49,7 +49,8 @@ class Correspondences:
         wide = cells[..., None]
         return replace(self, points=self.points.gather(1, wide.expand(-1, -1, 3)),
                        pixels=self.pixels.gather(1, wide.expand(-1, -1, 2)),
-                       valid=self.valid.gather(1, cells), precision=self.precision.gather(1, cells))
+                       valid=self.valid.gather(1, cells),
+                       precision=self.precision.gather(1, cells))
 
     def detach(self) -> Correspondences:
         """The same values without their history."""

@@ -8,35 +8,30 @@ and a full refinement of the few that are left (successive halving; no loop depe
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from dsac_ros.config import RansacConfig
-from dsac_ros.geometry import se3
-from dsac_ros.ransac import refine, sampling, scoring, selection
+from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.p3p import solve_p3p
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4
-SPREAD_GRID = (8, 6)
-# Two poses agree when they differ by less than this share of the scene's depth and this angle.
-AGREE_DEPTH = 0.02
-AGREE_RAD = 0.035
 
 
 @dataclass(frozen=True)
 class PoseEstimate:
     """The poses of B images.
 
-    world_from_camera (B, 4, 4), the identity where `found` (B,) is False; inliers (B, N) bool;
-    inlier_ratio (B,) among the valid cells and inlier_count (B,); score (B,) soft inlier count;
-    covariance (B, 6, 6) of the perturbation (x, y, z, rotation vector) of the camera in world axes
-    [m, rad]; reprojection_error_px (B,) median of the inliers; spread (B,) share of an 8 x 6
-    grid over the image that holds inliers; agreement (B,) share of the refined hypotheses that
-    ended where the winner did; timings_ms: stage -> milliseconds of the whole batch.
+    world_from_camera (B, 4, 4) float64, the identity where `found` (B,) is False; inliers (B, N)
+    bool; inlier_ratio (B,) among the valid cells and inlier_count (B,); score (B,) soft inlier
+    count; covariance (B, 6, 6) of the perturbation (x, y, z, rotation vector) of the camera in
+    world axes [m, rad]; reprojection_error_px (B,) median of the inliers; spread (B,) share of an
+    8 x 6 grid over the image that holds inliers; agreement (B,) share of the refined hypotheses
+    that ended where the winner did; timings_ms: stage -> milliseconds of the whole batch.
     """
 
     world_from_camera: Tensor
@@ -61,11 +56,28 @@ class Draws:
     prescore: Tensor
 
 
-class _Stopwatch:
-    """Milliseconds per stage."""
+@dataclass(frozen=True)
+class Hypotheses:
+    """Poses camera_from_world (B, K, 4, 4) of the scaled world, and which are solutions (B, K)."""
+
+    poses: Tensor
+    solved: Tensor
+
+    def best(self, scores: Tensor, count: int) -> Tensor:
+        """Indices (B, count) of the best of those that are solutions."""
+        return selection.best(scores.masked_fill(~self.solved, -torch.inf), count)
+
+    def take(self, chosen: Tensor) -> Hypotheses:
+        """Those `chosen` (B, J)."""
+        return Hypotheses(selection.take(self.poses, chosen), self.solved.gather(1, chosen))
+
+
+class Stopwatch:
+    """Milliseconds per stage; on a GPU a stage ends when its work has."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.ms = device, {}
+        self.device = device
+        self.ms: dict[str, float] = {}
         self.start = time.perf_counter()
 
     def lap(self, stage: str) -> None:
@@ -76,67 +88,88 @@ class _Stopwatch:
         self.ms[stage], self.start = (now - self.start) * 1e3, now
 
 
-def draw(seen: Correspondences, config: RansacConfig, generator: torch.Generator) -> Draws:
-    """Minimal sets and scoring cells, all among the valid ones."""
-    uniform = seen.valid.double()
-    return Draws(sampling.draw_minimal_sets(uniform, config.hypotheses, 3, generator),
-                 sampling.draw_cells(uniform, config.screen_cells, generator),
-                 sampling.draw_cells(uniform, config.prescore_cells, generator))
-
-
 def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
                   generator: torch.Generator | None = None) -> PoseEstimate:
-    """The pose of each image; where there is none, `found` says so and nothing is raised."""
-    watch = _Stopwatch(scene.points_world.device)
+    """The pose of each image; where there is none, `found` says so and nothing is raised.
+
+    Without a generator the draws follow `config.seed`: the same scene gives the same pose. The
+    pose carries the gradient of the refinement where points_world asks for one.
+    """
+    if scene.valid.shape[1] == 0:
+        return replace(estimate_pose(_one_invalid_cell(scene), config), inliers=scene.valid)
+    watch = Stopwatch(scene.points_world.device)
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     seen = correspondences(scene)
-    draws = draw(seen.detach(), config, generator)
-    watch.lap('sample')
+    draws = draw(seen.valid, config, generator)
+    watch.lap('draw')
     return estimate_from_draws(seen, draws, config, watch)
 
 
+def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
+    """A scene without cells as one whose only cell is not valid: nothing to find there either."""
+    cell, point = scene.sigma_px.new_zeros(len(scene.valid), 1), scene.points_world
+    return replace(scene, points_world=point.new_zeros(len(point), 1, 3), sigma_px=cell,
+                   pixels=scene.pixels.new_zeros(len(point), 1, 2), valid=cell > 0.0)
+
+
+def draw(valid: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:
+    """Minimal sets and scoring cells among the valid ones (B, N)."""
+    return Draws(sampling.draw_minimal_sets(valid, config.hypotheses, 3, generator),
+                 sampling.draw_cells(valid, config.screen_cells, generator),
+                 sampling.draw_cells(valid, config.prescore_cells, generator))
+
+
 def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfig,
-                        watch: _Stopwatch | None = None) -> PoseEstimate:
+                        watch: Stopwatch | None = None) -> PoseEstimate:
     """The pose of each image from minimal sets and cells already drawn."""
-    watch = watch or _Stopwatch(seen.points.device)
+    watch = watch or Stopwatch(seen.points.device)
     with torch.no_grad():
         fixed = seen.detach()
-        poses, solved = hypothesise(fixed, draws.sets)
+        some = fixed.take(draws.prescore)
+        hypotheses = hypothesise(fixed, draws.sets)
         watch.lap('solve')
-        poses, solved, mixture = shortlist(poses, solved, fixed, draws, config)
+        hypotheses = shortlist(hypotheses, fixed.take(draws.screen), some, config)
         watch.lap('score')
-        poses, mixture = refine.refine(poses, fixed, mixture, config.inlier_px,
-                                       config.refine_iterations)
-        scores = score(poses, fixed, config).masked_fill(~solved, -1.0)
-        winner = selection.best(scores, 1)
+        hypotheses, mixture, scores = refine_best(hypotheses, fixed, some, config)
         watch.lap('refine')
-    return describe(poses, scores, winner, mixture.take(winner), seen, solved, config, watch)
+    return describe(hypotheses, mixture, scores, seen, config, watch)
 
 
-def hypothesise(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
-    """All P3P solutions of minimal sets (B, H, 3): poses (B, 4H, 4, 4) and which are real."""
+def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:
+    """All P3P solutions of minimal sets (B, H, 3): 4H hypotheses, real ones or not."""
     cells = sets.flatten(1)
     corners = seen.take(cells)
     shape = (*sets.shape, 3)
     poses, solved = solve_p3p(corners.points.reshape(shape), corners.rays.reshape(shape))
     solved = solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
-    return poses.transpose(1, 2).flatten(1, 2), solved.transpose(1, 2).flatten(1, 2)
+    # In this order the poses need no copy to lie side by side.
+    return Hypotheses(poses.transpose(1, 2).flatten(1, 2), solved.transpose(1, 2).flatten(1, 2))
 
 
-def shortlist(poses: Tensor, solved: Tensor, seen: Correspondences, draws: Draws,
-              config: RansacConfig) -> tuple[Tensor, Tensor, refine.Mixture]:
-    """The hypotheses worth a full refinement (B, K, 4, 4), of all (B, 4H, 4, 4)."""
-    few, some = seen.take(draws.screen), seen.take(draws.prescore)
+def shortlist(hypotheses: Hypotheses, few: Correspondences, some: Correspondences,
+              config: RansacConfig) -> Hypotheses:
+    """The best on a few cells, and of those the best on some more."""
     for cells, count in ((few, config.screened), (some, config.rescored)):
-        squared = scoring.squared_error(poses, cells)
-        scores = scoring.truncated_count(squared, cells.valid.to(squared.dtype), config.inlier_px)
-        chosen = selection.best(scores.masked_fill(~solved, -1.0), count)
-        poses, solved = selection.take(poses, chosen), selection.take(solved, chosen)
-    mixture = refine.initial_mixture(poses, config.inlier_px)
-    poses, mixture = refine.refine(poses, some, mixture, config.inlier_px, config.local_iterations)
-    chosen = selection.best(score(poses, seen, config).masked_fill(~solved, -1.0), config.refined)
-    return (selection.take(poses, chosen), selection.take(solved, chosen), mixture.take(chosen))
+        squared = scoring.squared_error(hypotheses.poses, cells)
+        weight = cells.valid.to(squared.dtype)
+        scores = scoring.truncated_count(squared, weight, config.inlier_px)
+        hypotheses = hypotheses.take(hypotheses.best(scores, count))
+    return hypotheses
+
+
+def refine_best(hypotheses: Hypotheses, seen: Correspondences, some: Correspondences,
+                config: RansacConfig) -> tuple[Hypotheses, refine.Mixture, Tensor]:
+    """Refine on some cells, the best of those on all; with their mixtures and scores (B, K)."""
+    mixture = refine.initial_mixture(hypotheses.poses, config.inlier_px)
+    poses, mixture = refine.refine(hypotheses.poses, some, mixture, config.inlier_px,
+                                   config.local_iterations)
+    hypotheses = Hypotheses(poses, hypotheses.solved)
+    chosen = hypotheses.best(score(poses, seen, config), config.refined)
+    hypotheses, mixture = hypotheses.take(chosen), mixture.take(chosen)
+    poses, mixture = refine.refine(hypotheses.poses, seen, mixture, config.inlier_px,
+                                   config.refine_iterations)
+    return Hypotheses(poses, hypotheses.solved), mixture, score(poses, seen, config)
 
 
 def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
@@ -145,54 +178,28 @@ def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
     return scoring.soft_inlier_count(error, seen.valid.to(error.dtype), config.inlier_px)
 
 
-def describe(poses: Tensor, scores: Tensor, winner: Tensor, mixture: refine.Mixture,
-             seen: Correspondences, solved: Tensor, config: RansacConfig,
-             watch: _Stopwatch) -> PoseEstimate:
-    """The winner among the refined poses (B, K, 4, 4), with all that says how far to trust it."""
-    pose = selection.take(poses, winner)
-    with torch.no_grad():
-        squared = scoring.squared_error(pose, seen)
-        weight = refine.inlier_posterior(squared, seen, mixture) * seen.precision[:, None]
-        covariance = refine.covariance(pose, seen, mixture)[:, 0]
-        inliers = (squared[:, 0] <= config.inlier_px ** 2) & seen.valid
-        depth = scoring.depths(pose, seen)[:, 0]
-        agreement = _agreement(poses, pose, depth, inliers, solved)
-    # One last step at the converged pose: it moves nothing and carries the gradient.
-    pose = refine.gauss_newton_step(pose, seen, weight)
-    count = inliers.sum(-1)
-    found = (solved.any(-1) & (seen.valid.sum(-1) >= MIN_CELLS) & (count >= MIN_CELLS)
+def describe(hypotheses: Hypotheses, mixture: refine.Mixture, scores: Tensor,
+             seen: Correspondences, config: RansacConfig, watch: Stopwatch) -> PoseEstimate:
+    """The winner among the refined, with all that says how far to trust it."""
+    winner = hypotheses.best(scores, 1)
+    best = hypotheses.take(winner)
+    pose, covariance, squared = refine.converge(best.poses, seen, mixture.take(winner))
+    squared, covariance = squared[:, 0], covariance[:, 0]
+    inliers = (squared <= config.inlier_px ** 2) & seen.valid
+    found = (best.solved[:, 0] & (inliers.sum(-1) >= MIN_CELLS)
              & pose.isfinite().flatten(1).all(-1) & covariance.isfinite().flatten(1).all(-1))
-    world = seen.world_from_camera(pose.double())[:, 0]
-    identity = torch.eye(4, dtype=world.dtype, device=world.device)
-    error = torch.where(inliers, squared[:, 0], torch.nan).nanmedian(-1).values.sqrt()
     inliers = inliers & found[:, None]
-    watch.lap('describe')
-    return PoseEstimate(
-        world_from_camera=torch.where(found[:, None, None], world, identity), found=found,
-        inliers=inliers, inlier_count=inliers.sum(-1),
-        inlier_ratio=inliers.sum(-1) / seen.valid.sum(-1).clamp(min=1),
-        score=selection.take(scores, winner)[:, 0].clamp(min=0.0),
+    count = inliers.sum(-1)
+    world = seen.world_from_camera(pose.double())[:, 0]
+    median = torch.where(inliers, squared, torch.nan).nanmedian(-1).values.sqrt()
+    agreement = evidence.agreement(hypotheses.poses, hypotheses.solved, best.poses, seen.detach(),
+                                   inliers)
+    estimate = dict(
+        world_from_camera=torch.where(found[:, None, None], world, torch.eye(4).to(world)),
+        found=found, inliers=inliers, inlier_count=count,
+        inlier_ratio=count / seen.valid.sum(-1).clamp(min=1),
+        score=torch.where(found, scores.gather(1, winner)[:, 0], 0.0),
         covariance=torch.where(found[:, None, None], covariance, torch.nan),
-        reprojection_error_px=torch.where(found, error, torch.nan),
-        spread=_spread(inliers, seen), agreement=torch.where(found, agreement, 0.0),
-        timings_ms=watch.ms)
-
-
-def _agreement(poses: Tensor, pose: Tensor, depth: Tensor, inliers: Tensor,
-               solved: Tensor) -> Tensor:
-    """Share (B,) of the poses (B, K, 4, 4) that are where the winner (B, 1, 4, 4) is."""
-    distance, angle = se3.pose_error(se3.inverse(poses), se3.inverse(pose))
-    scene_depth = torch.where(inliers, depth, torch.nan).nanmedian(-1, keepdim=True).values
-    agree = (distance < AGREE_DEPTH * scene_depth) & (angle < AGREE_RAD) & solved
-    return agree.to(poses.dtype).mean(-1)
-
-
-def _spread(inliers: Tensor, seen: Correspondences) -> Tensor:
-    """Share (B,) of a coarse grid over the image that holds inliers (B, N)."""
-    columns, rows = SPREAD_GRID
-    low = torch.where(seen.valid[..., None], seen.pixels, torch.inf).amin(1, keepdim=True)
-    high = torch.where(seen.valid[..., None], seen.pixels, -torch.inf).amax(1, keepdim=True)
-    place = ((seen.pixels - low) / (high - low).clamp(min=1.0)).nan_to_num(0.0).clamp(0.0, 0.999)
-    bins = (place[..., 0] * columns).long() + columns * (place[..., 1] * rows).long()
-    held = torch.zeros(inliers.shape[0], columns * rows, device=inliers.device)
-    return held.scatter_add(1, bins, inliers.to(held.dtype)).clamp(max=1.0).mean(-1)
+        reprojection_error_px=median, spread=evidence.spread(inliers, seen), agreement=agreement)
+    watch.lap('describe')
+    return PoseEstimate(**estimate, timings_ms=watch.ms)

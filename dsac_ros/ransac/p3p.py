@@ -18,8 +18,10 @@ from torch import Tensor
 
 from dsac_ros.geometry.checks import check_shapes
 
-# Where the triangle's sine or a ray's angle [rad] is below this, three points are a line.
-DEGENERATE = 1e-6
+# Thinner than this share of their distance, three points are a line; nearer than this angle
+# [rad], two rays are one.
+MIN_AREA = 1e-4
+MIN_ANGLE = 1e-6
 ROOT_STEPS = 2
 POLISH_STEPS = 1
 # Stands in for a set that is no triangle, so that no NaN arises that a mask would have to hide.
@@ -95,11 +97,11 @@ def _trace_of_product(m: Tensor, n: Tensor) -> Tensor:
 
 
 def _is_triangle(points: Tensor, rays: Tensor) -> Tensor:
-    """Whether three points (3, 3, S) span a triangle, and no two of their unit rays agree: (S,)."""
+    """Whether three points (3, 3, S) span a triangle and their unit rays differ: (S,)."""
     area = _cross(points[1] - points[0], points[2] - points[0]).square().sum(0).sqrt()
     longest = (points - points.roll(-1, 0)).square().sum(1).amax(0)
     apart = (rays - rays.roll(-1, 0)).square().sum(1).amin(0)
-    return (area > DEGENERATE * longest) & (apart > DEGENERATE ** 2)
+    return (area > MIN_AREA * longest) & (apart > MIN_ANGLE ** 2)
 
 
 def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robust Gauss-Newton refinement of many poses at once, and the covariance it ends with.
 
-Residuals are 2-vectors in the image; a pose is perturbed on the left, T <- retract(d) T. Weights are
-the posterior that a cell is an inlier under r ~ pi N(0, sigma^2 / p) + (1 - pi) U(image): the scale
-sigma and the share pi follow the data (expectation maximisation), so that nothing is tuned to a
-noise level and the inlier threshold only bounds them.
+Residuals are 2-vectors in the image; a pose is perturbed on the left, T <- retract(d) T. The
+weights are the posterior that a cell is an inlier, under r ~ pi N(0, sigma^2 / p) + (1 - pi)
+U(image): the scale sigma and the share pi follow the data (expectation maximisation), so that
+nothing is tuned to a noise level and the inlier threshold only bounds them.
 """
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dsac_ros.ransac.scoring import MIN_DEPTH
 
 MIN_SIGMA_PX = 0.05
 MIN_SHARE = 0.01
+# Float32 sums leave the normal equations this far from positive definite (diagonal scaled to 1).
 DAMPING = 1e-6
 EPSILON = 1e-12
 SINGULAR = 1e-30
@@ -41,7 +42,8 @@ class Linearised:
     """Residuals and their derivatives by the left perturbation, of poses (B, K, 4, 4).
 
     rows_u, rows_v (B, K, 7, N): six derivatives and the residual, all over the focal length, whose
-    square is focal_squared (B, 1, 2, 1); squared (B, K, N) norm of the residual [px^2]; in_front (B, K, N) of the camera.
+    square is focal_squared (B, 1, 2, 1); squared (B, K, N) norm of the residual [px^2]; in_front
+    (B, K, N) of the camera.
     """
 
     rows_u: Tensor
@@ -70,7 +72,8 @@ def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
 def inlier_posterior(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Tensor:
     """Probability (B, K, N) that a cell with this squared residual is an inlier."""
     variance = mixture.sigma.square()
-    odds = (mixture.share / (1.0 - mixture.share)) * seen.area[:, None] / (2.0 * math.pi * variance)
+    prior = mixture.share / (1.0 - mixture.share)
+    odds = prior * seen.area[:, None] / (2.0 * math.pi * variance)
     precision = seen.precision[:, None]
     exponent = odds.log()[..., None] - squared_px * precision / (2.0 * variance[..., None])
     return torch.sigmoid(exponent) * seen.valid[:, None]
@@ -115,8 +118,8 @@ def _identity(like: Tensor, size: int) -> Tensor:
 def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
     """The poses (..., 4, 4) moved by the twists (..., 6) [translation, rotation], on the left.
 
-    The Cayley map k (M + M^2 / 2) + I with k = 4 / (4 + theta^2): a rigid motion like exp(M), equal
-    to it up to the second order, at a tenth of the operations.
+    The Cayley map I + k (M + M^2 / 2) with k = 4 / (4 + theta^2): a rigid motion like exp(M),
+    equal to it up to the second order, at a tenth of the operations.
     """
     basis = torch.zeros(6, 16, dtype=step.dtype, device=step.device)
     basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
@@ -157,23 +160,38 @@ def refine(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture, i
     return camera_from_world, mixture
 
 
-def covariance(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture) -> Tensor:
-    """Covariance (B, K, 6, 6) of the camera's perturbation (x, y, z, rotation) in world axes.
+def converge(camera_from_world: Tensor, seen: Correspondences,
+             mixture: Mixture) -> tuple[Tensor, Tensor, Tensor]:
+    """The last step from converged poses (B, K, 4, 4), and what it knows.
 
-    sigma^2 (J^T W J)^-1 of the left perturbation d of camera_from_world; the camera itself moves by
-    -R^T d in the world's axes, in the world's unit and in radians.
+    Returns the poses, which carry the gradient by the points; their covariances (B, K, 6, 6), see
+    `covariance`; and the squared errors (B, K, N) before the step [px^2], inf behind the camera.
     """
     at = linearise(camera_from_world, seen)
-    posterior = inlier_posterior(at.squared, seen, mixture) * at.in_front
-    hessian, _ = normal_equations(at, posterior * seen.precision[:, None])
-    total = (posterior * at.squared * seen.precision[:, None]).sum(-1).double()
+    squared = at.squared.detach()
+    posterior = inlier_posterior(squared, seen, mixture) * at.in_front
+    weight = (posterior * seen.precision[:, None]).detach()
+    hessian, gradient = normal_equations(at, weight)
+    total = (weight * squared).sum(-1).double()
     variance = total / (2.0 * posterior.sum(-1).double() - 6.0).clamp(min=1.0)
+    pose = retract(solve(hessian, gradient), camera_from_world)
+    certain = covariance(hessian.detach(), variance, camera_from_world, seen.scale)
+    return pose, certain, torch.where(at.in_front, squared, torch.inf)
+
+
+def covariance(hessian: Tensor, variance: Tensor, camera_from_world: Tensor,
+               scale: Tensor) -> Tensor:
+    """Covariance (..., 6, 6) of the camera's perturbation (x, y, z, rotation) in world axes.
+
+    sigma^2 (J^T W J)^-1 of the left perturbation d of camera_from_world; the camera itself moves
+    by -R^T d in the world's axes, in units of `scale` (B,) [m] and of a radian.
+    """
     size = _inverse_size(hessian)
     scaled = hessian * size[..., None] * size[..., None, :] + EPSILON * _identity(hessian, 6)
     inverse, _ = torch.linalg.inv_ex(scaled)
     local = inverse * size[..., None] * size[..., None, :] * variance[..., None, None]
     axes = camera_from_world[..., :3, :3].mT.double()
     mapping = torch.zeros_like(local)
-    mapping[..., :3, :3] = axes * seen.scale[:, None, None, None].double()
+    mapping[..., :3, :3] = axes * scale[:, None, None, None].double()
     mapping[..., 3:, 3:] = axes
     return mapping @ local @ mapping.mT

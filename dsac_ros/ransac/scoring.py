@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dsac_ros.geometry import se3
 from dsac_ros.ransac.correspondences import Correspondences
 
 SOFTNESS = 5.0
@@ -45,9 +44,5 @@ def soft_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Ten
 
 def truncated_count(squared_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
     """Score (B, H) of pre-selection: the sum of w_i max(0, 1 - r_i^2 / tau^2), no root, no exp."""
-    return ((1.0 - squared_px / (inlier_px * inlier_px)).clamp(min=0.0) @ weight[..., None])[..., 0]
-
-
-def depths(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
-    """Depth (B, H, N) of the points in the cameras (B, H, 4, 4)."""
-    return se3.transform(camera_from_world, seen.points[:, None])[..., 2]
+    membership = (1.0 - squared_px / (inlier_px * inlier_px)).clamp(min=0.0)
+    return (membership @ weight[..., None])[..., 0]

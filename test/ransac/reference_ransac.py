@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RANSAC as the papers write it: a loop, a library's solver, one hypothesis after the other."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.optimize import least_squares
+
+
+def project(world: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
+            shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 2) and depths (N,) of world points in a camera of Rodrigues vector and shift."""
+    camera = world @ cv2.Rodrigues(turn)[0].T + shift
+    image = camera @ matrix.T
+    return image[:, :2] / image[:, 2:], camera[:, 2]
+
+
+def score(world: np.ndarray, seen: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
+          shift: np.ndarray, inlier_px: float) -> float:
+    """Soft inlier count of one pose."""
+    projected, depth = project(world, matrix, turn, shift)
+    error = np.where(depth > 0.0, np.linalg.norm(projected - seen, axis=1), 100.0).clip(max=100.0)
+    return float((1.0 / (1.0 + np.exp(5.0 / inlier_px * (error - inlier_px)))).sum())
+
+
+def estimate(world: np.ndarray, seen: np.ndarray, matrix: np.ndarray, sets: np.ndarray,
+             inlier_px: float = 10.0) -> tuple[np.ndarray, float]:
+    """world_from_camera (4, 4), and the score of the best of `sets` (H, 3) before refinement."""
+    best, best_score = None, -1.0
+    for cells in sets:
+        _, turns, shifts = cv2.solveP3P(world[cells], seen[cells], matrix, None,
+                                        cv2.SOLVEPNP_P3P)
+        for turn, shift in zip(turns, shifts):
+            value = score(world, seen, matrix, turn[:, 0], shift[:, 0], inlier_px)
+            if value > best_score:
+                best, best_score = np.concatenate([turn[:, 0], shift[:, 0]]), value
+    for _ in range(10):
+        projected, depth = project(world, matrix, best[:3], best[3:])
+        inliers = (np.linalg.norm(projected - seen, axis=1) < inlier_px) & (depth > 0.0)
+
+        def residuals(pose: np.ndarray, inliers: np.ndarray = inliers) -> np.ndarray:
+            return (project(world[inliers], matrix, pose[:3], pose[3:])[0] - seen[inliers]).ravel()
+        best = least_squares(residuals, best).x
+    rotation = cv2.Rodrigues(best[:3])[0]
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3], world_from_camera[:3, 3] = rotation.T, -rotation.T @ best[3:]
+    return world_from_camera, best_score

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gauss-Newton: its derivatives, its fixed point, its gradient and what it says of its error."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ransac_scenes import scene, stack
+from test_scoring import poses_near
+
+from dsac_ros.config import RansacConfig
+from dsac_ros.geometry import se3
+from dsac_ros.ransac import refine
+from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.estimator import estimate_pose
+from dsac_ros.types import SceneCoordinates
+
+TAU = 10.0
+
+
+def problem(seed=3, noise=0.02, rows=6, columns=8, **kwargs):
+    coordinates, truth = scene(seed, noise=noise, rows=rows, columns=columns,
+                               dtype=torch.float64, **kwargs)
+    seen = correspondences(coordinates)
+    return seen, poses_near(0, 2, seen, truth)
+
+
+def converged(seen, poses, iterations=40):
+    mixture = refine.initial_mixture(poses, TAU)
+    return refine.refine(poses, seen, mixture, TAU, iterations)
+
+
+def test_a_retraction_is_rigid_and_the_exponential_to_second_order():
+    generator = torch.Generator().manual_seed(0)
+    step = torch.randn(20, 6, dtype=torch.float64, generator=generator)
+    identity = torch.eye(4, dtype=torch.float64).expand(20, 4, 4)
+    large = refine.retract(3.0 * step, identity)
+    torch.testing.assert_close(large @ se3.inverse(large), identity)
+    small = 1e-3 * step
+    torch.testing.assert_close(refine.retract(small, identity), se3.exp(small), rtol=0.0,
+                               atol=1e-8)
+
+
+def test_rows_are_the_derivatives_of_the_residuals():
+    seen, poses = problem()
+
+    def residuals(step):
+        at = refine.linearise(refine.retract(step.expand(1, 2, 6), poses), seen)
+        return torch.stack((at.rows_u[..., 6, :], at.rows_v[..., 6, :]))
+    zero = torch.zeros(6, dtype=torch.float64)
+    expected = torch.autograd.functional.jacobian(residuals, zero).movedim(-1, -2)
+    at = refine.linearise(poses, seen)
+    torch.testing.assert_close(at.rows_u[..., :6, :], expected[0])
+    torch.testing.assert_close(at.rows_v[..., :6, :], expected[1])
+
+
+def test_exact_data_gives_an_exact_pose():
+    seen, poses = problem(noise=0.0)
+    at = refine.linearise(converged(seen, poses)[0], seen)
+    assert at.squared.sqrt().max() < 1e-6
+
+
+def test_one_step_has_the_right_gradient():
+    seen, poses = problem(rows=3, columns=4)
+    weight = torch.rand(1, 2, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def step(pose, points, weights):
+        return refine.gauss_newton_step(pose, replace(seen, points=points), weights)
+    inputs = [x.clone().requires_grad_() for x in (poses, seen.points, weight)]
+    assert torch.autograd.gradcheck(step, inputs, atol=1e-4)
+
+
+def test_the_last_step_moves_nothing_and_carries_the_gradient_of_the_whole_refinement():
+    """Against finite differences through all iterations, with the weights held: eq. of DSAC++."""
+    seen, poses = problem(noise=0.002, rows=3, columns=4)
+    poses = poses[:, :1]
+    weight = torch.ones(1, 1, 12, dtype=torch.float64)
+
+    def solve(points):
+        pose, here = poses, replace(seen, points=points)
+        for _ in range(15):
+            pose = refine.gauss_newton_step(pose, here, weight)
+        return pose
+    fixed = solve(seen.points)
+    points = seen.points.clone().requires_grad_()
+    last = refine.gauss_newton_step(fixed, replace(seen, points=points), weight)
+    torch.testing.assert_close(last.detach(), fixed, rtol=0.0, atol=1e-9)
+    direction = torch.randn(seen.points.shape, dtype=torch.float64,
+                            generator=torch.Generator().manual_seed(2))
+    probe = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    (gradient,) = torch.autograd.grad((last * probe).sum(), points)
+    numeric = (((solve(seen.points + 1e-6 * direction)
+                 - solve(seen.points - 1e-6 * direction)) / 2e-6) * probe).sum()
+    # Gauss-Newton leaves out the curvature times the residual, a few per mille here.
+    assert (gradient * direction).sum().item() == pytest.approx(numeric.item(), rel=0.02)
+
+
+def test_no_support_moves_nothing():
+    seen, poses = problem()
+    nothing = torch.zeros(1, 2, 48, dtype=torch.float64)
+    assert torch.equal(refine.gauss_newton_step(poses, seen, nothing), poses)
+
+
+def test_outliers_do_not_move_the_pose():
+    clean, poses = problem(noise=0.005, rows=15, columns=20)
+    points = clean.points.clone()
+    points[:, ::3] += 0.5
+    dirty = replace(clean, points=points, valid=clean.valid)
+    keep = torch.arange(300) % 3 > 0
+    few = clean.take(keep.nonzero().T)
+    expected, _ = converged(few, poses)
+    found, mixture = converged(dirty, poses)
+    distance, angle = se3.pose_error(found, expected)
+    assert distance.max() < 1e-3
+    assert angle.max() < 1e-3
+    assert mixture.share.sub(2.0 / 3.0).abs().max() < 0.02
+
+
+def test_the_scale_of_the_noise_is_found():
+    random = np.random.default_rng(0)
+    seen, poses = problem(noise=0.0, rows=30, columns=40)
+    noisy = seen.pixels + torch.from_numpy(random.normal(size=(1, 1200, 2)) * 1.3)
+    _, mixture = converged(replace(seen, pixels=noisy), poses)
+    assert mixture.sigma[0, 0].item() == pytest.approx(1.3, rel=0.05)
+
+
+def test_precision_weighs():
+    """Half of the cells ten times as noisy: knowing it must pay."""
+    random = np.random.default_rng(0)
+    scenes, truths = zip(*(scene(s, rows=15, columns=20, dtype=torch.float64) for s in range(20)))
+    sigma = torch.where(torch.arange(300) % 2 == 0, 0.5, 5.0).double().expand(20, -1)
+    pixels = stack(scenes, 'pixels') + sigma[..., None] * torch.from_numpy(
+        random.normal(size=(20, 300, 2)))
+    known, unknown = (se3.pose_error(estimate_pose(
+        SceneCoordinates(stack(scenes, 'points_world'), pixels, claimed, stack(scenes, 'valid'),
+                         stack(scenes, 'matrices'), (15, 20)),
+        RansacConfig(hypotheses=64)).world_from_camera, torch.stack(truths))[0].median()
+        for claimed in (sigma, torch.ones_like(sigma)))
+    assert known < 0.6 * unknown
+
+
+def errors_over_covariance(share, draws):
+    """Normalised squared errors (draws,) of the camera's pose, by the covariance it claims."""
+    scenes, truths = zip(*(scene(s, rows=15, columns=20, dtype=torch.float64)
+                           for s in range(draws)))
+    random = np.random.default_rng(0)
+    pixels = stack(scenes, 'pixels') + torch.from_numpy(random.normal(size=(draws, 300, 2)) * 2.0)
+    points = stack(scenes, 'points_world')
+    cloud = points.mean(1, keepdim=True) + torch.from_numpy(random.normal(size=points.shape))
+    wrong = torch.from_numpy(random.random((draws, 300)) >= share)
+    estimate = estimate_pose(
+        SceneCoordinates(torch.where(wrong[..., None], cloud, points), pixels,
+                         stack(scenes, 'sigma_px'), stack(scenes, 'valid'),
+                         stack(scenes, 'matrices'), (15, 20)),
+        RansacConfig(hypotheses=64, refine_iterations=10))
+    pose, truth = estimate.world_from_camera, torch.stack(truths)
+    turn = se3.log(se3.from_parts(pose[:, :3, :3] @ truth[:, :3, :3].mT, 0.0 * truth[:, :3, 3]))
+    error = torch.cat((pose[:, :3, 3] - truth[:, :3, 3], turn[:, 3:]), -1)
+    return (error * torch.linalg.solve(estimate.covariance, error)).sum(-1)
+
+
+@pytest.mark.parametrize('share', [1.0, 0.6])
+def test_the_covariance_is_calibrated(share):
+    """NEES of six degrees of freedom: mean 6; 120 draws put 3 standard errors at 0.95."""
+    scores = errors_over_covariance(share, draws=120)
+    assert 5.0 < scores.mean() < 7.2

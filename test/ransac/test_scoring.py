@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reprojection errors and inlier counts, against a plain projection and finite differences."""
+import pytest
+import torch
+from ransac_scenes import FOCAL, scene
+
+from dsac_ros.geometry import se3
+from dsac_ros.ransac import scoring
+from dsac_ros.ransac.correspondences import correspondences
+
+
+def poses_near(seed, count, seen, world_from_camera, noise=0.02):
+    """Poses (1, count, 4, 4) of the scaled world near the true one."""
+    generator = torch.Generator().manual_seed(seed)
+    scaled = world_from_camera.clone()
+    scaled[:3, 3] = (scaled[:3, 3] - seen.centre[0]) / seen.scale[0]
+    twist = noise * torch.randn(1, count, 6, dtype=torch.float64, generator=generator)
+    return (se3.exp(twist) @ se3.inverse(scaled)).to(seen.points.dtype)
+
+
+@pytest.fixture
+def small():
+    coordinates, truth = scene(3, noise=0.05, rows=3, columns=4, dtype=torch.float64)
+    seen = correspondences(coordinates)
+    return seen, poses_near(0, 2, seen, truth)
+
+
+def test_the_error_is_the_distance_in_the_image(small):
+    seen, poses = small
+    error = scoring.reprojection_error(poses, seen, 1e9)
+    for h in range(poses.shape[1]):
+        camera = se3.transform(poses[0, h], seen.points[0])
+        projected = FOCAL * camera[:, :2] / camera[:, 2:]
+        torch.testing.assert_close(error[0, h], (projected - seen.pixels[0]).norm(dim=-1))
+
+
+def test_the_error_is_clamped(small):
+    seen, poses = small
+    assert scoring.reprojection_error(poses, seen, 1.5).max() == 1.5
+
+
+def test_points_behind_the_camera_never_count():
+    coordinates, truth = scene(0, rows=6, columns=8, dtype=torch.float64)
+    seen = correspondences(coordinates)
+    right = poses_near(0, 1, seen, truth, noise=0.0)
+    # Mirrored through the camera's centre, every point lies on its own ray, but behind.
+    mirrored = right.clone()
+    mirrored[..., :3, :] *= -1.0
+    for poses, expected in ((right, 48.0), (mirrored, 0.0)):
+        squared = scoring.squared_error(poses, seen)
+        error = scoring.reprojection_error(poses, seen, 100.0)
+        weight = seen.valid.double()
+        assert scoring.truncated_count(squared, weight, 10.0).item() == pytest.approx(expected)
+        assert scoring.soft_inlier_count(error, weight, 10.0).item() == pytest.approx(
+            expected, rel=0.01, abs=1e-6)
+
+
+def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
+    error = torch.tensor([[[0.0, 10.0, 100.0]]])
+    one = torch.ones(1, 3)
+    count = scoring.soft_inlier_count(error, one, 10.0)
+    assert count.item() == pytest.approx(torch.sigmoid(torch.tensor(5.0)).item() + 0.5, abs=1e-6)
+    double = scoring.soft_inlier_count(error, 2.0 * one, 10.0)
+    assert double.item() == pytest.approx(2.0 * count.item())
+
+
+def test_gradients_of_error_and_score(small):
+    seen, poses = small
+    weight = seen.precision
+
+    def error(pose):
+        return scoring.reprojection_error(pose, seen, 100.0)
+
+    def score(pose):
+        return scoring.soft_inlier_count(error(pose), weight, 10.0)
+    assert torch.autograd.gradcheck(error, poses.clone().requires_grad_())
+    assert torch.autograd.gradcheck(score, poses.clone().requires_grad_())
+
+
+def test_gradients_reach_the_scene_coordinates(small):
+    from dataclasses import replace
+    seen, poses = small
+
+    def score(points):
+        error = scoring.reprojection_error(poses, replace(seen, points=points), 100.0)
+        return scoring.soft_inlier_count(error, seen.precision, 10.0)
+    assert torch.autograd.gradcheck(score, seen.points.clone().requires_grad_())
+
+
+def test_an_exact_pose_has_a_finite_gradient():
+    coordinates, truth = scene(0, rows=3, columns=4, dtype=torch.float64)
+    seen = correspondences(coordinates)
+    pose = poses_near(0, 1, seen, truth, noise=0.0).requires_grad_()
+    scoring.reprojection_error(pose, seen, 100.0).sum().backward()
+    assert pose.grad.isfinite().all()
