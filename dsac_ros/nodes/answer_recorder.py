@@ -6,7 +6,6 @@ One JSON object per line on stdout: {"event": "ready"} when the relocalizer has 
 """
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.utilities import remove_ros_args
 from tf2_msgs.msg import TFMessage
 
 from dsac_ros.msg import MapInfo, RelocalizationStatus
@@ -29,12 +27,15 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 
 
 class AnswerRecorder(Node):
-    """Subscribes to the topics of one relocalizer."""
+    """Subscribes to the topics of one relocalizer.
 
-    def __init__(self, relocalizer: str, child: str) -> None:
-        """Takes the relocalizer's name and the TF frame in which it shows its poses."""
+    Parameters: relocalizer, its name; child, the TF frame in which it shows its poses.
+    """
+
+    def __init__(self) -> None:
         super().__init__('dsac_answer_recorder')
-        self._child = child
+        relocalizer = self.declare_parameter('relocalizer', '/dsac_relocalizer').value
+        self._child = self.declare_parameter('child', 'dsac_base_link').value
         for kind, topic, callback, qos in (
                 (MapInfo, f'{relocalizer}/map_info', self._on_map_info, LATCHED),
                 (RelocalizationStatus, f'{relocalizer}/status', self._on_status, RELIABLE),
@@ -82,14 +83,8 @@ def say(event: str, header: Any, **values: Any) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Listen until told to stop."""
-    words = list(sys.argv[1:] if args is None else args)
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--relocalizer', default='/dsac_relocalizer')
-    parser.add_argument('--child', default='dsac_base_link')
-    # The ROS arguments begin after --ros-args; remove_ros_args expects a program name first.
-    options = parser.parse_args(remove_ros_args(['', *words])[1:])
-    rclpy.init(args=words)
-    node = AnswerRecorder(options.relocalizer, options.child)
+    rclpy.init(args=args)
+    node = AnswerRecorder()
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
