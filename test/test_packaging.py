@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pip and colcon install: nothing forgotten, and both say the same."""
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from test_imports import FILES, ROS, imports, room_of
+
+from dsac_ros.msg import RelocalizationStatus
+from dsac_ros.nodes.mapper_parameters import MAPPER
+from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.types import Result
+
+ROOT = Path(__file__).resolve().parents[1]
+MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
+LAUNCH_FILES = [('relocalizer.launch.py', RELOCALIZER), ('mapping.launch.py', MAPPER)]
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """The names in a wheel that is built from a copy, so that nothing is left in the checkout."""
+    folder = tmp_path_factory.mktemp('wheel')
+    copy = folder / 'copy'
+    for part in ('dsac_ros', 'msg', 'config', 'launch'):
+        shutil.copytree(ROOT / part, copy / part,
+                        ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+    for part in ('setup.py', 'pyproject.toml', 'LICENSE'):
+        shutil.copy(ROOT / part, copy)
+    done = subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(folder)],
+                          cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob('*.whl')
+    with zipfile.ZipFile(built) as archive:
+        return set(archive.namelist())
+
+
+def test_a_wheel_has_every_file_of_the_package(wheel):
+    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dsac_ros').rglob('*')
+                if path.is_file() and '__pycache__' not in path.parts}
+    assert expected <= wheel, sorted(expected - wheel)
+
+
+def test_a_wheel_has_the_interface(wheel):
+    for folder, inside in (('msg', 'dsac_ros/msg'), ('config', 'dsac_ros/share/config'),
+                           ('launch', 'dsac_ros/share/launch')):
+        names = {f'{inside}/{path.name}' for path in (ROOT / folder).iterdir() if path.is_file()}
+        assert names and names <= wheel
+    assert 'dsac_ros/network/weights/encoder.safetensors' in wheel
+
+
+def test_a_wheel_has_the_command(wheel):
+    assert any(name.endswith('entry_points.txt') for name in wheel)
+    assert 'dsac = dsac_ros.cli.main:main' in (ROOT / 'setup.py').read_text()
+
+
+def test_every_message_is_generated():
+    listed = re.findall(r'"(msg/\w+\.msg)"', (ROOT / 'CMakeLists.txt').read_text())
+    assert listed == [f'msg/{path.name}' for path in MESSAGES]
+
+
+@pytest.mark.parametrize('path', MESSAGES, ids=lambda p: p.stem)
+def test_every_field_is_explained(path):
+    """A comment stands right above each field, or above the block of fields that it is about."""
+    explained = False
+    for line in path.read_text().splitlines():
+        assert len(line) <= 99
+        if not line.strip():
+            explained = False
+        elif line.startswith('#'):
+            explained = True
+        elif '=' not in line:
+            assert explained, line
+
+
+def test_results_are_those_of_the_core():
+    assert {name: getattr(RelocalizationStatus, name) for name in Result.__members__} == {
+        name: int(value) for name, value in Result.__members__.items()}
+
+
+def manifest():
+    return ElementTree.parse(ROOT / 'package.xml').getroot()
+
+
+def test_the_version_is_said_once():
+    version = re.search(r"version='([\d.]+)'", (ROOT / 'setup.py').read_text()).group(1)
+    assert manifest().findtext('version') == version
+    assert f'{version} ' in (ROOT / 'CHANGELOG.rst').read_text()
+
+
+def test_every_ros_package_that_is_used_is_a_dependency():
+    used = {name.split('.')[0] for path in FILES if room_of(path) == 'nodes'
+            for _, name in imports(path)} & ROS
+    for launch_file, _ in LAUNCH_FILES:
+        tree = ast.parse((ROOT / 'launch' / launch_file).read_text())
+        used |= {node.module.split('.')[0] for node in ast.walk(tree)
+                 if isinstance(node, ast.ImportFrom)} & ROS
+    used = {{'tf2_ros': 'tf2_ros_py'}.get(name, name) for name in used}
+    declared = {node.text for node in manifest() if node.tag.endswith('depend')}
+    assert used <= declared, sorted(used - declared)
+    # lifecycle_msgs: the services that `ros2 lifecycle` calls.
+    assert declared & ROS <= used | {'lifecycle_msgs'}, 'declared and not used'
+
+
+def test_executables_of_ros2_run_exist():
+    entries = re.findall(r'"(\w+)=([\w.]+):(\w+)"', (ROOT / 'CMakeLists.txt').read_text())
+    assert {name for name, _, _ in entries} == {'relocalizer_node', 'mapper_node', 'dsac'}
+    for _, module, function in entries:
+        tree = ast.parse((ROOT / (module.replace('.', '/') + '.py')).read_text())
+        assert function in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize(('file', 'table'), LAUNCH_FILES)
+def test_launch_arguments_are_parameters(file, table):
+    tree = ast.parse((ROOT / 'launch' / file).read_text())
+    (named,) = [node.value for node in tree.body if isinstance(node, ast.Assign)
+                and node.targets[0].id == 'PARAMETERS']
+    kinds = {key.value: value.elts[0].id for key, value in zip(named.keys, named.values)}
+    specs = {spec.name: type(spec.default).__name__ for spec in table}
+    assert kinds == {name: specs[name] for name in kinds}
+
+
+def test_constraints_pin_every_requirement():
+    pinned = {line.split('==')[0] for line in (ROOT / 'constraints.txt').read_text().splitlines()
+              if line and not line.startswith('#')}
+    required = re.findall(r"'([a-z-]+)>=", (ROOT / 'setup.py').read_text())
+    assert len(required) > 10 and set(required) <= pinned
+
+
+def test_no_file_names_a_package_registry():
+    hosts = re.compile(r'index-url\s*=?\s*http|https?://[\w.]*(pypi|pythonhosted|pytorch\.org/whl)')
+    for name in ('Makefile', 'constraints.txt', 'setup.py', 'pyproject.toml', '.ci/run'):
+        assert not hosts.search((ROOT / name).read_text()), name
