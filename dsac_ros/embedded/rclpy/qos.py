@@ -9,9 +9,14 @@ from typing import Any, ClassVar
 from dsac_ros.embedded.rclpy.duration import Duration, Infinite
 from dsac_ros.embedded.rclpy.exceptions import InvalidQoSProfileException
 
-__all__ = ['DurabilityPolicy', 'Duration', 'HistoryPolicy', 'Infinite',
-           'InvalidQoSProfileException', 'LivelinessPolicy', 'QoSPolicyKind', 'QoSPresetProfiles',
-           'QoSProfile', 'ReliabilityPolicy']
+__all__ = [
+    'DurabilityPolicy', 'Duration', 'HistoryPolicy', 'Infinite', 'InvalidQoSProfileException',
+    'LivelinessPolicy', 'QoSDurabilityPolicy', 'QoSHistoryPolicy', 'QoSLivelinessPolicy',
+    'QoSPolicyKind', 'QoSPresetProfiles', 'QoSProfile', 'QoSReliabilityPolicy',
+    'ReliabilityPolicy', 'qos_profile_action_status_default', 'qos_profile_best_available',
+    'qos_profile_default', 'qos_profile_parameter_events', 'qos_profile_parameters',
+    'qos_profile_rosout_default', 'qos_profile_sensor_data', 'qos_profile_services_default',
+    'qos_profile_system_default']
 
 
 class QoSPolicyKind(IntEnum):
