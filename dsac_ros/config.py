@@ -89,7 +89,7 @@ class MappingConfig:
     steps: int = setting(4000, 'most gradient steps', low=1)
     batch: int = setting(5120, 'patches per step', low=1)
     learning_rate: float = setting(3e-3, 'peak of the one-cycle schedule', low=1e-6)
-    width: int = setting(512, "channels of the head's hidden layers", low=8)
+    width: int = setting(384, "channels of the head's hidden layers", low=8)
     blocks: int = setting(1, 'residual blocks of the head', low=0)
     short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
                               low=64)

@@ -21,7 +21,7 @@ MIN_SIGMA_PX, MAX_SIGMA_PX = 0.3, 200.0
 class HeadConfig:
     """Size of the per-scene network."""
 
-    width: int = setting(512, 'channels of the hidden layers', low=8)
+    width: int = setting(384, 'channels of the hidden layers', low=8)
     blocks: int = setting(1, 'residual blocks of three layers', low=0)
 
 
