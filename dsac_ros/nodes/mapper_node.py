@@ -41,6 +41,7 @@ class MapperNode(lifecycle.TableNode):
         self._recorder: Recorder | None = None
         self._training: Training | None = None
         self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
+        self._shown = -1
         self._active: list[tuple[Callable, Any]] = []
         super().__init__('dsac_mapper', MAPPER)
 
@@ -181,23 +182,26 @@ class MapperNode(lifecycle.TableNode):
             self._keyframe.publish(message)
 
     def _publish_status(self) -> None:
-        """~/status and ~/keyframes; the poses of hundreds of keyframes once a second at most."""
+        """~/status, and ~/keyframes where they changed."""
         state = TrainingState() if self._training is None else self._training.state
         now = self.get_clock().now().nanoseconds
         self._status.publish(status_message(
             conversions.header(self.values.map_frame, now), self._recorder, self._coverage,
             self._dataset, self._training and self._training.output, state))
-        self._publish_keyframes()
+        if len(self._coverage.poses) != self._shown:
+            self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')
         if reason and reason != self._problem:
             self._problem = reason
             self.get_logger().warning(reason, throttle_duration_sec=5.0)
 
     def _publish_keyframes(self) -> None:
+        poses = list(self._coverage.poses)
+        self._shown = len(poses)
         now = self.get_clock().now().nanoseconds
         self._keyframes.publish(PoseArray(
             header=conversions.header(self.values.map_frame, now),
-            poses=[conversions.pose_message(pose) for pose in list(self._coverage.poses)]))
+            poses=[conversions.pose_message(pose) for pose in poses]))
 
 
 def main(args: Sequence[str] | None = None) -> int:
