@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
-import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Domains 1..100 keep all of DDS' ports below the range that operating systems hand out.
-DOMAINS = 100
-_domains = itertools.count(os.getpid())
+DOMAINS = range(1, 101)
 
 # Tests talk to nobody but this machine, on either runtime, in this process and its children.
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
@@ -33,11 +35,19 @@ importlib.import_module('dsac_ros.embedded').install()
 
 
 @pytest.fixture
-def domain_id(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A DDS domain for one test, in the environment of its processes too."""
-    number = next(_domains) % DOMAINS + 1
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
-    return number
+def domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A DDS domain for one test, in the environment of its processes too.
+
+    A lock keeps it from other tests on this machine, whoever runs them.
+    """
+    for number in random.sample(DOMAINS, len(DOMAINS)):
+        path = Path(tempfile.gettempdir(), f'dsac_ros_test_domain_{number}.lock')
+        with path.open('w') as lock, contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
+            yield number
+            return
+    pytest.fail(f'none of the {len(DOMAINS)} DDS domains is free')
 
 
 @pytest.fixture
@@ -152,3 +162,37 @@ def run_process(domain_id: int) -> Iterator[Callable[..., RunningProcess]]:
     yield run
     for process in started:
         process.kill()
+
+
+@dataclass(frozen=True)
+class TinyScene:
+    """A corner of a rendered room: posed frames, every fourth of them left out of the map."""
+
+    mapping: list[Any]
+    queries: list[Any]
+    map: Path
+
+
+@pytest.fixture(scope='session')
+def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> TinyScene:
+    """A map learned once per session: half a minute of one core (mark such tests `slow`)."""
+    import torch
+
+    from dsac_ros.config import MappingConfig
+    from dsac_ros.mapping.trainer import learn_map
+    from dsac_ros.sources.rendered.drive import drive
+    from dsac_ros.sources.rendered.source import RenderedSource, robot_camera
+    from dsac_ros.sources.rendered.world import RenderedWorld
+    world = RenderedWorld(seed=3)
+    source = RenderedSource(world, drive(world, seed=1, frames=32, rate_hz=5.0),
+                            robot_camera((320, 240)))
+    frames = list(source.posed_frames())
+    scene = TinyScene([posed for i, posed in enumerate(frames) if i % 4 != 2], frames[2::4],
+                      tmp_path_factory.mktemp('tiny') / 'corner.map')
+    config = MappingConfig(minutes=10.0, steps=500, batch=1024, width=256, short_side=240,
+                           passes=1, patches_per_image=400, held_out=0.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    learn_map(scene.mapping, config, device='cpu', output=scene.map)
+    torch.set_num_threads(threads)
+    return scene
