@@ -2,15 +2,18 @@
 """A small robot for tests of nodes: a camera, a TF tree, and ears for what the node says."""
 from __future__ import annotations
 
-import itertools
+import fcntl
+import random
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import rclpy
 import torch
-from conftest import RunningProcess, _domains
+from conftest import RunningProcess
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
@@ -68,7 +71,7 @@ class Robot:
 
     def __init__(self, node: str = 'relocalizer', namespace: str = '', remappings: tuple = (),
                  transport: str = 'raw', **parameters) -> None:
-        self.domain = next(_domains) % 100 + 1
+        self.domain, self._reservation = reserve_domain()
         self.context = Context()
         rclpy.init(args=[], context=self.context, domain_id=self.domain)
         self.node = Node('robot', context=self.context, namespace=namespace)
@@ -85,7 +88,6 @@ class Robot:
         self.static.sendTransform(
             conversions.transform_message('base_link', 'camera', 0, BASE_FROM_CAMERA))
         self.listen(TFMessage, '/tf', 100)
-        self._stamps = itertools.count()
         arguments = [word for name, value in parameters.items()
                      for word in ('-p', f'{name}:={yaml(value)}')]
         arguments += [word for rule in remappings for word in ('-r', rule)]
@@ -102,6 +104,7 @@ class Robot:
         self.node.destroy_node()
         self.executor.shutdown()
         self.context.try_shutdown()
+        self._reservation.close()
 
     def listen(self, kind, topic: str, qos=10) -> list:
         """Collect the messages of a topic."""
@@ -198,6 +201,21 @@ class Robot:
         """Transforms to a frame heard on /tf."""
         return [t for message in self.heard['/tf'] for t in message.transforms
                 if t.child_frame_id == child]
+
+
+def reserve_domain() -> tuple[int, IO]:
+    """A DDS domain for a robot that lives longer than one test; free again when it is closed.
+
+    The locks are those of the fixture `domain_id`.
+    """
+    for number in random.sample(range(1, 101), 100):
+        lock = Path(tempfile.gettempdir(), f'dsac_ros_test_domain_{number}.lock').open('w')  # noqa: SIM115 (a lock to keep)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return number, lock
+        except OSError:
+            lock.close()
+    raise AssertionError('none of the 100 DDS domains is free')
 
 
 def yaml(value) -> str:
