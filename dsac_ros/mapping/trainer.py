@@ -114,7 +114,10 @@ def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,
     """Train the head on shuffled patches; returns what the map's header says of it."""
     device = patches.descriptors.device
     generator = torch.Generator(device=device).manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(head.parameters(), config.learning_rate, fused=True)
+    # a CPU learns most from many small steps, a GPU computes a large one in the same time
+    batch = config.batch or (5120 if device.type == 'cuda' else 1024)
+    peak = config.learning_rate * math.sqrt(batch / 5120)
+    optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule, step = Schedule(config), 0
     if resume:
@@ -128,12 +131,12 @@ def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,
     order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
     try:
         while (done := schedule.at(step)) < 1.0:
-            if cursor + config.batch > len(order):
+            if cursor + batch > len(order):
                 order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
-            chosen = order[cursor:cursor + config.batch]
-            cursor += config.batch
+            chosen = order[cursor:cursor + batch]
+            cursor += batch
             for group in optimizer.param_groups:
-                group['lr'] = learning_rate(done, config.learning_rate)
+                group['lr'] = learning_rate(done, peak)
             terms = train_step(head, optimizer, scaler, *patches.batch(chosen), done, losses)
             step += 1
             if step % 10 == 0:
