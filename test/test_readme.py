@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README.md is true to the letter: its commands parse, its files exist, its code names resolve."""
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dsac_ros.cli.main import VERBS, make_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+BLOCKS = re.findall(r'^```(\w*)\n(.*?)^```', README, re.S | re.M)
+LINES = [line.split('#')[0].strip() for _, block in BLOCKS for line in block.splitlines()]
+INLINE = [text for text in re.findall(r'`([^`\n]+)`', README)]
+
+
+def commands(program):
+    """The words after `program` in every command line of the README."""
+    found = [shlex.split(line)[1:] for line in [*LINES, *INLINE]
+             if re.match(rf'(\.venv/bin/)?{program} ', line)]
+    assert found, f'the README shows no {program} command'
+    return [pytest.param(words, id=' '.join(words)) for words in found]
+
+
+@pytest.mark.parametrize('words', commands('dsac'))
+def test_dsac_commands_parse(words):
+    if words == ['VERB', '--help']:
+        return
+    args = make_parser().parse_args(words)
+    assert args.verb == words[0]
+
+
+def test_every_verb_is_shown():
+    shown = {param.values[0][0] for param in commands('dsac')}
+    assert shown >= set(VERBS)
+
+
+@pytest.mark.parametrize('words', commands('make'))
+def test_make_targets_exist(words):
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    for target in words:
+        assert re.search(rf'^{target}:', makefile, re.M), f'no target {target}'
+
+
+@pytest.mark.parametrize('words', commands('ros2 launch'))
+def test_launch_files_take_these_arguments(words):
+    _, package, file, *arguments = words
+    assert package == 'dsac_ros'
+    text = (ROOT / 'launch' / file).read_text(encoding='utf-8')
+    for argument in arguments:
+        assert f"'{argument.partition(':=')[0]}'" in text
+
+
+@pytest.mark.parametrize('target', re.findall(r'\]\(([^)#]+)', README))
+def test_links_lead_somewhere(target):
+    assert (ROOT / target).exists()
+
+
+@pytest.mark.parametrize('code', [block for kind, block in BLOCKS if kind == 'python'])
+def test_python_names_resolve(code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+
+
+def test_nothing_is_left_to_fill_in():
+    assert '@@' not in README
+
+
+def test_it_is_short_and_begins_with_a_command_soon():
+    lines = README.splitlines()
+    assert len(lines) <= 180
+    assert next(i for i, line in enumerate(lines, 1) if line.startswith('make demo')) <= 40
