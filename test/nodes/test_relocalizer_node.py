@@ -13,12 +13,14 @@ from robot import (
     ACCEPT_ALL,
     BASE_FROM_CAMERA,
     CAMERA,
+    LOOSE,
     Robot,
     camera_info,
     texture,
     untrained_map,
 )
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from sensor_msgs_py import point_cloud2
 
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.geometry.covariance import is_covariance
@@ -89,6 +91,25 @@ def test_latched_topics(robot, localizer):
     info = robot.of('map_info')[-1]
     assert (info.map_id, info.name, info.num_images) == (localizer.map.id, 'untrained 0', 7)
     assert math.isnan(info.median_error_m)
+
+
+def test_debug_topics_are_there_for_who_looks(robot, localizer):
+    points = robot.listen(PointCloud2, f'{robot.me}/debug/scene_points', LOOSE)
+    images = robot.listen(Image, f'{robot.me}/debug/image', LOOSE)
+    for _ in range(10):
+        robot.answer_to(texture(1), camera_info())
+        if robot.spin(lambda: points and images, 1.0):
+            break
+    cloud = point_cloud2.read_points(points[-1])
+    assert {'x', 'y', 'z', 'rgb', 'sigma', 'inlier'} == set(cloud.dtype.names)
+    _, scene, estimate = localizer.localize_detailed(Frame(texture(1), CAMERA))
+    assert len(cloud) == int(scene.valid.sum())
+    assert cloud['inlier'].sum() == int(estimate.inliers.sum())
+    expected = scene.points_world[0, 0].numpy() + localizer.map.origin
+    assert np.allclose([cloud[name][0] for name in 'xyz'], expected, atol=1e-3)
+    drawn = conversions.image_from_message(images[-1])
+    assert drawn.shape == (96, 128, 3) and images[-1].header.frame_id == 'camera'
+    assert (drawn != texture(1)[..., None]).any()
 
 
 def raw(encoding, data=b'', height=96, width=128, step=128):
@@ -218,9 +239,10 @@ def test_the_node_said_why_and_ends_in_order(robot):
 def test_without_a_map_it_waits_for_one(map_path):
     """Also: no camera_info, compressed images, a namespace, map -> odom until a rival comes."""
     robot = Robot(namespace='atlas', transport='compressed', image_transport='compressed',
-                  tf_mode='auto', **ACCEPT_ALL)
+                  tf_mode='auto', max_ratte=3.0, **ACCEPT_ALL)
     try:
         robot.listen_to_relocalizer()
+        robot.process.wait_for("parameter 'max_ratte' is not known", 90.0)
         robot.process.wait_for('parameter map is empty', 90.0)
         assert not robot.set_parameter('map', '/no/such.map').successful
         assert robot.set_parameter('map', str(map_path)).successful

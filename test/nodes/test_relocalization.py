@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image to a pose in the map, without a graph."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from robot import BASE_FROM_CAMERA, camera_info, texture
+
+from dsac_ros.geometry.covariance import is_covariance
+from dsac_ros.nodes import conversions
+from dsac_ros.nodes.intake import Shot
+from dsac_ros.nodes.relocalization import Relocalization, base_covariance
+from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.transforms import TransformUnavailable
+from dsac_ros.types import Localization, Result
+
+NOW = 1_700_000_000_000_000_000
+
+
+def values(**changed):
+    return SimpleNamespace(**{**{spec.name: spec.default for spec in RELOCALIZER}, **changed})
+
+
+class FixedTransforms:
+    """TF that knows one camera."""
+
+    def lookup(self, target, source, stamp, timeout_s=0.0):
+        if target != 'camera':
+            raise TransformUnavailable(f'no transform {target} <- {source}')
+        return np.linalg.inv(BASE_FROM_CAMERA)
+
+
+class FixedLocalizer:
+    """Always in the same place, or always broken."""
+
+    def __init__(self, pose=None, covariance=None):
+        self.pose, self.covariance = pose, covariance
+
+    def localize_detailed(self, frame):
+        if self.pose is None:
+            raise RuntimeError('CUDA out of memory')
+        return Localization(Result.ACCEPTED, stamp_ns=frame.stamp_ns, world_from_camera=self.pose,
+                            covariance=self.covariance), None, None
+
+
+def shot(frame_id='camera', stamp=NOW):
+    head = conversions.header(frame_id, stamp)
+    return Shot(conversions.image_message(texture(0), head), camera_info())
+
+
+def answer(localizer, frame_id='camera', **changed):
+    return Relocalization(localizer, values(**changed), FixedTransforms(),
+                          rectified=False).answer(shot(frame_id), NOW)
+
+
+POSE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 3.0, 0.1, -0.2, 0.3])
+
+
+def test_the_base_comes_through_tf():
+    found = answer(FixedLocalizer(POSE))
+    assert np.allclose(found.map_from_base, POSE @ np.linalg.inv(BASE_FROM_CAMERA))
+    assert np.allclose(found.map_from_camera, POSE)
+
+
+def test_without_a_base_frame_the_camera_is_the_base():
+    found = answer(FixedLocalizer(POSE), frame_id='unheard of', base_frame='')
+    assert np.allclose(found.map_from_base, POSE)
+
+
+def test_camera_frame_stands_above_the_header():
+    found = answer(FixedLocalizer(POSE), frame_id='wrong', camera_frame='camera')
+    assert found.localization.accepted and found.camera_frame == 'camera'
+
+
+def test_alignment_moves_the_scene_into_the_map():
+    found = answer(FixedLocalizer(POSE), map_alignment=[10.0, 0, 0, 0, 0, np.pi / 2])
+    assert np.allclose(found.map_from_camera[:3, 3], [10.0 - 2.0, 1.0, 3.0])
+
+
+def test_a_fault_of_ours_is_a_result():
+    found = answer(FixedLocalizer())
+    assert found.localization.result == Result.ERROR
+    assert 'RuntimeError: CUDA out of memory' in found.localization.reason
+    assert found.map_from_camera is None
+
+
+def test_unknown_transform():
+    found = answer(FixedLocalizer(POSE), frame_id='nowhere')
+    assert found.localization.result == Result.TF_UNAVAILABLE
+    assert found.map_from_camera is not None and found.map_from_base is None
+
+
+def test_covariance_of_the_base_grows_with_the_lever():
+    covariance = np.diag([1e-4, 1e-4, 1e-4, 1e-3, 1e-3, 1e-3])
+    loose = values(std_xy=0.0, std_z=0.0, std_roll_pitch_deg=0.0, std_yaw_deg=0.0)
+    moved = base_covariance(covariance, np.eye(4), np.array([2.0, 0, 0]), loose)
+    assert moved[1, 1] == pytest.approx(1e-4 + 4e-3) and moved[0, 0] == pytest.approx(1e-4)
+    assert is_covariance(moved)
+
+
+@pytest.mark.parametrize('covariance', [None, np.full((6, 6), np.nan), -np.eye(6) * 1e3])
+def test_a_covariance_that_is_none_gives_the_floors(covariance):
+    safe = base_covariance(covariance, np.eye(4), np.zeros(3), values())
+    assert is_covariance(safe)
+    assert np.allclose(np.sqrt(np.diag(safe)), [0.05, 0.05, 0.05, *np.radians([1, 1, 1])])
+
+
+def test_constant_covariance():
+    constant = base_covariance(np.eye(6), np.eye(4), np.ones(3),
+                               values(covariance_mode='constant', std_xy=0.2))
+    assert np.sqrt(constant[0, 0]) == pytest.approx(0.2) and constant[0, 4] == 0.0

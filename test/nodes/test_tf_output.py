@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes out on /tf, mode by mode."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tf2_msgs.msg import TFMessage
+from tf2_ros import TransformBroadcaster
+
+from dsac_ros.geometry.planar import planar
+from dsac_ros.nodes import conversions
+from dsac_ros.nodes.relocalization import Answer
+from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.tf_output import TfOutput
+from dsac_ros.nodes.transforms import TransformUnavailable
+from dsac_ros.types import Localization, Result
+
+BASE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 0.1, 0.02, 0.0, 0.5])
+CAMERA_FROM_ODOM = conversions.matrix_from_xyz_rpy([3.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+
+
+class Odometry:
+    """TF with or without odometry."""
+
+    def __init__(self, there):
+        self.there = there
+
+    def lookup(self, target, source, stamp, timeout_s=0.0):
+        if not self.there:
+            raise TransformUnavailable('no odom')
+        return CAMERA_FROM_ODOM
+
+
+@pytest.fixture
+def make_output(make_node, spin_until):
+    node, listener = make_node('under_test'), make_node('listener')
+    heard = []
+    listener.create_subscription(TFMessage, '/tf', lambda m: heard.extend(m.transforms), 100)
+    broadcaster = TransformBroadcaster(node)
+    outputs = []
+
+    def make(odometry=True, **changed):
+        values = SimpleNamespace(**{**{s.name: s.default for s in RELOCALIZER}, **changed})
+        outputs.append(TfOutput(node, values, Odometry(odometry), broadcaster))
+        assert spin_until(lambda: broadcaster.pub_tf.get_subscription_count() >= 1)
+        spin_until(lambda: False, 0.3)
+        return outputs[-1], heard, node
+    yield make
+    for output in outputs:
+        output.close()
+
+
+def fix(node):
+    now = node.get_clock().now().nanoseconds
+    return Answer(Localization(Result.ACCEPTED), now, 'camera', BASE, BASE)
+
+
+def children(heard):
+    return {t.child_frame_id for t in heard}
+
+
+def test_map_odom_is_repeated_and_flat(make_output, spin_until):
+    output, heard, node = make_output(tf_mode='map_odom', tf_rate=50.0, transform_tolerance=0.5)
+    output.publish(fix(node))
+    assert spin_until(lambda: sum(t.child_frame_id == 'odom' for t in heard) > 5)
+    sent = [t for t in heard if t.child_frame_id == 'odom'][-1]
+    assert np.allclose(conversions.matrix_from_transform(sent.transform),
+                       planar(BASE @ CAMERA_FROM_ODOM))
+    ahead = conversions.stamp_ns(sent.header.stamp) - node.get_clock().now().nanoseconds
+    assert 0 < ahead < 0.5e9
+
+
+def test_map_base_goes_out_once_with_its_fix(make_output, spin_until):
+    output, heard, node = make_output(tf_mode='map_base', two_d_mode=False, pose_tf_child='')
+    answer = fix(node)
+    output.publish(answer)
+    assert spin_until(lambda: heard)
+    spin_until(lambda: False, 0.3)
+    (sent,) = heard
+    assert sent.child_frame_id == 'base_link'
+    assert conversions.stamp_ns(sent.header.stamp) == answer.stamp
+    assert np.allclose(conversions.matrix_from_transform(sent.transform), BASE)
+
+
+@pytest.mark.parametrize('options', [{'tf_mode': 'none'}, {'tf_mode': 'auto'},
+                                     {'tf_mode': 'map_odom', 'odometry': False}])
+def test_only_the_leaf_frame(make_output, spin_until, options):
+    """Mode none, mode auto while it still listens, and a robot without odometry."""
+    output, heard, node = make_output(**options)
+    output.publish(fix(node))
+    assert spin_until(lambda: heard)
+    spin_until(lambda: False, 0.3)
+    assert children(heard) == {'dsac_base_link'}
+
+
+def test_a_rival_silences_map_odom(make_output, make_node, spin_until):
+    output, heard, node = make_output(tf_mode='map_odom', tf_rate=50.0)
+    rival = TransformBroadcaster(make_node('rival'))
+    assert spin_until(lambda: rival.pub_tf.get_subscription_count() >= 2)
+    now = node.get_clock().now().nanoseconds
+    rival.sendTransform(conversions.transform_message('map', 'odom', now, np.eye(4)))
+    assert spin_until(lambda: heard)
+    spin_until(lambda: False, 0.2)
+    heard.clear()
+    output.publish(fix(node))
+    spin_until(lambda: False, 0.4)
+    assert children(heard) == {'dsac_base_link'}
