@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings, one frozen dataclass per stage; the command line, the ROS parameters and the map
-file read the same fields. Precedence: code default < YAML < launch argument or flag."""
+file read the same fields. Precedence: code default < YAML < launch argument or flag.
+"""
 from __future__ import annotations
 
 import difflib
@@ -37,9 +38,11 @@ def check(name: str, value: Any, metadata: Any) -> None:
     if choices and value not in choices:
         raise ConfigError(f'{name} is {value!r}, expected one of {", ".join(choices)}')
     if low is not None and not value >= low:
-        raise ConfigError(f'{name} is {value}, expected at least {low} {metadata["unit"]}'.rstrip())
+        raise ConfigError(
+            f'{name} is {value}, expected at least {low} {metadata["unit"]}'.rstrip())
     if high is not None and not value <= high:
-        raise ConfigError(f'{name} is {value}, expected at most {high} {metadata["unit"]}'.rstrip())
+        raise ConfigError(
+            f'{name} is {value}, expected at most {high} {metadata["unit"]}'.rstrip())
 
 
 def as_dict(settings: Any) -> dict[str, Any]:

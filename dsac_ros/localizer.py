@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Online: a frame through the network and RANSAC to a pose that is trusted, or a reason why not."""
+"""Online: a frame through network and RANSAC to a pose that is trusted, or a reason why not."""
 from __future__ import annotations
 
 import logging

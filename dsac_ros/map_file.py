@@ -26,8 +26,11 @@ _MAX_HEADER_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Map:
-    """A loaded map. `network` (SceneNetwork) speaks of points relative to `origin` (3,) [m];
-    header is what `read_header` returns."""
+    """A loaded map.
+
+    `network` (SceneNetwork) speaks of points relative to `origin` (3,) [m]; header is what
+    `read_header` returns.
+    """
 
     header: dict[str, Any]
     network: Any

@@ -115,5 +115,5 @@ def test_a_map_holds_no_code(path):
     """Nothing but JSON and numbers: the file opens with safetensors alone."""
     from safetensors import safe_open
     with safe_open(str(path), 'pt') as file:
-        assert set(file.keys()) >= {'enter.weight', 'point.bias'}
-        assert all(file.get_tensor(k).dtype == torch.float16 for k in file.keys())
+        assert set(names := file.keys()) >= {'enter.weight', 'point.bias'}
+        assert all(file.get_tensor(k).dtype == torch.float16 for k in names)

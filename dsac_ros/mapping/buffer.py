@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The feature buffer of ACE (section 3.1): encode once, then train the head on shuffled patches."""
+"""The feature buffer of ACE (section 3.1): encode once, then train on shuffled patches."""
 from __future__ import annotations
 
 import math
@@ -24,9 +24,12 @@ LIGHT = PhotometricConfig(gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_p
 
 @dataclass(frozen=True)
 class FeatureBuffer:
-    """M patches on the training device: descriptors (M, C) in half precision, pixels (M, 2),
-    depth (M,), image (M,) the index of the augmented image, whose intrinsics (I, 3) are focal
-    length and principal point and whose camera_from_scene is (I, 3, 4)."""
+    """M patches on the training device.
+
+    descriptors (M, C) in half precision, pixels (M, 2), depth (M,), image (M,) the index of the
+    augmented image, whose intrinsics (I, 3) are focal length and principal point and whose
+    camera_from_scene is (I, 3, 4).
+    """
 
     descriptors: Tensor
     pixels: Tensor

@@ -22,8 +22,11 @@ MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 
 @dataclass(frozen=True)
 class View:
-    """One frame for training: image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool,
-    depth (H, W) float32 or None, scene_from_camera (4, 4) float64 in scene units."""
+    """One frame for training.
+
+    image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool, depth (H, W) float32 or
+    None, scene_from_camera (4, 4) float64 in scene units.
+    """
 
     image: np.ndarray
     mask: np.ndarray

@@ -51,8 +51,10 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class ViewPair:
-    """Two views (S, S) uint8 and, for each cell of the first, its pixel in the second (N, 2);
-    NaN where the second does not see it."""
+    """Two views (S, S) uint8 and, for each cell of the first, its pixel in the second (N, 2).
+
+    NaN where the second does not see it.
+    """
 
     first: np.ndarray
     second: np.ndarray
@@ -127,7 +129,8 @@ def posed_pair(frames: Sequence[PosedFrame], config: PretrainConfig,
     projected = in_second[:, :3] @ b.camera.matrix.T
     pixels = projected[:, :2] / np.maximum(z, 1e-6)[:, None]
     width, height = b.camera.size_wh
-    inside = (depth > 0) & (z > 0) & (pixels >= 0).all(1) & (pixels <= [width - 1, height - 1]).all(1)
+    inside = (depth > 0) & (z > 0) & (pixels >= 0).all(1)
+    inside &= (pixels <= [width - 1, height - 1]).all(1)
     u, v = np.where(inside[:, None], pixels, 0).round().astype(int).T
     # what the second camera sees there must be the same surface, not something before it
     inside &= np.abs(b.depth[v, u] - z) < 0.02 * z
@@ -185,8 +188,9 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     photographs: (H, W) uint8 each; scenes: frames with depth of one place each, all of
     config.crop by config.crop pixels.
     """
-    torch.manual_seed(config.seed)  # initial weights only; every draw below has its generator
-    encoder = Encoder(EncoderConfig(), norm=True).to(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # initial weights only; every draw below has its generator
+        encoder = Encoder(EncoderConfig(), norm=True).to(device)
     optimizer = torch.optim.AdamW(encoder.parameters(), config.learning_rate, weight_decay=1e-4)
     start = 0
     if checkpoint.exists():

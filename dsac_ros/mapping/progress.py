@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is. fraction is of the stage; seconds_left of the whole, NaN if not
-    known yet; loss and valid (share of patches with a valid coordinate) only while training."""
+    """How far a training is.
+
+    fraction is of the stage; seconds_left of the whole, NaN if not known yet; loss and valid
+    (share of patches with a valid coordinate) only while training.
+    """
 
     stage: str
     fraction: float

@@ -42,9 +42,10 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
               resume: bool = False) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
-    device is auto, cpu or cuda; total is the number of frames, if known. While it trains a checkpoint stands beside the output
-    (`.checkpoint`), from which resume=True goes on; it is removed when the map is written.
-    Raises MappingError where the frames cannot be learned from.
+    device is auto, cpu or cuda; total is the number of frames, if known. While it trains a
+    checkpoint stands beside the output (`.checkpoint`), from which resume=True goes on; it is
+    removed when the map is written. The same frames, seed and number of steps give the same map
+    on the same machine. Raises MappingError where the frames cannot be learned from.
     """
     start = time.monotonic()
     device = choose_device(device)
@@ -55,8 +56,11 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     encoder.to(device)
     patches = buffer.fill(encoder, data.views, config, generator, device,
                           lambda share: progress(Progress('encoding', share)))
-    head = Head(encoder.config.descriptor, HeadConfig(config.width, config.blocks)).to(device)
-    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'), fingerprint(data, config))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
+        head = Head(encoder.config.descriptor, HeadConfig(config.width, config.blocks)).to(device)
+    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
+                            fingerprint(data, config))
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     del patches
 

@@ -27,16 +27,23 @@ class SceneNetwork(nn.Module):
         self.scale = scale
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 1, H, W) in [0, 1] -> points (B, h, w, 3) [m] relative to the map's
-        origin, sigma (B, h, w) [px]."""
+        """Points (B, h, w, 3) [m] relative to the map's origin, sigma (B, h, w) [px].
+
+        Of images (B, 1, H, W) in [0, 1].
+        """
         descriptors = self.encoder(images).permute(0, 2, 3, 1)
         units, sigma = self.head(descriptors)
         return self.scale * units, sigma[..., 0]
 
-    def scene_coordinates(self, images: Tensor, matrices: Tensor, mask: Tensor) -> SceneCoordinates:
-        """Images (B, 1, H, W) in [0, 1], intrinsics (B, 3, 3), mask (B, H, W) bool of the pixels
-        that come from the camera -> one 3D-2D correspondence per cell."""
-        check_shapes(images=(images, 'B 1 H W'), matrices=(matrices, 'B 3 3'), mask=(mask, 'B H W'))
+    def scene_coordinates(self, images: Tensor, matrices: Tensor,
+                          mask: Tensor) -> SceneCoordinates:
+        """One 3D-2D correspondence per cell.
+
+        Of images (B, 1, H, W) in [0, 1], intrinsics (B, 3, 3), and the mask (B, H, W) bool of
+        the pixels that come from the camera.
+        """
+        check_shapes(images=(images, 'B 1 H W'), matrices=(matrices, 'B 3 3'),
+                     mask=(mask, 'B H W'))
         batch, _, height, width = images.shape
         points, sigma = self(images)
         rows, columns = points.shape[1:3]

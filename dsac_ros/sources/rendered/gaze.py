@@ -18,8 +18,10 @@ def gaze_camera(size: int) -> Camera:
 
 def gaze(world: RenderedWorld, camera: Camera, views: int,
          rng: np.random.Generator) -> list[PosedFrame]:
-    """Frames with depth of cameras that look, from up to 1.2 m beside each other and from
-    distances up to a factor 2 apart, at about the same point of the room, tilted up to 15 deg."""
+    """Frames with depth of cameras that look at about the same point of the room.
+
+    From up to 1.2 m beside each other, from distances up to a factor 2 apart, tilted up to 15 deg.
+    """
     low, high = (corner.copy() for corner in world.extent)
     low += CLEARANCE
     high -= CLEARANCE
