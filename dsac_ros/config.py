@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings, one frozen dataclass per stage; the command line, the ROS parameters and the map
-file read the same fields. Precedence: code default < YAML < launch argument or flag.
+"""Settings, one frozen dataclass per stage.
+
+The command line, the ROS parameters and the map file read the same fields. Precedence: code
+default < YAML < launch argument or flag.
 """
 from __future__ import annotations
 
