@@ -43,6 +43,8 @@ def relocalizer(context: LaunchContext) -> list[Node]:
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
         respawn=context.perform_substitution(
             LaunchConfiguration('use_respawn')).lower() == 'true', respawn_delay=2.0,
+        # threads that wait for work must not burn the cores that the robot needs
+        additional_env={'OMP_WAIT_POLICY': os.environ.get('OMP_WAIT_POLICY', 'PASSIVE')},
         remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'), ('image', image),
                     ('image/compressed', f'{image}/compressed'),
                     ('camera_info', LaunchConfiguration('camera_info'))])]
