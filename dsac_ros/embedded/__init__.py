@@ -34,6 +34,6 @@ the other side, because each vendor's rmw maps a service to DDS in its own way.
 """
 from __future__ import annotations
 
-from dsac_ros.embedded.installation import install, is_needed
+from dsac_ros.embedded.installation import install, is_installed, is_needed
 
-__all__ = ['install', 'is_needed']
+__all__ = ['install', 'is_installed', 'is_needed']

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 Vector = Sequence[float] | np.ndarray
+# As in the original, some functions give tuples and some arrays.
+Quaternion = tuple[float, float, float, float]
 # Beyond this cosine two quaternions are interpolated linearly: the sine of their angle is noise.
 NEARLY_EQUAL = 0.9995
 
@@ -62,20 +64,20 @@ def quaternion_matrix(quaternion: Vector) -> np.ndarray:
     return matrix
 
 
-def quaternion_from_matrix(matrix: Any) -> np.ndarray:
-    """Quaternion (4,) of the rotation in a (4, 4) or (3, 3)."""
+def quaternion_from_matrix(matrix: Any) -> Quaternion:
+    """Quaternion of the rotation in a (4, 4) or (3, 3)."""
     quaternion = Rotation.from_matrix(np.asarray(matrix)[:3, :3]).as_quat()
-    return quaternion if quaternion[3] >= 0 else -quaternion
+    return tuple((quaternion if quaternion[3] >= 0 else -quaternion).tolist())
 
 
-def quaternion_multiply(quaternion1: Vector, quaternion0: Vector) -> np.ndarray:
+def quaternion_multiply(quaternion1: Vector, quaternion0: Vector) -> Quaternion:
     """The rotation quaternion0 followed by quaternion1."""
     x1, y1, z1, w1 = quaternion1
     x0, y0, z0, w0 = quaternion0
-    return np.array([w1 * x0 + x1 * w0 + y1 * z0 - z1 * y0,
-                     w1 * y0 - x1 * z0 + y1 * w0 + z1 * x0,
-                     w1 * z0 + x1 * y0 - y1 * x0 + z1 * w0,
-                     w1 * w0 - x1 * x0 - y1 * y0 - z1 * z0])
+    return (w1 * x0 + x1 * w0 + y1 * z0 - z1 * y0,
+            w1 * y0 - x1 * z0 + y1 * w0 + z1 * x0,
+            w1 * z0 + x1 * y0 - y1 * x0 + z1 * w0,
+            w1 * w0 - x1 * x0 - y1 * y0 - z1 * z0)
 
 
 def quaternion_conjugate(quaternion: Vector) -> np.ndarray:
@@ -89,10 +91,10 @@ def quaternion_inverse(quaternion: Vector) -> np.ndarray:
     return quaternion_conjugate(quaternion) / np.dot(quaternion, quaternion)
 
 
-def quaternion_about_axis(angle: float, axis: Vector) -> np.ndarray:
+def quaternion_about_axis(angle: float, axis: Vector) -> Quaternion:
     """A rotation by an angle [rad] about an axis (3,)."""
     unit = np.asarray(axis, float) / np.linalg.norm(axis)
-    return np.array([*(unit * math.sin(angle / 2.0)), math.cos(angle / 2.0)])
+    return (*(unit * math.sin(angle / 2.0)).tolist(), math.cos(angle / 2.0))
 
 
 def quaternion_slerp(quat0: Vector, quat1: Vector, fraction: float, spin: int = 0,
@@ -121,9 +123,9 @@ def euler_from_quaternion(quaternion: Vector, axes: str = 'sxyz') -> tuple[float
     return euler_from_matrix(quaternion_matrix(quaternion), axes)
 
 
-def quaternion_from_euler(ai: float, aj: float, ak: float, axes: str = 'sxyz') -> np.ndarray:
+def quaternion_from_euler(ai: float, aj: float, ak: float, axes: str = 'sxyz') -> Quaternion:
     """Quaternion of Euler angles [rad]."""
-    return Rotation.from_euler(_sequence(axes), (ai, aj, ak)).as_quat()
+    return tuple(Rotation.from_euler(_sequence(axes), (ai, aj, ak)).as_quat().tolist())
 
 
 def euler_matrix(ai: float, aj: float, ak: float, axes: str = 'sxyz') -> np.ndarray:

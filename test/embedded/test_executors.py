@@ -168,9 +168,10 @@ def test_logging_filters_hold_per_line(make_node, capfd):
 
 def test_logs_reach_rosout(make_node, spin_until):
     from rcl_interfaces.msg import Log
-    from rclpy.qos import qos_profile_rosout_default
+    from rclpy.qos import DurabilityPolicy, QoSProfile
     node, logs = make_node('a'), []
-    make_node('b').create_subscription(Log, '/rosout', logs.append, qos_profile_rosout_default)
+    make_node('b').create_subscription(Log, '/rosout', logs.append, QoSProfile(
+        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
     node.get_logger().warning('look')
     assert spin_until(lambda: logs)
     assert (logs[0].name, logs[0].msg, logs[0].level) == ('a', 'look', 30)

@@ -45,7 +45,7 @@ def test_an_async_callback_may_wait_for_what_a_thread_computes(make_node, execut
     async def answer(request, response):
         future = Future()
         pending.append(future)
-        threading.Timer(0.1, lambda: future.set_result('done')).start()
+        threading.Timer(0.1, lambda: [future.set_result('done'), executor.wake()]).start()
         response.message = await future
         return response
     node.create_service(Trigger, 'go', answer, callback_group=ReentrantCallbackGroup())

@@ -28,7 +28,7 @@ def placed(parent, child, seconds, x=0.0, yaw=0.0):
     message.header.stamp = Time(seconds=seconds).to_msg()
     message.transform.translation.x = float(x)
     q = message.transform.rotation
-    q.x, q.y, q.z, q.w = quaternion_from_euler(0.0, 0.0, yaw).tolist()
+    q.x, q.y, q.z, q.w = (float(v) for v in quaternion_from_euler(0.0, 0.0, yaw))
     return message
 
 
@@ -107,7 +107,8 @@ def test_errors_say_which_frame(robot):
         robot.lookup_transform('map', 'tree', Time())
     with pytest.raises(InvalidArgumentException, match='/map'):
         robot.lookup_transform('/map', 'odom', Time())
-    assert robot.can_transform('map', 'moon', Time(), return_debug_tuple=True)[0] is False
+    possible, reason = robot.can_transform('map', 'moon', Time(), return_debug_tuple=True)
+    assert not possible and 'moon' in reason
     for error in (LookupException, ConnectivityException, ExtrapolationException):
         assert issubclass(error, TransformException)
 
@@ -120,17 +121,18 @@ def test_errors_say_which_frame(robot):
 def test_transforms_that_make_no_sense_are_refused(robot, change):
     message = placed('map', 'odom', 9.0)
     change(message)
-    with pytest.raises(InvalidArgumentException):
-        robot.set_transform(message, 'test')
+    before = robot.get_latest_common_time('map', 'odom').nanoseconds
+    robot.set_transform(message, 'test')    # logged, not raised
+    assert robot.get_latest_common_time('map', 'odom').nanoseconds == before == 3 * 10**9
 
 
 def test_old_transforms_are_forgotten():
     buffer = Buffer(cache_time=Duration(seconds=2))
-    for seconds in (10.0, 11.0, 15.0):
+    for seconds in (10.0, 11.0, 60.0, 61.0):
         buffer.set_transform(placed('map', 'base', seconds), 'test')
     assert not buffer.can_transform('map', 'base', Time(seconds=11.0))
-    buffer.set_transform(placed('map', 'base', 12.0), 'test')    # too old to be stored
-    assert not buffer.can_transform('map', 'base', Time(seconds=12.0))
+    buffer.set_transform(placed('map', 'base', 30.0), 'test')    # too old to be stored
+    assert not buffer.can_transform('map', 'base', Time(seconds=30.0))
 
 
 def test_through_a_fixed_frame(robot):

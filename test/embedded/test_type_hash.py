@@ -6,6 +6,7 @@ source (REP 2016).
 """
 import pytest
 
+from dsac_ros.embedded import is_installed
 from dsac_ros.embedded.packages import own_type_names
 from dsac_ros.embedded.typestore import message_folder, type_hash
 
@@ -49,6 +50,8 @@ def test_hash_is_that_of_ros(type_name):
 def test_our_own_messages_are_those_of_the_msg_folder():
     stems = sorted(path.stem for path in message_folder().glob('*.msg'))
     assert own_type_names() == [f'dsac_ros/msg/{stem}' for stem in stems]
+    if not is_installed():
+        return    # dsac_ros.msg is rosidl's there
     import dsac_ros.msg
     for stem in stems:
         message = getattr(dsac_ros.msg, stem)()

@@ -27,6 +27,7 @@ from cyclonedds.topic import Topic
 from cyclonedds.util import duration
 
 from dsac_ros.embedded.dds.configuration import configure
+from dsac_ros.embedded.rclpy.exceptions import RCLError
 
 BATCH = 64
 CLOSE_TIMEOUT_S = 5.0
@@ -61,6 +62,7 @@ class Participant:
 
     def create_writer(self, topic: str, data_type: Any, qos: Qos) -> DataWriter:
         """A writer on a DDS topic."""
+        self.check_open()
         writer = DataWriter(self.entity, Topic(self.entity, topic, data_type), qos=qos)
         self._guids[writer] = writer.guid.bytes
         return writer
@@ -68,6 +70,7 @@ class Participant:
     def create_reader(self, topic: str, data_type: Any, qos: Qos,
                       on_sample: OnSample) -> DataReader:
         """A reader on a DDS topic whose samples go to `on_sample`."""
+        self.check_open()
         reader = DataReader(self.entity, Topic(self.entity, topic, data_type), qos=qos)
         condition = ReadCondition(reader, UNREAD)
         self._guids[reader] = reader.guid.bytes
@@ -88,6 +91,11 @@ class Participant:
                 self._waitset.detach(condition)
                 _free(condition)
             _free(entity)
+
+    def check_open(self) -> None:
+        """RCLError after `close`, as rcl has it for a context that was shut down."""
+        if self._closed:
+            raise RCLError('the context is invalid: it was shut down')
 
     def guid(self, entity: Entity) -> bytes:
         """The 16 bytes that name a reader or writer on the network; empty for a deleted one."""

@@ -26,25 +26,9 @@ IS_EMBEDDED = True
 _global_executors: list[Any] = []
 
 
-class InitContextManager:
-    """Shuts down at the end of `with rclpy.init():`."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-
-    def __enter__(self) -> InitContextManager:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.context.try_shutdown()
-        if self.context is get_default_context():
-            try_shutdown()
-            uninstall_signal_handlers()
-
-
 def init(*, args: list[str] | None = None, context: Context | None = None,
          domain_id: int | None = None,
-         signal_handler_options: SignalHandlerOptions | None = None) -> InitContextManager:
+         signal_handler_options: SignalHandlerOptions | None = None) -> None:
     """Join the ROS graph; signals are handled for the default context."""
     context = context or get_default_context()
     if signal_handler_options is None:
@@ -53,7 +37,6 @@ def init(*, args: list[str] | None = None, context: Context | None = None,
                                   else SignalHandlerOptions.NO)
     context.init(args, domain_id=domain_id)
     install_signal_handlers(signal_handler_options)
-    return InitContextManager(context)
 
 
 def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:

@@ -180,6 +180,8 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 def _value(value: Any, name: str) -> Any:
     """A YAML value as a parameter value; sequences have elements of one type."""
+    if value == []:
+        return None    # rcl does not know of what it is empty: the parameter is not set
     if isinstance(value, list):
         if len({type(v) for v in value}) > 1:
             raise RCLError(f'Failed to parse parameters: {name} is a sequence of mixed types')

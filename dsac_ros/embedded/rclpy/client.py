@@ -29,7 +29,7 @@ class Client(Entity):
                  qos_profile: QoSProfile) -> None:
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.context = srv_type, srv_name, node.context
-        self.service_name = srv_name
+        self.service_name = node.resolve_service_name(srv_name)
         self._replies: deque[tuple[int, bytes]] = deque()
         self._pending: dict[int, Future] = {}
         self._sequence = itertools.count(1)
@@ -40,10 +40,10 @@ class Client(Entity):
         self._request_type = service_type(request)
         # The reader first: a server must never see our request before it can see our reader.
         self._reader: Any = self._participant.create_reader(
-            dds_reply(srv_name), service_type(response),
+            dds_reply(self.service_name), service_type(response),
             dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'), self._on_reply)
         self._writer: Any = self._participant.create_writer(
-            dds_request(srv_name), self._request_type,
+            dds_request(self.service_name), self._request_type,
             dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'))
         self._id = self._writer.get_instance_handle() % 2**64
 

@@ -27,7 +27,7 @@ class InvalidQoSProfileException(Exception):
         super().__init__(f'Invalid QoSProfile: {reason}')
 
 
-class NameValidationException(ValueError):
+class NameValidationException(Exception):
     """A name that ROS does not allow."""
 
     def __init__(self, name_type: str, name: str, error_msg: str, invalid_index: int) -> None:

@@ -18,6 +18,7 @@ from dsac_ros.embedded.rclpy.client import Client
 from dsac_ros.embedded.rclpy.clock import Clock, ROSClock
 from dsac_ros.embedded.rclpy.constants import S_TO_NS
 from dsac_ros.embedded.rclpy.context import Context
+from dsac_ros.embedded.rclpy.duration import Duration
 from dsac_ros.embedded.rclpy.exceptions import NotInitializedException
 from dsac_ros.embedded.rclpy.guard_condition import GuardCondition
 from dsac_ros.embedded.rclpy.node_graph import NodeGraph
@@ -27,10 +28,10 @@ from dsac_ros.embedded.rclpy.parameter import Parameter
 from dsac_ros.embedded.rclpy.parameter_service import ParameterService
 from dsac_ros.embedded.rclpy.publisher import Publisher
 from dsac_ros.embedded.rclpy.qos import (
+    DurabilityPolicy,
     QoSProfile,
     profile_from,
     qos_profile_parameter_events,
-    qos_profile_rosout_default,
     qos_profile_services_default,
 )
 from dsac_ros.embedded.rclpy.qos_overriding_options import QoSOverridingOptions, apply_overrides
@@ -39,6 +40,10 @@ from dsac_ros.embedded.rclpy.subscription import Subscription
 from dsac_ros.embedded.rclpy.time_source import TimeSource
 from dsac_ros.embedded.rclpy.timer import Rate, Timer
 from dsac_ros.embedded.rclpy.utilities import get_default_context
+
+# rmw's profile for logs: who opens a console late still sees the last ten seconds.
+ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL,
+                    lifespan=Duration(seconds=10))
 
 
 class Node(NodeNames, NodeParameters, NodeGraph):
@@ -70,7 +75,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         NodeParameters.__init__(self, self._overrides(parameter_overrides),
                                 allow_undeclared_parameters, events.publish)
         if enable_rosout:
-            self._rosout = self.create_publisher(Log, '/rosout', qos_profile_rosout_default)
+            self._rosout = self.create_publisher(Log, '/rosout', ROSOUT)
             logging.add_sink(self._logger.name, self._to_rosout)
         if automatically_declare_parameters_from_overrides:
             self.declare_parameters('', [(name, parameter.value) for name, parameter
@@ -188,7 +193,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         """Publish a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'publisher', name, profile, qos_overriding_options)
-        publisher = publisher_class(self, msg_type, name, profile, event_callbacks,
+        publisher = publisher_class(self, msg_type, topic, profile, event_callbacks,
                                     callback_group or self._default_callback_group)
         self._publishers.append(publisher)
         self._context.graph.update()
@@ -203,7 +208,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         """Subscribe to a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'subscription', name, profile, qos_overriding_options)
-        return self._add(Subscription(self, msg_type, name, callback,
+        return self._add(Subscription(self, msg_type, topic, callback,
                                       callback_group or self._default_callback_group, profile,
                                       raw, event_callbacks))
 
@@ -211,14 +216,14 @@ class Node(NodeNames, NodeParameters, NodeGraph):
                       qos_profile: QoSProfile = qos_profile_services_default,
                       callback_group: CallbackGroup | None = None) -> Client:
         """Call a service."""
-        return self._add(Client(self, srv_type, self.resolve_service_name(srv_name),
+        return self._add(Client(self, srv_type, srv_name,
                                 callback_group or self._default_callback_group, qos_profile))
 
     def create_service(self, srv_type: Any, srv_name: str, callback: Callable[..., Any], *,
                        qos_profile: QoSProfile = qos_profile_services_default,
                        callback_group: CallbackGroup | None = None) -> Service:
         """Serve a service."""
-        return self._add(Service(self, srv_type, self.resolve_service_name(srv_name), callback,
+        return self._add(Service(self, srv_type, srv_name, callback,
                                  callback_group or self._default_callback_group, qos_profile))
 
     def create_timer(self, timer_period_sec: float, callback: Callable[[], Any],

@@ -60,8 +60,9 @@ class NodeParameters:
     def declare_parameter(self, name: str, value: Any = None, descriptor: Any = None,
                           ignore_override: bool = False) -> Parameter:
         """Declare a parameter with its default, or with its Type only."""
-        return self.declare_parameters('', [(name, value, descriptor or ParameterDescriptor())],
-                                       ignore_override)[0]
+        if value is None and descriptor is None:
+            descriptor = ParameterDescriptor(dynamic_typing=True)
+        return self.declare_parameters('', [(name, value, descriptor)], ignore_override)[0]
 
     def declare_parameters(self, namespace: str, parameters: Iterable[tuple],
                            ignore_override: bool = False) -> list[Parameter]:
@@ -94,12 +95,9 @@ class NodeParameters:
         if not descriptor.dynamic_typing and descriptor.type == Type.NOT_SET.value:
             raise ValueError(f'Cannot declare {name!r} as a statically typed parameter without a '
                              'type: give it a default, a Parameter.Type, or dynamic typing')
-        kind = None
         if not ignore_override and name in self._parameter_overrides:
             value = self._parameter_overrides[name].value
-        if value == [] and descriptor.type != Type.NOT_SET.value:
-            kind = Type(descriptor.type)    # an empty list does not say what it is empty of
-        return Parameter(name, kind, value), descriptor
+        return Parameter(name, value=value), descriptor
 
     def undeclare_parameter(self, name: str) -> None:
         """Forget a parameter."""

@@ -22,22 +22,24 @@ class Publisher:
     def __init__(self, node: Any, msg_type: Any, topic: str, qos_profile: QoSProfile,
                  event_callbacks: Any = None, callback_group: Any = None) -> None:
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
-        self.topic_name = topic
+        self.topic_name = node.resolve_topic_name(topic)
         self.event_handlers: list[Any] = []
         self._participant = node.context.participant
         self._data_type = topic_type(msg_type.TYPE_NAME)
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
-        self._writer: Any = self._participant.create_writer(dds_topic(topic), self._data_type, qos)
+        self._writer: Any = self._participant.create_writer(dds_topic(self.topic_name),
+                                                            self._data_type, qos)
 
     def publish(self, msg: Any) -> None:
         """Send a message, or the CDR bytes of one."""
         writer = self._writer
         if writer is None:
-            raise InvalidHandle(f'publisher on {self.topic} was destroyed')
+            raise InvalidHandle(f'publisher on {self.topic_name} was destroyed')
         if isinstance(msg, self.msg_type):
             msg = serialize(msg)
         elif not isinstance(msg, bytes):
             raise TypeError(f'Expected {self.msg_type}, got {type(msg)}')
+        self._participant.check_open()
         writer.write(self._data_type(msg))
 
     def get_subscription_count(self) -> int:
@@ -47,7 +49,7 @@ class Publisher:
     def wait_for_all_acked(self, timeout: Duration = Infinite) -> bool:
         """Wait until every reliable subscription has everything; False on timeout."""
         if self._writer is None:
-            raise InvalidHandle(f'publisher on {self.topic} was destroyed')
+            raise InvalidHandle(f'publisher on {self.topic_name} was destroyed')
         nanoseconds = min(timeout.nanoseconds, INFINITE_NS)
         return bool(self._writer._wait_for_acks(self._writer._ref, duration(
             nanoseconds=nanoseconds)) == 0)

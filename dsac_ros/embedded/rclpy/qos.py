@@ -15,7 +15,7 @@ __all__ = [
     'QoSPolicyKind', 'QoSPresetProfiles', 'QoSProfile', 'QoSReliabilityPolicy',
     'ReliabilityPolicy', 'qos_profile_action_status_default', 'qos_profile_best_available',
     'qos_profile_default', 'qos_profile_parameter_events', 'qos_profile_parameters',
-    'qos_profile_rosout_default', 'qos_profile_sensor_data', 'qos_profile_services_default',
+    'qos_profile_sensor_data', 'qos_profile_services_default',
     'qos_profile_system_default']
 
 
@@ -173,8 +173,6 @@ qos_profile_parameter_events = _preset(1000)
 qos_profile_action_status_default = _preset(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 qos_profile_best_available = _preset(10, ReliabilityPolicy.BEST_AVAILABLE,
                                      DurabilityPolicy.BEST_AVAILABLE)
-qos_profile_rosout_default = _preset(1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-qos_profile_rosout_default.lifespan = Duration(seconds=10)
 
 
 class QoSPresetProfiles(Enum):

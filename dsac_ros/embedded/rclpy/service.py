@@ -30,17 +30,17 @@ class Service(Entity):
                  callback_group: Any, qos_profile: QoSProfile) -> None:
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.callback = srv_type, srv_name, callback
-        self.service_name = srv_name
+        self.service_name = node.resolve_service_name(srv_name)
         self._requests: deque[Any] = deque()
         self._participant = node.context.participant
         identity = f'serviceid={os.urandom(16).hex()};'
         request, response = srv_type.Request.TYPE_NAME, srv_type.Response.TYPE_NAME
         self._reply_type = service_type(response)
         self._writer: Any = self._participant.create_writer(
-            dds_reply(srv_name), self._reply_type,
+            dds_reply(self.service_name), self._reply_type,
             dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'))
         self._reader: Any = self._participant.create_reader(
-            dds_request(srv_name), service_type(request),
+            dds_request(self.service_name), service_type(request),
             dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'), self._on_request)
 
     def _on_request(self, sample: Any) -> None:
@@ -63,8 +63,9 @@ class Service(Entity):
         if inspect.isawaitable(response):
             response = await response
         if not isinstance(response, self.srv_type.Response):
-            raise TypeError(f'{self.srv_name}: the callback returned {type(response).__name__}, '
-                            f'expected {self.srv_type.__name__}.Response')
+            raise TypeError(f'{self.service_name}: the callback returned '
+                            f'{type(response).__name__}, expected '
+                            f'{self.srv_type.__name__}.Response')
         if self._writer is not None:
             self._wait_for_client(sample.sample_info.publication_handle)
             self._writer.write(self._reply_type(wrap(client_id, sequence, serialize(response))))

@@ -28,7 +28,8 @@ class Subscription(Entity):
                  event_callbacks: Any = None) -> None:
         super().__init__(node, callback_group)
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
-        self.topic_name, self.callback, self.raw = topic, callback, raw
+        self.topic_name = node.resolve_topic_name(topic)
+        self.callback, self.raw = callback, raw
         self.event_handlers: list[Any] = []
         self._with_info = _takes_info(callback)
         keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
@@ -36,7 +37,7 @@ class Subscription(Entity):
         self._participant = node.context.participant
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._reader: Any = self._participant.create_reader(
-            dds_topic(topic), topic_type(msg_type.TYPE_NAME), qos, self._on_sample)
+            dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample)
 
     def _on_sample(self, sample: Any) -> None:
         self._samples.append(sample)

@@ -33,7 +33,9 @@ def dtype_from_fields(fields: Iterable[Any], point_step: int | None = None) -> n
 
 def read_points(cloud: Any, field_names: list[str] | None = None, skip_nans: bool = False,
                 uvs: Iterable | None = None, reshape_organized_cloud: bool = False) -> np.ndarray:
-    """The points as a structured array (N,), or (height, width) when organized.
+    """The points as a structured array (N,), or (width, height) when organized.
+
+    Width comes first, in `create_cloud` too: so it stands in ROS 2, for better or worse.
 
     Args:
         cloud: sensor_msgs/PointCloud2.
@@ -62,7 +64,7 @@ def read_points(cloud: Any, field_names: list[str] | None = None, skip_nans: boo
     if uvs is not None:
         points = points[np.fromiter(uvs, int)]
     if reshape_organized_cloud and cloud.height > 1:
-        points = points.reshape(cloud.height, cloud.width)
+        points = points.reshape(cloud.width, cloud.height)
     return points
 
 
@@ -89,12 +91,10 @@ def create_cloud(header: Any, fields: list[Any], points: Any, step: int | None =
         cloud = points
     else:
         values = np.asarray(points)
-        values = values.reshape(*values.shape[:-1], -1) if values.ndim > 1 else (
-            values.reshape(-1, len(dtype.names or ())))
         cloud = np.zeros(values.shape[:-1], dtype)
         for k, name in enumerate(dtype.names or ()):
             cloud[name] = values[..., k]
-    height, width = cloud.shape if cloud.ndim == 2 else (1, cloud.size)
+    width, height = cloud.shape if cloud.ndim == 2 else (cloud.size, 1)
     return PointCloud2(header=header, height=height, width=width, is_dense=False,
                        is_bigendian=sys.byteorder == 'big', fields=fields,
                        point_step=dtype.itemsize, row_step=dtype.itemsize * width,

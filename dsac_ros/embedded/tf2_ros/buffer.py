@@ -14,6 +14,7 @@ from tf2_msgs.srv import FrameGraph
 
 from dsac_ros.embedded.rclpy.clock import JumpThreshold
 from dsac_ros.embedded.rclpy.duration import Duration
+from dsac_ros.embedded.rclpy.logging import get_logger
 from dsac_ros.embedded.rclpy.task import Future
 from dsac_ros.embedded.rclpy.time import Time
 from dsac_ros.embedded.tf2_py import (
@@ -28,6 +29,7 @@ from dsac_ros.embedded.tf2_ros.rigid import IDENTITY, Rigid
 
 DEFAULT_CACHE = Duration(seconds=10.0)
 NO_WAIT = Duration()
+LOGGER = get_logger('tf2_buffer')
 UNIT_TOLERANCE = 1e-2    # how far a quaternion's length may be from 1, as in tf2
 
 
@@ -50,7 +52,9 @@ class Buffer:
     # -- in --------------------------------------------------------------------------------------
     def set_transform(self, transform: Any, authority: str) -> None:
         """Store a geometry_msgs/TransformStamped."""
-        child, placement = _checked(transform)
+        child, placement = _checked(transform, authority)
+        if placement is None:
+            return
         with self._changed:
             history = self._frames.get(child)
             if not isinstance(history, MovingHistory):
@@ -60,7 +64,9 @@ class Buffer:
 
     def set_transform_static(self, transform: Any, authority: str) -> None:
         """Store one that holds for ever."""
-        child, placement = _checked(transform)
+        child, placement = _checked(transform, authority)
+        if placement is None:
+            return
         with self._changed:
             self._frames[child] = StaticHistory(placement)
         self._notify()
@@ -239,16 +245,23 @@ class Buffer:
                                   'not exist.')
 
 
-def _checked(transform: Any) -> tuple[str, Placement]:
+def _checked(transform: Any, authority: str) -> tuple[str, Placement | None]:
+    """The frame and where it is; None, and a line in the log, for what makes no sense."""
     child, parent = (name.lstrip('/') for name in (transform.child_frame_id,
                                                    transform.header.frame_id))
     rigid = Rigid.from_msg(transform.transform)
     length = float(np.linalg.norm(rigid.rotation))
+    reason = ''
     if not child or not parent or child == parent:
-        raise InvalidArgumentException(f'a transform from {child!r} to {parent!r} makes no sense')
-    if not (np.isfinite(rigid.translation).all() and abs(length - 1.0) < UNIT_TOLERANCE):
-        raise InvalidArgumentException(f'the transform of {child!r} in {parent!r} has NaN or a '
-                                       f'quaternion of length {length}, expected 1')
+        reason = 'these are no two frames'
+    elif not np.isfinite(rigid.translation).all():
+        reason = 'its translation has NaN or infinity'
+    elif not abs(length - 1.0) < UNIT_TOLERANCE:
+        reason = f'its quaternion has length {length}, expected 1'
+    if reason:
+        LOGGER.error(f'a transform of {child!r} in {parent!r} from {authority} is ignored: '
+                     f'{reason}', throttle_duration_sec=1.0)
+        return child, None
     return child, Placement(parent, Rigid(rigid.translation, rigid.rotation / length))
 
 

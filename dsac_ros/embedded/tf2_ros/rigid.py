@@ -22,7 +22,7 @@ class Rigid(NamedTuple):
 
     def __matmul__(self, other: Rigid) -> Rigid:
         return Rigid(self.translation + rotated(self.rotation, other.translation),
-                     quaternion_multiply(self.rotation, other.rotation))
+                     np.array(quaternion_multiply(self.rotation, other.rotation)))
 
     def inverse(self) -> Rigid:
         """source_from_target."""

@@ -11,7 +11,6 @@ from tf2_msgs.msg import TFMessage
 from dsac_ros.embedded.rclpy.callback_groups import ReentrantCallbackGroup
 from dsac_ros.embedded.rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from dsac_ros.embedded.rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
-from dsac_ros.embedded.tf2_py import TransformException
 from dsac_ros.embedded.tf2_ros.buffer import Buffer
 
 AUTHORITY = 'default_authority'
@@ -53,16 +52,10 @@ class TransformListener:
 
     def callback(self, data: Any) -> None:
         """Transforms that move."""
-        self._store(self.buffer.set_transform, data)
+        for transform in data.transforms:
+            self.buffer.set_transform(transform, AUTHORITY)
 
     def static_callback(self, data: Any) -> None:
         """Transforms that do not."""
-        self._store(self.buffer.set_transform_static, data)
-
-    def _store(self, store: Any, data: Any) -> None:
         for transform in data.transforms:
-            try:
-                store(transform, AUTHORITY)
-            except TransformException as error:
-                self.node.get_logger().warning(f'ignored on /tf: {error}',
-                                               throttle_duration_sec=5.0)
+            self.buffer.set_transform_static(transform, AUTHORITY)
