@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import sys
 
 import numpy as np
 import pytest
@@ -111,3 +113,52 @@ def test_what_is_wrong_is_said_in_one_line(tiny_map, query_folder, tmp_path, cap
     assert message in error
     assert error.startswith('dsac: error: ')
     assert error.count('\n') == 1
+
+
+@pytest.fixture(scope='module')
+def mapping_folder(tiny_map, tmp_path_factory):
+    """A few frames to learn from, as a folder."""
+    path = tmp_path_factory.mktemp('mapping') / 'corner'
+    with FolderWriter(path) as folder:
+        for posed in tiny_map.mapping[::2]:
+            folder.write(posed.frame, posed.world_from_camera)
+    return path
+
+
+def test_an_interrupted_mapping_goes_on_where_it_was(mapping_folder, tmp_path, run_process):
+    output = tmp_path / 'corner.map'
+    command = [sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(mapping_folder), '-o',
+               str(output), '--device', 'cpu', '--progress', 'json', '--json', '--set',
+               'steps=200', '--set', 'batch=256', '--set', 'width=128', '--set', 'short_side=120', '--set',
+               'passes=1', '--set', 'patches_per_image=64', '--set', 'held_out=0.0', '--set',
+               'early_stop=1.0', '--minutes', '20']
+    first = run_process(command)
+    first.wait_for('"stage": "training"', timeout=300)
+    assert first.stop(signal.SIGINT, timeout=60) == 130
+    assert 'the same command with --resume goes on' in first.output
+    assert not output.exists()
+    assert (tmp_path / 'corner.map.checkpoint').exists()
+    second = run_process([*command, '--resume'])
+    assert second.wait(timeout=300) == 0, second.output
+    fractions = [json.loads(line)['fraction'] for line in second.lines if '"training"' in line]
+    assert fractions[0] > 10 / 200, 'it began from the start'
+    assert output.exists()
+    assert not (tmp_path / 'corner.map.checkpoint').exists()
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    (['{source}', '-o', '{folder}'], 'is a folder, expected the name of the map file'),
+    (['{source}', '-o', '{folder}/no/such/place.map'], 'does not exist, make it first'),
+    (['{source}', '-o', '{folder}/a.map', '--set', 'minuets=3'], "did you mean 'minutes'"),
+    (['{source}', '-o', '{folder}/a.map', '--poses', 'nowhere.tum'], 'nowhere.tum'),
+    (['{folder}/none.mcap', '-o', '{folder}/a.map'], 'none.mcap does not exist'),
+    (['{source}', '-o', '{folder}/a.map', '--device', 'cuda:99'], 'cuda:99'),
+])
+def test_mapping_says_what_is_wrong_in_one_line(mapping_folder, tmp_path, capsys, words, message):
+    words = [word.format(source=mapping_folder, folder=tmp_path) for word in words]
+    assert main(['map', *words, '--progress', 'off']) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith('dsac: error: ')
+    assert error.count('\n') == 1
+    assert not (tmp_path / 'a.map').exists()

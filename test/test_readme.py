@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'^```(\w*)\n(.*?)^```', README, re.S | re.M)
 LINES = [line.split('#')[0].strip() for _, block in BLOCKS for line in block.splitlines()]
-INLINE = [text for text in re.findall(r'`([^`\n]+)`', README)]
+INLINE = re.findall(r'`([^`\n]+)`', README)
 
 
 def commands(program):
