@@ -32,6 +32,7 @@ from dsac_ros.types import PosedFrame
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 20.0
+KEYFRAMES = 100
 
 
 Report = Callable[[Progress], None]
@@ -200,6 +201,7 @@ def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
         'frames': len(data.views) + len(data.held_out),
         'origin': data.origin.tolist(),
         'bounds': {'min': low, 'max': high},
+        'keyframes': keyframes(data),
         'encoder_id': encoder_id,
         'short_side': config.short_side,
         'image_size_wh': list(data.camera.size_wh),
@@ -207,3 +209,13 @@ def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
         'provenance': {'torch': torch.__version__, 'config': as_dict(config),
                        'depth': any(view.depth is not None for view in data.views)},
     }
+
+
+def keyframes(data: dataset.Dataset) -> list[list[float]]:
+    """Up to KEYFRAMES views for a picture of the map: position [m], camera's down and ahead."""
+    rows = []
+    for view in data.views[::math.ceil(len(data.views) / KEYFRAMES)]:
+        pose = view.scene_from_camera
+        position = data.origin + data.scale * pose[:3, 3]
+        rows.append(np.round(np.concatenate([position, pose[:3, 1], pose[:3, 2]]), 3).tolist())
+    return rows

@@ -16,6 +16,7 @@ from matplotlib import rcParams
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from dsac_ros.errors import MapError
 from dsac_ros.evaluation.plots.drive import draw_trajectory
 from dsac_ros.evaluation.plots.map import draw_map
 from dsac_ros.evaluation.plots.style import png
@@ -127,9 +128,12 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(run):
     assert dict(rcParams) == before
 
 
-def test_a_map_can_be_drawn_without_keyframes():
-    header = {'name': 'hall', 'frames': 9, 'bounds': {'min': [0, 0, 0], 'max': [9, 1, 2]}}
+def test_a_map_is_drawn_from_its_header():
+    header = {'name': 'hall', 'frames': 9,
+              'keyframes': [[x, 0.0, 1.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0] for x in range(5)]}
     assert png(draw_map(header)).startswith(b'\x89PNG')
+    with pytest.raises(MapError, match=r"'hall' does not say from where"):
+        draw_map({'name': 'hall', 'frames': 9})
 
 
 def test_share_inside_a_sigma_radius():

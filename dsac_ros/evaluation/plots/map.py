@@ -5,26 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from dsac_ros.evaluation.plots.style import FAINT, framed, plan, styled
+from dsac_ros.errors import MapError
+from dsac_ros.evaluation.ground import GroundPlane
+from dsac_ros.evaluation.plots.style import BLUE, FAINT, framed, plan, styled
 
 
 @styled
 def draw_map(header: dict[str, Any]) -> Figure:
-    """A map from above: where it was learned from and what it spans."""
-    low, high = (np.array(header['bounds'][end]) for end in ('min', 'max'))
-    figure, axes = plan(*framed(np.stack([low[:2], high[:2]])))
-    axes.add_patch(Rectangle(tuple(low[:2]), *(high - low)[:2], facecolor='#f5f7fa',
-                             edgecolor=FAINT, linestyle='--', zorder=1))
-    places = np.array(header.get('keyframes', [])).reshape(-1, 3)
-    if len(places):
-        dots = axes.scatter(places[:, 0], places[:, 1], c=places[:, 2], s=14, cmap='viridis',
-                            norm=Normalize(*(places[:, 2].min(), places[:, 2].max() + 1e-6)))
-        bar = figure.colorbar(dots, ax=axes, shrink=0.7, pad=0.02)
-        bar.set_label('height of the camera [m]')
-        bar.outline.set_visible(False)
-    axes.set(xlabel='x [m]', ylabel='y [m]', title=f'{header["name"]}, {header["frames"]} frames')
+    """From where a map was learned, and in which direction the camera looked.
+
+    Raises MapError for a map that does not say it.
+    """
+    rows = np.array(header.get('keyframes') or [], dtype=float).reshape(-1, 9)
+    if not len(rows):
+        raise MapError(f'map {header.get("name")!r} does not say from where it was learned; learn '
+                       'it again with this version to have a picture')
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3, 3], poses[:, :3, 1], poses[:, :3, 2] = np.split(rows, 3, axis=1)
+    plane = GroundPlane.under(poses)
+    places, ahead = plane.project(rows[:, :3]), plane.project(rows[:, 6:])
+    figure, axes = plan(*framed(places))
+    axes.plot(*places.T, color=FAINT, linewidth=1, zorder=2)
+    axes.quiver(*places.T, *ahead.T, angles='xy', scale=22, width=0.003, color=BLUE, alpha=0.7,
+                zorder=3)
+    axes.scatter(*places.T, s=14, color=BLUE, linewidths=0, zorder=4)
+    axes.set(xlabel=f'{plane.labels[0]} [m]', ylabel=f'{plane.labels[1]} [m]',
+             title=f'{header["name"]}: learned from {header["frames"]} frames')
     return figure
