@@ -129,9 +129,9 @@ def test_an_interrupted_mapping_goes_on_where_it_was(mapping_folder, tmp_path, r
     output = tmp_path / 'corner.map'
     command = [sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(mapping_folder), '-o',
                str(output), '--device', 'cpu', '--progress', 'json', '--json', '--set',
-               'steps=200', '--set', 'batch=256', '--set', 'width=128', '--set', 'short_side=120', '--set',
-               'passes=1', '--set', 'patches_per_image=64', '--set', 'held_out=0.0', '--set',
-               'early_stop=1.0', '--minutes', '20']
+               'steps=200', '--set', 'batch=256', '--set', 'width=128', '--set',
+               'short_side=120', '--set', 'passes=1', '--set', 'patches_per_image=64', '--set',
+               'held_out=0.0', '--set', 'early_stop=1.0', '--minutes', '20']
     first = run_process(command)
     first.wait_for('"stage": "training"', timeout=300)
     assert first.stop(signal.SIGINT, timeout=60) == 130
