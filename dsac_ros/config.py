@@ -89,7 +89,7 @@ class AcceptConfig:
 class MappingConfig:
     """How a scene is learned (ACE, section 3, with a schedule that follows a time budget)."""
 
-    minutes: float = setting(12.0, 'time for training the head; the schedule ends with it',
+    minutes: float = setting(10.0, 'time for training the head; the schedule ends with it',
                              unit='min', low=0.01)
     steps: int = setting(25000, 'most gradient steps', low=1)
     batch: int = setting(0, 'patches per step; 0: 1024 on a CPU, 5120 on a GPU', low=0)
@@ -100,7 +100,7 @@ class MappingConfig:
     short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
                               low=64)
     max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)
-    passes: int = setting(3, 'augmented passes over the frames that fill the buffer', low=1)
+    passes: int = setting(2, 'augmented passes over the frames that fill the buffer', low=1)
     patches_per_image: int = setting(1024, 'patches buffered per image and pass', low=16)
     max_zoom: float = setting(1.5, 'largest change of scale of the augmentation', low=1.0)
     max_rotation: float = setting(15.0, 'largest rotation of the augmentation', unit='deg',

@@ -26,8 +26,6 @@ class LossConfig:
                                   low=0.1)
     proxy_weight: float = setting(25.0, 'of the distance to the proxy point', unit='px/unit',
                                   low=0.0)
-    depth_weight: float = setting(0.2, 'of a relative error in depth against one of the same '
-                                  'size in the image', low=0.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,9 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
     """Loss of points (N, 3) and sigma (N, 1) [px] for patches (N), progress in [0, 1].
 
     Valid points pay their reprojection error (L1, saturated by tanh), the others the distance to
-    a proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1.
+    a proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1. Depth
+    only starts a point off: a sensor's scale is a few percent off that of the poses, and points
+    held to it are wrong from every viewpoint but those of the mapping.
     """
     in_camera = (patches.rotation @ points[..., None])[..., 0] + patches.translation
     z = in_camera[:, 2]
@@ -76,15 +76,12 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
 
     measured = patches.depth > 0
     target_z = torch.where(measured, patches.depth, torch.ones_like(z))
-    # a depth error in pixels: how far it would move the point, seen from the side
-    deep = config.depth_weight * patches.focal * (z - target_z).abs() / target_z
-    cost = error + torch.where(measured, deep, torch.zeros_like(z))
     ray = torch.cat([offset / patches.focal[:, None], torch.ones_like(offset[:, :1])], 1)
     away = (in_camera - ray * target_z[:, None]).abs().sum(1)
 
     valid = (z > config.min_depth) & (z < config.max_depth) & (error < config.max_reprojection_px)
     limit = clamp_px(progress, config)
-    loss = torch.where(valid, limit * torch.tanh(cost / limit), config.proxy_weight * away)
+    loss = torch.where(valid, limit * torch.tanh(error / limit), config.proxy_weight * away)
 
     # Laplace likelihood of the error that is left; the error itself is not trained through it
     left = error.detach().clamp_max(100.0)
