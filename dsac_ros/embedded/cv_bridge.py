@@ -37,9 +37,7 @@ ENCODINGS = {
     **{f'bayer_{p}{bits}': Encoding(U8 if bits == 8 else U16, 1, f'Bayer{p.upper()}')
        for p in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)},
     'yuv422': Encoding(U8, 2, 'YUV_UYVY'), 'uyvy': Encoding(U8, 2, 'YUV_UYVY'),
-    'yuv422_yuy2': Encoding(U8, 2, 'YUV_YUY2'), 'yuyv': Encoding(U8, 2, 'YUV_YUY2'),
-    'nv12': Encoding(U8, 1, 'YUV_NV12'), 'nv21': Encoding(U8, 1, 'YUV_NV21')}
-PLANAR = ('YUV_NV12', 'YUV_NV21')    # 3/2 as many rows as the image has
+    'yuv422_yuy2': Encoding(U8, 2, 'YUV_YUY2'), 'yuyv': Encoding(U8, 2, 'YUV_YUY2')}
 
 
 def encoding_of(name: str) -> Encoding:
@@ -58,8 +56,8 @@ class CvBridge:
     def imgmsg_to_cv2(self, img_msg: Any, desired_encoding: str = 'passthrough') -> np.ndarray:
         """The image as (H, W) or (H, W, C); an array of its own, rows without padding."""
         source = encoding_of(img_msg.encoding)
-        rows = img_msg.height * 3 // 2 if source.space in PLANAR else img_msg.height
         row_bytes = img_msg.width * source.channels * source.dtype.itemsize
+        rows = img_msg.height
         if len(img_msg.data) < rows * img_msg.step or img_msg.step < row_bytes:
             raise CvBridgeError(
                 f'Image is wrongly formed: {img_msg.width}x{img_msg.height} {img_msg.encoding} '
@@ -99,13 +97,17 @@ class CvBridge:
         return message
 
     def compressed_imgmsg_to_cv2(self, cmprs_img_msg: Any,
-                                 desired_encoding: str = 'passthrough') -> np.ndarray:
-        """The image of a sensor_msgs/CompressedImage, BGR as OpenCV decodes it."""
-        data = np.frombuffer(cmprs_img_msg.data, np.uint8) if len(cmprs_img_msg.data) else None
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data is not None else None
+                                 desired_encoding: str = 'passthrough') -> np.ndarray | None:
+        """The image of a sensor_msgs/CompressedImage, BGR as OpenCV decodes it.
+
+        As in ROS 2, bytes that are no image give None when nothing is to be converted.
+        """
+        data = np.asarray(memoryview(cmprs_img_msg.data), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if image is None:
-            raise CvBridgeError(f'cannot decode {len(cmprs_img_msg.data)} bytes of '
-                                f'{cmprs_img_msg.format!r}')
+            if desired_encoding == 'passthrough':
+                return None
+            raise CvBridgeError(f'cannot decode {len(data)} bytes of {cmprs_img_msg.format!r}')
         colour = {1: 'mono', 3: 'bgr', 4: 'bgra'}[1 if image.ndim < 3 else image.shape[2]]
         return _converted(image, f'{colour}{8 * image.dtype.itemsize}', desired_encoding)
 
