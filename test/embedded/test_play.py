@@ -20,6 +20,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
+from dsac_ros.embedded import is_installed
+
 STEP_NS = 100_000_000
 START_NS = 1_000 * 10**9
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -84,7 +86,9 @@ def test_a_bag_is_replayed_in_order_and_at_its_pace(bag, make_node, spin_until, 
     node.create_subscription(TFMessage, '/tf_static', transforms.append, latched)
     spin_until(lambda: len(transforms) == 2, 2.0)
     assert process.wait() == 0
-    assert '13 messages of 3 topics played' in process.output
+    # A type that nobody here knows is played by the embedded runtime only.
+    expected = '13 messages of 3 topics' if is_installed() else '12 messages of 2 topics'
+    assert f'{expected} played' in process.output
 
 
 def test_start_topics_and_loop(bag, make_node, spin_until, run_process):

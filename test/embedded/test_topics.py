@@ -7,6 +7,7 @@ import pytest
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
+    QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
     qos_profile_sensor_data,
@@ -72,6 +73,33 @@ def test_a_best_effort_publisher_never_reaches_a_reliable_subscriber(make_node, 
     publisher.publish(String(data='1'))
     assert spin_until(lambda: got)
     assert not wrong
+
+
+def test_qos_that_does_not_match_is_told_on_both_sides(make_node, spin_until, capfd):
+    from rclpy.event_handler import SubscriptionEventCallbacks
+    node, told = make_node('a'), []
+    node.create_publisher(String, 'x', qos_profile_sensor_data)
+    node.create_subscription(
+        String, 'x', print, 10,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append))
+    assert spin_until(lambda: told)
+    assert (told[0].total_count, told[0].last_policy_kind) == (1, QoSPolicyKind.RELIABILITY)
+    shown = []
+    assert spin_until(lambda: shown.append(capfd.readouterr().err)
+                      or 'incompatible QoS' in ''.join(shown))
+    assert 'New subscription discovered on topic' in ''.join(shown)
+
+
+def test_matches_are_told(make_node, spin_until):
+    from rclpy.event_handler import PublisherEventCallbacks
+    node, told = make_node('a'), []
+    node.create_publisher(String, 'x', 10,
+                          event_callbacks=PublisherEventCallbacks(matched=told.append))
+    subscription = node.create_subscription(String, 'x', print, 10)
+    assert spin_until(lambda: told)
+    assert told[-1].current_count == 1
+    node.destroy_subscription(subscription)
+    assert spin_until(lambda: told[-1].current_count == 0)
 
 
 def test_a_late_subscriber_gets_what_is_latched(make_node, spin_until):

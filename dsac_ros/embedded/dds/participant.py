@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
 import threading
 from collections.abc import Callable
@@ -47,13 +48,15 @@ class Participant:
         self.domain_id = domain_id
         user_data = Policy.Userdata(data=f'enclave={enclave};'.encode())
         self.entity = DomainParticipant(domain_id, qos=Qos(user_data))
-        self._readers: dict[DataReader, tuple[ReadCondition, OnSample]] = {}
+        # What the thread waits for -> what it then does; a reader -> its condition.
+        self._handlers: dict[Entity, Callable[[], None]] = {}
+        self._conditions: dict[Entity, ReadCondition] = {}
         self._guids: dict[Entity, bytes] = {self.entity: self.entity.guid.bytes}
         self._chores: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._closed = False
         self._left = threading.Event()
-        self._waitset, self._guard = WaitSet(self.entity), GuardCondition(self.entity)
+        self._waitset, self._guard = TellingWaitSet(self.entity), GuardCondition(self.entity)
         self._waitset.attach(self._guard)
         self._thread = threading.Thread(target=self._receive, name='dds', daemon=True)
         self._thread.start()
@@ -74,11 +77,20 @@ class Participant:
         reader = DataReader(self.entity, Topic(self.entity, topic, data_type), qos=qos)
         condition = ReadCondition(reader, UNREAD)
         self._guids[reader] = reader.guid.bytes
-        with self._lock:
-            self._readers[reader] = condition, on_sample
-            self._waitset.attach(condition)
-        self._guard.set(True)
+        self._conditions[reader] = condition
+        self._attach(condition, lambda: self._take(reader, condition, on_sample))
         return reader
+
+    def watch(self, entity: Entity, mask: int, on_status: Callable[[], None]) -> None:
+        """Call `on_status` when one of the DDS statuses in the mask changes."""
+        entity.set_status_mask(mask)
+        self._attach(entity, on_status)
+
+    def _attach(self, entity: Entity, handler: Callable[[], None]) -> None:
+        with self._lock:
+            self._handlers[entity] = handler
+            self._waitset.attach(entity)
+        self._guard.set(True)
 
     def delete(self, entity: Entity) -> None:
         """Take a reader or writer off the graph."""
@@ -86,11 +98,11 @@ class Participant:
             if self._closed:
                 return
             self._guids.pop(entity, None)
-            condition, _ = self._readers.pop(entity, (None, None))
-            if condition is not None:
-                self._waitset.detach(condition)
-                _free(condition)
-            _free(entity)
+            condition = self._conditions.pop(entity, None)
+            for part in filter(None, (condition, entity)):
+                if self._handlers.pop(part, None) is not None:
+                    self._waitset.detach(part)
+                _free(part)
 
     def check_open(self) -> None:
         """RCLError after `close`, as rcl has it for a context that was shut down."""
@@ -126,30 +138,39 @@ class Participant:
 
     def _receive(self) -> None:
         while not self._closed:
-            self._waitset.wait(duration(seconds=1))
+            triggered = self._waitset.wait_for_any(duration(seconds=1))
             self._guard.set(False)
             with self._lock:
                 chores, self._chores = self._chores, []
-                readers = list(self._readers.items())
-            for chore in chores:
-                _guarded(chore)
-            for reader, (condition, on_sample) in readers:
-                for sample in self._take(reader, condition):
-                    _guarded(on_sample, sample)
+                handlers = [self._handlers[e] for e in triggered if e in self._handlers]
+            for work in chores + handlers:
+                _guarded(work)
 
-    def _take(self, reader: DataReader, condition: ReadCondition) -> list[Any]:
-        try:
-            # Asking costs a fifth of an empty take.
-            samples = reader.take(N=BATCH, condition=condition) if condition.triggered else []
-        except DDSException:
-            return []    # deleted by another thread a moment ago
-        return [sample for sample in samples if sample.sample_info.valid_data]
+    def _take(self, reader: DataReader, condition: ReadCondition, on_sample: OnSample) -> None:
+        for sample in reader.take(N=BATCH, condition=condition):
+            if sample.sample_info.valid_data:
+                _guarded(on_sample, sample)
+
+
+class TellingWaitSet(WaitSet):
+    """A WaitSet that says what has triggered; the binding's own only counts."""
+
+    def wait_for_any(self, timeout_ns: int) -> list[Entity]:
+        """Wait, and return the attached entities that are triggered."""
+        # The binding attaches each entity with the address of a number of its own.
+        names = {ctypes.addressof(number): entity for entity, number in list(self.attached)}
+        found = (ctypes.c_void_p * len(names))()
+        count = self._waitset_wait(self._ref, found, len(names), timeout_ns)
+        return [names[address] for address in found[:max(0, count)] if address in names]
 
 
 def _guarded(function: Callable[..., None], *args: Any) -> None:
     """An error in one callback must not stop reception for all others."""
     try:
         function(*args)
+    except DDSException as error:
+        # Another thread deleted the entity a moment ago, or there is something to know.
+        logger.debug('while receiving: %s', error)
     except Exception:
         logger.exception('error while receiving')
 

@@ -171,7 +171,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
             executor.wake()
 
     def _add(self, entity: Any) -> Any:
-        self._waiting.append(entity)
+        self._waiting += [entity, *getattr(entity, 'event_handlers', ())]
         self._context.graph.update()
         self._wake_executor()
         return entity
@@ -180,6 +180,8 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         if entity not in owners:
             return False
         owners.remove(entity)
+        for handler in getattr(entity, 'event_handlers', ()):
+            self._waiting.remove(handler)
         entity.destroy()
         self._context.graph.update()
         self._wake_executor()
@@ -196,6 +198,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         publisher = publisher_class(self, msg_type, topic, profile, event_callbacks,
                                     callback_group or self._default_callback_group)
         self._publishers.append(publisher)
+        self._waiting += publisher.event_handlers
         self._context.graph.update()
         return publisher
 

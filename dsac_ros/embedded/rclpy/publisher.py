@@ -11,6 +11,7 @@ from dsac_ros.embedded.dds.names import dds_topic
 from dsac_ros.embedded.dds.qos import dds_qos
 from dsac_ros.embedded.messages import serialize
 from dsac_ros.embedded.rclpy.duration import INFINITE_NS, Duration, Infinite
+from dsac_ros.embedded.rclpy.event_handler import watch_writer
 from dsac_ros.embedded.rclpy.exceptions import InvalidHandle
 from dsac_ros.embedded.rclpy.qos import QoSProfile
 from dsac_ros.embedded.typestore import type_hash
@@ -23,12 +24,13 @@ class Publisher:
                  event_callbacks: Any = None, callback_group: Any = None) -> None:
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
-        self.event_handlers: list[Any] = []
         self._participant = node.context.participant
         self._data_type = topic_type(msg_type.TYPE_NAME)
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._writer: Any = self._participant.create_writer(dds_topic(self.topic_name),
                                                             self._data_type, qos)
+        self.event_handlers = watch_writer(node, callback_group, self._writer, self.topic_name,
+                                           event_callbacks)
 
     def publish(self, msg: Any) -> None:
         """Send a message, or the CDR bytes of one."""

@@ -12,6 +12,7 @@ from dsac_ros.embedded.dds.names import dds_topic
 from dsac_ros.embedded.dds.qos import dds_qos
 from dsac_ros.embedded.messages import deserialize
 from dsac_ros.embedded.rclpy.entity import Entity, Work
+from dsac_ros.embedded.rclpy.event_handler import watch_reader
 from dsac_ros.embedded.rclpy.qos import HistoryPolicy, QoSProfile
 from dsac_ros.embedded.typestore import type_hash
 
@@ -30,7 +31,6 @@ class Subscription(Entity):
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
         self.callback, self.raw = callback, raw
-        self.event_handlers: list[Any] = []
         self._with_info = _takes_info(callback)
         keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
         self._samples: deque[Any] = deque(maxlen=None if keep_all else max(1, qos_profile.depth))
@@ -38,6 +38,8 @@ class Subscription(Entity):
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._reader: Any = self._participant.create_reader(
             dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample)
+        self.event_handlers = watch_reader(node, callback_group, self._reader, self.topic_name,
+                                           event_callbacks)
 
     def _on_sample(self, sample: Any) -> None:
         self._samples.append(sample)
