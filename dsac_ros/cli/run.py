@@ -33,8 +33,23 @@ def run(args: argparse.Namespace) -> int:
     embedded = install()
     print(f'dsac: {args.node} on {"the embedded runtime" if embedded else "rclpy"}',
           file=sys.stderr)
+    from rclpy._rclpy_pybind11 import RCLError
+    check_messages()
     node = importlib.import_module(f'dsac_ros.nodes.{args.node}_node')
-    return node.main(ros_arguments(args))
+    try:
+        return node.main(ros_arguments(args))
+    except RCLError as error:
+        raise ConfigError(f'{args.node} cannot run: {error}') from None
+
+
+def check_messages() -> None:
+    """ConfigError where ROS 2 is sourced but this package was not built for it."""
+    try:
+        from dsac_ros.msg import MapInfo  # noqa: F401 (only whether it is there)
+    except ImportError:
+        raise ConfigError('ROS 2 is sourced here, but the messages of dsac_ros are not built for '
+                          'it; run `colcon build` and source install/setup.bash, or use a shell '
+                          'without ROS') from None
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from dsac_ros.embedded.rclpy.exceptions import RCLError
+
 # A best-effort image arrives as a burst of UDP packets and is lost with any one of them: large
 # packets make the burst short, a large socket buffer holds it. `max` takes what
 # net.core.rmem_max allows; `min` would refuse to start below it.
@@ -25,7 +27,10 @@ def is_local_only() -> bool:
 
 def domain_id_from_environment() -> int:
     """ROS_DOMAIN_ID, 0 where it is not set."""
-    return int(os.environ.get('ROS_DOMAIN_ID') or 0)
+    text = os.environ.get('ROS_DOMAIN_ID') or '0'
+    if not text.isdecimal():
+        raise RCLError(f'ROS_DOMAIN_ID is {text!r}, expected a number')
+    return int(text)
 
 
 def configure() -> None:

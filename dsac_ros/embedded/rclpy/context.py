@@ -10,12 +10,22 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakMethod
 
+from cyclonedds.core import DDSException
+
 from dsac_ros.embedded.dds.configuration import domain_id_from_environment
 from dsac_ros.embedded.dds.graph import Graph
 from dsac_ros.embedded.dds.participant import Participant
 from dsac_ros.embedded.rclpy import logging
 from dsac_ros.embedded.rclpy.arguments import Arguments
-from dsac_ros.embedded.rclpy.exceptions import NotInitializedException
+from dsac_ros.embedded.rclpy.exceptions import NotInitializedException, RCLError
+
+
+def _join(domain_id: int) -> Participant:
+    try:
+        return Participant(domain_id)
+    except DDSException as error:
+        raise RCLError(f'cannot join DDS domain {domain_id} ({error}); is ROS_DOMAIN_ID in '
+                       '0..232, is there a network interface, is CYCLONEDDS_URI right?') from None
 
 
 class Context:
@@ -40,8 +50,8 @@ class Context:
             self.arguments = Arguments(list(sys.argv if args is None else args))
             if initialize_logging:
                 logging.configure(self.arguments.log_levels)
-            self._participant = Participant(
-                domain_id_from_environment() if domain_id is None else domain_id)
+            self._participant = _join(domain_id_from_environment() if domain_id is None
+                                      else domain_id)
             self._graph = Graph(self._participant)
             self._ok = True
 

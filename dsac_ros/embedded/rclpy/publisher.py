@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cyclonedds.core import DDSException
 from cyclonedds.util import duration
 
 from dsac_ros.embedded.dds.cdr_type import topic_type
@@ -12,7 +13,7 @@ from dsac_ros.embedded.dds.qos import dds_qos
 from dsac_ros.embedded.messages import serialize
 from dsac_ros.embedded.rclpy.duration import INFINITE_NS, Duration, Infinite
 from dsac_ros.embedded.rclpy.event_handler import watch_writer
-from dsac_ros.embedded.rclpy.exceptions import InvalidHandle
+from dsac_ros.embedded.rclpy.exceptions import InvalidHandle, RCLError
 from dsac_ros.embedded.rclpy.qos import QoSProfile
 from dsac_ros.embedded.typestore import type_hash
 
@@ -24,6 +25,7 @@ class Publisher:
                  event_callbacks: Any = None, callback_group: Any = None) -> None:
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
+        self._logger = node.get_logger()
         self._participant = node.context.participant
         self._data_type = topic_type(msg_type.TYPE_NAME)
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
@@ -42,7 +44,14 @@ class Publisher:
         elif not isinstance(msg, bytes):
             raise TypeError(f'Expected {self.msg_type}, got {type(msg)}')
         self._participant.check_open()
-        writer.write(self._data_type(msg))
+        try:
+            writer.write(self._data_type(msg))
+        except DDSException as error:
+            if error.code != DDSException.DDS_RETCODE_TIMEOUT:
+                raise RCLError(f'Failed to publish on {self.topic_name}: {error}') from None
+            # A subscriber that is stuck must not take its publisher along.
+            self._logger.warning(f'a message on {self.topic_name} was not sent: a reliable '
+                                 'subscriber does not keep up', throttle_duration_sec=5.0)
 
     def get_subscription_count(self) -> int:
         """How many subscriptions receive from here."""

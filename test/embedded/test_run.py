@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+import sys
+
+import pytest
+
+pytest.importorskip('dsac_ros.msg', reason='dsac_ros is not built by colcon here')
+
+
+def dsac(*words):
+    return [sys.executable, '-m', 'dsac_ros.cli.main', 'run', *words]
+
+
+@pytest.mark.parametrize(('words', 'environment', 'reason'), [
+    (['relocalizer', '--params-file', '/nowhere.yaml'], {}, '/nowhere.yaml: no such parameter'),
+    (['mapper', '--ros-args', '-r', 'image'], {}, "'-r image'"),
+    (['mapper'], {'ROS_DOMAIN_ID': 'x'}, 'ROS_DOMAIN_ID')])
+def test_a_command_line_that_makes_no_sense_gets_one_line(run_process, words, environment,
+                                                          reason):
+    process = run_process(dsac(*words), **environment)
+    assert process.wait(60.0) == 1
+    (line,) = [line for line in process.lines if line.startswith('dsac: error: ')]
+    assert reason in line
+    assert 'Traceback' not in process.output
