@@ -13,7 +13,12 @@ from typing import Any
 
 from dsac_ros.errors import SourceError
 
-RATE_HZ = 4.0
+# A short route, so that a laptop learns it in two minutes; the second drive takes the same route at
+# another pace and with another gaze, its camera a little higher.
+ROUTE, SWING = 0, 0.25
+MAPPING_HZ, RATE_HZ = 8.0, 4.0
+MAPPING_HEIGHT_M, HELD_OUT_HEIGHT_M = 1.0, 1.05
+SIZE_WH = (480, 360)
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,17 @@ def record(recording: Recording, done: Any) -> None:
 
     from dsac_ros.sources.rendered.drive import drive
     from dsac_ros.sources.rendered.recorder import record_drive
+    from dsac_ros.sources.rendered.source import robot_camera
     from dsac_ros.sources.rendered.world import RenderedWorld
     torch.set_num_threads(1)
     world = RenderedWorld(recording.world_seed)
-    path = drive(world, recording.drive_seed, recording.frames, RATE_HZ)
-    record_drive(world, path, recording.bag, seed=recording.drive_seed,
-                 held_out=recording.held_out, progress=lambda *_: done.put(None))
+    rate, height = ((RATE_HZ, HELD_OUT_HEIGHT_M) if recording.held_out
+                    else (MAPPING_HZ, MAPPING_HEIGHT_M))
+    path = drive(world, recording.drive_seed, recording.frames, rate, height, route=ROUTE,
+                 swing=SWING)
+    record_drive(world, path, recording.bag, camera=robot_camera(SIZE_WH),
+                 seed=recording.drive_seed, held_out=recording.held_out,
+                 progress=lambda *_: done.put(None))
 
 
 def record_all(recordings: Sequence[Recording]) -> Iterator[None]:

@@ -55,15 +55,21 @@ class Drive:
 
 def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float = 5.0,
           height_m: float = 1.0, *, speed_mps: float = 0.4, tilt_deg: float = 4.0,
-          start_ns: int = START_NS) -> Drive:
-    """A drive of `frames` images; another seed takes another way through the same room."""
+          route: int | None = None, swing: float = 1.0, start_ns: int = START_NS) -> Drive:
+    """A drive of `frames` images; another seed takes another way through the same room.
+
+    With `route` the way is that route's whatever the seed, as a robot drives its route again and
+    again: pace, gaze, shaking and drift are other ones each time. swing scales how far the gaze
+    turns to both sides.
+    """
     rng = np.random.default_rng((world.seed, seed, 2))
+    planner = rng if route is None else np.random.default_rng((world.seed, route, 4))
     seconds = (frames - 1) / rate_hz
     times = np.arange(int(np.ceil(seconds * ODOMETRY_HZ)) + 3) / ODOMETRY_HZ
     space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M,
                       eye_m=0.85 * height_m)
-    positions, headings = move(space, rng, times, speed_mps)
-    yaw = look_around(space, rng, times, positions, headings)
+    positions, headings = move(space, rng, planner, times, speed_mps)
+    yaw = look_around(space, rng, times, positions, headings, swing)
     truth = shaken(rng, positions, yaw)
     believed = with_drift(rng, truth)
     stamps = start_ns + np.round(times * 1e9).astype(np.int64)
@@ -86,12 +92,12 @@ def mast(height_m: float, tilt: float) -> np.ndarray:
     return pose
 
 
-def move(space: FreeSpace, rng: np.random.Generator, times: np.ndarray, speed_mps: float
-         ) -> tuple[np.ndarray, np.ndarray]:
+def move(space: FreeSpace, rng: np.random.Generator, planner: np.random.Generator,
+         times: np.ndarray, speed_mps: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions (M, 2) [m] along a tour at a slowly changing speed, and the way they go [rad]."""
     pace = speed_mps * (1 + 0.25 * np.sin(times * rng.uniform(0.2, 0.4) + rng.uniform(0, 6)))
     travelled = np.concatenate([[0.0], np.cumsum(0.5 * (pace[1:] + pace[:-1]) * np.diff(times))])
-    tour = smooth(space, plan(space, rng, float(travelled[-1]) + 1.0))
+    tour = smooth(space, plan(space, planner, float(travelled[-1]) + 1.0))
     along = arc_length(tour)
     ahead = gaussian_filter1d(np.gradient(tour, axis=0), 0.3 / STEP_M, axis=0)
     angles = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
@@ -135,12 +141,12 @@ def arc_length(path: np.ndarray) -> np.ndarray:
 
 
 def look_around(space: FreeSpace, rng: np.random.Generator, times: np.ndarray,
-                positions: np.ndarray, headings: np.ndarray) -> np.ndarray:
+                positions: np.ndarray, headings: np.ndarray, scale: float) -> np.ndarray:
     """Yaw of the base (M,): ahead, swung to both sides, away from what is too near to see much of.
 
     The robot moves in any direction without turning, and turns no faster than MAX_YAW_RATE.
     """
-    swing = sum(np.radians(a) * np.sin(2 * np.pi * times / rng.uniform(*period)
+    swing = sum(scale * np.radians(a) * np.sin(2 * np.pi * times / rng.uniform(*period)
                                        + rng.uniform(0, 2 * np.pi))
                 for a, period in ((35, (9, 14)), (45, (25, 45))))
     step = float(times[1] - times[0])
