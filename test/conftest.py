@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import importlib
 import os
@@ -23,6 +24,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Domains 1..100 keep all of DDS' ports below the range that operating systems hand out.
 DOMAINS = range(1, 101)
+PR_SET_PDEATHSIG = 1
 
 # Tests talk to nobody but this machine, on either runtime, in this process and its children.
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
@@ -95,6 +97,12 @@ def spin_until(executor: Any) -> Callable[..., bool]:
     return spin
 
 
+def _die_with_parent() -> None:
+    """In the child: end when pytest is killed and cannot clean up."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class RunningProcess:
     """A child process whose output is read as it comes."""
 
@@ -103,7 +111,7 @@ class RunningProcess:
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', **environment},
-            start_new_session=True)
+            start_new_session=True, preexec_fn=_die_with_parent)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -29,27 +28,9 @@ def run(args: argparse.Namespace) -> int:
     for file in args.params_file:
         if not Path(file).is_file():
             raise ConfigError(f'{file}: no such parameter file')
-    from dsac_ros.embedded import install
-    embedded = install()
-    print(f'dsac: {args.node} on {"the embedded runtime" if embedded else "rclpy"}',
-          file=sys.stderr)
-    from rclpy._rclpy_pybind11 import RCLError
-    check_messages()
-    node = importlib.import_module(f'dsac_ros.nodes.{args.node}_node')
-    try:
-        return node.main(ros_arguments(args))
-    except RCLError as error:
-        raise ConfigError(f'{args.node} cannot run: {error}') from None
-
-
-def check_messages() -> None:
-    """ConfigError where ROS 2 is sourced but this package was not built for it."""
-    try:
-        from dsac_ros.msg import MapInfo  # noqa: F401 (only whether it is there)
-    except ImportError:
-        raise ConfigError('ROS 2 is sourced here, but the messages of dsac_ros are not built for '
-                          'it; run `colcon build` and source install/setup.bash, or use a shell '
-                          'without ROS') from None
+    from dsac_ros.embedded.node_runner import choose_runtime, run_node
+    print(f'dsac: {args.node} on {choose_runtime()}', file=sys.stderr)
+    return run_node(f'dsac_ros.nodes.{args.node}_node', ros_arguments(args))
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:
