@@ -17,13 +17,18 @@ def choose_runtime() -> str:
     """
     if install():
         return 'the embedded runtime'
-    try:
-        importlib.import_module('dsac_ros.msg').MapInfo
-    except (ImportError, AttributeError):
+    if not _has_messages():
         raise ConfigError('ROS 2 is sourced here, but the messages of dsac_ros are not built for '
                           'it; run `colcon build` and source install/setup.bash, or use a shell '
-                          'without ROS') from None
+                          'without ROS')
     return 'rclpy'
+
+
+def _has_messages() -> bool:
+    try:
+        return hasattr(importlib.import_module('dsac_ros.msg'), 'MapInfo')
+    except ImportError:
+        return False
 
 
 def run_node(module: str, arguments: Sequence[str]) -> int:
