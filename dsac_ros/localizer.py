@@ -66,7 +66,7 @@ class Localizer:
                 Result.BAD_IMAGE, f'the image has no contrast (standard deviation '
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
-        with torch.inference_mode():
+        with torch.no_grad():
             scene = self._scene_coordinates(image, resampler)
             clock.lap('network')
             generator = torch.Generator(self.device).manual_seed(self.ransac.seed)

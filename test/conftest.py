@@ -88,8 +88,8 @@ def make_node(ros_context: Any, executor: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def spin_until(executor: Any) -> Callable[..., bool]:
-    """Spin until a condition holds: spin_until(lambda: messages, timeout=5.0) -> whether."""
-    def spin(condition: Callable[[], Any], timeout: float = 5.0) -> bool:
+    """Spin until a condition holds: spin_until(lambda: messages, timeout=20.0) -> whether."""
+    def spin(condition: Callable[[], Any], timeout: float = 20.0) -> bool:
         end = time.monotonic() + timeout
         while not condition() and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.05)
@@ -97,8 +97,10 @@ def spin_until(executor: Any) -> Callable[..., bool]:
     return spin
 
 
-def _die_with_parent() -> None:
-    """In the child: end when pytest is killed and cannot clean up."""
+def _prepare_child() -> None:
+    """In the child: hear Ctrl-C, and end when pytest is killed and cannot clean up."""
+    # A shell that starts pytest in the background has it, and so its children, ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -111,7 +113,7 @@ class RunningProcess:
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', **environment},
-            start_new_session=True, preexec_fn=_die_with_parent)
+            start_new_session=True, preexec_fn=_prepare_child)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -138,7 +140,7 @@ class RunningProcess:
             time.sleep(0.02)
         raise AssertionError(f'no {text!r} within {timeout} s; the process said:\n{self.output}')
 
-    def stop(self, number: int = signal.SIGINT, timeout: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGINT, timeout: float = 30.0) -> int:
         """Send a signal and return the exit code."""
         if self._process.poll() is None:
             self._process.send_signal(number)

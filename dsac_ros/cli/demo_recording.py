@@ -13,8 +13,8 @@ from typing import Any
 
 from dsac_ros.errors import SourceError
 
-# A short route, so that a laptop learns it in two minutes; the second drive takes the same route at
-# another pace and with another gaze, its camera a little higher.
+# A short route, so that a laptop learns it in two minutes; the second drive takes the same route
+# at another pace and with another gaze, its camera a little higher.
 ROUTE, SWING = 0, 0.25
 MAPPING_HZ, RATE_HZ = 8.0, 4.0
 MAPPING_HEIGHT_M, HELD_OUT_HEIGHT_M = 1.0, 1.05

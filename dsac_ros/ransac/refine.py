@@ -141,16 +141,19 @@ def _inverse_size(hessian: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=16)
 def _identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.eye(size, dtype=dtype, device=device)
+    # what is kept must serve a caller under inference mode and one that needs gradients alike
+    with torch.inference_mode(False):
+        return torch.eye(size, dtype=dtype, device=device)
 
 
 @functools.lru_cache(maxsize=8)
 def _generators(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The generators of SE(3) (6, 16): a twist times them is its 4x4 matrix, row by row."""
-    basis = torch.zeros(6, 16, dtype=dtype)
-    basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
-    basis[[3, 4, 5], [6, 8, 1]] = -1.0
-    return basis.to(device)
+    with torch.inference_mode(False):
+        basis = torch.zeros(6, 16, dtype=dtype)
+        basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
+        basis[[3, 4, 5], [6, 8, 1]] = -1.0
+        return basis.to(device)
 
 
 def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
