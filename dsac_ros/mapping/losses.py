@@ -64,8 +64,7 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
 
     Valid points pay their reprojection error (L1, saturated by tanh), the others the distance to
     a proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1. Depth
-    only starts a point off: a sensor's scale is a few percent off that of the poses, and points
-    held to it are wrong from every viewpoint but those of the mapping.
+    only starts a point off; the poses alone decide where it ends.
     """
     in_camera = (patches.rotation @ points[..., None])[..., 0] + patches.translation
     z = in_camera[:, 2]
