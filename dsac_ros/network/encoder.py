@@ -48,7 +48,8 @@ class Residual(nn.Module):
         self.second = ConvUnit(channels, channels, dilation=second, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(x + self.second(relu(self.first(x))))
+        y = relu(self.first(x), inplace=True)
+        return relu(self.second(y).add_(x), inplace=True)
 
 
 class Encoder(nn.Module):
@@ -70,7 +71,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = standardise(images).contiguous(memory_format=torch.channels_last)
         for unit in self.stem:
-            x = relu(unit(x))
+            x = relu(unit(x), inplace=True)  # in place: a CPU waits for memory here
         for block in self.blocks:
             x = block(x)
         x = self.project(x)
