@@ -58,13 +58,25 @@ def clamp_px(progress: float, config: LossConfig) -> float:
     return config.clamp_end_px + config.clamp_start_px * (1.0 - progress ** 2) ** 0.5
 
 
+def robust(error: Tensor, progress: float, config: LossConfig) -> Tensor:
+    """Errors (N,) [px] -> losses (N,), from a logarithm at the start to ACE's tanh at the end.
+
+    Both are the error itself where it is small. When training starts nearly all errors lie far
+    beyond the clamp, where tanh has no slope and nothing would be learned; the logarithm's slope
+    falls as 1/error only. When it ends, those still far off are outliers to be left alone.
+    """
+    limit = clamp_px(progress, config)
+    share = error / limit
+    return limit * ((1.0 - progress) * torch.log1p(share) + progress * torch.tanh(share))
+
+
 def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: float,
                     config: LossConfig) -> LossTerms:
     """Loss of points (N, 3) and sigma (N, 1) [px] for patches (N), progress in [0, 1].
 
-    Valid points pay their reprojection error (L1, saturated by tanh), the others the distance to
-    a proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1. Depth
-    only starts a point off; the poses alone decide where it ends.
+    Valid points pay their reprojection error (L1, see `robust`), the others the distance to a
+    proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1. Depth only
+    starts a point off; the poses alone decide where it ends.
     """
     in_camera = (patches.rotation @ points[..., None])[..., 0] + patches.translation
     z = in_camera[:, 2]
@@ -79,8 +91,7 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
     away = (in_camera - ray * target_z[:, None]).abs().sum(1)
 
     valid = (z > config.min_depth) & (z < config.max_depth) & (error < config.max_reprojection_px)
-    limit = clamp_px(progress, config)
-    loss = torch.where(valid, limit * torch.tanh(error / limit), config.proxy_weight * away)
+    loss = torch.where(valid, robust(error, progress, config), config.proxy_weight * away)
 
     # Laplace likelihood of the error that is left; the error itself is not trained through it
     left = error.detach().clamp_max(100.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dsac_ros.mapping.losses import LossConfig, Patches, clamp_px, curriculum_loss
+from dsac_ros.mapping.losses import LossConfig, Patches, clamp_px, curriculum_loss, robust
 
 CONFIG = LossConfig()
 
@@ -107,3 +107,20 @@ def test_gradient_against_finite_differences(z):
         return curriculum_loss(points, sigma, patches_at(pixels), 0.3, CONFIG).total
 
     assert torch.autograd.gradcheck(loss, points.requires_grad_(), eps=1e-7, atol=1e-3)
+
+
+def slope(error_px: float, progress: float) -> float:
+    """Derivative of the robust loss."""
+    error = torch.tensor([error_px], requires_grad=True)
+    robust(error, progress, CONFIG).backward()
+    return error.grad.item()
+
+
+def test_a_far_error_is_felt_at_the_start_and_left_alone_at_the_end():
+    assert slope(500.0, 0.0) > 0.05
+    assert slope(500.0, 1.0) < 1e-6
+
+
+@pytest.mark.parametrize('progress', [0.0, 0.4, 0.9])
+def test_a_small_error_costs_itself(progress: float):
+    assert slope(1e-3, progress) == pytest.approx(1.0, abs=1e-2)
