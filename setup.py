@@ -50,7 +50,8 @@ setup(
         'scipy>=1.10',
         'safetensors>=0.4',
         'rosbags>=0.10',
-        'cyclonedds>=0.10.5',
+        # dsac_ros/embedded/dds reaches into its types, which a major release may change.
+        'cyclonedds>=0.10.5,<12',
         'tqdm>=4.60',
         'matplotlib>=3.7',
         'scikit-image>=0.22',

@@ -203,6 +203,6 @@ def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> TinyScene:
                            passes=1, patches_per_image=400, held_out=0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    learn_map(scene.mapping, config, device='cpu', output=scene.map)
+    learn_map(scene.mapping, config, device='cpu', output=scene.map, map_frame='corner')
     torch.set_num_threads(threads)
     return scene

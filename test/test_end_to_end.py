@@ -88,7 +88,7 @@ def test_poses_go_to_a_tum_file_and_refusals_keep_their_reason(tiny_map, query_f
 def test_inspect_tells_and_draws_without_torch(tiny_map, tmp_path, capsys):
     assert main(['inspect', str(tiny_map.map), '--picture', str(tmp_path / 'map.png')]) == 0
     shown = capsys.readouterr().out
-    assert 'frames          24' in shown
+    assert 'frames          24' in shown and 'map frame       corner' in shown
     assert (tmp_path / 'map.png').read_bytes().startswith(b'\x89PNG')
 
 

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     progress = reporter(args.progress)
     try:
         learned = learn_map(source.posed_frames(), config, device=args.device, output=args.output,
-                            total=len(source), progress=progress, resume=args.resume)
+                            total=len(source), map_frame=source.map_frame, progress=progress,
+                            resume=args.resume)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],

@@ -8,6 +8,7 @@ from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
@@ -131,6 +132,10 @@ def run(make_node: Callable[[], TableNode], args: Sequence[str] | None) -> int:
     except (DsacError, ParameterException) as error:
         get_logger('dsac_ros').fatal(f'cannot start: {error}')
         return 1
+    except RCLError:
+        if rclpy.ok():
+            raise
+        # Ctrl-C ended the context under a call that was still at work
     finally:
         if node is not None:
             node.on_shutdown(None)

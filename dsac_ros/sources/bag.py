@@ -57,8 +57,6 @@ class BagSource(Source):
         self._poses: CameraPoses | None = None
         self._infos: list[Intrinsics] = []
         self._cameras: dict[tuple[int, tuple[int, int]], Camera] = {}
-        if poses is not None and poses.startswith('tf:'):
-            self.map_frame = poses[3:].lstrip('/')
 
     def __len__(self) -> int:
         """How many images there are, from the index of the bag."""
@@ -70,11 +68,15 @@ class BagSource(Source):
         first = next(self.bag.messages([self.topics.image]))
         return first.content.header.frame_id.lstrip('/')
 
+    @property
+    def map_frame(self) -> str:
+        """The frame of the poses: only the messages tell."""
+        return self.poses().world
+
     def poses(self) -> CameraPoses:
         """Where the camera was; read from the bag when first asked for."""
         if self._poses is None:
             self._poses = find_poses(self.bag, self.camera_frame, **self._where)
-            self.map_frame = self._poses.world
         return self._poses
 
     def _frames(self) -> Iterator[Frame | str]:
