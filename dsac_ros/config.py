@@ -92,11 +92,12 @@ class MappingConfig:
     minutes: float = setting(10.0, 'time for training the head; the schedule ends with it',
                              unit='min', low=0.01)
     steps: int = setting(25000, 'most gradient steps', low=1)
-    batch: int = setting(0, 'patches per step; 0: 1024 on a CPU, 5120 on a GPU', low=0)
+    batch: int = setting(0, 'patches per step; 0: 2048 on a CPU, 5120 on a GPU', low=0)
     learning_rate: float = setting(5e-3, 'peak of the one-cycle schedule for 5120 patches a step; '
                                    'scaled by the square root of what the batch is', low=1e-6)
-    width: int = setting(384, "channels of the head's hidden layers", low=8)
-    blocks: int = setting(1, 'residual blocks of the head', low=0)
+    experts: int = setting(8, 'experts of the head, each for one cluster of descriptors', low=1)
+    width: int = setting(208, "channels of an expert's hidden layers", low=8)
+    blocks: int = setting(1, 'residual blocks of an expert', low=0)
     short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
                               low=64)
     max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dsac_ros.errors import MapError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: a head without experts
 _KEY = 'dsac_map'
 _MAX_HEADER_BYTES = 64 << 20
 
@@ -58,7 +58,7 @@ def save_map(path: Path, network: Any, header: dict[str, Any]) -> Map:
     tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
                for name, value in network.head.state_dict().items()}
     header = {**header, 'format_version': FORMAT_VERSION, 'head': as_dict(network.head.config),
-              'descriptor': network.head.enter.in_features, 'scale': float(network.scale)}
+              'descriptor': network.head.centres.shape[1], 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
@@ -147,9 +147,11 @@ def _header_of(path: Path, data: bytes) -> dict[str, Any]:
             raise MapError(f'{path} is truncated: {len(data)} bytes, expected at least '
                            f'{8 + length}; copy or learn it again') from None
         raise foreign from None
-    if header.get('format_version', 0) > FORMAT_VERSION:
-        raise MapError(f'{path} has map format {header["format_version"]}, this version reads up '
-                       f'to {FORMAT_VERSION}; update dsac_ros')
+    version = header.get('format_version', 0)
+    if version != FORMAT_VERSION:
+        advice = 'update dsac_ros' if version > FORMAT_VERSION else 'learn the map again'
+        raise MapError(f'{path} has map format {version}, this version reads {FORMAT_VERSION}; '
+                       f'{advice}')
     ends = [entry['data_offsets'][1] for name, entry in description.items()
             if name != '__metadata__']
     needed = 8 + length + max(ends, default=0)

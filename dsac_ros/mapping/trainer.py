@@ -20,6 +20,7 @@ from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
 from dsac_ros.map_file import Map, save_map
 from dsac_ros.mapping import buffer, dataset
+from dsac_ros.mapping.clusters import cluster_centres
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
 from dsac_ros.mapping.progress import Progress
@@ -39,14 +40,15 @@ Report = Callable[[Progress], None]
 
 
 def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
-              total: int | None = None, progress: Report = lambda state: None,
-              resume: bool = False) -> Map:
+              total: int | None = None, map_frame: str = 'map',
+              progress: Report = lambda state: None, resume: bool = False) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
-    device is auto, cpu or cuda; total is the number of frames, if known. While it trains a
-    checkpoint stands beside the output (`.checkpoint`), from which resume=True goes on; it is
-    removed when the map is written. The same frames, seed and number of steps give the same map
-    on the same machine. Raises MappingError where the frames cannot be learned from.
+    device is auto, cpu or cuda; total is the number of frames, if known; map_frame names the frame
+    of their poses. While it trains a checkpoint stands beside the output (`.checkpoint`), from
+    which resume=True goes on; it is removed when the map is written. The same frames, seed and
+    number of steps give the same map on the same machine. Raises MappingError where the frames
+    cannot be learned from.
     """
     start = time.monotonic()
     device = choose_device(device)
@@ -59,13 +61,15 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
                           lambda share: progress(Progress('encoding', share)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
-        head = Head(encoder.config.descriptor, HeadConfig(config.width, config.blocks)).to(device)
+        head = Head(encoder.config.descriptor,
+                    HeadConfig(config.width, config.blocks, config.experts)).to(device)
+    head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config))
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     del patches
 
-    header = describe(data, config, encoder_id, output.stem)
+    header = describe(data, config, encoder_id, output.stem, map_frame)
     header['training'] = trained
     network = SceneNetwork(encoder, head, data.scale).eval()
     candidate = Map(header={**header, 'id': ''}, network=network)
@@ -120,7 +124,7 @@ def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,
     device = patches.descriptors.device
     generator = torch.Generator(device=device).manual_seed(config.seed)
     # a CPU learns most from many small steps, a GPU computes a large one in the same time
-    batch = config.batch or (5120 if device.type == 'cuda' else 1024)
+    batch = config.batch or (5120 if device.type == 'cuda' else 2048)
     peak = config.learning_rate * math.sqrt(batch / 5120)
     optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
@@ -191,12 +195,12 @@ def training_state(schedule: Schedule, terms: LossTerms) -> Progress:
 
 
 def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
-             name: str) -> dict[str, Any]:
+             name: str, map_frame: str) -> dict[str, Any]:
     """The header of a map, but for what is measured after the training."""
     low, high = data.bounds
     return {
         'name': name,
-        'map_frame': 'map',
+        'map_frame': map_frame,
         'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
         'frames': len(data.views) + len(data.held_out),
         'origin': data.origin.tolist(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from dsac_ros.errors import MapError
 from dsac_ros.network.encoder import Encoder, EncoderConfig, folded, load_encoder, standardise
@@ -80,8 +81,30 @@ def test_the_uncertainty_does_not_train_the_points():
     head = Head(24, HeadConfig(width=16, blocks=1))
     _, sigma = head(torch.randn(9, 24))
     sigma.sum().backward()
-    assert head.spread.weight.grad.abs().sum() > 0
-    assert all(p.grad is None for p in head.enter.parameters())
+    assert any(one.spread.weight.grad.abs().sum() > 0 for one in head.experts)
+    assert all(p.grad is None or not p.grad.any()
+               for one in head.experts for p in one.enter.parameters())
+
+
+def test_each_descriptor_is_answered_by_the_expert_of_its_cluster():
+    torch.manual_seed(2)
+    head = Head(24, HeadConfig(width=16, blocks=1, experts=3)).eval()
+    head.centres.copy_(normalize(torch.randn(3, 24), dim=1))
+    descriptors = torch.randn(4, 5, 24)
+    points, sigma = head(descriptors)
+    for row, column in np.ndindex(4, 5):
+        descriptor = descriptors[row, column]
+        expert = max(range(3), key=lambda i: float(descriptor @ head.centres[i]))
+        point, doubt = head.experts[expert](descriptor[None])
+        torch.testing.assert_close(points[row, column], point[0])
+        torch.testing.assert_close(sigma[row, column], doubt[0])
+
+
+def test_an_expert_without_cells_is_no_trouble():
+    head = Head(24, HeadConfig(width=16, blocks=0, experts=4))
+    points, _ = head(torch.ones(2, 24))
+    points.sum().backward()
+    assert points.shape == (2, 3)
 
 
 def test_scene_coordinates_are_in_row_major_cells_with_scale_and_mask():
