@@ -16,8 +16,8 @@ from torch.nn.functional import layer_norm, relu, softplus
 
 from dsac_ros.config import setting
 
-# Homogeneous scale (ACE, section 3.3): points as far as MAX_DISTANCE units and never nearer to
-# the origin's infinity than MIN_SCALE allows; w = 1 where the last layer says 0.
+# Homogeneous coordinates (ACE, section 3.3): the weight stays above MIN_WEIGHT, which bounds how
+# far a point can be thrown, and is 1 where the last layer says 0.
 MIN_WEIGHT = 0.01
 SHARPNESS = math.log(2.0) / (1.0 - MIN_WEIGHT)
 MIN_SIGMA_PX, MAX_SIGMA_PX = 0.3, 200.0
