@@ -22,7 +22,7 @@ class Calibration:
     """The defaults serve maps too small to hold frames out.
 
     covariance = covariance_scale * (the refinement's) + diag(floor_m^2, floor_rad^2);
-    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement)).
+    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)).
     """
 
     covariance_scale: float = 10.0
@@ -32,10 +32,12 @@ class Calibration:
     weight_log_ratio: float = 3.0
     weight_spread: float = 2.0
     weight_agreement: float = 1.0
+    weight_share: float = 4.0
     min_inlier_ratio: float = 0.1
     min_inliers: int = 40
     min_spread: float = 0.1
     min_agreement: float = 0.0
+    min_share: float = 0.2
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:
@@ -57,17 +59,24 @@ class Calibration:
         floor = np.repeat([self.floor_m ** 2, self.floor_rad ** 2], 3)
         return self.covariance_scale * symmetric + np.diag(floor)
 
-    def confidence(self, inlier_ratio: Any, spread: Any, agreement: Any) -> Any:
+    def confidence(self, inlier_ratio: Any, spread: Any, agreement: Any, share: Any = 0.0) -> Any:
         """How surely a pose with this evidence is right, in [0, 1]."""
         exponent = (self.confidence_bias
                     + self.weight_log_ratio * np.log(np.maximum(inlier_ratio, LEAST_RATIO))
                     + self.weight_spread * np.asarray(spread)
-                    + self.weight_agreement * np.asarray(agreement))
+                    + self.weight_agreement * np.asarray(agreement)
+                    + self.weight_share * np.asarray(share))
         return 1 / (1 + np.exp(-np.clip(exponent, -50, 50)))
 
     def verdict(self, inlier_ratio: float, inlier_count: int, spread: float,
-                agreement: float) -> tuple[Result, str]:
-        """ACCEPTED, or the first condition that fails, with its numbers."""
+                agreement: float, share: float = 0.0) -> tuple[Result, str]:
+        """ACCEPTED, or the first condition that fails, with its numbers.
+
+        Where enough landmarks look as they should, that alone decides; where they do not, or the
+        map has none in view, the scene coordinates must speak for themselves.
+        """
+        if share >= self.min_share:
+            return Result.ACCEPTED, ''
         if inlier_ratio < self.min_inlier_ratio or inlier_count < self.min_inliers:
             return Result.LOW_INLIERS, (
                 f'{inlier_count} inliers ({inlier_ratio:.1%} of the cells), expected at least '

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dsac_ros.alignment.align import CONVINCING, Alignment
+from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, fast_in_half
@@ -38,6 +40,8 @@ class Localizer:
             loaded.header.get('calibration')).overridden(accept)
         self.network = loaded.network.to(self.device).eval()
         self.network.to(memory_format=torch.channels_last)
+        self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
+                        if loaded.pictures else None)
         self._resamplers: dict[tuple, Resampler] = {}
 
     @classmethod
@@ -67,12 +71,13 @@ class Localizer:
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.no_grad():
-            scene = self._scene_coordinates(image, resampler)
+            descriptors, scene = self._scene_coordinates(image, resampler)
             clock.lap('network')
-            generator = torch.Generator(self.device).manual_seed(self.ransac.seed)
-            estimate = estimate_pose(scene, self.ransac, generator)
+            estimate = self._estimate(scene)
             clock.lap('ransac')
-        return self._judge(frame, scene, estimate, clock.laps), scene, estimate
+            supported, alignment = self._align(image, resampler.matrix, descriptors, estimate)
+            clock.lap('align')
+        return self._judge(frame, supported, alignment, clock.laps), scene, estimate
 
     def _resampler(self, camera: Camera) -> Resampler:
         key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
@@ -82,15 +87,45 @@ class Localizer:
             self._resamplers[key] = Resampler(camera, self.map.header['short_side'])
         return self._resamplers[key]
 
-    def _scene_coordinates(self, image: np.ndarray, resampler: Resampler) -> SceneCoordinates:
+    def _scene_coordinates(self, image: np.ndarray,
+                           resampler: Resampler) -> tuple[torch.Tensor, SceneCoordinates]:
         images = torch.from_numpy(image).to(self.device)[None, None].float() / 255
         matrices = torch.from_numpy(resampler.matrix).float().to(self.device)[None]
         mask = torch.from_numpy(resampler.mask).to(self.device)[None]
         half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
         with torch.autocast(self.device.type, half, enabled=fast_in_half(self.device)):
-            return self.network.scene_coordinates(images, matrices, mask)
+            descriptors = self.network.encoder(images)
+            return descriptors, self.network.correspondences(descriptors, matrices, mask)
 
-    def _judge(self, frame: Frame, scene: SceneCoordinates, estimate: PoseEstimate,
+    def _estimate(self, scene: SceneCoordinates) -> PoseEstimate:
+        generator = torch.Generator(self.device).manual_seed(self.ransac.seed)
+        return estimate_pose(scene, self.ransac, generator)
+
+    def _align(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
+               estimate: PoseEstimate) -> tuple[PoseEstimate, Alignment | None]:
+        """The estimate aligned with the map's pictures; the one they recall where that fails.
+
+        Returns the estimate that led to the alignment as well; the alignment is None where the
+        image looks like no picture.
+        """
+        if self.gallery is None:
+            return estimate, None
+        aligned = self._aligned(image, matrix, estimate)
+        if aligned is None or aligned.share < CONVINCING:
+            calibration = torch.from_numpy(matrix).to(self.device)
+            recalled = self._estimate(self.gallery.recall(descriptors, calibration))
+            other = self._aligned(image, matrix, recalled)
+            if other is not None and (aligned is None or other.found > aligned.found):
+                estimate, aligned = recalled, other
+        return estimate, aligned
+
+    def _aligned(self, image: np.ndarray, matrix: np.ndarray,
+                 estimate: PoseEstimate) -> Alignment | None:
+        if not bool(estimate.found[0]):
+            return None
+        return self.gallery.align(image, matrix, estimate.world_from_camera[0])
+
+    def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
                timings: dict[str, float]) -> Localization:
         """Trust the estimate or say why not, by what the map learned on its held-out frames."""
         if not bool(estimate.found[0]):
@@ -99,17 +134,21 @@ class Localizer:
                                 timings_ms=timings)
         ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
         spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
-        pose = estimate.world_from_camera[0].cpu().double().numpy().copy()
+        share = 0.0 if alignment is None else alignment.share
+        if share >= self.calibration.min_share:
+            pose, raw = alignment.world_from_camera, alignment.covariance
+        else:
+            pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
+        pose, raw = pose.cpu().double().numpy().copy(), raw.cpu().double().numpy()
         pose[:3, 3] += self.map.origin
-        raw = estimate.covariance[0].cpu().double().numpy()
-        result, reason = self.calibration.verdict(ratio, count, spread, agreement)
+        result, reason = self.calibration.verdict(ratio, count, spread, agreement, share)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
             covariance=self.calibration.covariance(raw) if np.isfinite(raw).all() else None,
             inlier_ratio=ratio, inlier_count=count,
             reprojection_error_px=float(estimate.reprojection_error_px[0]),
-            hypothesis_agreement=agreement,
-            confidence=float(self.calibration.confidence(ratio, spread, agreement)),
+            inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
+            confidence=float(self.calibration.confidence(ratio, spread, agreement, share)),
             timings_ms=timings)
 
 

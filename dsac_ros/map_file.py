@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One file per map: safetensors with a JSON header.
 
-The tensors are the head's, in half precision; the shared encoder is named by its id. Nothing in
+The tensors are the head's, in half precision, and the pictures' (`alignment.gallery`); the shared
+encoder is named by its id. Nothing in
 the file is code, so loading a map from a stranger is safe by construction.
 """
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import struct
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import numpy as np
 
 from dsac_ros.errors import MapError
 
-FORMAT_VERSION = 2  # 1: a head without experts
+FORMAT_VERSION = 3  # 1: a head without experts; 2: no pictures
 _KEY = 'dsac_map'
 _MAX_HEADER_BYTES = 64 << 20
 
@@ -28,12 +30,13 @@ _MAX_HEADER_BYTES = 64 << 20
 class Map:
     """A loaded map.
 
-    `network` (SceneNetwork) speaks of points relative to `origin` (3,) [m]; header is what
-    `read_header` returns.
+    `network` (SceneNetwork) and the `pictures` (of alignment) speak of points relative to `origin`
+    (3,) [m]; header is what `read_header` returns.
     """
 
     header: dict[str, Any]
     network: Any
+    pictures: Sequence[Any] = ()
 
     @property
     def id(self) -> str:
@@ -46,7 +49,8 @@ class Map:
         return np.asarray(self.header['origin'], dtype=np.float64)
 
 
-def save_map(path: Path, network: Any, header: dict[str, Any]) -> Map:
+def save_map(path: Path, network: Any, header: dict[str, Any],
+             pictures: Sequence[Any] = ()) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
     header needs origin and encoder_id; format_version, head, scale and id are added here.
@@ -54,16 +58,18 @@ def save_map(path: Path, network: Any, header: dict[str, Any]) -> Map:
     import torch
     from safetensors.torch import save
 
+    from dsac_ros.alignment.gallery import to_tensors
     from dsac_ros.config import as_dict
     tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
                for name, value in network.head.state_dict().items()}
+    tensors |= to_tensors(pictures)
     header = {**header, 'format_version': FORMAT_VERSION, 'head': as_dict(network.head.config),
               'descriptor': network.head.centres.shape[1], 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
     write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
-    return Map(header=header, network=network)
+    return Map(header=header, network=network, pictures=pictures)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -101,6 +107,7 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from dsac_ros.alignment.gallery import from_tensors
     from dsac_ros.network.encoder import load_encoder
     from dsac_ros.network.head import Head, HeadConfig
     from dsac_ros.network.scene_network import SceneNetwork
@@ -114,13 +121,15 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     head = Head(header['descriptor'], HeadConfig(**header['head']))
     try:
         tensors = load(data)
-        head.load_state_dict({name: value.float() for name, value in tensors.items()})
+        pictures = from_tensors(tensors)
+        head.load_state_dict({name: value.float() for name, value in tensors.items()
+                              if not name.startswith('pictures.')})
     except (SafetensorError, RuntimeError) as error:
         raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
                        'copy or learn it again') from error
     head.requires_grad_(False)
     network = SceneNetwork(encoder, head, header['scale']).eval().to(device)
-    return Map(header=header, network=network)
+    return Map(header=header, network=network, pictures=pictures)
 
 
 def _read(path: Path) -> bytes:

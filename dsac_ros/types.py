@@ -96,7 +96,9 @@ class Localization:
     world_from_camera (4, 4) float64 is None where there is no estimate at all; it may stand
     beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
     perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
-    order). confidence is in [0, 1]. timings_ms: stage -> milliseconds.
+    order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
+    map's landmarks in view that look as they should. confidence is in [0, 1]. timings_ms: stage ->
+    milliseconds.
     """
 
     result: Result
@@ -108,7 +110,9 @@ class Localization:
     inlier_ratio: float = 0.0
     inlier_count: int = 0
     reprojection_error_px: float = float('nan')
+    inlier_spread: float = 0.0
     hypothesis_agreement: float = 0.0
+    landmark_share: float = 0.0
     confidence: float = 0.0
     timings_ms: dict[str, float] = field(default_factory=dict)
 

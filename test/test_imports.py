@@ -17,13 +17,14 @@ GROUND = {'types', 'config', 'errors'}
 FOUND = GROUND | {'geometry'}
 CORE = {'localizer', 'calibration', 'map_file', 'device', 'metrics', 'mapping', 'recovery',
         'baselines'}
-BELOW_CORE = FOUND | {'network', 'ransac'}
+BELOW_CORE = FOUND | {'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
     'geometry': GROUND,
     'network': FOUND,
     'ransac': FOUND,
+    'alignment': FOUND | {'ransac'},
     **dict.fromkeys(CORE, BELOW_CORE | CORE),
     'sources': BELOW_CORE | CORE,
     'evaluation': BELOW_CORE | CORE | {'sources'},

@@ -83,10 +83,10 @@ def rewrite_header(path, **values):
 
 
 @pytest.mark.parametrize(('version', 'advice'), [(99, 'update dsac_ros'),
-                                                 (1, 'learn the map again')])
+                                                 (2, 'learn the map again')])
 def test_another_format(path, version, advice):
     rewrite_header(path, format_version=version)
-    with pytest.raises(MapError, match=rf'map format {version}, this version reads 2; {advice}'):
+    with pytest.raises(MapError, match=rf'map format {version}, this version reads 3; {advice}'):
         read_header(path)
 
 

@@ -48,8 +48,10 @@ def localizations_heard(events: Sequence[Mapping[str, Any]], stamps_ns: Sequence
                                        camera[:3, 3] - base[:3, 3])
         heard.append(Localization(
             Result(status['result']), status['reason'], stamp, name, camera, covariance,
-            status['inlier_ratio'], status['inlier_count'], status['reprojection_error_px'],
-            status['agreement'], status['confidence'], {'inference': status['inference_ms']}))
+            inlier_ratio=status['inlier_ratio'], inlier_count=status['inlier_count'],
+            reprojection_error_px=status['reprojection_error_px'],
+            hypothesis_agreement=status['agreement'], confidence=status['confidence'],
+            timings_ms={'inference': status['inference_ms']}))
     return heard
 
 

@@ -20,28 +20,32 @@ from dsac_ros.types import Frame
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
 ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
+#: Least and most that may be asked of the share of landmarks: twice what impostors show, between
+#: what chance shows and what a view from further away still does.
+SHARES = (0.15, 0.3)
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the estimator says of F frames, before any calibration.
 
-    inlier_ratio, inlier_count, spread, agreement (F,); covariance (F, 6, 6) raw.
+    inlier_ratio, inlier_count, spread, agreement, share (F,); covariance (F, 6, 6) raw.
     """
 
     inlier_ratio: np.ndarray
     inlier_count: np.ndarray
     spread: np.ndarray
     agreement: np.ndarray
+    share: np.ndarray
     covariance: np.ndarray
 
     def __len__(self) -> int:
         return len(self.inlier_ratio)
 
     def features(self) -> np.ndarray:
-        """What the confidence is made of: log inlier ratio, spread, agreement (F, 3)."""
+        """What the confidence is made of: log inlier ratio, spread, agreement, share (F, 4)."""
         ratio = np.log(np.maximum(self.inlier_ratio, LEAST_RATIO))
-        return np.stack([ratio, self.spread, self.agreement], axis=1)
+        return np.stack([ratio, self.spread, self.agreement, self.share], axis=1)
 
 
 def mirrored(frame: Frame) -> Frame:
@@ -73,11 +77,12 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
     positive, negative = held_out.features()[correct], held_out.features()[~correct]
     # Without impostors: what a search over a thousand random poses finds in nothing at all.
     nothing = (impostors.features() if impostors is not None and len(impostors)
-               else np.array([[np.log(ratio), 0.2, 0.1] for ratio in (0.01, 0.02, 0.04)]))
+               else np.array([[np.log(ratio), 0.2, 0.1, 0.05] for ratio in (0.01, 0.02, 0.04)]))
     bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
     return Calibration(
         covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
+        weight_share=weights[3], min_share=float(np.clip(2.0 * nothing[:, 3].max(), *SHARES)),
         **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,11 @@ from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping.calibration import Evidence, fit_calibration, mirrored
 from dsac_ros.metrics import evaluate, twist_error
-from dsac_ros.types import Frame, Localization, PosedFrame
+from dsac_ros.types import Localization, PosedFrame
 
+# leaves covariances as the refinement says them
+RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0).as_dict()
 ENOUGH = 8  # frames below which the held-out block says too little to calibrate on
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One localization with the evidence behind it, raw."""
-
-    found: Localization
-    spread: float
-    covariance: np.ndarray
 
 
 def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
@@ -32,48 +25,41 @@ def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
     """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header."""
     if len(held_out) < ENOUGH:
         return {'held_out': None, 'calibration': Calibration().as_dict()}
-    localizer = Localizer(candidate, device)
+    localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
+                          device)
     answers, impostors = [], []
     for done, posed in enumerate(held_out, 1):
-        answers.append(answer(localizer, posed.frame))
-        impostors.append(answer(localizer, mirrored(posed.frame)))
+        answers.append(localizer.localize(posed.frame))
+        impostors.append(localizer.localize(mirrored(posed.frame)))
         progress(done / len(held_out))
     references = [posed.world_from_camera for posed in held_out]
     twists = np.array([
-        np.full(6, np.inf) if a.found.world_from_camera is None
-        else twist_error(a.found.world_from_camera, reference)
+        np.full(6, np.inf) if a.world_from_camera is None
+        else twist_error(a.world_from_camera, reference)
         for a, reference in zip(answers, references)])
     fitted = fit_calibration(evidence(answers), twists, evidence(impostors))
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
 
 
-def answer(localizer: Localizer, frame: Frame) -> Answer:
-    """What the localizer finds, before any calibration."""
-    found, _, estimate = localizer.localize_detailed(frame)
-    if estimate is None or found.world_from_camera is None:
-        return Answer(found, 0.0, np.full((6, 6), np.nan))
-    return Answer(found, float(estimate.spread[0]),
-                  estimate.covariance[0].cpu().double().numpy())
-
-
-def evidence(answers: Sequence[Answer]) -> Evidence:
-    """The evidence of all answers, as arrays."""
+def evidence(answers: Sequence[Localization]) -> Evidence:
+    """The evidence behind all answers, as arrays."""
+    nothing = np.full((6, 6), np.nan)
     return Evidence(
-        inlier_ratio=np.array([a.found.inlier_ratio for a in answers]),
-        inlier_count=np.array([a.found.inlier_count for a in answers]),
-        spread=np.array([a.spread for a in answers]),
-        agreement=np.array([a.found.hypothesis_agreement for a in answers]),
-        covariance=np.stack([a.covariance for a in answers]))
+        inlier_ratio=np.array([a.inlier_ratio for a in answers]),
+        inlier_count=np.array([a.inlier_count for a in answers]),
+        spread=np.array([a.inlier_spread for a in answers]),
+        agreement=np.array([a.hypothesis_agreement for a in answers]),
+        share=np.array([a.landmark_share for a in answers]),
+        covariance=np.stack([nothing if a.covariance is None else a.covariance for a in answers]))
 
 
-def judged(one: Answer, calibration: Calibration) -> Localization:
+def judged(found: Localization, calibration: Calibration) -> Localization:
     """The localization as the calibrated map would have given it."""
-    found = one.found
     if found.world_from_camera is None:
         return found
-    shown = (found.inlier_ratio, one.spread, found.hypothesis_agreement)
-    result, reason = calibration.verdict(shown[0], found.inlier_count, *shown[1:])
-    return replace(found, result=result, reason=reason,
-                   covariance=calibration.covariance(one.covariance),
-                   confidence=float(calibration.confidence(*shown)))
+    shown = (found.inlier_spread, found.hypothesis_agreement, found.landmark_share)
+    result, reason = calibration.verdict(found.inlier_ratio, found.inlier_count, *shown)
+    covariance = None if found.covariance is None else calibration.covariance(found.covariance)
+    return replace(found, result=result, reason=reason, covariance=covariance,
+                   confidence=float(calibration.confidence(found.inlier_ratio, *shown)))

@@ -23,8 +23,10 @@ from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.clusters import cluster_centres
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
+from dsac_ros.mapping.pictures import choose_pictures
 from dsac_ros.mapping.progress import Progress
 from dsac_ros.mapping.schedule import Schedule, learning_rate
+from dsac_ros.mapping.tracks import find_tracks, with_depth
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
 from dsac_ros.network.scene_network import SceneNetwork
@@ -57,7 +59,14 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
                            lambda share: progress(Progress('reading', share)))
     encoder, encoder_id = load_encoder()
     encoder.to(device)
-    patches = buffer.fill(encoder, data.views, config, generator, device,
+    every = math.ceil(len(data.views) / most_tracked(config))
+    tracked = data.views[::every]
+    tracks = find_tracks(tracked, lambda share: progress(Progress('matching', share)))
+    pictures = choose_pictures(tracked, tracks, data.scale, config.pictures_mb * 1e6, encoder,
+                               device)
+    views = list(data.views)
+    views[::every] = with_depth(tracked, tracks)
+    patches = buffer.fill(encoder, views, config, generator, device,
                           lambda share: progress(Progress('encoding', share)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
@@ -67,19 +76,24 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config))
     trained = train_head(head, patches, config, checkpoint, resume, progress)
-    del patches
+    del patches, views
 
     header = describe(data, config, encoder_id, output.stem, map_frame)
     header['training'] = trained
     network = SceneNetwork(encoder, head, data.scale).eval()
-    candidate = Map(header={**header, 'id': ''}, network=network)
+    candidate = Map(header={**header, 'id': ''}, network=network, pictures=pictures)
     progress(Progress('measuring', 0.0))
     header |= measure(candidate, data.held_out, device,
                       lambda share: progress(Progress('measuring', share)))
     header['provenance'] |= {'seconds': round(time.monotonic() - start, 1), 'device': device}
-    learned = save_map(output, network, header)
+    learned = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)
     return learned
+
+
+def most_tracked(config: MappingConfig) -> int:
+    """How many views points are tracked through: matching them must not eat up the time."""
+    return int(min(400, max(60, 60 * config.minutes)))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ MIN_SIGMA_PX, MAX_SIGMA_PX = 0.3, 200.0
 class HeadConfig:
     """Size of the per-scene network."""
 
-    width: int = setting(208, 'channels of the hidden layers of an expert', low=8)
+    width: int = setting(160, 'channels of the hidden layers of an expert', low=8)
     blocks: int = setting(1, 'residual blocks of three layers', low=0)
     experts: int = setting(8, 'clusters of descriptors, each with an expert of its own', low=1)
 

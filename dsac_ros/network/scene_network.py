@@ -31,8 +31,11 @@ class SceneNetwork(nn.Module):
 
         Of images (B, 1, H, W) in [0, 1].
         """
-        descriptors = self.encoder(images).permute(0, 2, 3, 1)
-        units, sigma = self.head(descriptors)
+        return self.points(self.encoder(images))
+
+    def points(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` from descriptors (B, C, h, w) on."""
+        units, sigma = self.head(descriptors.permute(0, 2, 3, 1))
         return self.scale * units, sigma[..., 0]
 
     def scene_coordinates(self, images: Tensor, matrices: Tensor,
@@ -44,8 +47,13 @@ class SceneNetwork(nn.Module):
         """
         check_shapes(images=(images, 'B 1 H W'), matrices=(matrices, 'B 3 3'),
                      mask=(mask, 'B H W'))
-        batch, _, height, width = images.shape
-        points, sigma = self(images)
+        return self.correspondences(self.encoder(images), matrices, mask)
+
+    def correspondences(self, descriptors: Tensor, matrices: Tensor,
+                        mask: Tensor) -> SceneCoordinates:
+        """`scene_coordinates` from the images' descriptors (B, C, H/8, W/8) on."""
+        batch, height, width = mask.shape
+        points, sigma = self.points(descriptors)
         rows, columns = points.shape[1:3]
         pixels = torch.as_tensor(cell_centres((width, height), STRIDE), dtype=points.dtype,
                                  device=points.device)

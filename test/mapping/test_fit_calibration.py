@@ -13,15 +13,16 @@ from dsac_ros.metrics import SIGMA_RADII
 from dsac_ros.types import Camera, Frame
 
 
-def evidence(rng, count, ratio):
+def evidence(rng, count, ratio, share=(0.5, 0.9)):
     ratios = rng.uniform(*ratio, count)
     roots = rng.normal(size=(count, 6, 6)) * 1e-3 * rng.uniform(0.5, 3, (count, 1, 1))
     return Evidence(ratios, (ratios * 4800).astype(int), rng.uniform(0.7, 1.0, count),
-                    rng.uniform(0.8, 1.0, count), roots @ roots.transpose(0, 2, 1))
+                    rng.uniform(0.8, 1.0, count), rng.uniform(*share, count),
+                    roots @ roots.transpose(0, 2, 1))
 
 
 def confidence(calibration, seen):
-    return calibration.confidence(seen.inlier_ratio, seen.spread, seen.agreement)
+    return calibration.confidence(seen.inlier_ratio, seen.spread, seen.agreement, seen.share)
 
 
 def draws(rng, true, raw, heavy=False):

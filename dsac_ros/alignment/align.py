@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pose that is nearly right to one at which the image looks like the map's pictures.
+
+Coarse to fine: at each level of the pyramid every landmark is looked for where the pose predicts
+it, and the pose follows the matches by the robust Gauss-Newton that ends RANSAC.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.alignment import match
+from dsac_ros.alignment.landmarks import LEVELS, Landmarks, pyramid
+from dsac_ros.ransac import refine
+from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.types import SceneCoordinates
+
+REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
+ALIKE = 0.6              # correlation of a match
+LEAST = 12               # matches of a pose
+# Share of the landmarks at which nothing better is looked for: poses off by
+# half a metre have shown up to half of them.
+CONVINCING = 0.6
+COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
+ITERATIONS = 5
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A pose at which the landmarks are where they should be.
+
+    world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
+    looked_for and found: landmarks that should be visible, and those that look as they should.
+    """
+
+    world_from_camera: Tensor
+    covariance: Tensor
+    looked_for: int
+    found: int
+
+    @property
+    def share(self) -> float:
+        """Of the landmarks that should be visible, the share that looks as it should."""
+        return self.found / max(self.looked_for, 1)
+
+
+def align(image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
+          landmarks: Landmarks, coarsest: int = LEVELS - 1) -> Alignment | None:
+    """The pose near `world_from_camera` (4, 4) at which the image (H, W) uint8 fits the landmarks.
+
+    From level `coarsest` of the pyramid on: the coarser, the further it reaches. None where it
+    fits nowhere near.
+    """
+    device = landmarks.points.device
+    levels = [level.to(device) for level in pyramid(image)]
+    size_wh = (image.shape[1], image.shape[0])
+    calibration = torch.from_numpy(matrix).to(device).float()
+    pose = torch.linalg.inv(world_from_camera.to(device).double()).float()
+    fitted, reached = None, LEVELS
+    for number in range(coarsest, -1, -1):
+        chosen = match.visible(landmarks, pose, calibration, size_wh)
+        step = follow(levels, number, landmarks.take(chosen), pose, calibration)
+        if step is not None:
+            fitted, reached = step, number
+            pose = torch.linalg.inv(fitted[0]).float()
+    if fitted is None or reached > COARSEST_END:
+        return None
+    looked_for, found = support(levels, landmarks, pose, calibration, size_wh)
+    return Alignment(*fitted, looked_for, found)
+
+
+def follow(levels: list[Tensor], number: int, seen: Landmarks, camera_from_map: Tensor,
+           matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Pose and covariance after looking for the landmarks on one level; None if not found."""
+    if len(seen) < LEAST:
+        return None
+    predicted = match.predict(seen, camera_from_map, matrix)
+    scores = match.correlate(levels, number, seen.templates, predicted, REACH[number])
+    pixels, alike = match.best_match(scores, predicted, number)
+    good = alike > ALIKE
+    if good.sum() < LEAST:
+        return None
+    pose, covariance, inliers = fit(seen.points[good], pixels[good], camera_from_map, matrix,
+                                    2.0 ** number)
+    return (pose, covariance) if inliers >= LEAST else None
+
+
+def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
+        step_px: float) -> tuple[Tensor, Tensor, int]:
+    """The pose at which points (N, 3) are seen at pixels (N, 2), its covariance, and by how many.
+
+    Robust, from a pose near; step_px is the size of a pixel of the level.
+    """
+    ones = torch.ones(1, len(points), device=points.device)
+    seen = correspondences(SceneCoordinates(
+        points_world=points[None], pixels=pixels[None], sigma_px=ones, valid=ones > 0,
+        matrices=matrix[None], grid_hw=(1, len(points))))
+    start = camera_from_map.clone()
+    start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale
+    pose, mixture = start[None, None], refine.initial_mixture(start[None, None], 12.0 * step_px)
+    pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
+    pose, covariance, squared = refine.converge(pose, seen, mixture)
+    inliers = int((squared < (2.0 * step_px) ** 2).sum())
+    return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
+
+
+def support(levels: list[Tensor], landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
+            size_wh: tuple[int, int]) -> tuple[int, int]:
+    """How many landmarks a camera there should see, and how many look so, just where they should.
+
+    On the level of 2 px or, where motion has blurred the image, of 4 px.
+    """
+    seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
+    if not len(seen):
+        return 0, 0
+    predicted = match.predict(seen, camera_from_map, matrix)
+    found = max(int((match.correlate(levels, number, seen.templates, predicted, 0)
+                     > ALIKE).sum()) for number in (1, 2))
+    return len(seen), found

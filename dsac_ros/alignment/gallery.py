@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of a map at work: they recall where an image may be from, and align its pose."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, normalize
+
+from dsac_ros.alignment.align import CONVINCING, Alignment, align
+from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Picture, landmarks_of
+from dsac_ros.geometry.resample import STRIDE, cell_centres
+from dsac_ros.types import SceneCoordinates
+
+RECALLED = 10  # pictures that an image may be near to
+QUALITY = 80   # of the compressed pictures
+
+# images (1, 1, H, W) in [0, 1] -> descriptors (1, C, H/8, W/8)
+Encode = Callable[[Tensor], Tensor]
+
+
+class Gallery:
+    """The pictures of one map and the landmarks in them; descriptors are made when first needed.
+
+    Not thread-safe.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], encode: Encode,
+                 device: torch.device | str = 'cpu') -> None:
+        """Takes at least one picture, and the encoder that made the codes."""
+        self.pictures = pictures
+        self.encode = encode
+        self.device = torch.device(device)
+        self.landmarks: Landmarks = landmarks_of(pictures, self.device)
+        self.codes = torch.from_numpy(np.stack([p.code for p in pictures])).to(self.device).float()
+        self._described: dict[int, Tensor] = {}
+
+    def align(self, image: np.ndarray, matrix: np.ndarray,
+              world_from_camera: Tensor) -> Alignment | None:
+        """`align.align` to all landmarks, reaching further where that does not convince."""
+        best: Alignment | None = None
+        for coarsest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
+            found = align(image, matrix, world_from_camera, self.landmarks, coarsest)
+            if found is not None and (best is None or found.found > best.found):
+                best = found
+            if best is not None:
+                if best.share >= CONVINCING:
+                    break
+                # from here more landmarks may be within reach, and less wrongly warped
+                world_from_camera = best.world_from_camera
+        return best
+
+    def recall(self, descriptors: Tensor, matrix: Tensor) -> SceneCoordinates:
+        """Landmarks of the most similar pictures, each where its descriptor fits best.
+
+        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). A match is mutual: the
+        image's cell and the picture's landmark are each other's nearest.
+        """
+        descriptors = normalize(descriptors.float(), dim=1)
+        similar = (self.codes @ code(descriptors)).topk(min(RECALLED, len(self.codes))).indices
+        cells = descriptors[0].flatten(1)
+        centres = torch.from_numpy(cell_centres(
+            (STRIDE * descriptors.shape[3], STRIDE * descriptors.shape[2]))).to(self.device)
+        points, pixels = [], []
+        for index in similar.tolist():
+            similarity = self._descriptors(index) @ cells
+            nearest = similarity.argmax(1)
+            rows = torch.arange(len(nearest), device=self.device)
+            mutual = similarity.argmax(0)[nearest] == rows
+            points.append(self.landmarks.points[self.landmarks.picture == index][mutual])
+            pixels.append(centres[nearest[mutual]])
+        points, pixels = torch.cat(points)[None], torch.cat(pixels)[None]
+        ones = torch.ones(points.shape[:2], device=self.device)
+        return SceneCoordinates(points_world=points, pixels=pixels, sigma_px=ones, valid=ones > 0,
+                                matrices=matrix[None].to(points), grid_hw=(1, points.shape[1]))
+
+    def _descriptors(self, index: int) -> Tensor:
+        """Descriptors (L, C) of unit length of a picture's landmarks."""
+        if index not in self._described:
+            picture = self.pictures[index]
+            height, width = picture.image.shape
+            with torch.no_grad():
+                descriptors = self.encode(as_input(picture.image, self.device)).float()
+            pixels = torch.from_numpy(picture.pixels).to(self.device).float()
+            grid = (pixels + 0.5) / pixels.new_tensor([width, height]) * 2 - 1
+            there = grid_sample(normalize(descriptors, dim=1), grid[None, None],
+                                align_corners=False, padding_mode='border')[0, :, 0].T
+            self._described[index] = normalize(there, dim=1)
+        return self._described[index]
+
+
+def as_input(image: np.ndarray, device: torch.device | str) -> Tensor:
+    """An image (H, W) uint8 as the encoder takes it (1, 1, H, W)."""
+    return torch.from_numpy(image).to(device)[None, None].float() / 255
+
+
+def code(descriptors: Tensor) -> Tensor:
+    """What an image of descriptors (1, C, h, w) of unit length looks like as a whole (C,)."""
+    return normalize(descriptors.mean((2, 3))[0], dim=0)
+
+
+def compressed(image: np.ndarray) -> np.ndarray:
+    """The image (H, W) uint8 as the bytes of a WebP (M,) uint8."""
+    return cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].ravel()
+
+
+def uncompressed(data: np.ndarray) -> np.ndarray:
+    """The image behind `compressed`."""
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+def to_tensors(pictures: Sequence[Picture]) -> dict[str, Tensor]:
+    """The pictures as a map file keeps them."""
+    if not pictures:
+        return {}
+    images = [compressed(p.image) for p in pictures]
+    columns: dict[str, Any] = {
+        'image_bytes': np.concatenate(images), 'image_sizes': np.array([len(i) for i in images]),
+        'matrix': np.stack([p.matrix for p in pictures]),
+        'camera_from_map': np.stack([p.camera_from_map for p in pictures]),
+        'code': np.stack([p.code for p in pictures]).astype(np.float16),
+        'landmarks': np.array([len(p.pixels) for p in pictures]),
+        'pixels': np.concatenate([p.pixels for p in pictures]).astype(np.int16),
+        'depth': np.concatenate([p.depth for p in pictures]).astype(np.float32)}
+    return {f'pictures.{name}': torch.from_numpy(np.ascontiguousarray(value))
+            for name, value in columns.items()}
+
+
+def from_tensors(tensors: dict[str, Tensor]) -> list[Picture]:
+    """The pictures behind `to_tensors`; none where the map has none."""
+    column = {name.removeprefix('pictures.'): value.numpy() for name, value in tensors.items()
+              if name.startswith('pictures.')}
+    if not column:
+        return []
+    images = np.split(column['image_bytes'], np.cumsum(column['image_sizes'])[:-1])
+    starts = np.cumsum(column['landmarks'])[:-1]
+    return [Picture(uncompressed(image), *rest) for image, *rest in zip(
+        images, column['matrix'], column['camera_from_map'],
+        np.split(column['pixels'].astype(int), starts), np.split(column['depth'], starts),
+        column['code'].astype(np.float32))]

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which views a map keeps as pictures: few, that together show every point from near enough."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from dsac_ros.alignment.gallery import Encode, as_input, code, compressed, uncompressed
+from dsac_ros.alignment.landmarks import Picture, spread_out
+from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.tracks import Tracks
+
+ANGLE = np.radians(20.0)  # a view of a point this far from another's is worth a picture of its own
+SCALE = np.log(1.5)       # and so is one from this much nearer
+LANDMARKS = 480           # of a picture
+LEAST = 24                # landmarks that make a picture
+LANDMARK_BYTES = 8        # in the file
+LEAST_GAIN = 32.0         # newly shown points that a picture must be worth
+
+
+def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_bytes: float,
+                    encode: Encode, device: torch.device | str) -> list[Picture]:
+    """Views, most useful first, until their bytes are spent or nothing new is shown.
+
+    Greedy facility location: an observation of a point is served by the most similar one, in
+    direction and distance, among those of the chosen views. scale [m] is the unit of the scene.
+    """
+    centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
+    towards = tracks.points[tracks.point] - centres[tracks.view]
+    distance = np.linalg.norm(towards, axis=1)
+    towards /= distance[:, None]
+    served = np.zeros(len(towards))
+    usable = np.bincount(tracks.view, minlength=len(views)) >= LEAST
+    pictures: list[Picture] = []
+    spent = 0
+    while True:
+        gain = np.bincount(tracks.view, 1.0 - served, minlength=len(views)) * usable
+        best = int(gain.argmax())
+        if gain[best] < LEAST_GAIN:
+            return pictures
+        usable[best] = False
+        own = tracks.view == best
+        picture = make_picture(views[best], tracks.points[tracks.point[own]], scale)
+        spent += len(compressed(picture.image)) + LANDMARK_BYTES * len(picture.pixels)
+        if spent > most_bytes:
+            return pictures
+        seen = uncompressed(compressed(picture.image))
+        with torch.no_grad():
+            descriptors = torch.nn.functional.normalize(
+                encode(as_input(seen, device)).float(), dim=1)
+        pictures.append(replace(picture, image=seen, code=code(descriptors).cpu().numpy()))
+        of_point = np.full(len(tracks.points), -1)
+        of_point[tracks.point[own]] = np.flatnonzero(own)
+        twin = of_point[tracks.point]
+        angle = np.arccos(np.clip((towards * towards[twin]).sum(1), -1, 1)) / ANGLE
+        nearer = np.log(distance / distance[twin]) / SCALE
+        likeness = np.exp(-angle ** 2 - nearer ** 2)
+        served = np.where(twin >= 0, np.maximum(served, likeness), served)
+
+
+def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
+    """The view with points (P, 3) [scene units] that it sees, spread over the image."""
+    camera_from_scene = np.linalg.inv(view.scene_from_camera)
+    camera = points @ camera_from_scene[:3, :3].T + camera_from_scene[:3, 3]
+    pixels = camera[:, :2] / camera[:, 2:] * view.matrix[0, 0] + view.matrix[:2, 2]
+    height, width = view.image.shape
+    chosen = spread_out(torch.from_numpy(pixels).float(), torch.ones(len(pixels)),
+                        (width, height), LANDMARKS).numpy()
+    camera_from_map = camera_from_scene.copy()
+    camera_from_map[:3, 3] *= scale
+    return Picture(view.image, view.matrix, camera_from_map, pixels[chosen].round().astype(int),
+                   camera[chosen, 2] * scale, np.zeros(0))

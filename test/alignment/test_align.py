@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""alignment/: pictures of a wall pull a pose that is nearly right to where it belongs."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
+
+from dsac_ros.alignment import match
+from dsac_ros.alignment.align import CONVINCING, align
+from dsac_ros.alignment.gallery import Gallery, from_tensors, to_tensors
+from dsac_ros.alignment.landmarks import (
+    PATCH,
+    Picture,
+    landmarks_of,
+    spread_out,
+)
+from dsac_ros.config import RansacConfig
+from dsac_ros.metrics import twist_error
+from dsac_ros.network.encoder import load_encoder
+from dsac_ros.ransac.estimator import estimate_pose
+
+WALL = texture(0)
+QUERY = pose(0.25, -0.1, 0.3, 4.0)
+
+
+def picture(where: np.ndarray, wall: np.ndarray = WALL) -> Picture:
+    grid = np.stack(np.meshgrid(np.arange(16, 310, 14), np.arange(16, 230, 14)), -1)
+    pixels = grid.reshape(-1, 2)
+    return Picture(seen_from(where, wall), MATRIX, np.linalg.inv(where), pixels,
+                   depth_at(pixels, where), np.eye(8)[0])
+
+
+@pytest.fixture(scope='module')
+def landmarks():
+    return landmarks_of([picture(pose(x)) for x in (-0.4, 0.0, 0.4)])
+
+
+def distance(found, true=QUERY):
+    error = twist_error(found.world_from_camera.numpy(), true)
+    return np.linalg.norm(error[:3]), np.degrees(np.linalg.norm(error[3:]))
+
+
+@pytest.mark.parametrize('start', [pose(0.25, -0.1, 0.3, 4.0), pose(0.3, -0.05, 0.2, 4.5),
+                                   pose(0.05, 0.05, 0.1, 7.0)])
+def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
+    found = align(seen_from(QUERY, WALL), MATRIX, torch.from_numpy(start), landmarks)
+    metres, degrees = distance(found)
+    assert metres < 0.005 and degrees < 0.1
+    assert found.share > 0.8
+
+
+@pytest.mark.parametrize('change', [
+    lambda image: (0.4 * image + 60).astype(np.uint8),
+    lambda image: cv2.GaussianBlur(image, (0, 0), 2.0),
+    lambda image: np.where(np.arange(image.shape[1]) < 160, 90, image).astype(np.uint8)],
+    ids=['dark', 'blurred', 'half covered'])
+def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
+    found = align(change(seen_from(QUERY, WALL)), MATRIX,
+                  torch.from_numpy(pose(0.3, -0.05, 0.2, 4.5)), landmarks)
+    metres, degrees = distance(found)
+    assert metres < 0.02 and degrees < 0.4
+    assert found.share > 0.3
+
+
+@pytest.mark.parametrize('image', [seen_from(QUERY, texture(1)),
+                                   np.full(SIZE_WH[::-1], 90, np.uint8)],
+                         ids=['another wall', 'nothing'])
+def test_another_place_is_not_taken_for_this_one(landmarks, image):
+    found = align(image, MATRIX, torch.from_numpy(QUERY), landmarks)
+    assert found is None or found.share < 0.1
+
+
+def test_a_camera_that_looks_away_sees_no_landmark(landmarks):
+    assert align(seen_from(QUERY, WALL), MATRIX, torch.from_numpy(pose(turn_deg=180.0)),
+                 landmarks) is None
+
+
+def test_the_covariance_says_how_far_off_the_pose_is(landmarks):
+    rng = np.random.default_rng(0)
+    image = seen_from(QUERY, WALL)
+    errors, expected = [], []
+    for _ in range(8):
+        noisy = (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
+        found = align(noisy, MATRIX, torch.from_numpy(QUERY), landmarks)
+        errors.append(distance(found)[0])
+        expected.append(float(found.covariance[:3, :3].trace()) ** 0.5)
+    assert 0.2 < np.median(errors) / np.median(expected) < 4.0
+
+
+@pytest.mark.parametrize(('du', 'dv'), [(0.0, 0.0), (1.3, -0.6), (-2.0, 1.75)])
+def test_a_shift_is_found_to_a_fraction_of_a_pixel(landmarks, du, dv):
+    seen = landmarks.take(torch.arange(0, 200))
+    start = torch.from_numpy(pose(-0.4)).float()
+    exact = match.predict(seen, torch.linalg.inv(start), torch.from_numpy(MATRIX).float())
+    levels = [torch.from_numpy(seen_from(pose(-0.4), WALL))[None, None].float()]
+    moved = match.Prediction(exact.pixels + torch.tensor([du, dv]), exact.warp)
+    scores = match.correlate(levels, 0, seen.templates, moved, 3)
+    pixels, alike = match.best_match(scores, moved, 0)
+    off = (pixels - exact.pixels)[alike > 0.8]
+    assert len(off) > 100
+    assert off.abs().median() < 0.1 and off.norm(dim=1).quantile(0.9) < 0.4
+
+
+def test_correlation_is_that_of_numpy():
+    generator = torch.Generator().manual_seed(0)
+    windows = 50 * torch.rand(4, PATCH + 4, PATCH + 4, generator=generator)
+    templates = 50 * torch.rand(4, PATCH, PATCH, generator=generator)
+    scores = match.correlation(windows, templates)
+    part = windows[2, 1:1 + PATCH, 3:3 + PATCH].numpy()
+    truth = np.corrcoef(part.ravel(), templates[2].numpy().ravel())[0, 1]
+    # a little less, for the noise that every image is taken to have
+    assert scores[2, 1, 3] == pytest.approx(truth, rel=0.05)
+
+
+def test_points_are_taken_from_all_over_the_image():
+    generator = torch.Generator().manual_seed(0)
+    crowd = torch.rand(1000, 2, generator=generator) * 40
+    few = torch.rand(50, 2, generator=generator) * torch.tensor([320.0, 240])
+    chosen = spread_out(torch.cat([crowd, few]), torch.ones(1050), SIZE_WH, 96)
+    assert (chosen >= 1000).sum() > 30 and (chosen < 1000).sum() <= 4
+    assert len(chosen.unique()) == len(chosen)
+
+
+def test_of_one_place_the_better_points_come_first():
+    pixels = torch.full((20, 2), 7.0)
+    chosen = spread_out(pixels, torch.arange(20.0), SIZE_WH, 48 * 3)
+    assert sorted(chosen.tolist()) == [17, 18, 19]
+
+
+def test_pictures_survive_the_map_file():
+    before = [picture(pose(x)) for x in (0.0, 0.5)]
+    after = from_tensors(to_tensors(before))
+    assert len(after) == 2 and from_tensors({}) == [] and to_tensors([]) == {}
+    for a, b in zip(before, after):
+        assert np.abs(a.image.astype(int) - b.image).mean() < 4
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        np.testing.assert_allclose(a.depth, b.depth, rtol=1e-6)
+        np.testing.assert_allclose(a.camera_from_map, b.camera_from_map)
+        np.testing.assert_allclose(a.code, b.code)
+
+
+def test_pictures_recall_where_an_image_was_taken():
+    encoder, _ = load_encoder()
+    walls = {0.0: WALL, 10.0: texture(1), 20.0: texture(2)}
+    pictures = []
+    for offset, wall in walls.items():
+        shown = picture(pose(), wall)
+        moved = shown.camera_from_map.copy()
+        moved[0, 3] -= offset
+        pictures.append(Picture(shown.image, MATRIX, moved, shown.pixels, shown.depth,
+                                np.ones(256, np.float32) / 16))
+    gallery = Gallery(pictures, encoder)
+    query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
+    with torch.no_grad():
+        descriptors = encoder(torch.from_numpy(query)[None, None].float() / 255)
+    matches = gallery.recall(descriptors, torch.from_numpy(MATRIX))
+    estimate = estimate_pose(matches, RansacConfig())
+    error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
+    assert error < 0.3
+    aligned = gallery.align(query, MATRIX, estimate.world_from_camera[0])
+    assert aligned.share > CONVINCING
+    assert np.linalg.norm(aligned.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mapping/tracks.py and pictures.py: points that views share, and the views worth keeping."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'alignment'))
+from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
+
+from dsac_ros.mapping import tracks as tracking
+from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.pictures import LANDMARKS, choose_pictures
+from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
+
+WALL = texture(0)
+
+
+def view(where, wall=WALL):
+    scene = where.copy()
+    scene[:3, 3] /= DISTANCE
+    return View(seen_from(where, wall), np.ones(SIZE_WH[::-1], bool), MATRIX, scene, None)
+
+
+@pytest.fixture(scope='module')
+def views():
+    return [view(pose(x, 0.05 * (k % 3), 0.0, 3.0 * x)) for k, x in
+            enumerate(np.linspace(-0.8, 0.8, 12))]
+
+
+@pytest.fixture(scope='module')
+def tracks(views):
+    return find_tracks(views)
+
+
+def test_the_points_of_a_wall_lie_on_it(tracks):
+    assert len(tracks.points) > 150
+    assert np.median(np.abs(tracks.points[:, 2] - 1.0)) < 0.003
+    assert np.quantile(np.abs(tracks.points[:, 2] - 1.0), 0.95) < 0.02
+    assert np.bincount(tracks.point).min() >= 2
+    # a point is seen once by a view
+    assert len(np.unique(np.stack([tracks.point, tracks.view]), axis=1).T) == len(tracks.point)
+
+
+def test_observations_are_where_the_points_project(tracks, views):
+    for index, one in enumerate(views):
+        own = tracks.view == index
+        points = tracks.points[tracks.point[own]]
+        camera = np.linalg.inv(one.scene_from_camera)
+        image = (points @ camera[:3, :3].T + camera[:3, 3]) @ MATRIX.T
+        off = np.linalg.norm(image[:, :2] / image[:, 2:] - tracks.pixels[own], axis=1)
+        assert off.max() < tracking.MAX_ERROR_PX + 0.5 and np.median(off) < 0.5
+
+
+def test_a_wrong_match_does_not_cost_the_tracks_that_it_joins(views):
+    """Two points, seen by twelve and by four views, and one false match between them."""
+    points = np.array([[0.1, 0.0, 1.0], [-0.1, 0.05, 1.0]])
+    view_of = np.concatenate([np.arange(12), np.arange(0, 12, 3)])
+    pixels = []
+    for point, seen_by in zip(points, (views, views[::3])):
+        for one in seen_by:
+            camera = np.linalg.inv(one.scene_from_camera)
+            x = MATRIX @ (camera[:3, :3] @ point + camera[:3, 3])
+            pixels.append(x[:2] / x[2])
+    edges = np.stack([np.arange(15), np.arange(1, 16)], 1)  # 11 to 12 is the false one
+    found = tracking.linked(views, edges, view_of, np.array(pixels))
+    assert len(found.points) == 2 and len(found.point) == 16
+    order = np.argsort(found.points[:, 0])
+    np.testing.assert_allclose(found.points[order], points[[1, 0]], atol=1e-4)
+
+
+def test_views_that_share_nothing_have_no_tracks():
+    found = find_tracks([view(pose(x), texture(k)) for k, x in enumerate((0.0, 0.3, 0.6, 0.9))])
+    assert len(found.points) < 48  # of 4800 features, and each seen only twice
+    assert np.bincount(found.point).max() == 2
+
+
+def test_a_camera_that_only_turns_has_no_depth():
+    found = find_tracks([view(pose(turn_deg=angle)) for angle in (0.0, 2.0, 4.0, 6.0)])
+    assert len(found.points) == 0
+
+
+def test_one_far_off_ray_does_not_move_a_point():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(8, 3)) * [1, 1, 0.1]
+    point = np.array([0.2, -0.1, 4.0])
+    rays = point - centres
+    rays[0] += [1.0, 0.5, 0.0]
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    found, spread, angle = nearest_points(rays, centres, np.zeros(8, int), np.full(8, 1e-3))
+    np.testing.assert_allclose(found[0], point, atol=0.02)
+    assert angle[0] > 0.1 > 0.01 > angle[1:].max()
+    assert 0 < spread[0] < 0.1
+
+
+def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
+    filled = with_depth(views, tracks)
+    pixels = np.array([[160, 120], [80, 60]])
+    for one in filled:
+        where = one.scene_from_camera.copy()
+        where[:3, 3] *= DISTANCE
+        expected = depth_at(pixels, where) / DISTANCE
+        np.testing.assert_allclose(one.depth[pixels[:, 1], pixels[:, 0]], expected, rtol=0.06)
+    measured = [View(v.image, v.mask, v.matrix, v.scene_from_camera,
+                     np.full(SIZE_WH[::-1], 7, np.float32)) for v in views]
+    assert all((v.depth == 7).all() for v in with_depth(measured, tracks))
+
+
+def encode(images):
+    return torch.ones(1, 4, images.shape[2] // 8, images.shape[3] // 8)
+
+
+def test_few_pictures_show_all_points(views, tracks):
+    pictures = choose_pictures(views, tracks, DISTANCE, 1e9, encode, 'cpu')
+    assert 2 <= len(pictures) < len(views)
+    for one in pictures:
+        assert len(one.pixels) <= LANDMARKS
+        off = one.depth / depth_at(one.pixels, np.linalg.inv(one.camera_from_map)) - 1
+        assert np.mean(np.abs(off) < 0.03) > 0.97
+
+
+def test_pictures_stay_within_their_bytes(views, tracks):
+    everything = choose_pictures(views, tracks, DISTANCE, 1e9, encode, 'cpu')
+    one = choose_pictures(views, tracks, DISTANCE, 30e3, encode, 'cpu')
+    assert 1 <= len(one) < len(everything)
+    assert choose_pictures(views, tracks, DISTANCE, 10.0, encode, 'cpu') == []
