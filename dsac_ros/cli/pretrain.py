@@ -9,7 +9,7 @@ from dsac_ros.cli.output import add_device_option
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
 
 HELP = 'train the scene-agnostic encoder that all maps share (hours on a CPU)'
-GROUPS, VIEWS = 8, 4  # per rendered room: things looked at, and places they are looked at from
+GROUPS, VIEWS = 10, 4  # per rendered room: things looked at, and places they are looked at from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'is resumed from')
     parser.add_argument('--photographs', nargs='+', type=Path, required=True, metavar='PATH',
                         help='image files, or folders of them')
-    parser.add_argument('--rooms', type=int, default=24, help='rendered rooms (default: '
+    parser.add_argument('--rooms', type=int, default=40, help='rendered rooms (default: '
                         '%(default)s; 0: photographs alone)')
-    parser.add_argument('--steps', type=int, default=3000, help='gradient steps of the whole '
+    parser.add_argument('--steps', type=int, default=4500, help='gradient steps of the whole '
                         'schedule (default: %(default)s)')
     parser.add_argument('--stop-at', type=int, metavar='STEP',
                         help='end early, to be resumed by the same command')

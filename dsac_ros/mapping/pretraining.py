@@ -30,17 +30,21 @@ from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)
 
+# as dark, noisy and blurred as what a robot's camera sees
+LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=20.0,
+                          blur_share=0.35)
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """How the encoder is pre-trained."""
 
-    steps: int = setting(3000, 'gradient steps', low=1)
-    pairs: int = setting(8, 'pairs of views per step', low=1)
-    crop: int = setting(192, 'side of a view', unit='px', low=64)
-    correspondences: int = setting(256, 'points drawn from each pair', low=8)
+    steps: int = setting(4500, 'gradient steps', low=1)
+    pairs: int = setting(5, 'pairs of views per step', low=1)
+    crop: int = setting(256, 'side of a view', unit='px', low=64)
+    correspondences: int = setting(384, 'points drawn from each pair', low=8)
     temperature: float = setting(0.07, 'of the softmax over candidates', low=1e-3)
-    learning_rate: float = setting(2e-3, 'peak of the one-cycle schedule', low=1e-6)
+    learning_rate: float = setting(1.5e-3, 'peak of the one-cycle schedule', low=1e-6)
     rendered_share: float = setting(0.5, 'share of the pairs from posed frames with depth, where '
                                     'there are any', low=0.0, high=1.0)
     max_rotation: float = setting(0.6, 'largest rotation between two views of a photograph',
@@ -163,7 +167,6 @@ def contrastive_loss(first: Tensor, second: Tensor, pixels: Tensor, size: int,
 def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
                config: PretrainConfig, generator: torch.Generator) -> Iterator[ViewPair]:
     """Endless pairs of views, light changed on both."""
-    light = PhotometricConfig()
     while True:
         use_scene = scenes and uniform(generator, 0, 1) < config.rendered_share
         if use_scene:
@@ -175,8 +178,8 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
         # a view without any texture teaches nothing
         if pair is None or pair.first.std() < 8 or pair.second.std() < 8:
             continue
-        yield ViewPair(change_light(pair.first, light, generator),
-                       change_light(pair.second, light, generator), pair.pixels)
+        yield ViewPair(change_light(pair.first, LIGHT, generator),
+                       change_light(pair.second, LIGHT, generator), pair.pixels)
 
 
 def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
