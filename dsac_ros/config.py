@@ -98,8 +98,8 @@ class MappingConfig:
     experts: int = setting(8, 'experts of the head, each for one cluster of descriptors', low=1)
     width: int = setting(160, "channels of an expert's hidden layers", low=8)
     blocks: int = setting(1, 'residual blocks of an expert', low=0)
-    pictures_mb: float = setting(8.0, 'most pictures that the map keeps to align poses with', unit='MB',
-                                 low=0.0)
+    pictures_mb: float = setting(8.0, 'most pictures that the map keeps to align poses with',
+                                 unit='MB', low=0.0)
     short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
                               low=64)
     max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,10 @@ log = logging.getLogger(__name__)
 
 MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 KEPT_RESAMPLERS = 8
+# Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
+APART_HYPOTHESES, APART = 256, 3
+TWICE = 0.3               # share of landmarks at which two equal answers are believed
+SAME_RAD = 0.003          # rotation between equal answers
 
 
 class Localizer:
@@ -110,20 +117,33 @@ class Localizer:
         """
         if self.gallery is None:
             return estimate, None
-        aligned = self._aligned(image, matrix, estimate)
-        if aligned is None or aligned.share < CONVINCING:
-            calibration = torch.from_numpy(matrix).to(self.device)
-            recalled = self._estimate(self.gallery.recall(descriptors, calibration))
-            other = self._aligned(image, matrix, recalled)
-            if other is not None and (aligned is None or other.found > aligned.found):
-                estimate, aligned = recalled, other
-        return estimate, aligned
+        best: Alignment | None = None
+        for candidate in self._candidates(descriptors, matrix, estimate):
+            if not bool(candidate.found[0]):
+                continue
+            aligned = self.gallery.align(image, matrix, candidate.world_from_camera[0])
+            if aligned is None:
+                continue
+            # two ways to the same pose convince as well as many landmarks do
+            again = (best is not None and min(aligned.share, best.share) > TWICE
+                     and same_view(aligned.world_from_camera, best.world_from_camera))
+            if best is None or aligned.found > best.found:
+                estimate, best = candidate, aligned
+            if again or best.share >= CONVINCING:
+                break
+        return estimate, best
 
-    def _aligned(self, image: np.ndarray, matrix: np.ndarray,
-                 estimate: PoseEstimate) -> Alignment | None:
-        if not bool(estimate.found[0]):
-            return None
-        return self.gallery.align(image, matrix, estimate.world_from_camera[0])
+    def _candidates(self, descriptors: torch.Tensor, matrix: np.ndarray,
+                    estimate: PoseEstimate) -> Iterator[PoseEstimate]:
+        """Poses worth a look, the likeliest first; each is made when it is asked for."""
+        yield estimate
+        together, apart = self.gallery.recall(descriptors,
+                                              torch.from_numpy(matrix).to(self.device))
+        yield self._estimate(together)
+        each = estimate_pose(apart, replace(self.ransac, hypotheses=APART_HYPOTHESES),
+                             torch.Generator(self.device).manual_seed(self.ransac.seed))
+        for index in each.inlier_count.argsort(descending=True)[:APART].tolist():
+            yield each.only(index)
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
                timings: dict[str, float]) -> Localization:
@@ -150,6 +170,12 @@ class Localizer:
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
             confidence=float(self.calibration.confidence(ratio, spread, agreement, share)),
             timings_ms=timings)
+
+
+def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two poses (4, 4) look the same way: alignments that end alike end exactly alike."""
+    cosine = ((a[:3, :3] * b[:3, :3]).sum() - 1) / 2
+    return bool(cosine > math.cos(SAME_RAD))
 
 
 class Stopwatch:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.cli.main import main
+from dsac_ros.map_file import read_header
 from dsac_ros.sources.folder import FolderWriter
 
 pytestmark = pytest.mark.slow
@@ -140,7 +141,8 @@ def test_an_interrupted_mapping_goes_on_where_it_was(mapping_folder, tmp_path, r
     assert (tmp_path / 'corner.map.checkpoint').exists()
     second = run_process([*command, '--resume'])
     assert second.wait(timeout=300) == 0, second.output
-    fractions = [json.loads(line)['fraction'] for line in second.lines if '"training"' in line]
+    fractions = [json.loads(line)['fraction'] for line in second.lines
+                 if '"stage": "training"' in line]
     assert fractions[0] > 10 / 200, 'it began from the start'
     assert output.exists()
     assert not (tmp_path / 'corner.map.checkpoint').exists()
@@ -162,3 +164,64 @@ def test_mapping_says_what_is_wrong_in_one_line(mapping_folder, tmp_path, capsys
     assert error.startswith('dsac: error: ')
     assert error.count('\n') == 1
     assert not (tmp_path / 'a.map').exists()
+
+
+def test_bench_prints_stages_and_the_machine(tiny_map, query_folder, mapping_folder, capsys):
+    assert main(['bench', 'query', str(tiny_map.map), str(query_folder), '--device', 'cpu',
+                 '--progress', 'off', '--json']) == 0
+    query = json.loads(capsys.readouterr().out)
+    assert {'network', 'ransac', 'align', 'total'} <= set(query['latency_ms'])
+    assert query['machine']['torch'] and query['peak_memory_mb'] > 100
+    assert main(['bench', 'mapping', str(mapping_folder), '--device', 'cpu', '--progress', 'off',
+                 '--json', '--set', 'steps=20', '--set', 'batch=256', '--set', 'short_side=120',
+                 '--set', 'patches_per_image=64', '--set', 'held_out=0.0']) == 0
+    mapping = json.loads(capsys.readouterr().out)
+    assert list(mapping['stages']) == ['reading', 'matching', 'encoding', 'training', 'measuring']
+    assert sum(mapping['stages'].values()) <= mapping['seconds'] + 1
+    assert mapping['steps'] == 20
+
+
+def test_damage_is_measured_kind_by_kind(tiny_map, tmp_path, capsys):
+    with FolderWriter(tmp_path / 'few') as folder:
+        for posed in tiny_map.queries[:2]:
+            folder.write(posed.frame, posed.world_from_camera)
+    assert main(['bench', 'damage', str(tiny_map.map), str(tmp_path / 'few'), '--device', 'cpu',
+                 '--progress', 'off', '--json']) == 0
+    rows = {row['damage']: row for row in json.loads(capsys.readouterr().out)['rows']}
+    assert len(rows) == 9
+    assert rows['none']['recall']['0.10m_5deg'] >= rows['blur 30 px']['recall']['0.10m_5deg']
+
+
+def test_an_update_adds_frames_and_forgets_nothing(tiny_map, tmp_path, capsys):
+    """A map of the first half of the drive is updated with the second half alone."""
+    halves = tiny_map.mapping[:12], tiny_map.mapping[12:]
+    for name, frames in zip(('first', 'second', 'of first', 'of second'),
+                            (*halves, *(half[1::4] for half in halves))):
+        with FolderWriter(tmp_path / name) as folder:
+            for posed in frames:
+                folder.write(posed.frame, posed.world_from_camera)
+    settings = ['--device', 'cpu', '--progress', 'off', '--json', '--minutes', '20', '--set',
+                'batch=1024', '--set', 'short_side=240', '--set', 'passes=1', '--set',
+                'patches_per_image=400', '--set', 'held_out=0.0', '--set', 'steps=250']
+    old, new = tmp_path / 'old.map', tmp_path / 'new.map'
+    assert main(['map', str(tmp_path / 'first'), '-o', str(old), *settings]) == 0
+    before = old.read_bytes()
+    assert main(['map', str(tmp_path / 'second'), '--update', str(old), '-o', str(new),
+                 *settings]) == 0
+    assert old.read_bytes() == before
+    capsys.readouterr()
+    found = {}
+    for name in ('old', 'new'):
+        for half in ('first', 'second'):
+            assert main(['evaluate', str(tmp_path / f'{name}.map'), str(tmp_path / f'of {half}'),
+                         '--device', 'cpu', '--progress', 'off', '--json']) == 0
+            found[name, half] = json.loads(capsys.readouterr().out)['recall']['0.25m_2deg']
+    assert found['new', 'second'] >= max(0.8, found['old', 'second'])
+    assert found['new', 'first'] >= found['old', 'first'] - 0.1
+    assert read_header(new)['frames'] == 24
+    assert read_header(new)['provenance']['updated'] == read_header(old)['id']
+
+
+def test_a_map_needs_a_name(mapping_folder, capsys):
+    assert main(['map', str(mapping_folder), '--progress', 'off']) == 1
+    assert 'give it with -o MAP' in capsys.readouterr().err

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
+from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import CONVINCING, Alignment, align
 from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Picture, landmarks_of
@@ -45,20 +46,24 @@ class Gallery:
         best: Alignment | None = None
         for coarsest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
             found = align(image, matrix, world_from_camera, self.landmarks, coarsest)
-            if found is not None and (best is None or found.found > best.found):
-                best = found
-            if best is not None:
-                if best.share >= CONVINCING:
-                    break
-                # from here more landmarks may be within reach, and less wrongly warped
-                world_from_camera = best.world_from_camera
+            if found is None:
+                continue
+            better = best is None or found.found > best.found
+            best = found if better else best
+            if best.share >= CONVINCING or not better:
+                break
+            # from here more landmarks may be within reach, and less wrongly warped
+            world_from_camera = best.world_from_camera
         return best
 
-    def recall(self, descriptors: Tensor, matrix: Tensor) -> SceneCoordinates:
+    def recall(self, descriptors: Tensor, matrix: Tensor) -> tuple[SceneCoordinates,
+                                                                   SceneCoordinates]:
         """Landmarks of the most similar pictures, each where its descriptor fits best.
 
-        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). A match is mutual: the
-        image's cell and the picture's landmark are each other's nearest.
+        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). All together as one
+        image, and picture by picture as a batch: what one right picture says may drown among many
+        wrong ones. A match is mutual: the image's cell and the picture's landmark are each other's
+        nearest.
         """
         descriptors = normalize(descriptors.float(), dim=1)
         similar = (self.codes @ code(descriptors)).topk(min(RECALLED, len(self.codes))).indices
@@ -73,10 +78,8 @@ class Gallery:
             mutual = similarity.argmax(0)[nearest] == rows
             points.append(self.landmarks.points[self.landmarks.picture == index][mutual])
             pixels.append(centres[nearest[mutual]])
-        points, pixels = torch.cat(points)[None], torch.cat(pixels)[None]
-        ones = torch.ones(points.shape[:2], device=self.device)
-        return SceneCoordinates(points_world=points, pixels=pixels, sigma_px=ones, valid=ones > 0,
-                                matrices=matrix[None].to(points), grid_hw=(1, points.shape[1]))
+        return (matches([torch.cat(points)], [torch.cat(pixels)], matrix),
+                matches(points, pixels, matrix))
 
     def _descriptors(self, index: int) -> Tensor:
         """Descriptors (L, C) of unit length of a picture's landmarks."""
@@ -91,6 +94,21 @@ class Gallery:
                                 align_corners=False, padding_mode='border')[0, :, 0].T
             self._described[index] = normalize(there, dim=1)
         return self._described[index]
+
+
+def matches(points: Sequence[Tensor], pixels: Sequence[Tensor],
+            matrix: Tensor) -> SceneCoordinates:
+    """Points (N, 3) seen at pixels (N, 2), of each image of a batch, the shorter ones padded."""
+    padded_points, padded_pixels = (pad_sequence(list(x), batch_first=True)
+                                    for x in (points, pixels))
+    counts = torch.tensor([len(x) for x in points], device=padded_points.device)
+    places = torch.arange(padded_points.shape[1], device=counts.device)
+    valid = places < counts[:, None]
+    return SceneCoordinates(
+        points_world=padded_points, pixels=padded_pixels, valid=valid,
+        sigma_px=torch.ones_like(valid, dtype=padded_points.dtype),
+        matrices=matrix.to(padded_points).expand(len(counts), 3, 3),
+        grid_hw=(1, padded_points.shape[1]))
 
 
 def as_input(image: np.ndarray, device: torch.device | str) -> Tensor:

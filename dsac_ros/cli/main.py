@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from dsac_ros.errors import DsacError
 
-VERBS = ('demo', 'map', 'localize', 'evaluate', 'inspect', 'convert', 'run', 'play', 'pretrain')
+VERBS = ('demo', 'map', 'localize', 'evaluate', 'inspect', 'convert', 'run', 'play', 'pretrain',
+         'bench')
 DESCRIPTION = 'Learn a place from posed images; then tell where one image was taken.'
 
 

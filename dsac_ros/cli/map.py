@@ -25,8 +25,10 @@ HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
-    parser.add_argument('-o', '--output', required=True, metavar='MAP', type=Path,
-                        help='the map file to write')
+    parser.add_argument('-o', '--output', metavar='MAP', type=Path, help='the map file to write; '
+                        'with --update it may be left out: the old map is replaced')
+    parser.add_argument('--update', metavar='OLD_MAP', type=Path, help='add the frames of SOURCE, '
+                        'whose poses are in the frame of this map, to what it knows')
     add_device_option(parser)
     parser.add_argument('--minutes', type=float, metavar='M', help='time limit of the training '
                         '(default: until it no longer improves)')
@@ -51,27 +53,33 @@ def run(args: argparse.Namespace) -> int:
             values[name] = getattr(args, name)
     if args.depth == 'off':
         values['depth'] = 'off'
-    check_output(args.output)
+    output = args.output or args.update
+    if output is None:
+        raise MappingError('no map to write is named; give it with -o MAP')
+    check_output(output)
 
     from dsac_ros.config import MappingConfig
+    from dsac_ros.map_file import load_map
     from dsac_ros.mapping.trainer import learn_map
     config = make_settings(MappingConfig, values)
+    known = load_map(args.update) if args.update else None
     source = open_named_source(args, depth=args.depth)
     start = time.monotonic()
     progress = reporter(args.progress)
     try:
-        learned = learn_map(source.posed_frames(), config, device=args.device, output=args.output,
+        learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
                             total=len(source), map_frame=source.map_frame, progress=progress,
-                            resume=args.resume)
+                            resume=args.resume, known=known)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],
                'seconds': round(time.monotonic() - start, 3),
-               'map_bytes': args.output.stat().st_size,
+               'map_bytes': output.stat().st_size,
                'device': learned.header.get('provenance', {}).get('device', args.device),
                'held_out': learned.header.get('held_out'),
                'skipped': dict(source.skipped),
-               'map': str(args.output), 'id': learned.header['id']}
+               'map': str(output), 'stages': learned.header['provenance']['stages'],
+               'id': learned.header['id']}
     write_results(results, describe(results), args.json)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from dsac_ros.network.encoder import STRIDE, Encoder
 
 LIGHT = PhotometricConfig(gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_px=5.0,
                           blur_share=0.1)
+
+PATCH_BYTES = 20  # beside its descriptor
+MOST_BYTES = 1.5e9
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
          progress: Callable[[float], None] = lambda share: None) -> FeatureBuffer:
     """Encode every view `passes` times, augmented anew, and keep patches of each."""
     rounds = config.passes * len(views)
+    most = min(config.patches_per_image, affordable(rounds, encoder.config.descriptor, device))
     columns: dict[str, list[Tensor]] = {k: [] for k in ('descriptors', 'pixels', 'depth', 'image')}
     intrinsics, poses = [], []
     order = torch.cat([torch.randperm(len(views), generator=generator)
@@ -92,7 +97,7 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
         image = torch.from_numpy(view.image).to(device)[None, None].float() / 255
         with torch.inference_mode(), torch.autocast(device, half, enabled=device != 'cpu'):
             descriptors = encoder(image)[0].flatten(1).T
-        cells = patch_cells(view, config.patches_per_image, generator)
+        cells = patch_cells(view, most, generator)
         centres = cell_centres((view.image.shape[1], view.image.shape[0]), STRIDE)[cells]
         u, v = centres.round().astype(int).T
         depth = np.zeros(len(cells)) if view.depth is None else view.depth[v, u]
@@ -106,6 +111,19 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
     tensors = {name: torch.cat(column).to(device) for name, column in columns.items()}
     return FeatureBuffer(**tensors, intrinsics=torch.tensor(intrinsics, device=device).float(),
                          camera_from_scene=torch.tensor(np.stack(poses), device=device).float())
+
+
+def affordable(rounds: int, descriptor: int, device: str) -> int:
+    """How many patches of each of `rounds` images a quarter of the free memory holds, at least 64.
+
+    A quarter: the buffer is put together from its parts, so that it needs twice its size, and the
+    views and the training need the rest. On a CPU never more than MOST_BYTES.
+    """
+    if device == 'cpu':
+        free = min(4 * MOST_BYTES, os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))
+    else:
+        free = torch.cuda.mem_get_info(device)[0]
+    return max(64, int(free / 4 / rounds / (2 * descriptor + PATCH_BYTES)))
 
 
 def patch_cells(view: View, most: int, generator: torch.Generator) -> np.ndarray:

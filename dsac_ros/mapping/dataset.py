@@ -73,11 +73,13 @@ class ViewMaker:
 
 
 def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
-            progress: Callable[[float], None] = lambda share: None) -> Dataset:
+            progress: Callable[[float], None] = lambda share: None,
+            units: tuple[np.ndarray, float] | None = None) -> Dataset:
     """Read all frames once, hold a time block out, normalise the scene.
 
-    total is how many frames there are, as far as is known; with it, a source of more than
-    `max_frames` is thinned evenly. Raises MappingError where too few usable frames are left.
+    units are the origin and the scale of a scene that is known already; total is how many frames
+    there are, as far as is known; with it, a source of more than `max_frames` is thinned evenly.
+    Raises MappingError where too few usable frames are left.
     """
     make = ViewMaker(config)
     kept: list[PosedFrame] = []
@@ -98,8 +100,7 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
     first, last = held_out_block(len(views), config.held_out)
     learned = views[:first] + views[last:]
     centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
-    origin = np.median(centres, axis=0)
-    scale = typical_depth(learned)
+    origin, scale = units or (np.median(centres, axis=0), typical_depth(learned))
     return Dataset(
         views=[normalised(view, origin, scale) for view in learned], held_out=kept[first:last],
         origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),

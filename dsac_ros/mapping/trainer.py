@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dsac_ros.alignment.landmarks import Picture
 from dsac_ros.config import MappingConfig, as_dict
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
@@ -43,38 +44,43 @@ Report = Callable[[Progress], None]
 
 def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
               total: int | None = None, map_frame: str = 'map',
-              progress: Report = lambda state: None, resume: bool = False) -> Map:
+              progress: Report = lambda state: None, resume: bool = False,
+              known: Map | None = None) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
     device is auto, cpu or cuda; total is the number of frames, if known; map_frame names the frame
     of their poses. While it trains a checkpoint stands beside the output (`.checkpoint`), from
     which resume=True goes on; it is removed when the map is written. The same frames, seed and
-    number of steps give the same map on the same machine. Raises MappingError where the frames
-    cannot be learned from.
+    number of steps give the same map on the same machine. A map that is `known` goes on from what
+    it knows: its head is the start, its pictures are learned again beside the new frames and stay.
+    Raises MappingError where the frames cannot be learned from.
     """
-    start = time.monotonic()
+    clock = Stages(progress)
     device = choose_device(device)
     generator = torch.Generator().manual_seed(config.seed)
-    data = dataset.prepare(frames, config, total,
-                           lambda share: progress(Progress('reading', share)))
+    data = dataset.prepare(frames, config, total, clock.stage('reading'),
+                           (known.origin, known.header['scale']) if known else None)
     encoder, encoder_id = load_encoder()
     encoder.to(device)
     every = math.ceil(len(data.views) / most_tracked(config))
     tracked = data.views[::every]
-    tracks = find_tracks(tracked, lambda share: progress(Progress('matching', share)))
+    tracks = find_tracks(tracked, clock.stage('matching'))
     pictures = choose_pictures(tracked, tracks, data.scale, config.pictures_mb * 1e6, encoder,
                                device)
     views = list(data.views)
     views[::every] = with_depth(tracked, tracks)
-    patches = buffer.fill(encoder, views, config, generator, device,
-                          lambda share: progress(Progress('encoding', share)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
-        head = Head(encoder.config.descriptor,
-                    HeadConfig(config.width, config.blocks, config.experts)).to(device)
-    head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
+    if known:
+        views += rehearsal(known.pictures, data.scale, len(views))
+        pictures = [*known.pictures, *pictures]
+    patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
+    if known:
+        head = known.network.head.requires_grad_(True).to(device)
+    else:
+        head = new_head(encoder.config.descriptor, config, device)
+        head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
-                            fingerprint(data, config))
+                            fingerprint(data, config, known))
+    clock.stage('training')
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     del patches, views
 
@@ -82,13 +88,57 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     header['training'] = trained
     network = SceneNetwork(encoder, head, data.scale).eval()
     candidate = Map(header={**header, 'id': ''}, network=network, pictures=pictures)
-    progress(Progress('measuring', 0.0))
-    header |= measure(candidate, data.held_out, device,
-                      lambda share: progress(Progress('measuring', share)))
-    header['provenance'] |= {'seconds': round(time.monotonic() - start, 1), 'device': device}
+    header |= measure(candidate, data.held_out, device, clock.stage('measuring'))
+    header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
+    if known:
+        header['frames'] += known.header['frames']
+        header['provenance']['updated'] = known.id
     learned = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)
     return learned
+
+
+class Stages:
+    """Seconds per stage of the mapping, and their progress passed on."""
+
+    def __init__(self, progress: Report) -> None:
+        self.progress = progress
+        self.starts: list[tuple[str, float]] = [('start', time.monotonic())]
+
+    def stage(self, name: str) -> Callable[[float], None]:
+        """Begin a stage; the answer takes its share done."""
+        self.starts.append((name, time.monotonic()))
+        return lambda share: self.progress(Progress(name, share))
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each stage begun so far."""
+        ends = [*(when for _, when in self.starts[1:]), time.monotonic()]
+        return {name: round(end - when, 1)
+                for (name, when), end in zip(self.starts[1:], ends[1:])}
+
+    def total(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self.starts[0][1], 1)
+
+
+def new_head(descriptor: int, config: MappingConfig, device: str) -> Head:
+    """A head that knows nothing; the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
+        return Head(descriptor, HeadConfig(config.width, config.blocks,
+                                           config.experts)).to(device)
+
+
+def rehearsal(pictures: Sequence[Picture], scale: float, count: int) -> list[dataset.View]:
+    """The pictures as views, repeated up to about `count`: what is learned again is kept."""
+    views = []
+    for picture in pictures:
+        scene_from_camera = np.linalg.inv(picture.camera_from_map)
+        scene_from_camera[:3, 3] /= scale
+        views.append(dataset.View(
+            image=picture.image, mask=np.ones(picture.image.shape, bool), matrix=picture.matrix,
+            scene_from_camera=scene_from_camera, depth=None))
+    return views * max(1, round(count / max(1, len(views))))
 
 
 def most_tracked(config: MappingConfig) -> int:
@@ -124,9 +174,10 @@ class Checkpoint:
         return state
 
 
-def fingerprint(data: dataset.Dataset, config: MappingConfig) -> str:
+def fingerprint(data: dataset.Dataset, config: MappingConfig, known: Map | None) -> str:
     """Hash of what a training depends on; the time budget may change on resume."""
     digest = hashlib.sha256(repr(replace(config, minutes=1.0)).encode())
+    digest.update((known.id if known else '').encode())
     for view in data.views:
         digest.update(np.round(view.scene_from_camera, 6).tobytes())
     return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ and a full refinement of the few that are left (successive halving; no loop depe
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,11 @@ class PoseEstimate:
     spread: Tensor
     agreement: Tensor
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def only(self, image: int) -> PoseEstimate:
+        """The estimate of one image of the batch, as a batch of one."""
+        return replace(self, **{one.name: getattr(self, one.name)[image:image + 1]
+                                for one in fields(self) if one.name != 'timings_ms'})
 
 
 @dataclass(frozen=True)

@@ -161,10 +161,14 @@ def test_pictures_recall_where_an_image_was_taken():
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
     with torch.no_grad():
         descriptors = encoder(torch.from_numpy(query)[None, None].float() / 255)
-    matches = gallery.recall(descriptors, torch.from_numpy(MATRIX))
-    estimate = estimate_pose(matches, RansacConfig())
+    together, apart = gallery.recall(descriptors, torch.from_numpy(MATRIX))
+    estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3
+    each = estimate_pose(apart, RansacConfig())
+    best = each.only(int(each.inlier_count.argmax()))
+    assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
+    assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
     aligned = gallery.align(query, MATRIX, estimate.world_from_camera[0])
     assert aligned.share > CONVINCING
     assert np.linalg.norm(aligned.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

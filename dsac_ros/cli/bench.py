@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac bench`: the tables of the README, with the machine that they were measured on."""
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dsac_ros.cli.evaluate import load_localizer, machine
+from dsac_ros.cli.output import add_device_option, add_json_option, share, write_results
+from dsac_ros.cli.progress import add_progress_option, counted, reporter
+from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
+from dsac_ros.errors import SourceError
+
+HELP = 'measure time, memory and what damaged images cost'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the tables and their options."""
+    tables = parser.add_subparsers(dest='table', required=True, metavar='TABLE')
+    query = tables.add_parser('query', help='milliseconds per stage of a localization')
+    query.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
+    query.set_defaults(measure=bench_query)
+    mapping = tables.add_parser('mapping', help='seconds per stage of mapping, and memory')
+    mapping.add_argument('--minutes', type=float, metavar='M', help='time limit of the training')
+    mapping.set_defaults(measure=bench_mapping)
+    damage = tables.add_parser('damage', help='accuracy on blurred, dark, compressed, covered and '
+                               'small images, beside SIFT + SfM')
+    damage.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
+    damage.add_argument('--peer', metavar='MAPPING_SOURCE', help='measure SIFT + SfM '
+                        '(pycolmap) of these mapping frames as well')
+    damage.set_defaults(measure=bench_damage)
+    for table in (query, mapping, damage):
+        table.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
+        add_device_option(table)
+        add_source_options(table)
+        add_settings_options(table)
+        add_json_option(table)
+        add_progress_option(table)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure one table."""
+    results, lines = args.measure(args)
+    results['machine'] = machine()
+    lines.append('on ' + ', '.join(f'{name} {what}' for name, what in results['machine'].items()))
+    write_results(results, lines, args.json)
+    return 0
+
+
+def posed_frames(args: argparse.Namespace, what: str) -> list:
+    """All frames of SOURCE that have a pose."""
+    source = open_named_source(args)
+    frames = list(counted(source.posed_frames(), len(source), what, args.progress))
+    if not frames:
+        raise SourceError(f'{args.source} has no frame with a pose; name the poses with --poses')
+    return frames
+
+
+def bench_query(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Latency per stage."""
+    localizer = load_localizer(args)
+    from dsac_ros.evaluation.localizing import localize_posed_frames
+    from dsac_ros.metrics import evaluate
+    frames = posed_frames(args, 'localize')
+    localizations, references = localize_posed_frames(localizer, frames)
+    report = evaluate(localizations, references, Path(args.map).stat().st_size,
+                      str(localizer.device)).as_dict()
+    results = {name: report[name] for name in ('frames', 'latency_ms', 'map_bytes', 'device')}
+    results['peak_memory_mb'] = peak_memory_mb()
+    lines = [f'{stage:10} p50 {times["p50"]:7.1f} ms   p95 {times["p95"]:7.1f} ms   '
+             f'p99 {times["p99"]:7.1f} ms' for stage, times in results['latency_ms'].items()]
+    return results, [*lines, f'{len(frames)} frames, peak memory {results["peak_memory_mb"]} MB']
+
+
+def bench_mapping(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Seconds per stage of learning SOURCE."""
+    from dsac_ros.config import MappingConfig
+    from dsac_ros.mapping.trainer import learn_map
+    values = read_settings(args)
+    if args.minutes is not None:
+        values['minutes'] = args.minutes
+    config = make_settings(MappingConfig, values)
+    source = open_named_source(args)
+    progress = reporter(args.progress)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / 'bench.map'
+        try:
+            learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
+                                total=len(source), progress=progress)
+        finally:
+            progress.close()
+        map_bytes = output.stat().st_size
+    made = learned.header['provenance']
+    results = {'frames': learned.header['frames'], 'seconds': made['seconds'],
+               'stages': made['stages'], 'steps': learned.header['training']['steps'],
+               'map_bytes': map_bytes, 'peak_memory_mb': peak_memory_mb(),
+               'device': made['device']}
+    lines = [f'{stage:10} {seconds:7.1f} s' for stage, seconds in made['stages'].items()]
+    return results, [*lines, f'in all     {made["seconds"]:7.1f} s, {results["frames"]} frames, '
+                     f'{results["steps"]} steps, map {map_bytes / 1e6:.1f} MB, peak memory '
+                     f'{results["peak_memory_mb"]} MB']
+
+
+def bench_damage(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Accuracy per kind of damage, ours and SIFT + SfM's."""
+    import torch
+
+    from dsac_ros.evaluation.damage import DAMAGES
+    from dsac_ros.evaluation.localizing import localize_frame
+    from dsac_ros.metrics import evaluate
+    systems = {'dsac': load_localizer(args)}
+    if args.peer:
+        from dsac_ros.baselines.sift_sfm import SiftSfm
+        from dsac_ros.sources.open_source import open_source
+        mapping = open_source(args.peer)
+        systems['sift_sfm'] = SiftSfm.learn(
+            list(counted(mapping.posed_frames(), len(mapping), 'SIFT + SfM', args.progress)))
+    frames = posed_frames(args, 'reading')
+    references = [posed.world_from_camera for posed in frames]
+    rows, lines = [], []
+    for kind, damage in counted(DAMAGES.items(), len(DAMAGES), 'damage', args.progress):
+        generator = torch.Generator().manual_seed(0)
+        damaged = [damage(posed.frame, generator) for posed in frames]
+        for name, system in systems.items():
+            found = [localize_frame(system, frame) for frame in damaged]
+            report = evaluate(found, references).as_dict()
+            rows.append({'damage': kind, 'method': name, **{key: report[key] for key in (
+                'accepted', 'median_translation_m', 'median_rotation_deg', 'recall',
+                'false_accepts')}})
+            near = ', '.join(f'{limit} {share(report["recall"][limit])}' for limit in (
+                '0.02m_2deg', '0.05m_5deg', '0.10m_5deg'))
+            lines.append(f'{kind:16} {name:9} {near}, false accepts {report["false_accepts"]}')
+    return {'frames': len(frames), 'rows': rows}, lines
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == 'darwin' else 1e3))
