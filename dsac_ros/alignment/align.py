@@ -25,7 +25,7 @@ LEAST = 12               # matches of a pose
 # half a metre have shown up to half of them.
 CONVINCING = 0.6
 COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
-ITERATIONS = 5
+ITERATIONS = 3
 
 
 @dataclass(frozen=True)
