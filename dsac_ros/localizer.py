@@ -48,7 +48,7 @@ class Localizer:
         self.network = loaded.network.to(self.device).eval()
         self.network.to(memory_format=torch.channels_last)
         self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
-                        if loaded.pictures else None)
+                        if any(len(p.pixels) for p in loaded.pictures) else None)
         self._resamplers: dict[tuple, Resampler] = {}
 
     @classmethod

@@ -32,12 +32,13 @@ class Gallery:
 
     def __init__(self, pictures: Sequence[Picture], encode: Encode,
                  device: torch.device | str = 'cpu') -> None:
-        """Takes at least one picture, and the encoder that made the codes."""
-        self.pictures = pictures
+        """Takes pictures with at least one landmark, and the encoder that made the codes."""
+        self.pictures = [picture for picture in pictures if len(picture.pixels)]
         self.encode = encode
         self.device = torch.device(device)
-        self.landmarks: Landmarks = landmarks_of(pictures, self.device)
-        self.codes = torch.from_numpy(np.stack([p.code for p in pictures])).to(self.device).float()
+        self.landmarks: Landmarks = landmarks_of(self.pictures, self.device)
+        codes = np.stack([picture.code for picture in self.pictures])
+        self.codes = torch.from_numpy(codes).to(self.device).float()
         self._described: dict[int, Tensor] = {}
 
     def align(self, image: np.ndarray, matrix: np.ndarray,

@@ -16,9 +16,11 @@ from dsac_ros.mapping.tracks import Tracks
 ANGLE = np.radians(20.0)  # a view of a point this far from another's is worth a picture of its own
 SCALE = np.log(1.5)       # and so is one from this much nearer
 LANDMARKS = 480           # of a picture
-LEAST = 24                # landmarks that make a picture
+LEAST = 12                # landmarks below which none of a picture is kept
 LANDMARK_BYTES = 8        # in the file
-LEAST_GAIN = 32.0         # newly shown points that a picture must be worth
+LEAST_GAIN = 32.0         # newly shown points that a picture must be worth, or this share of what
+LEAST_GAIN_SHARE = 0.25   # a view sees in the median
+APART, APART_ANGLE = 0.2, np.radians(15.0)  # between a view and the nearest picture [scene units]
 
 
 def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_bytes: float,
@@ -26,22 +28,30 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
     """Views, most useful first, until their bytes are spent or nothing new is shown.
 
     Greedy facility location: an observation of a point is served by the most similar one, in
-    direction and distance, among those of the chosen views. scale [m] is the unit of the scene.
+    direction and distance, among those of the chosen views. Then views far from every picture:
+    where there are no points, pictures still say how the place looks. scale [m] is the unit of
+    the scene.
     """
     centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
     towards = tracks.points[tracks.point] - centres[tracks.view]
     distance = np.linalg.norm(towards, axis=1)
     towards /= distance[:, None]
     served = np.zeros(len(towards))
-    usable = np.bincount(tracks.view, minlength=len(views)) >= LEAST
+    counts = np.bincount(tracks.view, minlength=len(views))
+    least_gain = min(LEAST_GAIN, LEAST_GAIN_SHARE * float(np.median(counts)))
+    usable = counts >= LEAST
+    apart = np.full(len(views), np.inf)
     pictures: list[Picture] = []
     spent = 0
     while True:
         gain = np.bincount(tracks.view, 1.0 - served, minlength=len(views)) * usable
         best = int(gain.argmax())
-        if gain[best] < LEAST_GAIN:
-            return pictures
+        if gain[best] < max(least_gain, 1.0):
+            best = int(apart.argmax())
+            if apart[best] < 1.0:
+                return pictures
         usable[best] = False
+        apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
         picture = make_picture(views[best], tracks.points[tracks.point[own]], scale)
         spent += len(compressed(picture.image)) + LANDMARK_BYTES * len(picture.pixels)
@@ -61,6 +71,14 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         served = np.where(twin >= 0, np.maximum(served, likeness), served)
 
 
+def distances(views: Sequence[View], index: int) -> np.ndarray:
+    """How far the views (V,) are from one of them, in place or direction; 1 is far."""
+    poses = np.stack([view.scene_from_camera for view in views])
+    place = np.linalg.norm(poses[:, :3, 3] - poses[index, :3, 3], axis=1) / APART
+    angle = np.arccos(np.clip(poses[:, :3, 2] @ poses[index, :3, 2], -1, 1)) / APART_ANGLE
+    return np.maximum(place, angle)
+
+
 def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
     """The view with points (P, 3) [scene units] that it sees, spread over the image."""
     camera_from_scene = np.linalg.inv(view.scene_from_camera)
@@ -69,6 +87,7 @@ def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
     height, width = view.image.shape
     chosen = spread_out(torch.from_numpy(pixels).float(), torch.ones(len(pixels)),
                         (width, height), LANDMARKS).numpy()
+    chosen = chosen if len(chosen) >= LEAST else chosen[:0]
     camera_from_map = camera_from_scene.copy()
     camera_from_map[:3, 3] *= scale
     return Picture(view.image, view.matrix, camera_from_map, pixels[chosen].round().astype(int),

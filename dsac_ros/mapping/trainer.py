@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 20.0
 KEYFRAMES = 100
+UPDATE_RATE = 0.2  # of the learning rate, when a map is updated
 
 
 Report = Callable[[Progress], None]
@@ -78,6 +79,8 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     else:
         head = new_head(encoder.config.descriptor, config, device)
         head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
+    if known:  # smaller steps, so that what is not rehearsed is not lost either
+        config = replace(config, learning_rate=UPDATE_RATE * config.learning_rate)
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config, known))
     clock.stage('training')
