@@ -14,9 +14,10 @@ from dsac_ros.cli.output import add_device_option, add_json_option, share, write
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
 from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import ConfigError, SourceError
 
-HELP = 'measure time, memory and what damaged images cost'
+HELP = 'measure RANSAC, time, memory and what damaged images cost'
+RATIOS = (0.8, 0.5, 0.3, 0.2, 0.12)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     damage.add_argument('--peer', metavar='MAPPING_SOURCE', help='measure SIFT + SfM '
                         '(pycolmap) of these mapping frames as well')
     damage.set_defaults(measure=bench_damage)
+    ransac = tables.add_parser('ransac', help='success, error and time of our RANSAC, of OpenCV '
+                               'and, where installed, of PoseLib and pycolmap, on the same data')
+    ransac.add_argument('--frames', type=int, default=30, metavar='N',
+                        help='frames per inlier ratio (default: 30)')
+    ransac.set_defaults(measure=bench_ransac)
     for table in (query, mapping, damage):
         table.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
-        add_device_option(table)
         add_source_options(table)
+    for table in (query, mapping, damage, ransac):
+        add_device_option(table)
         add_settings_options(table)
         add_json_option(table)
         add_progress_option(table)
@@ -136,6 +143,33 @@ def bench_damage(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                 '0.02m_2deg', '0.05m_5deg', '0.10m_5deg'))
             lines.append(f'{kind:16} {name:9} {near}, false accepts {report["false_accepts"]}')
     return {'frames': len(frames), 'rows': rows}, lines
+
+
+def bench_ransac(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Our RANSAC beside others on the same correspondences."""
+    from dataclasses import asdict
+
+    from dsac_ros.config import RansacConfig
+    from dsac_ros.device import choose_device
+    from dsac_ros.evaluation.ransac_race import batch_ms, race
+    if args.frames < 1:
+        raise ConfigError(f'--frames is {args.frames}, expected at least 1')
+    config, device = make_settings(RansacConfig, read_settings(args)), choose_device(args.device)
+    rows = []
+    for ratio in counted(RATIOS, len(RATIOS), 'ransac', args.progress):
+        rows += [asdict(row) for row in race([ratio], args.frames, config, device)]
+    ours = {row['inlier_ratio']: row for row in rows if row['method'] == 'dsac'}
+    lines = ['inliers  method          success  median error     p50 [ms]   p95 [ms]   '
+             'time / ours']
+    lines += [f'{row["inlier_ratio"]:7.0%}  {row["method"]:14} {row["success"]:8.1%} '
+              f'{100 * row["median_error_m"]:10.2f} cm {row["ms_p50"]:10.1f} '
+              f'{row["ms_p95"]:10.1f} {row["ms_p50"] / ours[row["inlier_ratio"]]["ms_p50"]:11.2f}'
+              for row in rows]
+    one, many = batch_ms(config, device)
+    lines.append(f'a batch of 16 frames {many:.1f} ms, one frame {one:.1f} ms '
+                 f'({many / one:.1f} times)')
+    return {'frames': args.frames, 'rows': rows, 'batch_of_16_ms': many, 'one_ms': one,
+            'peak_memory_mb': peak_memory_mb()}, lines
 
 
 def peak_memory_mb() -> int:

@@ -1,61 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes of known pose for the tests of the estimator: a wavy wall and a cloud of outliers."""
+"""Scenes of known pose for the tests of the estimator, one by one and as a batch."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from dsac_ros.evaluation.wavy_wall import FOCAL, coordinates
+from dsac_ros.evaluation.wavy_wall import cell_pixels as pixels
+from dsac_ros.evaluation.wavy_wall import wavy_wall as scene
 from dsac_ros.types import SceneCoordinates
 
-FOCAL = 525.0
-
-
-def pixels(rows: int = 60, columns: int = 80) -> np.ndarray:
-    """Cell centres (rows columns, 2) of an image of 8 x 8 pixel cells."""
-    v, u = np.mgrid[:rows, :columns]
-    return np.stack([8.0 * u + 3.5, 8.0 * v + 3.5], -1).reshape(-1, 2)
-
-
-def scene(seed: int, *, inliers: float = 1.0, noise: float = 0.0, depth: float = 2.5,
-          rows: int = 60, columns: int = 80, dtype: torch.dtype = torch.float32,
-          rotation: np.ndarray | None = None) -> tuple[SceneCoordinates, Tensor]:
-    """Scene coordinates of one image, and its world_from_camera (4, 4) float64.
-
-    `noise` is the standard deviation of the inliers [m]; outliers are a cloud of 1.2 m about the
-    middle of the scene.
-    """
-    random = np.random.default_rng(seed)
-    seen = pixels(rows, columns)
-    centre = np.array([4.0 * columns - 0.5, 4.0 * rows - 0.5])
-    share = seen / (2.0 * centre)
-    phase = random.uniform(0.0, 2.0 * np.pi, 3)
-    z = depth * (1.0 + 0.3 * np.sin(3.0 * share[:, 0] + phase[0]) * np.cos(
-        2.0 * share[:, 1] + phase[1]) + 0.1 * np.sin(7.0 * share[:, 1] + phase[2]))
-    camera = np.concatenate([(seen - centre) / FOCAL, np.ones((len(seen), 1))], 1) * z[:, None]
-    world_from_camera = np.eye(4)
-    world_from_camera[:3, :3] = (Rotation.random(random_state=seed).as_matrix()
-                                 if rotation is None else rotation)
-    world_from_camera[:3, 3] = random.uniform(-3.0, 3.0, 3)
-    world = camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
-    cloud = world.mean(0) + random.normal(size=world.shape) * 1.2
-    wrong = random.random(len(seen)) >= inliers
-    world = np.where(wrong[:, None], cloud, world + random.normal(size=world.shape) * noise)
-    matrix = np.array([[FOCAL, 0.0, centre[0]], [0.0, FOCAL, centre[1]], [0.0, 0.0, 1.0]])
-    return (coordinates(world, seen, matrix, (rows, columns), dtype),
-            torch.from_numpy(world_from_camera))
-
-
-def coordinates(world: np.ndarray, seen: np.ndarray, matrix: np.ndarray,
-                grid_hw: tuple[int, int], dtype: torch.dtype = torch.float32) -> SceneCoordinates:
-    """One image's arrays as scene coordinates, all cells valid and equally sure."""
-    def tensor(x: np.ndarray) -> Tensor:
-        return torch.as_tensor(x, dtype=dtype)[None]
-    return SceneCoordinates(tensor(world), tensor(seen), torch.ones(1, len(seen), dtype=dtype),
-                            torch.ones(1, len(seen), dtype=torch.bool), tensor(matrix), grid_hw)
+__all__ = ['FOCAL', 'batch', 'coordinates', 'pixels', 'scene', 'stack']
 
 
 def stack(scenes: Sequence[SceneCoordinates], name: str) -> Tensor:
