@@ -6,7 +6,9 @@ d_i^2 + d_j^2 - 2 c_ij d_i d_j = |X_i - X_j|^2 with c_ij = f_i . f_j (Grunert, 1
 the scale leaves two conics in (d_1 : d_2 : d_3); a real root of one cubic gives the member of
 their pencil that falls apart into two lines, and each line meets the pencil in at most two points
 (Persson and Nordberg, 'Lambda Twist', ECCV 2018; Ding et al., 'Revisiting the P3P Problem', CVPR
-2023). Nothing branches: what is not a solution is computed with the rest and masked.
+2023). Nothing branches: what is not a solution is computed with the rest and masked. A last Newton
+step on the laws of cosines polishes the distances and alone carries their derivative, which is
+that of the implicit function: no root of the closed form is differentiated.
 
 Inside, components come first and the S sets last, (3, S): every operation then runs over
 contiguous memory. A symmetric 3x3 is six rows, in the order 11, 12, 13, 22, 23, 33.
@@ -23,7 +25,8 @@ from dsac_ros.geometry.checks import check_shapes
 MIN_AREA = 1e-4
 MIN_ANGLE = 1e-6
 ROOT_STEPS = 2
-POLISH_STEPS = 1
+# Roundings by which the discriminant of a double solution may fall short of zero.
+TANGENT = 64.0
 # Stands in for a set that is no triangle, so that no NaN arises that a mask would have to hide.
 TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 
@@ -37,28 +40,35 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
 
     Returns:
         camera_from_world (..., 4, 4, 4), up to four poses per set in the dtype of the points, and
-        which of them are solutions (..., 4) bool; the rest are finite and mean nothing.
+        which of them are solutions (..., 4) bool; the rest are finite and mean nothing. First
+        derivatives by points and rays; where two solutions meet the distances have none.
     """
     check_shapes(points_world=(points_world, '... 3 3'), rays_camera=(rays_camera, '... 3 3'))
     batch, dtype = points_world.shape[:-2], points_world.dtype
     points, rays = (torch.movedim(x.reshape(-1, 3, 3).double(), 0, -1).contiguous()
                     for x in (points_world, rays_camera))
-    rays = rays / rays.square().sum(1, keepdim=True).sqrt()
-    triangle = _is_triangle(points, rays)
+    with torch.no_grad():
+        triangle = _is_triangle(points, rays / rays.square().sum(1, keepdim=True).sqrt())
     stand_in = torch.tensor(TRIANGLE, dtype=points.dtype, device=points.device)[..., None]
     points, rays = torch.where(triangle, points, stand_in), torch.where(triangle, rays, stand_in)
+    rays = rays / rays.square().sum(1, keepdim=True).sqrt()
     # Side k joins the corners k and k + 1: cosines and squared lengths in the order 12, 23, 31.
     cosines = (rays * rays.roll(-1, 0)).sum(1)
     sides = (points - points.roll(-1, 0)).square().sum(1)
     size = sides.amax(0)
     sides = sides / size
 
-    lines, other, real = _intersect_conics(cosines, sides)
+    with torch.no_grad():
+        lines, other, real = _intersect_conics(cosines, sides)
     # Digits cancel in the cubic and its lines; from here on the dtype of the points will do.
     lines, other, cosines, sides, size, points, rays = (
         x.to(dtype) for x in (lines, other, cosines, sides, size, points, rays))
-    directions, crossing = _meet(lines, other)
-    distances, solved = _scale_and_polish(directions, cosines, sides)
+    cosines, sides = cosines[:, None], sides[:, None]
+    with torch.no_grad():
+        directions, crossing = _meet(lines, other)
+        distances, positive = _scale(directions, cosines, sides)
+    distances = _polish(distances, cosines, sides)
+    solved = positive & _obeys_the_cosines(distances, cosines, sides)
     valid = triangle & real & crossing & solved
     distances = torch.where(valid, distances * size.sqrt(), 1.0)
     poses = _align_triangles(points, distances[:, None] * rays[:, :, None])
@@ -180,36 +190,52 @@ def _meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
     image_q = image(q)
     a, b, c = (p * image(p)).sum(0), (p * image_q).sum(0), (q * image_q).sum(0)
     discriminant = b * b - a * c
+    # Where the line touches the conic two solutions meet, and rounding must not lose them both.
+    rounding = TANGENT * torch.finfo(a.dtype).eps * (b * b + (a * c).abs())
     # a s^2 + 2 b s t + c t^2 = 0: (s : t) = (k : a) and (c : k) lose no digits and no infinity.
     k = -(b + torch.copysign(discriminant.clamp(min=0.0).sqrt(), b))
-    return torch.cat((k * p + a * q, c * p + k * q), 1), (discriminant >= 0.0).repeat(2, 1)
+    points = torch.cat((k * p + a * q, c * p + k * q), 1)
+    return points, (discriminant >= -rounding).repeat(2, 1)
 
 
-def _scale_and_polish(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (3, 4, S) that obey the laws of cosines, and which are positive and do so."""
-    cosines, sides = cosines[:, None], sides[:, None]
-    twice = 2.0 * cosines
+def _squared_sides(d: Tensor, cosines: Tensor) -> Tensor:
+    """Squared lengths (3, 4, S) of the sides between points at distances d along the rays."""
+    after = d.roll(-1, 0)
+    return d * (d - 2.0 * cosines * after) + after * after
 
-    def side(d: Tensor, after: Tensor) -> Tensor:
-        return d * (d - twice * after) + after * after
 
-    total = side(directions, directions.roll(-1, 0)).sum(0)
+def _scale(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (3, 4, S) along (d_1 : d_2 : d_3), and which are all before the camera (4, S)."""
+    total = _squared_sides(directions, cosines).sum(0)
     scale = (sides.sum(0) / total.clamp(min=torch.finfo(total.dtype).tiny)).sqrt()
     d = directions * torch.copysign(scale, directions.sum(0))
-    positive = d.amin(0) > 0.0
-    for _ in range(POLISH_STEPS):
-        after = d.roll(-1, 0)
-        e1, e2, e3 = side(d, after) - sides
-        # Row k of the Jacobian holds g_k at the corner k and h_k at the corner k + 1.
-        (g1, g2, g3), (h1, h2, h3) = 2.0 * d - twice * after, 2.0 * after - twice * d
-        det = g1 * g2 * g3 + h1 * h2 * h3
-        step = torch.stack((g2 * g3 * e1 - h1 * g3 * e2 + h1 * h2 * e3,
-                            h2 * h3 * e1 + g1 * g3 * e2 - g1 * h2 * e3,
-                            h1 * h3 * e2 - g2 * h3 * e1 + g1 * g2 * e3)) / det
-        small = (step.abs() - 0.1 * d).amax(0) < 0.0
-        d = torch.where(small, d - step, d)
-    excess = (side(d, d.roll(-1, 0)) - sides).abs().amax(0)
-    return d, positive & (excess < torch.finfo(d.dtype).eps ** 0.5)
+    # A side, at most 1, is at least d times the sine of the angle at which it is seen.
+    positive = (d.amin(0) > 0.0) & (d.amax(0) < 2.0 / MIN_ANGLE)
+    return torch.where(positive, d, 1.0), positive
+
+
+def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
+    """One Newton step towards distances (3, 4, S) that obey the laws of cosines.
+
+    Its derivative by cosines and sides is that of the solution where d is one already; none where
+    the step is no small one, as at a double solution.
+    """
+    e1, e2, e3 = _squared_sides(d, cosines) - sides
+    # Row k of the Jacobian holds g_k at the corner k and h_k at the corner k + 1.
+    after, twice = d.roll(-1, 0), 2.0 * cosines.detach()
+    (g1, g2, g3), (h1, h2, h3) = 2.0 * d - twice * after, 2.0 * after - twice * d
+    det = g1 * g2 * g3 + h1 * h2 * h3
+    step = torch.stack((g2 * g3 * e1 - h1 * g3 * e2 + h1 * h2 * e3,
+                        h2 * h3 * e1 + g1 * g3 * e2 - g1 * h2 * e3,
+                        h1 * h3 * e2 - g2 * h3 * e1 + g1 * g2 * e3))
+    small = (step.detach().abs() - 0.1 * d * det.abs()).amax(0) < 0.0
+    return d - step * torch.where(small, 1.0 / det, 0.0)
+
+
+def _obeys_the_cosines(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
+    """Whether distances (3, 4, S) are a solution, to half of the digits: (4, S)."""
+    excess = (_squared_sides(d, cosines) - sides).abs().amax(0)
+    return excess < torch.finfo(d.dtype).eps ** 0.5
 
 
 def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:

@@ -126,3 +126,89 @@ def test_gradients_reach_the_points():
     def solutions(points):
         return solve_p3p(points, rays)[0][valid]
     assert torch.autograd.gradcheck(solutions, world.requires_grad_(), eps=1e-7, atol=1e-4)
+
+
+@pytest.mark.parametrize('name', DEGENERATE)
+def test_degenerate_sets_have_finite_gradients(name):
+    world, rays, _ = random_sets(2, seed=5)
+    bad_world, bad_rays = DEGENERATE[name](world[0], rays[0])
+    world = torch.stack((bad_world, world[1])).requires_grad_()
+    rays = torch.stack((bad_rays, rays[1])).requires_grad_()
+    poses, _ = solve_p3p(world, rays)
+    poses.sum().backward()
+    for gradient in (world.grad, rays.grad):
+        assert gradient.isfinite().all()
+        assert gradient[1].abs().sum() > 0.0
+
+
+def fischler_and_bolles():
+    """Equilateral, seen from above its centre: legs (4, 4, 4), (1, 4, 4), (4, 1, 4), (4, 4, 1)."""
+    turns = 2.0 * torch.pi / 3.0 * torch.arange(3.0, dtype=torch.float64)
+    corners = torch.stack((2.0 * turns.cos(), 2.0 * turns.sin(), torch.zeros_like(turns)), -1)
+    camera = corners + torch.tensor((0.0, 0.0, 12.0 ** 0.5))
+    return corners, camera
+
+
+def test_all_four_solutions_of_the_known_triangle():
+    world, camera = fischler_and_bolles()
+    poses, valid = solve_p3p(world, camera)
+    legs = se3.transform(poses, world.expand(4, 3, 3)).norm(dim=-1)
+    assert valid.all()
+    expected = torch.tensor([(1, 4, 4), (4, 1, 4), (4, 4, 1), (4, 4, 4)], dtype=torch.float64)
+    order = sorted(range(4), key=lambda k: legs[k].round(decimals=6).tolist())
+    torch.testing.assert_close(legs[order], expected, rtol=0.0, atol=1e-7)
+
+
+@pytest.mark.parametrize('x', [0.0, -0.5, -2.0, 2.0])
+@pytest.mark.parametrize('height', [0.5, 2.0 ** 0.5, 2.0, 8.0])
+def test_symmetric_views_are_solved_with_finite_gradients(x, height):
+    world, _ = fischler_and_bolles()
+    truth = torch.eye(4, dtype=torch.float64)
+    truth[0, 3], truth[2, 3] = x, height
+    rays = se3.transform(truth, world)
+    world.requires_grad_()
+    poses, valid = solve_p3p(world, rays)
+    # Where three solutions meet (at 2 and -2) a third of the digits is left.
+    limit = 1e-4 if abs(x) == 2.0 else 1e-9
+    assert error_of_best(poses.detach()[None], valid[None], truth[None]).item() < limit
+    poses[valid].sum().backward()
+    assert world.grad.isfinite().all()
+
+
+def test_double_solutions_are_not_lost_to_rounding():
+    """On the danger cylinder, over the circumscribed circle, two solutions meet."""
+    random = np.random.default_rng(0)
+    turn, height = random.uniform([0.0, 0.5], [2.0 * np.pi, 8.0], (2000, 2)).T
+    centers = np.stack((2.0 * np.cos(turn), 2.0 * np.sin(turn), -height), -1)
+    truth = torch.eye(4, dtype=torch.float64).repeat(2000, 1, 1)
+    truth[:, :3, 3] = torch.from_numpy(-centers)
+    world = fischler_and_bolles()[0].expand(2000, 3, 3)
+    error = error_of_best(*solve_p3p(world, se3.transform(truth, world)), truth)
+    assert error.median() < 1e-12
+    assert (error < 0.05).double().mean() > 0.97
+
+
+def test_gradients_by_points_and_rays_are_those_of_the_solution():
+    world, rays, _ = random_sets(5, seed=8)
+    _, valid = solve_p3p(world, rays)
+
+    def solutions(points, directions):
+        return solve_p3p(points, directions)[0][valid]
+    assert torch.autograd.gradcheck(solutions, (world.requires_grad_(), rays.requires_grad_()),
+                                    eps=1e-7, atol=1e-4, rtol=1e-3, fast_mode=True)
+
+
+def test_the_order_of_the_corners_does_not_matter():
+    world, rays, truth = random_sets(200, seed=9)
+    order = [2, 0, 1]
+    poses, valid = solve_p3p(world[:, order], rays[:, order])
+    assert error_of_best(poses, valid, truth).max() < 1e-8
+
+
+def test_when_the_world_moves_the_solutions_move_along():
+    world, rays, truth = random_sets(200, seed=10)
+    motion = truth.roll(1, 0)
+    _, valid = solve_p3p(world, rays)
+    poses, moved_valid = solve_p3p(se3.transform(motion, world), rays)
+    assert torch.equal(valid.sum(-1), moved_valid.sum(-1))
+    assert error_of_best(poses @ motion[:, None], moved_valid, truth).max() < 1e-8

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far one rotation is from another, by name; theta is the angle of R^T R*.
+
+All four are metrics; all but `angle_axis` depend on theta alone and so stay as they are when both
+rotations are turned by a third, on either side (Hartley et al., 'Rotation Averaging', IJCV 2013).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.geometry.rotation import axis_angle_from_matrix, quaternion_from_matrix
+from dsac_ros.geometry.se3 import rotation_angle
+
+
+def angular(a: Tensor, b: Tensor) -> Tensor:
+    """theta: the geodesic between rotations (..., 3, 3) -> (...) in [0, pi] [rad]."""
+    check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
+    return rotation_angle(a.mT @ b)
+
+
+def quaternion(a: Tensor, b: Tensor) -> Tensor:
+    """min |q -+ q*| = 2 sin(theta / 4) of rotations (..., 3, 3) -> (...) in [0, sqrt(2)]."""
+    check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
+    p, q = quaternion_from_matrix(a), quaternion_from_matrix(b)
+    return torch.minimum((p - q).norm(dim=-1), (p + q).norm(dim=-1))
+
+
+def chordal(a: Tensor, b: Tensor) -> Tensor:
+    """|R - R*|_F = 2 sqrt(2) sin(theta / 2) of rotations (..., 3, 3) -> (...)."""
+    check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
+    return (a - b).flatten(-2).norm(dim=-1)
+
+
+def angle_axis(a: Tensor, b: Tensor) -> Tensor:
+    """|log R - log R*| of rotations (..., 3, 3) -> (...) in [theta, 2 pi] [rad].
+
+    Depends on where the world's axes point and jumps where a rotation passes through pi.
+    """
+    check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
+    return (axis_angle_from_matrix(a) - axis_angle_from_matrix(b)).norm(dim=-1)
+
+
+DISTANCES = {f.__name__: f for f in (angular, quaternion, chordal, angle_axis)}
