@@ -73,6 +73,31 @@ class RansacConfig:
 
 
 @dataclass(frozen=True)
+class EndToEndConfig:
+    """How RANSAC is differentiated in training; the defaults are those of DSAC*."""
+
+    hypotheses: int = setting(64, 'minimal sets drawn per image', low=1, high=4096)
+    cells: int = setting(1200, 'cells of an image that take part', low=8)
+    inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
+                               high=100.0)
+    max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
+                                         unit='px', low=1.0)
+    refine_iterations: int = setting(8, 'Gauss-Newton steps of every hypothesis', low=1, high=200)
+    selection: str = setting('dsac', 'whose loss is minimised: the expected one, that of the mean '
+                             'pose, or that of the best', choices=('dsac', 'softam', 'argmax'))
+    score: str = setting('soft', 'what makes a hypothesis good: a soft or a hard count of '
+                         'inliers, or one weighted by their predicted precision',
+                         choices=('soft', 'hard', 'uncertainty'))
+    gradient: str = setting('one_step', 'how a refined pose follows the points',
+                            choices=('one_step', 'implicit'))
+    alpha: float = setting(100.0, 'sharpness of the choice, of scores between 0 and 1', low=1e-3)
+    entropy_bits: float = setting(3.0, 'entropy of the choice that alpha is driven to; 0: alpha '
+                                  'stays', unit='bit', low=0.0)
+    pose_loss: str = setting('max', 'what a wrong pose costs',
+                             choices=('weighted', 'adaptive', 'max', 'reprojection'))
+
+
+@dataclass(frozen=True)
 class AcceptConfig:
     """When a pose is trusted. The map's own calibration stands where a value is negative."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,10 +48,10 @@ def race(ratios: Sequence[float], frames: int, config: RansacConfig,
         times: dict[str, list[float]] = {name: [] for name in errors}
         for seed in range(-1, frames):  # the first frame warms everything up
             scene, truth = wavy_wall(1000 + seed, inliers=ratio, noise=NOISE_M)
-            answers = {'dsac': timed(lambda: our_pose(scene, config, device))}
+            answers = {'dsac': timed(our_pose, scene, config, device)}
             arrays = as_arrays(scene)
             for name, solve in others.items():
-                answers[name] = timed(lambda: solve(*arrays))
+                answers[name] = timed(solve, *arrays)
             if seed < 0:
                 continue
             for name, (pose, ms) in answers.items():
@@ -64,10 +65,10 @@ def race(ratios: Sequence[float], frames: int, config: RansacConfig,
                       float(np.percentile(times[name], 95)), device if name == 'dsac' else 'cpu')
 
 
-def timed(solve):
+def timed(solve: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """What `solve` answers and the milliseconds that it took."""
     start = time.perf_counter()
-    answer = solve()
+    answer = solve(*arguments)
     return answer, (time.perf_counter() - start) * 1e3
 
 
@@ -108,9 +109,10 @@ def batch_ms(config: RansacConfig, device: str, repeats: int = 10) -> tuple[floa
         for name in ('points_world', 'pixels', 'sigma_px', 'valid', 'matrices')})
     alone = on(scenes[0], device)
 
+    def estimate(scene: SceneCoordinates) -> torch.Tensor:
+        return estimate_pose(scene, config).found.cpu()
+
     def median(scene: SceneCoordinates) -> float:
         with torch.no_grad():
-            return float(np.median([timed(
-                lambda: estimate_pose(scene, config).found.cpu())[1]
-                for _ in range(repeats + 1)][1:]))
+            return float(np.median([timed(estimate, scene)[1] for _ in range(repeats + 1)][1:]))
     return median(alone), median(together)

@@ -43,6 +43,11 @@ def soft_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Ten
     return (membership @ weight[..., None])[..., 0]
 
 
+def hard_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
+    """Score (B, H): the sum of the weights (B, N) of the cells within the threshold."""
+    return ((error_px < inlier_px).to(weight.dtype) @ weight[..., None])[..., 0]
+
+
 def truncated_count(squared_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
     """Score (B, H) of pre-selection: the sum of w_i max(0, 1 - r_i^2 / tau^2), no root, no exp."""
     membership = (1.0 - squared_px / (inlier_px * inlier_px)).clamp(min=0.0)
