@@ -15,7 +15,7 @@ from dsac_ros.cli.output import (
     write_results,
 )
 from dsac_ros.cli.progress import add_progress_option, reporter
-from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
+from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import MappingError
 
@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         '(default: until it no longer improves)')
     parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
                         'the source has it; off; or the depth topic of a bag (default: auto)')
+    parser.add_argument('--finetune', action='store_true', help='train the head end to end '
+                        'through RANSAC at last; settings such as `--set selection=softam`')
     parser.add_argument('--resume', action='store_true',
                         help='go on from the checkpoint that an interrupted run left')
     parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
@@ -58,10 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raise MappingError('no map to write is named; give it with -o MAP')
     check_output(output)
 
-    from dsac_ros.config import MappingConfig
+    from dsac_ros.config import EndToEndConfig, MappingConfig
     from dsac_ros.map_file import load_map
     from dsac_ros.mapping.trainer import learn_map
-    config = make_settings(MappingConfig, values)
+    config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
     known = load_map(args.update) if args.update else None
     source = open_named_source(args, depth=args.depth)
     start = time.monotonic()
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
                             total=len(source), map_frame=source.map_frame, progress=progress,
-                            resume=args.resume, known=known)
+                            resume=args.resume, known=known,
+                            end_to_end=end_to_end if args.finetune else None)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],
@@ -77,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
                'map_bytes': output.stat().st_size,
                'device': learned.header.get('provenance', {}).get('device', args.device),
                'held_out': learned.header.get('held_out'),
+               'end_to_end': learned.header['training'].get('end_to_end'),
                'skipped': dict(source.skipped),
                'map': str(output), 'stages': learned.header['provenance']['stages'],
                'id': learned.header['id']}
@@ -99,6 +103,11 @@ def describe(results: dict[str, Any]) -> list[str]:
               f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})')]
     if skipped:
         lines.append(f'frames left out: {skipped}')
+    if results['end_to_end']:
+        tuned = results['end_to_end']
+        lines.append(f'fine-tuned: {tuned["before"]:.3g} before, {tuned["after"]:.3g} after step '
+                     f'{tuned["kept_step"]} of {tuned["steps"]} (cm and deg on held-out frames)'
+                     if tuned['steps'] else f'not fine-tuned: {tuned["reason"]}')
     if results['held_out']:
         lines += ['on its own held-out block:',
                   *('  ' + line for line in report_lines(results['held_out']))]

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 from dsac_ros.alignment.landmarks import Picture
-from dsac_ros.config import MappingConfig, as_dict
+from dsac_ros.config import EndToEndConfig, MappingConfig, as_dict
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
 from dsac_ros.map_file import Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.clusters import cluster_centres
+from dsac_ros.mapping.fine_tuning import Judge, fine_tune
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
 from dsac_ros.mapping.pictures import choose_pictures
@@ -46,7 +47,7 @@ Report = Callable[[Progress], None]
 def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
               total: int | None = None, map_frame: str = 'map',
               progress: Report = lambda state: None, resume: bool = False,
-              known: Map | None = None) -> Map:
+              known: Map | None = None, end_to_end: EndToEndConfig | None = None) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
     device is auto, cpu or cuda; total is the number of frames, if known; map_frame names the frame
@@ -54,6 +55,7 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     which resume=True goes on; it is removed when the map is written. The same frames, seed and
     number of steps give the same map on the same machine. A map that is `known` goes on from what
     it knows: its head is the start, its pictures are learned again beside the new frames and stay.
+    With end_to_end settings the head is fine-tuned through RANSAC at the end.
     Raises MappingError where the frames cannot be learned from.
     """
     clock = Stages(progress)
@@ -85,6 +87,11 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
                             fingerprint(data, config, known))
     clock.stage('training')
     trained = train_head(head, patches, config, checkpoint, resume, progress)
+    if end_to_end:
+        judges = [dataset.normalised(view, data.origin, data.scale)
+                  for view in map(dataset.ViewMaker(config), data.held_out)]
+        trained['end_to_end'] = fine_tune(head, patches, Judge.of(encoder, judges, device),
+                                          end_to_end, config.seed, clock.stage('fine-tuning'))
     del patches, views
 
     header = describe(data, config, encoder_id, output.stem, map_frame)

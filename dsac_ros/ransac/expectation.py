@@ -100,8 +100,8 @@ def expected_loss(scene: SceneCoordinates, world_from_camera: Tensor, config: En
     """
     check_shapes(world_from_camera=(world_from_camera, 'B 4 4'))
     seen = correspondences(scene)
-    cells = sampling.draw_cells(seen.precision.detach() > 0.0, config.cells, generator)
-    seen = seen.take(cells)
+    if config.cells < seen.valid.shape[1]:
+        seen = seen.take(sampling.draw_cells(seen.valid, config.cells, generator))
     pool = draw_pool(seen.detach(), config, generator)
     return expected_loss_of(seen, pool, world_from_camera, config, alpha,
                             pose_loss or MaxLoss(PoseLossConfig()))
@@ -111,7 +111,7 @@ def draw_pool(seen: Correspondences, config: EndToEndConfig,
               generator: torch.Generator) -> Pool:
     """Minimal sets, of each the solution that the cells like best, refined to convergence."""
     with torch.no_grad():
-        sets = sampling.draw_minimal_sets(seen.precision > 0.0, config.hypotheses, 3, generator)
+        sets = sampling.draw_minimal_sets(seen.valid, config.hypotheses, 3, generator)
         corners = seen.take(sets.flatten(1))
         poses, real = solve_p3p(corners.points.unflatten(1, sets.shape[1:]),
                                 corners.rays.unflatten(1, sets.shape[1:]))

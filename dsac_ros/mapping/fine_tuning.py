@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last stage of a map: its head learns from the poses that RANSAC makes of its points.
+
+Image by image of the feature buffer the expected pose loss is minimised (`ransac.expectation`).
+Held-out frames judge the head as it goes, and the best one is kept, the first one included: a map
+is never left worse than it was found. The encoder stays, because all maps share it.
+"""
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.config import EndToEndConfig, RansacConfig
+from dsac_ros.geometry import se3
+from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, make_pose_loss
+from dsac_ros.mapping.buffer import FeatureBuffer
+from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.schedule import learning_rate
+from dsac_ros.network.encoder import Encoder
+from dsac_ros.network.head import Head
+from dsac_ros.network.scene_network import SceneNetwork
+from dsac_ros.ransac.estimator import estimate_pose
+from dsac_ros.ransac.expectation import EntropyControl, expected_loss
+from dsac_ros.types import SceneCoordinates
+
+log = logging.getLogger(__name__)
+
+# Pose losses weigh centimetres against degrees as in a room: a scene's typical depth counts as
+# this many metres, whatever its unit.
+ROOM_M = 2.5
+JUDGEMENTS = 8     # times that the held-out frames are asked
+IMAGES = 2         # per step
+MIN_JUDGES = 4
+MAX_GRADIENT = 1.0  # norm; RANSAC's gradients have heavy tails
+MIN_CELLS = 64
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Frames that training does not see, encoded once.
+
+    Of each frame descriptors (1, C, h, w), matrix (1, 3, 3), mask (1, H, W) and scene_from_camera
+    (1, 4, 4) in scene units.
+    """
+
+    encoder: Encoder
+    descriptors: Sequence[Tensor]
+    matrices: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    scene_from_camera: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, encoder: Encoder, views: Sequence[View], device: str) -> Judge:
+        """Encode the views."""
+        def tensor(x: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.asarray(x)).to(device)[None]
+        with torch.no_grad():
+            return cls(encoder, [encoder(tensor(view.image)[None].float() / 255) for view in views],
+                       [tensor(view.matrix).float() for view in views],
+                       [tensor(view.mask) for view in views],
+                       [tensor(view.scene_from_camera) for view in views])
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    def __call__(self, head: Head) -> float:
+        """Geometric mean over the frames of max(rotation [deg], translation [cm in a room])."""
+        network = SceneNetwork(self.encoder, head, ROOM_M)
+        cost, total = MaxLoss(PoseLossConfig()), 0.0
+        with torch.no_grad():
+            for descriptors, matrix, mask, pose in zip(
+                    self.descriptors, self.matrices, self.masks, self.scene_from_camera):
+                scene = network.correspondences(descriptors, matrix, mask)
+                found = estimate_pose(scene, RansacConfig())
+                loss = cost(found.world_from_camera, in_room(pose.to(found.world_from_camera)))
+                total += math.log(max(float(loss), 1e-3) if bool(found.found) else 1e3)
+        return math.exp(total / len(self))
+
+
+def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEndConfig,
+              seed: int, progress: Callable[[float], None] = lambda share: None,
+              ) -> dict[str, Any]:
+    """Minimise the expected pose loss through the head; returns what the map's header says.
+
+    The head ends as the best of those that were judged. With too few frames to judge by nothing is
+    changed.
+    """
+    if len(judge) < MIN_JUDGES:
+        log.warning('the map was not fine-tuned: %d frames are held out, at least %d must judge '
+                    'whether it became better', len(judge), MIN_JUDGES)
+        return {'steps': 0, 'kept_step': 0, 'reason': 'too few held-out frames'}
+    device = patches.descriptors.device
+    generator = torch.Generator().manual_seed(seed)
+    pose_loss = make_pose_loss(PoseLossConfig(loss=config.pose_loss)).to(device)
+    parameters = [*head.parameters(), *pose_loss.parameters()]
+    optimizer = torch.optim.Adam(parameters, config.finetune_rate)
+    control = EntropyControl(config)
+    images = Images(patches)
+    before = best = judge(head)
+    kept, kept_step, step, asked = copy.deepcopy(head.state_dict()), 0, 0, 0
+    start = time.monotonic()
+    while (done := (time.monotonic() - start) / (60.0 * config.finetune_minutes)) < 1.0:
+        for group in optimizer.param_groups:
+            group['lr'] = learning_rate(done, config.finetune_rate)
+        chosen = [images.draw(generator) for _ in range(IMAGES)]
+        losses, bits = [], []
+        for image in chosen:
+            scene, pose = images.scene(image, head)
+            found = expected_loss(scene, pose, config, control.alpha, generator, pose_loss)
+            if bool(found.found):
+                losses.append(found.loss.mean())
+                bits.append(float(found.entropy_bits))
+        step += 1
+        if losses:
+            descend(optimizer, torch.stack(losses).mean(), parameters)
+            control.observe(float(np.mean(bits)))
+        if done * JUDGEMENTS >= asked + 1:
+            asked += 1
+            now = judge(head)
+            if now < best:
+                best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
+        progress(done)
+    now = judge(head)
+    if now < best:
+        best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
+    head.load_state_dict(kept)
+    log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
+             'frames)', before, best, kept_step, step)
+    return {'steps': step, 'kept_step': kept_step, 'before': round(before, 4),
+            'after': round(best, 4), 'alpha': round(control.alpha, 3),
+            'selection': config.selection, 'gradient': config.gradient,
+            'seconds': round(time.monotonic() - start, 1)}
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Tensor]) -> None:
+    """One step, unless the gradient is not a number."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
+    if bool(norm.isfinite()):
+        optimizer.step()
+
+
+def in_room(scene_from_camera: Tensor) -> Tensor:
+    """Poses (..., 4, 4) in scene units as poses of a room."""
+    return se3.from_parts(scene_from_camera[..., :3, :3], ROOM_M * scene_from_camera[..., :3, 3])
+
+
+class Images:
+    """The feature buffer image by image, as the head sees each."""
+
+    def __init__(self, patches: FeatureBuffer) -> None:
+        """The rows of an image lie side by side, in the order in which they were encoded."""
+        self.patches = patches
+        counts = patches.image.bincount(minlength=len(patches.intrinsics))
+        self.ends = counts.cumsum(0).tolist()
+        self.usable = (counts >= MIN_CELLS).nonzero()[:, 0].tolist()
+
+    def draw(self, generator: torch.Generator) -> int:
+        """Some image."""
+        return self.usable[int(torch.randint(len(self.usable), (), generator=generator))]
+
+    def scene(self, image: int, head: Head) -> tuple[SceneCoordinates, Tensor]:
+        """Its scene coordinates in a room, with gradients, and world_from_camera (1, 4, 4)."""
+        rows = torch.arange(self.ends[image - 1] if image else 0, self.ends[image],
+                            device=self.patches.descriptors.device)
+        descriptors, seen = self.patches.batch(rows)
+        points, sigma = head(descriptors)
+        focal, u, v = self.patches.intrinsics[image].unbind()
+        zero, one = torch.zeros_like(focal), torch.ones_like(focal)
+        matrix = torch.stack((focal, zero, u, zero, focal, v, zero, zero, one)).view(1, 3, 3)
+        camera_from_scene = se3.from_parts(seen.rotation[:1], seen.translation[:1])
+        scene = SceneCoordinates(
+            points_world=ROOM_M * points[None], pixels=seen.pixels[None],
+            sigma_px=sigma[None, :, 0], valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
+            matrices=matrix, grid_hw=(1, len(rows)))
+        return scene, in_room(se3.inverse(camera_from_scene))
