@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
-from dsac_ros.ransac.scoring import MIN_DEPTH
+from dsac_ros.ransac.scoring import MIN_DEPTH, camera_points
 
 # Degrees of freedom of the inliers' t distribution: tails as of a mixture of cells good and fair.
 TAIL = 5.0
@@ -27,6 +28,8 @@ MIN_SHARE = 0.01
 DAMPING = 1e-6
 EPSILON = 1e-12
 SINGULAR = 1e-30
+# The squared residual of a cell behind the camera [px^2]: no inlier, and finite.
+BEHIND = 1e30
 
 
 @dataclass(frozen=True)
@@ -67,43 +70,71 @@ class Membership:
 class Linearised:
     """Residuals and their derivatives by the left perturbation, of poses (B, K, 4, 4).
 
-    rows_u, rows_v (B, K, 7, N): six derivatives and the residual, all over the focal length, whose
-    square is focal_squared (B, 1, 2, 1); squared (B, K, N) norm of the residual [px^2]; in_front
-    (B, K, N) of the camera.
+    With x, y = X / Z, Y / Z and i = 1 / Z, both rows of a cell, six derivatives and the residual,
+    are linear in the ten terms (B, K, 10, N): i, xi, yi, xy, 1 + x^2, 1 + y^2, x, y and the
+    residuals du, dv, all over the focal length, whose square is focal_squared (B, 2); squared
+    (B, K, N) norm of the residual [px^2], `BEHIND` behind the camera; in_front (B, K, N) of it.
     """
 
-    rows_u: Tensor
-    rows_v: Tensor
+    terms: Tensor
     focal_squared: Tensor
     squared: Tensor
     in_front: Tensor
 
+    @property
+    def rows_u(self) -> Tensor:
+        """Derivatives and residual of x - u (B, K, 7, N)."""
+        return _rows(self.terms)[0] @ self.terms
+
+    @property
+    def rows_v(self) -> Tensor:
+        """Derivatives and residual of y - v (B, K, 7, N)."""
+        return _rows(self.terms)[1] @ self.terms
+
+
+def _rows(like: Tensor) -> Tensor:
+    """What makes the rows (2, 7, 10) of x - u and y - v from the terms."""
+    return _constant(_row_signs, like.dtype, like.device)
+
+
+def _row_signs() -> Tensor:
+    rows = torch.zeros(2, 7, 10)
+    rows[0, [0, 2, 3, 4, 5, 6], [0, 1, 3, 4, 7, 8]] = torch.tensor([1., -1., -1., 1., -1., 1.])
+    rows[1, [1, 2, 3, 4, 5, 6], [0, 2, 5, 3, 6, 9]] = torch.tensor([1., -1., -1., 1., 1., 1.])
+    return rows
+
+
+def _row_products() -> Tensor:
+    """What makes the products of either row (100, 98) from the products of the terms."""
+    rows = _row_signs()
+    return torch.einsum('kia,kjb->abkij', rows, rows).reshape(100, 98)
+
 
 def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     """Derivatives of the reprojection residuals at poses (B, K, 4, 4)."""
-    x, y, z = (camera_from_world[..., :3, :3] @ seen.points[:, None].mT
-               + camera_from_world[..., :3, 3:]).unbind(-2)
+    x, y, z = camera_points(camera_from_world, seen.points)
     in_front = z > MIN_DEPTH
     iz = z.clamp(min=MIN_DEPTH).reciprocal()
     x, y = x * iz, y * iz
-    u, v = (seen.pixels / seen.focal[:, None])[:, None].unbind(-1)
-    du, dv, zero, xy = x - u, y - v, torch.zeros_like(x), x * y
-    rows_u = torch.stack((iz, zero, -x * iz, -xy, 1.0 + x * x, -y, du), -2)
-    rows_v = torch.stack((zero, iz, -y * iz, -1.0 - y * y, xy, x, dv), -2)
-    focal_squared = seen.focal.square()[:, None, :, None]
-    squared = du * du * focal_squared[..., 0, :] + dv * dv * focal_squared[..., 1, :]
-    return Linearised(rows_u, rows_v, focal_squared, squared, in_front)
+    u, v = (seen.pixels.mT.contiguous() / seen.focal[..., None])[:, :, None].unbind(1)
+    du, dv = x - u, y - v
+    terms = torch.stack((iz, x * iz, y * iz, x * y, 1.0 + x * x, 1.0 + y * y, x, y, du, dv), -2)
+    focal_squared = seen.focal.square()
+    fu, fv = focal_squared[:, None, None].unbind(-1)
+    squared = torch.addcmul(fu * du * du, fv * dv, dv)
+    return Linearised(terms, focal_squared, squared.where(in_front, BEHIND), in_front)
 
 
 def membership(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Membership:
     """How each cell with this squared residual (B, K, N) counts."""
-    precision = seen.precision[:, None] / mixture.sigma.square()[..., None]
+    variance = mixture.sigma.square()[..., None]
+    precision = seen.precision[:, None] / variance
     tail = TAIL + squared_px * precision
-    prior = mixture.share / (1.0 - mixture.share)
-    peak = prior * seen.area[:, None] / (2.0 * math.pi * mixture.sigma.square())
-    odds = peak.log()[..., None] - (0.5 * TAIL + 1.0) * (tail / TAIL).log()
+    share = mixture.share[..., None]
+    peak = (share / (1.0 - share) * seen.area[:, None, None] / (2.0 * math.pi * variance)).log()
+    odds = peak + (0.5 * TAIL + 1.0) * math.log(TAIL) - (0.5 * TAIL + 1.0) * tail.log()
     posterior = torch.sigmoid(odds) * seen.valid[:, None]
-    return Membership(posterior, posterior * (TAIL + 2.0) / tail * precision, tail)
+    return Membership(posterior, (TAIL + 2.0) * posterior * precision / tail, tail)
 
 
 def update_mixture(squared_px: Tensor, cells: Membership, mixture: Mixture,
@@ -118,20 +149,20 @@ def update_mixture(squared_px: Tensor, cells: Membership, mixture: Mixture,
 
 def normal_equations(at: Linearised, weight: Tensor) -> tuple[Tensor, Tensor]:
     """J^T W J (B, K, 6, 6) and J^T W r (B, K, 6) in float64, of weights (B, K, N)."""
-    weight_u, weight_v = (weight[..., None, :] * at.focal_squared[:, :, None, k] for k in (0, 1))
-    square = (at.rows_u * weight_u) @ at.rows_u.mT + (at.rows_v * weight_v) @ at.rows_v.mT
-    square = square.double()
+    products = ((at.terms * weight[..., None, :]) @ at.terms.mT).double().flatten(-2)
+    rows = products @ _constant(_row_products, products.dtype, products.device)
+    square = (rows.unflatten(-1, (2, 49)) * at.focal_squared[:, None, :, None]).sum(-2)
+    square = square.unflatten(-1, (7, 7))
     return square[..., :6, :6], square[..., :6, 6]
 
 
 def solve(hessian: Tensor, gradient: Tensor, damping: float = DAMPING) -> Tensor:
     """The step -(H + damping diag H)^-1 g (..., 6); zero where no cell supports the pose."""
-    inverse_size = _inverse_size(hessian)
-    scaled = hessian * inverse_size[..., None] * inverse_size[..., None, :]
-    scaled = scaled + damping * _identity(6, hessian.dtype, hessian.device)
-    factor, _ = torch.linalg.cholesky_ex(scaled)
-    step = torch.cholesky_solve((gradient * inverse_size)[..., None], factor)[..., 0]
-    return torch.nan_to_num(-step * inverse_size, 0.0, 0.0, 0.0)
+    identity = _constant(_identity, hessian.dtype, hessian.device)
+    factor, _ = torch.linalg.cholesky_ex(
+        torch.addcmul(SINGULAR * identity, hessian, 1.0 + damping * identity))
+    step = torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+    return -torch.nan_to_num(step, 0.0, 0.0, 0.0)
 
 
 def _inverse_size(hessian: Tensor) -> Tensor:
@@ -139,21 +170,23 @@ def _inverse_size(hessian: Tensor) -> Tensor:
     return hessian.diagonal(dim1=-2, dim2=-1).clamp(min=SINGULAR).rsqrt()
 
 
-@functools.lru_cache(maxsize=16)
-def _identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+@functools.lru_cache(maxsize=32)
+def _constant(make: Callable[[], Tensor], dtype: torch.dtype, device: torch.device) -> Tensor:
     # what is kept must serve a caller under inference mode and one that needs gradients alike
     with torch.inference_mode(False):
-        return torch.eye(size, dtype=dtype, device=device)
+        return make().to(device, dtype)
 
 
-@functools.lru_cache(maxsize=8)
-def _generators(dtype: torch.dtype, device: torch.device) -> Tensor:
+def _identity() -> Tensor:
+    return torch.eye(6)
+
+
+def _generators() -> Tensor:
     """The generators of SE(3) (6, 16): a twist times them is its 4x4 matrix, row by row."""
-    with torch.inference_mode(False):
-        basis = torch.zeros(6, 16, dtype=dtype)
-        basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
-        basis[[3, 4, 5], [6, 8, 1]] = -1.0
-        return basis.to(device)
+    basis = torch.zeros(6, 16)
+    basis[[0, 1, 2, 3, 4, 5], [3, 7, 11, 9, 2, 4]] = 1.0
+    basis[[3, 4, 5], [6, 8, 1]] = -1.0
+    return basis
 
 
 def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
@@ -162,10 +195,12 @@ def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
     The Cayley map I + k (M + M^2 / 2) with k = 4 / (4 + theta^2): a rigid motion like exp(M),
     equal to it up to the second order, at a tenth of the operations.
     """
-    twist = (step @ _generators(step.dtype, step.device)).unflatten(-1, (4, 4))
-    scale = 4.0 / (4.0 + step[..., 3:].square().sum(-1))[..., None, None]
-    motion = scale * (twist + 0.5 * twist @ twist) + _identity(4, step.dtype, step.device)
-    return (motion @ camera_from_world.to(step.dtype)).to(camera_from_world.dtype)
+    flat, poses = step.reshape(-1, 6), camera_from_world.to(step.dtype).reshape(-1, 4, 4)
+    twist = (flat @ _constant(_generators, step.dtype, step.device)).unflatten(-1, (4, 4))
+    scale = 4.0 / (4.0 + flat[:, 3:].square().sum(-1))
+    motion = scale[:, None, None] * torch.baddbmm(twist, twist, twist, alpha=0.5)
+    moved = torch.baddbmm(poses, motion, poses)
+    return moved.reshape(camera_from_world.shape).to(camera_from_world.dtype)
 
 
 def gauss_newton_step(camera_from_world: Tensor, seen: Correspondences, weight: Tensor,
@@ -192,7 +227,7 @@ def refine(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture, i
     for _ in range(iterations):
         at = linearise(camera_from_world, seen)
         cells = membership(at.squared, seen, mixture)
-        step = solve(*normal_equations(at, cells.weight * at.in_front))
+        step = solve(*normal_equations(at, cells.weight))
         camera_from_world = retract(step, camera_from_world)
         mixture = update_mixture(at.squared, cells, mixture, seen, inlier_px / 2.0)
     return camera_from_world, mixture
@@ -203,18 +238,16 @@ def converge(camera_from_world: Tensor, seen: Correspondences,
     """The last step from converged poses (B, K, 4, 4), and what it knows.
 
     Returns the poses, which carry the gradient by the points; their covariances (B, K, 6, 6), see
-    `covariance`; and the squared errors (B, K, N) before the step [px^2], inf behind the camera.
+    `covariance`; and the squared errors (B, K, N) before the step [px^2], `BEHIND` behind the camera.
     """
     at = linearise(camera_from_world, seen)
-    squared = torch.where(at.in_front, at.squared, torch.inf).detach()
     with torch.no_grad():
         cells = membership(at.squared, seen, mixture)
-        weight = cells.weight * at.in_front
-        bend, _ = normal_equations(at, cells.curvature * at.in_front)
-        noise, _ = normal_equations(at, weight.square() * at.squared / 2.0)
+        bend, _ = normal_equations(at, cells.curvature)
+        noise, _ = normal_equations(at, cells.weight.square() * at.squared / 2.0)
         certain = covariance(bend, noise, camera_from_world, seen.scale)
-    step = solve(*normal_equations(at, weight))
-    return retract(step, camera_from_world), certain, squared
+    step = solve(*normal_equations(at, cells.weight))
+    return retract(step, camera_from_world), certain, at.squared.detach()
 
 
 def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Tensor) -> Tensor:
@@ -227,7 +260,7 @@ def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Te
     """
     size = _inverse_size(bend)
     scaled = bend * size[..., None] * size[..., None, :]
-    inverse, _ = torch.linalg.inv_ex(scaled + EPSILON * _identity(6, bend.dtype, bend.device))
+    inverse, _ = torch.linalg.inv_ex(scaled + EPSILON * _constant(_identity, bend.dtype, bend.device))
     inverse = inverse * size[..., None] * size[..., None, :]
     local = inverse @ noise @ inverse
     axes = camera_from_world[..., :3, :3].mT.double()

@@ -16,18 +16,25 @@ SOFTNESS = 5.0
 MIN_DEPTH = 1e-3
 
 
+def camera_points(camera_from_world: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates x, y, z (B, H, N) of points (B, N, 3) in the cameras of poses (B, H, 4, 4)."""
+    rows = camera_from_world[..., :3, :].transpose(1, 2).flatten(1, 2)
+    camera = torch.baddbmm(rows[..., 3:], rows[..., :3], points.mT)
+    return camera.unflatten(1, (3, camera_from_world.shape[1])).unbind(1)
+
+
 def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
     """Squared reprojection error (B, H, N) of poses (B, H, 4, 4) [px^2]; inf behind the camera."""
-    points = torch.cat((seen.points, torch.ones_like(seen.points[..., :1])), -1).mT
-    row_x, row_y, row_z = camera_from_world[..., :3, :].unbind(-2)
-    # f x - u z is linear in the pose: one product gives it, and the depth divides at the end.
-    du, dv = (torch.cat((row * seen.focal[:, None, k:k + 1], row_z), -1)
-              @ torch.cat((points, -points * seen.pixels[:, None, :, k]), 1)
-              for k, row in enumerate((row_x, row_y)))
-    depth = row_z @ points
-    safe = depth.clamp(min=MIN_DEPTH)
-    squared = torch.addcmul(du * du, dv, dv) / (safe * safe)
-    return torch.where(depth > MIN_DEPTH, squared, torch.inf)
+    x, y, z = camera_points(camera_from_world * _focal(seen), seen.points)
+    u, v = seen.pixels.mT.contiguous()[:, :, None].unbind(1)
+    iz = z.clamp(min=MIN_DEPTH).reciprocal()
+    du, dv = torch.addcmul(-u, x, iz), torch.addcmul(-v, y, iz)
+    return torch.addcmul(du * du, dv, dv).where(z > MIN_DEPTH, torch.inf)
+
+
+def _focal(seen: Correspondences) -> Tensor:
+    """What turns the rows of a pose (B, 1, 4, 1) into those of a projection [px]."""
+    return torch.nn.functional.pad(seen.focal, (0, 2), value=1.0)[:, None, :, None]
 
 
 def reprojection_error(camera_from_world: Tensor, seen: Correspondences,
