@@ -64,8 +64,8 @@ class Judge:
         def tensor(x: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(x)).to(device)[None]
         with torch.no_grad():
-            return cls(encoder, [encoder(tensor(view.image)[None].float() / 255) for view in views],
-                       [tensor(view.matrix).float() for view in views],
+            descriptors = [encoder(tensor(view.image)[None].float() / 255) for view in views]
+            return cls(encoder, descriptors, [tensor(view.matrix).float() for view in views],
                        [tensor(view.mask) for view in views],
                        [tensor(view.scene_from_camera) for view in views])
 

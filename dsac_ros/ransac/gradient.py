@@ -80,7 +80,7 @@ def largest_jacobian(camera_from_world: Tensor, seen: Correspondences, weight: T
     hessian, _ = refine.normal_equations(at, weight)
     # A point in the camera's axes moves its residual as the camera's translation does.
     pulls = sum((rows[..., :6, None, :] * rows[..., None, :3, :]
-                 * (weight * at.focal_squared[..., axis, :])[..., None, None, :]).double()
+                 * (weight * at.focal_squared[:, axis, None, None])[..., None, None, :]).double()
                 for axis, rows in enumerate((at.rows_u, at.rows_v)))
     factor, failed = torch.linalg.cholesky_ex(hessian)
     jacobian = torch.cholesky_solve(pulls.flatten(-2), factor)

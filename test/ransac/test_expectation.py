@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_brute_force(selection, problem, unguarded):
 
 def test_one_step_and_implicit_differentiation_agree_on_exact_data():
     """Where residuals are zero neither curvature nor changing weights have a part."""
-    image, truth = scene(4)
+    image, _ = scene(4)
     seen = correspondences(image)
     config = replace(CONFIG, hypotheses=4, selection='argmax')
     pool = expectation.draw_pool(seen, config, torch.Generator().manual_seed(0))
@@ -148,7 +148,7 @@ def test_scores_have_the_right_gradient(score, problem):
     def scores(poses, points, precision):
         return expectation.score(poses, replace(seen, points=points, precision=precision), config)
     # off the poses themselves, whose own three points have no error and so no derivative of it
-    poses = refine.retract(torch.full((6,), 0.01, dtype=torch.float64), pool.hypotheses[:, :3])
+    poses = refine.retract(torch.full((1, 3, 6), 0.01, dtype=torch.float64), pool.hypotheses[:, :3])
     inputs = [x.clone().requires_grad_() for x in (poses, seen.points, seen.precision)]
     assert torch.autograd.gradcheck(scores, inputs, eps=1e-8, atol=1e-5)
 
@@ -201,7 +201,7 @@ def test_skipping_the_unlikely_leaves_out_what_their_ill_fitted_poses_would_add(
 
 
 def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
-    image, truth = scene(5, noise=0.02)
+    image, _ = scene(5, noise=0.02)
     seen = correspondences(image)
     sets = torch.tensor([[[0, 1, 2], [1, 38, 47]]])  # one row of cells, and a wide triangle
     corners = seen.take(sets.flatten(1))
