@@ -6,6 +6,7 @@ Every loss takes world_from_camera (..., 4, 4), estimated and true, in metres, a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from dsac_ros.geometry import se3
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.distances import DISTANCES
 
+Distance = Callable[[Tensor, Tensor], Tensor]
 CM_PER_M = 100.0
 # Nearer than this to the image plane [m], or behind it, a point is not seen.
 MIN_DEPTH = 0.1
@@ -123,7 +125,7 @@ def virtual_grid() -> Tensor:
     return torch.cartesian_prod(x - x.mean(), y - y.mean(), z + 1.8)
 
 
-def _errors(estimated: Tensor, true: Tensor, distance: object) -> tuple[Tensor, Tensor]:
+def _errors(estimated: Tensor, true: Tensor, distance: Distance) -> tuple[Tensor, Tensor]:
     """Distance of the centres [m] and of the rotations, of poses (..., 4, 4)."""
     check_shapes(estimated=(estimated, '... 4 4'), true=(true, '... 4 4'))
     translation = (estimated[..., :3, 3] - true[..., :3, 3]).norm(dim=-1)
