@@ -95,6 +95,7 @@ class EndToEndConfig:
                                   'stays', unit='bit', low=0.0)
     pose_loss: str = setting('max', 'what a wrong pose costs',
                              choices=('weighted', 'adaptive', 'max', 'reprojection'))
+    rgbd: bool = setting(False, 'train for queries with depth, where the mapping frames have it')
     finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
                                       low=0.001)
     finetune_rate: float = setting(1e-4, 'peak of its learning rate', low=1e-9)

@@ -61,6 +61,8 @@ class Localizer:
     def localize(self, frame: Frame) -> Localization:
         """Where this frame was taken, or why that is not known.
 
+        Measured depth takes part where the frame has it.
+
         Raises CameraError and ImageError for intrinsics and images that cannot be used at all.
         """
         return self.localize_detailed(frame)[0]
@@ -79,6 +81,8 @@ class Localizer:
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.no_grad():
             descriptors, scene = self._scene_coordinates(image, resampler)
+            if frame.depth is not None:
+                scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
             estimate = self._estimate(scene)
             clock.lap('ransac')
@@ -170,6 +174,13 @@ class Localizer:
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
             confidence=float(self.calibration.confidence(ratio, spread, agreement, share)),
             timings_ms=timings)
+
+
+def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:
+    """The scene coordinates and what a sensor measured at their pixels, of depth (H, W) [m]."""
+    u, v = scene.pixels[0].round().long().T.cpu().numpy()
+    measured = torch.from_numpy(np.ascontiguousarray(depth[v, u], dtype=np.float32))
+    return replace(scene, depth=measured.to(scene.pixels.device)[None])
 
 
 def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -62,7 +62,8 @@ class SceneCoordinates:
     points_world (B, N, 3) [m], pixels (B, N, 2) of the cells' centres, sigma_px (B, N) the
     predicted standard deviation of the reprojection error, valid (B, N) bool: cells that lie on
     the image, matrices (B, 3, 3) the intrinsics of the ideal pinhole the pixels live in,
-    grid_hw the cells' grid with N = h w, row-major.
+    grid_hw the cells' grid with N = h w, row-major. depth (B, N) [m] is what a sensor measured
+    along the optical axis, 0 where it did not; None for RGB alone.
     """
 
     points_world: Tensor
@@ -71,6 +72,7 @@ class SceneCoordinates:
     valid: Tensor
     matrices: Tensor
     grid_hw: tuple[int, int]
+    depth: Tensor | None = None
 
 
 class Result(IntEnum):

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     kind = kind_of(args)
     if args.dest.exists() and (args.dest.is_file() or any(args.dest.iterdir())):
         raise SourceError(f'{args.dest} exists already, expected a new name')
-    source = open_named_source(args, depth=args.depth)
+    source = open_named_source(args)
     count = write(kind, source, args)
     results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
                'skipped': source.skipped}

@@ -14,6 +14,7 @@ from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import (
     SOURCE_HELP,
+    add_depth_option,
     add_source_options,
     check_map_path,
     open_named_source,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         type=condition, help='exit with 1 when this holds, such as '
                         '"recall@0.05m/5deg<0.8" or "median_translation_m>0.02"; may be repeated')
     add_device_option(parser)
+    add_depth_option(parser)
     add_source_options(parser)
     add_settings_options(parser)
     add_json_option(parser)

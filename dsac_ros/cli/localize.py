@@ -12,6 +12,7 @@ from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options
 from dsac_ros.cli.source_options import (
     SOURCE_HELP,
+    add_depth_option,
     add_source_options,
     check_map_path,
     open_named_source,
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', metavar='POSES', type=Path, help='write the accepted '
                         'poses as a TUM trajectory (seconds, x y z, quaternion x y z w)')
     add_device_option(parser)
+    add_depth_option(parser)
     add_source_options(parser, poses=False)
     add_settings_options(parser)
     add_json_option(parser)

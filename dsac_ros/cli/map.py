@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.mapping.trainer import learn_map
     config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
     known = load_map(args.update) if args.update else None
-    source = open_named_source(args, depth=args.depth)
+    source = open_named_source(args)
     start = time.monotonic()
     progress = reporter(args.progress)
     try:

@@ -34,6 +34,13 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
                        help='take every Nth frame (default: %(default)s)')
 
 
+def add_depth_option(parser: argparse.ArgumentParser) -> None:
+    """Add --depth, for verbs whose frames may be localized by their depth as well."""
+    parser.add_argument('--depth', default='off', metavar='WHERE', help='use measured depth too: '
+                        'auto, wherever the source has it; off; or the depth topic of a bag '
+                        '(default: off)')
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     number = int(text)
@@ -42,7 +49,7 @@ def positive(text: str) -> int:
     return number
 
 
-def open_named_source(args: argparse.Namespace, depth: str = 'off') -> Source:
+def open_named_source(args: argparse.Namespace) -> Source:
     """Open `args.source` with the options above; MAP and SOURCE in the wrong order say so."""
     from dsac_ros.sources.open_source import open_source
     path = Path(args.source)
@@ -52,7 +59,7 @@ def open_named_source(args: argparse.Namespace, depth: str = 'off') -> Source:
     return open_source(path, image_topic=args.image, info_topic=args.camera_info,
                        poses=getattr(args, 'poses', None), focal=args.focal,
                        pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
-                       depth=depth)
+                       depth=getattr(args, 'depth', 'off'))
 
 
 def check_map_path(text: str) -> Path:

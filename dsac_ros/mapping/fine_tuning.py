@@ -114,7 +114,7 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
         chosen = [images.draw(generator) for _ in range(IMAGES)]
         losses, bits = [], []
         for image in chosen:
-            scene, pose = images.scene(image, head)
+            scene, pose = images.scene(image, head, config.rgbd)
             found = expected_loss(scene, pose, config, control.alpha, generator, pose_loss)
             if bool(found.found):
                 losses.append(found.loss.mean())
@@ -169,7 +169,7 @@ class Images:
         """Some image."""
         return self.usable[int(torch.randint(len(self.usable), (), generator=generator))]
 
-    def scene(self, image: int, head: Head) -> tuple[SceneCoordinates, Tensor]:
+    def scene(self, image: int, head: Head, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
         """Its scene coordinates in a room, with gradients, and world_from_camera (1, 4, 4)."""
         rows = torch.arange(self.ends[image - 1] if image else 0, self.ends[image],
                             device=self.patches.descriptors.device)
@@ -182,5 +182,6 @@ class Images:
         scene = SceneCoordinates(
             points_world=ROOM_M * points[None], pixels=seen.pixels[None],
             sigma_px=sigma[None, :, 0], valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
-            matrices=matrix, grid_hw=(1, len(rows)))
+            matrices=matrix, grid_hw=(1, len(rows)),
+            depth=ROOM_M * seen.depth[None] if rgbd else None)
         return scene, in_room(se3.inverse(camera_from_scene))

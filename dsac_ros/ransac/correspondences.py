@@ -26,7 +26,8 @@ class Correspondences:
     points (B, N, 3) in units of `scale` about `centre`; pixels (B, N, 2) from the principal point
     [px]; focal (B, 2) [px]; valid (B, N) bool; precision (B, N) relative, of median 1, and 0 where
     a cell is not valid; centre (B, 3) and scale (B,) in the world's unit; area (B,) of the image
-    the pixels cover [px^2].
+    the pixels cover [px^2]; nearness (B, N), the inverse of the measured depth in scaled units, 0
+    where there is none, or None for RGB alone.
     """
 
     points: Tensor
@@ -37,6 +38,7 @@ class Correspondences:
     centre: Tensor
     scale: Tensor
     area: Tensor
+    nearness: Tensor | None = None
 
     @property
     def rays(self) -> Tensor:
@@ -50,7 +52,8 @@ class Correspondences:
         return replace(self, points=self.points.gather(1, wide.expand(-1, -1, 3)),
                        pixels=self.pixels.gather(1, wide.expand(-1, -1, 2)),
                        valid=self.valid.gather(1, cells),
-                       precision=self.precision.gather(1, cells))
+                       precision=self.precision.gather(1, cells),
+                       nearness=None if self.nearness is None else self.nearness.gather(1, cells))
 
     def detach(self) -> Correspondences:
         """The same values without their history."""
@@ -79,8 +82,12 @@ def correspondences(scene: SceneCoordinates) -> Correspondences:
     extent = torch.where(valid[..., None], pixels, -torch.inf).amax(1) \
         - torch.where(valid[..., None], pixels, torch.inf).amin(1)
     area = extent.clamp(min=1.0).prod(-1)
+    nearness = None
+    if scene.depth is not None:
+        measured = valid & scene.depth.isfinite() & (scene.depth > 0.0)
+        nearness = torch.where(measured, scale[:, None] / scene.depth.to(dtype), 0.0)
     return Correspondences(points, pixels, focal, valid, _precision(scene.sigma_px, valid),
-                           centre, scale, area)
+                           centre, scale, area, nearness)
 
 
 def _normalised(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:

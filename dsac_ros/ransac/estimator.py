@@ -16,7 +16,7 @@ from torch import Tensor
 from dsac_ros.config import RansacConfig
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
-from dsac_ros.ransac.p3p import solve_p3p
+from dsac_ros.ransac.minimal import solve_minimal
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4
@@ -146,12 +146,8 @@ def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfi
 
 
 def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:
-    """All P3P solutions of minimal sets (B, H, 3): 4H hypotheses, real ones or not."""
-    cells = sets.flatten(1)
-    corners = seen.take(cells)
-    shape = (*sets.shape, 3)
-    poses, solved = solve_p3p(corners.points.reshape(shape), corners.rays.reshape(shape))
-    solved = solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
+    """All solutions of minimal sets (B, H, 3): 4H hypotheses, real ones or not."""
+    poses, solved = solve_minimal(seen, sets)
     # In this order the poses need no copy to lie side by side.
     return Hypotheses(poses.transpose(1, 2).flatten(1, 2), solved.transpose(1, 2).flatten(1, 2))
 

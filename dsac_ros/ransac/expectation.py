@@ -25,7 +25,7 @@ from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
 from dsac_ros.ransac import gradient, refine, sampling, scoring, selection
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
-from dsac_ros.ransac.p3p import solve_p3p
+from dsac_ros.ransac.minimal import solve_minimal
 from dsac_ros.types import SceneCoordinates
 
 # Hypotheses less likely than this do not move the points (DSAC*).
@@ -112,10 +112,7 @@ def draw_pool(seen: Correspondences, config: EndToEndConfig,
     """Minimal sets, of each the solution that the cells like best, refined to convergence."""
     with torch.no_grad():
         sets = sampling.draw_minimal_sets(seen.valid, config.hypotheses, 3, generator)
-        corners = seen.take(sets.flatten(1))
-        poses, real = solve_p3p(corners.points.unflatten(1, sets.shape[1:]),
-                                corners.rays.unflatten(1, sets.shape[1:]))
-        real = real & corners.valid.unflatten(1, sets.shape[1:]).all(-1, keepdim=True)
+        poses, real = solve_minimal(seen, sets)
         scores = score(poses.flatten(1, 2), seen, config).unflatten(1, real.shape[1:])
         chosen = scores.masked_fill(~real, -torch.inf).argmax(-1, keepdim=True)
         hypotheses = poses.take_along_dim(chosen[..., None, None], 2)[:, :, 0]

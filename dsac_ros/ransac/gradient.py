@@ -9,11 +9,14 @@ Both are the same step from T, written so that its value is nothing and its grad
 """
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import Correspondences
+from dsac_ros.ransac.kabsch import solve_kabsch
 
 # A pose that moves more than this with a point of the scene tells noise (DSAC* zeroes such
 # Jacobians; the scene's extent is 1 here).
@@ -52,13 +55,19 @@ def minimal_step(camera_from_world: Tensor, corners: Correspondences, keep: Tens
     """Poses (B, H, 4, 4) of minimal sets that follow their three points exactly.
 
     corners holds the sets in order, 3 cells for each pose. Three points determine the pose, so
-    that J is square and one step with weights of 1 is the derivative of P3P itself. For `keep`
-    (B, H) see `one_step`.
+    that J is square and one step with weights of 1 is the derivative of P3P itself; where depth
+    is measured Kabsch's solution has its own. For `keep` (B, H) see `one_step`.
     """
     alone = camera_from_world.reshape(-1, 1, 4, 4)
+    sets = _apart(corners, keep.shape[1])
     weight = keep.to(corners.points.dtype).reshape(-1, 1, 1).expand(-1, -1, 3)
-    moved = refine.gauss_newton_step(alone, _apart(corners, keep.shape[1]), weight,
+    moved = refine.gauss_newton_step(alone, replace(sets, nearness=None), weight,
                                      damping=MINIMAL_DAMPING)
+    if sets.nearness is not None:
+        measured = (sets.nearness > 0.0).all(-1) & keep.flatten()
+        depth = sets.nearness.where(measured[:, None], 1.0).reciprocal()
+        fitted, determined = solve_kabsch(sets.points, sets.rays * depth[..., None])
+        moved = torch.where((measured & determined)[:, None, None, None], fitted[:, None], moved)
     return moved.reshape(camera_from_world.shape)
 
 
@@ -125,4 +134,5 @@ def _apart(corners: Correspondences, count: int) -> Correspondences:
         points=split(corners.points), pixels=split(corners.pixels),
         focal=repeated(corners.focal), valid=split(corners.valid),
         precision=split(corners.precision), centre=repeated(corners.centre),
-        scale=repeated(corners.scale), area=repeated(corners.area))
+        scale=repeated(corners.scale), area=repeated(corners.area),
+        nearness=None if corners.nearness is None else split(corners.nearness))

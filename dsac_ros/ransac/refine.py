@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
-from dsac_ros.ransac.scoring import MIN_DEPTH, camera_points
+from dsac_ros.ransac.scoring import MIN_DEPTH, camera_points, depth_error
 
 # Degrees of freedom of the inliers' t distribution: tails as of a mixture of cells good and fair.
 TAIL = 5.0
@@ -74,12 +74,15 @@ class Linearised:
     are linear in the ten terms (B, K, 10, N): i, xi, yi, xy, 1 + x^2, 1 + y^2, x, y and the
     residuals du, dv, all over the focal length, whose square is focal_squared (B, 2); squared
     (B, K, N) norm of the residual [px^2], `BEHIND` behind the camera; in_front (B, K, N) of it.
+    depth (B, K, 4, N), where depth is measured: the derivatives of the third residual (see
+    `scoring.squared_error`) by tz, rx and ry, the others being zero, and the residual itself.
     """
 
     terms: Tensor
     focal_squared: Tensor
     squared: Tensor
     in_front: Tensor
+    depth: Tensor | None = None
 
     @property
     def rows_u(self) -> Tensor:
@@ -110,6 +113,11 @@ def _row_products() -> Tensor:
     return torch.einsum('kia,kjb->abkij', rows, rows).reshape(100, 98)
 
 
+def _depth_columns() -> Tensor:
+    """Where the four rows of the measured depth stand among the seven (4, 7)."""
+    return torch.eye(7)[[2, 3, 4, 6]]
+
+
 def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     """Derivatives of the reprojection residuals at poses (B, K, 4, 4)."""
     x, y, z = camera_points(camera_from_world, seen.points)
@@ -121,8 +129,12 @@ def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     terms = torch.stack((iz, x * iz, y * iz, x * y, 1.0 + x * x, 1.0 + y * y, x, y, du, dv), -2)
     focal_squared = seen.focal.square()
     fu, fv = focal_squared[:, None, None].unbind(-1)
-    squared = torch.addcmul(fu * du * du, fv * dv, dv)
-    return Linearised(terms, focal_squared, squared.where(in_front, BEHIND), in_front)
+    squared, depth = torch.addcmul(fu * du * du, fv * dv, dv), None
+    if seen.nearness is not None:
+        error, near = depth_error(z, seen), seen.nearness[:, None]
+        depth = torch.stack((near.expand_as(z), y * z * near, -x * z * near, error), -2)
+        squared = squared + fu * error.square()
+    return Linearised(terms, focal_squared, squared.where(in_front, BEHIND), in_front, depth)
 
 
 def membership(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Membership:
@@ -153,6 +165,10 @@ def normal_equations(at: Linearised, weight: Tensor) -> tuple[Tensor, Tensor]:
     rows = products @ _constant(_row_products, products.dtype, products.device)
     square = (rows.unflatten(-1, (2, 49)) * at.focal_squared[:, None, :, None]).sum(-2)
     square = square.unflatten(-1, (7, 7))
+    if at.depth is not None:
+        products = ((at.depth * weight[..., None, :]) @ at.depth.mT).double()
+        place = _constant(_depth_columns, products.dtype, products.device)
+        square = square + place.mT @ products @ place * at.focal_squared[:, None, :1, None]
     return square[..., :6, :6], square[..., :6, 6]
 
 
@@ -238,7 +254,7 @@ def converge(camera_from_world: Tensor, seen: Correspondences,
     """The last step from converged poses (B, K, 4, 4), and what it knows.
 
     Returns the poses, which carry the gradient by the points; their covariances (B, K, 6, 6), see
-    `covariance`; and the squared errors (B, K, N) before the step [px^2], `BEHIND` behind the camera.
+    `covariance`; and the squared errors (B, K, N) before the step [px^2], `BEHIND` the camera.
     """
     at = linearise(camera_from_world, seen)
     with torch.no_grad():
@@ -260,7 +276,8 @@ def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Te
     """
     size = _inverse_size(bend)
     scaled = bend * size[..., None] * size[..., None, :]
-    inverse, _ = torch.linalg.inv_ex(scaled + EPSILON * _constant(_identity, bend.dtype, bend.device))
+    identity = _constant(_identity, bend.dtype, bend.device)
+    inverse, _ = torch.linalg.inv_ex(scaled + EPSILON * identity)
     inverse = inverse * size[..., None] * size[..., None, :]
     local = inverse @ noise @ inverse
     axes = camera_from_world[..., :3, :3].mT.double()

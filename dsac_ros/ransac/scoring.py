@@ -24,12 +24,25 @@ def camera_points(camera_from_world: Tensor, points: Tensor) -> tuple[Tensor, Te
 
 
 def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
-    """Squared reprojection error (B, H, N) of poses (B, H, 4, 4) [px^2]; inf behind the camera."""
+    """Squared error (B, H, N) of poses (B, H, 4, 4) [px^2]; inf behind the camera.
+
+    The reprojection error, and where depth is measured its own error as a third component: f (z /
+    measured - 1), so that a centimetre counts in depth as much as it does sideways there.
+    """
     x, y, z = camera_points(camera_from_world * _focal(seen), seen.points)
     u, v = seen.pixels.mT.contiguous()[:, :, None].unbind(1)
     iz = z.clamp(min=MIN_DEPTH).reciprocal()
     du, dv = torch.addcmul(-u, x, iz), torch.addcmul(-v, y, iz)
-    return torch.addcmul(du * du, dv, dv).where(z > MIN_DEPTH, torch.inf)
+    squared = torch.addcmul(du * du, dv, dv)
+    if seen.nearness is not None:
+        squared = squared + (seen.focal[:, :1, None] * depth_error(z, seen)).square()
+    return squared.where(z > MIN_DEPTH, torch.inf)
+
+
+def depth_error(z: Tensor, seen: Correspondences) -> Tensor:
+    """Share (B, H, N) by which depths z are off the measured ones; 0 where none was measured."""
+    nearness = seen.nearness[:, None]
+    return (z * nearness - 1.0).where(nearness > 0.0, 0.0)
 
 
 def _focal(seen: Correspondences) -> Tensor:

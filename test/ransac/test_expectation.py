@@ -146,9 +146,11 @@ def test_scores_have_the_right_gradient(score, problem):
     config = replace(CONFIG, score=score)
 
     def scores(poses, points, precision):
-        return expectation.score(poses, replace(seen, points=points, precision=precision), config)
+        moved = replace(seen, points=points, precision=precision)
+        return expectation.score(poses, moved, config)
     # off the poses themselves, whose own three points have no error and so no derivative of it
-    poses = refine.retract(torch.full((1, 3, 6), 0.01, dtype=torch.float64), pool.hypotheses[:, :3])
+    aside = torch.full((1, 3, 6), 0.01, dtype=torch.float64)
+    poses = refine.retract(aside, pool.hypotheses[:, :3])
     inputs = [x.clone().requires_grad_() for x in (poses, seen.points, seen.precision)]
     assert torch.autograd.gradcheck(scores, inputs, eps=1e-8, atol=1e-5)
 
@@ -275,8 +277,8 @@ def test_descent_lowers_the_loss(selection, how):
     config = replace(CONFIG, selection=selection, gradient=how, refine_iterations=8)
 
     def loss(seed):
-        return expectation.expected_loss(replace(image, points_world=points), truth[None], config,
-                                         20.0, torch.Generator().manual_seed(seed), LOSS).loss.sum()
+        moved, draws = replace(image, points_world=points), torch.Generator().manual_seed(seed)
+        return expectation.expected_loss(moved, truth[None], config, 20.0, draws, LOSS).loss.sum()
     before = sum(loss(seed).item() for seed in range(100, 104))
     for seed in range(12):
         optimizer.zero_grad()

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses from minimal sets: P3P from pixels, Kabsch where a sensor measured the depth of all three.
+
+With depth three points have one pose and not four, and its error does not grow with that of a
+viewing ray (DSAC*, TPAMI 2021, section 3.2).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsac_ros.ransac.correspondences import Correspondences
+from dsac_ros.ransac.kabsch import solve_kabsch
+from dsac_ros.ransac.p3p import solve_p3p
+
+
+def solve_minimal(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
+    """camera_from_world (B, H, 4, 4, 4) of sets (B, H, 3) of cells, and which are solutions.
+
+    Up to four poses a set (B, H, 4); one where all three cells have a depth. A cell that is not
+    valid has no part in any.
+    """
+    corners = seen.take(sets.flatten(1))
+    shape = (*sets.shape, 3)
+    points, rays = corners.points.reshape(shape), corners.rays.reshape(shape)
+    poses, solved = solve_p3p(points, rays)
+    if seen.nearness is not None:
+        near = corners.nearness.reshape(sets.shape)
+        measured = (near > 0.0).all(-1)
+        camera = rays / near.where(near > 0.0, 1.0)[..., None]
+        single, determined = solve_kabsch(points, camera)
+        first = torch.arange(4, device=sets.device) == 0
+        poses = torch.where(measured[..., None, None, None], single[..., None, :, :], poses)
+        solved = torch.where(measured[..., None], determined[..., None] & first, solved)
+    return poses, solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
