@@ -98,6 +98,7 @@ class EndToEndConfig:
     rgbd: bool = setting(False, 'train for queries with depth, where the mapping frames have it')
     finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
                                       low=0.001)
+    finetune_steps: int = setting(100000, 'most steps of it', low=1)
     finetune_rate: float = setting(1e-4, 'peak of its learning rate', low=1e-9)
 
 

@@ -108,7 +108,8 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
     before = best = judge(head)
     kept, kept_step, step, asked = copy.deepcopy(head.state_dict()), 0, 0, 0
     start = time.monotonic()
-    while (done := (time.monotonic() - start) / (60.0 * config.finetune_minutes)) < 1.0:
+    while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
+                       step / config.finetune_steps)) < 1.0:
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(done, config.finetune_rate)
         chosen = [images.draw(generator) for _ in range(IMAGES)]

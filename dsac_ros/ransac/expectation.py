@@ -67,7 +67,7 @@ class Expectation:
     @property
     def entropy_bits(self) -> Tensor:
         """Entropy (B,) of the choice."""
-        return selection.entropy_bits(self.probability)
+        return selection.entropy_bits(self.probability.detach())
 
 
 class EntropyControl:

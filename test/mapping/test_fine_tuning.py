@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End-to-end training: it makes a head better, and leaves none worse."""
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dsac_ros.config import EndToEndConfig
+from dsac_ros.evaluation.wavy_wall import wavy_wall
+from dsac_ros.geometry import se3
+from dsac_ros.mapping import fine_tuning
+from dsac_ros.mapping.buffer import FeatureBuffer
+from dsac_ros.mapping.fine_tuning import ROOM_M, Images, Judge, fine_tune
+from dsac_ros.network.encoder import Encoder, EncoderConfig
+from dsac_ros.network.head import Head, HeadConfig
+
+ROWS, COLUMNS = 12, 16
+CODE = ROWS * COLUMNS  # every cell looks different
+CONFIG = EndToEndConfig(hypotheses=16, cells=200, finetune_steps=16, finetune_rate=3e-3)
+
+
+@pytest.fixture(autouse=True)
+def few_judgements(monkeypatch):
+    monkeypatch.setattr(fine_tuning, 'JUDGEMENTS', 2)
+
+
+@pytest.fixture(scope='module')
+def wall():
+    """Descriptors of a wall seen six times, a judge, and a head that half knows the wall."""
+    image, world_from_camera = wavy_wall(0, rows=ROWS, columns=COLUMNS, depth=ROOM_M)
+    scene_from_camera = world_from_camera.clone()
+    scene_from_camera[:3, 3] /= ROOM_M
+    generator = torch.Generator().manual_seed(0)
+
+    def seen():
+        noise = torch.randn(CODE, CODE, generator=generator)
+        return torch.nn.functional.normalize(torch.eye(CODE) + 0.02 * noise, dim=1)
+    count, cells = 6, ROWS * COLUMNS
+    camera_from_scene = se3.inverse(scene_from_camera)[:3].float()
+    camera_from_world = se3.inverse(world_from_camera)[None].float()
+    depth = se3.transform(camera_from_world, image.points_world)[0, :, 2]
+    patches = FeatureBuffer(
+        descriptors=torch.cat([seen() for _ in range(count)]).half(),
+        pixels=image.pixels[0].repeat(count, 1), depth=(depth / ROOM_M).repeat(count),
+        image=torch.arange(count).repeat_interleave(cells),
+        intrinsics=image.matrices[0][[0, 0, 1], [0, 2, 2]].expand(count, 3),
+        camera_from_scene=camera_from_scene.expand(count, 3, 4))
+    judges = [seen().T.reshape(1, CODE, ROWS, COLUMNS) for _ in range(4)]
+    encoder = Encoder(EncoderConfig(stem=(4, 8, 8), dilations=(1, 1), descriptor=CODE))
+    judge = Judge(encoder, judges, [image.matrices] * 4,
+                  [torch.ones(1, 8 * ROWS, 8 * COLUMNS, dtype=torch.bool)] * 4,
+                  [scene_from_camera[None]] * 4)
+    return patches, judge, half_learned(patches, image.points_world[0] / ROOM_M, generator)
+
+
+def half_learned(patches, points, generator):
+    """A head fitted to points that are 4 % of the depth off, each in its own direction."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = Head(CODE, HeadConfig(width=64, blocks=0, experts=1))
+    wrong = points + 0.04 * torch.randn(points.shape, generator=generator)
+    target = wrong.repeat(len(patches.intrinsics), 1)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(120):
+        found, _ = head(patches.descriptors.float())
+        optimizer.zero_grad()
+        (found - target).square().sum(1).mean().backward()
+        optimizer.step()
+    return head
+
+
+@pytest.mark.parametrize('change', [{}, {'selection': 'softam'}, {'selection': 'argmax'},
+                                    {'gradient': 'implicit', 'score': 'uncertainty'},
+                                    {'rgbd': True, 'pose_loss': 'adaptive'}])
+def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
+    patches, judge, known = wall
+    head = copy.deepcopy(known)
+    told = fine_tune(head, patches, judge, replace(CONFIG, **change), seed=0)
+    assert told['kept_step'] > 0
+    assert told['after'] < told['before']
+    assert told['after'] == pytest.approx(judge(head), abs=1e-3)
+
+
+def test_a_training_that_goes_wrong_changes_nothing(wall):
+    patches, judge, known = wall
+    head = copy.deepcopy(known)
+    told = fine_tune(head, patches, judge, replace(CONFIG, finetune_rate=10.0), seed=0)
+    assert told['steps'] > 0
+    assert told['kept_step'] == 0
+    assert told['after'] == told['before']
+    for name, value in known.state_dict().items():
+        assert torch.equal(head.state_dict()[name], value)
+
+
+def test_without_frames_to_judge_by_nothing_is_changed(wall):
+    patches, judge, known = wall
+    head = copy.deepcopy(known)
+    few = Judge(judge.encoder, *(list(x)[:1] for x in (
+        judge.descriptors, judge.matrices, judge.masks, judge.scene_from_camera)))
+    told = fine_tune(head, patches, few, CONFIG, seed=0)
+    assert told['steps'] == 0 and 'few' in told['reason']
+    assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
+
+
+def test_an_image_of_the_buffer_is_the_scene_that_its_camera_sees(wall):
+    patches, _, known = wall
+    images = Images(patches)
+    scene, pose = images.scene(3, known, rgbd=True)
+    assert images.usable == list(range(6))
+    camera = se3.transform(se3.inverse(pose), scene.points_world)
+    # the head is a few percent of the depth off, so that most of its points lie near where they
+    # are measured and seen
+    share = (camera[0, :, 2] / scene.depth[0] - 1.0).abs()
+    assert share.median() < 0.15
+    seen = camera @ scene.matrices.mT
+    off = (seen[..., :2] / seen[..., 2:] - scene.pixels).norm(dim=-1)
+    assert off.median() < 80.0
