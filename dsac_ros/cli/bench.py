@@ -13,7 +13,12 @@ from dsac_ros.cli.evaluate import load_localizer, machine
 from dsac_ros.cli.output import add_device_option, add_json_option, share, write_results
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
 from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
-from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
+from dsac_ros.cli.source_options import (
+    SOURCE_HELP,
+    add_source_options,
+    check_map_path,
+    open_named_source,
+)
 from dsac_ros.errors import ConfigError, SourceError
 
 HELP = 'measure RANSAC, time, memory and what damaged images cost'
@@ -40,10 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ransac.add_argument('--frames', type=int, default=30, metavar='N',
                         help='frames per inlier ratio (default: 30)')
     ransac.set_defaults(measure=bench_ransac)
-    for table in (query, mapping, damage):
+    tuning = tables.add_parser('finetune', help="what end-to-end training gives: a map's head "
+                               'fine-tuned in several ways, queries answered without landmarks')
+    tuning.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
+    tuning.add_argument('--queries', required=True, metavar='SOURCE', help='frames to measure on; '
+                        'SOURCE itself is what the map was learned from')
+    tuning.set_defaults(measure=bench_finetune, depth='auto')
+    for table in (query, mapping, damage, tuning):
         table.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
         add_source_options(table)
-    for table in (query, mapping, damage, ransac):
+    for table in (query, mapping, damage, tuning, ransac):
         add_device_option(table)
         add_settings_options(table)
         add_json_option(table)
@@ -170,6 +181,40 @@ def bench_ransac(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                  f'({many / one:.1f} times)')
     return {'frames': args.frames, 'rows': rows, 'batch_of_16_ms': many, 'one_ms': one,
             'peak_memory_mb': peak_memory_mb()}, lines
+
+
+def bench_finetune(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """One head, fine-tuned in several ways."""
+    from dataclasses import asdict
+
+    from dsac_ros.config import EndToEndConfig
+    from dsac_ros.device import choose_device
+    from dsac_ros.evaluation.tuning_race import tuning_race
+    from dsac_ros.map_file import load_map
+    from dsac_ros.sources.open_source import open_source
+    config, device = make_settings(EndToEndConfig, read_settings(args)), choose_device(args.device)
+    known = load_map(check_map_path(args.map))
+    asked = open_source(args.queries, depth='auto')
+    queries = list(asked.posed_frames())
+    if not queries:
+        raise SourceError(f'{args.queries} has no frame with a pose')
+    frames = posed_frames(args, 'reading')
+    rows, lines = [], []
+    for row in tuning_race(known, frames, queries, config, device):
+        rows.append(asdict(row))
+        for kind, report in (('RGB', row.rgb), ('RGB-D', row.rgbd)):
+            if report:
+                lines.append(tuning_line(row.training, kind, report))
+                print(lines[-1], file=sys.stderr)
+    return {'queries': len(queries), 'rows': rows}, lines
+
+
+def tuning_line(training: str, kind: str, report: dict[str, Any]) -> str:
+    """One row for people."""
+    near = ', '.join(f'{limit} {share(report["recall"][limit])}' for limit in (
+        '0.02m_2deg', '0.05m_5deg', '0.10m_5deg'))
+    return (f'{training:12} {kind:6} {100 * report["median_translation_m"]:7.2f} cm '
+            f'{report["median_rotation_deg"]:6.2f} deg   {near}')
 
 
 def peak_memory_mb() -> int:
