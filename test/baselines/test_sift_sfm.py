@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""baselines/sift_sfm.py: the peer of the damage table finds its way on a wall that it has seen."""
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'alignment'))
+from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
+
+from dsac_ros.baselines.sift_sfm import SiftSfm, partners, ratio_matches, require
+from dsac_ros.errors import ConfigError
+from dsac_ros.metrics import twist_error
+from dsac_ros.types import Camera, Frame, PosedFrame, Result
+
+WALL = texture(0)
+QUERY = pose(0.25, -0.1, 0.3, 5.0)
+
+needs_the_extra = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ('pycolmap', 'poselib'))),
+    reason="needs pycolmap and poselib: pip install 'dsac_ros[benchmark]'")
+
+
+def frame(image):
+    return Frame(image, Camera(SIZE_WH, MATRIX), 7, 'query')
+
+
+@pytest.fixture(scope='module')
+def learned():
+    places = [pose(x, y, 0.2 * y, 10.0 * x) for x in (-0.6, 0.0, 0.6) for y in (-0.3, 0.3)]
+    return SiftSfm.learn([PosedFrame(frame(seen_from(place, WALL)), place) for place in places])
+
+
+@needs_the_extra
+def test_points_lie_on_the_wall(learned):
+    assert len(learned.points) > 300
+    assert np.abs(learned.points[:, 2] - DISTANCE).max() < 0.05
+    assert all(len(picture.point) == len(picture.descriptors) for picture in learned.pictures)
+
+
+@needs_the_extra
+def test_a_new_view_of_the_wall_is_found(learned):
+    found = learned.localize(frame(seen_from(QUERY, WALL)))
+    error = twist_error(found.world_from_camera, QUERY)
+    assert found.accepted and (found.stamp_ns, found.name) == (7, 'query')
+    assert np.linalg.norm(error[:3]) < 0.01 and np.linalg.norm(error[3:]) < np.radians(0.2)
+
+
+@needs_the_extra
+@pytest.mark.parametrize('image', [np.zeros((240, 320), np.uint8),
+                                   seen_from(QUERY, texture(1))], ids=['black', 'another wall'])
+def test_what_it_has_never_seen_is_refused(learned, image):
+    found = learned.localize(frame(image))
+    assert found.result is Result.LOW_INLIERS and found.world_from_camera is None
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ConfigError, match=r'needs pycolmap and poselib; .*dsac_ros\[benchmark\]'):
+        require('pycolmap')
+
+
+def test_matches_are_mutual_and_stand_out():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(40, 128)) + 1.0
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    order = rng.permutation(40)
+    rows, columns = ratio_matches(a, a[order])
+    assert len(rows) == 40 and (order[columns] == rows).all()
+    # what is there twice stands out from nothing
+    rows, _ = ratio_matches(a, np.concatenate([a[order], a[:1]]))
+    assert 0 not in rows and len(rows) == 39
+    assert len(ratio_matches(a[:1], a)[0]) == 0
+
+
+def test_views_that_face_away_are_no_partners():
+    pairs = partners([pose(0.0), pose(0.1), pose(0.2, turn_deg=120.0)])
+    assert pairs == [(0, 1)]
