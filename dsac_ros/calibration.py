@@ -37,7 +37,7 @@ class Calibration:
     min_inliers: int = 40
     min_spread: float = 0.1
     min_agreement: float = 0.0
-    min_share: float = 0.2
+    min_landmark_share: float = 0.25
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:
@@ -68,6 +68,10 @@ class Calibration:
                     + self.weight_share * np.asarray(share))
         return 1 / (1 + np.exp(-np.clip(exponent, -50, 50)))
 
+    def convincing(self, share: float) -> bool:
+        """Whether landmarks alone confirm a pose: this share of them looks as it should."""
+        return share > 0 and share >= self.min_landmark_share
+
     def verdict(self, inlier_ratio: float, inlier_count: int, spread: float,
                 agreement: float, share: float = 0.0) -> tuple[Result, str]:
         """ACCEPTED, or the first condition that fails, with its numbers.
@@ -75,12 +79,13 @@ class Calibration:
         Where enough landmarks look as they should, that alone decides; where they do not, or the
         map has none in view, the scene coordinates must speak for themselves.
         """
-        if share >= self.min_share:
+        if self.convincing(share):
             return Result.ACCEPTED, ''
         if inlier_ratio < self.min_inlier_ratio or inlier_count < self.min_inliers:
             return Result.LOW_INLIERS, (
                 f'{inlier_count} inliers ({inlier_ratio:.1%} of the cells), expected at least '
-                f'{self.min_inliers} and {self.min_inlier_ratio:.1%}')
+                f'{self.min_inliers} and {self.min_inlier_ratio:.1%}; or {share:.0%} of the '
+                f'landmarks, expected {self.min_landmark_share:.0%}')
         if spread < self.min_spread:
             return Result.LOW_SPREAD, (f'the inliers cover {spread:.0%} of the image, expected at '
                                        f'least {self.min_spread:.0%}')

@@ -104,15 +104,25 @@ class EndToEndConfig:
 
 @dataclass(frozen=True)
 class AcceptConfig:
-    """When a pose is trusted. The map's own calibration stands where a value is negative."""
+    """When a pose is trusted. The map's own calibration stands where a value is negative.
 
-    min_inlier_ratio: float = setting(-1.0, 'inliers among the cells; negative: from the map',
-                                      high=1.0)
-    min_inliers: int = setting(-1, 'inlier cells; negative: from the map')
-    min_spread: float = setting(-1.0, 'share of the image that the inliers cover; negative: from '
-                                'the map', high=1.0)
+    Either enough landmarks look as they should, or the scene coordinates meet all the other
+    conditions.
+    """
+
+    min_inlier_ratio: float = setting(-1.0, 'inliers among the cells, for poses that landmarks '
+                                      'do not confirm; negative: from the map', high=1.0)
+    min_inliers: int = setting(-1, 'inlier cells, for poses that landmarks do not confirm; '
+                               'negative: from the map')
+    min_spread: float = setting(-1.0, 'share of the image that the inliers cover, for poses that '
+                                'landmarks do not confirm; negative: from the map', high=1.0)
     min_agreement: float = setting(-1.0, 'share of the refined hypotheses that agree with the '
-                                   'winner; negative: from the map', high=1.0)
+                                   'winner, for poses that landmarks do not confirm; negative: '
+                                   'from the map', high=1.0)
+    min_landmark_share: float = setting(
+        -1.0, 'of the landmarks in view, the share that looks as it should with which a pose is '
+        'trusted, whatever the other conditions say; 1: in effect never; negative: from the map',
+        high=1.0)
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ class Localizer:
         ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
         spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
         share = 0.0 if alignment is None else alignment.share
-        if share >= self.calibration.min_share:
+        if self.calibration.convincing(share):
             pose, raw = alignment.world_from_camera, alignment.covariance
         else:
             pose, raw = estimate.world_from_camera[0], estimate.covariance[0]

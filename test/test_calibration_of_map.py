@@ -23,6 +23,8 @@ def test_a_threshold_of_the_user_stands_above_the_map():
     calibration = Calibration(min_inliers=77, min_spread=0.3).overridden(
         AcceptConfig(min_inliers=5))
     assert (calibration.min_inliers, calibration.min_spread) == (5, 0.3)
+    assert Calibration(min_landmark_share=0.3).overridden(
+        AcceptConfig(min_landmark_share=0.5)).min_landmark_share == 0.5
 
 
 def test_more_evidence_never_lowers_the_confidence():
@@ -31,6 +33,18 @@ def test_more_evidence_never_lowers_the_confidence():
         assert (np.diff(Calibration().confidence(*varied)) >= 0).all()
     assert Calibration().confidence(0.0, 0.0, 0.0) < 0.01
     assert Calibration().confidence(0.6, 1.0, 1.0) > 0.9
+
+
+@pytest.mark.parametrize(('share', 'threshold', 'result'), [
+    (0.3, 0.25, Result.ACCEPTED), (0.3, 0.35, Result.LOW_INLIERS), (0.9, 1.0, Result.LOW_INLIERS),
+    (0.0, 0.0, Result.LOW_INLIERS)])
+def test_landmarks_alone_confirm_a_pose(share, threshold, result):
+    calibration = Calibration(min_landmark_share=threshold)
+    found, reason = calibration.verdict(0.0, 0, 0.0, 0.0, share)
+    assert found == result
+    assert result == Result.ACCEPTED or f'{share:.0%} of the landmarks' in reason
+    # and the scene coordinates do without them
+    assert calibration.verdict(0.5, 1000, 1.0, 1.0, share)[0] == Result.ACCEPTED
 
 
 def test_covariance_never_falls_below_the_floor():

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import LEVELS, Landmarks, pyramid
+from dsac_ros.alignment.support import ALIKE, support
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.types import SceneCoordinates
 
 REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
-ALIKE = 0.6              # correlation of a match
 LEAST = 12               # matches of a pose
-# Share of the landmarks at which nothing better is looked for: poses off by
-# half a metre have shown up to half of them.
-CONVINCING = 0.6
+# Share of the landmarks at which nothing better is looked for: poses off by half a metre have
+# shown 0.4.
+CONVINCING = 0.5
 COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
 ITERATIONS = 3
 
@@ -33,18 +33,13 @@ class Alignment:
     """A pose at which the landmarks are where they should be.
 
     world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
-    looked_for and found: landmarks that should be visible, and those that look as they should.
+    found: how many landmarks look as they should; share: of those that nothing hides.
     """
 
     world_from_camera: Tensor
     covariance: Tensor
-    looked_for: int
     found: int
-
-    @property
-    def share(self) -> float:
-        """Of the landmarks that should be visible, the share that looks as it should."""
-        return self.found / max(self.looked_for, 1)
+    share: float
 
 
 def align(image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
@@ -68,8 +63,7 @@ def align(image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
             pose = torch.linalg.inv(fitted[0]).float()
     if fitted is None or reached > COARSEST_END:
         return None
-    looked_for, found = support(levels, landmarks, pose, calibration, size_wh)
-    return Alignment(*fitted, looked_for, found)
+    return Alignment(*fitted, *support(levels, landmarks, pose, calibration, size_wh))
 
 
 def follow(levels: list[Tensor], number: int, seen: Landmarks, camera_from_map: Tensor,
@@ -106,17 +100,3 @@ def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
     inliers = int((squared < (2.0 * step_px) ** 2).sum())
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
 
-
-def support(levels: list[Tensor], landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
-            size_wh: tuple[int, int]) -> tuple[int, int]:
-    """How many landmarks a camera there should see, and how many look so, just where they should.
-
-    On the level of 2 px or, where motion has blurred the image, of 4 px.
-    """
-    seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
-    if not len(seen):
-        return 0, 0
-    predicted = match.predict(seen, camera_from_map, matrix)
-    found = max(int((match.correlate(levels, number, seen.templates, predicted, 0)
-                     > ALIKE).sum()) for number in (1, 2))
-    return len(seen), found

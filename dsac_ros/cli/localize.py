@@ -64,7 +64,8 @@ def as_dict(found: Localization) -> dict[str, Any]:
     values: dict[str, Any] = {
         'name': found.name, 'stamp_ns': found.stamp_ns, 'accepted': found.accepted,
         'result': found.result.name, 'reason': found.reason, 'confidence': found.confidence,
-        'inlier_ratio': found.inlier_ratio, 'inlier_count': found.inlier_count}
+        'inlier_ratio': found.inlier_ratio, 'inlier_count': found.inlier_count,
+        'landmark_share': found.landmark_share}
     if found.accepted:
         values['world_from_camera'] = found.world_from_camera.tolist()
         if found.covariance is not None:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of what a pose should show an image does show, whatever stands before the rest.
+
+Of all landmarks in view half may be hidden behind a person, so their plain share says little: a
+wrong pose that matches a poster and a table's edge by chance reaches as much. But what is hidden
+is hidden together, and what matches by chance does so here and there: where one landmark looks as
+it should, its neighbours must as well.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsac_ros.alignment import match
+from dsac_ros.alignment.landmarks import PATCH, Landmarks
+
+ALIKE = 0.6         # correlation of a match
+NEIGHBOURS = 8      # of a landmark, that are asked
+DOUBT = 0.2         # share of the landmarks that are always looked for, hidden or not
+# Levels of 2 px and, where motion has blurred the image, of 4 px: how much a share on them counts.
+# Large patches are alike more often by chance.
+LEVELS = {1: 1.0, 2: 0.7}
+
+
+def support(levels: list[Tensor], landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
+            size_wh: tuple[int, int]) -> tuple[int, float]:
+    """How many landmarks look as they should, just where a camera there should see them.
+
+    And their share of those that are not hidden (`share_in_sight`), on the level that shows most.
+    """
+    seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
+    if not len(seen):
+        return 0, 0.0
+    predicted = match.predict(seen, camera_from_map, matrix)
+    alike = {number: match.correlate(levels, number, seen.templates, predicted, 0)[:, 0, 0] > ALIKE
+             for number in LEVELS}
+    share = max(weight * share_in_sight(alike[number], predicted.pixels, 2.0 ** number * PATCH)
+                for number, weight in LEVELS.items())
+    return max(int(found.sum()) for found in alike.values()), share
+
+
+def share_in_sight(alike: Tensor, pixels: Tensor, side_px: float) -> float:
+    """Of N landmarks at pixels (N, 2), those in sight, the share that is alike (N,) bool.
+
+    A landmark is in sight as far as its nearest neighbours look as they should; its own looks do
+    not count, nor do patches that overlap its own of side_px: so chance gives no more than it
+    gives everywhere. A few in a corner prove nothing, hence the doubt.
+    """
+    distance = torch.cdist(pixels, pixels)
+    distance = torch.where(distance < side_px, torch.inf, distance)
+    near = distance.topk(min(NEIGHBOURS, len(pixels)), largest=False)
+    in_sight = (alike[near.indices] & near.values.isfinite()).float().mean(1)
+    return float((in_sight * alike).sum() / (in_sight.sum() + DOUBT * len(pixels)))
