@@ -20,9 +20,9 @@ from dsac_ros.types import Frame
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
 ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
-#: Least and most that may be asked of the share of landmarks: twice what impostors show, between
-#: what wrong poses in the right room have shown (0.19) and what a view from further away still does.
-SHARES = (0.2, 0.3)
+#: What is asked of the share of landmarks: so many times what impostors show, but no less than what
+#: wrong poses in the right room may show, and no more than a view from further away still does.
+SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
-        min_landmark_share=float(np.clip(2.0 * nothing[:, 3].max(), *SHARES)),
+        min_landmark_share=float(np.clip(SHARE_MARGIN * nothing[:, 3].max(), *SHARES)),
         **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
 
 
