@@ -20,8 +20,8 @@ from dsac_ros.types import Frame
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
 ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
-#: What is asked of the share of landmarks: so many times what impostors show, but no less than what
-#: wrong poses in the right room may show, and no more than a view from further away still does.
+#: What is asked of the share of landmarks: so many times what impostors show, but no less than
+#: what wrong poses in the right room may, and no more than a view from further away still does.
 SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
 
 

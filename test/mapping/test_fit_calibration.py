@@ -70,6 +70,16 @@ def test_thresholds_part_right_frames_from_impostors():
     assert confidence(fitted, seen).min() > 0.8 > 0.2 > confidence(fitted, impostors).max()
 
 
+@pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.2), (0.16, 0.24), (0.4, 0.3)])
+def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
+    rng = np.random.default_rng(3)
+    seen = evidence(rng, 40, (0.3, 0.9))
+    impostors = evidence(rng, 40, (0.01, 0.06), (0.0, shown))
+    impostors.share[7] = shown
+    fitted = fit_calibration(seen, rng.normal(size=(40, 6)) * 0.002, impostors)
+    assert fitted.min_landmark_share == pytest.approx(asked)
+
+
 def test_wrong_held_out_frames_lower_the_confidence():
     rng = np.random.default_rng(4)
     seen, impostors = evidence(rng, 60, (0.05, 0.6)), evidence(rng, 30, (0.01, 0.06))
