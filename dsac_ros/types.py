@@ -99,8 +99,8 @@ class Localization:
     beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
     perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
     order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
-    map's landmarks in view that look as they should. confidence is in [0, 1]. timings_ms: stage ->
-    milliseconds.
+    map's landmarks in sight that look as they should (`alignment.support`). confidence is in
+    [0, 1]. timings_ms: stage -> milliseconds.
     """
 
     result: Result
