@@ -120,9 +120,8 @@ class AcceptConfig:
                                    'winner, for poses that landmarks do not confirm; negative: '
                                    'from the map', high=1.0)
     min_landmark_share: float = setting(
-        -1.0, 'of the landmarks that nothing hides, the share that looks as it should with which '
-        'a pose is trusted, whatever the other conditions say; 1: in effect never; negative: from the map',
-        high=1.0)
+        -1.0, 'share of the landmarks that look as they should, hidden ones left out, at which '
+        'that alone makes a pose trusted; 1: in effect never; negative: from the map', high=1.0)
 
 
 @dataclass(frozen=True)
