@@ -77,7 +77,7 @@ class EndToEndConfig:
     """How RANSAC is differentiated in training; the defaults are those of DSAC*."""
 
     hypotheses: int = setting(64, 'minimal sets drawn per image', low=1, high=4096)
-    cells: int = setting(1200, 'cells of an image that take part', low=8)
+    cells: int = setting(600, 'cells of an image that take part', low=8)
     inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
                                high=100.0)
     max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
@@ -99,7 +99,7 @@ class EndToEndConfig:
     finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
                                       low=0.001)
     finetune_steps: int = setting(100000, 'most steps of it', low=1)
-    finetune_rate: float = setting(1e-4, 'peak of its learning rate', low=1e-9)
+    finetune_rate: float = setting(1e-5, 'peak of its learning rate', low=1e-9)
 
 
 @dataclass(frozen=True)
