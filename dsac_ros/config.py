@@ -56,17 +56,18 @@ def as_dict(settings: Any) -> dict[str, Any]:
 class RansacConfig:
     """How one frame's scene coordinates become a pose."""
 
-    hypotheses: int = setting(1024, 'minimal sets drawn per frame', low=1, high=65536)
+    hypotheses: int = setting(2048, 'minimal sets drawn per frame', low=1, high=65536)
     inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
                                high=100.0)
     screen_cells: int = setting(64, 'cells on which every hypothesis is screened', low=4)
-    screened: int = setting(128, 'hypotheses that pass the screening', low=1)
+    screened: int = setting(256, 'hypotheses that pass the screening', low=1)
     prescore_cells: int = setting(600, 'cells on which the screened hypotheses are scored', low=8)
-    rescored: int = setting(16, 'best hypotheses that are refined on those and scored on all '
+    rescored: int = setting(8, 'best hypotheses that are refined on those and scored on all '
                             'cells', low=1)
-    local_iterations: int = setting(4, 'Gauss-Newton steps on the cells of the pre-score', low=0)
-    refined: int = setting(4, 'best hypotheses that are refined', low=1)
-    refine_iterations: int = setting(4, 'Gauss-Newton steps of the refinement', low=1, high=200)
+    local_iterations: int = setting(3, 'Gauss-Newton steps on the cells of the pre-score', low=0)
+    refined: int = setting(4, 'best hypotheses of those that are asked whether they agree', low=1)
+    refine_iterations: int = setting(3, 'Gauss-Newton steps of the best on all cells', low=1,
+                                     high=200)
     max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
                                          unit='px', low=1.0)
     seed: int = setting(0, 'seed of the sampling; the same seed gives the same pose', low=0)

@@ -55,6 +55,12 @@ class Correspondences:
                        precision=self.precision.gather(1, cells),
                        nearness=None if self.nearness is None else self.nearness.gather(1, cells))
 
+    def first(self, count: int) -> Correspondences:
+        """Only the first `count` cells."""
+        return replace(self, points=self.points[:, :count], pixels=self.pixels[:, :count],
+                       valid=self.valid[:, :count], precision=self.precision[:, :count],
+                       nearness=None if self.nearness is None else self.nearness[:, :count])
+
     def detach(self) -> Correspondences:
         """The same values without their history."""
         return replace(self, points=self.points.detach(), precision=self.precision.detach(),
@@ -73,8 +79,8 @@ def correspondences(scene: SceneCoordinates) -> Correspondences:
                  sigma_px=(scene.sigma_px, 'B N'), valid=(scene.valid, 'B N'),
                  matrices=(scene.matrices, 'B 3 3'))
     dtype = scene.points_world.dtype
-    valid = (scene.valid & scene.points_world.isfinite().all(-1)
-             & scene.pixels.isfinite().all(-1))
+    # A sum is finite where all its terms are.
+    valid = scene.valid & (scene.points_world.sum(-1) + scene.pixels.sum(-1)).isfinite()
     points, centre, scale = _normalised(scene.points_world, valid)
     matrices = scene.matrices.to(dtype)
     pixels = torch.where(valid[..., None], scene.pixels.to(dtype) - matrices[:, None, :2, 2], 0.0)

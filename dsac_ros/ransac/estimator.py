@@ -2,12 +2,14 @@
 """From scene coordinates to the camera's pose: a fixed amount of work, whatever the inlier ratio.
 
 Draw minimal sets, solve them all, and let ever fewer hypotheses meet ever more cells: a screening
-on a handful, a pre-score on a random subset, a few refinement steps there, all cells for the best,
-and a full refinement of the few that are left (successive halving; no loop depends on the data).
+on a handful, a pre-score on a random subset, a few refinement steps there, all cells for those
+that are left, and a full refinement of the best (successive halving; no loop depends on the data).
 """
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 import torch
@@ -16,10 +18,12 @@ from torch import Tensor
 from dsac_ros.config import RansacConfig
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
-from dsac_ros.ransac.minimal import solve_minimal
+from dsac_ros.ransac.minimal import first_poses
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4
+# A minimal set has 1.3 to 1.5 solutions on average, and 2 where all are inliers and any will do.
+SOLUTIONS, SPARE_SOLUTIONS = 1.5, 64
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,26 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
     watch = Stopwatch(scene.points_world.device)
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
-    seen = correspondences(scene)
-    draws = draw(seen.precision.detach(), config, generator)
-    watch.lap('draw')
-    return estimate_from_draws(seen, draws, config, watch)
+    with _threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
+        seen = correspondences(scene)
+        draws = draw(seen.precision.detach(), config, generator)
+        watch.lap('draw')
+        return estimate_from_draws(seen, draws, config, watch)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for a while.
+
+    The tensors of one image are too small for a second thread to gain anything, and where it
+    shares its core with other work every operation waits for it.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
@@ -140,55 +160,60 @@ def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfi
         watch.lap('solve')
         hypotheses = shortlist(hypotheses, fixed.take(draws.screen), some, config)
         watch.lap('score')
-        hypotheses, mixture, scores = refine_best(hypotheses, fixed, some, config)
+        rivals, winner, mixture = refine_best(hypotheses, fixed, some, config)
         watch.lap('refine')
-    return describe(hypotheses, mixture, scores, seen, config, watch)
+    return describe(winner, mixture, rivals, seen, config, watch)
 
 
 def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:
-    """All solutions of minimal sets (B, H, 3): 4H hypotheses, real ones or not."""
-    poses, solved = solve_minimal(seen, sets)
-    # In this order the poses need no copy to lie side by side.
-    return Hypotheses(poses.transpose(1, 2).flatten(1, 2), solved.transpose(1, 2).flatten(1, 2))
+    """The solutions of minimal sets (B, H, 3), as far as there is room for them."""
+    room = int(SOLUTIONS * sets.shape[1]) + SPARE_SOLUTIONS
+    return Hypotheses(*first_poses(seen, sets, room))
 
 
 def shortlist(hypotheses: Hypotheses, few: Correspondences, some: Correspondences,
               config: RansacConfig) -> Hypotheses:
-    """The best on a few cells, and of those the best on some more."""
-    for cells, count in ((few, config.screened), (some, config.rescored)):
-        squared = scoring.squared_error(hypotheses.poses, cells)
-        weight = cells.valid.to(squared.dtype)
-        scores = scoring.truncated_count(squared, weight, config.inlier_px)
+    """The best on a few cells, of those the best on more, and of those the best on more still."""
+    def prescore(poses: Tensor, cells: Correspondences) -> Tensor:
+        squared = scoring.squared_error(poses, cells)
+        return scoring.truncated_count(squared, cells.valid.to(squared.dtype), config.inlier_px)
+
+    third = some.first(config.prescore_cells // 3)
+    for cells, count in ((few, config.screened), (third, 4 * config.rescored),
+                         (some, config.rescored)):
+        scores = scoring.block_by_block(prescore, hypotheses.poses, cells)
         hypotheses = hypotheses.take(hypotheses.best(scores, count))
     return hypotheses
 
 
 def refine_best(hypotheses: Hypotheses, seen: Correspondences, some: Correspondences,
-                config: RansacConfig) -> tuple[Hypotheses, refine.Mixture, Tensor]:
-    """Refine on some cells, the best of those on all; with their mixtures and scores (B, K)."""
+                config: RansacConfig) -> tuple[Hypotheses, Hypotheses, refine.Mixture]:
+    """The best after steps on some cells, and the very best after more on all, and its mixture."""
     mixture = refine.initial_mixture(hypotheses.poses, config.inlier_px)
     poses, mixture = refine.refine(hypotheses.poses, some, mixture, config.inlier_px,
                                    config.local_iterations)
     hypotheses = Hypotheses(poses, hypotheses.solved)
     chosen = hypotheses.best(score(poses, seen, config), config.refined)
-    hypotheses, mixture = hypotheses.take(chosen), mixture.take(chosen)
-    poses, mixture = refine.refine(hypotheses.poses, seen, mixture, config.inlier_px,
-                                   config.refine_iterations)
-    return Hypotheses(poses, hypotheses.solved), mixture, score(poses, seen, config)
+    rivals, winner = hypotheses.take(chosen), hypotheses.take(chosen[:, :1])
+    pose, mixture = refine.refine(winner.poses, seen, mixture.take(chosen[:, :1]),
+                                  config.inlier_px, config.refine_iterations)
+    return rivals, Hypotheses(pose, winner.solved), mixture
 
 
 def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
     """Soft inlier count (B, K) of poses (B, K, 4, 4) over the valid cells."""
-    error = scoring.reprojection_error(poses, seen, config.max_reprojection_px)
-    return scoring.soft_inlier_count(error, seen.valid.to(error.dtype), config.inlier_px)
+    def soft(some: Tensor, seen: Correspondences) -> Tensor:
+        error = scoring.reprojection_error(some, seen, config.max_reprojection_px)
+        return scoring.soft_inlier_count(error, seen.valid.to(error.dtype), config.inlier_px)
+    return scoring.block_by_block(soft, poses, seen)
 
 
-def describe(hypotheses: Hypotheses, mixture: refine.Mixture, scores: Tensor,
+def describe(best: Hypotheses, mixture: refine.Mixture, rivals: Hypotheses,
              seen: Correspondences, config: RansacConfig, watch: Stopwatch) -> PoseEstimate:
-    """The winner among the refined, with all that says how far to trust it."""
-    winner = hypotheses.best(scores, 1)
-    best = hypotheses.take(winner)
-    pose, covariance, squared = refine.converge(best.poses, seen, mixture.take(winner))
+    """The winner (B, 1), with all that says how far to trust it."""
+    pose, covariance, squared = refine.converge(best.poses, seen, mixture)
+    with torch.no_grad():
+        scores = score(pose, seen, config)[:, 0]
     squared, covariance = squared[:, 0], covariance[:, 0]
     inliers = (squared <= config.inlier_px ** 2) & seen.valid
     found = (best.solved[:, 0] & (inliers.sum(-1) >= MIN_CELLS)
@@ -197,13 +222,12 @@ def describe(hypotheses: Hypotheses, mixture: refine.Mixture, scores: Tensor,
     count = inliers.sum(-1)
     world = seen.world_from_camera(pose.double())[:, 0]
     median = torch.where(inliers, squared, torch.nan).nanmedian(-1).values.sqrt()
-    agreement = evidence.agreement(hypotheses.poses, hypotheses.solved, best.poses, seen.detach(),
-                                   inliers)
+    agreement = evidence.agreement(rivals.poses, rivals.solved, best.poses, seen.detach(), inliers)
     estimate = dict(
         world_from_camera=torch.where(found[:, None, None], world, torch.eye(4).to(world)),
         found=found, inliers=inliers, inlier_count=count,
         inlier_ratio=count / seen.valid.sum(-1).clamp(min=1),
-        score=torch.where(found, scores.gather(1, winner)[:, 0], 0.0),
+        score=torch.where(found, scores, 0.0),
         covariance=torch.where(found[:, None, None], covariance, torch.nan),
         reprojection_error_px=median, spread=evidence.spread(inliers, seen), agreement=agreement)
     watch.lap('describe')

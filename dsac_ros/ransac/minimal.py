@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
 from dsac_ros.ransac.kabsch import solve_kabsch
-from dsac_ros.ransac.p3p import solve_p3p
+from dsac_ros.ransac.p3p import first_solutions, solve_p3p
+from dsac_ros.ransac.selection import first, take
 
 
 def solve_minimal(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,3 +34,16 @@ def solve_minimal(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
         poses = torch.where(measured[..., None, None, None], single[..., None, :, :], poses)
         solved = torch.where(measured[..., None], determined[..., None] & first, solved)
     return poses, solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
+
+
+def first_poses(seen: Correspondences, sets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` solutions of `solve_minimal`: poses (B, count, 4, 4), and which are."""
+    if seen.nearness is not None:
+        poses, solved = solve_minimal(seen, sets)
+        chosen, filled = first(solved.flatten(1), count)
+        return take(poses.flatten(1, 2), chosen), filled
+    corners = seen.take(sets.flatten(1))
+    points, rays, valid = (x.unflatten(1, sets.shape[1:]) for x in (
+        corners.points, corners.rays, corners.valid))
+    # Without a direction there is no solution.
+    return first_solutions(points, rays * valid.all(-1)[..., None, None], count)

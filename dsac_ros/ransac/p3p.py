@@ -15,10 +15,13 @@ contiguous memory. A symmetric 3x3 is six rows, in the order 11, 12, 13, 22, 23,
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.ransac.selection import first
 
 # Thinner than this share of their distance, three points are a line; nearer than this angle
 # [rad], two rays are one.
@@ -44,8 +47,63 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
         derivatives by points and rays; where two solutions meet the distances have none.
     """
     check_shapes(points_world=(points_world, '... 3 3'), rays_camera=(rays_camera, '... 3 3'))
-    batch, dtype = points_world.shape[:-2], points_world.dtype
-    points, rays = (torch.movedim(x.reshape(-1, 3, 3).double(), 0, -1).contiguous()
+    batch = points_world.shape[:-2]
+    sets, distances, possible = _candidates(points_world, rays_camera)
+    poses, solved = _poses(sets.each(4), distances.flatten(1), possible.flatten())
+    return (poses.unflatten(-1, (4, -1)).permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4),
+            solved.unflatten(0, (4, -1)).T.reshape(*batch, 4))
+
+
+def first_solutions(points_world: Tensor, rays_camera: Tensor,
+                    count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` solutions of sets (B, H, 3, 3), as of `solve_p3p`, side by side.
+
+    Poses (B, count, 4, 4) and which are solutions (B, count); where there are fewer, the rest are
+    not. Of four roots of a random set not half are real, and the others cost nothing from here.
+    """
+    check_shapes(points_world=(points_world, 'B H 3 3'), rays_camera=(rays_camera, 'B H 3 3'))
+    images, size = points_world.shape[:2]
+    sets, distances, possible = _candidates(points_world, rays_camera)
+    chosen, filled = first(possible.reshape(4, images, size).permute(1, 2, 0).flatten(1), count)
+    offset = size * torch.arange(images, device=chosen.device)[:, None]
+    own = (chosen // 4 + offset).flatten()
+    root = own + images * size * (chosen % 4).flatten()
+    poses, solved = _poses(sets.take(own), distances.flatten(1).index_select(1, root),
+                           filled.flatten())
+    return poses.movedim(-1, 0).reshape(images, count, 4, 4), solved.reshape(images, count)
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Points and unit rays (3, 3, S), cosines and squared sides (3, S) over the longest, size."""
+
+    points: Tensor
+    rays: Tensor
+    cosines: Tensor
+    sides: Tensor
+    size: Tensor
+
+    def each(self, times: int) -> _Sets:
+        """All sets one after the other, several times."""
+        return _Sets(*(x.repeat(*(1,) * (x.dim() - 1), times) for x in self.fields()))
+
+    def take(self, chosen: Tensor) -> _Sets:
+        """The sets `chosen` (J,)."""
+        return _Sets(*(x.index_select(-1, chosen) for x in self.fields()))
+
+    def to(self, dtype: torch.dtype) -> _Sets:
+        """The same in another precision."""
+        return _Sets(*(x.to(dtype) for x in self.fields()))
+
+    def fields(self) -> tuple[Tensor, ...]:
+        """All five."""
+        return self.points, self.rays, self.cosines, self.sides, self.size
+
+
+def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tensor, Tensor]:
+    """The sets, the distances (3, 4, S) of four roots each, and which may be solutions (4, S)."""
+    dtype = points_world.dtype
+    points, rays = (x.reshape(-1, 9).T.double().contiguous().unflatten(0, (3, 3))
                     for x in (points_world, rays_camera))
     with torch.no_grad():
         triangle = _is_triangle(points, rays / rays.square().sum(1, keepdim=True).sqrt())
@@ -57,22 +115,21 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
     sides = (points - points.roll(-1, 0)).square().sum(1)
     size = sides.amax(0)
     sides = sides / size
-
+    sets = _Sets(points, rays, cosines, sides, size).to(dtype)
     with torch.no_grad():
         lines, other, real = _intersect_conics(cosines, sides)
-    # Digits cancel in the cubic and its lines; from here on the dtype of the points will do.
-    lines, other, cosines, sides, size, points, rays = (
-        x.to(dtype) for x in (lines, other, cosines, sides, size, points, rays))
-    cosines, sides = cosines[:, None], sides[:, None]
-    with torch.no_grad():
-        directions, crossing = _meet(lines, other)
-        distances, positive = _scale(directions, cosines, sides)
-    distances = _polish(distances, cosines, sides)
-    solved = positive & _obeys_the_cosines(distances, cosines, sides)
-    valid = triangle & real & crossing & solved
-    distances = torch.where(valid, distances * size.sqrt(), 1.0)
-    poses = _align_triangles(points, distances[:, None] * rays[:, :, None])
-    return poses.permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4), valid.T.reshape(*batch, 4)
+        # Digits cancel in the cubic and its lines; from here the dtype of the points will do.
+        directions, crossing = _meet(lines.to(dtype), other.to(dtype))
+        distances, positive = _scale(directions, sets.cosines[:, None], sets.sides[:, None])
+    return sets, distances, triangle & real & crossing & positive
+
+
+def _poses(sets: _Sets, distances: Tensor, possible: Tensor) -> tuple[Tensor, Tensor]:
+    """Poses (4, 4, S) of distances (3, S) not polished yet, and which are solutions (S,)."""
+    distances = _polish(distances, sets.cosines, sets.sides)
+    solved = possible & _obeys_the_cosines(distances, sets.cosines, sets.sides)
+    distances = torch.where(solved, distances * sets.size.sqrt(), 1.0)
+    return _align_triangles(sets.points, distances[:, None] * sets.rays), solved
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
@@ -87,31 +144,13 @@ def _unit(a: Tensor) -> Tensor:
     return a * square.clamp(min=torch.finfo(a.dtype).tiny).rsqrt()
 
 
-def _longest(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """The longest of three vectors (3, S), set by set."""
-    a2, b2, c2 = (x.square().sum(0) for x in (a, b, c))
-    return torch.where(torch.maximum(a2, b2) >= c2, torch.where(a2 >= b2, a, b), c)
-
-
-def _adjugate(m: Tensor) -> Tensor:
-    """Adjugate of symmetric matrices (6, S)."""
-    a, b, c, d, e, f = m
-    return torch.stack((d * f - e * e, c * e - b * f, b * e - c * d,
-                        a * f - c * c, b * c - a * e, a * d - b * b))
-
-
-def _trace_of_product(m: Tensor, n: Tensor) -> Tensor:
-    """tr(M N) (S,) of symmetric matrices (6, S)."""
-    p = m * n
-    return p[0] + p[3] + p[5] + 2.0 * (p[1] + p[2] + p[4])
-
-
 def _is_triangle(points: Tensor, rays: Tensor) -> Tensor:
-    """Whether three points (3, 3, S) span a triangle and their unit rays differ: (S,)."""
-    area = _cross(points[1] - points[0], points[2] - points[0]).square().sum(0).sqrt()
-    longest = (points - points.roll(-1, 0)).square().sum(1).amax(0)
-    apart = (rays - rays.roll(-1, 0)).square().sum(1).amin(0)
-    return (area > MIN_AREA * longest) & (apart > MIN_ANGLE ** 2)
+    """Whether three points (3, 3, S) span a triangle (Heron) and their unit rays differ: (S,)."""
+    sides = (points - points.roll(-1, 0)).square().sum(1)
+    a, b, c = sides / sides.amax(0)
+    squared_area = a * b - 0.25 * (a + b - c).square()
+    cosines = (rays * rays.roll(-1, 0)).sum(1)
+    return (squared_area > MIN_AREA ** 2) & (cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE ** 2)
 
 
 def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,19 +159,25 @@ def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, T
     zero = torch.zeros_like(s23)
     first = torch.stack((s23, -s23 * c12, zero, s23 - s12, s12 * c23, -s12))
     second = torch.stack((s23, zero, -s23 * c31, -s31, s31 * c23, s23 - s31))
-    gamma = _degenerate_member(first, second)
-    lines, real = _split_into_lines(first + gamma * second)
+    gamma = _degenerate_member(cosines, sides)
+    lines, real = _split_into_lines(torch.addcmul(first, gamma, second))
     # The member of the pencil farthest from the degenerate one keeps the crossing well posed.
-    return lines, (second - gamma * first) / (1.0 + gamma.abs()), real
+    return lines, torch.addcmul(second, gamma, first, value=-1.0) / (1.0 + gamma.abs()), real
 
 
-def _degenerate_member(first: Tensor, second: Tensor) -> Tensor:
-    """A real gamma (S,) with det(first + gamma second) = 0, for symmetric (6, S)."""
-    adj_first, adj_second = _adjugate(first), _adjugate(second)
-    c0 = _trace_of_product(adj_first, first) / 3.0
-    c1 = _trace_of_product(adj_first, second)
-    c2 = _trace_of_product(adj_second, first)
-    c3 = _trace_of_product(adj_second, second) / 3.0
+def _degenerate_member(cosines: Tensor, sides: Tensor) -> Tensor:
+    """A real gamma (S,) with det(first + gamma second) = 0, of the conics of the three laws.
+
+    The determinant over s23 (Persson and Nordberg, 2018, eq. 13 to 16, in our order).
+    """
+    (c12, c23, c31), (s12, s23, s31) = cosines, sides
+    sine12, sine23, sine31 = 1.0 - cosines * cosines
+    twisted = s23 * (c12 * c23 * c31 - 1.0)
+    area23 = s31 * sine23
+    c3 = s31 * (area23 - s23 * sine31)
+    c2 = 2.0 * s31 * twisted + (2.0 * s12 + s31) * area23 + s23 * (s23 - s12) * sine31
+    c1 = s12 * (s12 * sine23 + 2.0 * (twisted + area23)) + s23 * (s23 - s31) * sine12
+    c0 = s12 * (s12 * sine23 - s23 * sine12)
     scale = torch.where(c3 == 0.0, torch.finfo(c3.dtype).tiny, c3).reciprocal()
     return _real_root(c2 * scale, c1 * scale, c0 * scale)
 
@@ -163,14 +208,21 @@ def _split_into_lines(conic: Tensor) -> tuple[Tensor, Tensor]:
     C = l m^T + m l^T has adj(C) = -p p^T with p = l x m, and C + [p]_x has rank one: its longest
     row and column are the lines.
     """
-    aa, ab, ac, bb, bc, cc = _adjugate(conic)
-    trace = aa + bb + cc
-    direction = _unit(_longest(*(torch.stack(row) for row in
-                                 ((aa, ab, ac), (ab, bb, bc), (ac, bc, cc)))))
-    x, y, z = direction * trace.abs().sqrt()
     a, b, c, d, e, f = conic
+    aa, ab, ac = d * f - e * e, c * e - b * f, b * e - c * d
+    bb, bc, cc = a * f - c * c, b * c - a * e, a * d - b * b
+    trace = aa + bb + cc
+    crossing = _longest(torch.stack((aa, ab, ac, ab, bb, bc, ac, bc, cc)).unflatten(0, (3, 3)))
+    x, y, z = _unit(crossing) * trace.abs().sqrt()
     rows = torch.stack((a, b - z, c + y, b + z, d, e - x, c - y, e + x, f)).unflatten(0, (3, 3))
-    return torch.stack((_longest(*rows), _longest(*rows.unbind(1))), 1), trace < 0.0
+    return _longest(torch.stack((rows, rows.transpose(0, 1)), 2)), trace < 0.0
+
+
+def _longest(vectors: Tensor) -> Tensor:
+    """The longest of three vectors (3, 3, ...), set by set."""
+    a, b, c = vectors
+    a2, b2, c2 = vectors.square().sum(1)
+    return torch.where(torch.maximum(a2, b2) >= c2, torch.where(a2 >= b2, a, b), c)
 
 
 def _meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,7 +251,7 @@ def _meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _squared_sides(d: Tensor, cosines: Tensor) -> Tensor:
-    """Squared lengths (3, 4, S) of the sides between points at distances d along the rays."""
+    """Squared lengths (3, ...) of the sides between points at distances d along the rays."""
     after = d.roll(-1, 0)
     return d * (d - 2.0 * cosines * after) + after * after
 
@@ -215,7 +267,7 @@ def _scale(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, 
 
 
 def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
-    """One Newton step towards distances (3, 4, S) that obey the laws of cosines.
+    """One Newton step towards distances (3, S) that obey the laws of cosines.
 
     Its derivative by cosines and sides is that of the solution where d is one already; none where
     the step is no small one, as at a double solution.
@@ -233,17 +285,17 @@ def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
 
 
 def _obeys_the_cosines(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
-    """Whether distances (3, 4, S) are a solution, to half of the digits: (4, S)."""
+    """Whether distances (3, S) are a solution, to half of the digits: (S,)."""
     excess = (_squared_sides(d, cosines) - sides).abs().amax(0)
     return excess < torch.finfo(d.dtype).eps ** 0.5
 
 
 def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:
-    """camera_from_world (4, 4, 4, S) of world (3, 3, S) and camera triangles (3, 3, 4, S)."""
-    world, camera = _triad(points_world)[:, :, None], _triad(points_camera)
-    rotation = sum(camera[k][:, None] * world[k][None] for k in range(3))
-    turned = (rotation * points_world[0][None, :, None]).sum(1)
-    top = torch.cat((rotation, (points_camera[0] - turned)[:, None]), 1)
+    """camera_from_world (4, 4, S) of triangles (3, 3, S) in the world and in the camera."""
+    world, camera = _triad(points_world), _triad(points_camera)
+    rotation = (camera[:, :, None] * world[:, None]).sum(0)
+    shift = points_camera[0] - (rotation * points_world[0]).sum(1)
+    top = torch.cat((rotation, shift[:, None]), 1)
     bottom = torch.zeros_like(top[:1])
     bottom[:, 3] = 1.0
     return torch.cat((top, bottom))

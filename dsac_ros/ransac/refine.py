@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
-from dsac_ros.ransac.scoring import MIN_DEPTH, camera_points, depth_error
+from dsac_ros.ransac.scoring import MIN_DEPTH, behind, camera_points, depth_error
 
 # Degrees of freedom of the inliers' t distribution: tails as of a mixture of cells good and fair.
 TAIL = 5.0
@@ -73,7 +73,7 @@ class Linearised:
     With x, y = X / Z, Y / Z and i = 1 / Z, both rows of a cell, six derivatives and the residual,
     are linear in the ten terms (B, K, 10, N): i, xi, yi, xy, 1 + x^2, 1 + y^2, x, y and the
     residuals du, dv, all over the focal length, whose square is focal_squared (B, 2); squared
-    (B, K, N) norm of the residual [px^2], `BEHIND` behind the camera; in_front (B, K, N) of it.
+    (B, K, N) norm of the residual [px^2], `BEHIND` or more behind the camera.
     depth (B, K, 4, N), where depth is measured: the derivatives of the third residual (see
     `scoring.squared_error`) by tz, rx and ry, the others being zero, and the residual itself.
     """
@@ -81,8 +81,12 @@ class Linearised:
     terms: Tensor
     focal_squared: Tensor
     squared: Tensor
-    in_front: Tensor
     depth: Tensor | None = None
+
+    @property
+    def in_front(self) -> Tensor:
+        """Which points are before the camera (B, K, N)."""
+        return self.squared < BEHIND
 
     @property
     def rows_u(self) -> Tensor:
@@ -121,7 +125,6 @@ def _depth_columns() -> Tensor:
 def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     """Derivatives of the reprojection residuals at poses (B, K, 4, 4)."""
     x, y, z = camera_points(camera_from_world, seen.points)
-    in_front = z > MIN_DEPTH
     iz = z.clamp(min=MIN_DEPTH).reciprocal()
     x, y = x * iz, y * iz
     u, v = (seen.pixels.mT.contiguous() / seen.focal[..., None])[:, :, None].unbind(1)
@@ -129,24 +132,26 @@ def linearise(camera_from_world: Tensor, seen: Correspondences) -> Linearised:
     terms = torch.stack((iz, x * iz, y * iz, x * y, 1.0 + x * x, 1.0 + y * y, x, y, du, dv), -2)
     focal_squared = seen.focal.square()
     fu, fv = focal_squared[:, None, None].unbind(-1)
-    squared, depth = torch.addcmul(fu * du * du, fv * dv, dv), None
+    squared = torch.addcmul(torch.addcmul(behind(z, BEHIND), fu * du, du), fv * dv, dv)
+    depth = None
     if seen.nearness is not None:
         error, near = depth_error(z, seen), seen.nearness[:, None]
         depth = torch.stack((near.expand_as(z), y * z * near, -x * z * near, error), -2)
         squared = squared + fu * error.square()
-    return Linearised(terms, focal_squared, squared.where(in_front, BEHIND), in_front, depth)
+    return Linearised(terms, focal_squared, squared, depth)
 
 
 def membership(squared_px: Tensor, seen: Correspondences, mixture: Mixture) -> Membership:
     """How each cell with this squared residual (B, K, N) counts."""
     variance = mixture.sigma.square()[..., None]
-    precision = seen.precision[:, None] / variance
-    tail = TAIL + squared_px * precision
+    precision = seen.precision[:, None] * variance.reciprocal()
+    tail = squared_px * precision + TAIL
     share = mixture.share[..., None]
     peak = (share / (1.0 - share) * seen.area[:, None, None] / (2.0 * math.pi * variance)).log()
-    odds = peak + (0.5 * TAIL + 1.0) * math.log(TAIL) - (0.5 * TAIL + 1.0) * tail.log()
-    posterior = torch.sigmoid(odds) * seen.valid[:, None]
-    return Membership(posterior, (TAIL + 2.0) * posterior * precision / tail, tail)
+    power = 0.5 * TAIL + 1.0
+    odds = torch.add(peak + power * math.log(TAIL), tail.log(), alpha=-power)
+    posterior = torch.sigmoid(odds) * seen.valid[:, None].to(odds.dtype)
+    return Membership(posterior, posterior * ((TAIL + 2.0) * precision) / tail, tail)
 
 
 def update_mixture(squared_px: Tensor, cells: Membership, mixture: Mixture,

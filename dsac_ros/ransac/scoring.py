@@ -6,12 +6,16 @@ s(h) = sum_i w_i sig(beta (tau - r_i)) with beta = 5 / tau (Brachmann and Rother
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
 
 SOFTNESS = 5.0
+# Residuals at a time on a CPU: what the passes over them read and write stays in the cache.
+BLOCK = 32768
 # Nearer to the camera than this share of the scene's extent, a point counts as behind it.
 MIN_DEPTH = 1e-3
 
@@ -19,8 +23,13 @@ MIN_DEPTH = 1e-3
 def camera_points(camera_from_world: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Coordinates x, y, z (B, H, N) of points (B, N, 3) in the cameras of poses (B, H, 4, 4)."""
     rows = camera_from_world[..., :3, :].transpose(1, 2).flatten(1, 2)
-    camera = torch.baddbmm(rows[..., 3:], rows[..., :3], points.mT)
-    return camera.unflatten(1, (3, camera_from_world.shape[1])).unbind(1)
+    homogeneous = torch.cat((points.mT, torch.ones_like(points[:, None, :, 0])), 1)
+    return (rows @ homogeneous).unflatten(1, (3, camera_from_world.shape[1])).unbind(1)
+
+
+def behind(depth: Tensor, value: float) -> Tensor:
+    """Zero in front of the camera, `value` behind: ten times as fast as a mask on a CPU."""
+    return torch.nn.functional.threshold(depth, MIN_DEPTH, value) - depth
 
 
 def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
@@ -32,17 +41,17 @@ def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
     x, y, z = camera_points(camera_from_world * _focal(seen), seen.points)
     u, v = seen.pixels.mT.contiguous()[:, :, None].unbind(1)
     iz = z.clamp(min=MIN_DEPTH).reciprocal()
-    du, dv = torch.addcmul(-u, x, iz), torch.addcmul(-v, y, iz)
-    squared = torch.addcmul(du * du, dv, dv)
+    du, dv = x * iz - u, y * iz - v
+    squared = torch.addcmul(torch.addcmul(behind(z, torch.inf), du, du), dv, dv)
     if seen.nearness is not None:
         squared = squared + (seen.focal[:, :1, None] * depth_error(z, seen)).square()
-    return squared.where(z > MIN_DEPTH, torch.inf)
+    return squared
 
 
 def depth_error(z: Tensor, seen: Correspondences) -> Tensor:
     """Share (B, H, N) by which depths z are off the measured ones; 0 where none was measured."""
     nearness = seen.nearness[:, None]
-    return (z * nearness - 1.0).where(nearness > 0.0, 0.0)
+    return z * nearness - (nearness > 0.0).to(z.dtype)
 
 
 def _focal(seen: Correspondences) -> Tensor:
@@ -70,5 +79,14 @@ def hard_inlier_count(error_px: Tensor, weight: Tensor, inlier_px: float) -> Ten
 
 def truncated_count(squared_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
     """Score (B, H) of pre-selection: the sum of w_i max(0, 1 - r_i^2 / tau^2), no root, no exp."""
-    membership = (1.0 - squared_px / (inlier_px * inlier_px)).clamp(min=0.0)
-    return (membership @ weight[..., None])[..., 0]
+    tau = inlier_px * inlier_px
+    return ((tau - squared_px).clamp(min=0.0) @ weight[..., None])[..., 0] / tau
+
+
+def block_by_block(score: Callable[[Tensor, Correspondences], Tensor], camera_from_world: Tensor,
+                   seen: Correspondences) -> Tensor:
+    """Scores (B, H) of poses (B, H, 4, 4), few at a time: fast on a CPU, and memory is bounded."""
+    if camera_from_world.device.type != 'cpu':
+        return score(camera_from_world, seen)
+    size = max(1, BLOCK // max(1, seen.valid.numel()))
+    return torch.cat([score(some, seen) for some in camera_from_world.split(size, 1)], 1)

@@ -15,6 +15,15 @@ def best(scores: Tensor, count: int) -> Tensor:
     return ranked.topk(min(count, ranked.shape[-1]), dim=-1).indices
 
 
+def first(mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Indices (B, count) of the first that a mask (B, M) holds, and which of them there are."""
+    place = torch.where(mask, mask.cumsum(1) - 1, count).clamp(max=count)
+    slots = place.new_zeros(len(mask), count + 1)
+    order = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    filled = torch.arange(count, device=mask.device) < mask.sum(1, keepdim=True)
+    return slots.scatter(1, place, order)[:, :count], filled
+
+
 def take(values: Tensor, indices: Tensor) -> Tensor:
     """values (B, H, ...) at indices (B, K) -> (B, K, ...)."""
     wide = indices.reshape(*indices.shape, *(1,) * (values.dim() - 2))
