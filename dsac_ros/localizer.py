@@ -58,16 +58,17 @@ class Localizer:
         device = choose_device(device)
         return cls(load_map(Path(path), device), device, ransac, accept)
 
-    def localize(self, frame: Frame) -> Localization:
+    def localize(self, frame: Frame, guess: np.ndarray | None = None) -> Localization:
         """Where this frame was taken, or why that is not known.
 
-        Measured depth takes part where the frame has it.
+        Measured depth takes part where the frame has it. A guess, world_from_camera (4, 4), is one
+        more hypothesis among those drawn, and no more trusted than they are.
 
         Raises CameraError and ImageError for intrinsics and images that cannot be used at all.
         """
-        return self.localize_detailed(frame)[0]
+        return self.localize_detailed(frame, guess)[0]
 
-    def localize_detailed(self, frame: Frame) -> tuple[
+    def localize_detailed(self, frame: Frame, guess: np.ndarray | None = None) -> tuple[
             Localization, SceneCoordinates | None, PoseEstimate | None]:
         """`localize`, with what the network saw and what RANSAC made of it, for reports."""
         clock = Stopwatch(self.device)
@@ -84,7 +85,7 @@ class Localizer:
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
-            estimate = self._estimate(scene)
+            estimate = self._estimate(scene, guess)
             clock.lap('ransac')
             supported, alignment = self._align(image, resampler.matrix, descriptors, estimate)
             clock.lap('align')
@@ -108,9 +109,14 @@ class Localizer:
             descriptors = self.network.encoder(images)
             return descriptors, self.network.correspondences(descriptors, matrices, mask)
 
-    def _estimate(self, scene: SceneCoordinates) -> PoseEstimate:
+    def _estimate(self, scene: SceneCoordinates,
+                  guess: np.ndarray | None = None) -> PoseEstimate:
         generator = torch.Generator(self.device).manual_seed(self.ransac.seed)
-        return estimate_pose(scene, self.ransac, generator)
+        if guess is None:
+            return estimate_pose(scene, self.ransac, generator)
+        near = np.array(guess, dtype=float)
+        near[:3, 3] -= self.map.origin
+        return estimate_pose(scene, self.ransac, generator, torch.from_numpy(near)[None])
 
     def _align(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
                estimate: PoseEstimate) -> tuple[PoseEstimate, Alignment | None]:

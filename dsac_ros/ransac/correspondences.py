@@ -66,6 +66,12 @@ class Correspondences:
         return replace(self, points=self.points.detach(), precision=self.precision.detach(),
                        centre=self.centre.detach(), scale=self.scale.detach())
 
+    def camera_from_scaled(self, world_from_camera: Tensor) -> Tensor:
+        """Poses (B, K, 4, 4) in the world's unit -> camera_from_world of the scaled world."""
+        translation = ((world_from_camera[..., :3, 3] - self.centre[:, None])
+                       / self.scale[:, None, None])
+        return se3.inverse(se3.from_parts(world_from_camera[..., :3, :3], translation))
+
     def world_from_camera(self, camera_from_scaled: Tensor) -> Tensor:
         """Poses (B, K, 4, 4) of the scaled world -> world_from_camera in the world's unit."""
         scaled = se3.inverse(camera_from_scaled)

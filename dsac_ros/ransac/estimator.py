@@ -76,6 +76,12 @@ class Hypotheses:
         """Indices (B, count) of the best of those that are solutions."""
         return selection.best(scores.masked_fill(~self.solved, -torch.inf), count)
 
+    def joined_by(self, poses: Tensor) -> Hypotheses:
+        """And poses (B, J, 4, 4) from elsewhere; those that are no numbers are no solutions."""
+        sound = poses.isfinite().flatten(2).all(-1)
+        poses = torch.where(sound[..., None, None], poses, torch.eye(4).to(poses))
+        return Hypotheses(torch.cat((self.poses, poses), 1), torch.cat((self.solved, sound), 1))
+
     def take(self, chosen: Tensor) -> Hypotheses:
         """Those `chosen` (B, J)."""
         return Hypotheses(selection.take(self.poses, chosen), self.solved.gather(1, chosen))
@@ -98,11 +104,13 @@ class Stopwatch:
 
 
 def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
-                  generator: torch.Generator | None = None) -> PoseEstimate:
+                  generator: torch.Generator | None = None,
+                  guess: Tensor | None = None) -> PoseEstimate:
     """The pose of each image; where there is none, `found` says so and nothing is raised.
 
     Without a generator the draws follow `config.seed`: the same scene gives the same pose. The
-    pose carries the gradient of the refinement where points_world asks for one.
+    pose carries the gradient of the refinement where points_world asks for one. A guess (B, 4, 4)
+    of world_from_camera, such as the previous pose, joins the hypotheses as one more of them.
     """
     if scene.valid.shape[1] == 0:
         return replace(estimate_pose(_one_invalid_cell(scene), config), inliers=scene.valid)
@@ -113,7 +121,7 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
         seen = correspondences(scene)
         draws = draw(seen.precision.detach(), config, generator)
         watch.lap('draw')
-        return estimate_from_draws(seen, draws, config, watch)
+        return estimate_from_draws(seen, draws, config, watch, guess)
 
 
 @contextmanager
@@ -150,7 +158,8 @@ def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) ->
 
 
 def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfig,
-                        watch: Stopwatch | None = None) -> PoseEstimate:
+                        watch: Stopwatch | None = None,
+                        guess: Tensor | None = None) -> PoseEstimate:
     """The pose of each image from minimal sets and cells already drawn."""
     watch = watch or Stopwatch(seen.points.device)
     with torch.no_grad():
@@ -159,6 +168,9 @@ def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfi
         hypotheses = hypothesise(fixed, draws.sets)
         watch.lap('solve')
         hypotheses = shortlist(hypotheses, fixed.take(draws.screen), some, config)
+        if guess is not None:
+            known = fixed.camera_from_scaled(guess[:, None].to(fixed.points))
+            hypotheses = hypotheses.joined_by(known)
         watch.lap('score')
         rivals, winner, mixture = refine_best(hypotheses, fixed, some, config)
         watch.lap('refine')
