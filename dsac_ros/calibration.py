@@ -15,6 +15,8 @@ from dsac_ros.types import Result
 
 #: Inlier ratios below this are all the same: nothing.
 LEAST_RATIO = 1e-3
+#: Of the scene's depth: standard deviation of a position where nothing was measured.
+UNMEASURED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Calibration:
         """What `as_dict` gave; names that this version does not know are left out."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in (values or {}).items() if name in known})
+
+    @classmethod
+    def unmeasured(cls, depth: float) -> Calibration:
+        """Of a map too small to hold frames out, of a scene seen from about `depth` [m]."""
+        return cls(floor_m=UNMEASURED_SHARE * depth)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the map's header."""

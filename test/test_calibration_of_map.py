@@ -63,3 +63,9 @@ def test_verdict_says_what_is_missing(evidence, result, word):
     found, reason = Calibration(min_agreement=0.2).verdict(*evidence)
     assert found == result
     assert word in reason
+
+
+def test_a_map_that_was_not_measured_doubts_in_its_own_unit():
+    near, far = Calibration.unmeasured(2.0), Calibration.unmeasured(2000.0)
+    assert far.floor_m == pytest.approx(1000.0 * near.floor_m)
+    assert far.floor_rad == near.floor_rad

@@ -43,7 +43,7 @@ def describe(header: dict[str, Any], path: Path) -> list[str]:
     lines.append(f'{"size":15} {size(path.stat().st_size)}')
     if header.get('bounds'):
         low, high = header['bounds']['min'], header['bounds']['max']
-        extent = ' x '.join(f'{b - a:.1f}' for a, b in zip(low, high))
+        extent = ' x '.join(f'{b - a:.3g}' for a, b in zip(low, high))
         lines.append(f'{"camera moved in":15} {extent} m')
     lines += [f'{key:15} {value}' for key, value in header.get('provenance', {}).items()
               if isinstance(value, (str, int, float))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MIN_FRAMES = 4
 MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
+MIN_HELD_OUT = 8    # frames that say enough to calibrate on; fewer are better learned from
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
     Raises MappingError where too few usable frames are left.
     """
     make = ViewMaker(config)
-    kept: list[PosedFrame] = []
+    recent: deque[PosedFrame] = deque()  # may be held out: with the views, all that is in memory
     views: list[View] = []
     dark = 0
     for index, posed in thinned(frames, total, config.max_frames):
@@ -90,21 +92,25 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
         if posed.frame.image.std() < MIN_CONTRAST:
             dark += 1
             continue
-        kept.append(replace(posed, frame=replace(posed.frame, depth=None)))
         views.append(make(posed))
+        gray = replace(posed.frame, image=to_gray(posed.frame.image), depth=None)
+        recent.append(replace(posed, frame=gray))
+        first, last = held_out_block(len(views), config.held_out)  # moves on as frames come
+        while len(views) - len(recent) < first:
+            recent.popleft()
     if dark:
         log.warning('%d frames without contrast (black, white or covered) were left out', dark)
     if len(views) < MIN_FRAMES:
         raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
                            f'at least {MIN_FRAMES}; record more of the scene')
-    first, last = held_out_block(len(views), config.held_out)
     learned = views[:first] + views[last:]
     centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
     origin, scale = units or (np.median(centres, axis=0), typical_depth(learned))
     return Dataset(
-        views=[normalised(view, origin, scale) for view in learned], held_out=kept[first:last],
+        views=[normalised(view, origin, scale) for view in learned],
+        held_out=[recent.popleft() for _ in range(last - first)],
         origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
-        camera=kept[0].frame.camera)
+        camera=posed.frame.camera)
 
 
 def thinned(frames: Iterable[PosedFrame], total: int | None,
@@ -124,7 +130,7 @@ def held_out_block(count: int, share: float) -> tuple[int, int]:
     A block, since frames next to a learned one tell nothing new; none where frames are few.
     """
     size = min(40, int(share * count))
-    if size < 3:
+    if size < MIN_HELD_OUT:
         return 0, 0
     first = (count - size) // 3
     return first, first + size

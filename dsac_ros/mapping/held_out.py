@@ -12,19 +12,20 @@ from dsac_ros.calibration import Calibration
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping.calibration import Evidence, fit_calibration, mirrored
-from dsac_ros.metrics import evaluate, twist_error
+from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
 from dsac_ros.types import Localization, PosedFrame
 
 # leaves covariances as the refinement says them
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0).as_dict()
-ENOUGH = 8  # frames below which the held-out block says too little to calibrate on
+CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
 def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
             progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
     """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header."""
-    if len(held_out) < ENOUGH:
-        return {'held_out': None, 'calibration': Calibration().as_dict()}
+    if not held_out:
+        return {'held_out': None,
+                'calibration': Calibration.unmeasured(candidate.network.scale).as_dict()}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device)
     answers, impostors = [], []
@@ -37,7 +38,8 @@ def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
         np.full(6, np.inf) if a.world_from_camera is None
         else twist_error(a.world_from_camera, reference)
         for a, reference in zip(answers, references)])
-    fitted = fit_calibration(evidence(answers), twists, evidence(impostors))
+    fitted = fit_calibration(evidence(answers), twists, evidence(impostors), correct_within=(
+        CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG))
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
 

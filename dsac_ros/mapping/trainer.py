@@ -293,8 +293,9 @@ def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
 def keyframes(data: dataset.Dataset) -> list[list[float]]:
     """Up to KEYFRAMES views for a picture of the map: position [m], camera's down and ahead."""
     rows = []
+    digits = 3 - math.floor(math.log10(data.scale))  # whatever the unit is
     for view in data.views[::math.ceil(len(data.views) / KEYFRAMES)]:
         pose = view.scene_from_camera
-        position = data.origin + data.scale * pose[:3, 3]
-        rows.append(np.round(np.concatenate([position, pose[:3, 1], pose[:3, 2]]), 3).tolist())
+        position = np.round(data.origin + data.scale * pose[:3, 3], digits)
+        rows.append([*position.tolist(), *np.round(pose[:3, 1:3].T.ravel(), 3).tolist()])
     return rows

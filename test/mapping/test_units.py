@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever the unit of the poses is, what is said of a map is the same, in that unit."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dsac_ros.mapping import held_out
+from dsac_ros.mapping.dataset import Dataset, View
+from dsac_ros.mapping.trainer import keyframes
+from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
+
+CAMERA = Camera((8, 8), np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))
+DEPTH = 2.0  # of the scene, in its first unit
+
+
+class Finder:
+    """Is a centimetre off where a metre is `unit`; finds nothing in a mirrored frame."""
+
+    unit = 1.0
+
+    def __init__(self, *_: object) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def localize(self, frame: Frame) -> Localization:
+        if frame.name.startswith('mirrored'):
+            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, inlier_count=5)
+        pose = np.eye(4)
+        pose[:3, 3] = self.rng.normal(0, 0.01 * self.unit, 3)
+        raw = np.diag([(0.002 * self.unit) ** 2] * 3 + [1e-6] * 3)
+        return Localization(Result.ACCEPTED, world_from_camera=pose, covariance=raw,
+                            inlier_ratio=0.6, inlier_count=900, inlier_spread=0.9,
+                            hypothesis_agreement=1.0, landmark_share=0.8)
+
+
+def calibration(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> dict[str, float]:
+    monkeypatch.setattr(held_out, 'Localizer', Finder)
+    monkeypatch.setattr(Finder, 'unit', unit)
+    candidate = held_out.Map(header={}, network=SimpleNamespace(scale=DEPTH * unit))
+    posed = PosedFrame(Frame(np.zeros((8, 8), np.uint8), CAMERA), np.eye(4))
+    return held_out.measure(candidate, [posed] * frames, 'cpu')['calibration']
+
+
+@pytest.mark.parametrize('frames', [0, 20])
+@pytest.mark.parametrize('unit', [1000.0, 0.01])
+def test_a_calibration(monkeypatch, unit, frames):
+    metric, other = (calibration(monkeypatch, one, frames) for one in (1.0, unit))
+    assert other.pop('floor_m') == pytest.approx(unit * metric.pop('floor_m'), rel=1e-6)
+    assert other == pytest.approx(metric, rel=1e-6)
+
+
+@pytest.mark.parametrize('unit', [1000.0, 0.001])
+def test_the_keyframes(unit):
+    poses = [np.eye(4) for _ in range(5)]
+    for index, pose in enumerate(poses):
+        pose[:3, 3] = 0.123 * index
+    views = [View(np.zeros((8, 8), np.uint8), np.ones((8, 8), bool), CAMERA.matrix, pose, None)
+             for pose in poses]
+    rows = np.array(keyframes(Dataset(views, [], np.zeros(3), DEPTH * unit, ([], []), CAMERA)))
+    np.testing.assert_allclose(rows[:, :3] / unit, [[DEPTH * p[0, 3]] * 3 for p in poses],
+                               atol=1e-3 * DEPTH)
+    np.testing.assert_allclose(rows[:, 3:], [[0, 1, 0, 0, 0, 1]] * 5)
