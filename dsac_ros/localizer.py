@@ -58,6 +58,11 @@ class Localizer:
         device = choose_device(device)
         return cls(load_map(Path(path), device), device, ransac, accept)
 
+    def prepare(self) -> None:
+        """Do now what is done once anyway, such as describing the map's pictures: seconds."""
+        if self.gallery is not None:
+            self.gallery.describe()
+
     def localize(self, frame: Frame, guess: np.ndarray | None = None) -> Localization:
         """Where this frame was taken, or why that is not known.
 

@@ -82,6 +82,11 @@ class Gallery:
         return (matches([torch.cat(points)], [torch.cat(pixels)], matrix),
                 matches(points, pixels, matrix))
 
+    def describe(self) -> None:
+        """Make the descriptors of all pictures now, so that no query waits for them."""
+        for index in range(len(self.pictures)):
+            self._descriptors(index)
+
     def _descriptors(self, index: int) -> Tensor:
         """Descriptors (L, C) of unit length of a picture's landmarks."""
         if index not in self._described:

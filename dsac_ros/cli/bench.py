@@ -82,6 +82,7 @@ def posed_frames(args: argparse.Namespace, what: str) -> list:
 def bench_query(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Latency per stage."""
     localizer = load_localizer(args)
+    localizer.prepare()
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate
     frames = posed_frames(args, 'localize')

@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     check_map_path(args.map)
     source = open_named_source(args)
     localizer = load_localizer(args)
+    localizer.prepare()
 
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate

@@ -68,6 +68,7 @@ def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
     localizer = Localizer.load(Path(path).expanduser(), device=values.device,
                                ransac=ransac_config(values), accept=accept_config(values))
     if values.warmup:
+        localizer.prepare()
         side = int(localizer.map.header['short_side'])
         size_wh = (side * 4 // 3, side)
         centre = [(size - 1) / 2 for size in size_wh]
