@@ -98,18 +98,19 @@ def bench_query(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 def bench_mapping(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Seconds per stage of learning SOURCE."""
     from dsac_ros.config import MappingConfig
-    from dsac_ros.mapping.trainer import learn_map
+    from dsac_ros.mapping.learning import learn
+    from dsac_ros.mapping.recipes import with_recipe_settings
     values = read_settings(args)
     if args.minutes is not None:
         values['minutes'] = args.minutes
-    config = make_settings(MappingConfig, values)
+    config = make_settings(MappingConfig, with_recipe_settings(values))
     source = open_named_source(args)
     progress = reporter(args.progress)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / 'bench.map'
         try:
-            learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
-                                total=len(source), progress=progress)
+            learned = learn(source.posed_frames(), config, device=args.device, output=output,
+                            total=len(source), progress=progress)
         finally:
             progress.close()
         map_bytes = output.stat().st_size
