@@ -54,8 +54,8 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
              pictures: Sequence[Any] = ()) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
-    header needs origin and encoder_id; format_version, scale, id and what the network is (`network`
-    or `head` and `descriptor`) are added here.
+    header needs origin and encoder_id; format_version, scale, id and what the network is
+    (`network`, or `head` and `descriptor`) are added here.
     """
     import torch
     from safetensors.torch import save

@@ -77,8 +77,8 @@ def to_camera(points: Tensor, patches: Patches) -> Tensor:
 
 def residual(in_camera: Tensor, patches: Patches, config: LossConfig) -> Tensor:
     """Where points (N, 3) of the camera frame are seen less where they should be (N, 2) [px]."""
-    safe_z = in_camera[:, 2:].clamp_min(config.min_depth)
-    return in_camera[:, :2] / safe_z * patches.focal[:, None] - (patches.pixels - patches.principal)
+    plane = in_camera[:, :2] / in_camera[:, 2:].clamp_min(config.min_depth)
+    return plane * patches.focal[:, None] - (patches.pixels - patches.principal)
 
 
 def target(patches: Patches) -> Tensor:
