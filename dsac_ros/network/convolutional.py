@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks of DSAC++ and DSAC*: learned whole, for one scene, with no encoder to share.
 
-Fully convolutional, stride 8, no normalisation layers. Like a map's own network they are an encoder
+Fully convolutional, stride 8, no normalisation layers. Like any scene network they are an encoder
 (what sees a neighbourhood) and a head (1x1 convolutions: what one cell makes of it), split where
 ACE, section 3.1, splits DSAC*. They read gray images, DSAC++ too, and predict no uncertainty.
 """
