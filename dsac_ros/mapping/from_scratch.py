@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
-from dsac_ros.geometry.resample import STRIDE, cell_centres
+from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
-from dsac_ros.mapping.buffer import augmented, patch_cells
+from dsac_ros.mapping.buffer import augmented
 from dsac_ros.mapping.dataset import View
-from dsac_ros.mapping.losses import LossTerms, Patches
-from dsac_ros.mapping.objectives import objective_terms
-from dsac_ros.mapping.recipes import Recipe, find_recipe
+from dsac_ros.mapping.losses import LossTerms
+from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
+from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
+from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
 from dsac_ros.mapping.trainer import (
     CHECKPOINT_SECONDS,
@@ -35,6 +37,7 @@ from dsac_ros.mapping.trainer import (
     training_state,
 )
 from dsac_ros.network.convolutional import WholeNetwork
+from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
 
 
@@ -80,39 +83,6 @@ def centre_of_view(view: View) -> np.ndarray:
     return view.scene_from_camera[:3, 3] + depth * view.scene_from_camera[:3, 2]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One augmented view on the training device.
-
-    image (1, 1, H, W) in [0, 1], cells (N,) those that lie on the camera's image, and their
-    patches (N).
-    """
-
-    image: torch.Tensor
-    cells: torch.Tensor
-    patches: Patches
-
-
-def sample(view: View, device: torch.device, generator: torch.Generator) -> Sample:
-    """All cells of a view, as the losses take them."""
-    cells = patch_cells(view, view.image.size, generator)
-    pixels = cell_centres((view.image.shape[1], view.image.shape[0]), STRIDE)[cells]
-    u, v = pixels.round().astype(int).T
-    depth = np.zeros(len(cells)) if view.depth is None else view.depth[v, u]
-    pose = np.linalg.inv(view.scene_from_camera)
-    count = len(cells)
-
-    def tensor(values: np.ndarray, *shape: int) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(values)).float().to(device).expand(count, *shape)
-    return Sample(
-        image=torch.from_numpy(view.image).to(device)[None, None].float() / 255,
-        cells=torch.from_numpy(cells).to(device),
-        patches=Patches(
-            pixels=tensor(pixels, 2), rotation=tensor(pose[:3, :3], 3, 3),
-            translation=tensor(pose[:3, 3], 3), focal=tensor(view.matrix[0, 0]),
-            principal=tensor(view.matrix[:2, 2], 2), depth=tensor(depth)))
-
-
 def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
                   config: MappingConfig, checkpoint: Checkpoint, resume: bool,
                   progress: Report) -> dict[str, Any]:
@@ -128,6 +98,7 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
         step, schedule = state['step'], Schedule(config, state['seconds'])
     generator = torch.Generator().manual_seed(config.seed + step)
     order, terms, saved = shuffled(len(views), generator), None, time.monotonic()
+    objectives = Objectives(recipe, config, generator)
 
     def save() -> None:
         checkpoint.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
@@ -137,9 +108,10 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
             stage, share = recipe.stage_at(done)
             for group in optimizer.param_groups:
                 group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
-            view = augmented(views[next(order)], config, generator)
-            terms = train_step(network, optimizer, scaler, sample(view, device, generator),
-                               stage.objective)
+            view = augmented(views[next(order)], objectives.augmentation(stage), generator)
+            seen = Sample.of(view, device, generator)
+            terms = objectives(stage, predict(network, seen), seen)
+            descend(terms.total, optimizer, scaler, stage.max_gradient)
             step += 1
             if step % 10 == 0:
                 progress(training_state(schedule, terms))
@@ -154,21 +126,54 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
             'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4)}
 
 
+class Objectives:
+    """What each stage of a recipe minimises; the last one remembers how sharply RANSAC chooses."""
+
+    def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator) -> None:
+        self.mapping, self.end_to_end = config, recipe.end_to_end
+        self.generator = generator
+        self.entropy = EntropyControl(recipe.end_to_end)
+        self.pose_loss = make_pose_loss(PoseLossConfig(loss=recipe.end_to_end.pose_loss,
+                                                       **recipe.pose_loss))
+
+    def augmentation(self, stage: Stage) -> MappingConfig:
+        """Settings of the augmentation: end-to-end only the light changes (DSAC*)."""
+        if stage.objective != END_TO_END:
+            return self.mapping
+        return replace(self.mapping, max_zoom=1.0, max_rotation=0.0)
+
+    def __call__(self, stage: Stage, points: Tensor, seen: Sample) -> LossTerms:
+        """The loss of points (N, 3) in scene units for a sample's N patches."""
+        if stage.objective != END_TO_END:
+            return objective_terms(stage.objective, points, seen.patches)
+        found = expected_loss(*seen.in_room(points), self.end_to_end, self.entropy.alpha,
+                              self.generator, self.pose_loss)
+        if bool(found.found):
+            self.entropy.observe(found.entropy_bits.item())
+        return terms_of(found.loss[0], errors(points.detach(), seen.patches))
+
+
 def shuffled(count: int, generator: torch.Generator) -> Iterator[int]:
     """Indices below `count`, all of them in a new order, again and again."""
     while True:
         yield from torch.randperm(count, generator=generator).tolist()
 
 
-def train_step(network: WholeNetwork, optimizer: torch.optim.Optimizer,
-               scaler: torch.amp.GradScaler, seen: Sample, objective: str) -> LossTerms:
-    """One gradient step on one image; in half precision on a GPU."""
+def predict(network: WholeNetwork, seen: Sample) -> Tensor:
+    """Points (N, 3) in scene units of the cells of a sample; in half precision on a GPU."""
     device = seen.image.device.type
     with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
         units, _ = network.head(network.encoder(seen.image).permute(0, 2, 3, 1))
-    terms = objective_terms(objective, units[0].flatten(0, 1)[seen.cells], seen.patches)
+    return units[0].flatten(0, 1)[seen.cells]
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
+            max_gradient: float) -> None:
+    """One step, along a gradient of bounded length; none where it is not a number."""
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(terms.total).backward()
-    scaler.step(optimizer)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    if torch.nn.utils.clip_grad_norm_(parameters, max_gradient).isfinite():
+        scaler.step(optimizer)
     scaler.update()
-    return terms

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, residual, target, to_camera
 
-CONFIG = LossConfig()
+# A coordinate that nothing bounds runs away: the reprojection error falls with distance.
+CONFIG = LossConfig(max_depth=10.0)
 TAME_PX = 100.0   # beyond it errors count with their square root (DSAC*)
 NEAR_TARGET = 0.05  # of a measured point: DSAC*'s 0.1 m in a scene 2 m deep [scene units]
 NEAR_PX = 10.0    # what RANSAC calls an inlier
@@ -85,6 +86,10 @@ OBJECTIVES: dict[str, Callable[[Errors], Tensor]] = {
 def objective_terms(name: str, points: Tensor, patches: Patches) -> LossTerms:
     """The mean loss of an objective, and the shares that progress is judged by."""
     found = errors(points, patches)
-    return LossTerms(
-        total=OBJECTIVES[name](found).mean(), valid=found.valid.float().mean(),
-        near=(found.valid & (found.reprojection < NEAR_PX)).float().mean())
+    return terms_of(OBJECTIVES[name](found).mean(), found)
+
+
+def terms_of(loss: Tensor, found: Errors) -> LossTerms:
+    """A loss (), and the shares that progress is judged by."""
+    return LossTerms(total=loss, valid=found.valid.float().mean(),
+                     near=(found.valid & (found.reprojection < NEAR_PX)).float().mean())

@@ -7,10 +7,12 @@ as their papers do, in stages; docs/recipes.md says what differs between them an
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsac_ros.config import EndToEndConfig
 from dsac_ros.errors import ConfigError
 
 END_TO_END = 'end_to_end'
@@ -20,27 +22,33 @@ END_TO_END = 'end_to_end'
 class Stage:
     """A part of the schedule.
 
-    objective: a name of `objectives`, or END_TO_END; share of the time (or steps) of the whole;
-    rate: the peak of its learning rate, as a share of the recipe's.
+    objective: a name of `objectives`, or END_TO_END. share of the time (or steps) of the whole.
+    rate: the peak of its learning rate, as a share of the recipe's. max_gradient: where the length
+    of the gradient is cut.
     """
 
     objective: str
     share: float
     rate: float = 1.0
+    max_gradient: float = math.inf
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One way to learn a scene.
 
-    network: a name of `network.convolutional`; '' for a head on the shipped encoder. settings:
-    what it changes of MappingConfig's defaults. needs_depth: whether frames without are refused.
+    network: a name of `network.convolutional`; '' for a head on the shipped encoder. end_to_end
+    and pose_loss (settings of `geometry.pose_losses`): how the last stage differentiates RANSAC.
+    settings: what it changes of MappingConfig's defaults. needs_depth: whether frames without are
+    refused.
     """
 
     name: str
     summary: str
     network: str = ''
     stages: tuple[Stage, ...] = ()
+    end_to_end: EndToEndConfig | None = None
+    pose_loss: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs_depth: bool = False
 
@@ -55,18 +63,41 @@ class Recipe:
         return last, min(1.0, (progress - begin) / last.share)
 
 
-# DSAC*: rotated by up to 30 degrees; 1 million steps of one image each. The papers' rate of 1e-4,
-# constant over those, is the peak of a cycle where minutes must do.
+# RANSAC's gradients have heavy tails: short steps, none of them long.
+LAST = Stage(END_TO_END, 0.1, rate=0.01, max_gradient=1.0)
+DSAC = (Stage('coordinates', 0.9), LAST)
+DSACPP = (Stage('coordinates', 0.4), Stage('reprojection', 0.5), LAST)
+DSACSTAR = (Stage('coordinates', 0.3), Stage('guided', 0.6), LAST)
+DSACSTAR_RGBD = (Stage('coordinates', 0.9), LAST)
+
+# DSAC and DSAC++ choose among 256 hypotheses, DSAC* among 64. DSAC's derivatives are finite
+# differences through the whole refinement: what implicit differentiation has in closed form.
+OF_DSAC = EndToEndConfig(hypotheses=256, gradient='implicit', alpha=100.0, entropy_bits=0.0)
+OF_SOFTAM = EndToEndConfig(hypotheses=256, gradient='implicit', alpha=100.0, entropy_bits=0.0,
+                           selection='softam')
+OF_DSACPP = EndToEndConfig(hypotheses=256, alpha=100.0, entropy_bits=6.0)
+OF_DSACSTAR = EndToEndConfig(hypotheses=64, alpha=100.0, entropy_bits=0.0, pose_loss='weighted')
+# 1 per degree and 100 per metre, in the units of the loss: metres and radians
+DEGREES_AND_CM = {'distance': 'angular', 'rotation_weight': math.degrees(1.0) / 100.0}
+
+# Up to 30 degrees of rotation and 1 million steps of one image each: DSAC*. The papers' rate of
+# 1e-4, constant over those, becomes the peak of a cycle ten times as high where minutes must do.
 WHOLE = {'steps': 1_000_000, 'learning_rate': 1e-3, 'max_rotation': 30.0}
 
 RECIPES = {recipe.name: recipe for recipe in (
     Recipe('ace', 'a head on the shipped encoder, on shuffled patches (the default)'),
-    Recipe('dsacstar', 'DSAC*: the full network (28 MB in the paper)', 'dsacstar',
-           (Stage('guided', 1.0),), WHOLE),
-    Recipe('dsacstar_tiny', 'DSAC*: the tiny network (4 MB in the paper)', 'dsacstar_tiny',
-           (Stage('guided', 1.0),), WHOLE),
-    Recipe('dsacpp', 'DSAC++', 'dsacpp',
-           (Stage('coordinates', 0.3), Stage('reprojection', 0.7)), WHOLE),
+    Recipe('dsacstar', 'DSAC*, full network: start, guided reprojection, end-to-end',
+           'dsacstar', DSACSTAR, OF_DSACSTAR, DEGREES_AND_CM, WHOLE),
+    Recipe('dsacstar_tiny', 'the same with the tiny network, a seventh of the size',
+           'dsacstar_tiny', DSACSTAR, OF_DSACSTAR, DEGREES_AND_CM, WHOLE),
+    Recipe('dsacstar_rgbd', 'DSAC* from RGB-D: measured points, end-to-end; needs depth',
+           'dsacstar', DSACSTAR_RGBD, OF_DSACSTAR, DEGREES_AND_CM, WHOLE, needs_depth=True),
+    Recipe('dsacpp', 'DSAC++: start, reprojection, end-to-end with entropy control',
+           'dsacpp', DSACPP, OF_DSACPP, settings=WHOLE),
+    Recipe('dsac', 'DSAC: measured points, end-to-end with probabilistic choice; needs depth',
+           'dsacpp', DSAC, OF_DSAC, settings=WHOLE, needs_depth=True),
+    Recipe('softam', 'DSAC with the mean of all hypotheses in place of a choice; needs depth',
+           'dsacpp', DSAC, OF_SOFTAM, settings=WHOLE, needs_depth=True),
 )}
 
 

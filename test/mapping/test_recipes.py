@@ -13,7 +13,6 @@ from dsac_ros.mapping.objectives import OBJECTIVES
 from dsac_ros.mapping.recipes import (
     END_TO_END,
     RECIPES,
-    Stage,
     find_recipe,
     with_recipe_settings,
 )
