@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dsac_ros.cli.main import main
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.localizer import Localizer
@@ -19,6 +20,7 @@ from dsac_ros.mapping.learning import learn
 from dsac_ros.mapping.recipes import LAST, find_recipe, with_recipe_settings
 from dsac_ros.mapping.samples import ROOM_M, Sample
 from dsac_ros.mapping.trainer import Checkpoint
+from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 SIZE_WH = (160, 120)
@@ -189,3 +191,21 @@ def test_checkpoints_are_of_one_recipe(frames, tmp_path):
     assert len(prints) == 3
     with pytest.raises(MappingError, match='no checkpoint'):
         Checkpoint(tmp_path / 'none', prints.pop()).load('cpu')
+
+
+def test_the_command_line_names_recipe_and_network(frames, tmp_path, capsys):
+    with FolderWriter(tmp_path / 'frames') as folder:
+        for posed in frames[:6]:
+            folder.write(posed.frame, posed.world_from_camera)
+    words = ['map', str(tmp_path / 'frames'), '-o', str(tmp_path / 'wall.map'), '--device', 'cpu',
+             '--progress', 'off', '--set', 'short_side=64']
+    assert main([*words, '--recipe', 'dsacstra']) == 1
+    error = capsys.readouterr().err
+    assert error == "dsac: error: unknown recipe 'dsacstra': did you mean 'dsacstar'?\n"
+    assert main([*words, '--recipe', 'dsacstar_tiny', '--set', 'steps=5']) == 0
+    assert main(['inspect', str(tmp_path / 'wall.map')]) == 0
+    shown = capsys.readouterr().out
+    assert 'recipe          dsacstar_tiny' in shown and 'network         dsacstar_tiny' in shown
+    image = next((tmp_path / 'frames' / 'rgb').iterdir())
+    assert main(['localize', str(tmp_path / 'wall.map'), str(image), '--focal', '140',
+                 '--device', 'cpu', '--progress', 'off']) == 0
