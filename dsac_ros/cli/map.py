@@ -71,15 +71,16 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.config import EndToEndConfig, MappingConfig
     from dsac_ros.map_file import load_map
     from dsac_ros.mapping.learning import learn
-    config = make_settings(MappingConfig, values)
+    config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
     known = load_map(args.update) if args.update else None
     source = open_named_source(args)
     start = time.monotonic()
     progress = reporter(args.progress)
     try:
-        learned = learn(source.posed_frames(), config, device=args.device, output=output,
-                        total=len(source), map_frame=source.map_frame, progress=progress,
-                        resume=args.resume, known=known)
+        learned = learn(source.posed_frames(), config, end_to_end, finetune=args.finetune,
+                        device=args.device, output=output, total=len(source),
+                        map_frame=source.map_frame, progress=progress, resume=args.resume,
+                        known=known)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],

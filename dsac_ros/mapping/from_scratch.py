@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsac_ros.config import MappingConfig
+from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
@@ -41,14 +41,16 @@ from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
 
 
-def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str,
-                       output: Path, total: int | None = None, map_frame: str = 'map',
+def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
+                       end_to_end: EndToEndConfig, *, device: str, output: Path,
+                       total: int | None = None, map_frame: str = 'map',
                        progress: Report = lambda state: None, resume: bool = False) -> Map:
     """Learn a scene by the recipe of the settings and write its map; see `trainer.learn_map`.
 
-    Raises MappingError where the frames cannot be learned from, ConfigError for no such recipe.
+    end_to_end: settings of the last stage, the recipe's own where nothing else is wanted. Raises
+    MappingError where the frames cannot be learned from, ConfigError for no such recipe.
     """
-    recipe = find_recipe(config.recipe)
+    recipe = replace(find_recipe(config.recipe), end_to_end=end_to_end)
     clock = Stages(progress)
     device = choose_device(device)
     data = dataset.prepare(frames, config, total, clock.stage('reading'))
@@ -146,7 +148,8 @@ class Objectives:
         """The loss of points (N, 3) in scene units for a sample's N patches."""
         if stage.objective != END_TO_END:
             return objective_terms(stage.objective, points, seen.patches)
-        found = expected_loss(*seen.in_room(points), self.end_to_end, self.entropy.alpha,
+        scene, world_from_camera = seen.in_room(points, self.end_to_end.rgbd)
+        found = expected_loss(scene, world_from_camera, self.end_to_end, self.entropy.alpha,
                               self.generator, self.pose_loss)
         if bool(found.found):
             self.entropy.observe(found.entropy_bits.item())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dsac_ros.config import EndToEndConfig
@@ -73,10 +73,10 @@ DSACSTAR_RGBD = (Stage('coordinates', 0.9), LAST)
 # DSAC and DSAC++ choose among 256 hypotheses, DSAC* among 64. DSAC's derivatives are finite
 # differences through the whole refinement: what implicit differentiation has in closed form.
 OF_DSAC = EndToEndConfig(hypotheses=256, gradient='implicit', alpha=100.0, entropy_bits=0.0)
-OF_SOFTAM = EndToEndConfig(hypotheses=256, gradient='implicit', alpha=100.0, entropy_bits=0.0,
-                           selection='softam')
+OF_SOFTAM = replace(OF_DSAC, selection='softam')
 OF_DSACPP = EndToEndConfig(hypotheses=256, alpha=100.0, entropy_bits=6.0)
 OF_DSACSTAR = EndToEndConfig(hypotheses=64, alpha=100.0, entropy_bits=0.0, pose_loss='weighted')
+OF_DSACSTAR_RGBD = replace(OF_DSACSTAR, rgbd=True)
 # 1 per degree and 100 per metre, in the units of the loss: metres and radians
 DEGREES_AND_CM = {'distance': 'angular', 'rotation_weight': math.degrees(1.0) / 100.0}
 
@@ -91,7 +91,7 @@ RECIPES = {recipe.name: recipe for recipe in (
     Recipe('dsacstar_tiny', 'the same with the tiny network, a seventh of the size',
            'dsacstar_tiny', DSACSTAR, OF_DSACSTAR, DEGREES_AND_CM, WHOLE),
     Recipe('dsacstar_rgbd', 'DSAC* from RGB-D: measured points, end-to-end; needs depth',
-           'dsacstar', DSACSTAR_RGBD, OF_DSACSTAR, DEGREES_AND_CM, WHOLE, needs_depth=True),
+           'dsacstar', DSACSTAR_RGBD, OF_DSACSTAR_RGBD, DEGREES_AND_CM, WHOLE, needs_depth=True),
     Recipe('dsacpp', 'DSAC++: start, reprojection, end-to-end with entropy control',
            'dsacpp', DSACPP, OF_DSACPP, settings=WHOLE),
     Recipe('dsac', 'DSAC: measured points, end-to-end with probabilistic choice; needs depth',
@@ -111,5 +111,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def with_recipe_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as named, over those of the recipe among them (`ace` where none is named)."""
-    return {**find_recipe(str(values.get('recipe', 'ace'))).settings, **values}
+    """Settings as named, over those of the recipe among them (`ace` where none is named).
+
+    Of MappingConfig and, where the recipe ends end-to-end, of EndToEndConfig.
+    """
+    recipe = find_recipe(str(values.get('recipe', 'ace')))
+    last = asdict(recipe.end_to_end) if recipe.end_to_end else {}
+    return {**last, **recipe.settings, **values}

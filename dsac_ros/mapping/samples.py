@@ -12,12 +12,9 @@ from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.buffer import patch_cells
 from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.fine_tuning import ROOM_M, in_room
 from dsac_ros.mapping.losses import Patches
 from dsac_ros.types import SceneCoordinates
-
-# Pose losses weigh centimetres against degrees as in a room: a scene's typical depth counts as
-# this many metres, whatever its unit.
-ROOM_M = 2.5
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,15 @@ class Sample:
                 principal=tensor(view.matrix[:2, 2], 2), depth=tensor(depth)),
             matrix=torch.from_numpy(view.matrix).float().to(device))
 
-    def in_room(self, points: Tensor) -> tuple[SceneCoordinates, Tensor]:
-        """Points (N, 3) in scene units and world_from_camera (1, 4, 4), in metres of a room."""
+    def in_room(self, points: Tensor, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
+        """Points (N, 3) in scene units and world_from_camera (1, 4, 4), in metres of a room.
+
+        With rgbd the depth that was measured takes part.
+        """
         everywhere = torch.ones(1, len(points), device=points.device)
         scene = SceneCoordinates(
             points_world=ROOM_M * points[None], pixels=self.patches.pixels[None],
             sigma_px=everywhere, valid=everywhere > 0, matrices=self.matrix[None],
-            grid_hw=(1, len(points)))
-        camera_from_world = se3.from_parts(self.patches.rotation[:1],
-                                           ROOM_M * self.patches.translation[:1])
-        return scene, se3.inverse(camera_from_world)
+            grid_hw=(1, len(points)), depth=ROOM_M * self.patches.depth[None] if rgbd else None)
+        camera_from_scene = se3.from_parts(self.patches.rotation[:1], self.patches.translation[:1])
+        return scene, in_room(se3.inverse(camera_from_scene))

@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from dsac_ros.cli.main import main
-from dsac_ros.config import MappingConfig
+from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import read_header
-from dsac_ros.mapping import from_scratch
+from dsac_ros.mapping import from_scratch, learning
 from dsac_ros.mapping.dataset import prepare
-from dsac_ros.mapping.learning import learn
-from dsac_ros.mapping.recipes import LAST, find_recipe, with_recipe_settings
+from dsac_ros.mapping.recipes import LAST, RECIPES, find_recipe
 from dsac_ros.mapping.samples import ROOM_M, Sample
 from dsac_ros.mapping.trainer import Checkpoint
 from dsac_ros.sources.folder import FolderWriter
@@ -57,7 +56,12 @@ def frames() -> list[PosedFrame]:
 
 
 def config(recipe, **values):
-    return MappingConfig(**with_recipe_settings({**SMALL, **values, 'recipe': recipe}))
+    return MappingConfig(**{**find_recipe(recipe).settings, **SMALL, **values, 'recipe': recipe})
+
+
+def learn(frames, config, **options):
+    last = RECIPES[config.recipe].end_to_end if config.recipe in RECIPES else None
+    return learning.learn(frames, config, last or EndToEndConfig(), device='cpu', **options)
 
 
 def away(localizer, posed):
@@ -73,8 +77,8 @@ def away(localizer, posed):
 def test_the_tiny_network_learns_the_wall(frames, tmp_path):
     """The whole way: the loss falls, the map is written and loaded, its points lie on the wall."""
     said = []
-    learned = learn(frames, config('dsacstar_tiny', steps=150), device='cpu',
-                    output=tmp_path / 'wall.map', progress=said.append)
+    learned = learn(frames, config('dsacstar_tiny', steps=150), output=tmp_path / 'wall.map',
+                    progress=said.append)
     localizer = Localizer.load(tmp_path / 'wall.map', 'cpu')
     after = np.median([away(localizer, posed) for posed in frames])
     recipe = find_recipe('dsacstar_tiny')
@@ -102,10 +106,9 @@ def test_the_stages_of_every_recipe_run(frames, tmp_path, monkeypatch, recipe):
         assert torch.isfinite(terms.total) and terms.total.requires_grad
         return terms
     monkeypatch.setattr(from_scratch.Objectives, '__call__', spied)
-    monkeypatch.setitem(from_scratch.find_recipe.__globals__['RECIPES'], recipe,
+    monkeypatch.setitem(RECIPES, recipe,
                         replace(find_recipe(recipe), network='dsacstar_tiny'))
-    learned = learn(frames[:6], config(recipe, steps=20), device='cpu',
-                    output=tmp_path / 'wall.map')
+    learned = learn(frames[:6], config(recipe, steps=20), output=tmp_path / 'wall.map')
     assert list(dict.fromkeys(seen)) == [s.objective for s in find_recipe(recipe).stages]
     assert len(seen) == 20 == learned.header['training']['steps']
 
@@ -124,7 +127,7 @@ def test_end_to_end_follows_the_points_and_only_changes_the_light(frames):
     rays = (patches.pixels - patches.principal) / patches.focal[:, None]
     in_camera = patches.depth[:, None] * torch.cat([rays, torch.ones(len(rays), 1)], 1)
     right = (in_camera - patches.translation) @ patches.rotation[0]
-    _, world_from_camera = sample.in_room(right)
+    _, world_from_camera = sample.in_room(right, rgbd=False)
     np.testing.assert_allclose(world_from_camera[0, :3, 3].numpy(),
                                ROOM_M * data.views[0].scene_from_camera[:3, 3], atol=1e-5)
     assert objectives(LAST, right, sample).total < 0.01
@@ -143,17 +146,17 @@ def test_an_interrupted_training_goes_on(frames, tmp_path):
         if state.fraction > 0.5 and state.stage == 'training':
             raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        learn(frames, settings, device='cpu', output=output, progress=interrupt)
+        learn(frames, settings, output=output, progress=interrupt)
     assert not output.exists() and (tmp_path / 'wall.map.checkpoint').exists()
     said = []
-    learned = learn(frames, settings, device='cpu', output=output, resume=True,
+    learned = learn(frames, settings, output=output, resume=True,
                     progress=said.append)
     fractions = [state.fraction for state in said if state.stage == 'training']
     assert fractions[0] > 0.6 and learned.header['training']['steps'] == 30
 
 
 def test_the_same_seed_gives_the_same_map(frames, tmp_path):
-    ids = {learn(frames[:6], config('dsacstar_tiny', steps=8, seed=seed), device='cpu',
+    ids = {learn(frames[:6], config('dsacstar_tiny', steps=8, seed=seed),
                  output=tmp_path / f'{run}.map').id for run, seed in enumerate((5, 5, 6))}
     assert len(ids) == 2
 
@@ -170,11 +173,11 @@ def test_a_gradient_that_is_no_number_is_no_step():
 
 def test_recipes_that_start_from_depth_refuse_frames_without(frames, tmp_path):
     with pytest.raises(MappingError, match=r'the recipe dsac starts from depth and no frame has'):
-        learn(frames, config('dsac', depth='off'), device='cpu', output=tmp_path / 'wall.map')
+        learn(frames, config('dsac', depth='off'), output=tmp_path / 'wall.map')
 
 
 def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
-    options = {'device': 'cpu', 'output': tmp_path / 'wall.map'}
+    options = {'output': tmp_path / 'wall.map'}
     with pytest.raises(ConfigError, match="unknown recipe 'dsacstra': did you mean 'dsacstar'"):
         learn(frames, replace(config('ace'), recipe='dsacstra'), **options)
     known = learn(frames[:6], config('dsacstar_tiny', steps=2), **options)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dsac_ros.config import MappingConfig, build
+from dsac_ros.cli.settings import split_settings
+from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError
+from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
 from dsac_ros.mapping.objectives import OBJECTIVES
 from dsac_ros.mapping.recipes import (
     END_TO_END,
@@ -27,7 +29,8 @@ def test_a_recipe_names_what_there_is_and_fills_its_time(recipe):
     assert recipe.network in NETWORKS
     assert {stage.objective for stage in recipe.stages} <= {*OBJECTIVES, END_TO_END}
     assert sum(stage.share for stage in recipe.stages) == pytest.approx(1.0)
-    build(MappingConfig, with_recipe_settings({'recipe': recipe.name}))
+    split_settings(with_recipe_settings({'recipe': recipe.name}), MappingConfig, EndToEndConfig)
+    make_pose_loss(PoseLossConfig(loss=recipe.end_to_end.pose_loss, **recipe.pose_loss))
 
 
 def test_stages_follow_each_other():
@@ -47,8 +50,10 @@ def test_the_default_changes_nothing():
 
 
 def test_what_is_named_stands_above_the_recipe():
-    values = with_recipe_settings({'recipe': 'dsacstar', 'max_rotation': 5.0})
-    assert values['max_rotation'] == 5.0
+    values = with_recipe_settings({'recipe': 'dsacstar', 'max_rotation': 5.0,
+                                   'selection': 'argmax'})
+    assert values['max_rotation'] == 5.0 and values['selection'] == 'argmax'
+    assert values['hypotheses'] == 64
     assert values['steps'] == 1_000_000
 
 
