@@ -129,6 +129,7 @@ class AcceptConfig:
 class MappingConfig:
     """How a scene is learned (ACE, section 3, with a schedule that follows a time budget)."""
 
+    recipe: str = setting('ace', 'which system of the DSAC family learns it: `dsac map --help`')
     minutes: float = setting(10.0, 'time for training the head; the schedule ends with it',
                              unit='min', low=0.01)
     steps: int = setting(25000, 'most gradient steps', low=1)

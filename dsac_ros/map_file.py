@@ -2,8 +2,9 @@
 """One file per map: safetensors with a JSON header.
 
 The tensors are the head's, in half precision, and the pictures' (`alignment.gallery`); the shared
-encoder is named by its id. Nothing in
-the file is code, so loading a map from a stranger is safe by construction.
+encoder is named by its id. Where a recipe learned a whole network for the scene, the header names
+it, and all its tensors are the map's. Nothing in the file is code, so loading a map from a
+stranger is safe by construction.
 """
 from __future__ import annotations
 
@@ -53,18 +54,24 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
              pictures: Sequence[Any] = ()) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
-    header needs origin and encoder_id; format_version, head, scale and id are added here.
+    header needs origin and encoder_id; format_version, scale, id and what the network is
+    (`network`, or `head` and `descriptor`) are added here.
     """
     import torch
     from safetensors.torch import save
 
     from dsac_ros.alignment.gallery import to_tensors
     from dsac_ros.config import as_dict
+    from dsac_ros.network.convolutional import WholeNetwork
+    if isinstance(network, WholeNetwork):
+        own, kind = network, {'network': network.name}
+    else:
+        own = network.head
+        kind = {'head': as_dict(own.config), 'descriptor': own.centres.shape[1]}
     tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
-               for name, value in network.head.state_dict().items()}
+               for name, value in own.state_dict().items()}
     tensors |= to_tensors(pictures)
-    header = {**header, 'format_version': FORMAT_VERSION, 'head': as_dict(network.head.config),
-              'descriptor': network.head.centres.shape[1], 'scale': float(network.scale)}
+    header = {**header, **kind, 'format_version': FORMAT_VERSION, 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
@@ -102,34 +109,47 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     """Load a map onto `device`.
 
     Raises MapError for a file that is missing, truncated, no map, or of a newer format, and for
-    a map of an encoder that this package does not have.
+    a map of an encoder or a network that this package does not have.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     from dsac_ros.alignment.gallery import from_tensors
-    from dsac_ros.network.encoder import load_encoder
-    from dsac_ros.network.head import Head, HeadConfig
-    from dsac_ros.network.scene_network import SceneNetwork
     path = Path(path)
     data = _read(path)
     header = _header_of(path, data)
+    network, own = _network_of(path, header)
+    try:
+        tensors = load(data)
+        pictures = from_tensors(tensors)
+        own.load_state_dict({name: value.float() for name, value in tensors.items()
+                             if not name.startswith('pictures.')})
+    except (SafetensorError, RuntimeError) as error:
+        raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
+                       'copy or learn it again') from error
+    network = network.requires_grad_(False).eval().to(device)
+    return Map(header=header, network=network, pictures=pictures)
+
+
+def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
+    """The network that the header speaks of, and the part of it whose weights the map holds."""
+    from dsac_ros.network.convolutional import NETWORKS, WholeNetwork
+    from dsac_ros.network.encoder import load_encoder
+    from dsac_ros.network.head import Head, HeadConfig
+    from dsac_ros.network.scene_network import SceneNetwork
+    name = header.get('network')
+    if name in NETWORKS:
+        whole = WholeNetwork(name, header['scale'])
+        return whole, whole
+    if name is not None:
+        raise MapError(f'{path} holds a network {name!r}, this version knows '
+                       f'{", ".join(NETWORKS)}; update dsac_ros')
     encoder, encoder_id = load_encoder()
     if header['encoder_id'] != encoder_id:
         raise MapError(f'{path} was learned with encoder {header["encoder_id"]}, this package '
                        f'ships {encoder_id}; learn the map again with this version')
     head = Head(header['descriptor'], HeadConfig(**header['head']))
-    try:
-        tensors = load(data)
-        pictures = from_tensors(tensors)
-        head.load_state_dict({name: value.float() for name, value in tensors.items()
-                              if not name.startswith('pictures.')})
-    except (SafetensorError, RuntimeError) as error:
-        raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
-                       'copy or learn it again') from error
-    head.requires_grad_(False)
-    network = SceneNetwork(encoder, head, header['scale']).eval().to(device)
-    return Map(header=header, network=network, pictures=pictures)
+    return SceneNetwork(encoder, head, header['scale']), head
 
 
 def _read(path: Path) -> bytes:

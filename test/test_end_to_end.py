@@ -152,6 +152,7 @@ def test_an_interrupted_mapping_goes_on_where_it_was(mapping_folder, tmp_path, r
     (['{source}', '-o', '{folder}'], 'is a folder, expected the name of the map file'),
     (['{source}', '-o', '{folder}/no/such/place.map'], 'does not exist, make it first'),
     (['{source}', '-o', '{folder}/a.map', '--set', 'minuets=3'], "did you mean 'minutes'"),
+    (['{source}', '-o', '{folder}/a.map', '--recipe', 'dsacstra'], "did you mean 'dsacstar'"),
     (['{source}', '-o', '{folder}/a.map', '--poses', 'nowhere.tum'], 'nowhere.tum'),
     (['{folder}/none.mcap', '-o', '{folder}/a.map'], 'none.mcap does not exist'),
     (['{source}', '-o', '{folder}/a.map', '--device', 'cuda:99'], 'cuda:99'),

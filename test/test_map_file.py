@@ -14,6 +14,7 @@ import torch
 from dsac_ros import map_file
 from dsac_ros.errors import MapError
 from dsac_ros.map_file import load_map, read_header, save_map
+from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
 from dsac_ros.network.scene_network import SceneNetwork
@@ -119,3 +120,40 @@ def test_a_map_holds_no_code(path):
     with safe_open(str(path), 'pt') as file:
         assert set(names := file.keys()) >= {'centres', 'experts.0.point.bias'}
         assert all(file.get_tensor(k).dtype == torch.float16 for k in names)
+
+
+@pytest.fixture
+def whole(tmp_path, header):
+    """A map that holds a whole network, its path and the network."""
+    torch.manual_seed(0)
+    network = WholeNetwork('dsacstar_tiny', 2.5).eval()
+    save_map(tmp_path / 'whole.map', network, {**header, 'encoder_id': network.name})
+    return tmp_path / 'whole.map', network
+
+
+def test_a_whole_network_is_in_its_map(whole):
+    path, network = whole
+    loaded = load_map(path)
+    assert loaded.header['network'] == loaded.network.name == 'dsacstar_tiny'
+    assert loaded.network.scale == 2.5 and 'head' not in loaded.header
+    assert not any(p.requires_grad for p in loaded.network.parameters())
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(image)[0], network(image)[0], atol=0.002,
+                                   rtol=0.002)
+    # half precision: half of the 4 MB that the paper states
+    assert path.stat().st_size == pytest.approx(2e6, rel=0.06)
+
+
+def test_a_network_of_a_later_version(whole):
+    path, _ = whole
+    rewrite_header(path, network='dsacstar_huge')
+    with pytest.raises(MapError, match="holds a network 'dsacstar_huge', this version knows dsa"):
+        load_map(path)
+
+
+def test_a_whole_network_that_lacks_a_layer(whole):
+    path, _ = whole
+    rewrite_header(path, network='dsacstar')
+    with pytest.raises(MapError, match='is damaged'):
+        load_map(path)

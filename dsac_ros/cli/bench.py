@@ -12,7 +12,12 @@ from typing import Any
 from dsac_ros.cli.evaluate import load_localizer, machine
 from dsac_ros.cli.output import add_device_option, add_json_option, share, write_results
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
-from dsac_ros.cli.settings import add_settings_options, make_settings, read_settings
+from dsac_ros.cli.settings import (
+    add_settings_options,
+    make_settings,
+    read_settings,
+    split_settings,
+)
 from dsac_ros.cli.source_options import (
     SOURCE_HELP,
     add_source_options,
@@ -98,19 +103,21 @@ def bench_query(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def bench_mapping(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Seconds per stage of learning SOURCE."""
-    from dsac_ros.config import MappingConfig
-    from dsac_ros.mapping.trainer import learn_map
+    from dsac_ros.config import EndToEndConfig, MappingConfig
+    from dsac_ros.mapping.learning import learn
+    from dsac_ros.mapping.recipes import with_recipe_settings
     values = read_settings(args)
     if args.minutes is not None:
         values['minutes'] = args.minutes
-    config = make_settings(MappingConfig, values)
+    config, end_to_end = split_settings(with_recipe_settings(values), MappingConfig,
+                                        EndToEndConfig)
     source = open_named_source(args)
     progress = reporter(args.progress)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / 'bench.map'
         try:
-            learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
-                                total=len(source), progress=progress)
+            learned = learn(source.posed_frames(), config, end_to_end, device=args.device,
+                            output=output, total=len(source), progress=progress)
         finally:
             progress.close()
         map_bytes = output.stat().st_size

@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 def describe(header: dict[str, Any], path: Path) -> list[str]:
     """The header for people."""
     lines = [f'{label:15} {header[key]}' for label, key in
-             (('name', 'name'), ('id', 'id'), ('created', 'created'), ('frames', 'frames'),
+             (('name', 'name'), ('id', 'id'), ('created', 'created'), ('recipe', 'recipe'),
+              ('network', 'network'), ('frames', 'frames'),
               ('map frame', 'map_frame'), ('format', 'format_version')) if key in header]
     lines.append(f'{"size":15} {size(path.stat().st_size)}')
     if header.get('bounds'):

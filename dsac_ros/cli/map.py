@@ -18,6 +18,7 @@ from dsac_ros.cli.progress import add_progress_option, reporter
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import MappingError
+from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
 
 HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
 
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'with --update it may be left out: the old map is replaced')
     parser.add_argument('--update', metavar='OLD_MAP', type=Path, help='add the frames of SOURCE, '
                         'whose poses are in the frame of this map, to what it knows')
+    parser.add_argument('--recipe', metavar='NAME', help='which system of the DSAC family learns '
+                        'the scene, see below (default: ace)')
     add_device_option(parser)
     parser.add_argument('--minutes', type=float, metavar='M', help='time limit of the training '
                         '(default: until it no longer improves)')
@@ -43,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_options(parser)
     add_json_option(parser)
     add_progress_option(parser)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = '\n'.join(['recipes:', *(f'  {recipe.name:17} {recipe.summary}'
+                                            for recipe in RECIPES.values()),
+                               'What differs between them: docs/recipes.md'])
     parser.set_defaults(when_interrupted='the same command with --resume goes on from here; no '
                                          'map was written')
 
@@ -50,11 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Learn the map and say how good it is on its own held-out block."""
     values = read_settings(args)
-    for name in ('minutes', 'seed'):
+    for name in ('minutes', 'seed', 'recipe'):
         if getattr(args, name) is not None:
             values[name] = getattr(args, name)
     if args.depth == 'off':
         values['depth'] = 'off'
+    values = with_recipe_settings(values)
     output = args.output or args.update
     if output is None:
         raise MappingError('no map to write is named; give it with -o MAP')
@@ -62,17 +70,17 @@ def run(args: argparse.Namespace) -> int:
 
     from dsac_ros.config import EndToEndConfig, MappingConfig
     from dsac_ros.map_file import load_map
-    from dsac_ros.mapping.trainer import learn_map
+    from dsac_ros.mapping.learning import learn
     config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
     known = load_map(args.update) if args.update else None
     source = open_named_source(args)
     start = time.monotonic()
     progress = reporter(args.progress)
     try:
-        learned = learn_map(source.posed_frames(), config, device=args.device, output=output,
-                            total=len(source), map_frame=source.map_frame, progress=progress,
-                            resume=args.resume, known=known,
-                            end_to_end=end_to_end if args.finetune else None)
+        learned = learn(source.posed_frames(), config, end_to_end, finetune=args.finetune,
+                        device=args.device, output=output, total=len(source),
+                        map_frame=source.map_frame, progress=progress, resume=args.resume,
+                        known=known)
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],

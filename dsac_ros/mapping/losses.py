@@ -70,6 +70,24 @@ def robust(error: Tensor, progress: float, config: LossConfig) -> Tensor:
     return limit * ((1.0 - progress) * torch.log1p(share) + progress * torch.tanh(share))
 
 
+def to_camera(points: Tensor, patches: Patches) -> Tensor:
+    """Points (N, 3) of the scene in the frames of the cameras that saw the patches."""
+    return (patches.rotation @ points[..., None])[..., 0] + patches.translation
+
+
+def residual(in_camera: Tensor, patches: Patches, config: LossConfig) -> Tensor:
+    """Where points (N, 3) of the camera frame are seen less where they should be (N, 2) [px]."""
+    plane = in_camera[:, :2] / in_camera[:, 2:].clamp_min(config.min_depth)
+    return plane * patches.focal[:, None] - (patches.pixels - patches.principal)
+
+
+def target(patches: Patches) -> Tensor:
+    """Points (N, 3) of the camera frame on the rays of the patches: at their depth, else at 1."""
+    offset = (patches.pixels - patches.principal) / patches.focal[:, None]
+    ray = torch.cat([offset, torch.ones_like(offset[:, :1])], 1)
+    return ray * torch.where(patches.depth > 0, patches.depth, 1.0)[:, None]
+
+
 def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: float,
                     config: LossConfig) -> LossTerms:
     """Loss of points (N, 3) and sigma (N, 1) [px] for patches (N), progress in [0, 1].
@@ -78,17 +96,10 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
     proxy ON the pixel's ray: at the measured depth where there is one, else at depth 1. Depth only
     starts a point off; the poses alone decide where it ends.
     """
-    in_camera = (patches.rotation @ points[..., None])[..., 0] + patches.translation
+    in_camera = to_camera(points, patches)
     z = in_camera[:, 2]
-    safe_z = z.clamp_min(config.min_depth)
-    offset = patches.pixels - patches.principal
-    residual = in_camera[:, :2] / safe_z[:, None] * patches.focal[:, None] - offset
-    error = residual.abs().sum(1)
-
-    measured = patches.depth > 0
-    target_z = torch.where(measured, patches.depth, torch.ones_like(z))
-    ray = torch.cat([offset / patches.focal[:, None], torch.ones_like(offset[:, :1])], 1)
-    away = (in_camera - ray * target_z[:, None]).abs().sum(1)
+    error = residual(in_camera, patches, config).abs().sum(1)
+    away = (in_camera - target(patches)).abs().sum(1)
 
     valid = (z > config.min_depth) & (z < config.max_depth) & (error < config.max_reprojection_px)
     loss = torch.where(valid, robust(error, progress, config), config.proxy_weight * away)

@@ -96,13 +96,20 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
 
     header = describe(data, config, encoder_id, output.stem, map_frame)
     header['training'] = trained
-    network = SceneNetwork(encoder, head, data.scale).eval()
-    candidate = Map(header={**header, 'id': ''}, network=network, pictures=pictures)
-    header |= measure(candidate, data.held_out, device, clock.stage('measuring'))
-    header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
     if known:
         header['frames'] += known.header['frames']
         header['provenance']['updated'] = known.id
+    network = SceneNetwork(encoder, head, data.scale)
+    return finish(network, header, pictures, data, output, checkpoint, device, clock)
+
+
+def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Picture],
+           data: dataset.Dataset, output: Path, checkpoint: Checkpoint, device: str,
+           clock: Stages) -> Map:
+    """Measure what was learned on the held-out block and write the map."""
+    candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures)
+    header |= measure(candidate, data.held_out, device, clock.stage('measuring'))
+    header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
     learned = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)
     return learned
@@ -232,12 +239,17 @@ def train_head(head: Head, patches: buffer.FeatureBuffer, config: MappingConfig,
     except KeyboardInterrupt:
         save_state(checkpoint, head, optimizer, step, schedule)
         raise
-    if terms is None or not torch.isfinite(terms.total):
-        raise MappingError('the training diverged; check that poses are camera-to-world in the '
-                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
+    require_finite(terms)
     return {'steps': step, 'seconds': round(schedule.seconds(), 1),
             'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
             'stopped_early': schedule.cooling is not None}
+
+
+def require_finite(terms: LossTerms | None) -> None:
+    """Raise MappingError where a training ended in NaN, or never began."""
+    if terms is None or not torch.isfinite(terms.total):
+        raise MappingError('the training diverged; check that poses are camera-to-world in the '
+                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
 
 
 def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
@@ -281,6 +293,7 @@ def describe(data: dataset.Dataset, config: MappingConfig, encoder_id: str,
         'origin': data.origin.tolist(),
         'bounds': {'min': low, 'max': high},
         'keyframes': keyframes(data),
+        'recipe': config.recipe,
         'encoder_id': encoder_id,
         'short_side': config.short_side,
         'image_size_wh': list(data.camera.size_wh),

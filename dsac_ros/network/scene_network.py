@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.network.encoder import STRIDE, Encoder
-from dsac_ros.network.head import Head
+from dsac_ros.network.encoder import STRIDE
 from dsac_ros.types import SceneCoordinates
 
 
@@ -20,7 +19,7 @@ class SceneNetwork(nn.Module):
     origin lies (UTM coordinates are ordinary).
     """
 
-    def __init__(self, encoder: Encoder, head: Head, scale: float) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, scale: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head

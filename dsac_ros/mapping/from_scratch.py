@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole network for one scene, stage by stage as DSAC++ and DSAC* do: no shared encoder."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.config import EndToEndConfig, MappingConfig
+from dsac_ros.device import choose_device
+from dsac_ros.errors import MappingError
+from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
+from dsac_ros.map_file import Map
+from dsac_ros.mapping import dataset
+from dsac_ros.mapping.buffer import augmented
+from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.losses import LossTerms
+from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
+from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
+from dsac_ros.mapping.samples import Sample
+from dsac_ros.mapping.schedule import Schedule, learning_rate
+from dsac_ros.mapping.trainer import (
+    CHECKPOINT_SECONDS,
+    Checkpoint,
+    Report,
+    Stages,
+    describe,
+    fingerprint,
+    finish,
+    require_finite,
+    training_state,
+)
+from dsac_ros.network.convolutional import WholeNetwork
+from dsac_ros.ransac.expectation import EntropyControl, expected_loss
+from dsac_ros.types import PosedFrame
+
+
+def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
+                       end_to_end: EndToEndConfig, *, device: str, output: Path,
+                       total: int | None = None, map_frame: str = 'map',
+                       progress: Report = lambda state: None, resume: bool = False) -> Map:
+    """Learn a scene by the recipe of the settings and write its map; see `trainer.learn_map`.
+
+    end_to_end: settings of the last stage, the recipe's own where nothing else is wanted. Raises
+    MappingError where the frames cannot be learned from, ConfigError for no such recipe.
+    """
+    recipe = replace(find_recipe(config.recipe), end_to_end=end_to_end)
+    clock = Stages(progress)
+    device = choose_device(device)
+    data = dataset.prepare(frames, config, total, clock.stage('reading'))
+    if recipe.needs_depth and all(view.depth is None for view in data.views):
+        raise MappingError(f'the recipe {recipe.name} starts from depth and no frame has any; use '
+                           'frames with depth, or a recipe that does without, such as dsacpp')
+    network = new_network(recipe.network, data, config.seed).to(device)
+    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
+                            fingerprint(data, config, None))
+    clock.stage('training')
+    trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress)
+    header = describe(data, config, recipe.network, output.stem, map_frame)
+    header['training'] = trained
+    return finish(network, header, [], data, output, checkpoint, device, clock)
+
+
+def new_network(name: str, data: dataset.Dataset, seed: int) -> WholeNetwork:
+    """A network that sees the middle of the scene everywhere; the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # layers draw their first weights from the global generator
+        network = WholeNetwork(name, data.scale)
+    middle = np.mean([centre_of_view(view) for view in data.views], axis=0)
+    with torch.no_grad():
+        network.head.point.bias.copy_(torch.from_numpy(middle))
+    return network.to(memory_format=torch.channels_last)
+
+
+def centre_of_view(view: View) -> np.ndarray:
+    """The point (3,) straight ahead, in the median depth where it is measured, else at depth 1."""
+    measured = () if view.depth is None else view.depth[view.depth > 0]
+    depth = float(np.median(measured)) if len(measured) else 1.0
+    return view.scene_from_camera[:3, 3] + depth * view.scene_from_camera[:3, 2]
+
+
+def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
+                  config: MappingConfig, checkpoint: Checkpoint, resume: bool,
+                  progress: Report) -> dict[str, Any]:
+    """Train the network, one augmented image a step; returns what the map's header says of it."""
+    device = network.head.point.weight.device
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
+    schedule, step = Schedule(config), 0
+    if resume:
+        state = checkpoint.load(str(device))
+        network.load_state_dict(state['network'])
+        optimizer.load_state_dict(state['optimizer'])
+        step, schedule = state['step'], Schedule(config, state['seconds'])
+    generator = torch.Generator().manual_seed(config.seed + step)
+    order, terms, saved = shuffled(len(views), generator), None, time.monotonic()
+    objectives = Objectives(recipe, config, generator)
+
+    def save() -> None:
+        checkpoint.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
+                         'step': step, 'seconds': schedule.seconds()})
+    try:
+        while (done := schedule.at(step)) < 1.0:
+            stage, share = recipe.stage_at(done)
+            for group in optimizer.param_groups:
+                group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
+            view = augmented(views[next(order)], objectives.augmentation(stage), generator)
+            seen = Sample.of(view, device, generator)
+            terms = objectives(stage, predict(network, seen), seen)
+            descend(terms.total, optimizer, scaler, stage.max_gradient)
+            step += 1
+            if step % 10 == 0:
+                progress(training_state(schedule, terms))
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save()
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        save()
+        raise
+    require_finite(terms)
+    return {'steps': step, 'seconds': round(schedule.seconds(), 1),
+            'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4)}
+
+
+class Objectives:
+    """What each stage of a recipe minimises; the last one remembers how sharply RANSAC chooses."""
+
+    def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator) -> None:
+        self.mapping, self.end_to_end = config, recipe.end_to_end
+        self.generator = generator
+        self.entropy = EntropyControl(recipe.end_to_end)
+        self.pose_loss = make_pose_loss(PoseLossConfig(loss=recipe.end_to_end.pose_loss,
+                                                       **recipe.pose_loss))
+
+    def augmentation(self, stage: Stage) -> MappingConfig:
+        """Settings of the augmentation: end-to-end only the light changes (DSAC*)."""
+        if stage.objective != END_TO_END:
+            return self.mapping
+        return replace(self.mapping, max_zoom=1.0, max_rotation=0.0)
+
+    def __call__(self, stage: Stage, points: Tensor, seen: Sample) -> LossTerms:
+        """The loss of points (N, 3) in scene units for a sample's N patches."""
+        if stage.objective != END_TO_END:
+            return objective_terms(stage.objective, points, seen.patches)
+        scene, world_from_camera = seen.in_room(points, self.end_to_end.rgbd)
+        found = expected_loss(scene, world_from_camera, self.end_to_end, self.entropy.alpha,
+                              self.generator, self.pose_loss)
+        if bool(found.found):
+            self.entropy.observe(found.entropy_bits.item())
+        return terms_of(found.loss[0], errors(points.detach(), seen.patches))
+
+
+def shuffled(count: int, generator: torch.Generator) -> Iterator[int]:
+    """Indices below `count`, all of them in a new order, again and again."""
+    while True:
+        yield from torch.randperm(count, generator=generator).tolist()
+
+
+def predict(network: WholeNetwork, seen: Sample) -> Tensor:
+    """Points (N, 3) in scene units of the cells of a sample; in half precision on a GPU."""
+    device = seen.image.device.type
+    with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
+        units, _ = network.head(network.encoder(seen.image).permute(0, 2, 3, 1))
+    return units[0].flatten(0, 1)[seen.cells]
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
+            max_gradient: float) -> None:
+    """One step, along a gradient of bounded length; none where it is not a number."""
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    if torch.nn.utils.clip_grad_norm_(parameters, max_gradient).isfinite():
+        scaler.step(optimizer)
+    scaler.update()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What DSAC++ and DSAC* ask of scene coordinates before RANSAC is part of the training.
+
+An objective is a mean loss of points (N, 3) in scene units for patches (N); errors are Euclidean,
+where the curriculum of ACE (`losses`) takes sums of absolute values.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, residual, target, to_camera
+
+# A coordinate that nothing bounds runs away: the reprojection error falls with distance.
+CONFIG = LossConfig(max_depth=10.0)
+TAME_PX = 100.0   # beyond it errors count with their square root (DSAC*)
+NEAR_TARGET = 0.05  # of a measured point: DSAC*'s 0.1 m in a scene 2 m deep [scene units]
+NEAR_PX = 10.0    # what RANSAC calls an inlier
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of N points: depth (N,) and distance (N,) to the target [scene units], error (N,) [px].
+
+    measured (N,) bool: whose target is a measured point; the others' is the proxy at depth 1.
+    """
+
+    depth: Tensor
+    away: Tensor
+    reprojection: Tensor
+    measured: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """Which reprojection errors mean something (N,) bool (DSAC*, section 3.4)."""
+        return ((self.depth > CONFIG.min_depth) & (self.depth < CONFIG.max_depth)
+                & (self.reprojection < CONFIG.max_reprojection_px))
+
+
+def errors(points: Tensor, patches: Patches) -> Errors:
+    """How far points (N, 3) in scene units are from where they should be and be seen."""
+    in_camera = to_camera(points, patches)
+    return Errors(
+        depth=in_camera[:, 2].detach(),
+        away=torch.linalg.vector_norm(in_camera - target(patches), dim=1),
+        reprojection=torch.linalg.vector_norm(residual(in_camera, patches, CONFIG), dim=1),
+        measured=patches.depth > 0)
+
+
+def tame(error: Tensor) -> Tensor:
+    """The error up to TAME_PX, its square root from there on, without a step."""
+    return torch.where(error < TAME_PX, error, (TAME_PX * error.clamp_min(TAME_PX)).sqrt())
+
+
+def coordinates(found: Errors) -> Tensor:
+    """Losses (N,) of DSAC++'s first stage and of DSAC* from RGB-D: the distance to the target.
+
+    An image with measured points asks nothing of cells without; one with none has proxies.
+    """
+    wanted = found.measured | ~found.measured.any()
+    return CONFIG.proxy_weight * found.away * wanted * (len(wanted) / wanted.sum())
+
+
+def reprojection(found: Errors) -> Tensor:
+    """Losses (N,) of DSAC++'s second stage: the reprojection error alone."""
+    return tame(found.reprojection)
+
+
+def guided(found: Errors) -> Tensor:
+    """Losses (N,) of DSAC*: the reprojection error of what is valid, else the distance.
+
+    A cell with a measured point is valid near that point only (the seed's case I, else case II).
+    """
+    near = ~found.measured | (found.away < NEAR_TARGET)
+    return torch.where(found.valid & near, tame(found.reprojection),
+                       CONFIG.proxy_weight * found.away)
+
+
+OBJECTIVES: dict[str, Callable[[Errors], Tensor]] = {
+    'coordinates': coordinates, 'reprojection': reprojection, 'guided': guided}
+
+
+def objective_terms(name: str, points: Tensor, patches: Patches) -> LossTerms:
+    """The mean loss of an objective, and the shares that progress is judged by."""
+    found = errors(points, patches)
+    return terms_of(OBJECTIVES[name](found).mean(), found)
+
+
+def terms_of(loss: Tensor, found: Errors) -> LossTerms:
+    """A loss (), and the shares that progress is judged by."""
+    return LossTerms(total=loss, valid=found.valid.float().mean(),
+                     near=(found.valid & (found.reprojection < NEAR_PX)).float().mean())
