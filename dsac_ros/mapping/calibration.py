@@ -23,6 +23,9 @@ ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
 #: what wrong poses in the right room may, and no more than a view from further away still does.
 SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
+#: Of the held-out frames above the threshold at most this share may be wrong; above the last of
+#: those that are, by so much.
+MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 
 
 @dataclass(frozen=True)
@@ -169,15 +172,17 @@ def thresholds(held_out: Evidence, correct: np.ndarray, nothing: float) -> dict[
     """What a frame must show to be accepted, between right frames and an inlier ratio `nothing`.
 
     Nearer to the impostors than to the right frames: queries come from further away than a
-    held-out block does. Where the two overlap, a refusal is the smaller harm.
+    held-out block does. Where the two overlap, a refusal is the smaller harm: a map that answers
+    no held-out frame rightly accepts nothing that looks like its answers.
     """
     if not correct.any():
-        return {}
+        return {'min_inlier_ratio': above_the_wrong(nothing, held_out.inlier_ratio, correct)}
     lowest = float(np.quantile(held_out.inlier_ratio[correct], 0.01))
     if nothing < lowest:
         ratio = nothing ** (2 / 3) * lowest ** (1 / 3)
     else:
         ratio = min(1.05 * nothing, float(np.median(held_out.inlier_ratio[correct])))
+    ratio = above_the_wrong(ratio, held_out.inlier_ratio, correct)
     cells = np.median(held_out.inlier_count[correct]
                       / np.maximum(held_out.inlier_ratio[correct], LEAST_RATIO))
     halves = {name: float(np.quantile(values[correct], 0.01) / 2)
@@ -187,3 +192,12 @@ def thresholds(held_out: Evidence, correct: np.ndarray, nothing: float) -> dict[
             'min_inliers': int(max(20, 0.5 * ratio * cells)),
             'min_spread': min(0.25, halves['spread']),
             'min_agreement': min(0.5, halves['agreement'])}
+
+
+def above_the_wrong(threshold: float, ratio: np.ndarray, correct: np.ndarray) -> float:
+    """The threshold, raised until hardly any frame (F,) that passes it is wrong."""
+    for limit in (threshold, *np.sort(ABOVE_WRONG * ratio[~correct])):
+        passing = ratio >= limit
+        if limit >= threshold and (1.0 - correct[passing]).sum() <= MOST_WRONG * passing.sum():
+            return float(min(limit, 1.0))
+    return 1.0

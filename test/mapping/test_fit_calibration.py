@@ -80,6 +80,22 @@ def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
     assert fitted.min_landmark_share == pytest.approx(asked)
 
 
+@pytest.mark.parametrize('wrong, bound', [(1.0, 0.0), (0.5, 0.05)])
+def test_a_map_that_is_wrong_on_its_held_out_frames_refuses_what_looks_like_them(wrong, bound):
+    """Wrong poses with 10 to 30 % inliers, as an unlearned network gives; right ones with more."""
+    rng = np.random.default_rng(5)
+    ratios = [(0.1, 0.3) if k < 40 * wrong else (0.2, 0.9) for k in range(40)]
+    seen = evidence(rng, 40, (0.0, 1.0), share=(0.0, 0.1))
+    seen = replace(seen, inlier_ratio=np.array([rng.uniform(*limits) for limits in ratios]))
+    twists = np.full((40, 6), 1e-3)
+    twists[:int(40 * wrong)] = 2.0
+    fitted = fit_calibration(seen, twists, evidence(rng, 40, (0.01, 0.05), share=(0.0, 0.1)))
+    passing = seen.inlier_ratio >= fitted.min_inlier_ratio
+    false = passing & (twists[:, 0] > 1.0)
+    assert false.sum() <= bound * max(1, passing.sum())
+    assert (wrong == 1.0) == (not passing.any())
+
+
 def test_wrong_held_out_frames_lower_the_confidence():
     rng = np.random.default_rng(4)
     seen, impostors = evidence(rng, 60, (0.05, 0.6)), evidence(rng, 30, (0.01, 0.06))
