@@ -112,11 +112,17 @@ def describe(results: dict[str, Any]) -> list[str]:
     if skipped:
         lines.append(f'frames left out: {skipped}')
     if results['end_to_end']:
-        tuned = results['end_to_end']
-        lines.append(f'fine-tuned: {tuned["before"]:.3g} before, {tuned["after"]:.3g} after step '
-                     f'{tuned["kept_step"]} of {tuned["steps"]} (cm and deg on held-out frames)'
-                     if tuned['steps'] else f'not fine-tuned: {tuned["reason"]}')
+        lines.append(end_to_end_line(results['end_to_end']))
     if results['held_out']:
         lines += ['on its own held-out block:',
                   *('  ' + line for line in report_lines(results['held_out']))]
     return lines
+
+
+def end_to_end_line(told: dict[str, Any]) -> str:
+    """What end-to-end training gave, as held-out frames judge it."""
+    if 'reason' in told:
+        return f'end to end: not trained, {told["reason"]}'
+    undone = '' if told['after'] < told['before'] else '; no better, what was before it is kept'
+    return (f'end to end: {told["before"]:.3g} before, {told["after"]:.3g} after '
+            f'(cm and deg in a room, on held-out frames){undone}')

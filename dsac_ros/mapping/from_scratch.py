@@ -2,6 +2,7 @@
 """A whole network for one scene, stage by stage as DSAC++ and DSAC* do: no shared encoder."""
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
 from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.fine_tuning import MIN_JUDGES, Judge
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
@@ -61,7 +63,11 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config, None))
     clock.stage('training')
-    trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress)
+    guard = Guard([dataset.normalised(view, data.origin, data.scale)
+                   for view in map(dataset.ViewMaker(config), data.held_out)])
+    trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress,
+                            guard)
+    trained |= guard.verdict(network)
     header = describe(data, config, recipe.network, output.stem, map_frame)
     header['training'] = trained
     return finish(network, header, [], data, output, checkpoint, device, clock)
@@ -87,7 +93,7 @@ def centre_of_view(view: View) -> np.ndarray:
 
 def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
                   config: MappingConfig, checkpoint: Checkpoint, resume: bool,
-                  progress: Report) -> dict[str, Any]:
+                  progress: Report, guard: Guard) -> dict[str, Any]:
     """Train the network, one augmented image a step; returns what the map's header says of it."""
     device = network.head.point.weight.device
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
@@ -108,6 +114,8 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
     try:
         while (done := schedule.at(step)) < 1.0:
             stage, share = recipe.stage_at(done)
+            if stage.objective == END_TO_END:
+                guard.remember(network)
             for group in optimizer.param_groups:
                 group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
             view = augmented(views[next(order)], objectives.augmentation(stage), generator)
@@ -126,6 +134,36 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
     require_finite(terms)
     return {'steps': step, 'seconds': round(schedule.seconds(), 1),
             'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4)}
+
+
+class Guard:
+    """Keeps the last stage from making a network worse: held-out views judge before and after."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        """With fewer than MIN_JUDGES views there is no judgement, and the last weights stay."""
+        self.views = views
+        self.before: float | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def remember(self, network: WholeNetwork) -> None:
+        """The weights with which the last stage begins; later calls change nothing."""
+        if self.before is None and len(self.views) >= MIN_JUDGES:
+            self.before, self.weights = self.cost(network), copy.deepcopy(network.state_dict())
+
+    def cost(self, network: WholeNetwork) -> float:
+        """See `fine_tuning.Judge`."""
+        device = str(network.head.point.weight.device)
+        return Judge.of(network.encoder, self.views, device)(network.head)
+
+    def verdict(self, network: WholeNetwork) -> dict[str, Any]:
+        """Take the remembered weights where the new ones are no better; for the map's header."""
+        if self.before is None:
+            return {}
+        after = self.cost(network)
+        if after >= self.before:
+            network.load_state_dict(self.weights)
+        return {'end_to_end': {'before': round(self.before, 4),
+                               'after': round(min(after, self.before), 4)}}
 
 
 class Objectives:

@@ -212,3 +212,27 @@ def test_the_command_line_names_recipe_and_network(frames, tmp_path, capsys):
     image = next((tmp_path / 'frames' / 'rgb').iterdir())
     assert main(['localize', str(tmp_path / 'wall.map'), str(image), '--focal', '140',
                  '--device', 'cpu', '--progress', 'off']) == 0
+
+
+@pytest.mark.parametrize('after, kept', [(2.0, False), (0.5, True)])
+def test_the_last_stage_is_undone_where_held_out_frames_are_no_better(frames, monkeypatch, after,
+                                                                      kept):
+    data = prepare(frames, config('dsacstar_tiny'))
+    network = from_scratch.new_network('dsacstar_tiny', data, 0)
+    guard = from_scratch.Guard(data.views[:4])
+    costs = iter([1.0, after])
+    monkeypatch.setattr(guard, 'cost', lambda network: next(costs))
+    guard.remember(network)
+    before = network.head.point.bias.clone()
+    with torch.no_grad():
+        network.head.point.bias += 1.0
+    assert guard.verdict(network) == {'end_to_end': {'before': 1.0, 'after': min(1.0, after)}}
+    assert torch.equal(network.head.point.bias, before) != kept
+
+
+def test_a_network_is_judged_by_the_poses_of_held_out_frames(frames):
+    data = prepare(frames, config('dsacstar_tiny'))
+    network = from_scratch.new_network('dsacstar_tiny', data, 0)
+    cost = from_scratch.Guard(data.views[:4]).cost(network)
+    assert cost > 10.0  # a network that sees one point everywhere knows no pose
+    assert from_scratch.Guard(data.views[:2]).verdict(network) == {}
