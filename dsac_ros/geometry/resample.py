@@ -13,7 +13,6 @@ from dsac_ros.types import Camera
 
 STRIDE = 8
 SHRINKS_BELOW = 0.95  # scale under which pixels are averaged before they are sampled
-WIDEST = 16 / 9       # ratio of the sides above which an image gets no more pixels
 
 
 class Resampler:
@@ -81,13 +80,12 @@ def ideal_pinhole(camera: Camera, short_side: int) -> tuple[np.ndarray, tuple[in
     """Matrix (3, 3) and size_wh of the ideal pinhole that sees what the camera sees.
 
     Its focal length is the geometric mean of fx and fy, scaled so that the short side of the
-    image with square pixels becomes `short_side`; sides are the nearest multiples of 8. An image
-    wider than 16:9 becomes as large as one of 16:9: a panorama costs no more time than others.
+    image with square pixels becomes `short_side`; sides are the nearest multiples of 8.
     """
     fx, fy = float(camera.matrix[0, 0]), float(camera.matrix[1, 1])
     focal = np.sqrt(fx * fy)
     square = np.array([camera.size_wh[0] * focal / fx, camera.size_wh[1] * focal / fy])
-    scale = short_side / max(square.min(), np.sqrt(square.prod() / WIDEST))
+    scale = short_side / square.min()
     width, height = (max(STRIDE, STRIDE * int(side / STRIDE + 0.5)) for side in square * scale)
     matrix = np.array([[focal * scale, 0.0, (width - 1) / 2],
                        [0.0, focal * scale, (height - 1) / 2], [0.0, 0.0, 1.0]])

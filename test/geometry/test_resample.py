@@ -7,7 +7,7 @@ import pytest
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, project
-from dsac_ros.geometry.resample import Resampler, cell_centres, ideal_pinhole, to_gray
+from dsac_ros.geometry.resample import Resampler, cell_centres, to_gray
 from dsac_ros.types import Camera
 
 CAMERAS = {
@@ -71,13 +71,6 @@ def test_the_ideal_pinhole(name):
     assert matrix[0, 0] == matrix[1, 1] > 0
     assert (matrix[0, 2], matrix[1, 2]) == ((width - 1) / 2, (height - 1) / 2)
     assert resampler.mask.shape == (height, width) and resampler.mask.dtype == bool
-
-
-@pytest.mark.parametrize('size_wh, ideal_wh', [
-    ((1226, 370), (1168, 352)), ((370, 1226), (352, 1168)), ((1280, 720), (856, 480))])
-def test_a_wide_image_gets_no_more_pixels_than_others(size_wh, ideal_wh):
-    camera = Camera(size_wh, np.array([[700.0, 0, 600], [0, 700, 180], [0, 0, 1]]))
-    assert ideal_pinhole(camera, 480)[1] == ideal_wh
 
 
 def test_an_ideal_image_passes_untouched():
