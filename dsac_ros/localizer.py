@@ -20,6 +20,7 @@ from dsac_ros.device import choose_device, fast_in_half
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
+from dsac_ros.ransac.threads import threads
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ class Localizer:
             clock.lap('network')
             estimate = self._estimate(scene, guess)
             clock.lap('ransac')
-            supported, alignment = self._align(image, resampler.matrix, descriptors, estimate)
+            with threads(1):
+                supported, alignment = self._align(image, resampler.matrix, descriptors, estimate)
             clock.lap('align')
         return self._judge(frame, supported, alignment, clock.laps), scene, estimate
 

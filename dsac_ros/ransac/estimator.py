@@ -8,8 +8,6 @@ that are left, and a full refinement of the best (successive halving; no loop de
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 import torch
@@ -19,6 +17,7 @@ from dsac_ros.config import RansacConfig
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import first_poses
+from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4
@@ -117,26 +116,11 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
     watch = Stopwatch(scene.points_world.device)
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
-    with _threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
+    with threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
         seen = correspondences(scene)
         draws = draw(seen.precision.detach(), config, generator)
         watch.lap('draw')
         return estimate_from_draws(seen, draws, config, watch, guess)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads for a while.
-
-    The tensors of one image are too small for a second thread to gain anything, and where it
-    shares its core with other work every operation waits for it.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
