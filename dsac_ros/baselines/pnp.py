@@ -44,22 +44,31 @@ def opencv_ransac_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray
     found, turn, shift, inliers = cv2.solvePnPRansac(
         world, pixels, matrix, None, iterationsCount=ITERATIONS, reprojectionError=INLIER_PX,
         flags=cv2.SOLVEPNP_P3P)
-    if not found or inliers is None or len(inliers) < 4:
-        return None
-    chosen = inliers[:, 0]
-    turn, shift = cv2.solvePnPRefineLM(world[chosen], pixels[chosen], matrix, None, turn, shift)
-    return inverse(cv2.Rodrigues(turn)[0], shift[:, 0])
+    return refined(world, pixels, matrix, turn, shift, inliers) if found else None
 
 
 def opencv_usac_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
                      size_wh: tuple[int, int]) -> np.ndarray | None:
-    """OpenCV's USAC with its accurate preset's local optimisation."""
+    """OpenCV's USAC with local optimisation and MSAC's score, refined on its inliers."""
     settings = cv2.UsacParams()
     settings.threshold, settings.maxIterations = INLIER_PX, ITERATIONS
     settings.loMethod, settings.score = cv2.LOCAL_OPTIM_INNER_LO, cv2.SCORE_METHOD_MSAC
-    found, _, turn, shift, _ = cv2.solvePnPRansac(world, pixels, matrix.copy(), np.zeros(4),
-                                                  params=settings)
-    return inverse(cv2.Rodrigues(turn)[0], shift[:, 0]) if found else None
+    found, _, turn, shift, inliers = cv2.solvePnPRansac(world, pixels, matrix.copy(), np.zeros(4),
+                                                        params=settings)
+    return refined(world, pixels, matrix, turn, shift, inliers) if found else None
+
+
+def refined(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
+            shift: np.ndarray, inliers: np.ndarray | None) -> np.ndarray | None:
+    """world_from_camera (4, 4) after OpenCV's Levenberg-Marquardt on the inliers, of four or more.
+
+    From camera_from_world's Rodrigues vector and translation.
+    """
+    if inliers is None or len(inliers) < 4:
+        return None
+    chosen = np.asarray(inliers).ravel()
+    turn, shift = cv2.solvePnPRefineLM(world[chosen], pixels[chosen], matrix, None, turn, shift)
+    return inverse(cv2.Rodrigues(turn)[0], shift[:, 0])
 
 
 def pycolmap_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
