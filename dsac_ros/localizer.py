@@ -30,7 +30,10 @@ KEPT_RESAMPLERS = 8
 # Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
 APART_HYPOTHESES, APART = 256, 3
 TWICE = 0.3               # share of landmarks at which two equal answers are believed
-SAME_RAD = 0.003          # rotation between equal answers
+SAME_RAD = 0.003          # rotation between equal answers: they end exactly alike
+# A pose that alignment turned further than this may have ended where only a part of the image
+# fits: however well it looks there, others are tried as well.
+NEAR_RAD = 0.03
 
 
 class Localizer:
@@ -143,10 +146,11 @@ class Localizer:
                 continue
             # two ways to the same pose convince as well as many landmarks do
             again = (best is not None and min(aligned.share, best.share) > TWICE
-                     and same_view(aligned.world_from_camera, best.world_from_camera))
+                     and same_view(aligned.world_from_camera, best.world_from_camera, SAME_RAD))
             if best is None or aligned.found > best.found:
                 estimate, best = candidate, aligned
-            if again or best.share >= CONVINCING:
+            near = same_view(best.world_from_camera, estimate.world_from_camera[0], NEAR_RAD)
+            if again or (near and best.overall >= CONVINCING):
                 break
         return estimate, best
 
@@ -196,10 +200,10 @@ def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:
     return replace(scene, depth=measured.to(scene.pixels.device)[None])
 
 
-def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two poses (4, 4) look the same way: alignments that end alike end exactly alike."""
-    cosine = ((a[:3, :3] * b[:3, :3]).sum() - 1) / 2
-    return bool(cosine > math.cos(SAME_RAD))
+def same_view(a: torch.Tensor, b: torch.Tensor, limit_rad: float) -> bool:
+    """Whether two poses (4, 4) look the same way, but for so small an angle."""
+    cosine = ((a[:3, :3].double() * b[:3, :3].double()).sum() - 1) / 2
+    return bool(cosine > math.cos(limit_rad))
 
 
 class Stopwatch:

@@ -21,9 +21,9 @@ from dsac_ros.types import SceneCoordinates
 
 REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
 LEAST = 12               # matches of a pose
-# Share of the landmarks at which nothing better is looked for: poses off by half a metre have
-# shown 0.4.
-CONVINCING = 0.5
+# Share of all landmarks in view at which nothing better is looked for. Of all: a pose that fits
+# a part of the image, and nothing else, shows a large share of those in sight.
+CONVINCING = 0.6
 COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
 ITERATIONS = 3
 
@@ -33,13 +33,15 @@ class Alignment:
     """A pose at which the landmarks are where they should be.
 
     world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
-    found: how many landmarks look as they should; share: of those that nothing hides.
+    found: how many landmarks look as they should; share: of those that nothing hides; overall: of
+    all in view.
     """
 
     world_from_camera: Tensor
     covariance: Tensor
     found: int
     share: float
+    overall: float
 
 
 def align(image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,

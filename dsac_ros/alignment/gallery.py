@@ -51,7 +51,7 @@ class Gallery:
                 continue
             better = best is None or found.found > best.found
             best = found if better else best
-            if best.share >= CONVINCING or not better:
+            if best.overall >= CONVINCING or not better:
                 break
             # from here more landmarks may be within reach, and less wrongly warped
             world_from_camera = best.world_from_camera

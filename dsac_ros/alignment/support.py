@@ -23,20 +23,22 @@ LEVELS = {1: 1.0, 2: 0.7}
 
 
 def support(levels: list[Tensor], landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
-            size_wh: tuple[int, int]) -> tuple[int, float]:
+            size_wh: tuple[int, int]) -> tuple[int, float, float]:
     """How many landmarks look as they should, just where a camera there should see them.
 
-    And their share of those that are not hidden (`share_in_sight`), on the level that shows most.
+    Their share of those that are not hidden (`share_in_sight`), and of all, on the level that
+    shows most.
     """
     seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
     if not len(seen):
-        return 0, 0.0
+        return 0, 0.0, 0.0
     predicted = match.predict(seen, camera_from_map, matrix)
     alike = {number: match.correlate(levels, number, seen.templates, predicted, 0)[:, 0, 0] > ALIKE
              for number in LEVELS}
     share = max(weight * share_in_sight(alike[number], predicted.pixels, 2.0 ** number * PATCH)
                 for number, weight in LEVELS.items())
-    return max(int(found.sum()) for found in alike.values()), share
+    found = max(int(one.sum()) for one in alike.values())
+    return found, share, found / len(seen)
 
 
 def share_in_sight(alike: Tensor, pixels: Tensor, side_px: float) -> float:
