@@ -23,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         '%(default)s; 0: photographs alone)')
     parser.add_argument('--steps', type=int, default=4500, help='gradient steps of the whole '
                         'schedule (default: %(default)s)')
+    parser.add_argument('--objective', choices=('contrastive', 'distillation', 'both'),
+                        default='contrastive', help='a descriptor finds its point in another '
+                        'view; looks alike what looks alike to RootSIFT; or both (default: '
+                        '%(default)s)')
     parser.add_argument('--stop-at', type=int, metavar='STEP',
                         help='end early, to be resumed by the same command')
     add_device_option(parser)
@@ -45,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.sources.rendered.gaze import gaze, gaze_camera
     from dsac_ros.sources.rendered.photographs import list_photographs, read_photograph
     from dsac_ros.sources.rendered.world import RenderedWorld
-    config = PretrainConfig(steps=args.steps, seed=args.seed)
+    config = PretrainConfig(steps=args.steps, seed=args.seed, objective=args.objective)
     paths = list_photographs(args.photographs)
     photographs = [to_gray(read_photograph(path))
                    for path in counted(paths, len(paths), 'reading', args.progress)]

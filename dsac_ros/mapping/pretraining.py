@@ -3,7 +3,8 @@
 
 Pairs of views come from photographs under random homographies and from posed frames with depth
 (rendered worlds). The loss is InfoNCE (van den Oord et al., 2018, eq. 4) over dense
-correspondences, symmetric; negatives are all other correspondences of the batch.
+correspondences, symmetric; negatives are all other correspondences of the batch. Beside it or in
+its place, classical descriptors can be distilled (`distillation.py`).
 """
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from torch.nn.functional import cross_entropy, grid_sample, normalize
 from dsac_ros.config import setting
 from dsac_ros.geometry.resample import cell_centres, to_gray
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
+from dsac_ros.mapping.distillation import distillation_loss
 from dsac_ros.mapping.progress import Progress
 from dsac_ros.mapping.schedule import learning_rate
 from dsac_ros.network.encoder import STRIDE, Encoder, EncoderConfig
@@ -43,6 +45,9 @@ class PretrainConfig:
     pairs: int = setting(5, 'pairs of views per step', low=1)
     crop: int = setting(256, 'side of a view', unit='px', low=64)
     correspondences: int = setting(384, 'points drawn from each pair', low=8)
+    objective: str = setting('contrastive', 'what is asked of the descriptors',
+                             choices=('contrastive', 'distillation', 'both'))
+    cells: int = setting(128, 'cells of each view on which SIFT is distilled', low=8)
     temperature: float = setting(0.07, 'of the softmax over candidates', low=1e-3)
     learning_rate: float = setting(1.5e-3, 'peak of the one-cycle schedule', low=1e-6)
     rendered_share: float = setting(0.5, 'share of the pairs from posed frames with depth, where '
@@ -164,9 +169,24 @@ def contrastive_loss(first: Tensor, second: Tensor, pixels: Tensor, size: int,
     return (cross_entropy(similarity, truth) + cross_entropy(similarity.T, truth)) / 2
 
 
+def total_loss(first: Tensor, second: Tensor, pairs: Sequence[ViewPair], config: PretrainConfig,
+               generator: torch.Generator) -> Tensor:
+    """Descriptors (B, C, h, w) of both views in another light, their pairs as they are -> loss."""
+    total = first.new_zeros(())
+    if config.objective != 'distillation':
+        pixels = torch.from_numpy(np.stack([p.pixels for p in pairs])).to(first)
+        total = total + contrastive_loss(first, second, pixels, config.crop, config, generator)
+    if config.objective != 'contrastive':
+        views = [p.first for p in pairs] + [p.second for p in pairs]
+        total = total + distillation_loss(torch.cat([first, second]), views, config.cells,
+                                          config.temperature, generator)
+    return total
+
+
 def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
-               config: PretrainConfig, generator: torch.Generator) -> Iterator[ViewPair]:
-    """Endless pairs of views, light changed on both."""
+               config: PretrainConfig, generator: torch.Generator
+               ) -> Iterator[tuple[ViewPair, np.ndarray, np.ndarray]]:
+    """Endless pairs of views, and both views (S, S) in another light."""
     while True:
         use_scene = scenes and uniform(generator, 0, 1) < config.rendered_share
         if use_scene:
@@ -178,8 +198,8 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
         # a view without any texture teaches nothing
         if pair is None or pair.first.std() < 8 or pair.second.std() < 8:
             continue
-        yield ViewPair(change_light(pair.first, LIGHT, generator),
-                       change_light(pair.second, LIGHT, generator), pair.pixels)
+        yield (pair, change_light(pair.first, LIGHT, generator),
+               change_light(pair.second, LIGHT, generator))
 
 
 def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
@@ -207,12 +227,10 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     last = min(config.steps, stop_at or config.steps)
     began = time.monotonic()
     for step in range(start, last):
-        batch = [next(pairs) for _ in range(config.pairs)]
-        images = np.stack([p.first for p in batch] + [p.second for p in batch])
-        images = torch.from_numpy(images)[:, None].to(device).float() / 255
-        pixels = torch.from_numpy(np.stack([p.pixels for p in batch])).float().to(device)
+        batch, *views = zip(*(next(pairs) for _ in range(config.pairs)))
+        images = torch.from_numpy(np.concatenate(views))[:, None].to(device).float() / 255
         first, second = encoder(images).float().chunk(2)
-        loss = contrastive_loss(first, second, pixels, config.crop, config, generator)
+        loss = total_loss(first, second, batch, config, generator)
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step / config.steps, config.learning_rate)
         optimizer.zero_grad(set_to_none=True)

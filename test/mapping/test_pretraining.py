@@ -87,3 +87,12 @@ def test_it_resumes_where_it_was_stopped(tmp_path):
     encoder = pretrain([photograph(1)], [], CONFIG, checkpoint, progress=states.append)
     assert len(states) == 4 and states[-1].fraction == 1.0
     assert not encoder.training and np.isfinite(states[-1].loss)
+
+
+@pytest.mark.parametrize('objective', ['contrastive', 'distillation', 'both'])
+def test_every_objective_lowers_its_own_loss(tmp_path, objective):
+    config = replace(CONFIG, steps=20, objective=objective)
+    states = []
+    pretrain([photograph(1)], [], config, tmp_path / 'e.checkpoint', progress=states.append)
+    losses = [state.loss for state in states]
+    assert np.mean(losses[-5:]) < 0.95 * np.mean(losses[:5])
