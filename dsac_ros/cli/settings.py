@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +81,8 @@ def split_settings(values: dict[str, Any], *classes: type) -> list[Any]:
                 share[name] = value
                 break
         else:
-            known = ', '.join(f.name for cls in classes for f in fields(cls))
-            raise ConfigError(f'unknown setting {name!r}; known: {known}')
+            known = [f.name for cls in classes for f in fields(cls)]
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
+            raise ConfigError(f'unknown setting {name!r}: {hint}')
     return [make_settings(cls, share) for share, cls in zip(shares, classes)]
