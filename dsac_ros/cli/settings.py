@@ -84,5 +84,5 @@ def split_settings(values: dict[str, Any], *classes: type) -> list[Any]:
             known = [f.name for cls in classes for f in fields(cls)]
             close = difflib.get_close_matches(name, known, n=1)
             hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
-            raise ConfigError(f'unknown setting {name!r}: {hint}')
+            raise ConfigError(f'unknown setting {name!r}; {hint}')
     return [make_settings(cls, share) for share, cls in zip(shares, classes)]
