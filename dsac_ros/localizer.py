@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dsac_ros.alignment.align import CONVINCING, Alignment
+from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
@@ -20,7 +19,6 @@ from dsac_ros.device import choose_device, fast_in_half
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
-from dsac_ros.ransac.threads import threads
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
@@ -29,11 +27,8 @@ MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 KEPT_RESAMPLERS = 8
 # Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
 APART_HYPOTHESES, APART = 256, 3
-TWICE = 0.3               # share of landmarks at which two equal answers are believed
-SAME_RAD = 0.003          # rotation between equal answers: they end exactly alike
-# A pose that alignment turned further than this may have ended where only a part of the image
-# fits: however well it looks there, others are tried as well.
-NEAR_RAD = 0.03
+CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
+FIRST_LOOK = 4  # where pictures decide, so many times fewer minimal sets are drawn
 
 
 class Localizer:
@@ -53,6 +48,10 @@ class Localizer:
         self.network.to(memory_format=torch.channels_last)
         self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
+        # where pictures decide, a fraction of the hypotheses is enough
+        self.first_look = ransac if self.gallery is None else replace(
+            ransac, hypotheses=-(-ransac.hypotheses // FIRST_LOOK),
+            screened=-(-ransac.screened // FIRST_LOOK))
         self._resamplers: dict[tuple, Resampler] = {}
 
     @classmethod
@@ -94,10 +93,14 @@ class Localizer:
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
-            estimate = self._estimate(scene, guess)
+            estimate = self._estimate(scene, self.first_look, guess)
             clock.lap('ransac')
-            with threads(1):
-                supported, alignment = self._align(image, resampler.matrix, descriptors, estimate)
+            if self.gallery is None:
+                return self._judge(frame, estimate, None, clock.laps), scene, estimate
+            supported, alignment = self.gallery.search(image, resampler.matrix, self._candidates(
+                descriptors, resampler.matrix, estimate))
+            if alignment is None:
+                supported = estimate = self._estimate(scene, self.ransac, guess)
             clock.lap('align')
         return self._judge(frame, supported, alignment, clock.laps), scene, estimate
 
@@ -119,51 +122,30 @@ class Localizer:
             descriptors = self.network.encoder(images)
             return descriptors, self.network.correspondences(descriptors, matrices, mask)
 
-    def _estimate(self, scene: SceneCoordinates,
+    def _estimate(self, scene: SceneCoordinates, config: RansacConfig,
                   guess: np.ndarray | None = None) -> PoseEstimate:
-        generator = torch.Generator(self.device).manual_seed(self.ransac.seed)
+        generator = torch.Generator(self.device).manual_seed(config.seed)
         if guess is None:
-            return estimate_pose(scene, self.ransac, generator)
+            return estimate_pose(scene, config, generator)
         near = np.array(guess, dtype=float)
         near[:3, 3] -= self.map.origin
-        return estimate_pose(scene, self.ransac, generator, torch.from_numpy(near)[None])
-
-    def _align(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
-               estimate: PoseEstimate) -> tuple[PoseEstimate, Alignment | None]:
-        """The estimate aligned with the map's pictures; the one they recall where that fails.
-
-        Returns the estimate that led to the alignment as well; the alignment is None where the
-        image looks like no picture.
-        """
-        if self.gallery is None:
-            return estimate, None
-        best: Alignment | None = None
-        for candidate in self._candidates(descriptors, matrix, estimate):
-            if not bool(candidate.found[0]):
-                continue
-            aligned = self.gallery.align(image, matrix, candidate.world_from_camera[0])
-            if aligned is None:
-                continue
-            # two ways to the same pose convince as well as many landmarks do
-            again = (best is not None and min(aligned.share, best.share) > TWICE
-                     and same_view(aligned.world_from_camera, best.world_from_camera, SAME_RAD))
-            if best is None or aligned.found > best.found:
-                estimate, best = candidate, aligned
-            near = same_view(best.world_from_camera, estimate.world_from_camera[0], NEAR_RAD)
-            if again or (near and best.overall >= CONVINCING):
-                break
-        return estimate, best
+        return estimate_pose(scene, config, generator, torch.from_numpy(near)[None])
 
     def _candidates(self, descriptors: torch.Tensor, matrix: np.ndarray,
                     estimate: PoseEstimate) -> Iterator[PoseEstimate]:
         """Poses worth a look, the likeliest first; each is made when it is asked for."""
         yield estimate
-        together, apart = self.gallery.recall(descriptors,
+        apart, together = self.gallery.recall(descriptors,
                                               torch.from_numpy(matrix).to(self.device))
-        yield self._estimate(together)
-        each = estimate_pose(apart, replace(self.ransac, hypotheses=APART_HYPOTHESES),
-                             torch.Generator(self.device).manual_seed(self.ransac.seed))
-        for index in each.inlier_count.argsort(descending=True)[:APART].tolist():
+        each = self._estimate(apart, replace(self.first_look, hypotheses=APART_HYPOTHESES))
+        counts = each.inlier_count
+        first, *others = [index for index in counts.argsort(descending=True)[:APART].tolist()
+                          if counts[index] >= CHANCE] or [0]
+        yield each.only(first)
+        every = self._estimate(together, self.first_look)
+        if every.inlier_count[0] > counts[first]:  # what fits one picture fits all of them
+            yield every
+        for index in others:
             yield each.only(index)
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
@@ -198,12 +180,6 @@ def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:
     u, v = scene.pixels[0].round().long().T.cpu().numpy()
     measured = torch.from_numpy(np.ascontiguousarray(depth[v, u], dtype=np.float32))
     return replace(scene, depth=measured.to(scene.pixels.device)[None])
-
-
-def same_view(a: torch.Tensor, b: torch.Tensor, limit_rad: float) -> bool:
-    """Whether two poses (4, 4) look the same way, but for so small an angle."""
-    cosine = ((a[:3, :3].double() * b[:3, :3].double()).sum() - 1) / 2
-    return bool(cosine > math.cos(limit_rad))
 
 
 class Stopwatch:

@@ -6,14 +6,14 @@ it, and the pose follows the matches by the robust Gauss-Newton that ends RANSAC
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.landmarks import LEVELS, Landmarks, pyramid
+from dsac_ros.alignment.landmarks import LEVELS, Landmarks
 from dsac_ros.alignment.support import ALIKE, support
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import correspondences
@@ -21,9 +21,6 @@ from dsac_ros.types import SceneCoordinates
 
 REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
 LEAST = 12               # matches of a pose
-# Share of all landmarks in view at which nothing better is looked for. Of all: a pose that fits
-# a part of the image, and nothing else, shows a large share of those in sight.
-CONVINCING = 0.6
 COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
 ITERATIONS = 3
 
@@ -44,31 +41,28 @@ class Alignment:
     overall: float
 
 
-def align(image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
+def align(levels: Sequence[Tensor], matrix: Tensor, world_from_camera: Tensor,
           landmarks: Landmarks, coarsest: int = LEVELS - 1) -> Alignment | None:
-    """The pose near `world_from_camera` (4, 4) at which the image (H, W) uint8 fits the landmarks.
+    """The pose near `world_from_camera` (4, 4) at which an image fits the landmarks.
 
-    From level `coarsest` of the pyramid on: the coarser, the further it reaches. None where it
-    fits nowhere near.
+    Of the image's pyramid (1, 1, h, w) each, intrinsics (3, 3), from level `coarsest` on: the
+    coarser, the further it reaches. None where it fits nowhere near.
     """
-    device = landmarks.points.device
-    levels = [level.to(device) for level in pyramid(image)]
-    size_wh = (image.shape[1], image.shape[0])
-    calibration = torch.from_numpy(matrix).to(device).float()
-    pose = torch.linalg.inv(world_from_camera.to(device).double()).float()
+    size_wh = (levels[0].shape[3], levels[0].shape[2])
+    pose = torch.linalg.inv(world_from_camera.to(landmarks.points.device).double()).float()
     fitted, reached = None, LEVELS
     for number in range(coarsest, -1, -1):
-        chosen = match.visible(landmarks, pose, calibration, size_wh)
-        step = follow(levels, number, landmarks.take(chosen), pose, calibration)
+        chosen = match.visible(landmarks, pose, matrix, size_wh)
+        step = follow(levels, number, landmarks.take(chosen), pose, matrix)
         if step is not None:
             fitted, reached = step, number
             pose = torch.linalg.inv(fitted[0]).float()
     if fitted is None or reached > COARSEST_END:
         return None
-    return Alignment(*fitted, *support(levels, landmarks, pose, calibration, size_wh))
+    return Alignment(*fitted, *support(levels, landmarks, pose, matrix, size_wh))
 
 
-def follow(levels: list[Tensor], number: int, seen: Landmarks, camera_from_map: Tensor,
+def follow(levels: Sequence[Tensor], number: int, seen: Landmarks, camera_from_map: Tensor,
            matrix: Tensor) -> tuple[Tensor, Tensor] | None:
     """Pose and covariance after looking for the landmarks on one level; None if not found."""
     if len(seen) < LEAST:

@@ -2,7 +2,7 @@
 """The pictures of a map at work: they recall where an image may be from, and align its pose."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 from torch.nn.utils.rnn import pad_sequence
 
-from dsac_ros.alignment.align import CONVINCING, Alignment, align
-from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Picture, landmarks_of
+from dsac_ros.alignment.align import Alignment, align
+from dsac_ros.alignment.landmarks import Landmarks, Picture, landmarks_of, pyramid
+from dsac_ros.alignment.search import approach, search
 from dsac_ros.geometry.resample import STRIDE, cell_centres
+from dsac_ros.ransac.estimator import PoseEstimate
+from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 RECALLED = 10  # pictures that an image may be near to
@@ -37,34 +40,33 @@ class Gallery:
         self.encode = encode
         self.device = torch.device(device)
         self.landmarks: Landmarks = landmarks_of(self.pictures, self.device)
+        self.depth = float(np.median(np.concatenate([p.depth for p in self.pictures])))
         codes = np.stack([picture.code for picture in self.pictures])
         self.codes = torch.from_numpy(codes).to(self.device).float()
         self._described: dict[int, Tensor] = {}
 
-    def align(self, image: np.ndarray, matrix: np.ndarray,
-              world_from_camera: Tensor) -> Alignment | None:
-        """`align.align` to all landmarks, reaching further where that does not convince."""
-        best: Alignment | None = None
-        for coarsest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
-            found = align(image, matrix, world_from_camera, self.landmarks, coarsest)
-            if found is None:
-                continue
-            better = best is None or found.found > best.found
-            best = found if better else best
-            if best.overall >= CONVINCING or not better:
-                break
-            # from here more landmarks may be within reach, and less wrongly warped
-            world_from_camera = best.world_from_camera
-        return best
+    def search(self, image: np.ndarray, matrix: np.ndarray, candidates: Iterable[PoseEstimate]
+               ) -> tuple[PoseEstimate | None, Alignment | None]:
+        """Of the poses that an image (H, W) uint8 may have, the best aligned: `search.search`."""
+        levels = [level.to(self.device) for level in pyramid(image)]
+        intrinsics = torch.from_numpy(matrix).to(self.device).float()
+
+        def near(pose: Tensor, coarsest: int) -> Alignment | None:
+            return align(levels, intrinsics, pose, self.landmarks, coarsest)
+
+        def approached(pose: Tensor) -> Alignment | None:
+            with threads(1):
+                return approach(pose, near, self.depth)
+        return search(candidates, approached, self.depth)
 
     def recall(self, descriptors: Tensor, matrix: Tensor) -> tuple[SceneCoordinates,
                                                                    SceneCoordinates]:
         """Landmarks of the most similar pictures, each where its descriptor fits best.
 
-        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). All together as one
-        image, and picture by picture as a batch: what one right picture says may drown among many
-        wrong ones. A match is mutual: the image's cell and the picture's landmark are each other's
-        nearest.
+        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). Picture by picture as a
+        batch, since what one right picture says may drown among many wrong ones, and all together
+        as one image. A match is mutual: no other landmark of the picture is nearer to the image's
+        cell.
         """
         descriptors = normalize(descriptors.float(), dim=1)
         similar = (self.codes @ code(descriptors)).topk(min(RECALLED, len(self.codes))).indices
@@ -76,11 +78,11 @@ class Gallery:
             similarity = self._descriptors(index) @ cells
             nearest = similarity.argmax(1)
             rows = torch.arange(len(nearest), device=self.device)
-            mutual = similarity.argmax(0)[nearest] == rows
+            mutual = similarity[:, nearest].argmax(0) == rows
             points.append(self.landmarks.points[self.landmarks.picture == index][mutual])
             pixels.append(centres[nearest[mutual]])
-        return (matches([torch.cat(points)], [torch.cat(pixels)], matrix),
-                matches(points, pixels, matrix))
+        return (matches(points, pixels, matrix),
+                matches([torch.cat(points)], [torch.cat(pixels)], matrix))
 
     def describe(self) -> None:
         """Make the descriptors of all pictures now, so that no query waits for them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import conv2d
 
 from dsac_ros.alignment.landmarks import PATCH, Landmarks, patches, spread_out
 
@@ -41,17 +41,19 @@ def visible(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
     depth = camera[:, 2].clamp(min=1e-6)
     pixels = camera[:, :2] / depth[:, None] * matrix[0, 0] + matrix[:2, 2]
     far = pixels.new_tensor(size_wh) - 1 - MARGIN_PX
-    inside = (camera[:, 2] > 0) & (pixels > MARGIN_PX).all(1) & (pixels < far).all(1)
+    inside = ((camera[:, 2] > 0) & (pixels > MARGIN_PX).all(1) & (pixels < far).all(1)).nonzero()
+    inside = inside[:, 0]
+    points, picture, pixels = landmarks.points[inside], landmarks.picture[inside], pixels[inside]
     eye = -camera_from_map[:3, :3].T @ camera_from_map[:3, 3]
-    cosine = torch.cosine_similarity(landmarks.points - eye, landmarks.points - landmarks.centre)
+    cosine = torch.cosine_similarity(points - eye, points - landmarks.centre[inside])
     angle = cosine.clamp(-1, 1).acos() / WIDEST_ANGLE
-    scale = (matrix[0, 0] / depth / landmarks.size).log().abs() / math.log(WIDEST_SCALE)
-    likeness = torch.where(inside, (1 - angle.square() - scale.square()).clamp(min=0), 0.0)
+    scale = (matrix[0, 0] / depth[inside] / landmarks.size[inside]).log() / math.log(WIDEST_SCALE)
+    likeness = (1 - angle.square() - scale.square()).clamp(min=0)
     votes = torch.zeros(int(landmarks.picture[-1]) + 1, device=likeness.device)
-    votes = votes.index_add(0, landmarks.picture, likeness)
+    votes = votes.index_add(0, picture, likeness)
     best = votes.topk(min(PICTURES, len(votes))).indices
-    chosen = ((likeness > 0) & torch.isin(landmarks.picture, best)).nonzero()[:, 0]
-    return chosen[spread_out(pixels[chosen], likeness[chosen], size_wh, MOST)]
+    chosen = ((likeness > 0) & torch.isin(picture, best)).nonzero()[:, 0]
+    return inside[chosen[spread_out(pixels[chosen], likeness[chosen], size_wh, MOST)]]
 
 
 def predict(seen: Landmarks, camera_from_map: Tensor, matrix: Tensor) -> Prediction:
@@ -95,7 +97,9 @@ def correlation(windows: Tensor, templates: Tensor) -> Tensor:
 
 def box_mean(windows: Tensor) -> Tensor:
     """Means (N, R, R) over all squares of a template's size in windows (N, P + R - 1, ..)."""
-    return avg_pool2d(avg_pool2d(windows[None], (PATCH, 1), 1), (1, PATCH), 1)[0]
+    side = windows.shape[1]
+    band = torch.ones(side - PATCH + 1, side, device=windows.device).triu().tril(PATCH - 1) / PATCH
+    return band @ windows @ band.T
 
 
 def best_match(scores: Tensor, predicted: Prediction, number: int) -> tuple[Tensor, Tensor]:

@@ -14,14 +14,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.align import CONVINCING, align
+from dsac_ros.alignment.align import align
 from dsac_ros.alignment.gallery import Gallery, from_tensors, to_tensors
 from dsac_ros.alignment.landmarks import (
     PATCH,
     Picture,
     landmarks_of,
+    pyramid,
     spread_out,
 )
+from dsac_ros.alignment.search import CONVINCING
 from dsac_ros.config import RansacConfig
 from dsac_ros.metrics import twist_error
 from dsac_ros.network.encoder import load_encoder
@@ -43,6 +45,11 @@ def landmarks():
     return landmarks_of([picture(pose(x)) for x in (-0.4, 0.0, 0.4)])
 
 
+def aligned(image, start, landmarks):
+    return align(pyramid(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(start),
+                 landmarks)
+
+
 def distance(found, true=QUERY):
     error = twist_error(found.world_from_camera.numpy(), true)
     return np.linalg.norm(error[:3]), np.degrees(np.linalg.norm(error[3:]))
@@ -51,7 +58,7 @@ def distance(found, true=QUERY):
 @pytest.mark.parametrize('start', [pose(0.25, -0.1, 0.3, 4.0), pose(0.3, -0.05, 0.2, 4.5),
                                    pose(0.05, 0.05, 0.1, 7.0)])
 def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
-    found = align(seen_from(QUERY, WALL), MATRIX, torch.from_numpy(start), landmarks)
+    found = aligned(seen_from(QUERY, WALL), start, landmarks)
     metres, degrees = distance(found)
     assert metres < 0.005 and degrees < 0.1
     assert found.share > 0.8
@@ -63,8 +70,7 @@ def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     lambda image: np.where(np.arange(image.shape[1]) < 160, 90, image).astype(np.uint8)],
     ids=['dark', 'blurred', 'half covered'])
 def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
-    found = align(change(seen_from(QUERY, WALL)), MATRIX,
-                  torch.from_numpy(pose(0.3, -0.05, 0.2, 4.5)), landmarks)
+    found = aligned(change(seen_from(QUERY, WALL)), pose(0.3, -0.05, 0.2, 4.5), landmarks)
     metres, degrees = distance(found)
     assert metres < 0.02 and degrees < 0.4
     assert found.share > 0.3
@@ -74,13 +80,12 @@ def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
                                    np.full(SIZE_WH[::-1], 90, np.uint8)],
                          ids=['another wall', 'nothing'])
 def test_another_place_is_not_taken_for_this_one(landmarks, image):
-    found = align(image, MATRIX, torch.from_numpy(QUERY), landmarks)
+    found = aligned(image, QUERY, landmarks)
     assert found is None or found.share < 0.1
 
 
 def test_a_camera_that_looks_away_sees_no_landmark(landmarks):
-    assert align(seen_from(QUERY, WALL), MATRIX, torch.from_numpy(pose(turn_deg=180.0)),
-                 landmarks) is None
+    assert aligned(seen_from(QUERY, WALL), pose(turn_deg=180.0), landmarks) is None
 
 
 def test_the_covariance_says_how_far_off_the_pose_is(landmarks):
@@ -89,7 +94,7 @@ def test_the_covariance_says_how_far_off_the_pose_is(landmarks):
     errors, expected = [], []
     for _ in range(8):
         noisy = (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
-        found = align(noisy, MATRIX, torch.from_numpy(QUERY), landmarks)
+        found = aligned(noisy, QUERY, landmarks)
         errors.append(distance(found)[0])
         expected.append(float(found.covariance[:3, :3].trace()) ** 0.5)
     assert 0.2 < np.median(errors) / np.median(expected) < 4.0
@@ -161,7 +166,7 @@ def test_pictures_recall_where_an_image_was_taken():
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
     with torch.no_grad():
         descriptors = encoder(torch.from_numpy(query)[None, None].float() / 255)
-    together, apart = gallery.recall(descriptors, torch.from_numpy(MATRIX))
+    apart, together = gallery.recall(descriptors, torch.from_numpy(MATRIX))
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3
@@ -169,6 +174,7 @@ def test_pictures_recall_where_an_image_was_taken():
     best = each.only(int(each.inlier_count.argmax()))
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
-    aligned = gallery.align(query, MATRIX, estimate.world_from_camera[0])
-    assert aligned.share > CONVINCING
-    assert np.linalg.norm(aligned.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01
+    whose, found = gallery.search(query, MATRIX, [estimate])
+    assert whose is estimate
+    assert found.share > CONVINCING
+    assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""localizer.py: which of several poses is believed, and when the search for one ends."""
+"""alignment/search.py: which of several poses is believed, and when the search for one ends."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -9,57 +9,103 @@ import pytest
 import torch
 
 from dsac_ros.alignment.align import Alignment
-from dsac_ros.localizer import Localizer, same_view
+from dsac_ros.alignment.landmarks import LEVELS
+from dsac_ros.alignment.search import approach, same_view, search
+
+DEPTH = 2.0
 
 
-def turned(degrees):
+def turned(degrees, metres=0.0):
     pose = torch.eye(4, dtype=torch.float64)
     angle = torch.tensor(np.radians(degrees))
     pose[0, 0] = pose[1, 1] = angle.cos()
     pose[0, 1], pose[1, 0] = -angle.sin(), angle.sin()
+    pose[0, 3] = metres
     return pose
 
 
-def aligned(degrees, found, overall):
-    return Alignment(turned(degrees), torch.eye(6), found, 0.6, overall)
+def aligned(degrees, found, overall, metres=0.0):
+    return Alignment(turned(degrees, metres), torch.eye(6), found, 0.6, overall)
 
 
-def search(monkeypatch, steps):
+def searched(steps):
     """What is believed of candidates at these degrees with these alignments; how many it took."""
     tried = []
 
-    def align(image, matrix, pose):
+    def align(pose):
         tried.append(pose)
         return steps[len(tried) - 1][1]
-    localizer = object.__new__(Localizer)
-    localizer.gallery = SimpleNamespace(align=align)
-    monkeypatch.setattr(localizer, '_candidates', lambda *_: (
-        SimpleNamespace(found=torch.tensor([True]), world_from_camera=turned(start)[None])
-        for start, _ in steps), raising=False)
-    _, best = localizer._align(None, np.eye(3), None, None)
+    found = torch.tensor([True])
+    candidates = [SimpleNamespace(found=found, world_from_camera=turned(start)[None])
+                  for start, _ in steps]
+    whose, best = search(candidates, align, DEPTH)
+    assert (whose is None) == (best is None)
     return best, len(tried)
 
 
-def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search(monkeypatch):
-    best, tried = search(monkeypatch, [(0.5, aligned(0.0, 200, 0.8)), (0.0, None)])
+def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search():
+    best, tried = searched([(0.5, aligned(0.0, 200, 0.8)), (0.0, None)])
     assert tried == 1
     assert best.found == 200
 
 
 @pytest.mark.parametrize('first', [aligned(0.0, 120, 0.7), aligned(5.5, 120, 0.4)])
-def test_one_that_was_turned_far_or_fits_a_part_does_not(monkeypatch, first):
-    best, tried = search(monkeypatch, [(6.0, first), (0.2, aligned(0.0, 210, 0.85)), (0.0, None)])
+def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
+    best, tried = searched([(6.0, first), (1.0, aligned(0.0, 210, 0.85)), (9.0, None)])
     assert tried == 2
     assert best.found == 210
 
 
-def test_two_ways_to_the_same_pose_end_it_too(monkeypatch):
-    far = [(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.01, 118, 0.5)), (0.0, None)]
-    best, tried = search(monkeypatch, far)
-    assert tried == 2
+@pytest.mark.parametrize('second', [(-6.0, aligned(0.01, 118, 0.5)), (0.3, None)],
+                         ids=['ends there', 'begins there'])
+def test_two_ways_to_the_same_pose_end_it_too(second):
+    best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), second, (9.0, None)])
+    assert tried == (1 if second[1] is None else 2)
     assert best.found == 120
 
 
-def test_views_are_the_same_up_to_an_angle():
-    assert same_view(turned(0.0), turned(1.0), np.radians(1.1))
-    assert not same_view(turned(0.0), turned(1.0), np.radians(0.9))
+def test_the_same_direction_from_elsewhere_is_another_way():
+    best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)),
+                            (9.0, None)])
+    assert tried == 3
+    assert best.found == 120
+
+
+def test_where_nothing_looks_right_there_is_no_pose():
+    assert searched([(0.0, None), (1.0, None)]) == (None, 2)
+
+
+def approached(*steps):
+    """Where an alignment ends whose attempts give these; from which levels it was tried."""
+    tried = []
+
+    def align(pose, coarsest):
+        tried.append(coarsest)
+        return steps[len(tried) - 1]
+    return approach(turned(8.0), align, DEPTH), tried
+
+
+NEAR, FAR = LEVELS - 2, LEVELS - 1
+
+
+@pytest.mark.parametrize(('steps', 'levels', 'found'), [
+    ([aligned(0.0, 100, 0.5)], [NEAR], 100),                             # well aligned
+    ([aligned(7.9, 60, 0.3)], [NEAR], 60),                               # does not move
+    ([aligned(0.0, 9, 0.05)], [NEAR], 9),                                # nothing to hold on to
+    ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.5)], [NEAR, FAR], 90),
+    ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),   # worse than before
+    ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90)])
+def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, found):
+    best, tried = approached(*steps)
+    assert tried == levels
+    assert best.found == found
+
+
+def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
+    assert approached(None, None) == (None, [NEAR, FAR])
+
+
+def test_views_are_the_same_up_to_an_angle_and_what_it_moves():
+    assert same_view(turned(0.0), turned(1.0, 0.03), np.radians(1.1), DEPTH)
+    assert not same_view(turned(0.0), turned(1.0), np.radians(0.9), DEPTH)
+    assert not same_view(turned(0.0), turned(0.0, 0.05), np.radians(1.1), DEPTH)

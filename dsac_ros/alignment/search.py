@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search for a pose: which of several is believed, and when no more are tried."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from torch import Tensor
+
+from dsac_ros.alignment.align import Alignment
+from dsac_ros.alignment.landmarks import LEVELS
+from dsac_ros.geometry.se3 import pose_error, rotation_angle
+from dsac_ros.ransac.estimator import PoseEstimate
+
+# Share of all landmarks in view that look as they should at which no other pose is looked for. Of
+# all, because a pose that fits a part of the image, and nothing else, shows a large share of those
+# in sight.
+CONVINCING = 0.6
+# At more than the one a pose is aligned as well as it can be; with less than the other alignment
+# has found nothing to hold on to.
+ALIGNED, HOPELESS = 0.45, 0.15
+STILL = 0.01     # a view that alignment changed by less will not change any more
+# A pose that alignment turned further than this may have ended where only a part of the image
+# fits: however well it looks there, others are tried as well.
+NEAR_RAD = 0.03
+# Two ways to the same view convince at this share of the landmarks that nothing hides: another way
+# may begin so near to where the first one ended, or end there.
+TWICE = 0.25
+BEGINS, ENDS = 0.01, 0.003
+
+
+def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
+             depth: float) -> Alignment | None:
+    """`align.align` of a pose (4, 4), reaching further where that does not convince.
+
+    align: a pose and the coarsest level to the alignment; depth: of what is seen, about [m].
+    """
+    best: Alignment | None = None
+    for coarsest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
+        found = align(pose, coarsest)
+        if found is None and coarsest < LEVELS - 1:
+            continue
+        if found is None or (best is not None and found.found <= best.found):
+            break
+        best = found
+        # from there more landmarks may be within reach, and less wrongly warped
+        still = same_view(found.world_from_camera, pose, STILL, depth)
+        if still or not HOPELESS <= found.overall < ALIGNED:
+            break
+        pose = found.world_from_camera
+    return best
+
+
+def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignment | None],
+           depth: float) -> tuple[PoseEstimate | None, Alignment | None]:
+    """The best alignment of candidates (1,), and whose it is; None where none could be aligned.
+
+    The likeliest candidates first: one is only asked for when those before it do not convince.
+    """
+    whose: PoseEstimate | None = None
+    best: Alignment | None = None
+    for candidate in candidates:
+        pose = candidate.world_from_camera[0]
+        if not bool(candidate.found[0]):
+            continue
+        if confirmed(best, pose, BEGINS, depth):
+            break
+        found = align(pose)
+        if found is None:
+            continue
+        again = found.share > TWICE and confirmed(best, found.world_from_camera, ENDS, depth)
+        if best is None or found.found > best.found:
+            whose, best = candidate, found
+        turned = rotation_angle(best.world_from_camera[:3, :3].T
+                                @ whose.world_from_camera[0, :3, :3])
+        if again or (turned < NEAR_RAD and best.overall >= CONVINCING):
+            break
+    return whose, best
+
+
+def confirmed(best: Alignment | None, pose: Tensor, limit: float, depth: float) -> bool:
+    """Whether another way has led to the best pose so far, and that looks well enough."""
+    return (best is not None and best.share > TWICE
+            and same_view(best.world_from_camera, pose, limit, depth))
+
+
+def same_view(a: Tensor, b: Tensor, limit: float, depth: float) -> bool:
+    """Whether poses (4, 4) differ by less than an angle [rad], and as little seen from `depth`."""
+    metres, angle = pose_error(a, b)
+    return bool((angle < limit) & (metres < limit * depth))
