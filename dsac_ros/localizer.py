@@ -98,7 +98,7 @@ class Localizer:
             if self.gallery is None:
                 return self._judge(frame, estimate, None, clock.laps), scene, estimate
             supported, alignment = self.gallery.search(image, resampler.matrix, self._candidates(
-                descriptors, resampler.matrix, estimate))
+                image, resampler.matrix, descriptors, estimate))
             if alignment is None:
                 supported = estimate = self._estimate(scene, self.ransac, guess)
             clock.lap('align')
@@ -131,11 +131,11 @@ class Localizer:
         near[:3, 3] -= self.map.origin
         return estimate_pose(scene, config, generator, torch.from_numpy(near)[None])
 
-    def _candidates(self, descriptors: torch.Tensor, matrix: np.ndarray,
+    def _candidates(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
                     estimate: PoseEstimate) -> Iterator[PoseEstimate]:
         """Poses worth a look, the likeliest first; each is made when it is asked for."""
         yield estimate
-        apart, together = self.gallery.recall(descriptors,
+        apart, together = self.gallery.recall(image, descriptors,
                                               torch.from_numpy(matrix).to(self.device))
         each = self._estimate(apart, replace(self.first_look, hypotheses=APART_HYPOTHESES))
         counts = each.inlier_count

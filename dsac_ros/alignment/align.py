@@ -30,13 +30,13 @@ class Alignment:
     """A pose at which the landmarks are where they should be.
 
     world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
-    found: how many landmarks look as they should; share: of those that nothing hides; overall: of
-    all in view.
+    fit: how well the landmarks look as they should, of poses of one image the better the more;
+    share: of those that nothing hides, how many do; overall: of all in view.
     """
 
     world_from_camera: Tensor
     covariance: Tensor
-    found: int
+    fit: float
     share: float
     overall: float
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, normalize
+from torch.nn.functional import avg_pool2d, grid_sample, normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import Alignment, align
@@ -59,17 +59,18 @@ class Gallery:
                 return approach(pose, near, self.depth)
         return search(candidates, approached, self.depth)
 
-    def recall(self, descriptors: Tensor, matrix: Tensor) -> tuple[SceneCoordinates,
-                                                                   SceneCoordinates]:
+    def recall(self, image: np.ndarray, descriptors: Tensor,
+               matrix: Tensor) -> tuple[SceneCoordinates, SceneCoordinates]:
         """Landmarks of the most similar pictures, each where its descriptor fits best.
 
-        Of an image's descriptors (1, C, h, w) and its intrinsics (3, 3). Picture by picture as a
-        batch, since what one right picture says may drown among many wrong ones, and all together
-        as one image. A match is mutual: no other landmark of the picture is nearer to the image's
-        cell.
+        Of an image (H, W) uint8, its descriptors (1, C, h, w) and intrinsics (3, 3). Picture by
+        picture as a batch, since what one right picture says may drown among many wrong ones, and
+        all together as one image. A match is mutual: no other landmark of the picture is nearer
+        to the image's cell.
         """
         descriptors = normalize(descriptors.float(), dim=1)
-        similar = (self.codes @ code(descriptors)).topk(min(RECALLED, len(self.codes))).indices
+        likeness = self.codes @ code(descriptors, as_input(image, self.device))
+        similar = likeness.topk(min(RECALLED, len(likeness))).indices
         cells = descriptors[0].flatten(1)
         centres = torch.from_numpy(cell_centres(
             (STRIDE * descriptors.shape[3], STRIDE * descriptors.shape[2]))).to(self.device)
@@ -124,9 +125,15 @@ def as_input(image: np.ndarray, device: torch.device | str) -> Tensor:
     return torch.from_numpy(image).to(device)[None, None].float() / 255
 
 
-def code(descriptors: Tensor) -> Tensor:
-    """What an image of descriptors (1, C, h, w) of unit length looks like as a whole (C,)."""
-    return normalize(descriptors.mean((2, 3))[0], dim=0)
+def code(descriptors: Tensor, image: Tensor) -> Tensor:
+    """What an image (1, 1, H, W) in [0, 1] looks like as a whole (C,), of unit length.
+
+    The mean of its descriptors (1, C, H/8, W/8) of unit length, each weighed by the contrast of
+    its cell: a bare wall, or a hand before the lens, says nothing of the place.
+    """
+    mean, square = avg_pool2d(image, STRIDE), avg_pool2d(image.square(), STRIDE)
+    contrast = (square - mean.square()).clamp(min=0).sqrt()
+    return normalize((descriptors * contrast).sum((2, 3))[0], dim=0)
 
 
 def compressed(image: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ LEVELS = 4   # of the pyramid: pixels of 1, 2, 4 and 8 px
 class Picture:
     """One gray image (H, W) uint8 of the ideal pinhole `matrix`, taken at camera_from_map (4, 4).
 
-    pixels (L, 2) integers and depth (L,) [m] are the points known in it; code (C,) is the mean of
-    its descriptors, of unit length: what the place looks like as a whole.
+    pixels (L, 2) integers and depth (L,) [m] are the points known in it; code (C,) is what
+    the place looks like as a whole, of unit length.
     """
 
     image: np.ndarray

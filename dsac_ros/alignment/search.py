@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -26,6 +27,7 @@ NEAR_RAD = 0.03
 # may begin so near to where the first one ended, or end there.
 TWICE = 0.25
 BEGINS, ENDS = 0.01, 0.003
+AGAIN = 1.5      # landmarks for each that there is, where another way led to the same view
 
 
 def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
@@ -39,7 +41,7 @@ def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
         found = align(pose, coarsest)
         if found is None and coarsest < LEVELS - 1:
             continue
-        if found is None or (best is not None and found.found <= best.found):
+        if found is None or (best is not None and found.fit <= best.fit):
             break
         best = found
         # from there more landmarks may be within reach, and less wrongly warped
@@ -55,32 +57,33 @@ def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignme
     """The best alignment of candidates (1,), and whose it is; None where none could be aligned.
 
     The likeliest candidates first: one is only asked for when those before it do not convince.
+    The share of the landmarks counts for more where several led to the same view.
     """
     whose: PoseEstimate | None = None
     best: Alignment | None = None
+    twice = False
     for candidate in candidates:
         pose = candidate.world_from_camera[0]
         if not bool(candidate.found[0]):
             continue
-        if confirmed(best, pose, BEGINS, depth):
+        if best is not None and best.share > TWICE and same_view(best.world_from_camera, pose,
+                                                                 BEGINS, depth):
+            twice = True
             break
         found = align(pose)
         if found is None:
             continue
-        again = found.share > TWICE and confirmed(best, found.world_from_camera, ENDS, depth)
-        if best is None or found.found > best.found:
+        again = best is not None and same_view(best.world_from_camera, found.world_from_camera,
+                                               ENDS, depth)
+        if best is None or found.fit > best.fit:
+            twice = twice and again
             whose, best = candidate, found
+        twice |= again
         turned = rotation_angle(best.world_from_camera[:3, :3].T
                                 @ whose.world_from_camera[0, :3, :3])
-        if again or (turned < NEAR_RAD and best.overall >= CONVINCING):
+        if (twice and best.share > TWICE) or (turned < NEAR_RAD and best.overall >= CONVINCING):
             break
-    return whose, best
-
-
-def confirmed(best: Alignment | None, pose: Tensor, limit: float, depth: float) -> bool:
-    """Whether another way has led to the best pose so far, and that looks well enough."""
-    return (best is not None and best.share > TWICE
-            and same_view(best.world_from_camera, pose, limit, depth))
+    return whose, replace(best, share=1 - (1 - best.share) ** AGAIN) if twice else best
 
 
 def same_view(a: Tensor, b: Tensor, limit: float, depth: float) -> bool:

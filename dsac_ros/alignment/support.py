@@ -8,6 +8,8 @@ it should, its neighbours must as well.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,8 @@ from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import PATCH, Landmarks
 
 ALIKE = 0.6         # correlation of a match
+CHANCE = 0.3        # correlation that says nothing
+FIT_LEVELS = (0, 1, 2)  # of the pyramid: on the finest a pose that is a little off fits less
 NEIGHBOURS = 8      # of a landmark, that are asked
 DOUBT = 0.2         # share of the landmarks that are always looked for, hidden or not
 # Levels of 2 px and, where motion has blurred the image, of 4 px: how much a share on them counts.
@@ -22,23 +26,24 @@ DOUBT = 0.2         # share of the landmarks that are always looked for, hidden 
 LEVELS = {1: 1.0, 2: 0.7}
 
 
-def support(levels: list[Tensor], landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
-            size_wh: tuple[int, int]) -> tuple[int, float, float]:
-    """How many landmarks look as they should, just where a camera there should see them.
+def support(levels: Sequence[Tensor], landmarks: Landmarks, camera_from_map: Tensor,
+            matrix: Tensor, size_wh: tuple[int, int]) -> tuple[float, float, float]:
+    """How well landmarks look as they should, just where a camera there should see them.
 
-    Their share of those that are not hidden (`share_in_sight`), and of all, on the level that
-    shows most.
+    Fit: how much more than by chance, summed over them and the levels. Their share of those that
+    are not hidden (`share_in_sight`), and of all, on the level that shows most.
     """
     seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
     if not len(seen):
-        return 0, 0.0, 0.0
+        return 0.0, 0.0, 0.0
     predicted = match.predict(seen, camera_from_map, matrix)
-    alike = {number: match.correlate(levels, number, seen.templates, predicted, 0)[:, 0, 0] > ALIKE
-             for number in LEVELS}
+    likeness = {number: match.correlate(levels, number, seen.templates, predicted, 0)[:, 0, 0]
+                for number in FIT_LEVELS}
+    alike = {number: likeness[number] > ALIKE for number in LEVELS}
+    fit = sum(float((one - CHANCE).clamp(min=0).sum()) for one in likeness.values())
     share = max(weight * share_in_sight(alike[number], predicted.pixels, 2.0 ** number * PATCH)
                 for number, weight in LEVELS.items())
-    found = max(int(one.sum()) for one in alike.values())
-    return found, share, found / len(seen)
+    return fit, share, max(float(one.float().mean()) for one in alike.values())
 
 
 def share_in_sight(alike: Tensor, pixels: Tensor, side_px: float) -> float:

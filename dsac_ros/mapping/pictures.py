@@ -58,10 +58,10 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         if spent > most_bytes:
             return pictures
         seen = uncompressed(compressed(picture.image))
+        shown = as_input(seen, device)
         with torch.no_grad():
-            descriptors = torch.nn.functional.normalize(
-                encode(as_input(seen, device)).float(), dim=1)
-        pictures.append(replace(picture, image=seen, code=code(descriptors).cpu().numpy()))
+            descriptors = torch.nn.functional.normalize(encode(shown).float(), dim=1)
+        pictures.append(replace(picture, image=seen, code=code(descriptors, shown).cpu().numpy()))
         of_point = np.full(len(tracks.points), -1)
         of_point[tracks.point[own]] = np.flatnonzero(own)
         twin = of_point[tracks.point]

@@ -166,7 +166,7 @@ def test_pictures_recall_where_an_image_was_taken():
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
     with torch.no_grad():
         descriptors = encoder(torch.from_numpy(query)[None, None].float() / 255)
-    apart, together = gallery.recall(descriptors, torch.from_numpy(MATRIX))
+    apart, together = gallery.recall(query, descriptors, torch.from_numpy(MATRIX))
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3

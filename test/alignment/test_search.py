@@ -2,6 +2,7 @@
 """alignment/search.py: which of several poses is believed, and when the search for one ends."""
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,8 +25,8 @@ def turned(degrees, metres=0.0):
     return pose
 
 
-def aligned(degrees, found, overall, metres=0.0):
-    return Alignment(turned(degrees, metres), torch.eye(6), found, 0.6, overall)
+def aligned(degrees, fit, overall, metres=0.0):
+    return Alignment(turned(degrees, metres), torch.eye(6), fit, 0.6, overall)
 
 
 def searched(steps):
@@ -46,14 +47,14 @@ def searched(steps):
 def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search():
     best, tried = searched([(0.5, aligned(0.0, 200, 0.8)), (0.0, None)])
     assert tried == 1
-    assert best.found == 200
+    assert best.fit == 200
 
 
 @pytest.mark.parametrize('first', [aligned(0.0, 120, 0.7), aligned(5.5, 120, 0.4)])
 def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
     best, tried = searched([(6.0, first), (1.0, aligned(0.0, 210, 0.85)), (9.0, None)])
     assert tried == 2
-    assert best.found == 210
+    assert best.fit == 210
 
 
 @pytest.mark.parametrize('second', [(-6.0, aligned(0.01, 118, 0.5)), (0.3, None)],
@@ -61,14 +62,29 @@ def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
 def test_two_ways_to_the_same_pose_end_it_too(second):
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), second, (9.0, None)])
     assert tried == (1 if second[1] is None else 2)
-    assert best.found == 120
+    assert best.fit == 120
 
 
 def test_the_same_direction_from_elsewhere_is_another_way():
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)),
                             (9.0, None)])
     assert tried == 3
-    assert best.found == 120
+    assert best.fit == 120
+
+
+def test_landmarks_count_for_more_where_two_ways_lead_to_them():
+    once, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(3.0, 118, 0.5))])
+    twice, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5))])
+    assert once.share == 0.6
+    assert 0.7 < twice.share < 1.0
+
+
+def test_a_better_pose_is_not_confirmed_by_what_led_to_a_worse_one():
+    best, tried = searched([(6.0, replace(aligned(0.0, 90, 0.5), share=0.2)),
+                            (-6.0, replace(aligned(0.0, 91, 0.5), share=0.2)),
+                            (9.0, replace(aligned(5.0, 120, 0.5), share=0.2))])
+    assert tried == 3
+    assert best.fit == 120 and best.share == 0.2
 
 
 def test_where_nothing_looks_right_there_is_no_pose():
@@ -88,17 +104,17 @@ def approached(*steps):
 NEAR, FAR = LEVELS - 2, LEVELS - 1
 
 
-@pytest.mark.parametrize(('steps', 'levels', 'found'), [
+@pytest.mark.parametrize(('steps', 'levels', 'fit'), [
     ([aligned(0.0, 100, 0.5)], [NEAR], 100),                             # well aligned
     ([aligned(7.9, 60, 0.3)], [NEAR], 60),                               # does not move
     ([aligned(0.0, 9, 0.05)], [NEAR], 9),                                # nothing to hold on to
     ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.5)], [NEAR, FAR], 90),
     ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),   # worse than before
     ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90)])
-def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, found):
+def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, fit):
     best, tried = approached(*steps)
     assert tried == levels
-    assert best.found == found
+    assert best.fit == fit
 
 
 def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
