@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dsac_ros.cli.output import (
 from dsac_ros.cli.progress import add_progress_option, reporter
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
-from dsac_ros.errors import MappingError
+from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
 
 HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.map_file import load_map
     from dsac_ros.mapping.learning import learn
     config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
+    if not (args.finetune or RECIPES[config.recipe].end_to_end):
+        check_unused([name for name, _ in args.settings])
     known = load_map(args.update) if args.update else None
     source = open_named_source(args)
     start = time.monotonic()
@@ -94,6 +97,16 @@ def run(args: argparse.Namespace) -> int:
                'id': learned.header['id']}
     write_results(results, describe(results), args.json)
     return 0
+
+
+def check_unused(names: list[str]) -> None:
+    """Refuse settings that only end-to-end training reads where nobody asks for that."""
+    from dsac_ros.config import EndToEndConfig, MappingConfig
+    mapping = {setting.name for setting in fields(MappingConfig)}
+    for name in {setting.name for setting in fields(EndToEndConfig)} - mapping:
+        if name in names:
+            raise ConfigError(f'{name} is a setting of end-to-end training; add --finetune, or '
+                              'leave it out')
 
 
 def check_output(path: Path) -> None:

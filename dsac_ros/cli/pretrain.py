@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='image files, or folders of them')
     parser.add_argument('--rooms', type=int, default=40, help='rendered rooms (default: '
                         '%(default)s; 0: photographs alone)')
-    parser.add_argument('--steps', type=int, default=4500, help='gradient steps of the whole '
+    parser.add_argument('--steps', type=int, default=6300, help='gradient steps of the whole '
                         'schedule (default: %(default)s)')
     parser.add_argument('--objective', choices=('contrastive', 'distillation', 'both'),
-                        default='contrastive', help='a descriptor finds its point in another '
+                        default='both', help='a descriptor finds its point in another '
                         'view; looks alike what looks alike to RootSIFT; or both (default: '
                         '%(default)s)')
     parser.add_argument('--stop-at', type=int, metavar='STEP',

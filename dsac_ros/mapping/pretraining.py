@@ -3,8 +3,8 @@
 
 Pairs of views come from photographs under random homographies and from posed frames with depth
 (rendered worlds). The loss is InfoNCE (van den Oord et al., 2018, eq. 4) over dense
-correspondences, symmetric; negatives are all other correspondences of the batch. Beside it or in
-its place, classical descriptors can be distilled (`distillation.py`).
+correspondences, symmetric; negatives are all other correspondences of the batch. Beside it, or in
+its place, classical descriptors are distilled (`distillation.py`).
 """
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=2
 class PretrainConfig:
     """How the encoder is pre-trained."""
 
-    steps: int = setting(4500, 'gradient steps', low=1)
+    steps: int = setting(6300, 'gradient steps', low=1)
     pairs: int = setting(5, 'pairs of views per step', low=1)
     crop: int = setting(256, 'side of a view', unit='px', low=64)
     correspondences: int = setting(384, 'points drawn from each pair', low=8)
-    objective: str = setting('contrastive', 'what is asked of the descriptors',
+    objective: str = setting('both', 'what is asked of the descriptors',
                              choices=('contrastive', 'distillation', 'both'))
     cells: int = setting(128, 'cells of each view on which SIFT is distilled', low=8)
     temperature: float = setting(0.07, 'of the softmax over candidates', low=1e-3)
