@@ -22,6 +22,7 @@ from torch import Tensor
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, make_pose_loss
+from dsac_ros.localizer import with_depth
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.schedule import learning_rate
@@ -48,8 +49,8 @@ MIN_CELLS = 64
 class Judge:
     """Frames that training does not see, encoded once.
 
-    Of each frame descriptors (1, C, h, w), matrix (1, 3, 3), mask (1, H, W) and scene_from_camera
-    (1, 4, 4) in scene units.
+    Of each frame descriptors (1, C, h, w), matrix (1, 3, 3), mask (1, H, W), scene_from_camera
+    (1, 4, 4) and, where a sensor measured it, depth (H, W) in scene units.
     """
 
     encoder: Encoder
@@ -57,6 +58,7 @@ class Judge:
     matrices: Sequence[Tensor]
     masks: Sequence[Tensor]
     scene_from_camera: Sequence[Tensor]
+    depths: Sequence[np.ndarray | None]
 
     @classmethod
     def of(cls, encoder: Encoder, views: Sequence[View], device: str) -> Judge:
@@ -67,19 +69,26 @@ class Judge:
             descriptors = [encoder(tensor(view.image)[None].float() / 255) for view in views]
             return cls(encoder, descriptors, [tensor(view.matrix).float() for view in views],
                        [tensor(view.mask) for view in views],
-                       [tensor(view.scene_from_camera) for view in views])
+                       [tensor(view.scene_from_camera) for view in views],
+                       [view.depth for view in views])
 
     def __len__(self) -> int:
         return len(self.matrices)
 
-    def __call__(self, head: Head) -> float:
-        """Geometric mean over the frames of max(rotation [deg], translation [cm in a room])."""
+    def __call__(self, head: Head, rgbd: bool = False) -> float:
+        """Geometric mean over the frames of max(rotation [deg], translation [cm in a room]).
+
+        With rgbd the depth of those that have it takes part.
+        """
         network = SceneNetwork(self.encoder, head, ROOM_M)
         cost, total = MaxLoss(PoseLossConfig()), 0.0
         with torch.no_grad():
-            for descriptors, matrix, mask, pose in zip(
-                    self.descriptors, self.matrices, self.masks, self.scene_from_camera):
+            for descriptors, matrix, mask, pose, depth in zip(
+                    self.descriptors, self.matrices, self.masks, self.scene_from_camera,
+                    self.depths):
                 scene = network.correspondences(descriptors, matrix, mask)
+                if rgbd and depth is not None:
+                    scene = with_depth(scene, ROOM_M * depth)
                 found = estimate_pose(scene, RansacConfig())
                 loss = cost(found.world_from_camera, in_room(pose.to(found.world_from_camera)))
                 total += math.log(max(float(loss), 1e-3) if bool(found.found) else 1e3)
@@ -105,7 +114,7 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
     optimizer = torch.optim.Adam(parameters, config.finetune_rate)
     control = EntropyControl(config)
     images = Images(patches)
-    before = best = judge(head)
+    before = best = judge(head, config.rgbd)
     kept, kept_step, step, asked = copy.deepcopy(head.state_dict()), 0, 0, 0
     start = time.monotonic()
     while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
@@ -126,11 +135,11 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
             control.observe(float(np.mean(bits)))
         if done * JUDGEMENTS >= asked + 1:
             asked += 1
-            now = judge(head)
+            now = judge(head, config.rgbd)
             if now < best:
                 best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
         progress(done)
-    now = judge(head)
+    now = judge(head, config.rgbd)
     if now < best:
         best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
     head.load_state_dict(kept)

@@ -64,7 +64,7 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
                             fingerprint(data, config, None))
     clock.stage('training')
     guard = Guard([dataset.normalised(view, data.origin, data.scale)
-                   for view in map(dataset.ViewMaker(config), data.held_out)])
+                   for view in map(dataset.ViewMaker(config), data.held_out)], end_to_end.rgbd)
     trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress,
                             guard)
     trained |= guard.verdict(network)
@@ -139,9 +139,9 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
 class Guard:
     """Keeps the last stage from making a network worse: held-out views judge before and after."""
 
-    def __init__(self, views: Sequence[View]) -> None:
+    def __init__(self, views: Sequence[View], rgbd: bool = False) -> None:
         """With fewer than MIN_JUDGES views there is no judgement, and the last weights stay."""
-        self.views = views
+        self.views, self.rgbd = views, rgbd
         self.before: float | None = None
         self.weights: dict[str, Tensor] = {}
 
@@ -153,7 +153,7 @@ class Guard:
     def cost(self, network: WholeNetwork) -> float:
         """See `fine_tuning.Judge`."""
         device = str(network.head.point.weight.device)
-        return Judge.of(network.encoder, self.views, device)(network.head)
+        return Judge.of(network.encoder, self.views, device)(network.head, self.rgbd)
 
     def verdict(self, network: WholeNetwork) -> dict[str, Any]:
         """Take the remembered weights where the new ones are no better; for the map's header."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,8 +53,14 @@ def wall():
     encoder = Encoder(EncoderConfig(stem=(4, 8, 8), dilations=(1, 1), descriptor=CODE))
     judge = Judge(encoder, judges, [image.matrices] * 4,
                   [torch.ones(1, 8 * ROWS, 8 * COLUMNS, dtype=torch.bool)] * 4,
-                  [scene_from_camera[None]] * 4)
+                  [scene_from_camera[None]] * 4,
+                  [in_every_pixel(depth / ROOM_M)] * 4)
     return patches, judge, half_learned(patches, image.points_world[0] / ROOM_M, generator)
+
+
+def in_every_pixel(depth):
+    """Depths (N,) of the cells as an image."""
+    return np.kron(depth.reshape(ROWS, COLUMNS).numpy(), np.ones((8, 8)))
 
 
 def half_learned(patches, points, generator):
@@ -74,14 +81,15 @@ def half_learned(patches, points, generator):
 
 @pytest.mark.parametrize('change', [{}, {'selection': 'softam'}, {'selection': 'argmax'},
                                     {'gradient': 'implicit', 'score': 'uncertainty'},
-                                    {'rgbd': True, 'pose_loss': 'adaptive'}])
+                                    {'rgbd': True, 'pose_loss': 'adaptive',
+                                     'finetune_rate': 3e-4}])
 def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
     patches, judge, known = wall
     head = copy.deepcopy(known)
     told = fine_tune(head, patches, judge, replace(CONFIG, **change), seed=0)
     assert told['kept_step'] > 0
     assert told['after'] < told['before']
-    assert told['after'] == pytest.approx(judge(head), abs=1e-3)
+    assert told['after'] == pytest.approx(judge(head, 'rgbd' in change), abs=1e-3)
 
 
 def test_a_training_that_goes_wrong_changes_nothing(wall):
@@ -99,10 +107,17 @@ def test_without_frames_to_judge_by_nothing_is_changed(wall):
     patches, judge, known = wall
     head = copy.deepcopy(known)
     few = Judge(judge.encoder, *(list(x)[:1] for x in (
-        judge.descriptors, judge.matrices, judge.masks, judge.scene_from_camera)))
+        judge.descriptors, judge.matrices, judge.masks, judge.scene_from_camera, judge.depths)))
     told = fine_tune(head, patches, few, CONFIG, seed=0)
     assert told['steps'] == 0 and 'few' in told['reason']
     assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
+
+
+def test_depth_is_judged_by_where_it_is_trained_with(wall):
+    _, judge, known = wall
+    blind = replace(judge, depths=[None] * 4)
+    assert judge(known, rgbd=True) < 0.9 * judge(known)
+    assert blind(known, rgbd=True) == judge(known)
 
 
 def test_an_image_of_the_buffer_is_the_scene_that_its_camera_sees(wall):
