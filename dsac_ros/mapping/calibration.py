@@ -20,6 +20,9 @@ from dsac_ros.types import Frame
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
 ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
+#: No floor is below these, of what counts as right (a thousandth of the scene's depth) and [rad]:
+#: reference poses are no better, and other drives look from further away than held-out frames.
+LEAST_M, LEAST_RAD = 0.01, 0.001
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
 #: what wrong poses in the right room may, and no more than a view from further away still does.
 SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
@@ -95,7 +98,8 @@ def fit_covariance(twists: np.ndarray, raw: np.ndarray,
     """Scale and floors [m], [rad] that make errors (F, 6) look like draws from s C + floor.
 
     The most likely ones under a Gaussian (so that frames with a large C keep a large error
-    bound), then stretched together until the wanted shares lie inside 1 and 3 sigma.
+    bound), then stretched together until the wanted shares lie inside 1 and 3 sigma. The floors
+    never fall below LEAST_M and LEAST_RAD.
     """
     usable = np.isfinite(raw).all(axis=(1, 2))
     twists, raw = twists[usable], raw[usable]
@@ -121,8 +125,9 @@ def fit_covariance(twists: np.ndarray, raw: np.ndarray,
                  for share in ONE_SIGMA_SHARES)
     tail = np.quantile(distances, THREE_SIGMA_SHARE) / SIGMA_RADII['3sigma']
     stretch = float(np.clip(tail, low, high))
-    return (float(scale * stretch), float(floors[0] * units[0] * np.sqrt(stretch)),
-            float(floors[1] * units[3] * np.sqrt(stretch)))
+    floor_m, floor_rad = np.sqrt(stretch) * np.array(floors) * units[[0, 3]]
+    return (float(scale * stretch), max(float(floor_m), LEAST_M * correct_within[0]),
+            max(float(floor_rad), LEAST_RAD))
 
 
 def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:

@@ -121,6 +121,14 @@ def test_perfect_frames_do_not_divide_by_zero():
     assert np.isfinite(list(fitted.as_dict().values())).all()
 
 
+def test_perfect_held_out_frames_promise_no_perfect_poses():
+    rng = np.random.default_rng(6)
+    seen = evidence(rng, 20, (0.9, 1.0))
+    fitted = fit_calibration(seen, np.full((20, 6), 1e-6), correct_within=(0.2, 15.0))
+    sigma = np.sqrt(np.diag(fitted.covariance(np.zeros((6, 6)))))
+    assert (sigma[:3] >= 0.002).all() and (sigma[3:] >= 0.001).all()
+
+
 def test_frames_without_any_estimate_are_left_out():
     rng = np.random.default_rng(7)
     seen = replace(evidence(rng, 20, (0.0, 0.05)), covariance=np.full((20, 6, 6), np.nan))
