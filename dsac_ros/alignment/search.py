@@ -12,13 +12,10 @@ from dsac_ros.alignment.landmarks import LEVELS
 from dsac_ros.geometry.se3 import pose_error, rotation_angle
 from dsac_ros.ransac.estimator import PoseEstimate
 
-# Share of all landmarks in view that look as they should at which no other pose is looked for. Of
-# all, because a pose that fits a part of the image, and nothing else, shows a large share of those
-# in sight.
-CONVINCING = 0.6
-# At more than the one a pose is aligned as well as it can be; with less than the other alignment
-# has found nothing to hold on to.
-ALIGNED, HOPELESS = 0.45, 0.15
+# Shares of all landmarks in view that look as they should: at the first nothing better is looked
+# for; below the other alignment has found nothing to hold on to. Of all, because a pose that fits
+# a part of the image, and nothing else, shows a large share of those in sight.
+CONVINCING, HOPELESS = 0.6, 0.15
 STILL = 0.01     # a view that alignment changed by less will not change any more
 # A pose that alignment turned further than this may have ended where only a part of the image
 # fits: however well it looks there, others are tried as well.
@@ -46,7 +43,7 @@ def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
         best = found
         # from there more landmarks may be within reach, and less wrongly warped
         still = same_view(found.world_from_camera, pose, STILL, depth)
-        if still or not HOPELESS <= found.overall < ALIGNED:
+        if still or not HOPELESS <= found.overall < CONVINCING:
             break
         pose = found.world_from_camera
     return best
