@@ -56,7 +56,7 @@ def as_dict(settings: Any) -> dict[str, Any]:
 class RansacConfig:
     """How one frame's scene coordinates become a pose."""
 
-    hypotheses: int = setting(2048, 'minimal sets drawn per frame; a quarter where landmarks '
+    hypotheses: int = setting(2048, 'minimal sets drawn per frame; an eighth where landmarks '
                               'decide', low=1, high=65536)
     inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
                                high=100.0)

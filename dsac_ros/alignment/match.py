@@ -37,13 +37,13 @@ class Prediction:
 def visible(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
             size_wh: tuple[int, int]) -> Tensor:
     """Indices (N,) of landmarks that a camera there sees much as one of a few pictures does."""
-    camera = landmarks.points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
-    depth = camera[:, 2].clamp(min=1e-6)
-    pixels = camera[:, :2] / depth[:, None] * matrix[0, 0] + matrix[:2, 2]
-    far = pixels.new_tensor(size_wh) - 1 - MARGIN_PX
-    inside = ((camera[:, 2] > 0) & (pixels > MARGIN_PX).all(1) & (pixels < far).all(1)).nonzero()
-    inside = inside[:, 0]
-    points, picture, pixels = landmarks.points[inside], landmarks.picture[inside], pixels[inside]
+    x, y, depth = camera_from_map[:3, :3] @ landmarks.points.T + camera_from_map[:3, 3:]
+    u, v = x / depth * matrix[0, 0] + matrix[0, 2], y / depth * matrix[0, 0] + matrix[1, 2]
+    right, bottom = size_wh[0] - 1 - MARGIN_PX, size_wh[1] - 1 - MARGIN_PX
+    inside = ((depth > 0) & (u > MARGIN_PX) & (u < right) & (v > MARGIN_PX) & (v < bottom))
+    inside = inside.nonzero()[:, 0]
+    points, picture = landmarks.points[inside], landmarks.picture[inside]
+    pixels = torch.stack([u[inside], v[inside]], 1)
     eye = -camera_from_map[:3, :3].T @ camera_from_map[:3, 3]
     cosine = torch.cosine_similarity(points - eye, points - landmarks.centre[inside])
     angle = cosine.clamp(-1, 1).acos() / WIDEST_ANGLE
