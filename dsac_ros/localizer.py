@@ -85,7 +85,7 @@ class Localizer:
                 Result.BAD_IMAGE, f'the image has no contrast (standard deviation '
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
-        with torch.no_grad():
+        with torch.inference_mode():  # thousands of small operations: no book is kept
             descriptors, scene = self._scene_coordinates(image, resampler)
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
