@@ -21,15 +21,13 @@ import torch
 from torch import Tensor
 
 from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.ransac.conics import meet, real_root, split_into_lines, unit
 from dsac_ros.ransac.selection import first
 
 # Thinner than this share of their distance, three points are a line; nearer than this angle
 # [rad], two rays are one.
 MIN_AREA = 1e-4
 MIN_ANGLE = 1e-6
-ROOT_STEPS = 2
-# Roundings by which the discriminant of a double solution may fall short of zero.
-TANGENT = 64.0
 # Stands in for a set that is no triangle, so that no NaN arises that a mask would have to hide.
 TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 
@@ -119,7 +117,7 @@ def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tenso
     with torch.no_grad():
         lines, other, real = _intersect_conics(cosines, sides)
         # Digits cancel in the cubic and its lines; from here the dtype of the points will do.
-        directions, crossing = _meet(lines.to(dtype), other.to(dtype))
+        directions, crossing = meet(lines.to(dtype), other.to(dtype))
         distances, positive = _scale(directions, sets.cosines[:, None], sets.sides[:, None])
     return sets, distances, triangle & real & crossing & positive
 
@@ -138,12 +136,6 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack((a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1))
 
 
-def _unit(a: Tensor) -> Tensor:
-    """The direction of (3, ...); zero for a zero."""
-    square = a.square().sum(0)
-    return a * square.clamp(min=torch.finfo(a.dtype).tiny).rsqrt()
-
-
 def _is_triangle(points: Tensor, rays: Tensor) -> Tensor:
     """Whether three points (3, 3, S) span a triangle (Heron) and their unit rays differ: (S,)."""
     sides = (points - points.roll(-1, 0)).square().sum(1)
@@ -160,7 +152,7 @@ def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, T
     first = torch.stack((s23, -s23 * c12, zero, s23 - s12, s12 * c23, -s12))
     second = torch.stack((s23, zero, -s23 * c31, -s31, s31 * c23, s23 - s31))
     gamma = _degenerate_member(cosines, sides)
-    lines, real = _split_into_lines(torch.addcmul(first, gamma, second))
+    lines, real = split_into_lines(torch.addcmul(first, gamma, second))
     # The member of the pencil farthest from the degenerate one keeps the crossing well posed.
     return lines, torch.addcmul(second, gamma, first, value=-1.0) / (1.0 + gamma.abs()), real
 
@@ -179,75 +171,7 @@ def _degenerate_member(cosines: Tensor, sides: Tensor) -> Tensor:
     c1 = s12 * (s12 * sine23 + 2.0 * (twisted + area23)) + s23 * (s23 - s31) * sine12
     c0 = s12 * (s12 * sine23 - s23 * sine12)
     scale = torch.where(c3 == 0.0, torch.finfo(c3.dtype).tiny, c3).reciprocal()
-    return _real_root(c2 * scale, c1 * scale, c0 * scale)
-
-
-def _real_root(b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """The best separated real root of x^3 + b x^2 + c x + d."""
-    third = b / 3.0
-    q = third * third - c / 3.0
-    r = third * (third * third - 0.5 * c) + 0.5 * d
-    # Three real roots where r^2 < q^3 (Viete), else the one of Cardano.
-    q_cubed = q * q * q
-    root_q = q.clamp(min=0.0).sqrt()
-    cosine = (r.abs() / (root_q * q).clamp(min=torch.finfo(q.dtype).tiny)).clamp(max=1.0)
-    outermost = 2.0 * root_q * torch.cos(torch.acos(cosine) / 3.0)
-    u = ((r * r - q_cubed).clamp(min=0.0).sqrt() + r.abs()) ** (1.0 / 3.0)
-    single = u + q / torch.where(u == 0.0, 1.0, u)
-    x = -torch.where(r * r < q_cubed, outermost, single) * r.sign() - third
-    for _ in range(ROOT_STEPS):
-        slope = (3.0 * x + 2.0 * b) * x + c
-        value = ((x + b) * x + c) * x + d
-        x = x - value / torch.where(slope == 0.0, torch.inf, slope)
-    return x
-
-
-def _split_into_lines(conic: Tensor) -> tuple[Tensor, Tensor]:
-    """The two lines (3, 2, S) of a degenerate conic (6, S), and whether they are real (S,).
-
-    C = l m^T + m l^T has adj(C) = -p p^T with p = l x m, and C + [p]_x has rank one: its longest
-    row and column are the lines.
-    """
-    a, b, c, d, e, f = conic
-    aa, ab, ac = d * f - e * e, c * e - b * f, b * e - c * d
-    bb, bc, cc = a * f - c * c, b * c - a * e, a * d - b * b
-    trace = aa + bb + cc
-    crossing = _longest(torch.stack((aa, ab, ac, ab, bb, bc, ac, bc, cc)).unflatten(0, (3, 3)))
-    x, y, z = _unit(crossing) * trace.abs().sqrt()
-    rows = torch.stack((a, b - z, c + y, b + z, d, e - x, c - y, e + x, f)).unflatten(0, (3, 3))
-    return _longest(torch.stack((rows, rows.transpose(0, 1)), 2)), trace < 0.0
-
-
-def _longest(vectors: Tensor) -> Tensor:
-    """The longest of three vectors (3, 3, ...), set by set."""
-    a, b, c = vectors
-    a2, b2, c2 = vectors.square().sum(1)
-    return torch.where(torch.maximum(a2, b2) >= c2, torch.where(a2 >= b2, a, b), c)
-
-
-def _meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
-    """Where lines (3, 2, S) meet conics (6, S): points (3, 4, S), and which are real (4, S)."""
-    # A basis of the plane normal to the line without a branch (Duff et al., JCGT 2017).
-    x, y, z = _unit(line)
-    sign = torch.copysign(torch.ones_like(z), z)
-    h = -1.0 / (sign + z)
-    p = torch.stack((1.0 + sign * x * x * h, sign * x * y * h, -sign * x))
-    q = torch.stack((x * y * h, sign + y * y * h, -y))
-    c1, c2, c3, c4, c5, c6 = conic
-
-    def image(x: Tensor) -> Tensor:
-        return torch.stack((c1 * x[0] + c2 * x[1] + c3 * x[2], c2 * x[0] + c4 * x[1] + c5 * x[2],
-                            c3 * x[0] + c5 * x[1] + c6 * x[2]))
-
-    image_q = image(q)
-    a, b, c = (p * image(p)).sum(0), (p * image_q).sum(0), (q * image_q).sum(0)
-    discriminant = b * b - a * c
-    # Where the line touches the conic two solutions meet, and rounding must not lose them both.
-    rounding = TANGENT * torch.finfo(a.dtype).eps * (b * b + (a * c).abs())
-    # a s^2 + 2 b s t + c t^2 = 0: (s : t) = (k : a) and (c : k) lose no digits and no infinity.
-    k = -(b + torch.copysign(discriminant.clamp(min=0.0).sqrt(), b))
-    points = torch.cat((k * p + a * q, c * p + k * q), 1)
-    return points, (discriminant >= -rounding).repeat(2, 1)
+    return real_root(c2 * scale, c1 * scale, c0 * scale)
 
 
 def _squared_sides(d: Tensor, cosines: Tensor) -> Tensor:
@@ -303,6 +227,6 @@ def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:
 
 def _triad(triangle: Tensor) -> Tensor:
     """Orthonormal axes, one per row, (3, 3, ...) that are fixed to a triangle (3, 3, ...)."""
-    first = _unit(triangle[1] - triangle[0])
-    third = _unit(_cross(first, triangle[2] - triangle[0]))
+    first = unit(triangle[1] - triangle[0])
+    third = unit(_cross(first, triangle[2] - triangle[0]))
     return torch.stack((first, _cross(third, first), third))
