@@ -20,24 +20,18 @@ from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
+from dsac_ros.mapping.checkpoint import CHECKPOINT_SECONDS, Checkpoint, fingerprint
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import MIN_JUDGES, Judge
+from dsac_ros.mapping.head_training import require_finite, training_state
+from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
+from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
-from dsac_ros.mapping.trainer import (
-    CHECKPOINT_SECONDS,
-    Checkpoint,
-    Report,
-    Stages,
-    describe,
-    fingerprint,
-    finish,
-    require_finite,
-    training_state,
-)
+from dsac_ros.mapping.trainer import finish
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame

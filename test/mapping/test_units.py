@@ -9,7 +9,7 @@ import pytest
 
 from dsac_ros.mapping import held_out
 from dsac_ros.mapping.dataset import Dataset, View
-from dsac_ros.mapping.trainer import keyframes
+from dsac_ros.mapping.header import keyframes
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
 
 CAMERA = Camera((8, 8), np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))

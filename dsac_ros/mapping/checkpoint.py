@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an interrupted training stands, on the disk."""
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.errors import MappingError
+from dsac_ros.map_file import Map
+from dsac_ros.mapping.dataset import Dataset
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 20.0  # between two of them
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where an interrupted training stands; only usable for the same frames and settings."""
+
+    path: Path
+    fingerprint: str
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint at once; a full disk costs the checkpoint, not the training."""
+        partial = self.path.with_name(self.path.name + '.partial')
+        try:
+            torch.save({**state, 'fingerprint': self.fingerprint}, partial)
+            partial.replace(self.path)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            log.warning('no checkpoint was written: %s', error)
+
+    def load(self, device: str) -> dict[str, Any]:
+        """The state, or MappingError where there is none for these frames and settings."""
+        if not self.path.exists():
+            raise MappingError(f'no checkpoint {self.path} to resume from; run without --resume')
+        state = torch.load(self.path, map_location=device, weights_only=True)
+        if state['fingerprint'] != self.fingerprint:
+            raise MappingError(f'{self.path} is of other frames or settings; repeat the command '
+                               'that was interrupted, or run without --resume')
+        return state
+
+
+def fingerprint(data: Dataset, config: MappingConfig, known: Map | None) -> str:
+    """Hash of what a training depends on; the time budget may change on resume."""
+    digest = hashlib.sha256(repr(replace(config, minutes=1.0)).encode())
+    digest.update((known.id if known else '').encode())
+    for view in data.views:
+        digest.update(np.round(view.scene_from_camera, 6).tobytes())
+    return digest.hexdigest()[:16]
