@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import importlib
+import importlib.util
 import os
 import random
 import signal
@@ -34,6 +35,17 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 sys.path.insert(0, str(REPOSITORY))
 
 importlib.import_module('dsac_ros.embedded').install()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect, and so count, what cannot run here: the other runtime, peers not installed."""
+    embedded = importlib.import_module('dsac_ros.embedded').is_installed()
+    peers = all(map(importlib.util.find_spec, ('pycolmap', 'poselib')))
+    absent = {name for name, here in {'ros': not embedded, 'embedded': embedded,
+                                      'benchmark': peers}.items() if not here}
+    other = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=other)
+    items[:] = [item for item in items if item not in other]
 
 
 @pytest.fixture

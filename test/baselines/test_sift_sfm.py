@@ -20,10 +20,6 @@ from dsac_ros.types import Camera, Frame, PosedFrame, Result
 WALL = texture(0)
 QUERY = pose(0.25, -0.1, 0.3, 5.0)
 
-needs_the_extra = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ('pycolmap', 'poselib'))),
-    reason="needs pycolmap and poselib: pip install 'dsac_ros[benchmark]'")
-
 
 def frame(image):
     return Frame(image, Camera(SIZE_WH, MATRIX), 7, 'query')
@@ -35,14 +31,14 @@ def learned():
     return SiftSfm.learn([PosedFrame(frame(seen_from(place, WALL)), place) for place in places])
 
 
-@needs_the_extra
+@pytest.mark.benchmark
 def test_points_lie_on_the_wall(learned):
     assert len(learned.points) > 300
     assert np.abs(learned.points[:, 2] - DISTANCE).max() < 0.05
     assert all(len(picture.point) == len(picture.descriptors) for picture in learned.pictures)
 
 
-@needs_the_extra
+@pytest.mark.benchmark
 def test_a_new_view_of_the_wall_is_found(learned):
     found = learned.localize(frame(seen_from(QUERY, WALL)))
     error = twist_error(found.world_from_camera, QUERY)
@@ -50,7 +46,7 @@ def test_a_new_view_of_the_wall_is_found(learned):
     assert np.linalg.norm(error[:3]) < 0.01 and np.linalg.norm(error[3:]) < np.radians(0.2)
 
 
-@needs_the_extra
+@pytest.mark.benchmark
 @pytest.mark.parametrize('image', [np.zeros((240, 320), np.uint8),
                                    seen_from(QUERY, texture(1))], ids=['black', 'another wall'])
 def test_what_it_has_never_seen_is_refused(learned, image):

@@ -2,7 +2,6 @@
 """`dsac bench damage`: the table beside SIFT + SfM, as a user would print it."""
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
@@ -21,8 +20,7 @@ def as_folder(path, frames):
     return str(path)
 
 
-@pytest.mark.skipif(not all(map(importlib.util.find_spec, ('pycolmap', 'poselib'))),
-                    reason="needs pycolmap and poselib: pip install 'dsac_ros[benchmark]'")
+@pytest.mark.benchmark
 def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch):
     few = {kind: DAMAGES[kind] for kind in ('none', 'half resolution')}
     monkeypatch.setattr('dsac_ros.evaluation.damage.DAMAGES', few)

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from dsac_ros.embedded import is_installed
-
-if not is_installed():
-    pytest.skip('the parser of the embedded runtime', allow_module_level=True)
-
-from rclpy.arguments import Arguments
+from dsac_ros.embedded.rclpy.arguments import Arguments
 
 
 @pytest.mark.parametrize(('pattern', 'name', 'matches'), [

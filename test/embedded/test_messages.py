@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 
-from dsac_ros.embedded import is_installed
-
-embedded_only = pytest.mark.skipif(not is_installed(), reason='stricter than rclpy')
-
 
 def test_a_message_has_defaults_keywords_and_constants():
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -37,7 +33,7 @@ def test_nested_messages_are_mutable_and_not_shared():
     assert one == copy.deepcopy(one) == pickle.loads(pickle.dumps(one))
 
 
-@embedded_only
+@pytest.mark.embedded
 @pytest.mark.parametrize(('field', 'value'), [
     ('x', 1), ('x', '1'), ('x', np.float32(1)), ('x', None)])
 def test_a_float_field_takes_floats_only(field, value):
@@ -47,7 +43,7 @@ def test_a_float_field_takes_floats_only(field, value):
         setattr(Point(), field, value)
 
 
-@embedded_only
+@pytest.mark.embedded
 def test_wrong_values_are_refused_with_the_name_of_the_field():
     from diagnostic_msgs.msg import DiagnosticStatus
     from geometry_msgs.msg import PoseStamped, PoseWithCovariance
@@ -68,7 +64,7 @@ def test_wrong_values_are_refused_with_the_name_of_the_field():
         Image(nonsense=1)
 
 
-@embedded_only
+@pytest.mark.embedded
 @pytest.mark.parametrize('value', [
     b'abc', bytearray(b'abc'), memoryview(b'abc'), array.array('B', b'abc'), [97, 98, 99],
     np.frombuffer(b'abc', np.uint8)])
