@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.matching import Matches
 from dsac_ros.mapping.pictures import LANDMARKS, choose_pictures
 from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
 
@@ -67,7 +69,7 @@ def test_a_wrong_match_does_not_cost_the_tracks_that_it_joins(views):
             x = MATRIX @ (camera[:3, :3] @ point + camera[:3, 3])
             pixels.append(x[:2] / x[2])
     edges = np.stack([np.arange(15), np.arange(1, 16)], 1)  # 11 to 12 is the false one
-    found = tracking.linked(views, edges, view_of, np.array(pixels))
+    found = tracking.linked(views, Matches(view_of, np.array(pixels), edges))
     assert len(found.points) == 2 and len(found.point) == 16
     order = np.argsort(found.points[:, 0])
     np.testing.assert_allclose(found.points[order], points[[1, 0]], atol=1e-4)
@@ -77,6 +79,14 @@ def test_views_that_share_nothing_have_no_tracks():
     found = find_tracks([view(pose(x), texture(k)) for k, x in enumerate((0.0, 0.3, 0.6, 0.9))])
     assert len(found.points) < 48  # of 4800 features, and each seen only twice
     assert np.bincount(found.point).max() == 2
+
+
+def test_views_without_a_single_feature_have_no_tracks_and_no_landmarks():
+    ramp = np.tile(np.linspace(0, 255, SIZE_WH[0]).astype(np.uint8), (SIZE_WH[1], 1))
+    smooth = [replace(view(pose(x)), image=ramp) for x in (0.0, 0.3, 0.6)]
+    found = find_tracks(smooth)
+    assert len(found.points) == len(found.point) == 0
+    assert all(one.depth is None for one in with_depth(smooth, found))
 
 
 def test_a_camera_that_only_turns_has_no_depth():

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Features that several views share: RootSIFT, matched along the epipolar lines of known poses.
+
+RootSIFT (Arandjelovic and Zisserman, CVPR 2012), Lowe's ratio test, and what the poses say.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from dsac_ros.mapping.dataset import View
+
+FEATURES = 1200         # SIFT features of a view
+RATIO = 0.8             # of Lowe's test
+LEAST_SECOND = 0.8      # similarity that a second candidate is taken to have at least
+NEAR, FAR = 6, 5        # partners of a view: its nearest ones, and some further off
+MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
+MAX_DISTANCE = 1.5      # between partners, in units of the scene's depth
+
+
+@dataclass(frozen=True)
+class Matches:
+    """F features of all views, and which of them look alike.
+
+    view (F,) says where a feature is seen, pixels (F, 2) where in it; edges (E, 2) are the two
+    features of a match.
+    """
+
+    view: np.ndarray
+    pixels: np.ndarray
+    edges: np.ndarray
+
+
+def match(views: Sequence[View], within_px: float,
+          progress: Callable[[float], None] = lambda share: None) -> Matches:
+    """Match the views with their neighbours, within a distance of the epipolar lines."""
+    pixels, descriptors = [], []
+    sift = cv2.SIFT_create(FEATURES, contrastThreshold=0.02, enable_precise_upscale=True)
+    for done, view in enumerate(views, 1):
+        where, what = root_sift(sift, view)
+        pixels.append(where)
+        descriptors.append(what)
+        progress(0.5 * done / len(views))
+    first = np.concatenate([[0], np.cumsum([len(p) for p in pixels])])
+    pairs = neighbours(views)
+    edges = [np.zeros((0, 2), int)]
+    for done, (a, b) in enumerate(pairs, 1):
+        off = epipolar_distance(views[a], views[b], pixels[a], pixels[b])
+        pair = mutual(descriptors[a], descriptors[b], off < within_px)
+        edges.append(pair + [first[a], first[b]])
+        progress(0.5 + 0.5 * done / len(pairs))
+    view = np.repeat(np.arange(len(views)), np.diff(first))
+    return Matches(view, np.concatenate(pixels), np.concatenate(edges))
+
+
+def root_sift(sift: cv2.SIFT, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (K, 2) and unit descriptors (K, 128) float32 of a view's features."""
+    found, descriptors = sift.detectAndCompute(view.image, view.mask.astype(np.uint8))
+    if not found:
+        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
+    descriptors /= descriptors.sum(1, keepdims=True) + 1e-7
+    return np.array([k.pt for k in found], float), np.sqrt(descriptors)
+
+
+def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
+    """Pairs of views that may see the same: near in place and in direction."""
+    centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
+    axes = np.stack([view.scene_from_camera[:3, 2] for view in views])
+    pairs = set()
+    for i in range(len(views)):
+        distance = np.linalg.norm(centres - centres[i], axis=1)
+        angle = np.degrees(np.arccos(np.clip(axes @ axes[i], -1, 1)))
+        apart = distance / 0.3 + angle / 20.0
+        apart[(angle > MAX_ANGLE_DEG) | (distance > MAX_DISTANCE)] = np.inf
+        apart[i] = np.inf
+        order = np.argsort(apart, kind='stable')
+        order = order[np.isfinite(apart[order])]
+        rest = order[NEAR:NEAR + 10 * FAR]
+        far = rest[np.linspace(0, len(rest) - 1, min(FAR, len(rest))).astype(int)]
+        pairs |= {(min(i, j), max(i, j)) for j in (*order[:NEAR].tolist(), *far.tolist())}
+    return sorted(pairs)
+
+
+def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray) -> np.ndarray:
+    """Index pairs (K, 2) of unit descriptors that are each other's nearest and stand out.
+
+    Among the pairs that are `possible` (Na, Nb) bool: where the poses are known, a pattern that
+    repeats itself hardly ever does so on the epipolar line.
+    """
+    if len(a) < 2 or len(b) < 2:
+        return np.zeros((0, 2), int)
+    similarity = np.where(possible, a @ b.T, np.float32(-1.0))
+    rows, nearest = np.arange(len(a)), similarity.argmax(1)
+    both = similarity.argmax(0)[nearest] == rows
+    best = similarity[rows, nearest]
+    similarity[rows, nearest] = -1.0
+    second = np.maximum(similarity.max(1), LEAST_SECOND)
+    good = both & (1.0 - best < RATIO ** 2 * (1.0 - second))
+    return np.stack([rows[good], nearest[good]], 1)
+
+
+def agreeing(views: Sequence[View], matches: Matches, within_px: float) -> Matches:
+    """The matches that lie within a distance of the epipolar lines of the views' poses."""
+    a, b = matches.view[matches.edges].T
+    pairs, which = np.unique(a * len(views) + b, return_inverse=True)
+    maps = np.stack([fundamental(views[pair // len(views)], views[pair % len(views)])
+                     for pair in pairs]) if len(pairs) else np.zeros((0, 3, 3))
+    pixels = homogeneous(matches.pixels)
+    lines = unit_lines(np.einsum('eij,ej->ei', maps[which], pixels[matches.edges[:, 0]]))
+    off = np.abs((lines * pixels[matches.edges[:, 1]]).sum(1))
+    return replace(matches, edges=matches.edges[off < within_px])
+
+
+def epipolar_distance(a: View, b: View, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:
+    """Distance (Na, Nb) [px] of pixels in b from the epipolar lines of pixels in a."""
+    lines = unit_lines(homogeneous(in_a) @ fundamental(a, b).T)
+    return np.abs(lines.astype(np.float32) @ homogeneous(in_b).astype(np.float32).T)
+
+
+def fundamental(a: View, b: View) -> np.ndarray:
+    """The matrix (3, 3) that takes a pixel of a to its epipolar line in b."""
+    b_from_a = np.linalg.inv(b.scene_from_camera) @ a.scene_from_camera
+    x, y, z = b_from_a[:3, 3]
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.linalg.inv(b.matrix).T @ cross @ b_from_a[:3, :3] @ np.linalg.inv(a.matrix)
+
+
+def unit_lines(lines: np.ndarray) -> np.ndarray:
+    """Lines (N, 3) scaled so that a pixel's product with one is its distance."""
+    return lines / np.maximum(np.linalg.norm(lines[:, :2], axis=1, keepdims=True), 1e-12)
+
+
+def homogeneous(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (K, 2) with a 1 behind them (K, 3)."""
+    return np.concatenate([pixels, np.ones((len(pixels), 1))], 1)
