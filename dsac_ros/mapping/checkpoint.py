@@ -13,7 +13,6 @@ import torch
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.map_file import Map
 from dsac_ros.mapping.dataset import Dataset
 
 log = logging.getLogger(__name__)
@@ -49,10 +48,12 @@ class Checkpoint:
         return state
 
 
-def fingerprint(data: Dataset, config: MappingConfig, known: Map | None) -> str:
-    """Hash of what a training depends on; the time budget may change on resume."""
-    digest = hashlib.sha256(repr(replace(config, minutes=1.0)).encode())
-    digest.update((known.id if known else '').encode())
+def fingerprint(data: Dataset, config: MappingConfig, *others: Any) -> str:
+    """Hash of what a training depends on; the time budget may change on resume.
+
+    The others are what else it depends on: settings, the id of a map that it goes on from.
+    """
+    digest = hashlib.sha256(repr((replace(config, minutes=1.0), *others)).encode())
     for view in data.views:
         digest.update(np.round(view.scene_from_camera, 6).tobytes())
     return digest.hexdigest()[:16]

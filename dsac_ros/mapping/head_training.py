@@ -36,15 +36,21 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
     peak = config.learning_rate * math.sqrt(batch / 5120)
     optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
-    schedule, step = Schedule(config), 0
+    schedule, step, told = Schedule(config), 0, {}
     if resume:
         state = checkpoint.load(str(device))
-        head.load_state_dict(state['head'])
-        optimizer.load_state_dict(state['optimizer'])
-        generator.manual_seed(config.seed + state['step'])
-        step, schedule = state['step'], Schedule(config, state['seconds'])
+        for part, name in ((head, 'head'), (optimizer, 'optimizer'), (scaler, 'scaler'),
+                           (schedule, 'schedule')):
+            part.load_state_dict(state[name])
+        step, told = state['step'], state['told']
+        generator.manual_seed(config.seed + step)
     losses = LossConfig()
     terms, saved = None, time.monotonic()
+
+    def save() -> None:
+        checkpoint.save({'head': head.state_dict(), 'optimizer': optimizer.state_dict(),
+                         'scaler': scaler.state_dict(), 'schedule': schedule.state_dict(),
+                         'step': step, 'told': summary(step, schedule, terms) or told})
     order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
     try:
         while (done := schedule.at(step)) < 1.0:
@@ -60,20 +66,29 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
                 schedule.observe(terms.near.item(), step)
                 progress(training_state(schedule, terms))
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_state(checkpoint, head, optimizer, step, schedule)
+                save()
                 saved = time.monotonic()
     except KeyboardInterrupt:
-        save_state(checkpoint, head, optimizer, step, schedule)
+        save()
         raise
-    require_finite(terms)
+    if terms:
+        require_finite(terms)
+    save()  # Ctrl-C while the map is measured costs nothing either
+    return summary(step, schedule, terms) or told
+
+
+def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
+    """What the map's header says of the training so far; nothing before its first step."""
+    if terms is None:
+        return {}
     return {'steps': step, 'seconds': round(schedule.seconds(), 1),
             'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
             'stopped_early': schedule.cooling is not None}
 
 
-def require_finite(terms: LossTerms | None) -> None:
-    """Raise MappingError where a training ended in NaN, or never began."""
-    if terms is None or not torch.isfinite(terms.total):
+def require_finite(terms: LossTerms) -> None:
+    """Raise MappingError where a training ended in NaN."""
+    if not torch.isfinite(terms.total):
         raise MappingError('the training diverged; check that poses are camera-to-world in the '
                            'optical frame (x right, y down, z forward) and intrinsics in pixels')
 
@@ -91,13 +106,6 @@ def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.G
     scaler.step(optimizer)
     scaler.update()
     return terms
-
-
-def save_state(checkpoint: Checkpoint, head: Head, optimizer: torch.optim.Optimizer, step: int,
-               schedule: Schedule) -> None:
-    """Write what `train_head` resumes from."""
-    checkpoint.save({'head': head.state_dict(), 'optimizer': optimizer.state_dict(), 'step': step,
-                     'seconds': schedule.seconds()})
 
 
 def training_state(schedule: Schedule, terms: LossTerms) -> Progress:

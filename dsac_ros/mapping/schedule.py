@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from dsac_ros.config import MappingConfig
 
@@ -24,6 +25,17 @@ class Schedule:
         self.progress = 0.0
         self.cooling: tuple[float, int] | None = None
         self.steady_since = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` goes on from."""
+        return {'seconds': self.seconds(), 'progress': self.progress, 'cooling': self.cooling,
+                'steady_since': self.steady_since}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where an interrupted training stood."""
+        self.start = time.monotonic() - state['seconds']
+        self.progress, self.cooling = state['progress'], state['cooling']
+        self.steady_since = state['steady_since']
 
     def seconds(self) -> float:
         """Training time so far, earlier runs of a resumed training included."""

@@ -23,6 +23,18 @@ def test_steps_alone_drive_it_when_time_is_plenty():
     assert schedule.at(200) == 1.0
 
 
+def test_what_is_resumed_stands_where_it_stood():
+    config = MappingConfig(minutes=1000.0, steps=1000, early_stop=0.5)
+    first, second = Schedule(config), Schedule(config)
+    for step in range(0, 400, 10):
+        first.at(step)
+        first.observe(0.9, step)
+    second.load_state_dict(first.state_dict())
+    assert first.cooling is not None and second.cooling == first.cooling
+    assert second.at(410) == pytest.approx(first.at(410), abs=1e-6)
+    assert second.seconds() == pytest.approx(first.seconds(), abs=0.5)
+
+
 def test_time_ends_it_when_steps_are_slow():
     schedule = Schedule(MappingConfig(minutes=1.0, steps=10 ** 9), spent_seconds=61.0)
     assert schedule.at(1) == 1.0
