@@ -86,7 +86,10 @@ class Localizer:
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.inference_mode():  # thousands of small operations: no book is kept
-            descriptors, scene = self._scene_coordinates(image, resampler)
+            mask = resampler.mask
+            if frame.mask is not None:
+                mask = mask & (resampler.depth(frame.mask.astype(np.float32)) > 0)
+            descriptors, scene = self._scene_coordinates(image, resampler.matrix, mask)
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
@@ -109,11 +112,11 @@ class Localizer:
             self._resamplers[key] = Resampler(camera, self.map.header['short_side'])
         return self._resamplers[key]
 
-    def _scene_coordinates(self, image: np.ndarray,
-                           resampler: Resampler) -> tuple[torch.Tensor, SceneCoordinates]:
+    def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
+                           ) -> tuple[torch.Tensor, SceneCoordinates]:
         images = torch.from_numpy(image).to(self.device)[None, None].float() / 255
-        matrices = torch.from_numpy(resampler.matrix).float().to(self.device)[None]
-        mask = torch.from_numpy(resampler.mask).to(self.device)[None]
+        matrices = torch.from_numpy(matrix).float().to(self.device)[None]
+        mask = torch.from_numpy(shows).to(self.device)[None]
         half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
         with torch.autocast(self.device.type, half, enabled=fast_in_half(self.device)):
             descriptors = self.network.encoder(images)

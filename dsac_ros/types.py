@@ -37,7 +37,8 @@ class Frame:
     """One image and the camera that took it.
 
     image (H, W) or (H, W, 3) uint8, gray or RGB; depth (H, W) float32 [m] registered to the image,
-    0 where there is none; stamp_ns is the header's time stamp.
+    0 where there is none; mask (H, W) bool: pixels that show the scene, None for all; stamp_ns is
+    the header's time stamp.
     """
 
     image: np.ndarray
@@ -45,6 +46,7 @@ class Frame:
     stamp_ns: int = 0
     name: str = ''
     depth: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
     encoder = known.network.encoder.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
     patches = buffer.fill(encoder, data.views, settings, generator, device)
-    judge = Judge.of(encoder, [dataset.normalised(view, data.origin, data.scale) for view in
-                               map(dataset.ViewMaker(settings), data.held_out)], device)
+    judge = Judge.of(encoder, data.held_out, device)
     yield measured('before', {}, known, queries, device)
     measurable = any(view.depth is not None for view in data.views)
     for name, change in VARIANTS.items():

@@ -59,9 +59,9 @@ def mirrored(frame: Frame) -> Frame:
     camera = frame.camera
     matrix = camera.matrix.copy()
     matrix[0, 2] = camera.size_wh[0] - 1 - matrix[0, 2]
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]),
-                   camera=replace(camera, matrix=matrix), depth=None,
-                   name=f'mirrored {frame.name}')
+    mask = None if frame.mask is None else frame.mask[:, ::-1]
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), mask=mask, depth=None,
+                   camera=replace(camera, matrix=matrix), name=f'mirrored {frame.name}')
 
 
 def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence | None = None, *,

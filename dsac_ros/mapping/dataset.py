@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -13,7 +12,7 @@ import numpy as np
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resampler, to_gray
-from dsac_ros.types import Camera, PosedFrame
+from dsac_ros.types import Camera, Frame, PosedFrame
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +38,17 @@ class View:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Views to learn from and frames to be measured on, in one normalised scene.
+    """Views to learn from and views to be measured on, in one normalised scene.
 
-    world = origin + scale * scene; scale is the typical depth of what the cameras see.
+    world = origin + scale * scene; scale is the typical depth of what the cameras see. bounds are
+    the corners of the box about the cameras' places, in world coordinates.
     """
 
     views: list[View]
-    held_out: list[PosedFrame]
+    held_out: list[View]
     origin: np.ndarray
     scale: float
     bounds: tuple[list[float], list[float]]
-    camera: Camera
 
 
 class ViewMaker:
@@ -79,49 +78,36 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
             units: tuple[np.ndarray, float] | None = None) -> Dataset:
     """Read all frames once, hold a time block out, normalise the scene.
 
-    units are the origin and the scale of a scene that is known already; total is how many frames
-    there are, as far as is known; with it, a source of more than `max_frames` is thinned evenly.
+    units are the origin and the scale of a scene that is known already; total, at least how many
+    frames there are. Of more than `max_frames` every second one is left out, as often as needed.
     Raises MappingError where too few usable frames are left.
     """
     make = ViewMaker(config)
-    recent: deque[PosedFrame] = deque()  # may be held out: with the views, all that is in memory
     views: list[View] = []
-    dark = 0
-    for index, posed in thinned(frames, total, config.max_frames):
+    every, dark = 1, 0
+    for index, posed in enumerate(frames):
         progress((index + 1) / max(total or 0, index + 1))
+        if index % every:
+            continue
         if posed.frame.image.std() < MIN_CONTRAST:
             dark += 1
             continue
         views.append(make(posed))
-        gray = replace(posed.frame, image=to_gray(posed.frame.image), depth=None)
-        recent.append(replace(posed, frame=gray))
-        first, last = held_out_block(len(views), config.held_out)  # moves on as frames come
-        while len(views) - len(recent) < first:
-            recent.popleft()
+        if len(views) > config.max_frames:  # how many have a pose is known at the end alone
+            views, every = views[::2], 2 * every
     if dark:
         log.warning('%d frames without contrast (black, white or covered) were left out', dark)
     if len(views) < MIN_FRAMES:
         raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
                            f'at least {MIN_FRAMES}; record more of the scene')
+    first, last = held_out_block(len(views), config.held_out)
     learned = views[:first] + views[last:]
     centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
     origin, scale = units or (np.median(centres, axis=0), typical_depth(learned))
     return Dataset(
         views=[normalised(view, origin, scale) for view in learned],
-        held_out=[recent.popleft() for _ in range(last - first)],
-        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
-        camera=posed.frame.camera)
-
-
-def thinned(frames: Iterable[PosedFrame], total: int | None,
-            most: int) -> Iterator[tuple[int, PosedFrame]]:
-    """At most about `most` of `total` frames, evenly spread, each with its index."""
-    step = max(1.0, (total or most) / most)
-    wanted = 0.0
-    for index, frame in enumerate(frames):
-        if index >= wanted:
-            wanted += step
-            yield index, frame
+        held_out=[normalised(view, origin, scale) for view in views[first:last]],
+        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()))
 
 
 def held_out_block(count: int, share: float) -> tuple[int, int]:
@@ -142,6 +128,15 @@ def normalised(view: View, origin: np.ndarray, scale: float) -> View:
     pose[:3, 3] = (pose[:3, 3] - origin) / scale
     depth = None if view.depth is None else (view.depth / scale).astype(np.float32)
     return replace(view, scene_from_camera=pose, depth=depth)
+
+
+def as_posed_frame(view: View, origin: np.ndarray, scale: float) -> PosedFrame:
+    """The view as a query whose pose in the world is known; without its depth."""
+    pose = view.scene_from_camera.copy()
+    pose[:3, 3] = origin + scale * pose[:3, 3]
+    height, width = view.image.shape
+    camera = Camera((width, height), view.matrix)
+    return PosedFrame(Frame(view.image, camera, mask=view.mask), pose)
 
 
 def typical_depth(views: Sequence[View]) -> float:

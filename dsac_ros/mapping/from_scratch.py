@@ -27,6 +27,7 @@ from dsac_ros.mapping.head_training import require_finite, training_state
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
+from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.samples import Sample
@@ -50,15 +51,16 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     clock = Stages(progress)
     device = choose_device(device)
     data = dataset.prepare(frames, config, total, clock.stage('reading'))
+    if config.refine_poses:
+        data = refined(data, clock.stage('refining'))
     if recipe.needs_depth and all(view.depth is None for view in data.views):
         raise MappingError(f'the recipe {recipe.name} starts from depth and no frame has any; use '
                            'frames with depth, or a recipe that does without, such as dsacpp')
     network = new_network(recipe.network, data, config.seed).to(device)
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
-                            fingerprint(data, config, None))
+                            fingerprint(data, config, end_to_end))
     clock.stage('training')
-    guard = Guard([dataset.normalised(view, data.origin, data.scale)
-                   for view in map(dataset.ViewMaker(config), data.held_out)], end_to_end.rgbd)
+    guard = Guard(data.held_out, end_to_end.rgbd)
     trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress,
                             guard)
     trained |= guard.verdict(network)

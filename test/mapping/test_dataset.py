@@ -2,6 +2,8 @@
 """Frames become views: contrast, held-out block, units, depth of the scene."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,13 @@ def wall_frames(count: int, distance: float, unit: float = 1.0,
         image = wall[100:100 + height, left:left + width]
         frames.append(PosedFrame(Frame(np.ascontiguousarray(image), camera), pose))
     return frames
+
+
+def places(of, data=None):
+    """Where posed frames, or the views of a data set, were taken, along x."""
+    if data is None:
+        return [round(f.world_from_camera[0, 3], 6) for f in of]
+    return places(dataset.as_posed_frame(view, data.origin, data.scale) for view in of)
 
 
 def test_depth_without_any_sensor_is_triangulated():
@@ -75,10 +84,15 @@ def test_the_held_out_frames_are_one_block_of_neighbours(count, share, size):
 def test_held_out_frames_are_not_learned_from():
     frames = wall_frames(90, 2.0)
     data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))
-    held = {f.world_from_camera[0, 3] for f in data.held_out}
-    learned = {round(data.origin[0] + data.scale * v.scene_from_camera[0, 3], 6)
-               for v in data.views}
-    assert len(held) == 9 and not {round(x, 6) for x in held} & learned
+    held, learned = (set(places(views, data)) for views in (data.held_out, data.views))
+    assert len(held) == 9 and not held & learned
+
+
+def test_held_out_frames_keep_their_depth_for_those_who_judge_by_it():
+    frames = [replace(f, frame=replace(f.frame, depth=np.full((64, 80), 2.5, np.float32)))
+              for f in wall_frames(90, 2.0)]
+    data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))
+    assert all(view.depth is not None and np.allclose(view.depth, 1.0) for view in data.held_out)
 
 
 def test_the_held_out_block_is_the_same_whether_frames_are_dark_or_not():
@@ -86,14 +100,26 @@ def test_the_held_out_block_is_the_same_whether_frames_are_dark_or_not():
     frames = wall_frames(90, 2.0)
     config = MappingConfig(short_side=64, held_out=0.1)
     first, last = dataset.held_out_block(90, 0.1)
-    held = dataset.prepare(frames[:50] + black + frames[50:], config).held_out
-    assert [f.world_from_camera[0, 3] for f in held] == [
-        f.world_from_camera[0, 3] for f in frames[first:last]]
+    data = dataset.prepare(frames[:50] + black + frames[50:], config)
+    assert places(data.held_out, data) == places(frames[first:last])
 
 
-def test_thinning_keeps_frames_evenly():
-    assert [i for i, _ in dataset.thinned(range(10), 10, 5)] == [0, 2, 4, 6, 8]
-    assert [i for i, _ in dataset.thinned(range(4), None, 5)] == [0, 1, 2, 3]
+def test_a_held_out_view_is_the_frame_that_it_was_made_of():
+    frame = wall_frames(90, 2.0)[35]
+    data = dataset.prepare(wall_frames(90, 2.0), MappingConfig(short_side=64, held_out=0.1))
+    first = dataset.held_out_block(90, 0.1)[0]
+    again = dataset.as_posed_frame(data.held_out[35 - first], data.origin, data.scale)
+    np.testing.assert_allclose(again.world_from_camera, frame.world_from_camera, atol=1e-9)
+    np.testing.assert_array_equal(again.frame.image, frame.frame.image)
+    np.testing.assert_allclose(again.frame.camera.matrix, frame.frame.camera.matrix)
+    assert again.frame.mask.all()
+
+
+@pytest.mark.parametrize('total', [None, 40, 400], ids=['unknown', 'known', 'most have no pose'])
+def test_what_is_too_much_is_thinned_evenly(total):
+    frames = wall_frames(40, 2.0)
+    data = dataset.prepare(frames, MappingConfig(short_side=64, max_frames=12), total)
+    assert places(data.views, data) == places(frames[::4])
 
 
 def test_reading_reports_how_far_it_is():

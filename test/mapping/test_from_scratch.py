@@ -189,7 +189,7 @@ def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
 def test_checkpoints_are_of_one_recipe(frames, tmp_path):
     """Of the same network too: what was minimised is part of what a training is."""
     data = prepare(frames, config('dsacstar'))
-    prints = {from_scratch.fingerprint(data, config(name), None)
+    prints = {from_scratch.fingerprint(data, config(name))
               for name in ('dsacstar', 'dsacstar_rgbd', 'dsacstar_tiny')}
     assert len(prints) == 3
     with pytest.raises(MappingError, match='no checkpoint'):

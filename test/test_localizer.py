@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""localizer.py: what goes into a localization, and what comes out where there is none."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dsac_ros.config import RansacConfig
+from dsac_ros.localizer import KEPT_RESAMPLERS, Localizer
+from dsac_ros.map_file import load_map
+from dsac_ros.metrics import twist_error
+from dsac_ros.types import Camera, Result
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def localizer(tiny_map):
+    return Localizer(load_map(tiny_map.map), 'cpu')
+
+
+def test_a_covered_lens_is_a_reason_and_no_pose(localizer, tiny_map):
+    frame = tiny_map.queries[0].frame
+    found = localizer.localize(replace(frame, image=np.full_like(frame.image, 40), stamp_ns=5,
+                                       name='covered'))
+    assert found.result is Result.BAD_IMAGE and 'no contrast' in found.reason
+    assert found.world_from_camera is None and found.covariance is None
+    assert (found.stamp_ns, found.name) == (5, 'covered')
+
+
+def test_what_the_mask_hides_is_no_correspondence(localizer, tiny_map):
+    frame = tiny_map.queries[0].frame
+    height, width = frame.image.shape[:2]
+    mask = np.ones((height, width), bool)
+    mask[:, :width // 2] = False
+    whole, half = (localizer.localize_detailed(f)[1] for f in (frame, replace(frame, mask=mask)))
+    assert whole.valid.all()
+    grid = half.valid.reshape(half.grid_hw)
+    columns = half.grid_hw[1] // 2
+    assert not grid[:, :columns].any() and grid[:, columns:].all()
+
+
+def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
+    frame = tiny_map.queries[0].frame
+    depth = np.zeros(frame.image.shape[:2], np.float32)
+    depth[:120] = 1.5
+    scene = localizer.localize_detailed(replace(frame, depth=depth))[1]
+    measured = scene.depth.reshape(scene.grid_hw)
+    rows = scene.grid_hw[0] // 2
+    assert (measured[:rows] == 1.5).all() and not measured[rows:].any()
+    assert localizer.localize_detailed(replace(frame, depth=None))[1].depth is None
+
+
+def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(tiny_map):
+    """One hypothesis alone would hardly ever do; the guess is one more."""
+    few = Localizer(replace(load_map(tiny_map.map), pictures=()), 'cpu',
+                    RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1))
+    errors = np.array([[np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
+                        if found.world_from_camera is not None else np.inf
+                        for found in (few.localize(frame), few.localize(frame, truth))]
+                       for frame, truth in ((p.frame, p.world_from_camera)
+                                            for p in tiny_map.queries)])
+    alone, guessed = np.median(errors, axis=0)
+    assert guessed < 0.5 * alone, errors
+    assert few.map.origin.any()
+
+
+def test_cameras_come_and_go_without_end(localizer, tiny_map):
+    frame = tiny_map.queries[0].frame
+    for k in range(KEPT_RESAMPLERS + 3):
+        matrix = frame.camera.matrix.copy()
+        matrix[0, 0] += 0.01 * k
+        localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
+    assert len(localizer._resamplers) == KEPT_RESAMPLERS
