@@ -202,10 +202,11 @@ def test_an_update_adds_frames_and_keeps_what_was_known(tiny_map, tmp_path, caps
             for posed in frames:
                 folder.write(posed.frame, posed.world_from_camera)
     settings = ['--device', 'cpu', '--progress', 'off', '--json', '--minutes', '20', '--set',
-                'batch=1024', '--set', 'short_side=240', '--set', 'passes=1', '--set',
-                'patches_per_image=400', '--set', 'held_out=0.0', '--set', 'steps=250']
+                'batch=1024', '--set', 'passes=1', '--set', 'patches_per_image=400', '--set',
+                'held_out=0.0', '--set', 'steps=250']
     old, new = tmp_path / 'old.map', tmp_path / 'new.map'
-    assert main(['map', str(tmp_path / 'first'), '-o', str(old), *settings]) == 0
+    assert main(['map', str(tmp_path / 'first'), '-o', str(old), *settings, '--set',
+                 'short_side=240']) == 0
     before = old.read_bytes()
     assert main(['map', str(tmp_path / 'second'), '--update', str(old), '-o', str(new),
                  *settings]) == 0
@@ -220,8 +221,12 @@ def test_an_update_adds_frames_and_keeps_what_was_known(tiny_map, tmp_path, caps
     assert found['new', 'second'] < found['old', 'second']
     # 9 cm were measured, and 17 without the pictures of the first half to learn from again
     assert found['new', 'first'] < MEDIAN_M
-    assert read_header(new)['frames'] == 24
-    assert read_header(new)['provenance']['updated'] == read_header(old)['id']
+    first, both = read_header(old), read_header(new)
+    assert both['frames'] == 24 and both['provenance']['updated'] == first['id']
+    for name in ('short_side', 'map_frame', 'calibration', 'held_out'):
+        assert both[name] == first[name], name
+    assert len(both['keyframes']) == 24 and both['keyframes'][:12] == first['keyframes']
+    assert (np.array(both['bounds']['max']) >= first['bounds']['max']).all()
 
 
 def test_a_map_needs_a_name(mapping_folder, capsys):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,7 +20,6 @@ from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 RECALLED = 10  # pictures that an image may be near to
-QUALITY = 80   # of the compressed pictures
 
 # images (1, 1, H, W) in [0, 1] -> descriptors (1, C, H/8, W/8)
 Encode = Callable[[Tensor], Tensor]
@@ -94,9 +92,10 @@ class Gallery:
         """Descriptors (L, C) of unit length of a picture's landmarks."""
         if index not in self._described:
             picture = self.pictures[index]
-            height, width = picture.image.shape
+            image = picture.image
+            height, width = image.shape
             with torch.no_grad():
-                descriptors = self.encode(as_input(picture.image, self.device)).float()
+                descriptors = self.encode(as_input(image, self.device)).float()
             pixels = torch.from_numpy(picture.pixels).to(self.device).float()
             grid = (pixels + 0.5) / pixels.new_tensor([width, height]) * 2 - 1
             there = grid_sample(normalize(descriptors, dim=1), grid[None, None],
@@ -136,23 +135,13 @@ def code(descriptors: Tensor, image: Tensor) -> Tensor:
     return normalize((descriptors * contrast).sum((2, 3))[0], dim=0)
 
 
-def compressed(image: np.ndarray) -> np.ndarray:
-    """The image (H, W) uint8 as the bytes of a WebP (M,) uint8."""
-    return cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].ravel()
-
-
-def uncompressed(data: np.ndarray) -> np.ndarray:
-    """The image behind `compressed`."""
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-
-
 def to_tensors(pictures: Sequence[Picture]) -> dict[str, Tensor]:
     """The pictures as a map file keeps them."""
     if not pictures:
         return {}
-    images = [compressed(p.image) for p in pictures]
     columns: dict[str, Any] = {
-        'image_bytes': np.concatenate(images), 'image_sizes': np.array([len(i) for i in images]),
+        'image_bytes': np.concatenate([p.webp for p in pictures]),
+        'image_sizes': np.array([len(p.webp) for p in pictures]),
         'matrix': np.stack([p.matrix for p in pictures]),
         'camera_from_map': np.stack([p.camera_from_map for p in pictures]),
         'code': np.stack([p.code for p in pictures]).astype(np.float16),
@@ -171,7 +160,7 @@ def from_tensors(tensors: dict[str, Tensor]) -> list[Picture]:
         return []
     images = np.split(column['image_bytes'], np.cumsum(column['image_sizes'])[:-1])
     starts = np.cumsum(column['landmarks'])[:-1]
-    return [Picture(uncompressed(image), *rest) for image, *rest in zip(
+    return [Picture(*columns) for columns in zip(
         images, column['matrix'], column['camera_from_map'],
         np.split(column['pixels'].astype(int), starts), np.split(column['depth'], starts),
         column['code'].astype(np.float32))]

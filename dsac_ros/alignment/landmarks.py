@@ -11,24 +11,36 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+QUALITY = 80  # of the compressed pictures
 PATCH = 11   # side of a template [px of its level]
 LEVELS = 4   # of the pyramid: pixels of 1, 2, 4 and 8 px
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One gray image (H, W) uint8 of the ideal pinhole `matrix`, taken at camera_from_map (4, 4).
+    """One gray image of the ideal pinhole `matrix`, taken at camera_from_map (4, 4).
 
-    pixels (L, 2) integers and depth (L,) [m] are the points known in it; code (C,) is what
-    the place looks like as a whole, of unit length.
+    webp (M,) uint8 is the image as the map's file keeps it: it is compressed once, however often
+    the map is read and written. pixels (L, 2) integers and depth (L,) [m] are the points known in
+    it; code (C,) is what the place looks like as a whole, of unit length.
     """
 
-    image: np.ndarray
+    webp: np.ndarray
     matrix: np.ndarray
     camera_from_map: np.ndarray
     pixels: np.ndarray
     depth: np.ndarray
     code: np.ndarray
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image (H, W) uint8."""
+        return cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE)
+
+
+def compressed(image: np.ndarray) -> np.ndarray:
+    """The image (H, W) uint8 as the bytes of a WebP (M,) uint8."""
+    return cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].ravel()
 
 
 @dataclass(frozen=True)

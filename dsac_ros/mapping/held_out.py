@@ -21,8 +21,14 @@ CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, 
 
 
 def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
-            progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
-    """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header."""
+            progress: Callable[[float], None] = lambda share: None,
+            known: Map | None = None) -> dict[str, Any]:
+    """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header.
+
+    With no frames held out, what was measured of a `known` map that this one goes on from stands.
+    """
+    if not held_out and known:
+        return {name: known.header[name] for name in ('held_out', 'calibration')}
     if not held_out:
         return {'held_out': None,
                 'calibration': Calibration.unmeasured(candidate.network.scale).as_dict()}

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dsac_ros.alignment.gallery import Encode, as_input, code, compressed, uncompressed
-from dsac_ros.alignment.landmarks import Picture, spread_out
+from dsac_ros.alignment.gallery import Encode, as_input, code
+from dsac_ros.alignment.landmarks import Picture, compressed, spread_out
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.tracks import Tracks
 
@@ -54,14 +54,13 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
         picture = make_picture(views[best], tracks.points[tracks.point[own]], scale)
-        spent += len(compressed(picture.image)) + LANDMARK_BYTES * len(picture.pixels)
+        spent += size(picture)
         if spent > most_bytes:
             return pictures
-        seen = uncompressed(compressed(picture.image))
-        shown = as_input(seen, device)
+        shown = as_input(picture.image, device)
         with torch.no_grad():
             descriptors = torch.nn.functional.normalize(encode(shown).float(), dim=1)
-        pictures.append(replace(picture, image=seen, code=code(descriptors, shown).cpu().numpy()))
+        pictures.append(replace(picture, code=code(descriptors, shown).cpu().numpy()))
         of_point = np.full(len(tracks.points), -1)
         of_point[tracks.point[own]] = np.flatnonzero(own)
         twin = of_point[tracks.point]
@@ -79,6 +78,11 @@ def distances(views: Sequence[View], index: int) -> np.ndarray:
     return np.maximum(place, angle)
 
 
+def size(picture: Picture) -> int:
+    """Bytes of the picture in a map's file."""
+    return len(picture.webp) + LANDMARK_BYTES * len(picture.pixels)
+
+
 def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
     """The view with points (P, 3) [scene units] that it sees, spread over the image."""
     camera_from_scene = np.linalg.inv(view.scene_from_camera)
@@ -90,5 +94,5 @@ def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
     chosen = chosen if len(chosen) >= LEAST else chosen[:0]
     camera_from_map = camera_from_scene.copy()
     camera_from_map[:3, 3] *= scale
-    return Picture(view.image, view.matrix, camera_from_map, pixels[chosen].round().astype(int),
-                   camera[chosen, 2] * scale, np.zeros(0))
+    return Picture(compressed(view.image), view.matrix, camera_from_map,
+                   pixels[chosen].round().astype(int), camera[chosen, 2] * scale, np.zeros(0))

@@ -2,6 +2,7 @@
 """From posed frames to a map: prepare, fill the buffer, train the head, measure, write."""
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,12 +23,15 @@ from dsac_ros.mapping.fine_tuning import Judge, fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
-from dsac_ros.mapping.pictures import choose_pictures
+from dsac_ros.mapping.pictures import choose_pictures, size
+from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.tracks import find_tracks, with_depth
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
+
+log = logging.getLogger(__name__)
 
 UPDATE_RATE = 0.2  # of the learning rate, when a map is updated
 
@@ -48,21 +52,28 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     """
     clock = Stages(progress)
     device = choose_device(device)
+    if known:
+        config = replace(config, short_side=known.header['short_side'])
+        map_frame = known.header['map_frame']
+        if not known.pictures:
+            log.warning('the map has no pictures to learn again, what it knows may be forgotten')
     generator = torch.Generator().manual_seed(config.seed)
     data = dataset.prepare(frames, config, total, clock.stage('reading'),
                            (known.origin, known.header['scale']) if known else None)
+    if config.refine_poses:
+        data = refined(data, clock.stage('refining'))
     encoder, encoder_id = load_encoder()
     encoder.to(device)
     every = math.ceil(len(data.views) / most_tracked(config))
     tracked = data.views[::every]
     tracks = find_tracks(tracked, clock.stage('matching'))
-    pictures = choose_pictures(tracked, tracks, data.scale, config.pictures_mb * 1e6, encoder,
-                               device)
+    kept = list(known.pictures) if known else []
+    room = config.pictures_mb * 1e6 - sum(map(size, kept))
+    pictures = kept + choose_pictures(tracked, tracks, data.scale, room, encoder, device)
     views = list(data.views)
     views[::every] = with_depth(tracked, tracks)
     if known:
-        views += rehearsal(known.pictures, data.scale, len(views))
-        pictures = [*known.pictures, *pictures]
+        views += rehearsal(kept, data.scale, len(views))
     patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
     if known:
         head = known.network.head.requires_grad_(True).to(device)
@@ -72,31 +83,27 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     if known:  # smaller steps, so that what is not rehearsed is not lost either
         config = replace(config, learning_rate=UPDATE_RATE * config.learning_rate)
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
-                            fingerprint(data, config, known))
+                            fingerprint(data, config, known and known.id))
     clock.stage('training')
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     if end_to_end:
-        judges = [dataset.normalised(view, data.origin, data.scale)
-                  for view in map(dataset.ViewMaker(config), data.held_out)]
-        trained['end_to_end'] = fine_tune(head, patches, Judge.of(encoder, judges, device),
+        trained['end_to_end'] = fine_tune(head, patches, Judge.of(encoder, data.held_out, device),
                                           end_to_end, config.seed, clock.stage('fine-tuning'))
     del patches, views
 
-    header = describe(data, config, encoder_id, output.stem, map_frame)
+    header = describe(data, config, encoder_id, output.stem, map_frame, known)
     header['training'] = trained
-    if known:
-        header['frames'] += known.header['frames']
-        header['provenance']['updated'] = known.id
     network = SceneNetwork(encoder, head, data.scale)
-    return finish(network, header, pictures, data, output, checkpoint, device, clock)
+    return finish(network, header, pictures, data, output, checkpoint, device, clock, known)
 
 
 def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Picture],
            data: dataset.Dataset, output: Path, checkpoint: Checkpoint, device: str,
-           clock: Stages) -> Map:
+           clock: Stages, known: Map | None = None) -> Map:
     """Measure what was learned on the held-out block and write the map."""
     candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures)
-    header |= measure(candidate, data.held_out, device, clock.stage('measuring'))
+    posed = [dataset.as_posed_frame(view, data.origin, data.scale) for view in data.held_out]
+    header |= measure(candidate, posed, device, clock.stage('measuring'), known)
     header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
     learned = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)

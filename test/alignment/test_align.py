@@ -19,6 +19,7 @@ from dsac_ros.alignment.gallery import Gallery, from_tensors, to_tensors
 from dsac_ros.alignment.landmarks import (
     PATCH,
     Picture,
+    compressed,
     landmarks_of,
     pyramid,
     spread_out,
@@ -36,7 +37,7 @@ QUERY = pose(0.25, -0.1, 0.3, 4.0)
 def picture(where: np.ndarray, wall: np.ndarray = WALL) -> Picture:
     grid = np.stack(np.meshgrid(np.arange(16, 310, 14), np.arange(16, 230, 14)), -1)
     pixels = grid.reshape(-1, 2)
-    return Picture(seen_from(where, wall), MATRIX, np.linalg.inv(where), pixels,
+    return Picture(compressed(seen_from(where, wall)), MATRIX, np.linalg.inv(where), pixels,
                    depth_at(pixels, where), np.eye(8)[0])
 
 
@@ -160,7 +161,7 @@ def test_pictures_recall_where_an_image_was_taken():
         shown = picture(pose(), wall)
         moved = shown.camera_from_map.copy()
         moved[0, 3] -= offset
-        pictures.append(Picture(shown.image, MATRIX, moved, shown.pixels, shown.depth,
+        pictures.append(Picture(shown.webp, MATRIX, moved, shown.pixels, shown.depth,
                                 np.ones(256, np.float32) / 16))
     gallery = Gallery(pictures, encoder)
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
