@@ -2,10 +2,11 @@
 """The feature buffer of ACE (section 3.1): encode once, then train on shuffled patches."""
 from __future__ import annotations
 
+import logging
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,11 +20,14 @@ from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.losses import Patches
 from dsac_ros.network.encoder import STRIDE, Encoder
 
+log = logging.getLogger(__name__)
+
 LIGHT = PhotometricConfig(gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_px=5.0,
                           blur_share=0.1)
 
 PATCH_BYTES = 20  # beside its descriptor
 MOST_BYTES = 1.5e9
+PLAIN = 0.3  # how often a cell without contrast is drawn, relative to the mean one
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
     """Encode every view `passes` times, augmented anew, and keep patches of each."""
     rounds = config.passes * len(views)
     most = min(config.patches_per_image, affordable(rounds, encoder.config.descriptor, device))
+    if most < config.patches_per_image:
+        log.warning('memory is short: %d of %d patches of an image are learned from', most,
+                    config.patches_per_image)
     columns: dict[str, list[Tensor]] = {k: [] for k in ('descriptors', 'pixels', 'depth', 'image')}
     intrinsics, poses = [], []
     order = torch.cat([torch.randperm(len(views), generator=generator)
@@ -120,16 +127,33 @@ def affordable(rounds: int, descriptor: int, device: str) -> int:
     views and the training need the rest. On a CPU never more than MOST_BYTES.
     """
     if device == 'cpu':
-        free = min(4 * MOST_BYTES, os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))
+        free = min(4 * MOST_BYTES, available_memory())
     else:
         free = torch.cuda.mem_get_info(device)[0]
     return max(64, int(free / 4 / rounds / (2 * descriptor + PATCH_BYTES)))
 
 
+def available_memory() -> float:
+    """Bytes that programs may still take, the disk's cache included; inf where nothing says so."""
+    try:
+        lines = Path('/proc/meminfo').read_text().splitlines()
+    except OSError:
+        return math.inf
+    sizes = {name: value for name, _, value in (line.partition(':') for line in lines)}
+    return 1024.0 * float(sizes['MemAvailable'].split()[0])
+
+
 def patch_cells(view: View, most: int, generator: torch.Generator) -> np.ndarray:
-    """Indices of at most `most` cells that lie on the camera's image, without repetition."""
+    """Indices of at most `most` cells that lie on the camera's image, without repetition.
+
+    Cells where there is more to see are drawn more often: their descriptors say more, and it is
+    they that a query's pose will rest on. The others are not left out: a blank wall has its place
+    too. The draw is that of Efraimidis and Spirakis (2006): the largest of u^(1 / weight).
+    """
     height, width = view.mask.shape
-    cells = view.mask.reshape(height // STRIDE, STRIDE, width // STRIDE, STRIDE)
-    inside = np.flatnonzero(cells.all(axis=(1, 3)).ravel())
-    chosen = torch.randperm(len(inside), generator=generator)[:most].numpy()
-    return inside[chosen]
+    grid = height // STRIDE, STRIDE, width // STRIDE, STRIDE
+    inside = np.flatnonzero(view.mask.reshape(grid).all(axis=(1, 3)).ravel())
+    contrast = view.image.reshape(grid).std(axis=(1, 3)).ravel()[inside]
+    weight = PLAIN + (1.0 - PLAIN) * contrast / max(contrast.sum() / max(len(inside), 1), 1e-6)
+    keys = torch.rand(len(inside), generator=generator).log() / torch.from_numpy(weight)
+    return inside[keys.argsort(descending=True)[:most].numpy()]

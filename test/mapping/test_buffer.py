@@ -2,6 +2,8 @@
 """The feature buffer: augmentation keeps the geometry, rows stay together."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,28 @@ def test_same_seed_same_buffer():
                      for _ in range(2))
     torch.testing.assert_close(first.descriptors, second.descriptors)
     torch.testing.assert_close(first.pixels, second.pixels)
+
+
+def test_a_cell_with_more_to_see_is_drawn_more_often():
+    image = np.full((64, 64), 128, np.uint8)
+    image[:, 32:] += np.random.default_rng(0).integers(0, 100, (64, 32), dtype=np.uint8)
+    view = View(image, np.ones((64, 64), bool), np.eye(3), np.eye(4), None)
+    generator = torch.Generator().manual_seed(0)
+    drawn = np.concatenate([buffer.patch_cells(view, 8, generator) for _ in range(200)])
+    textured = np.mean(drawn % 8 >= 4)
+    # weights are 0.3 and 1.7: 0.85 of the first draw, less as the textured ones are used up
+    assert 0.78 < textured < 0.85
+    assert len(np.unique(drawn)) == 64  # the bare half is not left out
+
+
+def test_little_free_memory_takes_fewer_patches_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(buffer, 'available_memory', lambda: 2e4)
+    encoder = Encoder(SMALL).eval()
+    config = replace(CONFIG, patches_per_image=256)
+    filled = buffer.fill(encoder, [dotted_view((320, 240))], config,
+                         torch.Generator().manual_seed(0), 'cpu')
+    assert len(filled) == 64 * CONFIG.passes
+    assert 'memory is short' in caplog.text
 
 
 def test_patches_come_only_from_cells_inside_the_mask():
