@@ -11,14 +11,19 @@ def choose_device(device: str) -> str:
     """auto -> cuda where there is one, else cpu; ConfigError for a device that is not there."""
     if device == 'auto':
         return 'cuda' if torch.cuda.is_available() else 'cpu'
+    unknown = ConfigError(f'no such device: {device!r}, expected auto, cpu, cuda or cuda:1')
     try:
-        kind = torch.device(device).type
+        chosen = torch.device(device)
     except RuntimeError:
-        raise ConfigError(f'no such device: {device!r}, expected auto, cpu, cuda or cuda:1'
-                          ) from None
-    if kind == 'cuda' and not torch.cuda.is_available():
-        raise ConfigError(f'device {device!r} was asked for, torch {torch.__version__} sees none; '
-                          'use cpu or install a CUDA build')
+        raise unknown from None
+    if chosen.type == 'cpu':
+        return 'cpu'
+    if chosen.type != 'cuda':
+        raise unknown
+    there = torch.cuda.device_count()
+    if (chosen.index or 0) >= there:
+        raise ConfigError(f'device {device!r} was asked for, torch {torch.__version__} sees '
+                          f'{there} of its kind; use cpu or install a CUDA build')
     return device
 
 

@@ -62,7 +62,8 @@ class Expert(nn.Module):
         for block in self.blocks:
             x = block(x)
         x = relu(self.leave(x), inplace=True)
-        xyzw = self.point(x).float()
+        with torch.autocast(x.device.type, enabled=False):  # millimetres need all digits
+            xyzw = self.point(x.float())
         weight = softplus(xyzw[..., 3:], beta=SHARPNESS) + MIN_WEIGHT
         # the uncertainty reads the trunk and does not shape it: the points' loss alone does
         doubt = self.spread(layer_norm(x.detach(), x.shape[-1:])).float().sigmoid()
