@@ -85,7 +85,7 @@ class Report:
 
     translation_m, rotation_deg (F,) with inf where there is no estimate; accepted (F,) bool;
     mahalanobis (F,) squared, NaN without a covariance; confidence (F,); latency_ms: stage ->
-    (F,) milliseconds.
+    milliseconds of the frames that came so far.
     """
 
     names: tuple[str, ...]

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.geometry.resample import cell_centres
+from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.losses import Patches
-from dsac_ros.network.encoder import STRIDE, Encoder
+from dsac_ros.network.encoder import Encoder
 
 log = logging.getLogger(__name__)
 

@@ -151,7 +151,7 @@ def surprise(errors: np.ndarray, raw: np.ndarray, scale: float, floor_m: float,
 
 def fit_confidence(positive: np.ndarray, negative: np.ndarray,
                    steps: int = 3000) -> tuple[float, ...]:
-    """Bias and non-negative weights of a logistic in features (P, 3) and (Q, 3).
+    """Bias and non-negative weights of a logistic in features (P, 4) and (Q, 4).
 
     Targets as in Platt (1999), (P + 1) / (P + 2) and 1 / (Q + 2): thirty right frames in a row do
     not prove that the next one is.

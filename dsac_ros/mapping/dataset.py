@@ -12,12 +12,12 @@ import numpy as np
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.localizer import MIN_CONTRAST
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 4
-MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 MIN_HELD_OUT = 8    # frames that say enough to calibrate on; fewer are better learned from
 
 

@@ -20,10 +20,10 @@ class LossConfig:
     min_depth: float = setting(0.02, 'nearest valid point', unit='scene units', low=0.0)
     max_depth: float = setting(200.0, 'farthest valid point', unit='scene units', low=0.0)
     max_reprojection_px: float = setting(1000.0, 'largest valid reprojection error', unit='px')
-    clamp_start_px: float = setting(50.0, 'where the loss saturates when training starts',
-                                    unit='px', low=0.5)
     clamp_end_px: float = setting(1.0, 'where the loss saturates when training ends', unit='px',
                                   low=0.1)
+    clamp_start_px: float = setting(50.0, 'what is added to that when training starts', unit='px',
+                                    low=0.5)
     proxy_weight: float = setting(25.0, 'of the distance to the proxy point', unit='px/unit',
                                   low=0.0)
 

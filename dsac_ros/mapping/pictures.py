@@ -29,8 +29,8 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
 
     Greedy facility location: an observation of a point is served by the most similar one, in
     direction and distance, among those of the chosen views. Then views far from every picture:
-    where there are no points, pictures still say how the place looks. scale [m] is the unit of
-    the scene.
+    no query is aligned with a picture of no points, but an update learns it again and so does not
+    forget the place. scale [m] is the unit of the scene.
     """
     centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
     towards = tracks.points[tracks.point] - centres[tracks.view]

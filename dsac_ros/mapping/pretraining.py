@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, grid_sample, normalize
 
 from dsac_ros.config import setting
-from dsac_ros.geometry.resample import cell_centres, to_gray
+from dsac_ros.geometry.resample import STRIDE, cell_centres, to_gray
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
 from dsac_ros.mapping.distillation import distillation_loss
 from dsac_ros.mapping.progress import Progress
 from dsac_ros.mapping.schedule import learning_rate
-from dsac_ros.network.encoder import STRIDE, Encoder, EncoderConfig
+from dsac_ros.network.encoder import Encoder, EncoderConfig
 from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)

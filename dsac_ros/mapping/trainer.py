@@ -15,6 +15,7 @@ import torch
 from dsac_ros.alignment.landmarks import Picture
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
+from dsac_ros.errors import MappingError
 from dsac_ros.map_file import Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.checkpoint import Checkpoint, fingerprint
@@ -60,6 +61,9 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     generator = torch.Generator().manual_seed(config.seed)
     data = dataset.prepare(frames, config, total, clock.stage('reading'),
                            (known.origin, known.header['scale']) if known else None)
+    if end_to_end and end_to_end.rgbd and all(view.depth is None for view in data.views):
+        raise MappingError('rgbd=true trains for queries with depth and no frame has any; leave '
+                           'it out, or use frames with depth')
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
     encoder, encoder_id = load_encoder()

@@ -16,8 +16,6 @@ from torch.nn.functional import relu
 from dsac_ros.config import setting
 from dsac_ros.errors import MapError
 
-STRIDE = 8
-
 
 @dataclass(frozen=True)
 class EncoderConfig:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dsac_ros.geometry.checks import check_shapes
-from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.network.encoder import STRIDE
+from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.types import SceneCoordinates
 
 
@@ -33,24 +32,19 @@ class SceneNetwork(nn.Module):
         return self.points(self.encoder(images))
 
     def points(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` from descriptors (B, C, h, w) on."""
+        """The same of the images' descriptors (B, C, h, w)."""
         units, sigma = self.head(descriptors.permute(0, 2, 3, 1))
         return self.scale * units, sigma[..., 0]
 
-    def scene_coordinates(self, images: Tensor, matrices: Tensor,
-                          mask: Tensor) -> SceneCoordinates:
-        """One 3D-2D correspondence per cell.
-
-        Of images (B, 1, H, W) in [0, 1], intrinsics (B, 3, 3), and the mask (B, H, W) bool of
-        the pixels that come from the camera.
-        """
-        check_shapes(images=(images, 'B 1 H W'), matrices=(matrices, 'B 3 3'),
-                     mask=(mask, 'B H W'))
-        return self.correspondences(self.encoder(images), matrices, mask)
-
     def correspondences(self, descriptors: Tensor, matrices: Tensor,
                         mask: Tensor) -> SceneCoordinates:
-        """`scene_coordinates` from the images' descriptors (B, C, H/8, W/8) on."""
+        """One 3D-2D correspondence per cell.
+
+        Of the images' descriptors (B, C, H/8, W/8), intrinsics (B, 3, 3), and the mask (B, H, W)
+        bool of the pixels that come from the camera.
+        """
+        check_shapes(descriptors=(descriptors, 'B C h w'), matrices=(matrices, 'B 3 3'),
+                     mask=(mask, 'B H W'))
         batch, height, width = mask.shape
         points, sigma = self.points(descriptors)
         rows, columns = points.shape[1:3]

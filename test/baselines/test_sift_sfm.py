@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'alignment'))
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.baselines.sift_sfm import SiftSfm, partners, ratio_matches, require

@@ -2,15 +2,11 @@
 """mapping/pose_refinement.py: the drift of an odometry is taken out before anything is learned."""
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'alignment'))
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.errors import MappingError

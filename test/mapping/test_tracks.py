@@ -2,15 +2,11 @@
 """mapping/tracks.py and pictures.py: points that views share, and the views worth keeping."""
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'alignment'))
 from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.mapping import tracks as tracking

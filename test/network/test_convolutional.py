@@ -20,7 +20,8 @@ def test_one_point_per_8x8_cell_and_no_uncertainty(name, size_hw):
     mask = torch.ones(2, *size_hw, dtype=torch.bool)
     with torch.no_grad():
         images = torch.rand(2, 1, *size_hw)
-        scene = network.scene_coordinates(images, torch.eye(3).expand(2, 3, 3), mask)
+        scene = network.correspondences(network.encoder(images), torch.eye(3).expand(2, 3, 3),
+                                        mask)
         one, _ = network(images[1:])
     rows, columns = size_hw[0] // 8, size_hw[1] // 8
     assert scene.grid_hw == (rows, columns)
