@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.evaluate import load_localizer
-from dsac_ros.cli.output import add_device_option, add_json_option, write_results
+from dsac_ros.cli.output import add_device_option, add_json_option, check_file, write_results
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options
 from dsac_ros.cli.source_options import (
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Localize every frame; rejected ones are listed with their reason."""
     check_map_path(args.map)
+    check_file(args.output, args.json)
     source = open_named_source(args)
     localizer = load_localizer(args)
 

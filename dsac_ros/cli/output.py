@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from dsac_ros.errors import OutputError
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +23,42 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
     parser.add_argument('--device', default='auto', metavar='DEVICE', help='auto (a GPU if there '
                         'is one), cpu, cuda or cuda:1 (default: %(default)s)')
+
+
+def check_file(*targets: Path | str | None) -> None:
+    """Find out before the work, not after it, that a file of results cannot be written.
+
+    None is no file, and `-` is stdout.
+    """
+    for target in targets:
+        if target in (None, '-'):
+            continue
+        path = Path(target).absolute()
+        if path.is_dir():
+            raise OutputError(f'{target} is a folder, expected the name of the file to write')
+        if path.exists():
+            if not os.access(path, os.W_OK):
+                raise OutputError(f'{target} is write-protected; name another file, or change its '
+                                  'permissions')
+            if not path.is_file():  # a device or a pipe: it is written to, never made
+                continue
+        if not path.parent.exists():
+            raise OutputError(f'the folder {path.parent} does not exist, make it first')
+        check_folder(path.parent)
+
+
+def check_folder(target: Path | None) -> None:
+    """Find out before the work that a folder cannot be made, or that nothing goes into it."""
+    if target is None:
+        return
+    path = Path(target).absolute()
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputError(f'{there} is not a folder, expected one to write into; name another '
+                          'place')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f'nothing may be written into the folder {there}; name another place, '
+                          'or change its permissions')
 
 
 def write_results(results: dict[str, Any], lines: Sequence[str], target: str | None) -> None:

@@ -55,9 +55,10 @@ class Source(ABC):
 
     def posed_frames(self) -> Iterator[PosedFrame]:
         """The frames that have a pose, in order; SourceError when not one has."""
-        yield from self._counted(self._posed_frames(), 'frames with poses')
+        yield from self._counted(self._posed_frames(), 'frames with poses',
+                                 '; poses that lie elsewhere are named with --poses')
 
-    def _counted(self, found: Iterator[T | str], wanted: str) -> Iterator[T]:
+    def _counted(self, found: Iterator[T | str], wanted: str, advice: str = '') -> Iterator[T]:
         self.skipped = {}
         count = 0
         for one in found:
@@ -68,7 +69,8 @@ class Source(ABC):
                 yield one
         if not count:
             reasons = ', '.join(f'{n} with {reason}' for reason, n in self.skipped.items())
-            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}')
+            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}'
+                              f'{advice}')
 
 
 @dataclass(frozen=True)
