@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsac_ros.cli.output import add_json_option, write_results
+from dsac_ros.cli.output import add_json_option, check_file, check_folder, write_results
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import SourceError
@@ -60,6 +60,11 @@ def run(args: argparse.Namespace) -> int:
     kind = kind_of(args)
     if args.dest.exists() and (args.dest.is_file() or any(args.dest.iterdir())):
         raise SourceError(f'{args.dest} exists already, expected a new name')
+    if kind == 'tum':
+        check_file(args.dest)
+    else:
+        check_folder(args.dest.absolute().parent)  # and what of it is missing is made
+    check_file(args.json)
     source = open_named_source(args)
     count = write(kind, source, args)
     results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
