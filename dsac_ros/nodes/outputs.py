@@ -44,8 +44,9 @@ class Outputs:
             self._node.destroy_publisher(publisher)
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, not localized."""
         self._accepted = self._rejected = self._bad = self._last_accepted = 0
+        self.publish_localized(False)
 
     def publish_poses(self, answer: Answer) -> None:
         """The poses that are trusted; nothing where none is."""

@@ -185,7 +185,7 @@ class Robot:
     def set_parameter(self, name: str, value):
         """Set a parameter of the node under test; its SetParametersResult."""
         kinds = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value'),
-                 str: (4, 'string_value')}
+                 str: (4, 'string_value'), list: (8, 'double_array_value')}
         kind, field = kinds[type(value)]
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
         return self.call(SetParameters, f'{self.me}/set_parameters',
