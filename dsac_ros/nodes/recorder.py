@@ -59,6 +59,10 @@ class Recorder:
         """Keyframes in the dataset, earlier recordings included."""
         return self._writer.count
 
+    def apply(self, values: SimpleNamespace) -> None:
+        """Take up changed parameters; what was seen so far stays known to the gate."""
+        self._values, self._gate.config = values, keyframe_config(values)
+
     def put(self, shot: Shot) -> None:
         """Take an image; one that finds the queue full is lost, the disk being the slower."""
         try:

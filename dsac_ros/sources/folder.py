@@ -45,6 +45,11 @@ def is_scene_folder(path: Path) -> bool:
     return (path / IMAGES).is_dir() or any(_parts(path))
 
 
+def count_frames(path: Path) -> int:
+    """How many frames a folder in the layout holds; none where there is no such folder."""
+    return len(list_images(path / IMAGES)) if (path / IMAGES).is_dir() else 0
+
+
 def open_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
                 poses: str = POSES) -> FileSource:
     """The frames of a folder in the layout; `poses` names the folder of the poses in it."""
@@ -149,7 +154,7 @@ class FolderWriter:
         self.path = Path(path)
         self.map_frame, self.image_suffix = map_frame, image_suffix
         self.camera: Camera | None = None
-        self.count = len(list_images(self.path / IMAGES)) if (self.path / IMAGES).is_dir() else 0
+        self.count = count_frames(self.path)
         if self.count and not append:
             raise SourceError(f'{self.path} holds {self.count} frames already, expected a new '
                               'folder')
