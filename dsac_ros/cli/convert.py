@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsac_ros.cli.output import add_json_option, check_file, check_folder, write_results
+from dsac_ros.cli.output import (
+    add_json_option,
+    check_file,
+    check_folder,
+    loss_lines,
+    losses,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import SourceError
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     source = open_named_source(args)
     count = write(kind, source, args)
     results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
-               'skipped': source.skipped}
+               **losses(source)}
     write_results(results, describe(results), args.json)
     return 0
 
@@ -107,6 +114,5 @@ def write(kind: str, source: Source, args: argparse.Namespace) -> int:
 
 def describe(results: dict[str, Any]) -> list[str]:
     """The result for people."""
-    lines = [f'{results["frames"]} frames written to {results["dest"]} ({results["kind"]})']
-    lines += [f'{count} left out: {reason}' for reason, count in results['skipped'].items()]
-    return lines
+    return [f'{results["frames"]} frames written to {results["dest"]} ({results["kind"]})',
+            *loss_lines(results)]

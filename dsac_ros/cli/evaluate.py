@@ -14,6 +14,8 @@ from dsac_ros.cli.output import (
     add_json_option,
     check_file,
     check_folder,
+    loss_lines,
+    losses,
     report_lines,
     write_results,
 )
@@ -95,11 +97,9 @@ def run(args: argparse.Namespace) -> int:
     localizations, references = localize_posed_frames(localizer, frames)
     report = evaluate(localizations, references, Path(args.map).stat().st_size,
                       str(localizer.device),
-                      {'skipped': dict(source.skipped), 'map_id': localizer.map.id,
-                       'machine': machine()})
+                      {**losses(source), 'map_id': localizer.map.id, 'machine': machine()})
     values = report.as_dict()
-    lines = report_lines(values)
-    lines += [f'left out        {count} with {why}' for why, count in source.skipped.items()]
+    lines = report_lines(values) + loss_lines(values)
     if args.report:
         from dsac_ros.evaluation.report import write_report
         page = write_report(args.report, localizer, open_named_source(args).posed_frames(),

@@ -13,6 +13,8 @@ from dsac_ros.cli.output import (
     add_device_option,
     add_json_option,
     check_file,
+    loss_lines,
+    losses,
     report_lines,
     size,
     write_results,
@@ -105,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
                'device': learned.header.get('provenance', {}).get('device', args.device),
                'held_out': learned.header.get('held_out'),
                'end_to_end': learned.header['training'].get('end_to_end'),
-               'skipped': dict(source.skipped),
+               **losses(source),
                'map': str(output), 'stages': learned.header['provenance']['stages'],
                'id': learned.header['id']}
     write_results(results, describe(results), args.json)
@@ -130,11 +132,8 @@ def check_unused(names: Sequence[str]) -> None:
 
 def describe(results: dict[str, Any]) -> list[str]:
     """The summary for people."""
-    skipped = ', '.join(f'{count} with {reason}' for reason, count in results['skipped'].items())
     lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
-              f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})')]
-    if skipped:
-        lines.append(f'frames left out: {skipped}')
+              f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})'), *loss_lines(results)]
     if results['end_to_end']:
         lines.append(end_to_end_line(results['end_to_end']))
     if results['held_out']:

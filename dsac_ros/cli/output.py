@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsac_ros.errors import OutputError
+
+if TYPE_CHECKING:
+    from dsac_ros.sources.source import Source
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +73,17 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
     if target:
         Path(target).write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
     print('\n'.join(lines))
+
+
+def losses(source: Source) -> dict[str, dict[str, int]]:
+    """What the last pass over a source left out, and what its frames lack, for the results."""
+    return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking)}
+
+
+def loss_lines(results: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
+            *(f'in use without  {count} {what}' for what, count in results['lacking'].items())]
 
 
 def size(count: float) -> str:

@@ -15,8 +15,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
-from dsac_ros.nodes.conversions import matrix_from_pose, stamp_ns
+from dsac_ros.nodes.conversions import matrix_from_pose
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 
 TYPES = {'pose': PoseStamped, 'pose_with_covariance': PoseWithCovarianceStamped,
          'odometry': Odometry}

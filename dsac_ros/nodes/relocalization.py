@@ -24,12 +24,12 @@ from dsac_ros.nodes.conversions import (
     camera_from_info,
     image_from_message,
     matrix_from_xyz_rpy,
-    stamp_ns,
 )
 from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.relocalizer_parameters import accept_config, ransac_config
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera, Frame, Localization, Result
 
 #: Results that say that the frame itself was of no use.

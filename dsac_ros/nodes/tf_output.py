@@ -11,10 +11,11 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar
-from dsac_ros.nodes.conversions import stamp_ns, transform_message
+from dsac_ros.nodes.conversions import transform_message
 from dsac_ros.nodes.relocalization import Answer
 from dsac_ros.nodes.tf_authority import TfAuthority
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 
 
 class TfOutput:

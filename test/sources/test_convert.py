@@ -87,7 +87,7 @@ def test_skipped_frames_are_reported(scene, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)['skipped'] == {'no pose file': 1}
     run(scene, tmp_path / 'b')
     out = capsys.readouterr().out
-    assert '4 frames written to' in out and '1 left out: no pose file' in out
+    assert '4 frames written to' in out and 'left out        1 with no pose file' in out
 
 
 @pytest.mark.parametrize('dest, message', [('there', 'exists already'),
