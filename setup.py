@@ -58,7 +58,8 @@ setup(
         'pyyaml>=6.0',
     ],
     extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5'],
-                    # the peer of `dsac bench damage --peer`; nothing else uses them
+                    # The peer of `dsac bench damage --peer`; nothing else uses them:
+                    # .venv/bin/pip install -e '.[benchmark]'
                     'benchmark': ['pycolmap>=4', 'poselib>=2']},
     entry_points={'console_scripts': ['dsac = dsac_ros.cli.main:main']},
 )

@@ -33,5 +33,9 @@ class MappingError(DsacError):
     """A scene that cannot be learned from the frames given."""
 
 
+class OutputError(DsacError):
+    """A file or folder of results that cannot be written."""
+
+
 class MissingExtraError(DsacError):
     """An optional library is not installed."""

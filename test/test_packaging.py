@@ -134,6 +134,24 @@ def test_constraints_pin_every_requirement():
     assert len(required) > 10 and set(required) <= pinned
 
 
+# How rosdep calls what pip installs; '' where it has no key.
+ROSDEP_KEYS = {'torch': 'python3-torch', 'numpy': 'python3-numpy', 'scipy': 'python3-scipy',
+               'opencv-python-headless': 'python3-opencv', 'tqdm': 'python3-tqdm',
+               'matplotlib': 'python3-matplotlib', 'scikit-image': 'python3-skimage',
+               'pyyaml': 'python3-yaml', 'safetensors': '', 'rosbags': ''}
+
+
+def test_a_fresh_machine_with_ros_gets_every_requirement():
+    """From rosdep, or by the line of the README; cyclonedds is what ROS is there in place of."""
+    text = (ROOT / 'setup.py').read_text()
+    required = set(re.findall(r"'([a-z-]+)>=", text.split('extras_require')[0])) - {'cyclonedds'}
+    assert required == set(ROSDEP_KEYS)
+    declared = {node.text for node in manifest() if node.tag == 'exec_depend'}
+    assert {key for key in ROSDEP_KEYS.values() if key} <= declared
+    by_pip = ' '.join(name for name, key in ROSDEP_KEYS.items() if not key)
+    assert f'pip install {by_pip} ' in (ROOT / 'README.md').read_text()
+
+
 def test_the_set_up_names_no_address():
     for name in ('Makefile', 'constraints.txt', '.ci/run'):
         assert '://' not in (ROOT / name).read_text(), name

@@ -40,6 +40,15 @@ def test_every_verb_is_shown():
     assert shown >= set(VERBS)
 
 
+def test_a_node_that_hears_a_bag_goes_by_the_time_of_the_bag():
+    """On wall time every image of the bag is STALE."""
+    (node,) = [param.values[0] for param in commands('dsac') if param.values[0][0] == 'run'
+               and len(param.values[0]) > 2]
+    (player,) = [param.values[0] for param in commands('dsac') if param.values[0][0] == 'play'
+                 and len(param.values[0]) > 2]
+    assert 'use_sim_time:=true' in node and '--clock' in player
+
+
 @pytest.mark.parametrize('words', commands('make'))
 def test_make_targets_exist(words):
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsac_ros.cli.output import add_json_option, write_results
+from dsac_ros.cli.output import (
+    add_json_option,
+    check_file,
+    check_folder,
+    loss_lines,
+    losses,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import SourceError
@@ -60,10 +67,15 @@ def run(args: argparse.Namespace) -> int:
     kind = kind_of(args)
     if args.dest.exists() and (args.dest.is_file() or any(args.dest.iterdir())):
         raise SourceError(f'{args.dest} exists already, expected a new name')
+    if kind == 'tum':
+        check_file(args.dest)
+    else:
+        check_folder(args.dest.absolute().parent)  # and what of it is missing is made
+    check_file(args.json)
     source = open_named_source(args)
     count = write(kind, source, args)
     results = {'source': str(args.source), 'dest': str(args.dest), 'kind': kind, 'frames': count,
-               'skipped': source.skipped}
+               **losses(source)}
     write_results(results, describe(results), args.json)
     return 0
 
@@ -102,6 +114,5 @@ def write(kind: str, source: Source, args: argparse.Namespace) -> int:
 
 def describe(results: dict[str, Any]) -> list[str]:
     """The result for people."""
-    lines = [f'{results["frames"]} frames written to {results["dest"]} ({results["kind"]})']
-    lines += [f'{count} left out: {reason}' for reason, count in results['skipped'].items()]
-    return lines
+    return [f'{results["frames"]} frames written to {results["dest"]} ({results["kind"]})',
+            *loss_lines(results)]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.demo_graph import DSAC, LISTEN, READY_SECONDS, Graph, NodeFailedError
-from dsac_ros.cli.output import report_lines
+from dsac_ros.cli.output import check_file, check_folder, report_lines
 from dsac_ros.cli.progress import counted
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', type=Path, default=Path('demo_output'), metavar='DIR',
                         help='where bags, map, logs and report go (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=3, help='which room (default: %(default)s)')
-    parser.add_argument('--quick', action='store_true', help='a third of the frames: faster and '
-                        'less exact')
+    parser.add_argument('--quick', action='store_true', help='half of the frames to learn '
+                        'from, a third of the others and of the time: less exact')
     parser.add_argument('--keep', action='store_true', help='use the bags and the map that are '
                         'already in DIR')
     parser.add_argument('--picture', type=Path, metavar='FILE',
@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start, size = time.monotonic(), QUICK if args.quick else FULL
     folder = args.output
+    check_folder(folder)
+    check_file(args.picture)
     folder.mkdir(parents=True, exist_ok=True)
     bags = folder / 'mapping.mcap', folder / 'held_out.mcap'
     with step(1, f'record two drives through a rendered room: {size.mapping_frames} frames to '

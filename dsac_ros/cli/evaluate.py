@@ -9,7 +9,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsac_ros.cli.output import add_device_option, add_json_option, report_lines, write_results
+from dsac_ros.cli.output import (
+    add_device_option,
+    add_json_option,
+    check_file,
+    check_folder,
+    loss_lines,
+    losses,
+    report_lines,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import (
@@ -19,7 +28,6 @@ from dsac_ros.cli.source_options import (
     check_map_path,
     open_named_source,
 )
-from dsac_ros.errors import SourceError
 
 if TYPE_CHECKING:
     from dsac_ros.evaluation.conditions import Condition
@@ -77,6 +85,8 @@ def machine() -> dict[str, str]:
 def run(args: argparse.Namespace) -> int:
     """Localize every frame that has a pose, compare, report."""
     check_map_path(args.map)
+    check_file(args.json)
+    check_folder(args.report)
     source = open_named_source(args)
     localizer = load_localizer(args)
     localizer.prepare()
@@ -85,16 +95,11 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.metrics import evaluate
     frames = counted(source.posed_frames(), len(source), 'localize', args.progress)
     localizations, references = localize_posed_frames(localizer, frames)
-    if not references:
-        raise SourceError(f'{args.source} has no frame with a pose to compare with; name the '
-                          'poses with --poses')
     report = evaluate(localizations, references, Path(args.map).stat().st_size,
                       str(localizer.device),
-                      {'skipped': dict(source.skipped), 'map_id': localizer.map.id,
-                       'machine': machine()})
+                      {**losses(source), 'map_id': localizer.map.id, 'machine': machine()})
     values = report.as_dict()
-    lines = report_lines(values)
-    lines += [f'left out        {count} with {why}' for why, count in source.skipped.items()]
+    lines = report_lines(values) + loss_lines(values)
     if args.report:
         from dsac_ros.evaluation.report import write_report
         page = write_report(args.report, localizer, open_named_source(args).posed_frames(),

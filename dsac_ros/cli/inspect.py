@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dsac_ros.cli.output import add_json_option, report_lines, size, write_results
+from dsac_ros.cli.output import add_json_option, check_file, report_lines, size, write_results
 from dsac_ros.cli.source_options import check_map_path
 
 HELP = 'tell what a map is, where it came from and how good it is'
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the header alone: no torch, no weights."""
     path = check_map_path(args.map)
+    check_file(args.picture, args.json)
     from dsac_ros.map_file import read_header
     header = read_header(path)
     lines = describe(header, path)

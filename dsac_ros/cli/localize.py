@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.evaluate import load_localizer
-from dsac_ros.cli.output import add_device_option, add_json_option, write_results
+from dsac_ros.cli.output import (
+    add_device_option,
+    add_json_option,
+    check_file,
+    loss_lines,
+    losses,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, counted
 from dsac_ros.cli.settings import add_settings_options
 from dsac_ros.cli.source_options import (
@@ -27,7 +34,7 @@ HELP = 'tell where each frame was taken'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
-    parser.add_argument('source', metavar='SOURCE', help=f'an image file, or {SOURCE_HELP}')
+    parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
     parser.add_argument('-o', '--output', metavar='POSES', type=Path, help='write the accepted '
                         'poses as a TUM trajectory (seconds, x y z, quaternion x y z w)')
     add_device_option(parser)
@@ -41,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Localize every frame; rejected ones are listed with their reason."""
     check_map_path(args.map)
+    check_file(args.output, args.json)
     source = open_named_source(args)
     localizer = load_localizer(args)
 
@@ -53,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         write_tum(args.output, [one.stamp_ns for one in accepted],
                   [one.world_from_camera for one in accepted])
     results = {'frames': len(found), 'accepted': len(accepted), 'map_id': localizer.map.id,
-               'poses': [as_dict(one) for one in found]}
-    write_results(results, describe(found, args), args.json)
+               **losses(source), 'poses': [as_dict(one) for one in found]}
+    write_results(results, describe(found, args) + loss_lines(results), args.json)
     return 0
 
 

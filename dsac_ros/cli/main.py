@@ -17,8 +17,12 @@ from collections.abc import Sequence
 
 from dsac_ros.errors import DsacError
 
+log = logging.getLogger(__name__)
+
 VERBS = ('demo', 'map', 'localize', 'evaluate', 'inspect', 'convert', 'run', 'play', 'pretrain',
          'bench')
+# What pip calls a package, where that is not the name it is imported by.
+PIP_NAMES = {'cv2': 'opencv-python-headless', 'skimage': 'scikit-image', 'yaml': 'pyyaml'}
 DESCRIPTION = 'Learn a place from posed images; then tell where one image was taken.'
 
 
@@ -75,11 +79,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`| head`); what Python still holds must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except ModuleNotFoundError as error:
+        package = (error.name or '').partition('.')[0]
+        if package in ('', 'dsac_ros'):
             raise
+        return complain(f'the Python package {package} is not installed, and `dsac {args.verb}` '
+                        f'needs it: pip install {PIP_NAMES.get(package, package)}')
+    except OSError as error:
+        return complain(reason_of(error))
+
+
+def reason_of(error: OSError) -> str:
+    """The line for a file that cannot be read or written; what is about no file is raised."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f' of {error.filename}' if error.filename else ''
-        return complain(f'the disk{where} is full; free some space and run the command again')
+        return f'the disk{where} is full; free some space and run the command again'
+    if error.filename is None:
+        raise error
+    log.info('where it happened:', exc_info=error)
+    return (f'{error.filename} cannot be read or written: {error.strerror}; mend that or name '
+            'another place')
 
 
 def complain(message: object) -> int:

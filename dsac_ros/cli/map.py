@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from dsac_ros.cli.output import (
     add_device_option,
     add_json_option,
+    check_file,
+    loss_lines,
+    losses,
     report_lines,
     size,
     write_results,
@@ -18,6 +22,7 @@ from dsac_ros.cli.output import (
 from dsac_ros.cli.progress import add_progress_option, reporter
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
+from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
 
@@ -34,14 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--recipe', metavar='NAME', help='which system of the DSAC family learns '
                         'the scene, see below (default: ace)')
     add_device_option(parser)
-    parser.add_argument('--minutes', type=float, metavar='M', help='time limit of the training '
-                        '(default: until it no longer improves)')
+    parser.add_argument('--minutes', type=float, metavar='M', help='time for the training alone, '
+                        'which may end earlier; reading, matching, encoding and measuring come on '
+                        f'top (default: {MappingConfig.minutes:g})')
+    parser.add_argument('--experts', type=int, metavar='N', help='experts of the head: more of '
+                        f'them for more rooms (default: {MappingConfig.experts})')
     parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
                         'the source has it; off; or the depth topic of a bag (default: auto)')
     parser.add_argument('--finetune', action='store_true', help='train the head end to end '
                         'through RANSAC at last; settings such as `--set selection=softam`')
     parser.add_argument('--resume', action='store_true',
-                        help='go on from the checkpoint that an interrupted run left')
+                        help='go on from the checkpoint that a run left which was interrupted '
+                        'in the training')
     parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
     add_source_options(parser)
     add_settings_options(parser)
@@ -51,14 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = '\n'.join(['recipes:', *(f'  {recipe.name:17} {recipe.summary}'
                                             for recipe in RECIPES.values()),
                                'What differs between them: docs/recipes.md'])
-    parser.set_defaults(when_interrupted='the same command with --resume goes on from here; no '
-                                         'map was written')
+    parser.set_defaults(when_interrupted='no map was written')
 
 
 def run(args: argparse.Namespace) -> int:
     """Learn the map and say how good it is on its own held-out block."""
     values = read_settings(args)
-    for name in ('minutes', 'seed', 'recipe'):
+    asked = tuple(values)
+    for name in ('minutes', 'experts', 'seed', 'recipe'):
         if getattr(args, name) is not None:
             values[name] = getattr(args, name)
     if args.depth == 'off':
@@ -67,14 +76,17 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or args.update
     if output is None:
         raise MappingError('no map to write is named; give it with -o MAP')
-    check_output(output)
+    checkpoint = output.with_name(output.name + '.checkpoint')
+    if args.resume and not checkpoint.exists():
+        raise MappingError(f'there is no checkpoint {checkpoint} to resume from: a run leaves one '
+                           'when it is interrupted in the training; run without --resume')
+    check_file(output, args.json)
 
-    from dsac_ros.config import EndToEndConfig, MappingConfig
     from dsac_ros.map_file import load_map
     from dsac_ros.mapping.learning import learn
     config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
     if not (args.finetune or RECIPES[config.recipe].end_to_end):
-        check_unused([name for name, _ in args.settings])
+        check_unused(asked)
     known = load_map(args.update) if args.update else None
     source = open_named_source(args)
     start = time.monotonic()
@@ -84,6 +96,9 @@ def run(args: argparse.Namespace) -> int:
                         device=args.device, output=output, total=len(source),
                         map_frame=source.map_frame, progress=progress, resume=args.resume,
                         known=known)
+    except KeyboardInterrupt:
+        args.when_interrupted = how_to_go_on(checkpoint)
+        raise
     finally:
         progress.close()
     results = {'frames': learned.header['frames'],
@@ -92,16 +107,22 @@ def run(args: argparse.Namespace) -> int:
                'device': learned.header.get('provenance', {}).get('device', args.device),
                'held_out': learned.header.get('held_out'),
                'end_to_end': learned.header['training'].get('end_to_end'),
-               'skipped': dict(source.skipped),
+               **losses(source),
                'map': str(output), 'stages': learned.header['provenance']['stages'],
                'id': learned.header['id']}
     write_results(results, describe(results), args.json)
     return 0
 
 
-def check_unused(names: list[str]) -> None:
+def how_to_go_on(checkpoint: Path) -> str:
+    """What somebody who interrupted the work can do: only the training can be resumed."""
+    if checkpoint.exists():
+        return 'the same command with --resume goes on from here; no map was written'
+    return 'no map was written; the training had not begun, so the same command begins anew'
+
+
+def check_unused(names: Sequence[str]) -> None:
     """Refuse settings that only end-to-end training reads where nobody asks for that."""
-    from dsac_ros.config import EndToEndConfig, MappingConfig
     mapping = {setting.name for setting in fields(MappingConfig)}
     for name in {setting.name for setting in fields(EndToEndConfig)} - mapping:
         if name in names:
@@ -109,21 +130,10 @@ def check_unused(names: list[str]) -> None:
                               'leave it out')
 
 
-def check_output(path: Path) -> None:
-    """Find out before the work, not after it, that the map cannot be written."""
-    if path.is_dir():
-        raise MappingError(f'{path} is a folder, expected the name of the map file to write')
-    if not path.resolve().parent.is_dir():
-        raise MappingError(f'the folder {path.resolve().parent} does not exist, make it first')
-
-
 def describe(results: dict[str, Any]) -> list[str]:
     """The summary for people."""
-    skipped = ', '.join(f'{count} with {reason}' for reason, count in results['skipped'].items())
     lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
-              f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})')]
-    if skipped:
-        lines.append(f'frames left out: {skipped}')
+              f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})'), *loss_lines(results)]
     if results['end_to_end']:
         lines.append(end_to_end_line(results['end_to_end']))
     if results['held_out']:

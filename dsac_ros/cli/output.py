@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dsac_ros.errors import OutputError
+
+if TYPE_CHECKING:
+    from dsac_ros.sources.source import Source
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +28,42 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
                         'is one), cpu, cuda or cuda:1 (default: %(default)s)')
 
 
+def check_file(*targets: Path | str | None) -> None:
+    """Find out before the work, not after it, that a file of results cannot be written.
+
+    None is no file, and `-` is stdout.
+    """
+    for target in targets:
+        if target in (None, '-'):
+            continue
+        path = Path(target).absolute()
+        if path.is_dir():
+            raise OutputError(f'{target} is a folder, expected the name of the file to write')
+        if path.exists():
+            if not os.access(path, os.W_OK):
+                raise OutputError(f'{target} is write-protected; name another file, or change its '
+                                  'permissions')
+            if not path.is_file():  # a device or a pipe: it is written to, never made
+                continue
+        if not path.parent.exists():
+            raise OutputError(f'the folder {path.parent} does not exist, make it first')
+        check_folder(path.parent)
+
+
+def check_folder(target: Path | None) -> None:
+    """Find out before the work that a folder cannot be made, or that nothing goes into it."""
+    if target is None:
+        return
+    path = Path(target).absolute()
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputError(f'{there} is not a folder, expected one to write into; name another '
+                          'place')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f'nothing may be written into the folder {there}; name another place, '
+                          'or change its permissions')
+
+
 def write_results(results: dict[str, Any], lines: Sequence[str], target: str | None) -> None:
     """Print the table, or the JSON object on stdout (`-`), or the table with JSON in a file."""
     if target == '-':
@@ -31,6 +73,17 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
     if target:
         Path(target).write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
     print('\n'.join(lines))
+
+
+def losses(source: Source) -> dict[str, dict[str, int]]:
+    """What the last pass over a source left out, and what its frames lack, for the results."""
+    return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking)}
+
+
+def loss_lines(results: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
+            *(f'in use without  {count} {what}' for what, count in results['lacking'].items())]
 
 
 def size(count: float) -> str:

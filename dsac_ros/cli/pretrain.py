@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dsac_ros.cli.output import add_device_option
+from dsac_ros.cli.output import add_device_option, check_file
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
+from dsac_ros.cli.source_options import positive
+from dsac_ros.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HELP = 'train the scene-agnostic encoder that all maps share (hours on a CPU)'
 GROUPS, VIEWS = 10, 4  # per rendered room: things looked at, and places they are looked at from
@@ -15,19 +23,19 @@ GROUPS, VIEWS = 10, 4  # per rendered room: things looked at, and places they ar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('-o', '--output', required=True, type=Path, metavar='ENCODER',
-                        help='the .safetensors file to write; its checkpoint stands beside it and '
-                        'is resumed from')
+                        help='the .safetensors file to write; until it is there, a checkpoint '
+                        'stands beside it and is resumed from')
     parser.add_argument('--photographs', nargs='+', type=Path, required=True, metavar='PATH',
                         help='image files, or folders of them')
     parser.add_argument('--rooms', type=int, default=40, help='rendered rooms (default: '
                         '%(default)s; 0: photographs alone)')
-    parser.add_argument('--steps', type=int, default=6300, help='gradient steps of the whole '
+    parser.add_argument('--steps', type=positive, default=6300, help='gradient steps of the whole '
                         'schedule (default: %(default)s)')
     parser.add_argument('--objective', choices=('contrastive', 'distillation', 'both'),
                         default='both', help='a descriptor finds its point in another '
                         'view; looks alike what looks alike to RootSIFT; or both (default: '
                         '%(default)s)')
-    parser.add_argument('--stop-at', type=int, metavar='STEP',
+    parser.add_argument('--stop-at', type=positive, metavar='STEP',
                         help='end early, to be resumed by the same command')
     add_device_option(parser)
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
@@ -41,33 +49,56 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save
 
+    from dsac_ros.config import build
     from dsac_ros.device import choose_device
-    from dsac_ros.geometry.resample import to_gray
     from dsac_ros.map_file import write_atomically
     from dsac_ros.mapping.pretraining import PretrainConfig, pretrain
     from dsac_ros.network.encoder import folded
     from dsac_ros.sources.rendered.gaze import gaze, gaze_camera
-    from dsac_ros.sources.rendered.photographs import list_photographs, read_photograph
     from dsac_ros.sources.rendered.world import RenderedWorld
-    config = PretrainConfig(steps=args.steps, seed=args.seed, objective=args.objective)
-    paths = list_photographs(args.photographs)
-    photographs = [to_gray(read_photograph(path))
-                   for path in counted(paths, len(paths), 'reading', args.progress)]
+    config = build(PretrainConfig, {'steps': args.steps, 'seed': args.seed,
+                                    'objective': args.objective})
+    if args.rooms < 0:
+        raise ConfigError(f'--rooms is {args.rooms}, expected at least 0')
+    check_file(args.output)
+    checkpoint = args.output.with_name(args.output.name + '.checkpoint')
+    paths, photographs = read_photographs(args.photographs, args.progress)
     camera, scenes = gaze_camera(config.crop), []
     for seed in counted(range(args.rooms), args.rooms, 'rendering', args.progress):
         rng = np.random.default_rng((args.seed, seed))
-        world = RenderedWorld(1000 + seed, args.photographs)
+        world = RenderedWorld(1000 + seed, paths)
         scenes += [gaze(world, camera, VIEWS, rng) for _ in range(GROUPS)]
     last = min(args.steps, args.stop_at or args.steps)
     progress = reporter(args.progress)
     try:
-        encoder = pretrain(photographs, scenes, config, args.output.with_suffix('.checkpoint'),
-                           choose_device(args.device), progress, last)
+        encoder = pretrain(photographs, scenes, config, checkpoint, choose_device(args.device),
+                           progress, last)
     finally:
         progress.close()
     if last == args.steps:
         tensors = {name: value.detach().cpu().to(torch.float16).contiguous()
                    for name, value in folded(encoder.cpu()).state_dict().items()}
         write_atomically(args.output, save(tensors))
+        checkpoint.unlink(missing_ok=True)
         print(f'wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)')
     return 0
+
+
+def read_photographs(named: Sequence[Path], style: str) -> tuple[list[Path], list[np.ndarray]]:
+    """The image files that can be decoded, and their gray images; the others are counted."""
+    from dsac_ros.geometry.resample import to_gray
+    from dsac_ros.sources.rendered.photographs import list_photographs, read_photograph
+    found, paths, images = list_photographs(named), [], []
+    for path in counted(found, len(found), 'reading', style):
+        try:
+            images.append(to_gray(read_photograph(path)))
+            paths.append(path)
+        except SourceError:
+            continue
+    if not paths:
+        raise SourceError(f'none of the {len(found)} photographs can be decoded, the first is '
+                          f'{found[0]}: expected jpeg or png files')
+    if len(paths) < len(found):
+        print(f'dsac: {len(found) - len(paths)} of {len(found)} photographs are left out: they '
+              'cannot be decoded', file=sys.stderr)
+    return paths, images

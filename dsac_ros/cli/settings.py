@@ -32,7 +32,11 @@ def assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition('=')
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
-    return name.strip(), yaml.safe_load(value)
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f'{text!r}: {value!r} is not a value of YAML, expected a '
+                                         'number, a word, or text in quotes') from None
 
 
 def read_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -45,6 +49,9 @@ def read_settings(args: argparse.Namespace) -> dict[str, Any]:
             values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
         except FileNotFoundError:
             raise ConfigError(f'{path} does not exist, expected a YAML file of settings') from None
+        except OSError as error:
+            raise ConfigError(f'{path} cannot be read ({error.strerror}), expected a YAML file of '
+                              'settings') from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f'{path} is not YAML: {error}') from None
         if not isinstance(values, dict):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dsac_ros.sources.open_source import Source
 
 SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, a folder of frames (rgb/ poses/ '
-               'calibration/), 7-Scenes, or TUM RGB-D')
+               'calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, or plain images')
 MAP_SUFFIXES = ('.map', '.safetensors')
 
 
@@ -24,7 +24,7 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
     group.add_argument('--camera-info', metavar='WHERE', help='intrinsics: a topic of the bag, or '
                        'a file (default: what lies beside the images)')
     group.add_argument('--focal', type=float, metavar='PX', help='focal length [px] of a pinhole, '
-                       'in place of any calibration')
+                       'in place of any other calibration')
     if poses:
         group.add_argument('--poses', metavar='WHERE', help='tf:FRAME, a topic, or a TUM file '
                            '(default: what the source itself holds)')

@@ -24,7 +24,6 @@ class Trajectory:
         poses = np.asarray(world_from_x, dtype=np.float64).reshape(-1, 4, 4)
         check_shapes(stamps_ns=(stamps, 'N'), world_from_x=(poses, 'N 4 4'))
         finite = np.isfinite(poses).all(axis=(1, 2))
-        self.dropped = int((~finite).sum())
         self.stamps_ns, first = np.unique(stamps[finite], return_index=True)
         self.world_from_x = poses[finite][first]
         rotations = torch.from_numpy(self.world_from_x[:, :3, :3].copy())

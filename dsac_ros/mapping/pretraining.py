@@ -8,12 +8,14 @@ its place, classical descriptors are distilled (`distillation.py`).
 """
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, grid_sample, normalize
 
-from dsac_ros.config import setting
+from dsac_ros.config import as_dict, setting
+from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import STRIDE, cell_centres, to_gray
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
 from dsac_ros.mapping.distillation import distillation_loss
@@ -202,6 +205,26 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
                change_light(pair.second, LIGHT, generator))
 
 
+def description(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
+                config: PretrainConfig) -> dict[str, Any]:
+    """What a training is made of: two with the same description learn the same."""
+    digest = hashlib.sha256()
+    for image in (*photographs, *(posed.frame.image for scene in scenes for posed in scene)):
+        digest.update(repr(image.shape).encode())
+        digest.update(np.ascontiguousarray(image))
+    return {**as_dict(config), 'photographs': len(photographs), 'scenes': len(scenes),
+            'images': digest.hexdigest()[:16]}
+
+
+def check_same(checkpoint: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to go on with the checkpoint of another training, whose weights it would become."""
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise MappingError(
+                f'{checkpoint} is of another training ({name} is {found.get(name)}, expected '
+                f'{value}): repeat the command that was interrupted, or remove the file')
+
+
 def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
              config: PretrainConfig, checkpoint: Path, device: str = 'cpu',
              progress: Callable[[Progress], None] = lambda state: None,
@@ -209,8 +232,10 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     """Train the encoder up to step `stop_at`; `checkpoint` is written on the way and resumed from.
 
     photographs: (H, W) uint8 each; scenes: frames with depth of one place each, all of
-    config.crop by config.crop pixels.
+    config.crop by config.crop pixels. Raises MappingError where the checkpoint is of another
+    training. A complete training leaves it too: the caller removes it when the encoder is safe.
     """
+    about = description(photographs, scenes, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # initial weights only; every draw below has its generator
         encoder = Encoder(EncoderConfig(), norm=True).to(device)
@@ -218,6 +243,7 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     start = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        check_same(checkpoint, state.get('about', {}), about)
         encoder.load_state_dict(state['encoder'])
         optimizer.load_state_dict(state['optimizer'])
         start = state['step']
@@ -241,7 +267,7 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
         progress(Progress('training', (step + 1) / last, left, loss.item()))
         if (step + 1) % 100 == 0 or step + 1 == last:
             state = {'encoder': encoder.state_dict(), 'optimizer': optimizer.state_dict(),
-                     'step': step + 1}
+                     'step': step + 1, 'about': about}
             partial = checkpoint.with_suffix('.partial')
             torch.save(state, partial)
             partial.replace(checkpoint)

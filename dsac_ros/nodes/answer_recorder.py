@@ -19,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from dsac_ros.msg import MapInfo, RelocalizationStatus
-from dsac_ros.nodes.conversions import stamp_ns
+from dsac_ros.sources.image_messages import stamp_ns
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,

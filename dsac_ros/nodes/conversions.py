@@ -21,11 +21,6 @@ from dsac_ros.types import Camera
 SECOND_NS = 1_000_000_000
 
 
-def stamp_ns(stamp: Any) -> int:
-    """Nanoseconds of a builtin_interfaces/Time."""
-    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
-
-
 def time_message(nanoseconds: int) -> Time:
     """A builtin_interfaces/Time."""
     seconds, rest = divmod(int(nanoseconds), SECOND_NS)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from geometry_msgs.msg import PoseArray
@@ -24,6 +25,7 @@ from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import Training, TrainingState
 from dsac_ros.nodes.transforms import Transforms
+from dsac_ros.sources.folder import count_frames
 
 LEAST_KEYFRAMES = 10
 STATUS_PERIOD_S = 1.0
@@ -90,6 +92,13 @@ class MapperNode(lifecycle.TableNode):
         self._transforms.close()
         self._transforms = None
 
+    def apply(self, values: SimpleNamespace) -> None:
+        """Hand changed parameters to who works by them: the next image is judged by those."""
+        if self._poses is not None:
+            self._poses.values = values
+        if self._recorder is not None:
+            self._recorder.apply(values)
+
     def _answer(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
         """A service callback: success with what was done, or the reason why not."""
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -119,19 +128,20 @@ class MapperNode(lifecycle.TableNode):
         """~/stop: end the recording, and learn from it with train_on_stop."""
         if self._recorder is None:
             raise MappingError('not recording: call ~/start first')
-        keyframes = self._end_recording()
-        said = f'{keyframes} keyframes in {self._dataset}'
+        self._end_recording()
+        said = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
         return f'{said}; {self._save()}' if self.values.train_on_stop else said
 
     def _save(self) -> str:
         """~/save: end the recording and learn a map in the background."""
         if self._training is not None and self._training.state.running:
             raise MappingError(f'{self._training.output} is being learned, follow ~/status')
-        keyframes = self._end_recording()
+        self._end_recording()
         folder = self._dataset if self._dataset.name else Path(self.values.dataset).expanduser()
         if not folder.name:
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
-        if 0 < keyframes < LEAST_KEYFRAMES:
+        keyframes = count_frames(folder)
+        if keyframes < LEAST_KEYFRAMES:
             raise MappingError(f'{folder} holds {keyframes} keyframes, expected at least '
                                f'{LEAST_KEYFRAMES}: drive on with ~/start')
         values = self.values
@@ -155,13 +165,11 @@ class MapperNode(lifecycle.TableNode):
         self._publish_keyframes()
         return f'set aside as {aside}'
 
-    def _end_recording(self) -> int:
-        """Store what was received; how many keyframes the dataset holds (0 without recording)."""
-        if self._recorder is None:
-            return 0
-        recorder, self._recorder = self._recorder, None
-        recorder.close()
-        return recorder.keyframes
+    def _end_recording(self) -> None:
+        """Store what was received."""
+        if self._recorder is not None:
+            recorder, self._recorder = self._recorder, None
+            recorder.close()
 
     def _on_shot(self, shot: Any) -> None:
         if self._recorder is not None:

@@ -2,7 +2,7 @@
 """The parameters of dsac_mapper."""
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 from dsac_ros.config import MappingConfig
@@ -41,7 +41,9 @@ MAPPER = (
     Spec('poses', 'pose_timeout', 0.5, 'how long an image waits for its pose', 's', low=0.0,
          high=10.0),
 
-    *(from_setting('keyframes', KeyframeConfig, field) for field in GATES),
+    # The window of the sharpness is as long as the recording has begun it.
+    *(replace(spec, read_only=spec.name == 'sharpness_window') for spec in (
+        from_setting('keyframes', KeyframeConfig, field) for field in GATES)),
 
     Spec('misc', 'autostart', True, 'configure and activate without a lifecycle manager',
          read_only=True),

@@ -44,8 +44,9 @@ class Outputs:
             self._node.destroy_publisher(publisher)
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, not localized."""
         self._accepted = self._rejected = self._bad = self._last_accepted = 0
+        self.publish_localized(False)
 
     def publish_poses(self, answer: Answer) -> None:
         """The poses that are trusted; nothing where none is."""
@@ -113,7 +114,11 @@ class Outputs:
 
 
 def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapInfo:
-    """The MapInfo of a map's header; what an older map does not say stays unknown."""
+    """The MapInfo of a map's header; what an older map does not say stays unknown.
+
+    The header's image size and focal length are those of the network's image, its bounds those of
+    the positions of the camera.
+    """
     bounds, calibration = about.get('bounds') or {}, about.get('calibration') or {}
     held_out = about.get('held_out') or {}
     width, height = about.get('image_size_wh') or (0, 0)

@@ -15,8 +15,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
-from dsac_ros.nodes.conversions import matrix_from_pose, stamp_ns
+from dsac_ros.nodes.conversions import matrix_from_pose
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 
 TYPES = {'pose': PoseStamped, 'pose_with_covariance': PoseWithCovarianceStamped,
          'odometry': Odometry}
@@ -32,7 +33,7 @@ class PoseSource:
     """Answers with map_from_camera; `at` may wait and belongs into the worker thread."""
 
     def __init__(self, node: Any, values: SimpleNamespace, transforms: Transforms) -> None:
-        self._node, self._values, self._transforms = node, values, transforms
+        self._node, self.values, self._transforms = node, values, transforms
         self._lock = threading.Lock()
         self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=KEPT_POSES)
         self._complaint = 'no message on topic `pose` yet'
@@ -49,7 +50,7 @@ class PoseSource:
 
     def at(self, stamp: int, camera_frame: str) -> np.ndarray:
         """map_from_camera (4, 4) at a stamp [ns]; NoPose after pose_timeout."""
-        values = self._values
+        values = self.values
         if values.pose_source == 'tf':
             return self._transform(values.map_frame, camera_frame, stamp)
         map_from_base = self._from_topic(stamp)
@@ -59,12 +60,12 @@ class PoseSource:
 
     def _transform(self, target: str, source: str, stamp: int) -> np.ndarray:
         try:
-            return self._transforms.lookup(target, source, stamp, self._values.pose_timeout)
+            return self._transforms.lookup(target, source, stamp, self.values.pose_timeout)
         except TransformUnavailable as error:
             raise NoPose(str(error)) from None
 
     def _from_topic(self, stamp: int) -> np.ndarray:
-        end = time.monotonic() + self._values.pose_timeout
+        end = time.monotonic() + self.values.pose_timeout
         while True:
             with self._lock:
                 samples, complaint = list(self._poses), self._complaint
@@ -82,9 +83,9 @@ class PoseSource:
         pose = message.pose if hasattr(message.pose, 'position') else message.pose.pose
         frame = message.header.frame_id
         try:
-            if frame.lstrip('/') != self._values.map_frame:
+            if frame.lstrip('/') != self.values.map_frame:
                 raise SourceError(f'poses are given in frame {frame!r}, expected '
-                                  f'{self._values.map_frame!r}: set map_frame')
+                                  f'{self.values.map_frame!r}: set map_frame')
             sample = stamp_ns(message.header.stamp), matrix_from_pose(pose)
         except SourceError as error:
             with self._lock:

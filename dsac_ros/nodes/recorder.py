@@ -15,14 +15,13 @@ import numpy as np
 
 from dsac_ros.errors import DsacError
 from dsac_ros.mapping.keyframes import Coverage, KeyframeGate, Verdict
-from dsac_ros.nodes.conversions import stamp_ns
 from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.mapper_parameters import keyframe_config
 from dsac_ros.nodes.pose_source import NoPose, PoseSource
 from dsac_ros.nodes.relocalization import Refused, frame_from_shot
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.image_files import fit_depth
-from dsac_ros.sources.image_messages import decode_depth
+from dsac_ros.sources.image_messages import decode_depth, stamp_ns
 from dsac_ros.types import Frame
 
 WAITING_SHOTS = 30
@@ -58,6 +57,10 @@ class Recorder:
     def keyframes(self) -> int:
         """Keyframes in the dataset, earlier recordings included."""
         return self._writer.count
+
+    def apply(self, values: SimpleNamespace) -> None:
+        """Take up changed parameters; what was seen so far stays known to the gate."""
+        self._values, self._gate.config = values, keyframe_config(values)
 
     def put(self, shot: Shot) -> None:
         """Take an image; one that finds the queue full is lost, the disk being the slower."""

@@ -24,12 +24,12 @@ from dsac_ros.nodes.conversions import (
     camera_from_info,
     image_from_message,
     matrix_from_xyz_rpy,
-    stamp_ns,
 )
 from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.relocalizer_parameters import accept_config, ransac_config
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera, Frame, Localization, Result
 
 #: Results that say that the frame itself was of no use.
@@ -77,6 +77,17 @@ def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
         noise = np.random.default_rng(0).integers(0, 255, (side, size_wh[0]), dtype=np.uint8)
         localizer.localize(Frame(noise, camera))
     return localizer
+
+
+def with_settings(localizer: Localizer, values: SimpleNamespace) -> Localizer:
+    """The same map under other settings.
+
+    It keeps the gallery: to describe all its pictures again would hold up a query for seconds.
+    """
+    changed = Localizer(localizer.map, str(localizer.device), ransac_config(values),
+                        accept_config(values))
+    changed.gallery = localizer.gallery
+    return changed
 
 
 class Relocalization:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +18,8 @@ from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.intake import Intake, Shot
 from dsac_ros.nodes.outputs import Outputs
-from dsac_ros.nodes.relocalization import Answer, Relocalization, load_localizer
-from dsac_ros.nodes.relocalizer_parameters import (
-    ACCEPT,
-    RANSAC,
-    RELOCALIZER,
-    accept_config,
-    ransac_config,
-)
+from dsac_ros.nodes.relocalization import Answer, Relocalization, load_localizer, with_settings
+from dsac_ros.nodes.relocalizer_parameters import ACCEPT, RANSAC, RELOCALIZER
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
@@ -45,6 +40,8 @@ class RelocalizerNode(lifecycle.TableNode):
         self._outputs: Outputs | None = None
         self._transforms: Transforms | None = None
         self._localizer = None
+        # Held while an answer goes out and while what it is an answer to is exchanged.
+        self._exchange = threading.Lock()
         super().__init__('dsac_relocalizer', RELOCALIZER)
         self._broadcaster = TransformBroadcaster(self)
 
@@ -64,7 +61,6 @@ class RelocalizerNode(lifecycle.TableNode):
         """Subscribe and begin to answer."""
         self._outputs.reset()
         self._outputs.publish_map_info(self._localizer.map.header, self.values.map, self._now())
-        self._outputs.publish_localized(False)
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._intake = Intake(self, self.values.image_transport, self._worker.slot.put)
@@ -105,15 +101,17 @@ class RelocalizerNode(lifecycle.TableNode):
                                                self._now())
                 self.get_logger().info(f'map {values.map} ({self._localizer.map.id})')
             elif any(getattr(values, n) != getattr(old, n) for n in LOCALIZER_PARAMETERS):
-                self._localizer = type(self._localizer)(
-                    self._localizer.map, str(self._localizer.device), ransac_config(values),
-                    accept_config(values))
+                self._localizer = with_settings(self._localizer, values)
         elif values.map != old.map:
             read_header(Path(values.map).expanduser())
             self.start_again()
         if self._engine is not None:
-            self._engine.localizer, self._engine.values = self._localizer, values
-            self._tf.values = values
+            with self._exchange:
+                self._engine.localizer, self._engine.values = self._localizer, values
+                self._tf.values = values
+                if is_other_frame(values, old):
+                    self._tf.forget()
+                    self._outputs.reset()
 
     def _work(self, shot: Shot) -> None:
         """One image, in the worker thread."""
@@ -122,11 +120,14 @@ class RelocalizerNode(lifecycle.TableNode):
             return
         values, localizer = engine.values, engine.localizer
         answer = engine.answer(shot, self._now())
-        outputs.publish_poses(answer)
-        if answer.map_from_base is not None:
-            tf.publish(answer)
-        outputs.publish_status(answer, localizer.map.id, worker.slot.dropped, self._now(),
-                               values.localization_timeout)
+        with self._exchange:
+            if is_other_frame(engine.values, values):
+                return  # nobody can use a pose in the frame that was left
+            outputs.publish_poses(answer)
+            if answer.map_from_base is not None:
+                tf.publish(answer)
+            outputs.publish_status(answer, localizer.map.id, worker.slot.dropped, self._now(),
+                                   values.localization_timeout)
         self._tell(answer)
         scene = np.eye(4)
         scene[:3, 3] = localizer.map.origin
@@ -152,6 +153,11 @@ class RelocalizerNode(lifecycle.TableNode):
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
+
+
+def is_other_frame(values: SimpleNamespace, old: SimpleNamespace) -> bool:
+    """Whether poses under these parameters are in another frame than under the old ones."""
+    return (values.map, values.map_alignment) != (old.map, old.map_alignment)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -11,10 +11,11 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar
-from dsac_ros.nodes.conversions import stamp_ns, transform_message
+from dsac_ros.nodes.conversions import transform_message
 from dsac_ros.nodes.relocalization import Answer
 from dsac_ros.nodes.tf_authority import TfAuthority
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 
 
 class TfOutput:
@@ -40,6 +41,10 @@ class TfOutput:
         """Stop sending."""
         for destroy, entity in self._entities:
             destroy(entity)
+
+    def forget(self) -> None:
+        """Drop the last map -> odom: the frame that it was given in is another one now."""
+        self._map_from_odom = None
 
     def publish(self, answer: Answer) -> None:
         """Take up an accepted fix; called by the worker."""
@@ -70,14 +75,15 @@ class TfOutput:
 
     def _repeat(self) -> None:
         """Send map -> odom again: between fixes the odometry carries it."""
-        if self._map_from_odom is None or not self._authority.may_publish(
+        map_from_odom = self._map_from_odom
+        if map_from_odom is None or not self._authority.may_publish(
                 self._now(), has_odometry=True):
             return
         stamp = self._now() + int(self.values.transform_tolerance * 1e9)
         if stamp != self._last_stamp:   # simulated time may stand still
             self._last_stamp = stamp
             self._authority.sent(stamp)
-            self._send(self.values.odom_frame, stamp, self._map_from_odom)
+            self._send(self.values.odom_frame, stamp, map_from_odom)
 
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:

@@ -48,10 +48,6 @@ class Transforms:
                 raise TransformUnavailable(f'transform {target} <- {source}: {error}') from None
             time.sleep(POLL_S)
 
-    def has(self, target: str, source: str) -> bool:
-        """Whether there is any transform between the two."""
-        return self.buffer.can_transform(target, source, Time())
-
     def close(self) -> None:
         """Stop listening."""
         self._listener.unregister()

@@ -21,9 +21,9 @@ from dsac_ros.sources.image_messages import (
     camera_from_message,
     decode_depth,
     decode_message,
-    stamp_of,
+    stamp_ns,
 )
-from dsac_ros.sources.source import MAX_GAP_NS, Source
+from dsac_ros.sources.source import MAX_GAP_NS, NO_DEPTH, Source, count_one
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
@@ -105,6 +105,7 @@ class BagSource(Source):
             return 'an image that cannot be decoded'
         size_wh = (image.shape[1], image.shape[0])
         camera = self._camera(stamp, size_wh)
+        depth_m = None
         try:
             check_image_matches(camera, image)
             depth_m = (fit_depth(decode_depth(depth.content), size_wh, self.topics.depth)
@@ -112,7 +113,7 @@ class BagSource(Source):
         except CameraError as error:
             raise CameraError(f'{self.path}, {self.topics.info}: {error}') from None
         except ImageError:
-            return 'a depth image that cannot be decoded'
+            count_one(self.lacking, NO_DEPTH)
         return Frame(image, camera, stamp, str(stamp), depth_m)
 
     def _camera(self, stamp_ns: int, image_wh: tuple[int, int]) -> Camera:
@@ -155,7 +156,7 @@ class BagSource(Source):
 
 def image_stamp(message: Message) -> int:
     """The header's stamp; where a driver left it zero, the time of recording."""
-    return stamp_of(message.content) or message.log_ns
+    return stamp_ns(message.content.header.stamp) or message.log_ns
 
 
 def nearest(depths: deque[Message], image: Message) -> Message | None:

@@ -11,7 +11,7 @@ import numpy as np
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.bag_file import BagFile
-from dsac_ros.sources.image_messages import stamp_of
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
 from dsac_ros.sources.source import MAX_GAP_NS
 from dsac_ros.sources.tf_tree import TfTree
@@ -98,12 +98,12 @@ def read_tree_and_poses(bag: BagFile, pose_topic: str | None,
     for topic, _, message in bag.messages(topics):
         if topic == pose_topic:
             pose = message.pose if hasattr(message.pose, 'position') else message.pose.pose
-            rows.append((stamp_of(message), *_row(pose.position, pose.orientation)))
+            rows.append((stamp_ns(message.header.stamp), *_row(pose.position, pose.orientation)))
             frames = (message.header.frame_id.lstrip('/') or DEFAULT_MAP_FRAME,
                       getattr(message, 'child_frame_id', '').lstrip('/'))
             continue
         for one in message.transforms:
-            tree.add(one.header.frame_id, one.child_frame_id, stamp_of(one),
+            tree.add(one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp),
                      _row(one.transform.translation, one.transform.rotation),
                      static=topic.endswith('tf_static'))
     return tree, rows, frames

@@ -16,12 +16,11 @@ import numpy as np
 
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
-from dsac_ros.sources.calibration_files import CORNER
+from dsac_ros.sources.calibration_files import CORNER, Calibration
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles
 from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera
 
-MADE_UP_STEP_NS = 100_000_000
 # name: parameters, how many of them are focal lengths, our model; in the order of COLMAP's ids
 MODELS = {'SIMPLE_PINHOLE': (3, 1, PINHOLE), 'PINHOLE': (4, 2, PINHOLE),
           'SIMPLE_RADIAL': (4, 1, PLUMB_BOB), 'RADIAL': (5, 1, PLUMB_BOB),
@@ -50,8 +49,11 @@ def find_model(path: Path) -> Path | None:
     return None
 
 
-def open_colmap(path: Path) -> FileSource:
-    """The registered images of a model, in the order of their names."""
+def open_colmap(path: Path, calibration: Calibration | None = None) -> FileSource:
+    """The registered images of a model, in the order of their names.
+
+    A calibration stands in the place of the model's cameras.
+    """
     model = find_model(path)
     if model is None:
         raise SourceError(f'{path} holds no COLMAP model, expected cameras.txt or cameras.bin')
@@ -72,7 +74,7 @@ def open_colmap(path: Path) -> FileSource:
         camera, pose = cameras[image.camera_id], _world_from_camera(image)
         found = isinstance(pose, np.ndarray)
         files.append(FrameFiles(image.name, folder / image.name, index * MADE_UP_STEP_NS,
-                                lambda size_wh, camera=camera: camera, None,
+                                calibration or (lambda size_wh, camera=camera: camera), None,
                                 pose if found else None, '' if found else pose))
     return FileSource(path, 'COLMAP model', files, has_stamps=False)
 

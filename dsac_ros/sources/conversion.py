@@ -2,6 +2,7 @@
 """Frames of any source, written as a bag, a folder or a trajectory."""
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,11 +58,22 @@ def _write_posed(bag: BagWriter, posed: PosedFrame, names: BagNames) -> None:
 
 def write_folder(path: Path, frames: Iterable[PosedFrame], map_frame: str = 'map',
                  image_suffix: str = '.png') -> int:
-    """Write frames in the layout of DSAC* and ACE; returns how many."""
-    with FolderWriter(path, map_frame=map_frame, image_suffix=image_suffix) as folder:
-        for posed in frames:
-            folder.write(posed.frame, posed.world_from_camera)
-        return folder.count
+    """Write frames in the layout of DSAC* and ACE; returns how many.
+
+    The folder stands under its name when it is complete; where something ends it, nothing stays.
+    """
+    path = path.absolute()
+    partial = path.with_name(f'.{path.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with FolderWriter(partial, map_frame=map_frame, image_suffix=image_suffix) as folder:
+            for posed in frames:
+                folder.write(posed.frame, posed.world_from_camera)
+        partial.rename(path)  # over an empty folder too
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return folder.count
 
 
 def write_trajectory(path: Path, frames: Iterable[PosedFrame]) -> int:

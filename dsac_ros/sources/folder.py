@@ -25,17 +25,18 @@ from dsac_ros.sources.calibration_files import (
     read_calibration,
 )
 from dsac_ros.sources.image_files import (
+    append_line,
     list_images,
     read_depth,
+    read_image,
     write_depth,
     write_image,
     write_whole,
 )
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles
 from dsac_ros.types import Camera, Frame
 
-MADE_UP_STEP_NS = 100_000_000
 IMAGES, POSES, CALIBRATION, DEPTH = 'rgb', 'poses', 'calibration', 'depth'
 DATASET, STAMPS = 'dataset.yaml', 'stamps.txt'
 
@@ -43,6 +44,11 @@ DATASET, STAMPS = 'dataset.yaml', 'stamps.txt'
 def is_scene_folder(path: Path) -> bool:
     """Whether a folder has the layout, or holds folders that have."""
     return (path / IMAGES).is_dir() or any(_parts(path))
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a folder in the layout holds; none where there is no such folder."""
+    return len(list_images(path / IMAGES)) if (path / IMAGES).is_dir() else 0
 
 
 def open_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
@@ -129,7 +135,16 @@ def _about(path: Path) -> dict:
         raise SourceError(f'{file} is not YAML: {" ".join(str(error).split())}') from None
     if not isinstance(about, dict):
         raise SourceError(f'{file} holds no keys, expected camera: and map_frame:')
+    lens = about.get('camera') or {}
+    if not isinstance(lens, dict) or not is_numbers(lens.get('distortion_coefficients', [])):
+        raise SourceError(f'{file}: camera is {lens!r}, expected the keys distortion_model: and '
+                          'distortion_coefficients: with a list of numbers')
     return about
+
+
+def is_numbers(value: object) -> bool:
+    """Whether something out of a YAML file is a list of numbers."""
+    return isinstance(value, list) and all(isinstance(x, (int, float)) for x in value)
 
 
 def _stamps(path: Path) -> dict[str, int]:
@@ -149,7 +164,7 @@ class FolderWriter:
         self.path = Path(path)
         self.map_frame, self.image_suffix = map_frame, image_suffix
         self.camera: Camera | None = None
-        self.count = len(list_images(self.path / IMAGES)) if (self.path / IMAGES).is_dir() else 0
+        self.count = count_frames(self.path)
         if self.count and not append:
             raise SourceError(f'{self.path} holds {self.count} frames already, expected a new '
                               'folder')
@@ -169,8 +184,7 @@ class FolderWriter:
         if frame.depth is not None:
             (self.path / DEPTH).mkdir(exist_ok=True)
             write_depth(self.path / DEPTH / f'{name}.png', frame.depth)
-        with (self.path / STAMPS).open('a') as stamps:
-            stamps.write(f'{name} {int(frame.stamp_ns)}\n')
+        append_line(self.path / STAMPS, f'{name} {int(frame.stamp_ns)}')
         write_image(self.path / IMAGES / f'{name}{self.image_suffix}', frame.image)
         self.count += 1
         return name
@@ -195,10 +209,9 @@ class FolderWriter:
             raise SourceError(f'{self.path} holds frames named {images[-1].name}, expected '
                               'frame-000000 and so on')
         self.count = int(last) + 1
-        lens = _about(self.path).get('camera')
         first = open_folder(self.path, depth=False).files[0]
-        size_wh = (int(lens['image_width']), int(lens['image_height'])) if lens else (1, 1)
-        self.camera = first.calibration(size_wh)
+        height, width = read_image(first.image).shape[:2]
+        self.camera = first.calibration((width, height))
 
     def _check_lens(self, camera: Camera) -> None:
         """Write dataset.yaml with the first frame; the layout has one lens for all."""

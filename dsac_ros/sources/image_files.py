@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images and depth as files; what is written stands under its name whole or not at all."""
+"""Images, depth and lines of text as files; no reader meets half of what is written."""
 from __future__ import annotations
 
 import os
@@ -106,3 +106,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
     partial = path.with_name(f'.{path.name}.partial')
     partial.write_bytes(data if isinstance(data, bytes) else data.encode())
     os.replace(partial, path)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a text file; one that was cut off before it does not swallow it."""
+    with path.open('a+b') as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b'\n' else f'\n{line}'
+        file.write(f'{line}\n'.encode())

@@ -100,9 +100,8 @@ def camera_from_message(message: Any, *, rectified: bool = False,
                             (message.binning_x, message.binning_y))
 
 
-def stamp_of(message: Any) -> int:
-    """The stamp of a message's header [ns], from rosbags or rclpy, ROS 1 or 2."""
-    stamp = message.header.stamp
+def stamp_ns(stamp: Any) -> int:
+    """Nanoseconds of a header's stamp, from rosbags or rclpy, ROS 1 or 2."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 

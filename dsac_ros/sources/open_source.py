@@ -41,22 +41,31 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         poses: tf:FRAME or a topic of a bag; a TUM file; a folder of pose files in the layout.
         pose_frame: the frame that the poses are of, where a bag does not say it.
         depth: 'auto', 'off', or the depth topic of a bag.
-        focal: focal length [px] of a pinhole, instead of any calibration.
+        focal: focal length [px] of a pinhole, instead of any other calibration.
         stride: take every so-many-th frame.
         max_gap_ns: the longest gap between two poses that is interpolated.
     """
     if str(path).startswith('rendered:'):
-        return open_rendered(str(path))
+        return open_rendered(str(path), stride, depth != 'off')
     path = Path(path)
     if not path.exists():
         raise SourceError(f'{path} does not exist, {EXPECTED}')
-    calibration = calibration_from_focal(focal) if focal else None
+    calibration = None
     if info_topic is not None and Path(info_topic).is_file():
         calibration, info_topic = read_calibration(Path(info_topic)), None
+    if focal is not None:
+        calibration = calibration_from_focal(focal)
     if is_bag(path):
         return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=poses,
                          pose_frame=pose_frame, depth=depth, calibration=calibration,
                          stride=stride, max_gap_ns=max_gap_ns)
+    for option, topic, expected in (
+            ('--image', image_topic, 'no such option'),
+            ('--camera-info', info_topic, 'a calibration file that exists'),
+            ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off')):
+        if topic is not None:
+            raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
+                              f'{expected}')
     source = _open_files(path, calibration, depth != 'off', poses, max_gap_ns)
     source.files = source.files[::stride]
     return source
@@ -73,7 +82,7 @@ def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses:
     elif is_tum_folder(path):
         source = open_tum_folder(path, calibration, depth, max_gap_ns)
     elif find_model(path):
-        source = open_colmap(path)
+        source = open_colmap(path, calibration)
     elif path.is_dir() and is_scene_folder(path):
         named = POSES if tum or poses is None else poses
         if not tum and poses is not None and not (path / named).is_dir():

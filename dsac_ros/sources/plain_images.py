@@ -7,9 +7,8 @@ from pathlib import Path
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.calibration_files import Calibration, find_calibration, read_calibration
 from dsac_ros.sources.image_files import list_images
-from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles
 
-MADE_UP_STEP_NS = 100_000_000
 NO_POSE = 'no pose: these are plain images'
 
 

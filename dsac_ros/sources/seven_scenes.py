@@ -54,7 +54,12 @@ def _sequences(path: Path) -> list[Path]:
     if path.is_file():
         numbers = [int(''.join(c for c in line if c.isdigit()))
                    for line in path.read_text().split() if any(c.isdigit() for c in line)]
-        return [path.parent / f'seq-{number:02d}' for number in numbers]
+        named = [path.parent / f'seq-{number:02d}' for number in numbers]
+        missing = [folder for folder in named if not folder.is_dir()]
+        if missing:
+            raise SourceError(f'{path} names {missing[0].name}, but there is no folder '
+                              f'{missing[0]}: unpack it there, or name one sequence alone')
+        return named
     if any(path.glob(PATTERN)):
         return [path]
     names = sorted(folder.name for folder in path.glob('seq-*') if folder.is_dir())

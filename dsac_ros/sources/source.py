@@ -18,6 +18,8 @@ from dsac_ros.types import Camera, Frame, PosedFrame
 
 T = TypeVar('T')
 MAX_GAP_NS = 500_000_000
+MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
+NO_DEPTH = 'depth that is missing or cannot be decoded'
 
 
 class Source(ABC):
@@ -25,7 +27,7 @@ class Source(ABC):
 
     kind names the format; map_frame is the frame that the poses are in; has_stamps is False where
     the stamps are made up from the order. skipped counts, per reason, the frames that the last
-    pass left out.
+    pass left out, and lacking what the frames of that pass have not that should be there.
     """
 
     kind = ''
@@ -36,6 +38,7 @@ class Source(ABC):
         """Takes the path that the source was opened from."""
         self.path = path
         self.skipped: dict[str, int] = {}
+        self.lacking: dict[str, int] = {}
 
     @abstractmethod
     def __len__(self) -> int:
@@ -55,20 +58,22 @@ class Source(ABC):
 
     def posed_frames(self) -> Iterator[PosedFrame]:
         """The frames that have a pose, in order; SourceError when not one has."""
-        yield from self._counted(self._posed_frames(), 'frames with poses')
+        yield from self._counted(self._posed_frames(), 'frames with poses',
+                                 '; poses that lie elsewhere are named with --poses')
 
-    def _counted(self, found: Iterator[T | str], wanted: str) -> Iterator[T]:
-        self.skipped = {}
+    def _counted(self, found: Iterator[T | str], wanted: str, advice: str = '') -> Iterator[T]:
+        self.skipped, self.lacking = {}, {}
         count = 0
         for one in found:
             if isinstance(one, str):
-                self.skipped[one] = self.skipped.get(one, 0) + 1
+                count_one(self.skipped, one)
             else:
                 count += 1
                 yield one
         if not count:
             reasons = ', '.join(f'{n} with {reason}' for reason, n in self.skipped.items())
-            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}')
+            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}'
+                              f'{advice}')
 
 
 @dataclass(frozen=True)
@@ -103,32 +108,37 @@ class FileSource(Source):
 
     def _frames(self) -> Iterator[Frame | str]:
         for files in self.files:
-            yield read_frame(files)
+            yield self._read(files)
 
     def _posed_frames(self) -> Iterator[PosedFrame | str]:
         for files in self.files:
             if files.world_from_camera is None:
                 yield files.no_pose
                 continue
-            frame = read_frame(files)
+            frame = self._read(files)
             yield (frame if isinstance(frame, str)
                    else PosedFrame(frame, files.world_from_camera.copy()))
 
+    def _read(self, files: FrameFiles) -> Frame | str:
+        """The frame, without depth where its file is of no use, or why it cannot be read."""
+        try:
+            image = read_image(files.image)
+        except ImageError:
+            return 'an image file that cannot be decoded'
+        size_wh = (image.shape[1], image.shape[0])
+        camera = files.calibration(size_wh)
+        check_image_matches(camera, image)
+        depth = None
+        try:
+            depth = files.depth(size_wh) if files.depth else None
+        except ImageError:
+            count_one(self.lacking, NO_DEPTH)
+        return Frame(image, camera, files.stamp_ns, files.name, depth)
 
-def read_frame(files: FrameFiles) -> Frame | str:
-    """The frame, or why it cannot be read."""
-    try:
-        image = read_image(files.image)
-    except ImageError:
-        return 'an image file that cannot be decoded'
-    size_wh = (image.shape[1], image.shape[0])
-    camera = files.calibration(size_wh)
-    check_image_matches(camera, image)
-    try:
-        depth = files.depth(size_wh) if files.depth else None
-    except ImageError:
-        return 'a depth file that cannot be decoded'
-    return Frame(image, camera, files.stamp_ns, files.name, depth)
+
+def count_one(counts: dict[str, int], reason: str) -> None:
+    """One more of these."""
+    counts[reason] = counts.get(reason, 0) + 1
 
 
 def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,

@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,34 @@ def test_a_full_disk_is_one_line(verb, capsys):
     verb(raising(OSError(errno.ENOSPC, 'No space left on device', 'big.map')))
     assert command.main(['localize']) == 1
     assert 'the disk of big.map is full' in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_line(verb, capsys):
+    verb(lambda args: Path('/proc/no_such_file').write_text(''))
+    assert command.main(['localize']) == 1
+    told = capsys.readouterr().err
+    assert told.startswith('dsac: error: /proc/no_such_file cannot be read or written: ')
+    assert told.count('\n') == 1
+
+
+def test_a_fault_of_the_system_that_is_about_no_file_keeps_its_traceback(verb):
+    verb(raising(OSError(errno.EAGAIN, 'try again')))
+    with pytest.raises(OSError, match='try again'):
+        command.main(['localize'])
+
+
+def test_a_package_that_is_missing_is_one_line(verb, capsys):
+    verb(raising(ModuleNotFoundError("No module named 'cv2'", name='cv2')))
+    assert command.main(['localize']) == 1
+    assert capsys.readouterr().err == (
+        'dsac: error: the Python package cv2 is not installed, and `dsac localize` needs it: pip '
+        'install opencv-python-headless\n')
+
+
+def test_a_module_of_ours_that_is_missing_keeps_its_traceback(verb):
+    verb(raising(ModuleNotFoundError('a bug', name='dsac_ros.nowhere')))
+    with pytest.raises(ModuleNotFoundError, match='a bug'):
+        command.main(['localize'])
 
 
 def test_an_interrupt_says_how_to_go_on(verb, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsac_ros.cli.main import main
+from dsac_ros.config import MappingConfig
 
 
 @pytest.mark.parametrize('words', [['--set', 'selection=softam'],
@@ -21,3 +22,57 @@ def test_where_it_was_asked_for_the_source_is_read(words, tmp_path, capsys):
     assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), *words]) == 1
     told = capsys.readouterr().err
     assert str(tmp_path) in told and 'add --finetune' not in told
+
+
+def test_settings_of_a_file_are_refused_as_well(tmp_path, capsys):
+    (tmp_path / 'a.yaml').write_text('entropy_bits: 2\n')
+    words = ['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), '--config']
+    assert main([*words, str(tmp_path / 'a.yaml')]) == 1
+    assert 'entropy_bits is a setting of end-to-end training' in capsys.readouterr().err
+
+
+def test_resume_without_a_checkpoint_is_refused_before_the_frames_are_read(tmp_path, capsys):
+    assert main(['map', str(tmp_path / 'nothing'), '-o', str(tmp_path / 'a.map'), '--resume']) == 1
+    told = capsys.readouterr().err
+    assert f'there is no checkpoint {tmp_path / "a.map.checkpoint"} to resume from' in told
+
+
+@pytest.fixture
+def learning(monkeypatch, tmp_path):
+    """`dsac map` on a source of no frames; returns the settings of each training, which `ends`."""
+    seen = []
+
+    def learn(frames, config, *args, **more):
+        seen.append(config)
+        raise KeyboardInterrupt
+    monkeypatch.setattr('dsac_ros.mapping.learning.learn', learn)
+    (tmp_path / 'a.png').write_bytes(b'')
+
+    def run(*words):
+        return main(['map', str(tmp_path / 'a.png'), '--focal', '100', '-o',
+                     str(tmp_path / 'a.map'), *words])
+    run.seen = seen
+    return run
+
+
+def test_resume_is_promised_only_where_there_is_a_checkpoint(learning, tmp_path, capsys):
+    assert learning() == 130
+    assert 'the training had not begun' in capsys.readouterr().err
+    (tmp_path / 'a.map.checkpoint').write_bytes(b'')
+    assert learning() == 130
+    assert 'the same command with --resume goes on from here' in capsys.readouterr().err
+
+
+def test_experts_and_minutes_are_options(learning):
+    assert learning('--experts', '12', '--minutes', '3') == 130
+    assert learning() == 130
+    (named, default) = learning.seen
+    assert (named.experts, named.minutes) == (12, 3.0)
+    assert default == MappingConfig()
+
+
+def test_the_help_tells_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        main(['map', '--help'])
+    told = ' '.join(capsys.readouterr().out.split())
+    assert f'come on top (default: {MappingConfig.minutes:g})' in told

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import cell_centres
 from dsac_ros.mapping.pretraining import (
     PretrainConfig,
@@ -87,6 +88,18 @@ def test_it_resumes_where_it_was_stopped(tmp_path):
     encoder = pretrain([photograph(1)], [], CONFIG, checkpoint, progress=states.append)
     assert len(states) == 4 and states[-1].fraction == 1.0
     assert not encoder.training and np.isfinite(states[-1].loss)
+
+
+@pytest.mark.parametrize('changed', [{'seed': 1}, {'objective': 'distillation'}, {'steps': 7}])
+def test_the_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, changed):
+    checkpoint = tmp_path / 'e.checkpoint'
+    pretrain([photograph(1)], [], CONFIG, checkpoint, stop_at=1)
+    (name, value), = changed.items()
+    expected = f'another training \\({name} is {getattr(CONFIG, name)}, expected {value}\\)'
+    with pytest.raises(MappingError, match=expected):
+        pretrain([photograph(1)], [], replace(CONFIG, **changed), checkpoint)
+    with pytest.raises(MappingError, match=r'another training \(images is'):
+        pretrain([photograph(2)], [], CONFIG, checkpoint)
 
 
 @pytest.mark.parametrize('objective', ['contrastive', 'distillation', 'both'])

@@ -33,6 +33,7 @@ from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.nodes import conversions
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera
 
 CAMERA = Camera((128, 96), np.array([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 1]]))
@@ -171,7 +172,7 @@ class Robot:
 
     def answers(self, stamps: list[int]) -> list[RelocalizationStatus]:
         """The statuses of the images with these stamps."""
-        return [m for m in self.of('status') if conversions.stamp_ns(m.header.stamp) in stamps]
+        return [m for m in self.of('status') if stamp_ns(m.header.stamp) in stamps]
 
     def call(self, kind, name: str, request):
         """The answer of a service."""
@@ -185,7 +186,7 @@ class Robot:
     def set_parameter(self, name: str, value):
         """Set a parameter of the node under test; its SetParametersResult."""
         kinds = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value'),
-                 str: (4, 'string_value')}
+                 str: (4, 'string_value'), list: (8, 'double_array_value')}
         kind, field = kinds[type(value)]
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
         return self.call(SetParameters, f'{self.me}/set_parameters',

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.se3 import exp
 from dsac_ros.nodes import conversions
+from dsac_ros.sources.image_messages import stamp_ns
 
 RGB = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 
@@ -130,7 +131,7 @@ def test_xyz_rpy_is_that_of_urdf():
 
 @pytest.mark.parametrize('nanoseconds', [0, 1, 999_999_999, 1_700_000_000_123_456_789])
 def test_stamps_there_and_back(nanoseconds):
-    assert conversions.stamp_ns(conversions.time_message(nanoseconds)) == nanoseconds
+    assert stamp_ns(conversions.time_message(nanoseconds)) == nanoseconds
 
 
 def test_negative_duration():

@@ -156,6 +156,42 @@ def test_too_few_keyframes_are_not_learned(driver):
     assert not answer.success and 'expected at least 10' in answer.message
 
 
+@pytest.mark.parametrize('before', ['stop', 'nothing'])
+def test_too_few_keyframes_are_not_learned_after_the_recording_has_ended(driver, before):
+    """~/stop and then ~/save, and ~/save once more."""
+    if before == 'stop':
+        assert driver.service('start').success and driver.service('stop').success
+    answer = driver.service('save')
+    assert not answer.success and 'expected at least 10' in answer.message
+
+
+def test_a_recording_that_learns_when_it_ends_needs_as_many(driver):
+    assert driver.set_parameter('train_on_stop', True).successful
+    assert driver.service('start').success
+    answer = driver.service('stop')
+    assert not answer.success and 'expected at least 10' in answer.message
+    assert driver.set_parameter('train_on_stop', False).successful
+
+
+def test_gates_and_the_patience_for_poses_change_while_it_records(driver):
+    assert driver.service('start').success
+    driver.drive_past([9.0], image=lambda n: texture(50))
+    before = driver.status
+    assert driver.set_parameter('min_translation', 0.001).successful
+    driver.drive_past([9.01], image=lambda n: texture(51))
+    driver.wait_for(lambda s: s.keyframes == before.keyframes + 1)
+    assert driver.set_parameter('min_translation', 0.1).successful
+    assert driver.set_parameter('pose_timeout', 3.0).successful
+    stamp = driver.now()
+    driver.show(texture(52), camera_info(), stamp=stamp)
+    driver.spin(lambda: False, 1.0)   # longer than the 0.2 s that it was started with
+    driver.be_at(9.5, stamp)
+    driver.wait_for(lambda s: s.keyframes == before.keyframes + 2)
+    assert driver.set_parameter('pose_timeout', 0.2).successful
+    assert not driver.set_parameter('sharpness_window', 10).successful
+    assert driver.service('stop').success
+
+
 def test_a_training_that_fails_says_why(driver):
     assert driver.service('start').success
     driver.drive_past([10.0 + 0.3 * n for n in range(6)], image=lambda n: texture(100 + n))

@@ -28,9 +28,11 @@ from dsac_ros.geometry.planar import planar
 from dsac_ros.localizer import Localizer
 from dsac_ros.msg import RelocalizationStatus as Status
 from dsac_ros.nodes import conversions
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Frame
 
 SECOND = 1_000_000_000
+ALIGNMENT = [5.0, -3.0, 0.5, 0.1, -0.2, 1.5]
 
 
 @pytest.fixture(scope='module')
@@ -211,6 +213,17 @@ def test_a_new_map_takes_over(robot, map_path, tmp_path, localizer):
     assert robot.answer_to(texture(1), camera_info()).map_id == localizer.map.id
 
 
+def test_a_robot_is_not_localized_in_a_map_that_no_image_was_found_in_yet(robot, map_path,
+                                                                         tmp_path):
+    assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
+    assert robot.of('localized')[-1].data
+    for path in (untrained_map(tmp_path / 'other.map', seed=2), map_path):
+        assert robot.set_parameter('map', str(path)).successful
+        assert robot.spin(lambda: not robot.of('localized')[-1].data, 5.0)
+        assert robot.answer_to(texture(1), camera_info()).consecutive_accepted == 1
+        assert robot.of('localized')[-1].data
+
+
 def test_rotate_180_and_map_alignment(robot, localizer):
     assert robot.set_parameter('rotate_180', True).successful
     turned = np.ascontiguousarray(texture(1)[::-1, ::-1])
@@ -219,6 +232,13 @@ def test_rotate_180_and_map_alignment(robot, localizer):
     pose = matrix(last(robot, 'camera_pose', status))
     assert np.allclose(pose, expected @ np.diag([-1, -1, 1, 1]), atol=1e-4)
     assert robot.set_parameter('rotate_180', False).successful
+    assert robot.set_parameter('map_alignment', ALIGNMENT).successful
+    status = robot.answer_to(texture(1), camera_info())
+    aligned = conversions.matrix_from_xyz_rpy(ALIGNMENT) @ expected
+    assert np.allclose(matrix(last(robot, 'camera_pose', status)), aligned, atol=1e-4)
+    base = aligned @ np.linalg.inv(BASE_FROM_CAMERA)
+    assert np.allclose(matrix(last(robot, 'pose', status)), base, atol=1e-4)
+    assert robot.set_parameter('map_alignment', [0.0] * 6).successful
 
 
 def test_lifecycle_again_and_again(robot):
@@ -270,7 +290,21 @@ def test_without_a_map_it_waits_for_one(map_path):
         sent = robot.transforms('odom')[-1]
         map_from_odom = conversions.matrix_from_transform(sent.transform)
         assert np.allclose(map_from_odom, planar(base @ np.linalg.inv(odom_from_base)), atol=1e-4)
-        assert conversions.stamp_ns(sent.header.stamp) > robot.now() - SECOND
+        assert stamp_ns(sent.header.stamp) > robot.now() - SECOND
+
+        # what was found before the map moved must not be sent on as if it were found since
+        assert robot.set_parameter('map_alignment', ALIGNMENT).successful
+        robot.spin(lambda: False, 0.3)
+        count = len(robot.transforms('odom'))
+        robot.spin(lambda: False, 0.5)
+        assert len(robot.transforms('odom')) == count
+        drive()
+        assert robot.answer_to(jpeg, camera_info()).result == Status.ACCEPTED
+        assert robot.spin(lambda: len(robot.transforms('odom')) >= count + 3)
+        map_from_odom = conversions.matrix_from_transform(robot.transforms('odom')[-1].transform)
+        expected = conversions.matrix_from_xyz_rpy(ALIGNMENT) @ base @ np.linalg.inv(
+            odom_from_base)
+        assert np.allclose(map_from_odom, planar(expected), atol=1e-4)
 
         rival = conversions.transform_message('map', 'odom', robot.now(), np.eye(4))
         robot.tf.sendTransform(rival)

@@ -15,6 +15,7 @@ from dsac_ros.nodes.relocalization import Answer
 from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import TransformUnavailable
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Localization, Result
 
 BASE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 0.1, 0.02, 0.0, 0.5])
@@ -68,7 +69,7 @@ def test_map_odom_is_repeated_and_flat(make_output, spin_until):
     sent = [t for t in heard if t.child_frame_id == 'odom'][-1]
     assert np.allclose(conversions.matrix_from_transform(sent.transform),
                        planar(BASE @ CAMERA_FROM_ODOM))
-    ahead = conversions.stamp_ns(sent.header.stamp) - node.get_clock().now().nanoseconds
+    ahead = stamp_ns(sent.header.stamp) - node.get_clock().now().nanoseconds
     assert 0 < ahead < 0.5e9
 
 
@@ -80,7 +81,7 @@ def test_map_base_goes_out_once_with_its_fix(make_output, spin_until):
     spin_until(lambda: False, 0.3)
     (sent,) = heard
     assert sent.child_frame_id == 'base_link'
-    assert conversions.stamp_ns(sent.header.stamp) == answer.stamp
+    assert stamp_ns(sent.header.stamp) == answer.stamp
     assert np.allclose(conversions.matrix_from_transform(sent.transform), BASE)
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
+from pathlib import Path
+
+import pytest
 
 from dsac_ros.nodes.training import Training, parsed
 
@@ -30,9 +34,21 @@ def test_a_training_that_cannot_begin_says_why(tmp_path):
     assert not training.state.reason.startswith('dsac:')
 
 
-def test_stop_ends_it(tmp_path):
-    training = Training(tmp_path, tmp_path / 'a.map', 0.1, 'cpu')
-    start = time.monotonic()
+@pytest.fixture
+def ctrl_c_is_heard():
+    """A shell that starts pytest in the background has it, and so its children, ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_stop_ends_it_at_work(tmp_path, ctrl_c_is_heard):
+    training = Training(Path('rendered:3'), tmp_path / 'a.map', 10.0, 'cpu')  # for many minutes
+    end = time.monotonic() + 60
+    while training.state.stage == 'starting' and time.monotonic() < end:
+        time.sleep(0.05)
+    assert training.state.running and training.state.stage == 'reading'
     training.stop()
-    assert time.monotonic() - start < 20
-    assert not training.state.running and training.state.code not in (0, None)
+    assert (training.state.running, training.state.code) == (False, 130)
+    assert 'interrupted' in training.state.reason
+    assert not list(tmp_path.iterdir())

@@ -219,6 +219,21 @@ def test_depth_is_joined_by_stamp(tmp_path):
         open_source(path, depth='/depth')
 
 
+def test_an_image_whose_depth_is_of_no_use_is_there_without_it_and_counted(tmp_path):
+    expected = posed_frames(3, depth=True)
+
+    def aligned(bag, posed):
+        topic, stamp = '/camera/aligned_depth_to_color/image_raw', posed.frame.stamp_ns
+        if posed is expected[1]:
+            bag.image(topic, OPTICAL, stamp, posed.frame.image)
+        else:
+            bag.depth(topic, OPTICAL, stamp, posed.frame.depth)
+    source = open_source(write(tmp_path / 'a', expected, extra=aligned))
+    assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
+    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+    assert not source.skipped
+
+
 def test_the_intrinsics_that_hold_at_the_stamp(tmp_path):
     frames = posed_frames(4)
     zoomed = camera_from_info((32, 24), (80, 0, 15.5, 0, 80, 11.5, 0, 0, 1))

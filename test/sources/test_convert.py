@@ -87,7 +87,7 @@ def test_skipped_frames_are_reported(scene, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)['skipped'] == {'no pose file': 1}
     run(scene, tmp_path / 'b')
     out = capsys.readouterr().out
-    assert '4 frames written to' in out and '1 left out: no pose file' in out
+    assert '4 frames written to' in out and 'left out        1 with no pose file' in out
 
 
 @pytest.mark.parametrize('dest, message', [('there', 'exists already'),
@@ -97,3 +97,22 @@ def test_what_is_not_written(scene, tmp_path, dest, message):
     with pytest.raises(SourceError, match=message):
         run(scene, tmp_path / dest)
     assert (tmp_path / 'there').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('dest', ['a', 'a.mcap', 'a.tum'])
+def test_an_interrupted_conversion_leaves_nothing_behind(scene, tmp_path, monkeypatch, dest):
+    def interrupted(frames, *_):
+        yield next(iter(frames))
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(convert, 'counted', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(scene, tmp_path / dest)
+    assert [path.name for path in tmp_path.iterdir()] == ['scene']
+    assert run(scene, tmp_path / dest, '--map-frame', 'map') == 0
+
+
+def test_an_empty_folder_is_filled(scene, tmp_path):
+    (tmp_path / 'a').mkdir()
+    assert run(scene, tmp_path / 'a') == 0
+    assert len(list(open_source(tmp_path / 'a').posed_frames())) == 5

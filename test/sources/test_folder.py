@@ -164,6 +164,51 @@ def test_a_frame_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
     assert_same(list(open_folder(tmp_path).posed_frames()), frames[:1])
 
 
+@pytest.mark.parametrize('half', ['frame-0000', 'frame-000001 170'])
+def test_a_line_that_was_cut_off_does_not_cost_all_stamps(tmp_path, half):
+    frames = posed_frames(3)
+    with FolderWriter(tmp_path) as writer:
+        writer.write(frames[0].frame, frames[0].world_from_camera)
+    with (tmp_path / 'stamps.txt').open('a') as stamps:
+        stamps.write(half)
+    with FolderWriter(tmp_path, append=True) as writer:
+        for posed in frames[1:]:
+            writer.write(posed.frame, posed.world_from_camera)
+    source = open_source(tmp_path)
+    assert source.has_stamps
+    assert_same(list(source.posed_frames()), frames)
+
+
+@pytest.mark.parametrize('lens', ['front', '[1, 2]', '{distortion_coefficients: none}'])
+def test_a_dataset_file_with_a_lens_that_is_none_is_named(tmp_path, lens):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'dataset.yaml').write_text(f'camera: {lens}\n')
+    with pytest.raises(SourceError, match=r'dataset\.yaml: camera is .*expected the keys'):
+        open_source(tmp_path)
+
+
+def test_a_lens_without_a_size_can_be_appended_to(tmp_path):
+    write_layout(tmp_path, count=1, calibration='500 0 32\n0 510 24\n0 0 1\n')
+    (tmp_path / 'rgb' / 'f0.png').rename(tmp_path / 'rgb' / 'frame-000000.png')
+    (tmp_path / 'dataset.yaml').write_text(
+        'camera: {distortion_model: plumb_bob, distortion_coefficients: [0.1, 0, 0, 0, 0]}\n')
+    with FolderWriter(tmp_path, append=True) as writer:
+        assert writer.camera.size_wh == (64, 48) and writer.camera.distortion[0] == 0.1
+
+
+def test_frames_whose_depth_is_of_no_use_are_there_without_it_and_counted(tmp_path):
+    with FolderWriter(tmp_path) as writer:
+        for posed in posed_frames(3, depth=True):
+            writer.write(posed.frame, posed.world_from_camera)
+    (tmp_path / 'depth' / 'frame-000001.png').write_bytes(b'no png')
+    source = open_source(tmp_path)
+    for _ in range(2):
+        assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
+        assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+        assert not source.skipped
+    assert len(list(open_source(tmp_path, depth='off').posed_frames())) == 3
+
+
 def test_frames_without_pose_can_be_written_as_queries(tmp_path):
     frame = posed_frames(1)[0].frame
     with FolderWriter(tmp_path, image_suffix='.jpg') as writer:

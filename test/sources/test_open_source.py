@@ -132,3 +132,31 @@ def test_every_second_file(tmp_path):
     source = open_source(tmp_path, stride=2)
     assert len(source) == 3
     assert_same(list(source.posed_frames()), expected[::2])
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    ({'info_topic': 'nowhere.yaml'}, 'has no topics, expected a calibration file that exists'),
+    ({'image_topic': '/camera'}, r'--image /camera: .*photos is no bag'),
+    ({'depth': '/depth'}, '--depth /depth: .* expected auto or off')])
+def test_a_topic_of_what_is_no_bag_is_refused(images, words, message):
+    with pytest.raises(SourceError, match=message):
+        open_source(images, focal=80.0, **words)
+
+
+def test_a_focal_length_of_zero_is_not_taken_for_none(images):
+    (images / 'camera.yaml').write_text(YAML)
+    with pytest.raises(CameraError, match='focal lengths fx = 0'):
+        next(open_source(images, focal=0.0).frames())
+
+
+def test_a_focal_length_stands_above_a_file(images, tmp_path):
+    (tmp_path / 'k.txt').write_text('90')
+    source = open_source(images, info_topic=str(tmp_path / 'k.txt'), focal=80.0)
+    assert next(source.frames()).camera.matrix[0, 0] == 80
+
+
+def test_a_rendered_drive_has_a_stride_and_can_do_without_depth():
+    source = open_source('rendered:3:4', stride=3, depth='off')
+    found = [posed.frame for posed in source.posed_frames()]
+    assert len(source) == 2
+    assert [(frame.name, frame.depth) for frame in found] == [('000000', None), ('000003', None)]

@@ -48,3 +48,9 @@ def test_a_split_names_sequences(scene):
 def test_a_scene_asks_which_sequence(scene):
     with pytest.raises(SourceError, match=r'seq-01, seq-02, seq-03: name one, or .*TrainSplit'):
         open_source(scene)
+
+
+def test_a_split_that_names_a_folder_that_is_missing_is_not_read_in_part(scene):
+    (scene / 'seq-03').rename(scene / 'elsewhere')
+    with pytest.raises(SourceError, match=r'TrainSplit\.txt names seq-03, but there is no'):
+        open_source(scene / 'TrainSplit.txt')

@@ -32,13 +32,18 @@ class RenderedSource(Source):
     kind = 'rendered'
 
     def __init__(self, world: RenderedWorld, path: Drive, camera: Camera | None = None,
-                 sensor: SensorModel | None = None, seed: int = 0) -> None:
-        """Takes the room, the way through it, and what takes the pictures; seed is the noise's."""
+                 sensor: SensorModel | None = None, seed: int = 0, stride: int = 1,
+                 with_depth: bool = True) -> None:
+        """Takes the room, the way through it, and what takes the pictures; seed is the noise's.
+
+        Of the drive's images it takes every so-many-th.
+        """
         super().__init__(Path(f'rendered:{world.seed}'))
         self.world, self.drive = world, path
         self.camera = camera or robot_camera()
         self.sensor = sensor or SensorModel()
-        self._seed = seed
+        self._seed, self._with_depth = seed, with_depth
+        self._indices = range(0, len(path.world_from_camera), stride)
         self._poses = path.world_from_camera
         self._track = Trajectory(path.odometry.stamps_ns, path.odometry.world_from_base)
         stamps = path.stamps_ns
@@ -47,16 +52,17 @@ class RenderedSource(Source):
                                         max(rate_hz, 0.1))
 
     def __len__(self) -> int:
-        """How many images the drive has."""
-        return len(self._poses)
+        """How many images of the drive are taken."""
+        return len(self._indices)
 
     def frame(self, index: int) -> PosedFrame:
-        """Image number `index`, with its exact depth and pose."""
+        """Image number `index` of the drive, with its exact depth and pose."""
         linear, depth = self.world.render_linear(self._poses[index], self.camera)
         rng = np.random.default_rng((self.world.seed, self._seed, 4, index))
         image = self.sensor.expose(linear, depth, self.camera, self._shutter(index),
                                    self._gains[index], rng)
-        frame = Frame(image, self.camera, int(self.drive.stamps_ns[index]), f'{index:06d}', depth)
+        frame = Frame(image, self.camera, int(self.drive.stamps_ns[index]), f'{index:06d}',
+                      depth if self._with_depth else None)
         return PosedFrame(frame, self._poses[index].copy())
 
     def _shutter(self, index: int) -> np.ndarray:
@@ -69,13 +75,13 @@ class RenderedSource(Source):
         return np.linalg.inv(end @ to_camera) @ start @ to_camera
 
     def _posed_frames(self) -> Iterator[PosedFrame]:
-        return (self.frame(index) for index in range(len(self)))
+        return (self.frame(index) for index in self._indices)
 
     def _frames(self) -> Iterator[Frame]:
         return (posed.frame for posed in self._posed_frames())
 
 
-def open_rendered(spec: str) -> RenderedSource:
+def open_rendered(spec: str, stride: int = 1, with_depth: bool = True) -> RenderedSource:
     """The source that `rendered:SEED[:FRAMES]` names: a drive through the room of that seed."""
     parts = spec.split(':')
     if (len(parts) not in (2, 3) or parts[0] != 'rendered'
@@ -86,4 +92,4 @@ def open_rendered(spec: str) -> RenderedSource:
     if frames < 1:
         raise SourceError(f'{spec!r} asks for no frames, expected at least 1')
     world = RenderedWorld(int(parts[1]))
-    return RenderedSource(world, drive(world, frames=frames))
+    return RenderedSource(world, drive(world, frames=frames), stride=stride, with_depth=with_depth)
