@@ -16,15 +16,14 @@ from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, fast_in_half
-from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
-from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
+from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
 MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
-KEPT_RESAMPLERS = 8
 # Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
 APART_HYPOTHESES, APART = 256, 3
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
@@ -49,7 +48,7 @@ class Localizer:
         self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
         self.first_look = ransac if self.gallery is None else fewer(ransac)
-        self._resamplers: dict[tuple, Resampler] = {}
+        self._resamplers = Resamplers(loaded.header['short_side'])
 
     @classmethod
     def load(cls, path: Path | str, device: str = 'auto', ransac: RansacConfig = RansacConfig(),
@@ -77,7 +76,7 @@ class Localizer:
             Localization, SceneCoordinates | None, PoseEstimate | None]:
         """`localize`, with what the network saw and what RANSAC made of it, for reports."""
         clock = Stopwatch(self.device)
-        resampler = self._resampler(frame.camera)
+        resampler = self._resamplers(frame.camera)
         image = resampler(to_gray(frame.image))
         clock.lap('resample')
         if image.std() < MIN_CONTRAST:
@@ -103,14 +102,6 @@ class Localizer:
                 supported = estimate = self._estimate(scene, self.ransac, guess)
             clock.lap('align')
         return self._judge(frame, supported, alignment, clock.laps), scene, estimate
-
-    def _resampler(self, camera: Camera) -> Resampler:
-        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        if key not in self._resamplers:
-            if len(self._resamplers) >= KEPT_RESAMPLERS:
-                self._resamplers.pop(next(iter(self._resamplers)))
-            self._resamplers[key] = Resampler(camera, self.map.header['short_side'])
-        return self._resamplers[key]
 
     def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
                            ) -> tuple[torch.Tensor, SceneCoordinates]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dsac_ros.config import RansacConfig
-from dsac_ros.localizer import KEPT_RESAMPLERS, Localizer
+from dsac_ros.geometry.resample import KEPT
+from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import load_map
 from dsac_ros.metrics import twist_error
 from dsac_ros.types import Camera, Result
@@ -62,15 +63,15 @@ def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(ti
                         for found in (few.localize(frame), few.localize(frame, truth))]
                        for frame, truth in ((p.frame, p.world_from_camera)
                                             for p in tiny_map.queries)])
-    alone, guessed = np.median(errors, axis=0)
-    assert guessed < 0.5 * alone, errors
+    alone, guessed = errors.max(axis=0)
+    assert guessed < 0.5 < alone, errors
     assert few.map.origin.any()
 
 
 def test_cameras_come_and_go_without_end(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
-    for k in range(KEPT_RESAMPLERS + 3):
+    for k in range(KEPT + 3):
         matrix = frame.camera.matrix.copy()
         matrix[0, 0] += 0.01 * k
         localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
-    assert len(localizer._resamplers) == KEPT_RESAMPLERS
+    assert len(localizer._resamplers) == KEPT

@@ -12,6 +12,7 @@ from dsac_ros.geometry.camera import check_camera, check_image_matches, project
 from dsac_ros.types import Camera
 
 STRIDE = 8
+KEPT = 8  # resamplers
 SHRINKS_BELOW = 0.95  # scale under which pixels are averaged before they are sampled
 
 
@@ -74,6 +75,27 @@ class Resampler:
         # Rounding errors of 1e-13 must not turn a copy into an interpolation.
         pixels = np.round(pixels, 6)
         return pixels[..., 0].copy(), pixels[..., 1].copy()
+
+
+class Resamplers:
+    """A resampler for each camera that comes along; of more than KEPT the oldest makes room."""
+
+    def __init__(self, short_side: int | None = 480) -> None:
+        """Takes the short side of the results [px]; None: that of each camera's own images."""
+        self.short_side = short_side
+        self._of_camera: dict[tuple, Resampler] = {}
+
+    def __call__(self, camera: Camera) -> Resampler:
+        """The resampler of this camera."""
+        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
+        if key not in self._of_camera:
+            if len(self._of_camera) >= KEPT:
+                self._of_camera.pop(next(iter(self._of_camera)))
+            self._of_camera[key] = Resampler(camera, self.short_side or min(camera.size_wh))
+        return self._of_camera[key]
+
+    def __len__(self) -> int:
+        return len(self._of_camera)
 
 
 def ideal_pinhole(camera: Camera, short_side: int) -> tuple[np.ndarray, tuple[int, int]]:

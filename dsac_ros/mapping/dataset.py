@@ -11,7 +11,7 @@ import numpy as np
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.localizer import MIN_CONTRAST
 from dsac_ros.types import Camera, Frame, PosedFrame
 
@@ -52,19 +52,15 @@ class Dataset:
 
 
 class ViewMaker:
-    """Turns frames into views; one resampler per camera seen."""
+    """Turns frames into views."""
 
     def __init__(self, config: MappingConfig) -> None:
         self.config = config
-        self._resamplers: dict[tuple, Resampler] = {}
+        self._resamplers = Resamplers(config.short_side)
 
     def __call__(self, posed: PosedFrame) -> View:
         frame = posed.frame
-        camera = frame.camera
-        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        if key not in self._resamplers:
-            self._resamplers[key] = Resampler(camera, self.config.short_side)
-        resampler = self._resamplers[key]
+        resampler = self._resamplers(frame.camera)
         depth = None
         if frame.depth is not None and self.config.depth == 'auto':
             depth = resampler.depth(frame.depth)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dsac_ros.errors import SourceError
-from dsac_ros.geometry.resample import Resampler
+from dsac_ros.geometry.resample import Resampler, Resamplers
 from dsac_ros.sources.bag_writer import BagWriter
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.tum import write_tum
@@ -94,13 +94,10 @@ def restamped(frames: Iterable[PosedFrame], rate_hz: float) -> Iterator[PosedFra
 
 def undistorted(frames: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
     """The frames as an ideal pinhole of about the same size sees them."""
-    resamplers: dict[tuple, Resampler] = {}
+    resamplers = Resamplers(short_side=None)
     for posed in frames:
-        camera = posed.frame.camera
-        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        if key not in resamplers:
-            resamplers[key] = Resampler(camera, short_side=min(camera.size_wh))
-        yield PosedFrame(_ideal(posed.frame, resamplers[key]), posed.world_from_camera)
+        yield PosedFrame(_ideal(posed.frame, resamplers(posed.frame.camera)),
+                         posed.world_from_camera)
 
 
 def _ideal(frame: Frame, resampler: Resampler) -> Frame:
