@@ -182,6 +182,30 @@ def test_bench_prints_stages_and_the_machine(tiny_map, query_folder, mapping_fol
     assert mapping['steps'] == 20
 
 
+def test_poses_are_refined_before_anything_is_learned_from_them(tiny_map, tmp_path, capsys):
+    """Keyframes of the map come nearer to the truth than the poses that were given."""
+    rng = np.random.default_rng(0)
+    true = [posed.world_from_camera[:3, 3] for posed in tiny_map.mapping]
+    given = [place + rng.normal(0, 0.03, 3) for place in true]
+    with FolderWriter(tmp_path / 'odometry') as folder:
+        for posed, place in zip(tiny_map.mapping, given):
+            pose = posed.world_from_camera.copy()
+            pose[:3, 3] = place
+            folder.write(posed.frame, pose)
+    assert main(['map', str(tmp_path / 'odometry'), '-o', str(tmp_path / 'a.map'), '--device',
+                 'cpu', '--progress', 'off', '--json', '--refine-poses', '--set', 'steps=20',
+                 '--set', 'batch=256', '--set', 'short_side=240', '--set', 'patches_per_image=64',
+                 '--set', 'held_out=0.0']) == 0
+    assert list(json.loads(capsys.readouterr().out)['stages'])[:3] == [
+        'reading', 'refining', 'matching']
+    found = np.array(read_header(tmp_path / 'a.map')['keyframes'])[:, :3]
+
+    def apart(places):  # steps of the drive, whatever the frame is
+        return np.median(np.abs(np.linalg.norm(np.diff(places, axis=0), axis=1)
+                                - np.linalg.norm(np.diff(true, axis=0), axis=1)))
+    assert apart(found) < 0.5 * apart(given)
+
+
 def test_damage_is_measured_kind_by_kind(tiny_map, tmp_path, capsys):
     with FolderWriter(tmp_path / 'few') as folder:
         for posed in tiny_map.queries[:2]:

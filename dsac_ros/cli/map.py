@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f'them for more rooms (default: {MappingConfig.experts})')
     parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
                         'the source has it; off; or the depth topic of a bag (default: auto)')
+    parser.add_argument('--refine-poses', action='store_true', help='make the poses agree with '
+                        'the images first: for those of odometry or of a coarse SLAM')
     parser.add_argument('--finetune', action='store_true', help='train the head end to end '
                         'through RANSAC at last; settings such as `--set selection=softam`')
     parser.add_argument('--resume', action='store_true',
@@ -72,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
             values[name] = getattr(args, name)
     if args.depth == 'off':
         values['depth'] = 'off'
+    if args.refine_poses:
+        values['refine_poses'] = True
     values = with_recipe_settings(values)
     output = args.output or args.update
     if output is None:

@@ -16,6 +16,7 @@ from dsac_ros.mapping.tracks import linked
 
 GATES_PX = (12.0, 6.0, 3.0)  # how far off an observation may be, while the poses come closer
 ROBUST = 0.25                # of the gate: from there on an observation counts for less
+DEPTH_ERROR = 0.2            # of a point: to say how a camera is turned it need not be precise
 LEAST_POINTS = 50            # that must be seen in common
 MOST = 400                   # views whose poses are unknowns: the time grows with their cube
 
@@ -46,7 +47,7 @@ def agreed_poses(views: Sequence[View],
     """scene_from_camera (V, 4, 4) of the views, adjusted in steps of ever closer gates."""
     matches = match(views, GATES_PX[0], lambda share: progress(0.7 * share))
     for done, gate in enumerate(GATES_PX, 1):
-        tracks = linked(views, agreeing(views, matches, gate), gate)
+        tracks = linked(views, agreeing(views, matches, gate), gate, DEPTH_ERROR)
         if len(tracks.points) < LEAST_POINTS:
             raise MappingError(f'the images have {len(tracks.points)} points in common, expected '
                                f'at least {LEAST_POINTS} to refine poses with; leave '

@@ -44,11 +44,13 @@ def find_tracks(views: Sequence[View],
     return linked(views, match(views, MAX_ERROR_PX, progress))
 
 
-def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_PX) -> Tracks:
-    """The points behind the matches, whose observations are off by less than error_px.
+def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_PX,
+           depth_error: float = MAX_DEPTH_ERROR) -> Tracks:
+    """The points behind the matches.
 
-    A wrong match joins two tracks into one with no common point: what the better one of them
-    leaves over is linked once more, without it.
+    Their observations are off by less than error_px, their standard deviation is less than
+    depth_error, as a share of their distance. A wrong match joins two tracks into one with no
+    common point: what the better one of them leaves over is linked once more, without it.
     """
     edges, view, pixels = matches.edges, matches.view, matches.pixels
     label = np.full(len(view), -1)
@@ -57,8 +59,9 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
         left = edges[(label[edges] < 0).all(1)]
         graph = coo_array((np.ones(len(left)), left.T), shape=(len(view), len(view)))
         joined = connected_components(graph, directed=False)[1]
-        some, found = triangulated(views, np.where(label < 0, joined, joined.max(initial=-1) + 1
-                                                   + np.arange(len(view))), view, pixels, error_px)
+        alone = joined.max(initial=-1) + 1 + np.arange(len(view))
+        some, found = triangulated(views, np.where(label < 0, joined, alone), view, pixels,
+                                   error_px, depth_error)
         label[found >= 0] = found[found >= 0] + sum(map(len, points))
         points.append(some)
     seen = label >= 0
@@ -66,7 +69,8 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
 
 
 def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
-                 pixels: np.ndarray, error_px: float) -> tuple[np.ndarray, np.ndarray]:
+                 pixels: np.ndarray, error_px: float,
+                 depth_error: float) -> tuple[np.ndarray, np.ndarray]:
     """Points (P, 3), one to each set of equal labels that has a precise one; and whose (M,).
 
     -1 for observations of no point, the outliers of the sets among them.
@@ -96,7 +100,7 @@ def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
     rows, label_, keep = last
     nearest = np.full(len(points), np.inf)
     np.minimum.at(nearest, label_[keep], distance[keep])
-    keep &= spread[label_] < MAX_DEPTH_ERROR * nearest[label_]
+    keep &= spread[label_] < depth_error * nearest[label_]
     kept, belongs[rows[keep]] = np.unique(label_[keep], return_inverse=True)
     return points[kept], belongs
 
