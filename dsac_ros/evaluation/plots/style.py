@@ -19,6 +19,7 @@ INK, FAINT, GRID = '#1f2933', '#9aa5b1', '#e4e7eb'
 BLUE, ORANGE, RED, GREEN = '#2b6cb0', '#dd6b20', '#c53030', '#2f855a'
 ERROR_COLOURS = LinearSegmentedColormap.from_list('error', ['#2f855a', '#ecc94b', '#c53030'])
 EMPTY_LIMITS = (0.1, 100)  # of an axis with nothing on it
+LONG = 2000                # from the least to the greatest, where ticks would run into each other
 STYLE = {'font.family': 'DejaVu Sans', 'font.size': 9, 'axes.titlesize': 10,
          'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'text.color': INK,
          'axes.labelcolor': INK, 'axes.edgecolor': FAINT, 'xtick.color': INK, 'ytick.color': INK,
@@ -70,8 +71,9 @@ def plan(low: np.ndarray, high: np.ndarray) -> tuple[Figure, Axes]:
 
 
 def plain_ticks(axes: Axes, which: str) -> None:
-    """Ticks 0.1, 0.2, 0.5, 1, 2 ... on a logarithmic axis, written plainly."""
+    """Ticks 0.1, 0.2, 0.5, 1 ... on a logarithmic axis, written plainly; 0.1, 1 on a long one."""
     axis = axes.xaxis if which == 'x' else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < LONG * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     axis.set_minor_formatter(NullFormatter())

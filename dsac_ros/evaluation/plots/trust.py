@@ -26,7 +26,7 @@ def draw_calibration(report: Report) -> Figure:
         left.text(share, 1.03, rf'${name}\,\sigma$', color=ORANGE, ha=side, fontsize=8)
     left.set(xlabel='share promised by the covariance', ylabel='share found', xlim=(0, 1.01),
              ylim=(0, 1.02))
-    left.legend(loc='upper left')
+    left.legend(loc='best')
     for axis in (left.xaxis, left.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, 0))
     errors = np.clip(np.where(np.isfinite(report.translation_m), report.translation_m, 1e3) * 100,
