@@ -6,7 +6,8 @@ millimetres takes the same numbers through the solver, in float32 too.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -63,8 +64,15 @@ class Correspondences:
 
     def detach(self) -> Correspondences:
         """The same values without their history."""
-        return replace(self, points=self.points.detach(), precision=self.precision.detach(),
-                       centre=self.centre.detach(), scale=self.scale.detach())
+        return self._each(torch.Tensor.detach)
+
+    def repeat(self, count: int) -> Correspondences:
+        """Every image `count` times, one after the other."""
+        return self._each(lambda values: values.repeat_interleave(count, 0))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Correspondences:
+        values = (getattr(self, one.name) for one in fields(self))
+        return Correspondences(*(None if value is None else change(value) for value in values))
 
     def camera_from_scaled(self, world_from_camera: Tensor) -> Tensor:
         """Poses (B, K, 4, 4) in the world's unit -> camera_from_world of the scaled world."""

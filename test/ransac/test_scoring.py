@@ -2,20 +2,11 @@
 """Reprojection errors and inlier counts, against a plain projection and finite differences."""
 import pytest
 import torch
-from ransac_scenes import FOCAL, scene
+from ransac_scenes import FOCAL, poses_near, scene
 
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import scoring
 from dsac_ros.ransac.correspondences import correspondences
-
-
-def poses_near(seed, count, seen, world_from_camera, noise=0.02):
-    """Poses (1, count, 4, 4) of the scaled world near the true one."""
-    generator = torch.Generator().manual_seed(seed)
-    scaled = world_from_camera.clone()
-    scaled[:3, 3] = (scaled[:3, 3] - seen.centre[0]) / seen.scale[0]
-    twist = noise * torch.randn(1, count, 6, dtype=torch.float64, generator=generator)
-    return (se3.exp(twist) @ se3.inverse(scaled)).to(seen.points.dtype)
 
 
 @pytest.fixture
