@@ -7,24 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dsac_ros.evaluation.wavy_wall import FOCAL, coordinates
+from dsac_ros.evaluation.wavy_wall import FOCAL, batch, coordinates, on
 from dsac_ros.evaluation.wavy_wall import cell_pixels as pixels
 from dsac_ros.evaluation.wavy_wall import wavy_wall as scene
 from dsac_ros.geometry import se3
 from dsac_ros.types import SceneCoordinates
 
-__all__ = ['FOCAL', 'batch', 'coordinates', 'pixels', 'poses_near', 'scene', 'stack']
+__all__ = ['FOCAL', 'batch', 'coordinates', 'on', 'pixels', 'poses_near', 'scene', 'stack']
 
 
 def stack(scenes: Sequence[SceneCoordinates], name: str) -> Tensor:
     """One field of many images as one batch."""
     return torch.cat([getattr(one, name) for one in scenes])
-
-
-def batch(scenes: Sequence[SceneCoordinates]) -> SceneCoordinates:
-    """Many images as one batch."""
-    names = ('points_world', 'pixels', 'sigma_px', 'valid', 'matrices')
-    return SceneCoordinates(*(stack(scenes, n) for n in names), scenes[0].grid_hw)
 
 
 def poses_near(seed, count, seen, world_from_camera, noise=0.02):
