@@ -37,21 +37,20 @@ def test_exact_data_gives_an_exact_pose(dtype, tolerance):
 
 
 @pytest.mark.parametrize('inliers, bound_m, bound_success',
-                         [(0.8, 0.0075, 1.0), (0.5, 0.0075, 1.0), (0.3, 0.009, 1.0),
-                          (0.2, 0.011, 0.97)])
+                         [(0.8, 0.005, 1.0), (0.5, 0.0055, 1.0), (0.3, 0.0065, 1.0),
+                          (0.2, 0.008, 0.98), (0.12, 0.01, 0.95)])
 def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
-    """4800 cells, 2 cm of noise, 2.5 m of depth, 32 scenes; success is 5 cm and 5 degrees."""
-    scenes, truths = zip(*(scene(s, inliers=inliers, noise=0.02) for s in range(32)))
+    """4800 cells, 2 cm of noise, 2.5 m of depth, 40 scenes; success is 5 cm and 5 degrees."""
     distances, angles = [], []
-    for first in range(0, 32, 8):
-        part = slice(first, first + 8)
-        distance, angle = errors(estimate_pose(batch(scenes[part]), RansacConfig()),
-                                 torch.stack(truths[part]))
+    for first in range(0, 40, 8):
+        scenes, truths = zip(*(scene(s, inliers=inliers, noise=0.02)
+                               for s in range(first, first + 8)))
+        distance, angle = errors(estimate_pose(batch(scenes), RansacConfig()), torch.stack(truths))
         distances.append(distance)
         angles.append(angle)
     distance, angle = torch.cat(distances), torch.cat(angles)
     assert ((distance < 0.05) & (angle < 5.0)).double().mean() >= bound_success
-    assert distance.median() < bound_m
+    assert distance.median() <= bound_m
 
 
 def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers():

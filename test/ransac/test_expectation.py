@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differentiable RANSAC: its gradients against brute force, its guards, its entropy."""
+import math
 from dataclasses import fields, replace
 
 import pytest
@@ -199,8 +200,13 @@ def test_on_noisy_data_implicit_differentiation_is_nearer_to_brute_force(problem
     assert error['implicit'] < 0.1 * error['one_step']
 
 
-def test_a_minimal_set_moves_its_pose_as_p3p_does(problem):
-    seen, pool, _ = problem
+@pytest.mark.parametrize('depth', [False, True])
+def test_a_minimal_set_moves_its_pose_as_its_solver_does(problem, depth):
+    """P3P's, and Kabsch's where depth is measured."""
+    seen, pool, truth = problem
+    if depth:
+        seen = measured(seen, truth)
+        pool = expectation.draw_pool(seen, CONFIG, torch.Generator().manual_seed(0))
     corners = seen.take(pool.sets.flatten(1))
     good = pool.solved & (jacobians_of_sets(pool.hypotheses, corners) < 3.0)
     assert good.sum() >= 3
@@ -234,6 +240,23 @@ def test_scores_have_the_right_gradient(score, problem):
     poses = refine.retract(aside, pool.hypotheses[:, :3])
     inputs = [x.clone().requires_grad_() for x in (poses, seen.points, seen.precision)]
     assert torch.autograd.gradcheck(scores, inputs, eps=1e-8, atol=1e-5)
+
+
+def test_scores_are_shares_of_what_agrees(problem):
+    """By hand: four cells, two of which are off by 5 and 15 px; predicted precision 1, 2, 3, 4."""
+    seen, _, truth = problem
+    pose = seen.camera_from_scaled(truth[:, None])
+    four = seen.first(4)
+    camera = se3.transform(pose[:, 0], four.points)
+    pixels = four.focal[:, None] * camera[..., :2] / camera[..., 2:]
+    pixels[0, :, 0] += torch.tensor([0.0, 5.0, 15.0, 0.0])
+    four = replace(four, pixels=pixels, precision=torch.tensor([[1.0, 2.0, 3.0, 4.0]]).double(),
+                   valid=torch.ones(1, 4, dtype=torch.bool))
+    fits = [1 / (1 + math.exp(0.5 * error - 5.0)) for error in (0.0, 5.0, 15.0, 0.0)]
+    for name, expected in (('hard', 3 / 4), ('soft', sum(fits) / 4), (
+            'uncertainty', sum(w * fit for w, fit in zip((1, 2, 3, 4), fits)) / 10)):
+        found = expectation.score(pose, four, replace(CONFIG, score=name))
+        assert found.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_hard_count_teaches_no_score(problem):

@@ -65,6 +65,19 @@ def test_first_solutions_are_those_of_each_image():
             torch.testing.assert_close(found[i][filled[i]], every[:count])
 
 
+def test_gradients_of_the_first_solutions():
+    generator = torch.Generator().manual_seed(3)
+    rays = torch.randn(1, 3, 3, 3, dtype=torch.float64, generator=generator) * 0.4
+    rays[..., 2] = 1.0
+    camera = rays * (1.0 + torch.rand(1, 3, 3, 1, dtype=torch.float64, generator=generator))
+    solved = first_solutions(camera, rays, 6)[1]
+    assert solved.sum() >= 3
+
+    def solutions(points, directions):
+        return first_solutions(points, directions, 6)[0][solved]
+    assert torch.autograd.gradcheck(solutions, (camera.requires_grad_(), rays.requires_grad_()))
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('large', [1e16, 1e25, 1e300])
 def test_triangles_too_large_for_their_precision_are_none_and_spoil_nothing(dtype, large):
