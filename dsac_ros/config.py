@@ -97,6 +97,14 @@ class EndToEndConfig:
                                   'stays', unit='bit', low=0.0)
     pose_loss: str = setting('max', 'what a wrong pose costs',
                              choices=('weighted', 'adaptive', 'max', 'reprojection'))
+    rotation_distance: str = setting('auto', "the rotation's error in 'weighted' and 'adaptive'; "
+                                     "auto: the recipe's, else quaternion",
+                                     choices=('auto', 'angular', 'quaternion', 'chordal',
+                                              'angle_axis'))
+    rotation_weight: float = setting(-1.0, "what it counts in 'weighted'; negative: the recipe's, "
+                                     'else 500', unit='m per unit of distance')
+    loss_clamp: float = setting(0.0, "where 'max' goes over to its square root [cm, deg], and the "
+                                "most that a point costs in 'reprojection' [px]; 0: 100", low=0.0)
     rgbd: bool = setting(False, 'train for queries with depth, where the mapping frames have it')
     finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
                                       low=0.001)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from dsac_ros.device import choose_device, fast_in_half
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
+from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
@@ -115,12 +115,11 @@ class Localizer:
 
     def _estimate(self, scene: SceneCoordinates, config: RansacConfig,
                   guess: np.ndarray | None = None) -> PoseEstimate:
-        generator = torch.Generator(self.device).manual_seed(config.seed)
         if guess is None:
-            return estimate_pose(scene, config, generator)
+            return estimate_pose(scene, config)
         near = np.array(guess, dtype=float)
         near[:3, 3] -= self.map.origin
-        return estimate_pose(scene, config, generator, torch.from_numpy(near)[None])
+        return estimate_pose(scene, config, guess=torch.from_numpy(near)[None])
 
     def _candidates(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
                     estimate: PoseEstimate) -> Iterator[PoseEstimate]:
@@ -177,20 +176,3 @@ def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:
     u, v = scene.pixels[0].round().long().T.cpu().numpy()
     measured = torch.from_numpy(np.ascontiguousarray(depth[v, u], dtype=np.float32))
     return replace(scene, depth=measured.to(scene.pixels.device)[None])
-
-
-class Stopwatch:
-    """Milliseconds per stage; waits for the device so that each stage pays for its own work."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.laps: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """End a stage."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.laps[stage] = (now - self.last) * 1e3
-        self.last = now

@@ -38,11 +38,12 @@ importlib.import_module('dsac_ros.embedded').install()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, and so count, what cannot run here: the other runtime, peers not installed."""
+    """Deselect, and so count, what cannot run here: the other runtime, no peers, no GPU."""
     embedded = importlib.import_module('dsac_ros.embedded').is_installed()
     peers = all(map(importlib.util.find_spec, ('pycolmap', 'poselib')))
+    gpu = importlib.import_module('torch').cuda.is_available()
     absent = {name for name, here in {'ros': not embedded, 'embedded': embedded,
-                                      'benchmark': peers}.items() if not here}
+                                      'benchmark': peers, 'gpu': gpu}.items() if not here}
     other = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=other)
     items[:] = [item for item in items if item not in other]

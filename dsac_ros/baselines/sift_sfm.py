@@ -11,13 +11,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from dsac_ros.errors import ConfigError
-from dsac_ros.geometry.resample import Resampler, to_gray
-from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
+from dsac_ros.baselines.pnp import colmap_camera
+from dsac_ros.errors import ConfigError, SourceError
+from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
+from dsac_ros.types import Frame, Localization, PosedFrame, Result
 
 FEATURES = 3000
 RATIO = 0.8
@@ -28,6 +30,7 @@ WORDS, CODE = 64, 256        # of the retrieval
 RETRIEVED = 20
 INLIER_SHARE = 0.005         # threshold of RANSAC, of the image's long side
 LEAST_INLIERS = 12
+CORNER = 0.5                 # COLMAP's pixel (0, 0) is the corner of the image
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,17 @@ class SiftSfm:
         self.points = points
         self.pictures = pictures
         self.retrieval = retrieval
-        self._resamplers: dict[tuple, Resampler] = {}
+        self._resamplers = Resamplers()
 
     @classmethod
     def learn(cls, frames: Sequence[PosedFrame]) -> SiftSfm:
-        """Triangulate the frames' features at their poses. Raises ConfigError without pycolmap."""
+        """Triangulate the frames' features at their poses.
+
+        Raises ConfigError without pycolmap, SourceError without frames.
+        """
+        if not frames:
+            raise SourceError('SIFT + SfM has no mapping frame with a pose, expected at least one;'
+                              ' name a source whose frames have poses')
         require('pycolmap')
         resampler = Resampler(frames[0].frame.camera)
         found = [root_sift(resampler(to_gray(posed.frame.image))) for posed in frames]
@@ -65,7 +74,7 @@ class SiftSfm:
     def localize(self, frame: Frame) -> Localization:
         """Where this frame was taken, or why that is not known."""
         import poselib
-        resampler = self._resampler(frame.camera)
+        resampler = self._resamplers(frame.camera)
         pixels, descriptors = root_sift(resampler(to_gray(frame.image)))
         rows, points = [], []
         for index in self.retrieval.nearest(descriptors, RETRIEVED):
@@ -76,13 +85,9 @@ class SiftSfm:
         pairs = np.unique(np.stack([np.concatenate(rows), np.concatenate(points)], 1), axis=0)
         if len(pairs) < 4:
             return Localization(Result.LOW_INLIERS, 'no matches', frame.stamp_ns, frame.name)
-        width, height = resampler.size_wh
-        matrix = resampler.matrix
-        camera = {'model': 'PINHOLE', 'width': width, 'height': height, 'params': [
-            matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5]}
         pose, report = poselib.estimate_absolute_pose(
-            pixels[pairs[:, 0]] + 0.5, self.points[pairs[:, 1]], camera,
-            {'max_reproj_error': INLIER_SHARE * max(width, height), 'max_iterations': 20000,
+            pixels[pairs[:, 0]] + CORNER, self.points[pairs[:, 1]], camera_of(resampler),
+            {'max_reproj_error': INLIER_SHARE * max(resampler.size_wh), 'max_iterations': 20000,
              'min_iterations': 200}, {'loss_type': 'CAUCHY', 'loss_scale': 1.0})
         inliers = int(report['num_inliers'])
         if inliers < LEAST_INLIERS:
@@ -94,11 +99,12 @@ class SiftSfm:
                             world_from_camera=np.linalg.inv(camera_from_world),
                             inlier_count=inliers)
 
-    def _resampler(self, camera: Camera) -> Resampler:
-        key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        if key not in self._resamplers:
-            self._resamplers[key] = Resampler(camera)
-        return self._resamplers[key]
+
+def camera_of(resampler: Resampler) -> dict[str, Any]:
+    """The resampled images' camera in COLMAP's pixels."""
+    matrix = resampler.matrix.copy()
+    matrix[:2, 2] += CORNER
+    return colmap_camera(matrix, resampler.size_wh)
 
 
 def require(*modules: str) -> None:
@@ -180,13 +186,9 @@ def triangulate(poses: Sequence[np.ndarray], resampler: Resampler, pixels: Seque
     """Points (P, 3), and for each image which features see which of them."""
     import pycolmap
     pycolmap.logging.minloglevel = 2
-    width, height = resampler.size_wh
-    matrix = resampler.matrix
     model = pycolmap.Reconstruction()
-    model.add_camera_with_trivial_rig(pycolmap.Camera(
-        model='PINHOLE', width=width, height=height, camera_id=1,
-        params=[matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5]))
-    corners = [p + 0.5 for p in pixels]  # COLMAP's pixel (0, 0) is the corner of the image
+    model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=1, **camera_of(resampler)))
+    corners = [p + CORNER for p in pixels]
     for index, pose in enumerate(poses):
         model.add_image_with_trivial_frame(
             pycolmap.Image(name=f'{index}', keypoints=corners[index], camera_id=1,

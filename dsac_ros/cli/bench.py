@@ -6,11 +6,19 @@ import argparse
 import resource
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dsac_ros.cli.evaluate import load_localizer, machine
-from dsac_ros.cli.output import add_device_option, add_json_option, share, write_results
+from dsac_ros.cli.output import (
+    add_device_option,
+    add_json_option,
+    angle,
+    length,
+    share,
+    write_results,
+)
 from dsac_ros.cli.progress import add_progress_option, counted, reporter
 from dsac_ros.cli.settings import (
     add_settings_options,
@@ -49,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                'and, where installed, of PoseLib and pycolmap, on the same data')
     ransac.add_argument('--frames', type=int, default=30, metavar='N',
                         help='frames per inlier ratio (default: 30)')
+    ransac.add_argument('--threads', type=int, default=2, metavar='N',
+                        help='threads of torch on a CPU; one image takes one (default: 2)')
     ransac.set_defaults(measure=bench_ransac)
     tuning = tables.add_parser('finetune', help="what end-to-end training gives: a map's head "
                                'fine-tuned in several ways, queries answered without landmarks')
@@ -68,10 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure one table."""
+    from dsac_ros.metrics import json_ready
     results, lines = args.measure(args)
     results['machine'] = machine()
     lines.append('on ' + ', '.join(f'{name} {what}' for name, what in results['machine'].items()))
-    write_results(results, lines, args.json)
+    write_results(json_ready(results), lines, args.json)
     return 0
 
 
@@ -170,25 +181,45 @@ def bench_ransac(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
     from dsac_ros.config import RansacConfig
     from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.ransac_race import batch_ms, race
-    if args.frames < 1:
-        raise ConfigError(f'--frames is {args.frames}, expected at least 1')
+    from dsac_ros.evaluation.ransac_race import race, speed
+    from dsac_ros.metrics import json_ready
+    from dsac_ros.ransac.threads import threads
+    for name in ('frames', 'threads'):
+        if getattr(args, name) < 1:
+            raise ConfigError(f'--{name} is {getattr(args, name)}, expected at least 1')
     config, device = make_settings(RansacConfig, read_settings(args)), choose_device(args.device)
+    devices = ['cpu', device] if args.device == 'auto' and device != 'cpu' else [device]
     rows = []
-    for ratio in counted(RATIOS, len(RATIOS), 'ransac', args.progress):
-        rows += [asdict(row) for row in race([ratio], args.frames, config, device)]
-    ours = {row['inlier_ratio']: row for row in rows if row['method'] == 'dsac'}
-    lines = ['inliers  method          success  median error     p50 [ms]   p95 [ms]   '
-             'time / ours']
-    lines += [f'{row["inlier_ratio"]:7.0%}  {row["method"]:14} {row["success"]:8.1%} '
-              f'{100 * row["median_error_m"]:10.2f} cm {row["ms_p50"]:10.1f} '
-              f'{row["ms_p95"]:10.1f} {row["ms_p50"] / ours[row["inlier_ratio"]]["ms_p50"]:11.2f}'
-              for row in rows]
-    one, many = batch_ms(config, device)
-    lines.append(f'a batch of 16 frames {many:.1f} ms, one frame {one:.1f} ms '
-                 f'({many / one:.1f} times)')
-    return {'frames': args.frames, 'rows': rows, 'batch_of_16_ms': many, 'one_ms': one,
-            'peak_memory_mb': peak_memory_mb()}, lines
+    with threads(args.threads):
+        for ratio in counted(RATIOS, len(RATIOS), 'ransac', args.progress):
+            rows += [json_ready(asdict(row)) for row in race([ratio], args.frames, config,
+                                                             devices)]
+        speeds = [json_ready(asdict(speed(config, device))) for device in devices]
+    return ({'frames': args.frames, 'threads': args.threads, 'rows': rows, 'speed': speeds,
+             'peak_memory_mb': peak_memory_mb()},
+            [*ransac_lines(rows), *map(speed_line, speeds), f'{args.threads} threads of torch'])
+
+
+def ransac_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The table for people; `time / ours` is of our row on the first device."""
+    ours: dict[float, float] = {}
+    for row in rows:
+        if row['method'] == 'dsac':
+            ours.setdefault(row['inlier_ratio'], row['ms_p50'])
+    return ['inliers  method         device  success  median error   p50 [ms]   p95 [ms]   '
+            'time / ours',
+            *(f'{row["inlier_ratio"]:7.0%}  {row["method"]:14} {row["device"]:6} '
+              f'{row["success"]:8.1%} {length(row["median_error_m"]):>13} {row["ms_p50"]:10.1f} '
+              f'{row["ms_p95"]:10.1f} {row["ms_p50"] / ours[row["inlier_ratio"]]:13.2f}'
+              for row in rows)]
+
+
+def speed_line(speed: dict[str, Any]) -> str:
+    """How long one frame and a batch take, and where the time goes."""
+    one, many = speed['one_ms'], speed['batch_of_16_ms']
+    stages = ', '.join(f'{stage} {ms:.1f}' for stage, ms in speed['stages_ms'].items())
+    return (f'{speed["device"]}: one frame {one:.1f} ms ({stages}), a batch of 16 {many:.1f} ms '
+            f'({many / one:.1f} times)')
 
 
 def bench_finetune(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -213,7 +244,8 @@ def bench_finetune(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         for kind, report in (('RGB', row.rgb), ('RGB-D', row.rgbd)):
             if report:
                 lines.append(tuning_line(row.training, kind, report))
-                print(lines[-1], file=sys.stderr)
+                if args.progress != 'off':
+                    print(lines[-1], file=sys.stderr)
     return {'queries': len(queries), 'rows': rows}, lines
 
 
@@ -221,8 +253,8 @@ def tuning_line(training: str, kind: str, report: dict[str, Any]) -> str:
     """One row for people."""
     near = ', '.join(f'{limit} {share(report["recall"][limit])}' for limit in (
         '0.02m_2deg', '0.05m_5deg', '0.10m_5deg'))
-    return (f'{training:12} {kind:6} {100 * report["median_translation_m"]:7.2f} cm '
-            f'{report["median_rotation_deg"]:6.2f} deg   {near}')
+    return (f'{training:12} {kind:6} {length(report["median_translation_m"]):>10} '
+            f'{angle(report["median_rotation_deg"]):>10}   {near}')
 
 
 def peak_memory_mb() -> int:

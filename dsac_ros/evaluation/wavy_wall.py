@@ -2,6 +2,9 @@
 """Scene coordinates of known pose, inlier ratio and noise: a wavy wall and a cloud of outliers."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
@@ -55,3 +58,20 @@ def coordinates(world: np.ndarray, seen: np.ndarray, matrix: np.ndarray,
         return torch.as_tensor(x, dtype=dtype)[None]
     return SceneCoordinates(tensor(world), tensor(seen), torch.ones(1, len(seen), dtype=dtype),
                             torch.ones(1, len(seen), dtype=torch.bool), tensor(matrix), grid_hw)
+
+
+def batch(scenes: Sequence[SceneCoordinates]) -> SceneCoordinates:
+    """Many images as one batch; with depth where the first has it."""
+    return replace(scenes[0], **{name: torch.cat([getattr(scene, name) for scene in scenes])
+                                 for name in tensors(scenes[0])})
+
+
+def on(scene: SceneCoordinates, device: str) -> SceneCoordinates:
+    """The scene on a device, where a network's answer would be already."""
+    return replace(scene, **{name: x.to(device) for name, x in tensors(scene).items()})
+
+
+def tensors(scene: SceneCoordinates) -> dict[str, Tensor]:
+    """The fields of a scene that are tensors, by name."""
+    values = {one.name: getattr(scene, one.name) for one in fields(scene)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras: checked intrinsics, projection and its inverse; OpenCV does the distortion.
+"""Cameras: checked intrinsics and projection; OpenCV does the distortion.
 
 Pixels are (u, v) with integers at pixel centres. The size and the matrix of a `Camera` are those
 of the image as it arrives: region of interest and binning of a CameraInfo are applied here, once.
@@ -21,8 +21,6 @@ MODELS = {'': PINHOLE, 'none': PINHOLE, 'pinhole': PINHOLE, 'plumb_bob': PLUMB_B
 MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
 FIELD_SAMPLES = 4096
 FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
-NEWTON_STEPS = 4
-ITERATIONS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
 
 
 def camera_from_info(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[float] = (),
@@ -90,42 +88,6 @@ def project(camera: Camera, points_camera: np.ndarray) -> np.ndarray:
     if seen.any():
         pixels[seen] = _project_visible(camera, points[seen])
     return pixels.reshape(*np.shape(points_camera)[:-1], 2)
-
-
-def unproject(camera: Camera, pixels: np.ndarray) -> np.ndarray:
-    """Rays (..., N, 3) with z = 1 through pixels (..., N, 2): a ray times its depth is a point."""
-    check_shapes(pixels=(pixels, '... N 2'))
-    flat = np.ascontiguousarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
-    if not len(flat):
-        return np.empty((*np.shape(pixels)[:-1], 3))
-    matrix, distortion = np.asarray(camera.matrix, np.float64), np.array(camera.distortion)
-    if camera.model == EQUIDISTANT:
-        plane = cv2.fisheye.undistortPoints(flat, matrix, distortion, criteria=ITERATIONS)
-    elif camera.model == PINHOLE:
-        plane = (flat - matrix[:2, 2]) / np.diag(matrix)[:2]
-    else:
-        plane = cv2.undistortPointsIter(flat, matrix, distortion, None, None, ITERATIONS)
-    plane = plane.reshape(-1, 2)
-    if camera.model != PINHOLE:
-        plane = _polish(camera, plane, flat.reshape(-1, 2))
-    rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
-    return rays.reshape(*np.shape(pixels)[:-1], 3)
-
-
-def _polish(camera: Camera, plane: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Newton's steps from OpenCV's fixed-point answer (N, 2), which stalls for strong lenses."""
-    def pixels_of(points: np.ndarray) -> np.ndarray:
-        return _project_visible(camera, np.column_stack([points, np.ones(len(points))]))
-
-    step = 1e-6
-    for _ in range(NEWTON_STEPS):
-        error = pixels_of(plane) - pixels
-        jacobian = np.stack([pixels_of(plane + step * axis) - pixels_of(plane - step * axis)
-                             for axis in np.eye(2)], axis=-1) / (2 * step)
-        regular = np.abs(np.linalg.det(jacobian)) > 1e-6
-        plane = plane.copy()
-        plane[regular] -= np.linalg.solve(jacobian[regular], error[regular, :, None])[..., 0]
-    return plane
 
 
 def field_limit(camera: Camera) -> float:

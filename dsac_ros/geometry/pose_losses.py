@@ -6,13 +6,15 @@ Every loss takes world_from_camera (..., 4, 4), estimated and true, in metres, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dsac_ros.config import setting
+from dsac_ros.config import EndToEndConfig, setting
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.distances import DISTANCES
@@ -139,3 +141,16 @@ POSE_LOSSES = {'weighted': WeightedLoss, 'adaptive': AdaptiveLoss, 'max': MaxLos
 def make_pose_loss(config: PoseLossConfig) -> nn.Module:
     """The loss that the settings name."""
     return POSE_LOSSES[config.loss](config)
+
+
+def training_loss(config: EndToEndConfig, own: Mapping[str, Any] = MappingProxyType({}),
+                  ) -> nn.Module:
+    """The loss that the settings of a training name, of a recipe with settings of its `own`."""
+    asked: dict[str, Any] = {'loss': config.pose_loss}
+    if config.rotation_distance != 'auto':
+        asked['distance'] = config.rotation_distance
+    if config.rotation_weight >= 0.0:
+        asked['rotation_weight'] = config.rotation_weight
+    if config.loss_clamp > 0.0:
+        asked |= {'soft_clamp': config.loss_clamp, 'max_px': config.loss_clamp}
+    return make_pose_loss(PoseLossConfig(**{**own, **asked}))

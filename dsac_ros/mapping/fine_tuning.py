@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry import se3
-from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, make_pose_loss
+from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, training_loss
 from dsac_ros.localizer import with_depth
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.dataset import View
@@ -100,20 +100,24 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
               ) -> dict[str, Any]:
     """Minimise the expected pose loss through the head; returns what the map's header says.
 
-    The head ends as the best of those that were judged. With too few frames to judge by nothing is
-    changed.
+    The head ends as the best of those that were judged. With too few frames to judge by, or none
+    with cells enough to learn from, nothing is changed.
     """
+    images = Images(patches)
     if len(judge) < MIN_JUDGES:
-        log.warning('the map was not fine-tuned: %d frames are held out, at least %d must judge '
-                    'whether it became better', len(judge), MIN_JUDGES)
-        return {'steps': 0, 'kept_step': 0, 'reason': 'too few held-out frames'}
+        return untouched('too few held-out frames',
+                         f'{len(judge)} must judge whether it became better, expected at least '
+                         f'{MIN_JUDGES}')
+    if not images.usable:
+        return untouched('too few cells in every image',
+                         f'an image needs {MIN_CELLS} cells to have a pose; raise '
+                         'patches_per_image or short_side')
     device = patches.descriptors.device
     generator = torch.Generator().manual_seed(seed)
-    pose_loss = make_pose_loss(PoseLossConfig(loss=config.pose_loss)).to(device)
+    pose_loss = training_loss(config).to(device)
     parameters = [*head.parameters(), *pose_loss.parameters()]
     optimizer = torch.optim.Adam(parameters, config.finetune_rate)
     control = EntropyControl(config)
-    images = Images(patches)
     before = best = judge(head, config.rgbd)
     kept, kept_step, step, asked = copy.deepcopy(head.state_dict()), 0, 0, 0
     start = time.monotonic()
@@ -149,6 +153,12 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
             'after': round(best, 4), 'alpha': round(control.alpha, 3),
             'selection': config.selection, 'gradient': config.gradient,
             'seconds': round(time.monotonic() - start, 1)}
+
+
+def untouched(reason: str, explanation: str) -> dict[str, Any]:
+    """What the header says of a map that was not fine-tuned, and the log."""
+    log.warning('the map was not fine-tuned: %s (%s)', reason, explanation)
+    return {'steps': 0, 'kept_step': 0, 'reason': reason}
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Tensor]) -> None:

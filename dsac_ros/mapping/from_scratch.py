@@ -16,7 +16,7 @@ from torch import Tensor
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
-from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
+from dsac_ros.geometry.pose_losses import training_loss
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
@@ -92,20 +92,24 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
                   progress: Report, guard: Guard) -> dict[str, Any]:
     """Train the network, one augmented image a step; returns what the map's header says of it."""
     device = network.head.point.weight.device
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+    generator = torch.Generator().manual_seed(config.seed)
+    objectives = Objectives(recipe, config, generator, device)
+    optimizer = torch.optim.Adam([*network.parameters(), *objectives.pose_loss.parameters()],
+                                 config.learning_rate, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule, step = Schedule(config), 0
+    parts = {'network': network, 'optimizer': optimizer, 'scaler': scaler,
+             'objectives': objectives, 'guard': guard}
     if resume:
         state = checkpoint.load(str(device))
-        network.load_state_dict(state['network'])
-        optimizer.load_state_dict(state['optimizer'])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         step, schedule = state['step'], Schedule(config, state['seconds'])
-    generator = torch.Generator().manual_seed(config.seed + step)
+        generator.manual_seed(config.seed + step)
     order, terms, saved = shuffled(len(views), generator), None, time.monotonic()
-    objectives = Objectives(recipe, config, generator)
 
     def save() -> None:
-        checkpoint.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
+        checkpoint.save({**{name: part.state_dict() for name, part in parts.items()},
                          'step': step, 'seconds': schedule.seconds()})
     try:
         while (done := schedule.at(step)) < 1.0:
@@ -146,6 +150,14 @@ class Guard:
         if self.before is None and len(self.views) >= MIN_JUDGES:
             self.before, self.weights = self.cost(network), copy.deepcopy(network.state_dict())
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers, for a checkpoint."""
+        return {'before': self.before, 'weights': self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what a checkpoint says."""
+        self.before, self.weights = state['before'], state['weights']
+
     def cost(self, network: WholeNetwork) -> float:
         """See `fine_tuning.Judge`."""
         device = str(network.head.point.weight.device)
@@ -165,12 +177,21 @@ class Guard:
 class Objectives:
     """What each stage of a recipe minimises; the last one remembers how sharply RANSAC chooses."""
 
-    def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator,
+                 device: torch.device) -> None:
         self.mapping, self.end_to_end = config, recipe.end_to_end
         self.generator = generator
         self.entropy = EntropyControl(recipe.end_to_end)
-        self.pose_loss = make_pose_loss(PoseLossConfig(loss=recipe.end_to_end.pose_loss,
-                                                       **recipe.pose_loss))
+        self.pose_loss = training_loss(recipe.end_to_end, recipe.pose_loss).to(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned itself, for a checkpoint."""
+        return {'alpha': self.entropy.alpha, 'pose_loss': self.pose_loss.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint says."""
+        self.entropy.alpha = state['alpha']
+        self.pose_loss.load_state_dict(state['pose_loss'])
 
     def augmentation(self, stage: Stage) -> MappingConfig:
         """Settings of the augmentation: end-to-end only the light changes (DSAC*)."""

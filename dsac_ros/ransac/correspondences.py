@@ -6,7 +6,8 @@ millimetres takes the same numbers through the solver, in float32 too.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from dsac_ros.types import SceneCoordinates
 
 # A cell whose predicted precision is extreme must not outvote, or vanish beside, all others.
 MAX_PRECISION = 16.0
+# Farther than this from the middle, in units of the spread, a point is no prediction any more, and
+# its square and its products would overflow in float32.
+FAR = 1e6
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,15 @@ class Correspondences:
 
     def detach(self) -> Correspondences:
         """The same values without their history."""
-        return replace(self, points=self.points.detach(), precision=self.precision.detach(),
-                       centre=self.centre.detach(), scale=self.scale.detach())
+        return self._each(torch.Tensor.detach)
+
+    def repeat(self, count: int) -> Correspondences:
+        """Every image `count` times, one after the other."""
+        return self._each(lambda values: values.repeat_interleave(count, 0))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Correspondences:
+        values = (getattr(self, one.name) for one in fields(self))
+        return Correspondences(*(None if value is None else change(value) for value in values))
 
     def camera_from_scaled(self, world_from_camera: Tensor) -> Tensor:
         """Poses (B, K, 4, 4) in the world's unit -> camera_from_world of the scaled world."""
@@ -81,13 +92,15 @@ class Correspondences:
 
 def correspondences(scene: SceneCoordinates) -> Correspondences:
     """Scene coordinates without NaN, about their own centre and in their own unit."""
+    measured = {} if scene.depth is None else {'depth': (scene.depth, 'B N')}
     check_shapes(points_world=(scene.points_world, 'B N 3'), pixels=(scene.pixels, 'B N 2'),
                  sigma_px=(scene.sigma_px, 'B N'), valid=(scene.valid, 'B N'),
-                 matrices=(scene.matrices, 'B 3 3'))
-    dtype = scene.points_world.dtype
+                 matrices=(scene.matrices, 'B 3 3'), **measured)
+    # A network's half precision is no precision for a solver.
+    dtype = torch.promote_types(scene.points_world.dtype, torch.float32)
     # A sum is finite where all its terms are.
     valid = scene.valid & (scene.points_world.sum(-1) + scene.pixels.sum(-1)).isfinite()
-    points, centre, scale = _normalised(scene.points_world, valid)
+    points, valid, centre, scale = _normalised(scene.points_world.to(dtype), valid)
     matrices = scene.matrices.to(dtype)
     pixels = torch.where(valid[..., None], scene.pixels.to(dtype) - matrices[:, None, :2, 2], 0.0)
     focal = matrices.diagonal(dim1=-2, dim2=-1)[:, :2]
@@ -96,22 +109,27 @@ def correspondences(scene: SceneCoordinates) -> Correspondences:
     area = extent.clamp(min=1.0).prod(-1)
     nearness = None
     if scene.depth is not None:
-        measured = valid & scene.depth.isfinite() & (scene.depth > 0.0)
-        nearness = torch.where(measured, scale[:, None] / scene.depth.to(dtype), 0.0)
-    return Correspondences(points, pixels, focal, valid, _precision(scene.sigma_px, valid),
-                           centre, scale, area, nearness)
+        known = valid & scene.depth.isfinite() & (scene.depth > 0.0)
+        nearness = torch.where(known, scale[:, None] / scene.depth.to(dtype), 0.0)
+    return Correspondences(points, pixels, focal, valid,
+                           _precision(scene.sigma_px.to(dtype), valid), centre, scale, area,
+                           nearness)
 
 
-def _normalised(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Points (B, N, 3) about their median and in units of their spread, and those two."""
+def _normalised(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Points (B, N, 3) about their median and in units of their spread; valid; those two.
+
+    Points that are FAR are not valid (B, N).
+    """
     with torch.no_grad():
         masked = torch.where(valid[..., None], points, torch.nan)
         centre = masked.nanmedian(1).values.nan_to_num(0.0)
         distance = torch.linalg.vector_norm(masked - centre[:, None], dim=-1)
         scale = distance.nanmedian(1).values.nan_to_num(1.0)
-        scale = torch.where(scale > 0.0, scale, torch.ones_like(scale))
+        scale = torch.where((scale > 0.0) & scale.isfinite(), scale, torch.ones_like(scale))
+        valid = valid & (distance < FAR * scale[:, None])
     scaled = (points - centre[:, None]) / scale[:, None, None]
-    return torch.where(valid[..., None], scaled, 0.0), centre, scale
+    return torch.where(valid[..., None], scaled, 0.0), valid, centre, scale
 
 
 def _precision(sigma_px: Tensor, valid: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ that are left, and a full refinement of the best (successive halving; no loop de
 """
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,13 @@ from dsac_ros.types import SceneCoordinates
 MIN_CELLS = 4
 # A minimal set has 1.3 to 1.5 solutions on average, and 2 where all are inliers and any will do.
 SOLUTIONS, SPARE_SOLUTIONS = 1.5, 64
+STAGES = ('draw', 'solve', 'score', 'refine', 'describe')
+
+Lap = Callable[[str], None]
+
+
+def no_lap(stage: str) -> None:
+    """Nobody measures; a GPU need not wait for a stage to end."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class PoseEstimate:
     count; covariance (B, 6, 6) of the perturbation (x, y, z, rotation vector) of the camera in
     world axes [m, rad]; reprojection_error_px (B,) median of the inliers; spread (B,) share of an
     8 x 6 grid over the image that holds inliers; agreement (B,) share of the refined hypotheses
-    that ended where the winner did; timings_ms: stage -> milliseconds of the whole batch.
+    that ended where the winner did.
     """
 
     world_from_camera: Tensor
@@ -47,12 +54,11 @@ class PoseEstimate:
     reprojection_error_px: Tensor
     spread: Tensor
     agreement: Tensor
-    timings_ms: dict[str, float] = field(default_factory=dict)
 
     def only(self, image: int) -> PoseEstimate:
         """The estimate of one image of the batch, as a batch of one."""
         return replace(self, **{one.name: getattr(self, one.name)[image:image + 1]
-                                for one in fields(self) if one.name != 'timings_ms'})
+                                for one in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -86,48 +92,32 @@ class Hypotheses:
         return Hypotheses(selection.take(self.poses, chosen), self.solved.gather(1, chosen))
 
 
-class Stopwatch:
-    """Milliseconds per stage; on a GPU a stage ends when its work has."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.ms: dict[str, float] = {}
-        self.start = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Credit the time since the last lap to `stage`."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.ms[stage], self.start = (now - self.start) * 1e3, now
-
-
 def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
-                  generator: torch.Generator | None = None,
-                  guess: Tensor | None = None) -> PoseEstimate:
+                  generator: torch.Generator | None = None, guess: Tensor | None = None,
+                  lap: Lap = no_lap) -> PoseEstimate:
     """The pose of each image; where there is none, `found` says so and nothing is raised.
 
-    Without a generator the draws follow `config.seed`: the same scene gives the same pose. The
-    pose carries the gradient of the refinement where points_world asks for one. A guess (B, 4, 4)
-    of world_from_camera, such as the previous pose, joins the hypotheses as one more of them.
+    Without a generator the draws follow `config.seed`: the same scene gives the same pose, on a
+    CPU as on a GPU. The pose carries the gradient of the refinement where points_world asks for
+    one. A guess (B, 4, 4) of world_from_camera, such as the previous pose, joins the hypotheses as
+    one more of them. `lap` is told the name of each of the STAGES when it ends.
     """
     if scene.valid.shape[1] == 0:
         return replace(estimate_pose(_one_invalid_cell(scene), config), inliers=scene.valid)
-    watch = Stopwatch(scene.points_world.device)
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     with threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
         seen = correspondences(scene)
         draws = draw(seen.precision.detach(), config, generator)
-        watch.lap('draw')
-        return estimate_from_draws(seen, draws, config, watch, guess)
+        lap('draw')
+        return estimate_from_draws(seen, draws, config, guess, lap)
 
 
 def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
     """A scene without cells as one whose only cell is not valid: nothing to find there either."""
     cell, point = scene.sigma_px.new_zeros(len(scene.valid), 1), scene.points_world
     return replace(scene, points_world=point.new_zeros(len(point), 1, 3), sigma_px=cell,
-                   pixels=scene.pixels.new_zeros(len(point), 1, 2), valid=cell > 0.0)
+                   pixels=scene.pixels.new_zeros(len(point), 1, 2), valid=cell > 0.0, depth=None)
 
 
 def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:
@@ -142,23 +132,23 @@ def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) ->
 
 
 def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfig,
-                        watch: Stopwatch | None = None,
-                        guess: Tensor | None = None) -> PoseEstimate:
+                        guess: Tensor | None = None, lap: Lap = no_lap) -> PoseEstimate:
     """The pose of each image from minimal sets and cells already drawn."""
-    watch = watch or Stopwatch(seen.points.device)
     with torch.no_grad():
         fixed = seen.detach()
         some = fixed.take(draws.prescore)
         hypotheses = hypothesise(fixed, draws.sets)
-        watch.lap('solve')
+        lap('solve')
         hypotheses = shortlist(hypotheses, fixed.take(draws.screen), some, config)
         if guess is not None:
             known = fixed.camera_from_scaled(guess[:, None].to(fixed.points))
             hypotheses = hypotheses.joined_by(known)
-        watch.lap('score')
+        lap('score')
         rivals, winner, mixture = refine_best(hypotheses, fixed, some, config)
-        watch.lap('refine')
-    return describe(winner, mixture, rivals, seen, config, watch)
+        lap('refine')
+    estimate = describe(winner, mixture, rivals, seen, config)
+    lap('describe')
+    return estimate
 
 
 def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:
@@ -205,7 +195,7 @@ def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
 
 
 def describe(best: Hypotheses, mixture: refine.Mixture, rivals: Hypotheses,
-             seen: Correspondences, config: RansacConfig, watch: Stopwatch) -> PoseEstimate:
+             seen: Correspondences, config: RansacConfig) -> PoseEstimate:
     """The winner (B, 1), with all that says how far to trust it."""
     pose, covariance, squared = refine.converge(best.poses, seen, mixture)
     with torch.no_grad():
@@ -219,12 +209,10 @@ def describe(best: Hypotheses, mixture: refine.Mixture, rivals: Hypotheses,
     world = seen.world_from_camera(pose.double())[:, 0]
     median = torch.where(inliers, squared, torch.nan).nanmedian(-1).values.sqrt()
     agreement = evidence.agreement(rivals.poses, rivals.solved, best.poses, seen.detach(), inliers)
-    estimate = dict(
+    return PoseEstimate(
         world_from_camera=torch.where(found[:, None, None], world, torch.eye(4).to(world)),
         found=found, inliers=inliers, inlier_count=count,
         inlier_ratio=count / seen.valid.sum(-1).clamp(min=1),
         score=torch.where(found, scores, 0.0),
         covariance=torch.where(found[:, None, None], covariance, torch.nan),
         reprojection_error_px=median, spread=evidence.spread(inliers, seen), agreement=agreement)
-    watch.lap('describe')
-    return PoseEstimate(**estimate, timings_ms=watch.ms)

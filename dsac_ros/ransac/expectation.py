@@ -8,7 +8,7 @@ P(j) = softmax(alpha s)_j; each is refined to R(h_j). Training minimises
 
 (DSAC, CVPR 2017, eq. 6 to 8; DSAC++, CVPR 2018): the first term teaches the scores which
 hypotheses are good, the second teaches the points to make them better. SoftAM takes the loss of
-the mean pose sum_j P(j) R(h_j) instead, argmax that of the best one alone.
+the refined mean R(sum_j P(j) h_j) instead, argmax that of the best one alone.
 """
 from __future__ import annotations
 
@@ -143,17 +143,16 @@ def expected_loss_of(seen: Correspondences, pool: Pool, world_from_camera: Tenso
         fixed = loss_of(pool.refined)
     if config.selection == 'argmax':
         best = selection.best(scores.detach(), 1)
-        loss = loss_of(_follow(seen, pool, best, config))[:, 0]
+        loss = loss_of(_follow(seen, pool, best, found[:, None], config))[:, 0]
+    elif config.selection == 'softam':
+        loss = loss_of(_refined_mean(seen, pool, probability.detach(), config))[:, 0]
     else:
         likely = _likely(probability.detach() * pool.solved)
         share = probability.gather(1, likely)
-        poses = _follow(seen, pool, likely, config)
-        if config.selection == 'softam':
-            loss = loss_of(_mean_pose(poses, share))[:, 0]
-        else:
-            # Those too unlikely to move the points still count where the scores are taught.
-            rest = (probability * fixed).sum(-1) - (share * fixed.gather(1, likely)).sum(-1)
-            loss = (share * loss_of(poses)).sum(-1) + rest
+        poses = _follow(seen, pool, likely, share > MIN_PROBABILITY, config)
+        # Those too unlikely to move the points still count where the scores are taught.
+        rest = (probability * fixed).sum(-1) - (share * fixed.gather(1, likely)).sum(-1)
+        loss = (share * loss_of(poses)).sum(-1) + rest
     return Expectation(torch.where(found, loss, torch.zeros_like(loss)), probability,
                        scores.detach(), fixed, found)
 
@@ -187,33 +186,42 @@ class _Loss:
 
 def _follow_minimal(seen: Correspondences, pool: Pool) -> Tensor:
     """The hypotheses, following their minimal sets where that is well determined."""
-    corners = seen.take(pool.sets.flatten(1))
-    with torch.no_grad():
-        largest = gradient.minimal_jacobian(pool.hypotheses, corners)
-    keep = pool.solved & (largest <= gradient.MAX_JACOBIAN)
-    return gradient.minimal_step(pool.hypotheses, corners, keep)
+    return gradient.minimal_step(pool.hypotheses, seen.take(pool.sets.flatten(1)), pool.solved)
 
 
-def _follow(seen: Correspondences, pool: Pool, chosen: Tensor, config: EndToEndConfig) -> Tensor:
-    """The refined poses `chosen` (B, K), following the points where that is well determined."""
-    poses, mixture = selection.take(pool.refined, chosen), pool.mixture.take(chosen)
-    fixed = seen.detach()
-    with torch.no_grad():
-        weight = gradient.weights(poses, fixed, mixture)
-        largest = gradient.largest_jacobian(poses, fixed, weight)
-    keep = pool.solved.gather(1, chosen) & (largest <= gradient.MAX_JACOBIAN)
-    return gradient.STEPS[config.gradient](poses, seen, mixture, keep)
+def _follow(seen: Correspondences, pool: Pool, chosen: Tensor, keep: Tensor,
+            config: EndToEndConfig) -> Tensor:
+    """The refined poses `chosen` (B, K), of which `keep` (B, K) follow the points."""
+    return gradient.STEPS[config.gradient](
+        selection.take(pool.refined, chosen), seen, pool.mixture.take(chosen),
+        keep & pool.solved.gather(1, chosen))
 
 
 def _likely(probability: Tensor) -> Tensor:
-    """Indices (B, K) of the hypotheses above MIN_PROBABILITY in any image, the likeliest first."""
+    """Indices (B, K) of at least those above MIN_PROBABILITY, the likeliest first."""
     count = int((probability > MIN_PROBABILITY).sum(-1).max().clamp(min=1))
     return selection.best(probability, count)
 
 
-def _mean_pose(poses: Tensor, probability: Tensor) -> Tensor:
-    """The mean (B, 1, 4, 4) of poses (B, K, 4, 4), in the tangent space of the first of them."""
-    first = poses[:, :1]
-    share = probability / probability.sum(-1, keepdim=True)
-    twist = (share[..., None] * se3.log(poses @ se3.inverse(first))).sum(1, keepdim=True)
-    return se3.exp(twist) @ first
+def _refined_mean(seen: Correspondences, pool: Pool, probability: Tensor,
+                  config: EndToEndConfig) -> Tensor:
+    """R(h_SoftAM) (B, 1, 4, 4): the mean of the hypotheses, refined, following the points.
+
+    Of the two terms of its derivative (DSAC, supplement, eq. 1) the one through the mean is zero:
+    a pose that has converged does not depend on where its refinement began.
+    """
+    with torch.no_grad():
+        mean = mean_pose(pool.hypotheses, probability)
+        mixture = refine.initial_mixture(mean, config.inlier_px)
+        pose, mixture = refine.refine(mean, seen.detach(), mixture, config.inlier_px,
+                                      config.refine_iterations)
+    return gradient.STEPS[config.gradient](pose, seen, mixture,
+                                           pool.solved.any(-1, keepdim=True))
+
+
+def mean_pose(poses: Tensor, probability: Tensor) -> Tensor:
+    """The mean (B, 1, 4, 4) of poses (B, H, 4, 4), in the tangent space of the likeliest."""
+    centre = selection.take(poses, selection.best(probability, 1))
+    twist = se3.log(poses @ se3.inverse(centre))
+    mean = (probability[..., None] * twist).sum(1, keepdim=True)
+    return se3.exp(mean) @ centre

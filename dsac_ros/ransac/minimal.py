@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dsac_ros.ransac.correspondences import Correspondences
 from dsac_ros.ransac.kabsch import solve_kabsch
-from dsac_ros.ransac.p3p import first_solutions, solve_p3p
+from dsac_ros.ransac.p3p import first_solutions, solve_p3p, spans_triangle
 from dsac_ros.ransac.selection import first, take
 
 
@@ -30,9 +30,12 @@ def solve_minimal(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
         measured = (near > 0.0).all(-1)
         camera = rays / near.where(near > 0.0, 1.0)[..., None]
         single, determined = solve_kabsch(points, camera)
-        first = torch.arange(4, device=sets.device) == 0
+        # Kabsch takes the rounding of three points on a line for a triangle.
+        rows = points.detach().reshape(-1, 9).T.double().unflatten(0, (3, 3))
+        determined = determined & spans_triangle(rows, points.dtype).view(determined.shape)
+        only = torch.arange(4, device=sets.device) == 0
         poses = torch.where(measured[..., None, None, None], single[..., None, :, :], poses)
-        solved = torch.where(measured[..., None], determined[..., None] & first, solved)
+        solved = torch.where(measured[..., None], determined[..., None] & only, solved)
     return poses, solved & corners.valid.reshape(sets.shape).all(-1, keepdim=True)
 
 

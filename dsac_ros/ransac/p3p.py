@@ -104,7 +104,8 @@ def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tenso
     points, rays = (x.reshape(-1, 9).T.double().contiguous().unflatten(0, (3, 3))
                     for x in (points_world, rays_camera))
     with torch.no_grad():
-        triangle = _is_triangle(points, rays / rays.square().sum(1, keepdim=True).sqrt())
+        triangle = spans_triangle(points, dtype) & _differ(
+            rays / rays.square().sum(1, keepdim=True).sqrt())
     stand_in = torch.tensor(TRIANGLE, dtype=points.dtype, device=points.device)[..., None]
     points, rays = torch.where(triangle, points, stand_in), torch.where(triangle, rays, stand_in)
     rays = rays / rays.square().sum(1, keepdim=True).sqrt()
@@ -136,13 +137,22 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack((a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1))
 
 
-def _is_triangle(points: Tensor, rays: Tensor) -> Tensor:
-    """Whether three points (3, 3, S) span a triangle (Heron) and their unit rays differ: (S,)."""
+def spans_triangle(points: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whether three points (3, 3, S), one per row, are farther from a line than MIN_AREA: (S,).
+
+    By Heron's formula, which needs float64; a triangle whose squares `dtype` cannot hold is none.
+    """
     sides = (points - points.roll(-1, 0)).square().sum(1)
-    a, b, c = sides / sides.amax(0)
+    longest = sides.amax(0)
+    a, b, c = sides / longest
     squared_area = a * b - 0.25 * (a + b - c).square()
+    return (squared_area > MIN_AREA ** 2) & (longest < 0.1 * torch.finfo(dtype).max)
+
+
+def _differ(rays: Tensor) -> Tensor:
+    """Whether three unit rays (3, 3, S) are three: (S,)."""
     cosines = (rays * rays.roll(-1, 0)).sum(1)
-    return (squared_area > MIN_AREA ** 2) & (cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE ** 2)
+    return cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE ** 2
 
 
 def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:

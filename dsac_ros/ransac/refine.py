@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -98,6 +98,18 @@ class Linearised:
         """Derivatives and residual of y - v (B, K, 7, N)."""
         return _rows(self.terms)[1] @ self.terms
 
+    @property
+    def rows_depth(self) -> Tensor:
+        """Derivatives and residual of the measured depth (B, K, 7, N)."""
+        return _constant(_depth_columns, self.depth.dtype, self.depth.device).mT @ self.depth
+
+    def along(self, held: Linearised) -> Linearised:
+        """These residuals with the derivatives of others of the same poses."""
+        depth = None if self.depth is None else torch.cat(
+            (held.depth[..., :3, :], self.depth[..., 3:, :]), -2)
+        terms = torch.cat((held.terms[..., :8, :], self.terms[..., 8:, :]), -2)
+        return replace(self, terms=terms, depth=depth)
+
 
 def _rows(like: Tensor) -> Tensor:
     """What makes the rows (2, 7, 10) of x - u and y - v from the terms."""
@@ -178,11 +190,17 @@ def normal_equations(at: Linearised, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def solve(hessian: Tensor, gradient: Tensor, damping: float = DAMPING) -> Tensor:
-    """The step -(H + damping diag H)^-1 g (..., 6); zero where no cell supports the pose."""
+    """The step -(H + damping diag H)^-1 g (..., 6).
+
+    Zero where no cell supports the pose, or where H is not positive definite: what a factor that
+    failed gives is a number, too, and no step.
+    """
     identity = _constant(_identity, hessian.dtype, hessian.device)
-    factor, _ = torch.linalg.cholesky_ex(
+    factor, failed = torch.linalg.cholesky_ex(
         torch.addcmul(SINGULAR * identity, hessian, 1.0 + damping * identity))
-    step = torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+    failed = (failed != 0)[..., None, None]
+    step = torch.cholesky_solve(gradient[..., None].masked_fill(failed, 0.0),
+                                torch.where(failed, identity, factor))[..., 0]
     return -torch.nan_to_num(step, 0.0, 0.0, 0.0)
 
 
@@ -224,16 +242,9 @@ def retract(step: Tensor, camera_from_world: Tensor) -> Tensor:
     return moved.reshape(camera_from_world.shape).to(camera_from_world.dtype)
 
 
-def gauss_newton_step(camera_from_world: Tensor, seen: Correspondences, weight: Tensor,
-                      damping: float = DAMPING) -> Tensor:
-    """The poses (B, K, 4, 4) after one step of Gauss-Newton with weights (B, K, N).
-
-    Differentiable; taken once at the converged pose with fixed weights it carries the gradient
-    of the refinement, -(J^T W J)^-1 J^T W dr (DSAC++, CVPR 2018).
-    """
-    at = linearise(camera_from_world, seen)
-    step = solve(*normal_equations(at, weight * at.in_front), damping)
-    return retract(step, camera_from_world)
+def gauss_newton_step(camera_from_world: Tensor, at: Linearised, weight: Tensor) -> Tensor:
+    """The poses (B, K, 4, 4) after one step with weights (B, K, N) from where `at` is."""
+    return retract(solve(*normal_equations(at, weight)), camera_from_world)
 
 
 def initial_mixture(camera_from_world: Tensor, inlier_px: float) -> Mixture:
@@ -248,8 +259,7 @@ def refine(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture, i
     for _ in range(iterations):
         at = linearise(camera_from_world, seen)
         cells = membership(at.squared, seen, mixture)
-        step = solve(*normal_equations(at, cells.weight))
-        camera_from_world = retract(step, camera_from_world)
+        camera_from_world = gauss_newton_step(camera_from_world, at, cells.weight)
         mixture = update_mixture(at.squared, cells, mixture, seen, inlier_px / 2.0)
     return camera_from_world, mixture
 
@@ -267,8 +277,8 @@ def converge(camera_from_world: Tensor, seen: Correspondences,
         bend, _ = normal_equations(at, cells.curvature)
         noise, _ = normal_equations(at, cells.weight.square() * at.squared / 2.0)
         certain = covariance(bend, noise, camera_from_world, seen.scale)
-    step = solve(*normal_equations(at, cells.weight))
-    return retract(step, camera_from_world), certain, at.squared.detach()
+    pose = gauss_newton_step(camera_from_world, at, cells.weight)
+    return pose, certain, at.squared.detach()
 
 
 def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Tensor) -> Tensor:

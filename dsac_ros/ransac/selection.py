@@ -5,6 +5,8 @@ P(j) = exp(alpha s_j) / sum_k exp(alpha s_k) (DSAC, CVPR 2017, eq. 5; alpha: DSA
 """
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,4 +39,4 @@ def distribution(scores: Tensor, alpha: float | Tensor) -> Tensor:
 
 def entropy_bits(probability: Tensor) -> Tensor:
     """Entropy (B,) of distributions (B, H) [bit]."""
-    return torch.special.entr(probability).sum(-1) / torch.log(torch.tensor(2.0)).item()
+    return torch.special.entr(probability).sum(-1) / math.log(2.0)

@@ -31,7 +31,7 @@ def test_too_few_inliers_are_no_pose():
 
 
 def test_a_race_has_a_row_for_every_method_and_ratio():
-    rows = list(race([0.8, 0.6], 2, RansacConfig(hypotheses=128), 'cpu'))
+    rows = list(race([0.8, 0.6], 2, RansacConfig(hypotheses=128), ['cpu']))
     methods = {'dsac', *pnp.peers()}
     assert {(row.method, row.inlier_ratio) for row in rows} == {
         (name, ratio) for name in methods for ratio in (0.8, 0.6)}

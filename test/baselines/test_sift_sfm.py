@@ -9,7 +9,7 @@ import pytest
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.baselines.sift_sfm import SiftSfm, partners, ratio_matches, require
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, SourceError
 from dsac_ros.metrics import twist_error
 from dsac_ros.types import Camera, Frame, PosedFrame, Result
 
@@ -72,3 +72,8 @@ def test_matches_are_mutual_and_stand_out():
 def test_views_that_face_away_are_no_partners():
     pairs = partners([pose(0.0), pose(0.1), pose(0.2, turn_deg=120.0)])
     assert pairs == [(0, 1)]
+
+
+def test_a_map_of_no_frames_is_refused_in_one_line():
+    with pytest.raises(SourceError, match='SIFT \\+ SfM has no mapping frame with a pose'):
+        SiftSfm.learn([])

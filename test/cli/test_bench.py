@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dsac bench damage`: the table beside SIFT + SfM, as a user would print it."""
+"""`dsac bench`: the tables as a user would print them."""
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
+from dsac_ros.baselines import pnp
+from dsac_ros.cli import bench
 from dsac_ros.cli.main import main
 from dsac_ros.evaluation.damage import DAMAGES
+from dsac_ros.metrics import evaluate
+from dsac_ros.ransac.estimator import STAGES
 from dsac_ros.sources.folder import FolderWriter
-
-pytestmark = pytest.mark.slow
+from dsac_ros.types import Localization, Result
 
 
 def as_folder(path, frames):
@@ -20,6 +25,7 @@ def as_folder(path, frames):
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.benchmark
 def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch):
     few = {kind: DAMAGES[kind] for kind in ('none', 'half resolution')}
@@ -36,3 +42,41 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
     assert intact['sift_sfm']['recall']['0.05m_5deg'] == 1.0
     lines = capsys.readouterr().out.splitlines()
     assert sum('sift_sfm' in line for line in lines) == len(few)
+
+
+def test_the_race_of_ransac_says_what_it_measured(tmp_path, capsys, monkeypatch):
+    """Also where a peer has no pose for half of the frames: infinity is no JSON."""
+    monkeypatch.setattr(pnp, 'opencv_usac_pose', lambda *arguments: None)
+    monkeypatch.setattr(bench, 'RATIOS', (0.8, 0.5))
+    threads = torch.get_num_threads()
+    assert main(['bench', 'ransac', '--frames', '2', '--set', 'hypotheses=64', '--device', 'cpu',
+                 '--threads', '1', '--progress', 'off', '--json', str(tmp_path / 'r.json')]) == 0
+    table = json.loads((tmp_path / 'r.json').read_text(), parse_constant=pytest.fail)
+    assert (table['frames'], table['threads']) == (2, 1)
+    assert torch.get_num_threads() == threads
+    rows = {(row['method'], row['inlier_ratio']): row for row in table['rows']}
+    assert {method for method, _ in rows} == {'dsac', *pnp.peers()}
+    ours, lost = rows['dsac', 0.5], rows['opencv_usac', 0.5]
+    assert (ours['device'], ours['success']) == ('cpu', 1.0) and ours['median_error_m'] < 0.05
+    assert (lost['success'], lost['median_error_m']) == (0.0, None)
+    speed, = table['speed']
+    assert speed['device'] == 'cpu' and tuple(speed['stages_ms']) == STAGES
+    assert sum(speed['stages_ms'].values()) == pytest.approx(speed['one_ms'], rel=0.7)
+    printed = capsys.readouterr()
+    assert 'a batch of 16' in printed.out and printed.err == ''
+    lost_line, = (line for line in printed.out.splitlines()
+                  if 'opencv_usac' in line and line.startswith('    50%'))
+    assert 'none' in lost_line
+
+
+def test_bench_ransac_refuses_no_threads_and_no_frames(capsys):
+    for option in ('--frames', '--threads'):
+        assert main(['bench', 'ransac', option, '0']) == 1
+        assert f'{option} is 0, expected at least 1' in capsys.readouterr().err
+
+
+def test_a_head_that_finds_half_of_the_queries_has_a_row():
+    """Its median is infinite, None in the report, and was multiplied by a hundred."""
+    lost = Localization(Result.LOW_INLIERS, 'lost')
+    report = evaluate([lost, lost], [np.eye(4), np.eye(4)]).as_dict()
+    assert bench.tuning_line('dsac', 'RGB', report).split()[:4] == ['dsac', 'RGB', 'none', 'none']

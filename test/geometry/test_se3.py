@@ -68,6 +68,9 @@ def test_gradients(angle):
     motion = se3.exp(twists(1, (2,), angle)).detach().requires_grad_()
     assert torch.autograd.gradcheck(se3.log, motion)
     assert torch.autograd.gradcheck(se3.inverse, motion)
+    points = torch.randn(2, 3, 3, dtype=torch.float64,
+                         generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(se3.transform, (motion, points))
 
 
 def test_the_gradient_of_log_after_exp_is_the_identity_at_zero():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
-from dsac_ros.config import EndToEndConfig
+from dsac_ros.config import EndToEndConfig, build
 from dsac_ros.evaluation.wavy_wall import wavy_wall
 from dsac_ros.geometry import se3
+from dsac_ros.geometry.distances import DISTANCES
 from dsac_ros.mapping import fine_tuning
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.fine_tuning import ROOM_M, Images, Judge, fine_tune
@@ -111,6 +112,33 @@ def test_without_frames_to_judge_by_nothing_is_changed(wall):
     told = fine_tune(head, patches, few, CONFIG, seed=0)
     assert told['steps'] == 0 and 'few' in told['reason']
     assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
+
+
+def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
+    """It raised, after the whole training of the map."""
+    patches, judge, known = wall
+    monkeypatch.setattr(fine_tuning, 'MIN_CELLS', ROWS * COLUMNS + 1)
+    told = fine_tune(copy.deepcopy(known), patches, judge, CONFIG, seed=0)
+    assert told == {'steps': 0, 'kept_step': 0, 'reason': 'too few cells in every image'}
+
+
+@pytest.mark.parametrize('change', [
+    {'pose_loss': 'weighted', 'rotation_distance': 'angular', 'rotation_weight': 2.0},
+    {'pose_loss': 'weighted', 'rotation_distance': 'chordal'},
+    {'pose_loss': 'reprojection', 'loss_clamp': 40.0}])
+def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch, change):
+    patches, judge, known = wall
+    used = []
+    original = fine_tuning.expected_loss
+    monkeypatch.setattr(fine_tuning, 'expected_loss',
+                        lambda *args: used.append(args[-1]) or original(*args))
+    config = build(EndToEndConfig, {**asdict(CONFIG), 'finetune_steps': 1, **change})
+    fine_tune(copy.deepcopy(known), patches, judge, config, seed=0)
+    if change['pose_loss'] == 'weighted':
+        assert used[0].distance is DISTANCES[change['rotation_distance']]
+        assert used[0].beta == change.get('rotation_weight', 500.0)
+    else:
+        assert used[0].max_px == 40.0
 
 
 def test_depth_is_judged_by_where_it_is_trained_with(wall):

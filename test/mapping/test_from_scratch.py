@@ -2,6 +2,9 @@
 """Recipes learn a whole network for one scene: a wall, in seconds."""
 from __future__ import annotations
 
+import contextlib
+import copy
+import math
 from dataclasses import replace
 
 import cv2
@@ -118,7 +121,7 @@ def test_end_to_end_follows_the_points_and_only_changes_the_light(frames):
     recipe, settings = find_recipe('dsacstar'), config('dsacstar')
     data = prepare(frames, settings)
     generator = torch.Generator().manual_seed(0)
-    objectives = from_scratch.Objectives(recipe, settings, generator)
+    objectives = from_scratch.Objectives(recipe, settings, generator, torch.device('cpu'))
     light = objectives.augmentation(LAST)
     assert (light.max_zoom, light.max_rotation) == (1.0, 0.0)
     assert objectives.augmentation(recipe.stages[0]) == settings
@@ -153,6 +156,69 @@ def test_an_interrupted_training_goes_on(frames, tmp_path):
                     progress=said.append)
     fractions = [state.fraction for state in said if state.stage == 'training']
     assert fractions[0] > 0.6 and learned.header['training']['steps'] == 30
+
+
+@pytest.fixture
+def last_stage(frames, monkeypatch):
+    """Trains the last stage of DSAC++ on the wall; `steps` says what each step began with."""
+    settings = config('dsacpp', steps=100)
+    data = prepare(frames, settings)
+    recipe = replace(find_recipe('dsacpp'), stages=(LAST,))
+    recipe = replace(recipe, end_to_end=replace(
+        recipe.end_to_end, pose_loss='adaptive', hypotheses=16, cells=40, entropy_bits=1.0))
+    steps = []
+
+    def spied(self, stage, points, sample, original=from_scratch.Objectives.__call__):
+        steps.append({'objectives': copy.deepcopy(self.state_dict())})
+        return original(self, stage, points, sample)
+    monkeypatch.setattr(from_scratch.Objectives, '__call__', spied)
+
+    def train(checkpoint, guard, resume=False, interrupt_at=math.inf):
+        network = from_scratch.new_network('dsacstar_tiny', data, int(resume))
+        first = {}
+
+        def spied_predict(network, seen, original=from_scratch.predict):
+            first.setdefault('network', copy.deepcopy(network.state_dict()))
+            return original(network, seen)
+
+        def interrupt(state):
+            if state.fraction > interrupt_at:
+                raise KeyboardInterrupt
+        with monkeypatch.context() as patch:
+            patch.setattr(from_scratch, 'predict', spied_predict)
+            with contextlib.suppress(KeyboardInterrupt):
+                from_scratch.train_network(network, data.views, recipe, settings, checkpoint,
+                                           resume, interrupt, guard)
+        return network, first['network']
+    return train, steps, data
+
+
+def test_the_log_variances_of_an_adaptive_loss_are_learned(last_stage, tmp_path):
+    train, steps, _ = last_stage
+    train(Checkpoint(tmp_path / 'c', ''), from_scratch.Guard([]), interrupt_at=0.15)
+    first, last = (steps[i]['objectives']['pose_loss']['log_variances'] for i in (0, -1))
+    assert (first != last).all()
+
+
+def test_a_training_goes_on_from_where_its_last_stage_was_interrupted(last_stage, tmp_path):
+    """Weights, sharpness, learned variances and what the guard remembers, all of them."""
+    train, steps, data = last_stage
+    checkpoint, guard = Checkpoint(tmp_path / 'c', ''), from_scratch.Guard(data.views[:4])
+    network, _ = train(checkpoint, guard, interrupt_at=0.15)
+    saved = checkpoint.load('cpu')
+    assert saved['objectives']['alpha'] != steps[0]['objectives']['alpha']
+    steps.clear()
+    again = from_scratch.Guard(data.views[:4])
+    _, first = train(checkpoint, again, resume=True, interrupt_at=0.0)
+    assert same(first, network.state_dict())
+    assert steps[0]['objectives']['alpha'] == saved['objectives']['alpha']
+    assert same(steps[0]['objectives']['pose_loss'], saved['objectives']['pose_loss'])
+    assert again.before == guard.before and same(again.weights, guard.weights)
+    assert not same(again.weights, first), 'the guard keeps what was before the last stage'
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_the_same_seed_gives_the_same_map(frames, tmp_path):

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry import se3
 from dsac_ros.ransac.correspondences import correspondences
-from dsac_ros.ransac.estimator import Draws, draw, estimate_from_draws, estimate_pose
+from dsac_ros.ransac.estimator import STAGES, Draws, draw, estimate_from_draws, estimate_pose
 
 CONFIG = RansacConfig(hypotheses=128)
 SMALL = dict(rows=12, columns=16)
@@ -37,21 +37,20 @@ def test_exact_data_gives_an_exact_pose(dtype, tolerance):
 
 
 @pytest.mark.parametrize('inliers, bound_m, bound_success',
-                         [(0.8, 0.0075, 1.0), (0.5, 0.0075, 1.0), (0.3, 0.009, 1.0),
-                          (0.2, 0.011, 0.97)])
+                         [(0.8, 0.005, 1.0), (0.5, 0.0055, 1.0), (0.3, 0.0065, 1.0),
+                          (0.2, 0.008, 0.98), (0.12, 0.01, 0.95)])
 def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
-    """4800 cells, 2 cm of noise, 2.5 m of depth, 32 scenes; success is 5 cm and 5 degrees."""
-    scenes, truths = zip(*(scene(s, inliers=inliers, noise=0.02) for s in range(32)))
+    """4800 cells, 2 cm of noise, 2.5 m of depth, 40 scenes; success is 5 cm and 5 degrees."""
     distances, angles = [], []
-    for first in range(0, 32, 8):
-        part = slice(first, first + 8)
-        distance, angle = errors(estimate_pose(batch(scenes[part]), RansacConfig()),
-                                 torch.stack(truths[part]))
+    for first in range(0, 40, 8):
+        scenes, truths = zip(*(scene(s, inliers=inliers, noise=0.02)
+                               for s in range(first, first + 8)))
+        distance, angle = errors(estimate_pose(batch(scenes), RansacConfig()), torch.stack(truths))
         distances.append(distance)
         angles.append(angle)
     distance, angle = torch.cat(distances), torch.cat(angles)
     assert ((distance < 0.05) & (angle < 5.0)).double().mean() >= bound_success
-    assert distance.median() < bound_m
+    assert distance.median() <= bound_m
 
 
 def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers():
@@ -202,14 +201,19 @@ NO_POSE = {
     'all infinite': lambda i: replace(i, points_world=i.points_world * torch.inf),
     'NaN pixels': lambda i: replace(i, pixels=i.pixels * torch.nan),
     'empty': lambda i: replace(i, points_world=i.points_world[:, :0], pixels=i.pixels[:, :0],
-                               sigma_px=i.sigma_px[:, :0], valid=i.valid[:, :0]),
+                               sigma_px=i.sigma_px[:, :0], valid=i.valid[:, :0],
+                               depth=None if i.depth is None else i.depth[:, :0]),
 }
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('name', NO_POSE)
-def test_no_pose_is_a_value(name, dtype):
+@pytest.mark.parametrize('depth', [None, 2.5, 0.0])
+def test_no_pose_is_a_value(name, dtype, depth):
+    """RGB-D, too: a scene without cells raised where it had a depth."""
     image, _ = scene(8, dtype=dtype, **SMALL)
+    if depth is not None:
+        image = replace(image, depth=torch.full_like(image.sigma_px, depth))
     estimate = estimate_pose(NO_POSE[name](image), CONFIG)
     assert not estimate.found.any()
     assert torch.equal(estimate.world_from_camera[0], torch.eye(4, dtype=torch.float64))
@@ -245,13 +249,50 @@ def test_a_guess_joins_the_hypotheses():
         assert errors(estimate_pose(good, CONFIG, guess=wrong[None]), truth)[0] < 1e-3
 
 
-def test_a_few_wild_points_do_not_spoil_the_numbers():
-    """Scene coordinates a thousand kilometres off, as a homogeneous head may give."""
+@pytest.mark.parametrize('wild', [1e6, 1e16, 1e30, 3e38])
+def test_a_few_wild_points_do_not_spoil_the_numbers(wild):
+    """As a homogeneous head may give: their squares overflowed in float32."""
     image, truth = scene(11, **SMALL)
-    points = image.points_world.clone()
-    points[:, ::10] *= 1e6
-    estimate = estimate_pose(replace(image, points_world=points), CONFIG)
-    assert errors(estimate, truth)[0] < 1e-3
+    for every in (192, 10):
+        points = image.points_world.clone()
+        points[:, ::every] = wild
+        estimate = estimate_pose(replace(image, points_world=points), CONFIG)
+        assert estimate.found.all()
+        assert errors(estimate, truth)[0] < 1e-3
+
+
+def test_scene_coordinates_in_half_precision_are_good_for_what_they_say():
+    """They were refused, deep inside a solver."""
+    image, truth = scene(12, **SMALL)
+    half = replace(image, points_world=image.points_world.half(), sigma_px=image.sigma_px.half())
+    assert errors(estimate_pose(half, CONFIG), truth)[0] < 0.01
+
+
+@pytest.mark.parametrize('name', ['depth', 'sigma_px'])
+def test_a_wrong_shape_is_said_before_anything_is_done(name):
+    image, _ = scene(12, **SMALL)
+    with pytest.raises(ValueError, match=rf'{name} has shape \(1, 7\), expected \(B N\) with'):
+        estimate_pose(replace(image, **{name: torch.ones(1, 7)}), CONFIG)
+
+
+def test_every_stage_says_when_it_ends():
+    stages = []
+    estimate_pose(scene(12, **SMALL)[0], CONFIG, lap=stages.append)
+    assert tuple(stages) == STAGES
+
+
+def test_gradients_by_the_predicted_uncertainty():
+    image, _ = scene(12, rows=3, columns=4, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    sigma = 0.6 + torch.rand(1, 12, dtype=torch.float64, generator=generator)
+    # the median alone is a constant: its own derivative is left out
+    middle = 1.0 / sigma.square().reciprocal().median()
+
+    def precision(sigma_px):
+        return correspondences(replace(image, sigma_px=sigma_px)).precision
+    sigma.requires_grad_()
+    slope, = torch.autograd.grad(precision(sigma).sum(), sigma)
+    torch.testing.assert_close(slope, -2.0 * middle * sigma.detach() ** -3)
 
 
 def test_sigma_that_means_nothing_is_ignored():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differentiable RANSAC: its gradients against brute force, its guards, its entropy."""
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from ransac_scenes import batch
 from ransac_scenes import scene as whole_scene
 
 from dsac_ros.config import EndToEndConfig
+from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
 from dsac_ros.ransac import expectation, gradient, refine
 from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.minimal import solve_minimal
 from dsac_ros.ransac.p3p import solve_p3p
 
 SMALL = dict(inliers=0.7, noise=0.03)
@@ -51,39 +54,121 @@ def value(points, problem, config):
     return loss.item(), torch.autograd.grad(loss, points)[0]
 
 
+def newton_step(poses, seen, mixture):
+    """One step of the refinement with the mixture held."""
+    at = refine.linearise(poses, seen)
+    return refine.gauss_newton_step(poses, at, gradient.weights(poses, seen, mixture))
+
+
+def jacobians_of_sets(poses, corners):
+    """The largest entries (H,) of the Jacobians of minimal sets of one image."""
+    sets, alone = gradient.apart(corners, poses.shape[1]), poses.reshape(-1, 1, 4, 4)
+    at = refine.linearise(alone, sets)
+    return gradient.step_equations(alone, at, torch.ones_like(at.squared)).largest_jacobian()[:, 0]
+
+
+def nearest_solutions(seen, pool):
+    """Of every set the solution that is nearest to the one in the pool."""
+    poses, real = solve_minimal(seen, pool.sets)
+    away = (poses - pool.hypotheses[:, :, None]).flatten(3).norm(dim=-1)
+    nearest = away.masked_fill(~real, torch.inf).argmin(-1)[..., None, None, None]
+    return poses.take_along_dim(nearest, 2)[:, :, 0]
+
+
 def solved_again(points, problem):
     """The pool as other points give it: every set solved and every pose refined to its end."""
     seen, pool, _ = problem
     here = replace(seen, points=points)
-    corners = here.take(pool.sets.flatten(1))
-    poses, real = solve_p3p(corners.points.unflatten(1, pool.sets.shape[1:]),
-                            corners.rays.unflatten(1, pool.sets.shape[1:]))
-    away = (poses - pool.hypotheses[:, :, None]).flatten(3).norm(dim=-1)
-    nearest = away.masked_fill(~real, torch.inf).argmin(-1)[..., None, None, None]
-    hypotheses, refined = poses.take_along_dim(nearest, 2)[:, :, 0], pool.refined
+    hypotheses, refined = nearest_solutions(here, pool), pool.refined
     for _ in range(60):
-        weight = gradient.weights(refined, here, pool.mixture)
-        refined = refine.gauss_newton_step(refined, here, weight)
+        refined = newton_step(refined, here, pool.mixture)
     mask = pool.solved[..., None, None]
     return replace(pool, hypotheses=torch.where(mask, hypotheses, pool.hypotheses),
                    refined=torch.where(mask, refined, pool.refined))
 
 
-@pytest.mark.parametrize('selection', ['dsac', 'softam', 'argmax'])
-def test_the_gradient_is_that_of_brute_force(selection, problem, unguarded):
-    """Against finite differences through P3P and 60 steps of refinement of every hypothesis."""
-    seen, _, truth = problem
-    config = replace(CONFIG, selection=selection, gradient='implicit')
-    problem = (seen, solved_again(seen.points, problem), truth)
-    _, found = value(seen.points, problem, config)
+def slopes(loss_at, points, count=3, step=1e-6):
+    """Some directions, and how a loss changes along each of them by finite differences."""
     generator = torch.Generator().manual_seed(1)
-    for _ in range(3):
-        direction = torch.randn(seen.points.shape, dtype=torch.float64, generator=generator)
-        ahead, behind = (value(at, (seen, solved_again(at, problem), truth), config)[0]
-                         for at in (seen.points + 1e-6 * direction,
-                                    seen.points - 1e-6 * direction))
-        assert (found * direction).sum().item() == pytest.approx((ahead - behind) / 2e-6, rel=1e-3,
-                                                                 abs=0.05)
+    for _ in range(count):
+        direction = torch.randn(points.shape, dtype=torch.float64, generator=generator)
+        ahead, behind = (loss_at(points + sign * direction) for sign in (step, -step))
+        yield direction, (ahead - behind) / (2.0 * step)
+
+
+def measured(seen, truth):
+    """The same cells with a sensor's depth, half a percent off."""
+    depth = se3.transform(seen.camera_from_scaled(truth[:, None])[:, 0], seen.points)[..., 2]
+    noise = torch.randn(depth.shape, generator=torch.Generator().manual_seed(5)).to(depth)
+    return replace(seen, nearness=(depth * (1.0 + 0.005 * noise)).clamp(min=0.2).reciprocal())
+
+
+def uneven(seen):
+    """The same cells, some of them predicted to be more precise than others."""
+    generator = torch.Generator().manual_seed(6)
+    return replace(seen, precision=0.5 + torch.rand(seen.precision.shape, dtype=torch.float64,
+                                                    generator=generator))
+
+
+@pytest.mark.parametrize('change, prepare', [
+    ({}, lambda seen, truth: seen), ({'selection': 'argmax'}, lambda seen, truth: seen),
+    ({'score': 'uncertainty'}, lambda seen, truth: uneven(seen)), ({'alpha': 60.0}, measured)],
+    ids=['dsac', 'argmax', 'uncertainty', 'rgbd'])
+def test_the_gradient_is_that_of_brute_force(change, prepare, problem, unguarded):
+    """Against finite differences through minimal sets and 60 steps of every refinement."""
+    seen, _, truth = problem
+    seen = prepare(seen, truth)
+    config = replace(CONFIG, gradient='implicit', **change)
+    pool = expectation.draw_pool(seen, config, torch.Generator().manual_seed(0))
+    pool = solved_again(seen.points, (seen, pool, truth))
+
+    def loss_at(points):
+        there = (seen, solved_again(points, (seen, pool, truth)), truth)
+        return value(points, there, config)[0]
+    _, found = value(seen.points, (seen, pool, truth), config)
+    for direction, expected in slopes(loss_at, seen.points):
+        assert (found * direction).sum().item() == pytest.approx(expected, rel=1e-3, abs=0.05)
+
+
+def softam_by_hand(points, problem, config, mixture):
+    """l(R(h_SoftAM)): every set solved, their mean, 60 steps from there with a mixture held."""
+    seen, pool, truth = problem
+    here = replace(seen, points=points)
+    hypotheses = nearest_solutions(here, pool)
+    hypotheses = torch.where(pool.solved[..., None, None], hypotheses, pool.hypotheses)
+    scores = expectation.score(hypotheses, here, config).masked_fill(~pool.solved, -torch.inf)
+    pose = expectation.mean_pose(hypotheses, torch.softmax(config.alpha * scores, -1))
+    for _ in range(60):
+        pose = newton_step(pose, here, mixture)
+    return LOSS(here.world_from_camera(pose), truth[:, None]).item()
+
+
+def test_softam_is_the_loss_of_the_refined_mean_of_the_hypotheses(problem):
+    """The seed's l(R(h_SoftAM)), and its derivative as finite differences have it."""
+    seen, pool, truth = problem
+    config = replace(CONFIG, selection='softam', gradient='implicit', refine_iterations=60)
+    probability = expectation.expected_loss_of(seen, pool, truth, config, config.alpha,
+                                               LOSS).probability
+    mean = expectation.mean_pose(pool.hypotheses, probability)
+    pose, mixture = refine.refine(mean, seen, refine.initial_mixture(mean, config.inlier_px),
+                                  config.inlier_px, config.refine_iterations)
+    loss, found = value(seen.points, problem, config)
+    refined, unrefined = (LOSS(seen.world_from_camera(one), truth[:, None]).item()
+                          for one in (pose, mean))
+    assert loss == pytest.approx(refined)
+    assert loss != pytest.approx(unrefined, rel=0.1)
+
+    def loss_at(points):
+        return softam_by_hand(points, problem, config, mixture)
+    for direction, expected in slopes(loss_at, seen.points):
+        assert (found * direction).sum().item() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_the_mean_pose_is_between_the_poses():
+    turns = torch.tensor([[0.0, 0, 0, 0, 0, 0.2], [0.0, 0, 0, 0, 0, -0.1], [9.0, 9, 9, 1, 1, 1]])
+    probability = torch.tensor([[0.75, 0.25, 0.0]]).double()
+    mean = expectation.mean_pose(se3.exp(turns.double())[None], probability)
+    torch.testing.assert_close(se3.log(mean)[0, 0], torch.tensor([0, 0, 0, 0, 0, 0.125]).double())
 
 
 def test_one_step_and_implicit_differentiation_agree_on_exact_data():
@@ -105,21 +190,25 @@ def test_on_noisy_data_implicit_differentiation_is_nearer_to_brute_force(problem
     problem = (seen, solved_again(seen.points, problem), truth)
     found = {name: value(seen.points, problem, replace(CONFIG, gradient=name))[1]
              for name in gradient.STEPS}
-    generator, error = torch.Generator().manual_seed(2), dict.fromkeys(found, 0.0)
-    for _ in range(4):
-        direction = torch.randn(seen.points.shape, dtype=torch.float64, generator=generator)
-        ahead, behind = (value(at, (seen, solved_again(at, problem), truth), CONFIG)[0]
-                         for at in (seen.points + 1e-6 * direction,
-                                    seen.points - 1e-6 * direction))
+    error = dict.fromkeys(found, 0.0)
+
+    def loss_at(points):
+        return value(points, (seen, solved_again(points, problem), truth), CONFIG)[0]
+    for direction, expected in slopes(loss_at, seen.points, count=4):
         for name, one in found.items():
-            error[name] += abs((one * direction).sum().item() - (ahead - behind) / 2e-6)
+            error[name] += abs((one * direction).sum().item() - expected)
     assert error['implicit'] < 0.1 * error['one_step']
 
 
-def test_a_minimal_set_moves_its_pose_as_p3p_does(problem):
-    seen, pool, _ = problem
+@pytest.mark.parametrize('depth', [False, True])
+def test_a_minimal_set_moves_its_pose_as_its_solver_does(problem, depth):
+    """P3P's, and Kabsch's where depth is measured."""
+    seen, pool, truth = problem
+    if depth:
+        seen = measured(seen, truth)
+        pool = expectation.draw_pool(seen, CONFIG, torch.Generator().manual_seed(0))
     corners = seen.take(pool.sets.flatten(1))
-    good = pool.solved & (gradient.minimal_jacobian(pool.hypotheses, corners) < 3.0)
+    good = pool.solved & (jacobians_of_sets(pool.hypotheses, corners) < 3.0)
     assert good.sum() >= 3
 
     def poses(points):
@@ -130,11 +219,9 @@ def test_a_minimal_set_moves_its_pose_as_p3p_does(problem):
     _, along = torch.autograd.functional.jvp(poses, corners.points, direction)
 
     def solved(points):
-        found, real = solve_p3p(points.unflatten(1, pool.sets.shape[1:]),
-                                corners.rays.unflatten(1, pool.sets.shape[1:]))
-        away = (found - pool.hypotheses[:, :, None]).flatten(3).norm(dim=-1)
-        nearest = away.masked_fill(~real, torch.inf).argmin(-1)[..., None, None, None]
-        return found.take_along_dim(nearest, 2)[:, :, 0][good][:, :3].flatten()
+        sets = torch.arange(points.shape[1]).view(1, -1, 3)
+        return nearest_solutions(replace(corners, points=points),
+                                 replace(pool, sets=sets))[good][:, :3].flatten()
     expected = (solved(corners.points + 1e-6 * direction)
                 - solved(corners.points - 1e-6 * direction)) / 2e-6
     torch.testing.assert_close(along, expected, rtol=1e-3, atol=1e-3)
@@ -153,6 +240,23 @@ def test_scores_have_the_right_gradient(score, problem):
     poses = refine.retract(aside, pool.hypotheses[:, :3])
     inputs = [x.clone().requires_grad_() for x in (poses, seen.points, seen.precision)]
     assert torch.autograd.gradcheck(scores, inputs, eps=1e-8, atol=1e-5)
+
+
+def test_scores_are_shares_of_what_agrees(problem):
+    """By hand: four cells, two of which are off by 5 and 15 px; predicted precision 1, 2, 3, 4."""
+    seen, _, truth = problem
+    pose = seen.camera_from_scaled(truth[:, None])
+    four = seen.first(4)
+    camera = se3.transform(pose[:, 0], four.points)
+    pixels = four.focal[:, None] * camera[..., :2] / camera[..., 2:]
+    pixels[0, :, 0] += torch.tensor([0.0, 5.0, 15.0, 0.0])
+    four = replace(four, pixels=pixels, precision=torch.tensor([[1.0, 2.0, 3.0, 4.0]]).double(),
+                   valid=torch.ones(1, 4, dtype=torch.bool))
+    fits = [1 / (1 + math.exp(0.5 * error - 5.0)) for error in (0.0, 5.0, 15.0, 0.0)]
+    for name, expected in (('hard', 3 / 4), ('soft', sum(fits) / 4), (
+            'uncertainty', sum(w * fit for w, fit in zip((1, 2, 3, 4), fits)) / 10)):
+        found = expectation.score(pose, four, replace(CONFIG, score=name))
+        assert found.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_hard_count_teaches_no_score(problem):
@@ -183,23 +287,131 @@ def test_sharpness_goes_from_the_mean_to_the_best(problem):
     assert flat.loss.item() == pytest.approx(flat.losses[pool.solved].mean().item(), rel=1e-3)
 
 
-def test_skipping_the_unlikely_leaves_out_what_their_ill_fitted_poses_would_add(
-        problem, monkeypatch):
-    """At alpha 40 the lost hypotheses have next to no probability, and most of the gradient."""
+@pytest.mark.parametrize('how', ['one_step', 'implicit'])
+def test_a_pose_that_has_not_converged_neither_moves_nor_explodes(how):
+    """8 steps at 35 % inliers: the true Hessian of some is indefinite, and was solved with."""
+    image, _ = scene(0, inliers=0.35, noise=0.03)
+    seen = correspondences(image)
+    config = replace(CONFIG, hypotheses=48, refine_iterations=8)
+    pool = expectation.draw_pool(seen, config, torch.Generator().manual_seed(0))
+    points = seen.points.clone().requires_grad_()
+    moved = gradient.STEPS[how](pool.refined, replace(seen, points=points), pool.mixture,
+                                pool.solved)
+    assert torch.equal(moved, pool.refined)
+    largest = largest_by_autograd(moved, pool.refined, points)
+    assert largest.max() < 1.01 * gradient.MAX_JACOBIAN
+    assert (largest > 0.0).sum() > 12 and (largest == 0.0).sum() > 4
+
+
+def largest_by_autograd(moved, poses, points):
+    """The largest derivative (K,) of each pose's twist by a point of one image."""
+    twist = se3.log(moved @ se3.inverse(poses))[0]
+    return torch.stack([torch.stack([
+        torch.autograd.grad(entry, points, retain_graph=True)[0].abs().max() for entry in one])
+        for one in twist]).amax(-1)
+
+
+@pytest.mark.parametrize('depth', [False, True])
+@pytest.mark.parametrize('how', ['one_step', 'implicit'])
+def test_the_largest_jacobian_is_that_of_autograd(how, depth, problem):
+    seen, _, truth = problem
+    seen = measured(seen, truth) if depth else seen
+    pool = expectation.draw_pool(seen, CONFIG, torch.Generator().manual_seed(0))
+    equations = {'implicit': lambda: gradient.true_equations(pool.refined, seen, pool.mixture),
+                 'one_step': lambda: gradient.step_equations(
+                     pool.refined, refine.linearise(pool.refined, seen),
+                     gradient.weights(pool.refined, seen, pool.mixture))}[how]()
+    points = seen.points.clone().requires_grad_()
+    moved = gradient.STEPS[how](pool.refined, replace(seen, points=points), pool.mixture,
+                                pool.solved)
+    largest = equations.largest_jacobian()[0]
+    sound = pool.solved[0] & (largest <= gradient.MAX_JACOBIAN)
+    assert sound.sum() > 4
+    expected = torch.where(sound, largest, 0.0)
+    torch.testing.assert_close(largest_by_autograd(moved, pool.refined, points), expected,
+                               rtol=3e-2, atol=0.0)
+
+
+@pytest.fixture
+def hinged():
+    """A good hypothesis, and one turned about eight points on a line, which alone agree with it.
+
+    Nothing but their last hundredth of a millimetre tells how far it is turned.
+    """
+    image, truth = scene(3, noise=0.02)
+    camera = se3.transform(se3.inverse(truth), image.points_world)
+    row = torch.arange(40, 48)
+    straight = 2.5 * correspondences(image).rays[:, row]
+    straight[..., 2] += 5e-5 * torch.randn(8, generator=torch.Generator().manual_seed(0)).double()
+    camera[:, row] = straight
+    seen = correspondences(replace(image, points_world=se3.transform(truth, camera)))
+    good = seen.camera_from_scaled(truth[None, None])
+    line, turn = torch.eye(4).double(), se3.exp(torch.tensor([0, 0, 0, 0.5, 0, 0]).double())
+    line[:3, 3] = straight[0, 0] / seen.scale
+    wrong = line @ turn @ se3.inverse(line) @ good
+    mixture = refine.Mixture(torch.tensor([[2.0, 0.1]]).double(),
+                             torch.tensor([[0.9, 0.2]]).double())
+    for _ in range(30):
+        good = newton_step(good, seen, mixture.take(torch.zeros(1, 1, dtype=torch.long)))
+    poses = torch.cat((good, wrong), 1)
+    sets = torch.tensor([[[0, 7, 20], [1, 14, 30]]])
+    solved = torch.ones(1, 2, dtype=torch.bool)
+    return seen, expectation.Pool(sets, poses, poses, solved, mixture), truth[None]
+
+
+def pose_slope(problem, alpha):
+    """The norm of the gradient through the refined poses alone, and the probabilities (H,)."""
     seen, pool, truth = problem
-    config = replace(CONFIG, alpha=40.0)
-    likely = expectation.expected_loss_of(seen, pool, truth, config, 40.0, LOSS).probability
-    tiny = (likely > 0.0) & (likely < expectation.MIN_PROBABILITY)
-    assert tiny.sum() >= 3
-    followed = []
-    original = gradient.one_step
-    monkeypatch.setitem(gradient.STEPS, 'one_step', lambda poses, *rest: followed.append(
-        poses.shape[1]) or original(poses, *rest))
-    guarded, _ = value(seen.points, problem, config)
+    points = seen.points.clone().requires_grad_()
+    found = expectation.expected_loss_of(replace(seen, points=points), pool, truth,
+                                         replace(CONFIG, score='hard'), alpha, LOSS)
+    slope, = torch.autograd.grad(found.loss.sum(), points)
+    return slope.norm().item(), found.probability[0]
+
+
+def test_an_unlikely_pose_that_nothing_determines_does_not_rule_the_gradient(hinged, monkeypatch):
+    """What skipping the unlikely prevents where the Jacobian is not limited."""
+    monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
+    guarded, probability = pose_slope(hinged, 11.0)
+    assert 0.0 < probability[1] < expectation.MIN_PROBABILITY
     monkeypatch.setattr(expectation, 'MIN_PROBABILITY', 0.0)
-    whole, _ = value(seen.points, problem, config)
-    assert followed[0] <= followed[1] - int(tiny.sum())
-    assert guarded == pytest.approx(whole, rel=1e-3)
+    unguarded, _ = pose_slope(hinged, 11.0)
+    assert unguarded > 3.0 * guarded
+
+
+def test_a_likely_pose_that_nothing_determines_does_not_explode_the_gradient(hinged, monkeypatch):
+    guarded, probability = pose_slope(hinged, 0.1)
+    assert probability[1] > 0.4
+    monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
+    unguarded, _ = pose_slope(hinged, 0.1)
+    assert unguarded > 100.0 * guarded
+
+
+def test_a_batch_is_a_loop(problem):
+    """Also where one image has fewer likely hypotheses than the other: they moved its points."""
+    scenes, truths = zip(scene(3, **SMALL), scene(5, inliers=0.3, noise=0.03))
+    together, truth = correspondences(batch(scenes)), torch.stack(truths)
+    pool = expectation.draw_pool(together, CONFIG, torch.Generator().manual_seed(0))
+    for selection in ('dsac', 'softam', 'argmax'):
+        config = replace(CONFIG, selection=selection, alpha=40.0)
+        points = together.points.clone().requires_grad_()
+        found = expectation.expected_loss_of(replace(together, points=points), pool, truth,
+                                             config, 40.0, LOSS)
+        slope, = torch.autograd.grad(found.loss.sum(), points)
+        counts = (found.probability > expectation.MIN_PROBABILITY).sum(-1)
+        assert counts[0] != counts[1]
+        for i in range(2):
+            own, lone = each(together, i), each(pool, i)
+            loss, alone = value(own.points, (own, lone, truth[i:i + 1]), config)
+            assert loss == pytest.approx(found.loss[i].item(), rel=1e-6)
+            torch.testing.assert_close(slope[i:i + 1], alone, rtol=1e-4, atol=1e-6)
+
+
+def each(of, i):
+    """One image of a batch of correspondences, or of a pool."""
+    values = {one.name: getattr(of, one.name) for one in fields(of)}
+    return replace(of, **{name: each(x, i) if isinstance(x, refine.Mixture) else x[i:i + 1]
+                          for name, x in values.items() if x is not None})
 
 
 def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
@@ -213,7 +425,7 @@ def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
     hypotheses = poses.take_along_dim(first, 2)[:, :, 0]
     mixture = refine.initial_mixture(hypotheses, 10.0)
     pool = expectation.Pool(sets, hypotheses, hypotheses, real.any(-1), mixture)
-    largest = gradient.minimal_jacobian(hypotheses, corners)[0]
+    largest = jacobians_of_sets(hypotheses, corners)
     assert largest[0] > gradient.MAX_JACOBIAN > largest[1]
 
     def norm():

@@ -8,8 +8,9 @@ import reference_ransac
 import torch
 from ransac_scenes import scene
 
-from dsac_ros.config import RansacConfig
-from dsac_ros.ransac import scoring
+from dsac_ros.config import EndToEndConfig, RansacConfig
+from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
+from dsac_ros.ransac import expectation, scoring
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.estimator import draw, estimate_from_draws, hypothesise
 
@@ -58,3 +59,20 @@ def test_the_gradient_is_that_of_the_reference():
                      for step in (1e-5, -1e-5))
     expected = ((ahead - behind) / 2e-5 * probe).sum()
     assert (points.grad[0].numpy() * direction).sum() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_expected_loss_is_that_of_the_reference(seed):
+    """The true pose is said to be 10 cm off, so that every hypothesis has a loss."""
+    _, seen, _, arrays, truth = both(seed, inliers=0.8)
+    config = EndToEndConfig(hypotheses=12, cells=192)
+    pool = expectation.draw_pool(seen, config, torch.Generator().manual_seed(seed))
+    aside = truth.clone()
+    aside[0, 3] += 0.1
+    loss, probability = reference_ransac.expected_loss(*arrays, pool.sets[0].numpy(),
+                                                       aside.numpy(), 20.0)
+    found = expectation.expected_loss_of(seen, pool, aside[None], config, 20.0,
+                                         MaxLoss(PoseLossConfig()))
+    np.testing.assert_allclose(found.probability[0], probability, rtol=1e-5, atol=1e-9)
+    assert found.loss.item() == pytest.approx(loss, rel=0.03)
+    assert 2.0 < found.loss.item() < 50.0

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ransac_scenes import scene, stack
-from test_scoring import poses_near
+from ransac_scenes import poses_near, scene, stack
 
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry import se3
@@ -60,12 +59,19 @@ def test_exact_data_gives_an_exact_pose():
     assert at.squared.sqrt().max() < 1e-6
 
 
-def test_one_step_has_the_right_gradient():
+def stepped(pose, seen, weight):
+    return refine.gauss_newton_step(pose, refine.linearise(pose, seen), weight)
+
+
+@pytest.mark.parametrize('depth', [False, True])
+def test_one_step_has_the_right_gradient(depth):
     seen, poses = problem(rows=3, columns=4)
     weight = torch.rand(1, 2, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    if depth:  # measured in half of the cells, some centimetres off
+        seen = replace(seen, nearness=(torch.arange(12) % 2) * seen.scale[:, None] / 2.6)
 
     def step(pose, points, weights):
-        return refine.gauss_newton_step(pose, replace(seen, points=points), weights)
+        return stepped(pose, replace(seen, points=points), weights)
     inputs = [x.clone().requires_grad_() for x in (poses, seen.points, weight)]
     assert torch.autograd.gradcheck(step, inputs, atol=1e-4)
 
@@ -79,11 +85,11 @@ def test_the_last_step_moves_nothing_and_carries_the_gradient_of_the_whole_refin
     def solve(points):
         pose, here = poses, replace(seen, points=points)
         for _ in range(15):
-            pose = refine.gauss_newton_step(pose, here, weight)
+            pose = stepped(pose, here, weight)
         return pose
     fixed = solve(seen.points)
     points = seen.points.clone().requires_grad_()
-    last = refine.gauss_newton_step(fixed, replace(seen, points=points), weight)
+    last = stepped(fixed, replace(seen, points=points), weight)
     torch.testing.assert_close(last.detach(), fixed, rtol=0.0, atol=1e-9)
     direction = torch.randn(seen.points.shape, dtype=torch.float64,
                             generator=torch.Generator().manual_seed(2))
@@ -98,7 +104,30 @@ def test_the_last_step_moves_nothing_and_carries_the_gradient_of_the_whole_refin
 def test_no_support_moves_nothing():
     seen, poses = problem()
     nothing = torch.zeros(1, 2, 48, dtype=torch.float64)
-    assert torch.equal(refine.gauss_newton_step(poses, seen, nothing), poses)
+    assert torch.equal(stepped(poses, seen, nothing), poses)
+
+
+def test_an_indefinite_hessian_gives_no_step():
+    """A factor that failed half-way holds numbers: they were taken for a step."""
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(3, 6, 6, dtype=torch.float64, generator=generator)
+    hessian, slope = root @ root.mT, torch.ones(3, 6, dtype=torch.float64)
+    hessian[1] -= 10.0 * torch.eye(6)
+    step = refine.solve(hessian.requires_grad_(), slope.requires_grad_())
+    assert (step[1] == 0.0).all()
+    torch.testing.assert_close(step[0], -torch.linalg.solve(hessian[0], slope[0]), rtol=1e-2,
+                               atol=0.0)
+    step.sum().backward()
+    assert hessian.grad.isfinite().all() and (hessian.grad[1] == 0.0).all()
+    assert slope.grad.isfinite().all() and (slope.grad[1] == 0.0).all()
+
+
+def test_gradients_of_a_retraction():
+    generator = torch.Generator().manual_seed(0)
+    step = torch.randn(2, 3, 6, dtype=torch.float64, generator=generator)
+    poses = se3.exp(torch.randn(2, 3, 6, dtype=torch.float64, generator=generator))
+    inputs = [x.requires_grad_() for x in (step, poses)]
+    assert torch.autograd.gradcheck(refine.retract, inputs)
 
 
 def test_outliers_do_not_move_the_pose():

@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reprojection errors and inlier counts, against a plain projection and finite differences."""
+from dataclasses import replace
+
 import pytest
 import torch
-from ransac_scenes import FOCAL, scene
+from ransac_scenes import FOCAL, poses_near, scene
 
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import scoring
 from dsac_ros.ransac.correspondences import correspondences
-
-
-def poses_near(seed, count, seen, world_from_camera, noise=0.02):
-    """Poses (1, count, 4, 4) of the scaled world near the true one."""
-    generator = torch.Generator().manual_seed(seed)
-    scaled = world_from_camera.clone()
-    scaled[:3, 3] = (scaled[:3, 3] - seen.centre[0]) / seen.scale[0]
-    twist = noise * torch.randn(1, count, 6, dtype=torch.float64, generator=generator)
-    return (se3.exp(twist) @ se3.inverse(scaled)).to(seen.points.dtype)
 
 
 @pytest.fixture
@@ -64,27 +57,40 @@ def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
     assert double.item() == pytest.approx(2.0 * count.item())
 
 
-def test_gradients_of_error_and_score(small):
+def test_a_hard_count_is_the_weight_of_what_lies_within():
+    """At the threshold a cell is outside; 2 + 4 are inside of the first, 2 of the second."""
+    error = torch.tensor([[[9.9, 10.0, 0.0], [3.0, 11.0, 10.1]]])
+    count = scoring.hard_inlier_count(error, torch.tensor([[2.0, 3.0, 4.0]]), 10.0)
+    assert count.tolist() == [[6.0, 2.0]]
+
+
+@pytest.mark.parametrize('depth', [False, True])
+def test_gradients_of_error_and_score(small, depth):
     seen, poses = small
-    weight = seen.precision
+    if depth:  # measured in half of the cells, some centimetres off
+        seen = replace(seen, nearness=(torch.arange(12) % 2) * seen.scale[:, None] / 2.6)
 
-    def error(pose):
-        return scoring.reprojection_error(pose, seen, 100.0)
+    def error(pose, points):
+        return scoring.reprojection_error(pose, replace(seen, points=points), 100.0)
 
-    def score(pose):
-        return scoring.soft_inlier_count(error(pose), weight, 10.0)
-    assert torch.autograd.gradcheck(error, poses.clone().requires_grad_())
-    assert torch.autograd.gradcheck(score, poses.clone().requires_grad_())
+    def score(pose, points):
+        return scoring.soft_inlier_count(error(pose, points), seen.precision, 10.0)
+    for function in (error, score):
+        inputs = [x.clone().requires_grad_() for x in (poses, seen.points)]
+        assert torch.autograd.gradcheck(function, inputs)
 
 
-def test_gradients_reach_the_scene_coordinates(small):
-    from dataclasses import replace
+def test_the_error_with_depth_has_a_third_component(small):
+    """f (z / measured - 1), in pixels, where a depth is known."""
     seen, poses = small
-
-    def score(points):
-        error = scoring.reprojection_error(poses, replace(seen, points=points), 100.0)
-        return scoring.soft_inlier_count(error, seen.precision, 10.0)
-    assert torch.autograd.gradcheck(score, seen.points.clone().requires_grad_())
+    near = torch.zeros_like(seen.precision)
+    near[:, 5] = 0.4
+    flat = scoring.squared_error(poses, seen)
+    z = se3.transform(poses, seen.points[:, None].expand(-1, 2, -1, -1))[..., 2]
+    expected = flat.clone()
+    expected[..., 5] += (FOCAL * (z[..., 5] * 0.4 - 1.0)).square()
+    torch.testing.assert_close(scoring.squared_error(poses, replace(seen, nearness=near)),
+                               expected)
 
 
 def test_an_exact_pose_has_a_finite_gradient():

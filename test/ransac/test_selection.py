@@ -21,6 +21,16 @@ def test_take_keeps_what_belongs_together():
                        torch.stack((values[0, [3, 0]], values[1, [1, 1]])))
 
 
+def test_the_first_that_a_mask_holds():
+    mask = torch.tensor([[False, True, False, True, True], [False] * 5, [True] * 5])
+    for count, expected in ((2, [[1, 3], [], [0, 1]]), (4, [[1, 3, 4], [], [0, 1, 2, 3]]),
+                            (7, [[1, 3, 4], [], [0, 1, 2, 3, 4]])):
+        indices, filled = selection.first(mask, count)
+        assert indices.shape == filled.shape == (3, count)
+        assert [row[there].tolist() for row, there in zip(indices, filled)] == expected
+        assert ((indices >= 0) & (indices < 5)).all()
+
+
 def test_the_gradient_of_the_log_probability_is_the_score_less_its_expectation():
     """Eq. 5 of the supplement of DSAC."""
     scores = torch.tensor([[0.3, -1.0, 2.0]], dtype=torch.float64, requires_grad=True)
