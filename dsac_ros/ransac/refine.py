@@ -190,15 +190,11 @@ def normal_equations(at: Linearised, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def solve(hessian: Tensor, gradient: Tensor, damping: float = DAMPING) -> Tensor:
-    """The step -(H + damping diag H)^-1 g (..., 6).
-
-    Zero where no cell supports the pose, or where H is not positive definite: what a factor that
-    failed gives is a number, too, and no step.
-    """
+    """The step -(H + damping diag H)^-1 g (..., 6); zero where H is not positive definite."""
     identity = _constant(_identity, hessian.dtype, hessian.device)
     factor, failed = torch.linalg.cholesky_ex(
         torch.addcmul(SINGULAR * identity, hessian, 1.0 + damping * identity))
-    failed = (failed != 0)[..., None, None]
+    failed = (failed != 0)[..., None, None]  # what such a factor gives is a number, and no step
     step = torch.cholesky_solve(gradient[..., None].masked_fill(failed, 0.0),
                                 torch.where(failed, identity, factor))[..., 0]
     return -torch.nan_to_num(step, 0.0, 0.0, 0.0)
