@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dsac_ros.baselines import pnp
-from dsac_ros.cli import bench
+from dsac_ros.cli.bench_tables import ransac
+from dsac_ros.cli.bench_tables.finetune import tuning_line
 from dsac_ros.cli.main import main
 from dsac_ros.evaluation.damage import DAMAGES
 from dsac_ros.metrics import evaluate
@@ -47,7 +48,7 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
 def test_the_race_of_ransac_says_what_it_measured(tmp_path, capsys, monkeypatch):
     """Also where a peer has no pose for half of the frames: infinity is no JSON."""
     monkeypatch.setattr(pnp, 'opencv_usac_pose', lambda *arguments: None)
-    monkeypatch.setattr(bench, 'RATIOS', (0.8, 0.5))
+    monkeypatch.setattr(ransac, 'RATIOS', (0.8, 0.5))
     threads = torch.get_num_threads()
     assert main(['bench', 'ransac', '--frames', '2', '--set', 'hypotheses=64', '--device', 'cpu',
                  '--threads', '1', '--progress', 'off', '--json', str(tmp_path / 'r.json')]) == 0
@@ -79,4 +80,4 @@ def test_a_head_that_finds_half_of_the_queries_has_a_row():
     """Its median is infinite, None in the report, and was multiplied by a hundred."""
     lost = Localization(Result.LOW_INLIERS, 'lost')
     report = evaluate([lost, lost], [np.eye(4), np.eye(4)]).as_dict()
-    assert bench.tuning_line('dsac', 'RGB', report).split()[:4] == ['dsac', 'RGB', 'none', 'none']
+    assert tuning_line('dsac', 'RGB', report).split()[:4] == ['dsac', 'RGB', 'none', 'none']
