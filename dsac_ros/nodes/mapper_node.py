@@ -18,7 +18,7 @@ from dsac_ros.mapping.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.intake import SENSOR, Intake
-from dsac_ros.nodes.mapper_parameters import MAPPER
+from dsac_ros.nodes.mapper_parameters import MAPPER, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.outputs import LATCHED, RELIABLE
 from dsac_ros.nodes.pose_source import PoseSource
@@ -147,7 +147,7 @@ class MapperNode(lifecycle.TableNode):
         values = self.values
         output = Path(values.map).expanduser() if values.map else folder.with_name(
             folder.name + '.map')
-        self._training = Training(folder, output.resolve(), values.train_minutes, values.device)
+        self._training = Training(folder, output.resolve(), *training_options(values))
         self._problem = ''
         return f'learning {output} from {folder}, follow ~/status'
 

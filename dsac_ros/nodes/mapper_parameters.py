@@ -20,6 +20,7 @@ MAPPER = (
          'with .map'),
     Spec('training', 'train_on_stop', False, '~/stop also does what ~/save does'),
     from_setting('training', MappingConfig, 'minutes', 'train_minutes'),
+    from_setting('training', MappingConfig, 'refine_poses'),
     Spec('training', 'device', 'auto', 'where the training runs: auto, cpu, cuda, cuda:1'),
 
     Spec('input', 'image_transport', 'raw', 'raw subscribes to `image`, compressed to '
@@ -48,6 +49,12 @@ MAPPER = (
     Spec('misc', 'autostart', True, 'configure and activate without a lifecycle manager',
          read_only=True),
 )
+
+
+def training_options(values: SimpleNamespace) -> list[str]:
+    """The options of `dsac map`."""
+    return ['--minutes', str(values.train_minutes), '--device', values.device,
+            *(['--refine-poses'] if values.refine_poses else [])]
 
 
 def keyframe_config(values: SimpleNamespace) -> KeyframeConfig:

@@ -33,12 +33,12 @@ class TrainingState:
 class Training:
     """`dsac map` at work; `state` may be read from any thread."""
 
-    def __init__(self, dataset: Path, output: Path, minutes: float, device: str) -> None:
+    def __init__(self, dataset: Path, output: Path, *options: str) -> None:
+        """Begin to learn a map from a dataset; the options are those of `dsac map`."""
         self.output = output
         nice = [shutil.which('nice'), '-n', NICE] if shutil.which('nice') else []
         command = [*nice, sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(dataset), '-o',
-                   str(output), '--minutes', str(minutes), '--device', device,
-                   '--progress', 'json']
+                   str(output), *options, '--progress', 'json']
         # A session of its own: Ctrl-C in the node's terminal reaches it through stop() alone.
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

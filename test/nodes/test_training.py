@@ -6,9 +6,11 @@ import math
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from dsac_ros.nodes.mapper_parameters import training_options
 from dsac_ros.nodes.training import Training, parsed
 
 
@@ -24,7 +26,7 @@ def test_other_lines_are_no_progress():
 
 
 def test_a_training_that_cannot_begin_says_why(tmp_path):
-    training = Training(tmp_path / 'nothing', tmp_path / 'a.map', 0.1, 'cpu')
+    training = Training(tmp_path / 'nothing', tmp_path / 'a.map', '--device', 'cpu')
     end = time.monotonic() + 60
     while training.state.running and time.monotonic() < end:
         time.sleep(0.05)
@@ -42,8 +44,15 @@ def ctrl_c_is_heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize('refine', [True, False])
+def test_parameters_become_options(refine):
+    values = SimpleNamespace(train_minutes=3.0, device='cuda:1', refine_poses=refine)
+    assert training_options(values) == ['--minutes', '3.0', '--device', 'cuda:1',
+                                        *['--refine-poses'] * refine]
+
+
 def test_stop_ends_it_at_work(tmp_path, ctrl_c_is_heard):
-    training = Training(Path('rendered:3'), tmp_path / 'a.map', 10.0, 'cpu')  # for many minutes
+    training = Training(Path('rendered:3'), tmp_path / 'a.map', '--device', 'cpu')
     end = time.monotonic() + 60
     while training.state.stage == 'starting' and time.monotonic() < end:
         time.sleep(0.05)
