@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,38 @@ class Checkpoint:
             raise MappingError(f'{self.path} is of other frames or settings; repeat the command '
                                'that was interrupted, or run without --resume')
         return state
+
+
+@dataclass
+class Standing:
+    """Where a training stands: its parts, the step, and what there is to tell of it.
+
+    The parts have state_dict and load_state_dict, as those of torch have.
+    """
+
+    checkpoint: Checkpoint
+    parts: dict[str, Any]
+    step: int = 0
+    told: dict[str, Any] = field(default_factory=dict)
+    saved: float = field(default_factory=time.monotonic)
+
+    def resume(self, device: str) -> None:
+        """Go on from the checkpoint, or raise MappingError where there is none to go on from."""
+        state = self.checkpoint.load(device)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.step, self.told = state['step'], state['told']
+
+    def save(self, told: dict[str, Any]) -> None:
+        """Write the checkpoint; where nothing new is told the last word stands."""
+        self.told, self.saved = told or self.told, time.monotonic()
+        self.checkpoint.save({**{name: part.state_dict() for name, part in self.parts.items()},
+                              'step': self.step, 'told': self.told})
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.monotonic() - self.saved > CHECKPOINT_SECONDS
 
 
 def fingerprint(data: Dataset, config: MappingConfig, *others: Any) -> str:

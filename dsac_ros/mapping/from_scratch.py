@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +19,10 @@ from dsac_ros.geometry.pose_losses import training_loss
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
-from dsac_ros.mapping.checkpoint import CHECKPOINT_SECONDS, Checkpoint, fingerprint
+from dsac_ros.mapping.checkpoint import Checkpoint, Standing, fingerprint
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import MIN_JUDGES, Judge
-from dsac_ros.mapping.head_training import require_finite, training_state
+from dsac_ros.mapping.head_training import finished, summary, training_state
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
@@ -97,22 +96,15 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
     optimizer = torch.optim.Adam([*network.parameters(), *objectives.pose_loss.parameters()],
                                  config.learning_rate, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
-    schedule, step = Schedule(config), 0
-    parts = {'network': network, 'optimizer': optimizer, 'scaler': scaler,
-             'objectives': objectives, 'guard': guard}
+    schedule = Schedule(config)
+    stands = Standing(checkpoint, {'network': network, 'optimizer': optimizer, 'scaler': scaler,
+                                   'schedule': schedule, 'objectives': objectives, 'guard': guard})
     if resume:
-        state = checkpoint.load(str(device))
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        step, schedule = state['step'], Schedule(config, state['seconds'])
-        generator.manual_seed(config.seed + step)
-    order, terms, saved = shuffled(len(views), generator), None, time.monotonic()
-
-    def save() -> None:
-        checkpoint.save({**{name: part.state_dict() for name, part in parts.items()},
-                         'step': step, 'seconds': schedule.seconds()})
+        stands.resume(str(device))
+        generator.manual_seed(config.seed + stands.step)
+    order, terms = shuffled(len(views), generator), None
     try:
-        while (done := schedule.at(step)) < 1.0:
+        while (done := schedule.at(stands.step)) < 1.0:
             stage, share = recipe.stage_at(done)
             if stage.objective == END_TO_END:
                 guard.remember(network)
@@ -122,18 +114,15 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
             seen = Sample.of(view, device, generator)
             terms = objectives(stage, predict(network, seen), seen)
             descend(terms.total, optimizer, scaler, stage.max_gradient)
-            step += 1
-            if step % 10 == 0:
+            stands.step += 1
+            if stands.step % 10 == 0:
                 progress(training_state(schedule, terms))
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save()
-                saved = time.monotonic()
+            if stands.due:
+                stands.save(summary(stands.step, schedule, terms))
     except KeyboardInterrupt:
-        save()
+        stands.save(summary(stands.step, schedule, terms))
         raise
-    require_finite(terms)
-    return {'steps': step, 'seconds': round(schedule.seconds(), 1),
-            'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4)}
+    return finished(stands, schedule, terms)
 
 
 class Guard:

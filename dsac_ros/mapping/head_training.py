@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.checkpoint import CHECKPOINT_SECONDS, Checkpoint
+from dsac_ros.mapping.checkpoint import Checkpoint, Standing
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
 from dsac_ros.mapping.progress import Progress, Report
 from dsac_ros.mapping.schedule import Schedule, learning_rate
@@ -36,24 +35,16 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
     peak = config.learning_rate * math.sqrt(batch / 5120)
     optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
-    schedule, step, told = Schedule(config), 0, {}
+    schedule = Schedule(config)
+    stands = Standing(checkpoint, {'head': head, 'optimizer': optimizer, 'scaler': scaler,
+                                   'schedule': schedule})
     if resume:
-        state = checkpoint.load(str(device))
-        for part, name in ((head, 'head'), (optimizer, 'optimizer'), (scaler, 'scaler'),
-                           (schedule, 'schedule')):
-            part.load_state_dict(state[name])
-        step, told = state['step'], state['told']
-        generator.manual_seed(config.seed + step)
-    losses = LossConfig()
-    terms, saved = None, time.monotonic()
-
-    def save() -> None:
-        checkpoint.save({'head': head.state_dict(), 'optimizer': optimizer.state_dict(),
-                         'scaler': scaler.state_dict(), 'schedule': schedule.state_dict(),
-                         'step': step, 'told': summary(step, schedule, terms) or told})
+        stands.resume(str(device))
+        generator.manual_seed(config.seed + stands.step)
+    losses, terms = LossConfig(), None
     order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
     try:
-        while (done := schedule.at(step)) < 1.0:
+        while (done := schedule.at(stands.step)) < 1.0:
             if cursor + batch > len(order):
                 order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
             chosen = order[cursor:cursor + batch]
@@ -61,20 +52,28 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
             for group in optimizer.param_groups:
                 group['lr'] = learning_rate(done, peak)
             terms = train_step(head, optimizer, scaler, *patches.batch(chosen), done, losses)
-            step += 1
-            if step % 10 == 0:
-                schedule.observe(terms.near.item(), step)
+            stands.step += 1
+            if stands.step % 10 == 0:
+                schedule.observe(terms.near.item(), stands.step)
                 progress(training_state(schedule, terms))
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save()
-                saved = time.monotonic()
+            if stands.due:
+                stands.save(summary(stands.step, schedule, terms))
     except KeyboardInterrupt:
-        save()
+        stands.save(summary(stands.step, schedule, terms))
         raise
-    if terms:
-        require_finite(terms)
-    save()  # Ctrl-C while the map is measured costs nothing either
-    return summary(step, schedule, terms) or told
+    return finished(stands, schedule, terms)
+
+
+def finished(stands: Standing, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
+    """What the map's header says of a training that has ended well; MappingError otherwise.
+
+    It is saved once more: Ctrl-C while the map is measured costs nothing either.
+    """
+    if terms and not torch.isfinite(terms.total):
+        raise MappingError('the training diverged; check that poses are camera-to-world in the '
+                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
+    stands.save(summary(stands.step, schedule, terms))
+    return stands.told
 
 
 def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
@@ -84,13 +83,6 @@ def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str,
     return {'steps': step, 'seconds': round(schedule.seconds(), 1),
             'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
             'stopped_early': schedule.cooling is not None}
-
-
-def require_finite(terms: LossTerms) -> None:
-    """Raise MappingError where a training ended in NaN."""
-    if not torch.isfinite(terms.total):
-        raise MappingError('the training diverged; check that poses are camera-to-world in the '
-                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
 
 
 def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,

@@ -19,9 +19,9 @@ class Schedule:
     When the early stop fires, what is left is driven to 1 within the cool-down's steps.
     """
 
-    def __init__(self, config: MappingConfig, spent_seconds: float = 0.0) -> None:
+    def __init__(self, config: MappingConfig) -> None:
         self.config = config
-        self.start = time.monotonic() - spent_seconds
+        self.start = time.monotonic()
         self.progress = 0.0
         self.cooling: tuple[float, int] | None = None
         self.steady_since = 0

@@ -36,7 +36,8 @@ def test_what_is_resumed_stands_where_it_stood():
 
 
 def test_time_ends_it_when_steps_are_slow():
-    schedule = Schedule(MappingConfig(minutes=1.0, steps=10 ** 9), spent_seconds=61.0)
+    schedule = Schedule(MappingConfig(minutes=1.0, steps=10 ** 9))
+    schedule.load_state_dict({**schedule.state_dict(), 'seconds': 61.0})
     assert schedule.at(1) == 1.0
 
 
