@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dsac_ros.config import RansacConfig
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
+from dsac_ros.ransac.batch import flat, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import first_poses
 from dsac_ros.ransac.threads import threads
@@ -100,8 +101,13 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
     Without a generator the draws follow `config.seed`: the same scene gives the same pose, on a
     CPU as on a GPU. The pose carries the gradient of the refinement where points_world asks for
     one. A guess (B, 4, 4) of world_from_camera, such as the previous pose, joins the hypotheses as
-    one more of them. `lap` is told the name of each of the STAGES when it ends.
+    one more of them. `lap` is told the name of each of the STAGES when it ends. Instead of B there
+    may be any leading dimensions, none as well; the estimate has the same.
     """
+    if scene.valid.dim() != 2:
+        near = None if guess is None else guess.reshape(-1, 4, 4)
+        return unflat(estimate_pose(flat(scene), config, generator, near, lap),
+                      scene.valid.shape[:-1])
     if scene.valid.shape[1] == 0:
         return replace(estimate_pose(_one_invalid_cell(scene), config), inliers=scene.valid)
     if generator is None:

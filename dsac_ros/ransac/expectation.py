@@ -24,6 +24,7 @@ from dsac_ros.geometry import se3
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
 from dsac_ros.ransac import gradient, refine, sampling, scoring, selection
+from dsac_ros.ransac.batch import flat, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import solve_minimal
 from dsac_ros.types import SceneCoordinates
@@ -96,8 +97,13 @@ def expected_loss(scene: SceneCoordinates, world_from_camera: Tensor, config: En
     """The loss of B images whose true poses are world_from_camera (B, 4, 4).
 
     The pose loss takes estimated and true world_from_camera (..., 4, 4); without one it is
-    max(rotation [deg], translation [cm]), as in the papers.
+    max(rotation [deg], translation [cm]), as in the papers. Instead of B there may be any leading
+    dimensions, none as well; the expectation has the same.
     """
+    if scene.valid.dim() != 2:
+        truth = world_from_camera.reshape(-1, 4, 4)
+        return unflat(expected_loss(flat(scene), truth, config, alpha, generator, pose_loss),
+                      scene.valid.shape[:-1])
     check_shapes(world_from_camera=(world_from_camera, 'B 4 4'))
     seen = correspondences(scene)
     if config.cells < seen.valid.shape[1]:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ransac/batch.py: whatever dimensions lead, every image gets the answer of its place in them."""
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from ransac_scenes import batch, scene
+
+from dsac_ros.config import EndToEndConfig, RansacConfig
+from dsac_ros.ransac.batch import OWN_DIMENSIONS, flat, unflat
+from dsac_ros.ransac.estimator import estimate_pose
+from dsac_ros.ransac.expectation import expected_loss
+
+SHAPES = [(), (1,), (3, 1, 2)]
+CONFIG = RansacConfig(hypotheses=64, screened=32, prescore_cells=100)
+
+
+def images(shape):
+    """Scenes in this shape, their true poses (*shape, 4, 4), and the same as one batch."""
+    count = torch.Size(shape).numel()
+    walls, poses = zip(*(scene(seed, inliers=0.7, rows=12, columns=16) for seed in range(count)))
+    together = batch(walls)
+    together = replace(together, depth=together.points_world[..., 2].abs() + 1.0)
+    return unflat(together, shape), torch.stack(poses).reshape(*shape, 4, 4), together
+
+
+def assert_same(found, expected, shape):
+    for one in fields(expected):
+        values = getattr(expected, one.name)
+        assert torch.equal(getattr(found, one.name),
+                           values.reshape((*shape, *values.shape[1:]))), one.name
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_nothing_is_lost_on_the_way_there_and_back(shape):
+    shaped, _, together = images(shape)
+    assert shaped.points_world.shape == (*shape, 192, 3) and shaped.depth.shape == (*shape, 192)
+    again = flat(shaped)
+    assert all(torch.equal(getattr(again, name), getattr(together, name))
+               for name in OWN_DIMENSIONS)
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('guessed', [False, True])
+def test_poses_of_any_shape_of_images(shape, guessed):
+    shaped, poses, together = images(shape)
+    shaped, together = replace(shaped, depth=None), replace(together, depth=None)
+    guess = poses if guessed else None
+    found = estimate_pose(shaped, CONFIG, guess=guess)
+    expected = estimate_pose(together, CONFIG,
+                             guess=guess.reshape(-1, 4, 4) if guessed else None)
+    assert found.world_from_camera.shape == (*shape, 4, 4) and found.found.all()
+    assert_same(found, expected, shape)
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_expected_losses_of_any_shape_of_images(shape):
+    shaped, poses, together = images(shape)
+    shaped, together = replace(shaped, depth=None), replace(together, depth=None)
+    config = EndToEndConfig(hypotheses=16, cells=100)
+    found, expected = (expected_loss(one, truth, config, 10.0, torch.Generator().manual_seed(0))
+                       for one, truth in ((shaped, poses), (together, poses.reshape(-1, 4, 4))))
+    assert found.loss.shape == shape and found.entropy_bits.shape == shape
+    assert_same(found, expected, shape)
