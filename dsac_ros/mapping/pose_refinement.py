@@ -17,7 +17,7 @@ from dsac_ros.mapping.tracks import linked
 GATES_PX = (12.0, 6.0, 3.0)  # how far off an observation may be, while the poses come closer
 ROBUST = 0.25                # of the gate: from there on an observation counts for less
 DEPTH_ERROR = 0.2            # of a point: to say how a camera is turned it need not be precise
-LEAST_POINTS = 50            # that must be seen in common
+LEAST_POINTS = 50            # that three views or more must see
 MOST = 400                   # views whose poses are unknowns: the time grows with their cube
 
 
@@ -48,10 +48,12 @@ def agreed_poses(views: Sequence[View],
     matches = match(views, GATES_PX[0], lambda share: progress(0.7 * share))
     for done, gate in enumerate(GATES_PX, 1):
         tracks = linked(views, agreeing(views, matches, gate), gate, DEPTH_ERROR)
-        if len(tracks.points) < LEAST_POINTS:
-            raise MappingError(f'the images have {len(tracks.points)} points in common, expected '
-                               f'at least {LEAST_POINTS} to refine poses with; leave '
-                               'refine_poses out, or record with more overlap and texture')
+        # two views agree on a point by chance, three hardly ever do
+        shared = int((np.bincount(tracks.point) >= 3).sum())
+        if shared < LEAST_POINTS:
+            raise MappingError(f'{shared} points are seen by three images or more, expected at '
+                               f'least {LEAST_POINTS} to refine poses with; leave refine_poses '
+                               'out, or record with more overlap and texture')
         poses = np.linalg.inv(adjusted(views, tracks, ROBUST * gate))
         views = [replace(view, scene_from_camera=pose) for view, pose in zip(views, poses)]
         progress(0.7 + 0.3 * done / len(GATES_PX))

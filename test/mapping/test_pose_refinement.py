@@ -68,5 +68,5 @@ def test_images_that_share_nothing_are_an_error_that_says_so():
     given = dataset_of(0.0)
     strangers = [replace(view, image=texture(k)[:SIZE_WH[1], :SIZE_WH[0]])
                  for k, view in enumerate(given.views, 1)]
-    with pytest.raises(MappingError, match=r'points in common, expected at least 50 .* leave'):
+    with pytest.raises(MappingError, match=r'seen by three images .* at least 50 .* leave'):
         refined(replace(given, views=strangers, held_out=[]))
