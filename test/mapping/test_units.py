@@ -58,7 +58,7 @@ def test_the_keyframes(unit):
         pose[:3, 3] = 0.123 * index
     views = [View(np.zeros((8, 8), np.uint8), np.ones((8, 8), bool), CAMERA.matrix, pose, None)
              for pose in poses]
-    rows = np.array(keyframes(Dataset(views, [], np.zeros(3), DEPTH * unit, ([], []), CAMERA)))
+    rows = np.array(keyframes(Dataset(views, [], np.zeros(3), DEPTH * unit, ([], []))))
     np.testing.assert_allclose(rows[:, :3] / unit, [[DEPTH * p[0, 3]] * 3 for p in poses],
                                atol=1e-3 * DEPTH)
     np.testing.assert_allclose(rows[:, 3:], [[0, 1, 0, 0, 0, 1]] * 5)
