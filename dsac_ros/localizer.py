@@ -85,10 +85,8 @@ class Localizer:
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.inference_mode():  # thousands of small operations: no book is kept
-            mask = resampler.mask
-            if frame.mask is not None:
-                mask = mask & (resampler.depth(frame.mask.astype(np.float32)) > 0)
-            descriptors, scene = self._scene_coordinates(image, resampler.matrix, mask)
+            descriptors, scene = self._scene_coordinates(image, resampler.matrix,
+                                                         resampler.shown(frame.mask))
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')

@@ -69,7 +69,8 @@ def shrunk(factor: float) -> Damage:
         matrix[:2, 2] = (matrix[:2, 2] + 0.5) * scale - 0.5
         matrix[[0, 1], [0, 1]] *= scale
         return replace(frame, image=cv2.resize(frame.image, size_wh, interpolation=cv2.INTER_AREA),
-                       camera=replace(frame.camera, size_wh=size_wh, matrix=matrix), depth=None)
+                       camera=replace(frame.camera, size_wh=size_wh, matrix=matrix), depth=None,
+                       mask=None)
     return damage
 
 

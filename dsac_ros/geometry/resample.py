@@ -65,6 +65,14 @@ class Resampler:
         return cv2.remap(depth, *self._depth_maps, cv2.INTER_NEAREST,
                          borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
 
+    def shown(self, mask: np.ndarray | None) -> np.ndarray:
+        """The ideal pixels (H, W) bool that show the scene; mask (H, W) is of the image's own."""
+        if mask is None:
+            return self.mask
+        check_image_matches(self.camera, mask)
+        return self.mask & (cv2.remap(mask.astype(np.uint8), *self._depth_maps, cv2.INTER_NEAREST,
+                                      borderMode=cv2.BORDER_CONSTANT, borderValue=0) > 0)
+
     def _source_pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Where in the camera's image each ideal pixel comes from: u, v (H, W), NaN if nowhere."""
         width, height = self.size_wh

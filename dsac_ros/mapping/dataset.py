@@ -64,7 +64,7 @@ class ViewMaker:
         depth = None
         if frame.depth is not None and self.config.depth == 'auto':
             depth = resampler.depth(frame.depth)
-        return View(image=resampler(to_gray(frame.image)), mask=resampler.mask,
+        return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
                     matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
                     depth=depth)
 

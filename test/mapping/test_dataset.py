@@ -104,6 +104,14 @@ def test_the_held_out_block_is_the_same_whether_frames_are_dark_or_not():
     assert places(data.held_out, data) == places(frames[first:last])
 
 
+def test_what_a_frame_hides_is_not_learned_from():
+    mask = np.ones((64, 80), bool)
+    mask[:, :16] = False
+    frames = [replace(f, frame=replace(f.frame, mask=mask)) for f in wall_frames(6, 1.0)]
+    data = dataset.prepare(frames, CONFIG)
+    assert all((view.mask == mask).all() for view in data.views)
+
+
 def test_a_held_out_view_is_the_frame_that_it_was_made_of():
     frame = wall_frames(90, 2.0)[35]
     data = dataset.prepare(wall_frames(90, 2.0), MappingConfig(short_side=64, held_out=0.1))
