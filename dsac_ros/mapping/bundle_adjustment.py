@@ -20,7 +20,10 @@ from dsac_ros.mapping.tracks import Tracks
 # How far a pose may be off, one standard deviation [scene units, rad]. It fixes the seven
 # freedoms that images leave open, hardly more: a track is worth a pixel.
 PLACE, ANGLE = 0.05, np.radians(3.0)
-NEAREST = 1e-3  # depth below which an observation does not count [scene units]
+NEAREST = 1e-3  # depth below which an observation has no derivative [scene units]
+# What it costs all the same, as an error in units of where errors begin to count for less: to throw
+# a point behind its cameras must be no gain.
+LOST = 1e3
 
 
 def adjusted(views: Sequence[View], tracks: Tracks, scale_px: float,
@@ -67,7 +70,7 @@ def linearised(poses: np.ndarray, points: np.ndarray, start: np.ndarray, intrins
     ray = camera[:, :2] / z[:, None]
     error = focal * ray + intrinsics[tracks.view, 1:] - tracks.pixels
     squared = (error ** 2).sum(1) / scale_px ** 2
-    cost = scale_px ** 2 * np.where(seen, np.log1p(squared), 0.0).sum()
+    cost = scale_px ** 2 * np.log1p(np.where(seen, squared, LOST ** 2)).sum()
     weight = seen / (1.0 + squared)
     # d pixel / d camera, then camera's own derivatives: by translation I, by rotation -[camera]x
     by_camera = np.zeros((len(z), 2, 3))

@@ -81,11 +81,11 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
     if known:
         head = known.network.head.requires_grad_(True).to(device)
+        # smaller steps, so that what is not rehearsed is not lost either
+        config = replace(config, learning_rate=UPDATE_RATE * config.learning_rate)
     else:
         head = new_head(encoder.config.descriptor, config, device)
         head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
-    if known:  # smaller steps, so that what is not rehearsed is not lost either
-        config = replace(config, learning_rate=UPDATE_RATE * config.learning_rate)
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config, known and known.id))
     clock.stage('training')
@@ -118,10 +118,11 @@ def rehearsal(pictures: Sequence[Picture], scale: float, count: int) -> list[dat
     """The pictures as views, repeated up to about `count`: what is learned again is kept."""
     views = []
     for picture in pictures:
+        image = picture.image
         scene_from_camera = np.linalg.inv(picture.camera_from_map)
         scene_from_camera[:3, 3] /= scale
         views.append(dataset.View(
-            image=picture.image, mask=np.ones(picture.image.shape, bool), matrix=picture.matrix,
+            image=image, mask=np.ones(image.shape, bool), matrix=picture.matrix,
             scene_from_camera=scene_from_camera, depth=None))
     return views * max(1, round(count / max(1, len(views))))
 
