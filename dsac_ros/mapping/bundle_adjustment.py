@@ -21,8 +21,8 @@ from dsac_ros.mapping.tracks import Tracks
 # freedoms that images leave open, hardly more: a track is worth a pixel.
 PLACE, ANGLE = 0.05, np.radians(3.0)
 NEAREST = 1e-3  # depth below which an observation has no derivative [scene units]
-# What it costs all the same, as an error in units of where errors begin to count for less: to throw
-# a point behind its cameras must be no gain.
+# The error, in units of where errors begin to count for less, that it counts as all the same: to
+# throw a point behind its cameras must be no gain.
 LOST = 1e3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,6 @@ from dsac_ros.mapping.buffer import augmented
 from dsac_ros.mapping.checkpoint import Checkpoint, Standing, fingerprint
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import MIN_JUDGES, Judge
-from dsac_ros.mapping.head_training import finished, summary, training_state
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
@@ -32,6 +32,7 @@ from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
 from dsac_ros.mapping.trainer import finish
+from dsac_ros.mapping.training import train
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
@@ -96,33 +97,26 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
     optimizer = torch.optim.Adam([*network.parameters(), *objectives.pose_loss.parameters()],
                                  config.learning_rate, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
-    schedule = Schedule(config)
+    schedule = Schedule(replace(config, early_stop=math.inf))  # the stages have their shares
     stands = Standing(checkpoint, {'network': network, 'optimizer': optimizer, 'scaler': scaler,
                                    'schedule': schedule, 'objectives': objectives, 'guard': guard})
     if resume:
         stands.resume(str(device))
         generator.manual_seed(config.seed + stands.step)
-    order, terms = shuffled(len(views), generator), None
-    try:
-        while (done := schedule.at(stands.step)) < 1.0:
-            stage, share = recipe.stage_at(done)
-            if stage.objective == END_TO_END:
-                guard.remember(network)
-            for group in optimizer.param_groups:
-                group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
-            view = augmented(views[next(order)], objectives.augmentation(stage), generator)
-            seen = Sample.of(view, device, generator)
-            terms = objectives(stage, predict(network, seen), seen)
-            descend(terms.total, optimizer, scaler, stage.max_gradient)
-            stands.step += 1
-            if stands.step % 10 == 0:
-                progress(training_state(schedule, terms))
-            if stands.due:
-                stands.save(summary(stands.step, schedule, terms))
-    except KeyboardInterrupt:
-        stands.save(summary(stands.step, schedule, terms))
-        raise
-    return finished(stands, schedule, terms)
+    order = shuffled(len(views), generator)
+
+    def step(done: float) -> LossTerms:
+        stage, share = recipe.stage_at(done)
+        if stage.objective == END_TO_END:
+            guard.remember(network)
+        for group in optimizer.param_groups:
+            group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
+        view = augmented(views[next(order)], objectives.augmentation(stage), generator)
+        seen = Sample.of(view, device, generator)
+        terms = objectives(stage, predict(network, seen), seen)
+        descend(terms.total, optimizer, scaler, stage.max_gradient)
+        return terms
+    return train(stands, schedule, step, progress)
 
 
 class Guard:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.errors import MappingError
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.checkpoint import Checkpoint, Standing
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
-from dsac_ros.mapping.progress import Progress, Report
+from dsac_ros.mapping.progress import Report
 from dsac_ros.mapping.schedule import Schedule, learning_rate
+from dsac_ros.mapping.training import train
 from dsac_ros.network.head import Head, HeadConfig
 
 
@@ -41,48 +42,20 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
     if resume:
         stands.resume(str(device))
         generator.manual_seed(config.seed + stands.step)
-    losses, terms = LossConfig(), None
-    order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
-    try:
-        while (done := schedule.at(stands.step)) < 1.0:
-            if cursor + batch > len(order):
-                order, cursor = torch.randperm(len(patches), generator=generator, device=device), 0
-            chosen = order[cursor:cursor + batch]
-            cursor += batch
-            for group in optimizer.param_groups:
-                group['lr'] = learning_rate(done, peak)
-            terms = train_step(head, optimizer, scaler, *patches.batch(chosen), done, losses)
-            stands.step += 1
-            if stands.step % 10 == 0:
-                schedule.observe(terms.near.item(), stands.step)
-                progress(training_state(schedule, terms))
-            if stands.due:
-                stands.save(summary(stands.step, schedule, terms))
-    except KeyboardInterrupt:
-        stands.save(summary(stands.step, schedule, terms))
-        raise
-    return finished(stands, schedule, terms)
+    losses, rows = LossConfig(), batches(len(patches), batch, generator)
+
+    def step(done: float) -> LossTerms:
+        for group in optimizer.param_groups:
+            group['lr'] = learning_rate(done, peak)
+        return train_step(head, optimizer, scaler, *patches.batch(next(rows)), done, losses)
+    return train(stands, schedule, step, progress)
 
 
-def finished(stands: Standing, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
-    """What the map's header says of a training that has ended well; MappingError otherwise.
-
-    It is saved once more: Ctrl-C while the map is measured costs nothing either.
-    """
-    if terms and not torch.isfinite(terms.total):
-        raise MappingError('the training diverged; check that poses are camera-to-world in the '
-                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
-    stands.save(summary(stands.step, schedule, terms))
-    return stands.told
-
-
-def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
-    """What the map's header says of the training so far; nothing before its first step."""
-    if terms is None:
-        return {}
-    return {'steps': step, 'seconds': round(schedule.seconds(), 1),
-            'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
-            'stopped_early': schedule.cooling is not None}
+def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Rows (batch,) of count, on the generator's device: all once in a random order, then anew."""
+    while True:
+        order = torch.randperm(count, generator=generator, device=generator.device)
+        yield from order.split(batch)[:max(1, count // batch)]
 
 
 def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
@@ -98,10 +71,3 @@ def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.G
     scaler.step(optimizer)
     scaler.update()
     return terms
-
-
-def training_state(schedule: Schedule, terms: LossTerms) -> Progress:
-    """The progress to show: time left from the pace so far."""
-    done = schedule.progress
-    left = schedule.seconds() * (1 - done) / done if done > 0.01 else math.nan
-    return Progress('training', done, left, terms.total.item(), terms.valid.item())
