@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.output import (
     add_device_option,
@@ -26,6 +26,10 @@ from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
 
+if TYPE_CHECKING:
+    from dsac_ros.map_file import Map
+    from dsac_ros.sources.source import Source
+
 HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
 
 
@@ -36,24 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'with --update it may be left out: the old map is replaced')
     parser.add_argument('--update', metavar='OLD_MAP', type=Path, help='add the frames of SOURCE, '
                         'whose poses are in the frame of this map, to what it knows')
-    parser.add_argument('--recipe', metavar='NAME', help='which system of the DSAC family learns '
-                        'the scene, see below (default: ace)')
+    add_learning_options(parser)
     add_device_option(parser)
-    parser.add_argument('--minutes', type=float, metavar='M', help='time for the training alone, '
-                        'which may end earlier; reading, matching, encoding and measuring come on '
-                        f'top (default: {MappingConfig.minutes:g})')
-    parser.add_argument('--experts', type=int, metavar='N', help='experts of the head: more of '
-                        f'them for more rooms (default: {MappingConfig.experts})')
-    parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
-                        'the source has it; off; or the depth topic of a bag (default: auto)')
-    parser.add_argument('--refine-poses', action='store_true', help='make the poses agree with '
-                        'the images first: for those of odometry or of a coarse SLAM')
-    parser.add_argument('--finetune', action='store_true', help='train the head end to end '
-                        'through RANSAC at last; settings such as `--set selection=softam`')
     parser.add_argument('--resume', action='store_true',
                         help='go on from the checkpoint that a run left which was interrupted '
                         'in the training')
-    parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
     add_source_options(parser)
     add_settings_options(parser)
     add_json_option(parser)
@@ -65,18 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(when_interrupted='no map was written')
 
 
+def add_learning_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a scene is learned."""
+    parser.add_argument('--recipe', metavar='NAME', help='which system of the DSAC family learns '
+                        'the scene (default: ace)')
+    parser.add_argument('--minutes', type=float, metavar='M', help='time for the training alone, '
+                        'which may end earlier; reading, matching, encoding and measuring come on '
+                        f'top (default: {MappingConfig.minutes:g})')
+    parser.add_argument('--experts', type=int, metavar='N', help='experts of the head: more of '
+                        f'them for more rooms (default: {MappingConfig.experts})')
+    parser.add_argument('--depth', default='auto', metavar='WHERE', help='auto: use depth where '
+                        'the source has it; off; or the depth topic of a bag (default: auto)')
+    parser.add_argument('--refine-poses', action='store_true', help='make the poses agree with '
+                        'the images first: for those of odometry or of a coarse SLAM')
+    parser.add_argument('--finetune', action='store_true', help='train the head end to end '
+                        'through RANSAC at last; settings such as `--set selection=softam`')
+    parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
+
+
 def run(args: argparse.Namespace) -> int:
     """Learn the map and say how good it is on its own held-out block."""
-    values = read_settings(args)
-    asked = tuple(values)
-    for name in ('minutes', 'experts', 'seed', 'recipe'):
-        if getattr(args, name) is not None:
-            values[name] = getattr(args, name)
-    if args.depth == 'off':
-        values['depth'] = 'off'
-    if args.refine_poses:
-        values['refine_poses'] = True
-    values = with_recipe_settings(values)
     output = args.output or args.update
     if output is None:
         raise MappingError('no map to write is named; give it with -o MAP')
@@ -85,26 +84,12 @@ def run(args: argparse.Namespace) -> int:
         raise MappingError(f'there is no checkpoint {checkpoint} to resume from: a run leaves one '
                            'when it is interrupted in the training; run without --resume')
     check_file(output, args.json)
-
-    from dsac_ros.map_file import load_map
-    from dsac_ros.mapping.learning import learn
-    config, end_to_end = split_settings(values, MappingConfig, EndToEndConfig)
-    if not (args.finetune or RECIPES[config.recipe].end_to_end):
-        check_unused(asked)
-    known = load_map(args.update) if args.update else None
-    source = open_named_source(args)
     start = time.monotonic()
-    progress = reporter(args.progress)
     try:
-        learned = learn(source.posed_frames(), config, end_to_end, finetune=args.finetune,
-                        device=args.device, output=output, total=len(source),
-                        map_frame=source.map_frame, progress=progress, resume=args.resume,
-                        known=known)
+        learned, source = learn_source(args, output, args.update, args.resume)
     except KeyboardInterrupt:
         args.when_interrupted = how_to_go_on(checkpoint)
         raise
-    finally:
-        progress.close()
     results = {'frames': learned.header['frames'],
                'seconds': round(time.monotonic() - start, 3),
                'map_bytes': output.stat().st_size,
@@ -116,6 +101,42 @@ def run(args: argparse.Namespace) -> int:
                'id': learned.header['id']}
     write_results(results, describe(results), args.json)
     return 0
+
+
+def learn_source(args: argparse.Namespace, output: Path, old_map: Path | None = None,
+                 resume: bool = False) -> tuple[Map, Source]:
+    """The map that the options ask for, written to `output`, and what it was learned from."""
+    from dsac_ros.map_file import load_map
+    from dsac_ros.mapping.learning import learn
+    config, end_to_end = settings_of(args)
+    known = load_map(old_map) if old_map else None
+    source = open_named_source(args)
+    progress = reporter(args.progress)
+    try:
+        return learn(source.posed_frames(), config, end_to_end, finetune=args.finetune,
+                     device=args.device, output=output, total=len(source),
+                     map_frame=source.map_frame, progress=progress, resume=resume,
+                     known=known), source
+    finally:
+        progress.close()
+
+
+def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig]:
+    """The settings of the files, the recipe and the command line, the later ones above."""
+    values = read_settings(args)
+    asked = tuple(values)
+    for name in ('minutes', 'experts', 'seed', 'recipe'):
+        if getattr(args, name) is not None:
+            values[name] = getattr(args, name)
+    if args.depth == 'off':
+        values['depth'] = 'off'
+    if args.refine_poses:
+        values['refine_poses'] = True
+    config, end_to_end = split_settings(with_recipe_settings(values), MappingConfig,
+                                        EndToEndConfig)
+    if not (args.finetune or RECIPES[config.recipe].end_to_end):
+        check_unused(asked)
+    return config, end_to_end
 
 
 def how_to_go_on(checkpoint: Path) -> str:

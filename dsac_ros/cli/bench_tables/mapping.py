@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dsac bench mapping`: seconds per stage of learning a scene, and memory."""
+"""`dsac bench mapping`: what `dsac map` costs, stage by stage."""
 from __future__ import annotations
 
 import argparse
@@ -7,14 +7,8 @@ import tempfile
 from pathlib import Path
 
 from dsac_ros.cli.bench_tables.common import Table, peak_memory_mb
-from dsac_ros.cli.progress import reporter
-from dsac_ros.cli.settings import read_settings, split_settings
-from dsac_ros.cli.source_options import (
-    SOURCE_HELP,
-    add_depth_option,
-    add_source_options,
-    open_named_source,
-)
+from dsac_ros.cli.map import add_learning_options, learn_source
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options
 
 HELP = 'seconds per stage of mapping, and memory'
 
@@ -22,33 +16,15 @@ HELP = 'seconds per stage of mapping, and memory'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this table."""
     parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
-    parser.add_argument('--minutes', type=float, metavar='M', help='time for the training alone')
+    add_learning_options(parser)
     add_source_options(parser)
-    add_depth_option(parser)
-    parser.set_defaults(depth='auto')  # as `dsac map` does
 
 
 def measure(args: argparse.Namespace) -> Table:
     """Seconds per stage of learning SOURCE."""
-    from dsac_ros.config import EndToEndConfig, MappingConfig
-    from dsac_ros.mapping.learning import learn
-    from dsac_ros.mapping.recipes import with_recipe_settings
-    values = read_settings(args)
-    if args.minutes is not None:
-        values['minutes'] = args.minutes
-    if args.depth == 'off':
-        values['depth'] = 'off'
-    config, end_to_end = split_settings(with_recipe_settings(values), MappingConfig,
-                                        EndToEndConfig)
-    source = open_named_source(args)
-    progress = reporter(args.progress)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / 'bench.map'
-        try:
-            learned = learn(source.posed_frames(), config, end_to_end, device=args.device,
-                            output=output, total=len(source), progress=progress)
-        finally:
-            progress.close()
+        learned, _ = learn_source(args, output)
         map_bytes = output.stat().st_size
     made = learned.header['provenance']
     results = {'frames': learned.header['frames'], 'seconds': made['seconds'],
