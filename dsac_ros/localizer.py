@@ -2,6 +2,7 @@
 """Online: a frame through network and RANSAC to a pose that is trusted, or a reason why not."""
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,15 +41,12 @@ class Localizer:
                  accept: AcceptConfig = AcceptConfig()) -> None:
         self.map = loaded
         self.device = torch.device(device)
-        self.ransac = ransac
-        self.calibration = Calibration.from_dict(
-            loaded.header.get('calibration')).overridden(accept)
         self.network = loaded.network.to(self.device).eval()
         self.network.to(memory_format=torch.channels_last)
         self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
-        self.first_look = ransac if self.gallery is None else fewer(ransac)
         self._resamplers = Resamplers(loaded.header['short_side'])
+        self._settle(ransac, accept)
 
     @classmethod
     def load(cls, path: Path | str, device: str = 'auto', ransac: RansacConfig = RansacConfig(),
@@ -56,6 +54,18 @@ class Localizer:
         """Load a map file; device is auto, cpu or cuda. Raises MapError, ConfigError."""
         device = choose_device(device)
         return cls(load_map(Path(path), device), device, ransac, accept)
+
+    def with_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> Localizer:
+        """The same map under other settings; what was made of its pictures is not made again."""
+        changed = copy.copy(self)
+        changed._settle(ransac, accept)
+        return changed
+
+    def _settle(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
+        self.ransac = ransac
+        self.first_look = ransac if self.gallery is None else fewer(ransac)
+        self.calibration = Calibration.from_dict(
+            self.map.header.get('calibration')).overridden(accept)
 
     def prepare(self) -> None:
         """Do now what is done once anyway, such as describing the map's pictures: seconds."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsac_ros.config import RansacConfig
+from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.geometry.resample import KEPT
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import load_map
@@ -66,6 +66,14 @@ def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(ti
     # a quarter of a metre is what so short a training is good for
     assert np.median(errors[:, 1]) < 0.4 and errors[:, 0].max() > 0.5, errors
     assert few.map.origin.any()
+
+
+def test_new_settings_do_not_make_the_pictures_anew_and_leave_the_old_ones_alone(localizer):
+    changed = localizer.with_settings(RansacConfig(hypotheses=123), AcceptConfig(min_inliers=77))
+    assert changed.gallery is localizer.gallery and changed.map is localizer.map
+    assert changed.ransac.hypotheses == 123 and changed.first_look.hypotheses <= 123
+    assert localizer.ransac == RansacConfig() and localizer.calibration != changed.calibration
+    assert changed.calibration.min_inliers == 77
 
 
 def test_cameras_come_and_go_without_end(localizer, tiny_map):

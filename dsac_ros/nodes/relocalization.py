@@ -79,17 +79,6 @@ def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
     return localizer
 
 
-def with_settings(localizer: Localizer, values: SimpleNamespace) -> Localizer:
-    """The same map under other settings.
-
-    It keeps the gallery: to describe all its pictures again would hold up a query for seconds.
-    """
-    changed = Localizer(localizer.map, str(localizer.device), ransac_config(values),
-                        accept_config(values))
-    changed.gallery = localizer.gallery
-    return changed
-
-
 class Relocalization:
     """Holds the localizer in use; `answer` runs in the worker thread."""
 

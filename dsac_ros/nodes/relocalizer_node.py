@@ -18,8 +18,14 @@ from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.intake import Intake, Shot
 from dsac_ros.nodes.outputs import Outputs
-from dsac_ros.nodes.relocalization import Answer, Relocalization, load_localizer, with_settings
-from dsac_ros.nodes.relocalizer_parameters import ACCEPT, RANSAC, RELOCALIZER
+from dsac_ros.nodes.relocalization import Answer, Relocalization, load_localizer
+from dsac_ros.nodes.relocalizer_parameters import (
+    ACCEPT,
+    RANSAC,
+    RELOCALIZER,
+    accept_config,
+    ransac_config,
+)
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
@@ -101,7 +107,8 @@ class RelocalizerNode(lifecycle.TableNode):
                                                self._now())
                 self.get_logger().info(f'map {values.map} ({self._localizer.map.id})')
             elif any(getattr(values, n) != getattr(old, n) for n in LOCALIZER_PARAMETERS):
-                self._localizer = with_settings(self._localizer, values)
+                self._localizer = self._localizer.with_settings(ransac_config(values),
+                                                                accept_config(values))
         elif values.map != old.map:
             read_header(Path(values.map).expanduser())
             self.start_again()

@@ -6,13 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from robot import BASE_FROM_CAMERA, camera_info, texture, untrained_map
+from robot import BASE_FROM_CAMERA, camera_info, texture
 
 from dsac_ros.geometry.covariance import is_covariance
-from dsac_ros.localizer import Localizer
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.intake import Shot
-from dsac_ros.nodes.relocalization import Relocalization, base_covariance, with_settings
+from dsac_ros.nodes.relocalization import Relocalization, base_covariance
 from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
 from dsac_ros.nodes.transforms import TransformUnavailable
 from dsac_ros.types import Localization, Result
@@ -54,16 +53,6 @@ def shot(frame_id='camera', stamp=NOW):
 def answer(localizer, frame_id='camera', **changed):
     return Relocalization(localizer, values(**changed), FixedTransforms(),
                           rectified=False).answer(shot(frame_id), NOW)
-
-
-def test_new_settings_do_not_describe_the_pictures_of_the_map_again(tmp_path):
-    localizer = Localizer.load(untrained_map(tmp_path / 'a.map'), 'cpu')
-    localizer.gallery = object()
-    changed = with_settings(localizer, values(min_inliers=77, num_hypotheses=123))
-    assert changed.gallery is localizer.gallery and changed.map is localizer.map
-    assert changed.ransac.hypotheses == 123
-    assert changed.calibration.verdict(1.0, 76, 1.0, 1.0, 0.0)[0] == Result.LOW_INLIERS
-    assert changed.calibration.verdict(1.0, 77, 1.0, 1.0, 0.0)[0] == Result.ACCEPTED
 
 
 POSE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 3.0, 0.1, -0.2, 0.3])
