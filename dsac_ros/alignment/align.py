@@ -6,15 +6,15 @@ it, and the pose follows the matches by the robust Gauss-Newton that ends RANSAC
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.landmarks import LEVELS, Landmarks
+from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Pyramid
 from dsac_ros.alignment.support import ALIKE, support
+from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.types import SceneCoordinates
@@ -41,34 +41,37 @@ class Alignment:
     overall: float
 
 
-def align(levels: Sequence[Tensor], matrix: Tensor, world_from_camera: Tensor,
-          landmarks: Landmarks, coarsest: int = LEVELS - 1) -> Alignment | None:
+def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks,
+          coarsest: int = LEVELS - 1) -> Alignment | None:
     """The pose near `world_from_camera` (4, 4) at which an image fits the landmarks.
 
-    Of the image's pyramid (1, 1, h, w) each, intrinsics (3, 3), from level `coarsest` on: the
-    coarser, the further it reaches. None where it fits nowhere near.
+    Of the image with intrinsics (3, 3), from level `coarsest` on: the coarser, the further it
+    reaches. None where it fits nowhere near.
     """
-    size_wh = (levels[0].shape[3], levels[0].shape[2])
-    pose = torch.linalg.inv(world_from_camera.to(landmarks.points.device).double()).float()
-    fitted, reached = None, LEVELS
+    def in_view(pose: Tensor) -> Landmarks:
+        return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
+    pose = se3.inverse(world_from_camera.to(landmarks.points.device).double()).float()
+    seen, fitted, reached = in_view(pose), None, LEVELS
     for number in range(coarsest, -1, -1):
-        chosen = match.visible(landmarks, pose, matrix, size_wh)
-        step = follow(levels, number, landmarks.take(chosen), pose, matrix)
-        if step is not None:
-            fitted, reached = step, number
-            pose = torch.linalg.inv(fitted[0]).float()
+        step = follow(image, number, seen, pose, matrix)
+        if step is None:
+            continue
+        fitted, reached = step, number
+        pose = se3.inverse(fitted[0]).float()
+        if number > COARSEST_END:  # finer levels move it by so little that it sees the same
+            seen = in_view(pose)
     if fitted is None or reached > COARSEST_END:
         return None
-    return Alignment(*fitted, *support(levels, landmarks, pose, matrix, size_wh))
+    return Alignment(*fitted, *support(image, seen, pose, matrix))
 
 
-def follow(levels: Sequence[Tensor], number: int, seen: Landmarks, camera_from_map: Tensor,
+def follow(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor,
            matrix: Tensor) -> tuple[Tensor, Tensor] | None:
     """Pose and covariance after looking for the landmarks on one level; None if not found."""
     if len(seen) < LEAST:
         return None
     predicted = match.predict(seen, camera_from_map, matrix)
-    scores = match.correlate(levels, number, seen.templates, predicted, REACH[number])
+    scores = match.correlate(image, number, seen.templates, predicted, REACH[number])
     pixels, alike = match.best_match(scores, predicted, number)
     good = alike > ALIKE
     if good.sum() < LEAST:

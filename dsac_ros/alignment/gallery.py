@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import Alignment, align
-from dsac_ros.alignment.landmarks import Landmarks, Picture, landmarks_of, pyramid
+from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
 from dsac_ros.alignment.search import approach, search
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.ransac.estimator import PoseEstimate
@@ -46,7 +46,7 @@ class Gallery:
     def search(self, image: np.ndarray, matrix: np.ndarray, candidates: Iterable[PoseEstimate]
                ) -> tuple[PoseEstimate | None, Alignment | None]:
         """Of the poses that an image (H, W) uint8 may have, the best aligned: `search.search`."""
-        levels = [level.to(self.device) for level in pyramid(image)]
+        levels = Pyramid.of(image, self.device)
         intrinsics = torch.from_numpy(matrix).to(self.device).float()
 
         def near(pose: Tensor, coarsest: int) -> Alignment | None:

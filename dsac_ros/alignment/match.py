@@ -6,6 +6,7 @@ template; normalised cross-correlation does not see exposure and gain (Lewis, 19
 """
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from dsac_ros.alignment.landmarks import PATCH, Landmarks, patches, spread_out
+from dsac_ros.alignment.landmarks import LEVELS, PATCH, Landmarks, Pyramid, spread_out
 
 PICTURES = 4          # that a query is compared with
 MOST = 384            # landmarks that are looked for
@@ -67,19 +68,14 @@ def predict(seen: Landmarks, camera_from_map: Tensor, matrix: Tensor) -> Predict
     return Prediction(plane * matrix[0, 0] + matrix[:2, 2], warp)
 
 
-def correlate(levels: list[Tensor], number: int, templates: Tensor, predicted: Prediction,
+def correlate(image: Pyramid, number: int, templates: Tensor, predicted: Prediction,
               reach: int) -> Tensor:
     """Correlation (N, 2 reach + 1, 2 reach + 1) of the templates with the image around there."""
     # a picture taken from twice as near is compared with the next finer image, and so on
     scale = predicted.warp.det().abs().clamp(min=1e-6).log2() / 2
-    level = (scale.round().long() + number).clamp(0, len(levels) - 1)
-    side = PATCH + 2 * reach
-    windows = predicted.pixels.new_empty(len(level), side, side)
-    for which in level.unique().tolist():
-        there = level == which
-        # in steps of the template's level, wherever they are read
-        warp = predicted.warp[there] * 2.0 ** (number - which)
-        windows[there] = patches(levels[which], which, predicted.pixels[there], warp, side // 2)
+    level = (scale.round().long() + number).clamp(0, LEVELS - 1)
+    windows = image.patches(level, predicted.pixels, 2.0 ** number * predicted.warp,
+                            PATCH // 2 + reach)
     return correlation(windows, templates[:, number].float())
 
 
@@ -97,9 +93,14 @@ def correlation(windows: Tensor, templates: Tensor) -> Tensor:
 
 def box_mean(windows: Tensor) -> Tensor:
     """Means (N, R, R) over all squares of a template's size in windows (N, P + R - 1, ..)."""
-    side = windows.shape[1]
-    band = torch.ones(side - PATCH + 1, side, device=windows.device).triu().tril(PATCH - 1) / PATCH
-    return band @ windows @ band.T
+    mean = means(windows.shape[1], windows.device)
+    return mean @ windows @ mean.T
+
+
+@functools.lru_cache(maxsize=16)
+def means(side: int, device: torch.device) -> Tensor:
+    """What makes the means (side - PATCH + 1, side) of PATCH neighbours in a row."""
+    return torch.ones(side - PATCH + 1, side, device=device).triu().tril(PATCH - 1) / PATCH
 
 
 def best_match(scores: Tensor, predicted: Prediction, number: int) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,11 @@ it should, its neighbours must as well.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.landmarks import PATCH, Landmarks
+from dsac_ros.alignment.landmarks import PATCH, Landmarks, Pyramid
 
 ALIKE = 0.6         # correlation of a match
 CHANCE = 0.3        # correlation that says nothing
@@ -26,18 +24,17 @@ DOUBT = 0.2         # share of the landmarks that are always looked for, hidden 
 LEVELS = {1: 1.0, 2: 0.7}
 
 
-def support(levels: Sequence[Tensor], landmarks: Landmarks, camera_from_map: Tensor,
-            matrix: Tensor, size_wh: tuple[int, int]) -> tuple[float, float, float]:
-    """How well landmarks look as they should, just where a camera there should see them.
+def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
+            matrix: Tensor) -> tuple[float, float, float]:
+    """How well the landmarks in view look as they should, just where a camera there sees them.
 
     Fit: how much more than by chance, summed over them and the levels. Their share of those that
     are not hidden (`share_in_sight`), and of all, on the level that shows most.
     """
-    seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, size_wh))
     if not len(seen):
         return 0.0, 0.0, 0.0
     predicted = match.predict(seen, camera_from_map, matrix)
-    likeness = {number: match.correlate(levels, number, seen.templates, predicted, 0)[:, 0, 0]
+    likeness = {number: match.correlate(image, number, seen.templates, predicted, 0)[:, 0, 0]
                 for number in FIT_LEVELS}
     alike = {number: likeness[number] > ALIKE for number in LEVELS}
     fit = sum(float((one - CHANCE).clamp(min=0).sum()) for one in likeness.values())

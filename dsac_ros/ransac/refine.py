@@ -177,7 +177,10 @@ def update_mixture(squared_px: Tensor, cells: Membership, mixture: Mixture,
 
 
 def normal_equations(at: Linearised, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """J^T W J (B, K, 6, 6) and J^T W r (B, K, 6) in float64, of weights (B, K, N)."""
+    """J^T W J (B, K, 6, 6) and J^T W r (B, K, 6) in float64, of weights (B, K, N).
+
+    Other dimensions may lead those of the weights: as many equations of the same residuals.
+    """
     products = ((at.terms * weight[..., None, :]) @ at.terms.mT).double().flatten(-2)
     rows = products @ _constant(_row_products, products.dtype, products.device)
     square = (rows.unflatten(-1, (2, 49)) * at.focal_squared[:, None, :, None]).sum(-2)
@@ -270,10 +273,12 @@ def converge(camera_from_world: Tensor, seen: Correspondences,
     at = linearise(camera_from_world, seen)
     with torch.no_grad():
         cells = membership(at.squared, seen, mixture)
-        bend, _ = normal_equations(at, cells.curvature)
-        noise, _ = normal_equations(at, cells.weight.square() * at.squared / 2.0)
+        weights = torch.stack((cells.weight, cells.curvature,
+                               cells.weight.square() * at.squared / 2.0))
+    (hessian, bend, noise), (gradient, *_) = normal_equations(at, weights)
+    pose = retract(solve(hessian, gradient), camera_from_world)
+    with torch.no_grad():
         certain = covariance(bend, noise, camera_from_world, seen.scale)
-    pose = gauss_newton_step(camera_from_world, at, cells.weight)
     return pose, certain, at.squared.detach()
 
 

@@ -17,11 +17,12 @@ from dsac_ros.alignment import match
 from dsac_ros.alignment.align import align
 from dsac_ros.alignment.gallery import Gallery, from_tensors, to_tensors
 from dsac_ros.alignment.landmarks import (
+    LEVELS,
     PATCH,
     Picture,
+    Pyramid,
     compressed,
     landmarks_of,
-    pyramid,
     spread_out,
 )
 from dsac_ros.alignment.search import CONVINCING
@@ -47,7 +48,7 @@ def landmarks():
 
 
 def aligned(image, start, landmarks):
-    return align(pyramid(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(start),
+    return align(Pyramid.of(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(start),
                  landmarks)
 
 
@@ -106,13 +107,30 @@ def test_a_shift_is_found_to_a_fraction_of_a_pixel(landmarks, du, dv):
     seen = landmarks.take(torch.arange(0, 200))
     start = torch.from_numpy(pose(-0.4)).float()
     exact = match.predict(seen, torch.linalg.inv(start), torch.from_numpy(MATRIX).float())
-    levels = [torch.from_numpy(seen_from(pose(-0.4), WALL))[None, None].float()]
+    image = Pyramid.of(seen_from(pose(-0.4), WALL))
     moved = match.Prediction(exact.pixels + torch.tensor([du, dv]), exact.warp)
-    scores = match.correlate(levels, 0, seen.templates, moved, 3)
+    scores = match.correlate(image, 0, seen.templates, moved, 3)
     pixels, alike = match.best_match(scores, moved, 0)
     off = (pixels - exact.pixels)[alike > 0.8]
     assert len(off) > 100
     assert off.abs().median() < 0.1 and off.norm(dim=1).quantile(0.9) < 0.4
+
+
+@pytest.mark.parametrize('size_wh', [(64, 48), (40, 72), (8, 8)])
+def test_every_level_of_a_pyramid_is_read_as_if_it_were_alone(size_wh):
+    gray = np.random.default_rng(0).integers(0, 256, size_wh[::-1]).astype(np.uint8)
+    pixels = torch.tensor([[3.2, 4.7], [-5.0, 2.0], [size_wh[0] + 9.0, size_wh[1] - 1.0]])
+    warp = torch.tensor([[1.1, 0.2], [-0.3, 0.9]]).expand(3, 2, 2)
+    alone = gray
+    for number in range(LEVELS):
+        read = Pyramid.of(gray).patches(torch.full((3,), number), pixels, warp, 2)
+        steps = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), -1) @ warp[0].numpy().T
+        where = ((pixels.numpy()[:, None, None] + steps + 0.5) / 2 ** number - 0.5)
+        expected = cv2.remap(alone.astype(np.float32), where.reshape(-1, 1, 2).astype(np.float32),
+                             None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        np.testing.assert_allclose(read.numpy().ravel(), expected.ravel(), atol=5.0)
+        alone = cv2.resize(alone, tuple(max(1, side // 2) for side in alone.shape[::-1]),
+                           interpolation=cv2.INTER_AREA)
 
 
 def test_correlation_is_that_of_numpy():
