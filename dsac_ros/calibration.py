@@ -23,13 +23,17 @@ UNMEASURED_SHARE = 0.01
 class Calibration:
     """The defaults serve maps too small to hold frames out.
 
-    covariance = covariance_scale * (the refinement's) + diag(floor_m^2, floor_rad^2);
+    covariance = covariance_scale * (the refinement's) + diag(floor_m^2, floor_rad^2) where
+    landmarks confirm a pose, with alone_scale, .. where it is of scene coordinates alone;
     confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)).
     """
 
     covariance_scale: float = 10.0
     floor_m: float = 0.02
     floor_rad: float = 0.01
+    alone_scale: float = 10.0
+    alone_floor_m: float = 0.02
+    alone_floor_rad: float = 0.01
     confidence_bias: float = 4.0
     weight_log_ratio: float = 3.0
     weight_spread: float = 2.0
@@ -50,7 +54,7 @@ class Calibration:
     @classmethod
     def unmeasured(cls, depth: float) -> Calibration:
         """Of a map too small to hold frames out, of a scene seen from about `depth` [m]."""
-        return cls(floor_m=UNMEASURED_SHARE * depth)
+        return cls(floor_m=UNMEASURED_SHARE * depth, alone_floor_m=UNMEASURED_SHARE * depth)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the map's header."""
@@ -60,11 +64,14 @@ class Calibration:
         """With the thresholds of `accept` that are not negative in place of the map's."""
         return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0})
 
-    def covariance(self, raw: np.ndarray) -> np.ndarray:
-        """Covariances (..., 6, 6) [m, rad] of real errors, from the refinement's."""
-        symmetric = (raw + np.swapaxes(raw, -1, -2)) / 2
-        floor = np.repeat([self.floor_m ** 2, self.floor_rad ** 2], 3)
-        return self.covariance_scale * symmetric + np.diag(floor)
+    def covariance(self, raw: np.ndarray, share: float) -> np.ndarray:
+        """Covariance (6, 6) [m, rad] of real errors, from the refinement's.
+
+        Of a pose at which this share of the landmarks looks as it should.
+        """
+        if self.convincing(share):
+            return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
+        return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
 
     def confidence(self, inlier_ratio: Any, spread: Any, agreement: Any, share: Any = 0.0) -> Any:
         """How surely a pose with this evidence is right, in [0, 1]."""
@@ -100,3 +107,9 @@ class Calibration:
             return Result.AMBIGUOUS, (f'{agreement:.0%} of the refined hypotheses agree with the '
                                       f'best, expected at least {self.min_agreement:.0%}')
         return Result.ACCEPTED, ''
+
+
+def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
+    """Covariances (..., 6, 6): scale * raw + diag(floor_m^2, floor_rad^2)."""
+    symmetric = (raw + np.swapaxes(raw, -1, -2)) / 2
+    return scale * symmetric + np.diag(np.repeat([floor_m ** 2, floor_rad ** 2], 3))

@@ -165,7 +165,7 @@ class Localizer:
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
-            covariance=self.calibration.covariance(raw) if np.isfinite(raw).all() else None,
+            covariance=self.calibration.covariance(raw, share) if np.isfinite(raw).all() else None,
             inlier_ratio=ratio, inlier_count=count,
             reprojection_error_px=float(estimate.reprojection_error_px[0]),
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,

@@ -48,8 +48,16 @@ def test_landmarks_alone_confirm_a_pose(share, threshold, result):
 
 
 def test_covariance_never_falls_below_the_floor():
-    covariance = Calibration(floor_m=0.02, floor_rad=0.01).covariance(np.zeros((6, 6)))
+    covariance = Calibration(floor_m=0.02, floor_rad=0.01).covariance(np.zeros((6, 6)), 1.0)
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [0.02] * 3 + [0.01] * 3)
+
+
+def test_a_pose_that_no_landmark_confirms_has_a_covariance_of_its_own():
+    calibration = Calibration(covariance_scale=2.0, floor_m=0.001, floor_rad=0.001,
+                              alone_scale=5.0, alone_floor_m=0.03, alone_floor_rad=0.02)
+    confirmed, alone = (calibration.covariance(np.eye(6), share) for share in (0.5, 0.1))
+    np.testing.assert_allclose(confirmed, np.diag([2.0 + 1e-6] * 6))
+    np.testing.assert_allclose(alone, np.diag([5.0 + 9e-4] * 3 + [5.0 + 4e-4] * 3))
 
 
 @pytest.mark.parametrize(('evidence', 'result', 'word'), [

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsac_ros.calibration import LEAST_RATIO, Calibration
+from dsac_ros.calibration import LEAST_RATIO, Calibration, widened
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
 from dsac_ros.types import Frame
 
@@ -23,6 +23,9 @@ ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
 #: No floor is below these, of what counts as right (a thousandth of the scene's depth) and [rad]:
 #: reference poses are no better, and other drives look from further away than held-out frames.
 LEAST_M, LEAST_RAD = 0.01, 0.001
+#: Poses of scene coordinates alone may be off by so many times what counts as right: those that
+#: are must be in their covariance.
+COARSER = 3.0
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
 #: what wrong poses in the right room may, and no more than a view from further away still does.
 SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
@@ -54,6 +57,14 @@ class Evidence:
         return np.stack([ratio, self.spread, self.agreement, self.share], axis=1)
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Of F poses: twists (F, 6), infinite without a pose, and raw covariances (F, 6, 6)."""
+
+    twists: np.ndarray
+    covariance: np.ndarray
+
+
 def mirrored(frame: Frame) -> Frame:
     """The frame as a mirror shows it: a place that does not exist, taken by the same camera."""
     camera = frame.camera
@@ -65,6 +76,7 @@ def mirrored(frame: Frame) -> Frame:
 
 
 def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence | None = None, *,
+                    alone: Errors | None = None,
                     correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
                     ) -> Calibration:
     """The calibration of a map.
@@ -73,24 +85,36 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         held_out: evidence of F frames whose poses are known.
         twists: their errors (F, 6) as `metrics.twist_error` gives them, inf without an estimate.
         impostors: evidence of frames that show no place of this map.
+        alone: errors of the poses of the F frames by scene coordinates alone; those of `twists`,
+            where landmarks had no part in them.
         correct_within: metres and degrees of what counts as right; for a scene whose unit is
             arbitrary give metres as a share of its size.
     """
-    correct = ((np.linalg.norm(twists[:, :3], axis=1) < correct_within[0])
-               & (np.linalg.norm(twists[:, 3:], axis=1) < np.radians(correct_within[1])))
+    alone = alone or Errors(twists, held_out.covariance)
+    correct = is_correct(twists, correct_within)
+    usable = is_correct(alone.twists, tuple(COARSER * limit for limit in correct_within))
     scale, floor_m, floor_rad = fit_covariance(twists[correct], held_out.covariance[correct],
                                                correct_within)
+    alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
+        alone.twists[usable], alone.covariance[usable], correct_within)
     positive, negative = held_out.features()[correct], held_out.features()[~correct]
     # Without impostors: what a search over a thousand random poses finds in nothing at all.
     nothing = (impostors.features() if impostors is not None and len(impostors)
                else np.array([[np.log(ratio), 0.2, 0.1, 0.05] for ratio in (0.01, 0.02, 0.04)]))
     bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
     return Calibration(
-        covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, confidence_bias=bias,
+        covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, alone_scale=alone_scale,
+        alone_floor_m=alone_floor_m, alone_floor_rad=alone_floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
         min_landmark_share=float(np.clip(SHARE_MARGIN * nothing[:, 3].max(), *SHARES)),
         **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
+
+
+def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:
+    """Which errors (F, 6) are within metres and degrees (F,)."""
+    return ((np.linalg.norm(twists[:, :3], axis=1) < within[0])
+            & (np.linalg.norm(twists[:, 3:], axis=1) < np.radians(within[1])))
 
 
 def fit_covariance(twists: np.ndarray, raw: np.ndarray,
@@ -128,12 +152,6 @@ def fit_covariance(twists: np.ndarray, raw: np.ndarray,
     floor_m, floor_rad = np.sqrt(stretch) * np.array(floors) * units[[0, 3]]
     return (float(scale * stretch), max(float(floor_m), LEAST_M * correct_within[0]),
             max(float(floor_rad), LEAST_RAD))
-
-
-def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
-    """`Calibration.covariance` of many frames (F, 6, 6)."""
-    return Calibration(covariance_scale=scale, floor_m=floor_m,
-                       floor_rad=floor_rad).covariance(raw)
 
 
 def mahalanobis(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:

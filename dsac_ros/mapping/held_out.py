@@ -11,12 +11,14 @@ import numpy as np
 from dsac_ros.calibration import Calibration
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
-from dsac_ros.mapping.calibration import Evidence, fit_calibration, mirrored
+from dsac_ros.mapping.calibration import Errors, Evidence, fit_calibration, mirrored
 from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
+from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Localization, PosedFrame
 
 # leaves covariances as the refinement says them
-RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0).as_dict()
+RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
+                  alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0).as_dict()
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
@@ -34,20 +36,37 @@ def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
                 'calibration': Calibration.unmeasured(candidate.network.scale).as_dict()}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device)
-    answers, impostors = [], []
+    answers, alone, impostors = [], [], []
     for done, posed in enumerate(held_out, 1):
-        answers.append(localizer.localize(posed.frame))
+        answer, _, estimate = localizer.localize_detailed(posed.frame)
+        answers.append(answer)
+        alone.append(of_coordinates(estimate, candidate.origin))
         impostors.append(localizer.localize(mirrored(posed.frame)))
         progress(done / len(held_out))
     references = [posed.world_from_camera for posed in held_out]
-    twists = np.array([
-        np.full(6, np.inf) if a.world_from_camera is None
-        else twist_error(a.world_from_camera, reference)
-        for a, reference in zip(answers, references)])
-    fitted = fit_calibration(evidence(answers), twists, evidence(impostors), correct_within=(
-        CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG))
+    fitted = fit_calibration(
+        evidence(answers), twists([a.world_from_camera for a in answers], references),
+        evidence(impostors), alone=Errors(twists([pose for pose, _ in alone], references),
+                                          np.stack([raw for _, raw in alone])),
+        correct_within=(CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG))
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
+
+
+def of_coordinates(estimate: PoseEstimate | None, origin: np.ndarray,
+                   ) -> tuple[np.ndarray | None, np.ndarray]:
+    """The pose that RANSAC found before any landmark was looked for, and its covariance (6, 6)."""
+    if estimate is None or not bool(estimate.found[0]):
+        return None, np.full((6, 6), np.nan)
+    pose = estimate.world_from_camera[0].cpu().double().numpy().copy()
+    pose[:3, 3] += origin
+    return pose, estimate.covariance[0].cpu().double().numpy()
+
+
+def twists(poses: Sequence[np.ndarray | None], references: Sequence[np.ndarray]) -> np.ndarray:
+    """Errors (F, 6) of poses, infinite where there is none."""
+    return np.array([np.full(6, np.inf) if pose is None else twist_error(pose, reference)
+                     for pose, reference in zip(poses, references)])
 
 
 def evidence(answers: Sequence[Localization]) -> Evidence:
@@ -68,6 +87,7 @@ def judged(found: Localization, calibration: Calibration) -> Localization:
         return found
     shown = (found.inlier_spread, found.hypothesis_agreement, found.landmark_share)
     result, reason = calibration.verdict(found.inlier_ratio, found.inlier_count, *shown)
-    covariance = None if found.covariance is None else calibration.covariance(found.covariance)
+    covariance = None if found.covariance is None else calibration.covariance(
+        found.covariance, found.landmark_share)
     return replace(found, result=result, reason=reason, covariance=covariance,
                    confidence=float(calibration.confidence(found.inlier_ratio, *shown)))

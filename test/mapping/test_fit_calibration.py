@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.calibration import Calibration
-from dsac_ros.mapping.calibration import Evidence, fit_calibration, mirrored
+from dsac_ros.mapping.calibration import Errors, Evidence, fit_calibration, mirrored
 from dsac_ros.metrics import SIGMA_RADII
 from dsac_ros.types import Camera, Frame
 
@@ -29,11 +29,11 @@ def draws(rng, true, raw, heavy=False):
     normal = rng.normal(size=(len(raw), 6, 1))
     if heavy:
         normal /= np.sqrt(rng.chisquare(4, size=(len(raw), 1, 1)) / 4)
-    return (np.linalg.cholesky(true.covariance(raw)) @ normal)[..., 0]
+    return (np.linalg.cholesky(true.covariance(raw, 1.0)) @ normal)[..., 0]
 
 
 def coverage(calibration, twists, raw):
-    distances = np.einsum('fi,fij,fj->f', twists, np.linalg.inv(calibration.covariance(raw)),
+    distances = np.einsum('fi,fij,fj->f', twists, np.linalg.inv(calibration.covariance(raw, 1.0)),
                           twists)
     return [(distances <= radius).mean() for radius in SIGMA_RADII.values()]
 
@@ -48,6 +48,24 @@ def test_coverage_carries_over_to_new_frames(true):
     shares = coverage(fitted, draws(rng, true, fresh), fresh)
     assert 0.56 < shares[0] < 0.80
     assert shares[2] > 0.97
+
+
+def test_poses_of_scene_coordinates_alone_are_judged_by_their_own_errors():
+    rng = np.random.default_rng(3)
+    precise, coarse = (Calibration(covariance_scale=scale, floor_m=floor, floor_rad=floor)
+                       for scale, floor in ((4, 0.002), (60, 0.03)))
+    seen, raw = evidence(rng, 60, (0.3, 0.9)), evidence(rng, 60, (0.3, 0.9)).covariance
+    twists, of_coordinates = draws(rng, precise, seen.covariance), draws(rng, coarse, raw)
+    fitted = fit_calibration(seen, twists, alone=Errors(of_coordinates, raw),
+                             correct_within=(1.0, 20.0))
+    distances = np.einsum('fi,fij,fj->f', of_coordinates, np.linalg.inv(np.stack(
+        [fitted.covariance(one, 0.0) for one in raw])), of_coordinates)
+    assert (distances <= SIGMA_RADII['3sigma']).mean() > 0.96
+    assert coverage(fitted, twists, seen.covariance)[2] > 0.96
+    assert fitted.alone_floor_m > 2 * fitted.floor_m
+    # without any of their own, they are taken to be as good as the rest
+    same = fit_calibration(seen, twists)
+    assert (same.alone_scale, same.alone_floor_m) == (same.covariance_scale, same.floor_m)
 
 
 def test_heavy_tails_are_covered_too():
@@ -125,7 +143,7 @@ def test_perfect_held_out_frames_promise_no_perfect_poses():
     rng = np.random.default_rng(6)
     seen = evidence(rng, 20, (0.9, 1.0))
     fitted = fit_calibration(seen, np.full((20, 6), 1e-6), correct_within=(0.2, 15.0))
-    sigma = np.sqrt(np.diag(fitted.covariance(np.zeros((6, 6)))))
+    sigma = np.sqrt(np.diag(fitted.covariance(np.zeros((6, 6)), 1.0)))
     assert (sigma[:3] >= 0.002).all() and (sigma[3:] >= 0.001).all()
 
 

@@ -2,14 +2,17 @@
 """Whatever the unit of the poses is, what is said of a map is the same, in that unit."""
 from __future__ import annotations
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from dsac_ros.mapping import held_out
 from dsac_ros.mapping.dataset import Dataset, View
 from dsac_ros.mapping.header import keyframes
+from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
 
 CAMERA = Camera((8, 8), np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))
@@ -23,6 +26,14 @@ class Finder:
 
     def __init__(self, *_: object) -> None:
         self.rng = np.random.default_rng(0)
+
+    def localize_detailed(self, frame: Frame) -> tuple[Localization, None, PoseEstimate]:
+        found = self.localize(frame)
+        pose, covariance = (torch.from_numpy(some)[None] for some in
+                            (found.world_from_camera, found.covariance))
+        rest = {field.name: None for field in fields(PoseEstimate)}
+        return found, None, PoseEstimate(**{**rest, 'found': torch.tensor([True]),
+                                            'world_from_camera': pose, 'covariance': covariance})
 
     def localize(self, frame: Frame) -> Localization:
         if frame.name.startswith('mirrored'):
@@ -38,7 +49,8 @@ class Finder:
 def calibration(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> dict[str, float]:
     monkeypatch.setattr(held_out, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'unit', unit)
-    candidate = held_out.Map(header={}, network=SimpleNamespace(scale=DEPTH * unit))
+    candidate = held_out.Map(header={'origin': [0.0] * 3},
+                             network=SimpleNamespace(scale=DEPTH * unit))
     posed = PosedFrame(Frame(np.zeros((8, 8), np.uint8), CAMERA), np.eye(4))
     return held_out.measure(candidate, [posed] * frames, 'cpu')['calibration']
 
@@ -47,7 +59,8 @@ def calibration(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> di
 @pytest.mark.parametrize('unit', [1000.0, 0.01])
 def test_a_calibration(monkeypatch, unit, frames):
     metric, other = (calibration(monkeypatch, one, frames) for one in (1.0, unit))
-    assert other.pop('floor_m') == pytest.approx(unit * metric.pop('floor_m'), rel=1e-6)
+    for floor in ('floor_m', 'alone_floor_m'):
+        assert other.pop(floor) == pytest.approx(unit * metric.pop(floor), rel=1e-6)
     assert other == pytest.approx(metric, rel=1e-6)
 
 
