@@ -16,6 +16,7 @@ from dsac_ros.ransac.estimator import PoseEstimate
 # for; below the other alignment has found nothing to hold on to. Of all, because a pose that fits
 # a part of the image, and nothing else, shows a large share of those in sight.
 CONVINCING, HOPELESS = 0.6, 0.15
+SURE = 0.85      # and from here on a pose that moved far is not aligned once more
 STILL = 0.01     # a view that alignment changed by less will not change any more
 # A pose that alignment turned further than this may have ended where only a part of the image
 # fits: however well it looks there, others are tried as well.
@@ -42,8 +43,9 @@ def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
             break
         best = found
         # from there more landmarks may be within reach, and less wrongly warped
-        still = same_view(found.world_from_camera, pose, STILL, depth)
-        if still or not HOPELESS <= found.overall < CONVINCING:
+        limit = STILL if found.overall < CONVINCING else NEAR_RAD
+        still = same_view(found.world_from_camera, pose, limit, depth)
+        if still or not HOPELESS <= found.overall < SURE:
             break
         pose = found.world_from_camera
     return best
