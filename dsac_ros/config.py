@@ -67,7 +67,7 @@ class RansacConfig:
                             'cells', low=1)
     local_iterations: int = setting(3, 'Gauss-Newton steps on the cells of the pre-score', low=0)
     refined: int = setting(4, 'best hypotheses of those that are asked whether they agree', low=1)
-    refine_iterations: int = setting(2, 'Gauss-Newton steps of the best on all cells', low=1,
+    refine_iterations: int = setting(3, 'Gauss-Newton steps of the best on all cells', low=1,
                                      high=200)
     max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
                                          unit='px', low=1.0)
