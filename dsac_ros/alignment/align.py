@@ -58,8 +58,7 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
             continue
         fitted, reached = step, number
         pose = se3.inverse(fitted[0]).float()
-        if number > COARSEST_END:  # finer levels move it by so little that it sees the same
-            seen = in_view(pose)
+        seen = in_view(pose)
     if fitted is None or reached > COARSEST_END:
         return None
     return Alignment(*fitted, *support(image, seen, pose, matrix))
