@@ -17,6 +17,8 @@ from dsac_ros.types import Result
 LEAST_RATIO = 1e-3
 #: Of the scene's depth: standard deviation of a position where nothing was measured.
 UNMEASURED_SHARE = 0.01
+ALONE = {'alone_scale': 'covariance_scale', 'alone_floor_m': 'floor_m',
+         'alone_floor_rad': 'floor_rad'}
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,13 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:
-        """What `as_dict` gave; names that this version does not know are left out."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{name: value for name, value in (values or {}).items() if name in known})
+        """What `as_dict` gave; names that this version does not know are left out.
+
+        Of a map that does not tell poses of scene coordinates alone apart, they are like others.
+        """
+        values, known = values or {}, {f.name for f in fields(cls)}
+        values = {alone: values[name] for alone, name in ALONE.items() if name in values} | values
+        return cls(**{name: value for name, value in values.items() if name in known})
 
     @classmethod
     def unmeasured(cls, depth: float) -> Calibration:

@@ -17,6 +17,9 @@ def test_it_travels_through_json_and_ignores_what_it_does_not_know():
     values = json.loads(json.dumps({**calibration.as_dict(), 'from_the_future': 1}))
     assert Calibration.from_dict(values) == calibration
     assert Calibration.from_dict(None) == Calibration()
+    older = Calibration.from_dict({'covariance_scale': 3.0, 'floor_m': 20.0})
+    assert (older.alone_scale, older.alone_floor_m) == (3.0, 20.0)
+    assert older.alone_floor_rad == Calibration.alone_floor_rad
 
 
 def test_a_threshold_of_the_user_stands_above_the_map():

@@ -46,11 +46,11 @@ class Gallery:
     def search(self, image: np.ndarray, matrix: np.ndarray, candidates: Iterable[PoseEstimate]
                ) -> tuple[PoseEstimate | None, Alignment | None]:
         """Of the poses that an image (H, W) uint8 may have, the best aligned: `search.search`."""
-        levels = Pyramid.of(image, self.device)
+        pyramid = Pyramid.of(image, self.device)
         intrinsics = torch.from_numpy(matrix).to(self.device).float()
 
         def near(pose: Tensor, coarsest: int) -> Alignment | None:
-            return align(levels, intrinsics, pose, self.landmarks, coarsest)
+            return align(pyramid, intrinsics, pose, self.landmarks, coarsest)
 
         def approached(pose: Tensor) -> Alignment | None:
             with threads(1):
