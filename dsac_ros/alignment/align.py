@@ -17,6 +17,7 @@ from dsac_ros.alignment.support import ALIKE, support
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.mixture import initial_mixture
 from dsac_ros.types import SceneCoordinates
 
 REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
@@ -92,7 +93,7 @@ def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
         matrices=matrix[None], grid_hw=(1, len(points))))
     start = camera_from_map.clone()
     start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale
-    pose, mixture = start[None, None], refine.initial_mixture(start[None, None], 12.0 * step_px)
+    pose, mixture = start[None, None], initial_mixture(start[None, None], 12.0 * step_px)
     pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
     pose, covariance, squared = refine.converge(pose, seen, mixture)
     inliers = int((squared < (2.0 * step_px) ** 2).sum())

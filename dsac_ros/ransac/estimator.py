@@ -18,6 +18,7 @@ from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.batch import flat, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import first_poses
+from dsac_ros.ransac.mixture import Mixture, initial_mixture
 from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
@@ -179,9 +180,9 @@ def shortlist(hypotheses: Hypotheses, few: Correspondences, some: Correspondence
 
 
 def refine_best(hypotheses: Hypotheses, seen: Correspondences, some: Correspondences,
-                config: RansacConfig) -> tuple[Hypotheses, Hypotheses, refine.Mixture]:
+                config: RansacConfig) -> tuple[Hypotheses, Hypotheses, Mixture]:
     """The best after steps on some cells, and the very best after more on all, and its mixture."""
-    mixture = refine.initial_mixture(hypotheses.poses, config.inlier_px)
+    mixture = initial_mixture(hypotheses.poses, config.inlier_px)
     poses, mixture = refine.refine(hypotheses.poses, some, mixture, config.inlier_px,
                                    config.local_iterations)
     hypotheses = Hypotheses(poses, hypotheses.solved)
@@ -200,7 +201,7 @@ def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
     return scoring.block_by_block(soft, poses, seen)
 
 
-def describe(best: Hypotheses, mixture: refine.Mixture, rivals: Hypotheses,
+def describe(best: Hypotheses, mixture: Mixture, rivals: Hypotheses,
              seen: Correspondences, config: RansacConfig) -> PoseEstimate:
     """The winner (B, 1), with all that says how far to trust it."""
     pose, covariance, squared = refine.converge(best.poses, seen, mixture)

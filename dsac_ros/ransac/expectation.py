@@ -27,6 +27,7 @@ from dsac_ros.ransac import gradient, refine, sampling, scoring, selection
 from dsac_ros.ransac.batch import flat, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import solve_minimal
+from dsac_ros.ransac.mixture import Mixture, initial_mixture
 from dsac_ros.types import SceneCoordinates
 
 # Hypotheses less likely than this do not move the points (DSAC*).
@@ -47,7 +48,7 @@ class Pool:
     hypotheses: Tensor
     refined: Tensor
     solved: Tensor
-    mixture: refine.Mixture
+    mixture: Mixture
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def draw_pool(seen: Correspondences, config: EndToEndConfig,
         scores = score(poses.flatten(1, 2), seen, config).unflatten(1, real.shape[1:])
         chosen = scores.masked_fill(~real, -torch.inf).argmax(-1, keepdim=True)
         hypotheses = poses.take_along_dim(chosen[..., None, None], 2)[:, :, 0]
-        mixture = refine.initial_mixture(hypotheses, config.inlier_px)
+        mixture = initial_mixture(hypotheses, config.inlier_px)
         refined, mixture = refine.refine(hypotheses, seen, mixture, config.inlier_px,
                                          config.refine_iterations)
         solved = real.any(-1) & refined.isfinite().flatten(2).all(-1)
@@ -218,7 +219,7 @@ def _refined_mean(seen: Correspondences, pool: Pool, probability: Tensor,
     """
     with torch.no_grad():
         mean = mean_pose(pool.hypotheses, probability)
-        mixture = refine.initial_mixture(mean, config.inlier_px)
+        mixture = initial_mixture(mean, config.inlier_px)
         pose, mixture = refine.refine(mean, seen.detach(), mixture, config.inlier_px,
                                       config.refine_iterations)
     return gradient.STEPS[config.gradient](pose, seen, mixture,

@@ -18,6 +18,7 @@ from torch import Tensor
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import Correspondences
 from dsac_ros.ransac.kabsch import solve_kabsch
+from dsac_ros.ransac.mixture import Mixture, membership
 
 # A pose that moves more than this with a point of the scene tells noise (DSAC* zeroes such
 # Jacobians; the scene's extent is 1 here).
@@ -54,7 +55,7 @@ class Equations:
         return keep & (self.largest_jacobian() <= MAX_JACOBIAN)
 
 
-def one_step(camera_from_world: Tensor, seen: Correspondences, mixture: refine.Mixture,
+def one_step(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture,
              keep: Tensor) -> Tensor:
     """Converged poses (B, K, 4, 4) that follow the points by one Gauss-Newton step.
 
@@ -65,7 +66,7 @@ def one_step(camera_from_world: Tensor, seen: Correspondences, mixture: refine.M
     return _gauss_newton(camera_from_world, seen, weight, keep)[0]
 
 
-def implicit_step(camera_from_world: Tensor, seen: Correspondences, mixture: refine.Mixture,
+def implicit_step(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture,
                   keep: Tensor) -> Tensor:
     """Converged poses (B, K, 4, 4) that follow points and precision as the minimum does.
 
@@ -113,11 +114,11 @@ def step_equations(camera_from_world: Tensor, at: refine.Linearised, weight: Ten
 
 
 def true_equations(camera_from_world: Tensor, seen: Correspondences,
-                   mixture: refine.Mixture) -> Equations:
+                   mixture: Mixture) -> Equations:
     """Of the negative log likelihood itself: its second derivatives at poses (B, K, 4, 4)."""
     shape = camera_from_world.shape[:2]
     alone, own = camera_from_world.detach().reshape(-1, 1, 4, 4), seen.repeat(shape[1])
-    mixture = refine.Mixture(mixture.sigma.reshape(-1, 1), mixture.share.reshape(-1, 1))
+    mixture = Mixture(mixture.sigma.reshape(-1, 1), mixture.share.reshape(-1, 1))
     with torch.enable_grad():
         twist = alone.new_zeros(len(alone), 1, 6, requires_grad=True)
         points = own.points.requires_grad_()
@@ -131,10 +132,10 @@ def true_equations(camera_from_world: Tensor, seen: Correspondences,
     return Equations(0.5 * (hessian + hessian.mT), pull.unflatten(0, shape))
 
 
-def weights(camera_from_world: Tensor, seen: Correspondences, mixture: refine.Mixture) -> Tensor:
+def weights(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture) -> Tensor:
     """Weights (B, K, N) of the squared residuals of converged poses [1/px^2]."""
     at = refine.linearise(camera_from_world, seen)
-    return refine.membership(at.squared, seen, mixture).weight * at.in_front
+    return membership(at.squared, seen, mixture).weight * at.in_front
 
 
 def apart(corners: Correspondences, count: int) -> Correspondences:
@@ -167,10 +168,10 @@ def _gauss_newton(camera_from_world: Tensor, seen: Correspondences, weight: Tens
     return _follow(camera_from_world, equations.hessian, slope, keep), keep
 
 
-def _slope(camera_from_world: Tensor, seen: Correspondences, mixture: refine.Mixture) -> Tensor:
+def _slope(camera_from_world: Tensor, seen: Correspondences, mixture: Mixture) -> Tensor:
     """g (B, K, 6): the derivative of the negative log likelihood by the left perturbation."""
     at = refine.linearise(camera_from_world, seen)
-    weight = refine.membership(at.squared, seen, mixture).weight * at.in_front
+    weight = membership(at.squared, seen, mixture).weight * at.in_front
     return refine.normal_equations(at, weight)[1]
 
 

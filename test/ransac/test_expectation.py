@@ -14,6 +14,7 @@ from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
 from dsac_ros.ransac import expectation, gradient, refine
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.minimal import solve_minimal
+from dsac_ros.ransac.mixture import Mixture, initial_mixture
 from dsac_ros.ransac.p3p import solve_p3p
 
 SMALL = dict(inliers=0.7, noise=0.03)
@@ -150,7 +151,7 @@ def test_softam_is_the_loss_of_the_refined_mean_of_the_hypotheses(problem):
     probability = expectation.expected_loss_of(seen, pool, truth, config, config.alpha,
                                                LOSS).probability
     mean = expectation.mean_pose(pool.hypotheses, probability)
-    pose, mixture = refine.refine(mean, seen, refine.initial_mixture(mean, config.inlier_px),
+    pose, mixture = refine.refine(mean, seen, initial_mixture(mean, config.inlier_px),
                                   config.inlier_px, config.refine_iterations)
     loss, found = value(seen.points, problem, config)
     refined, unrefined = (LOSS(seen.world_from_camera(one), truth[:, None]).item()
@@ -349,7 +350,7 @@ def hinged():
     line, turn = torch.eye(4).double(), se3.exp(torch.tensor([0, 0, 0, 0.5, 0, 0]).double())
     line[:3, 3] = straight[0, 0] / seen.scale
     wrong = line @ turn @ se3.inverse(line) @ good
-    mixture = refine.Mixture(torch.tensor([[2.0, 0.1]]).double(),
+    mixture = Mixture(torch.tensor([[2.0, 0.1]]).double(),
                              torch.tensor([[0.9, 0.2]]).double())
     for _ in range(30):
         good = newton_step(good, seen, mixture.take(torch.zeros(1, 1, dtype=torch.long)))
@@ -410,7 +411,7 @@ def test_a_batch_is_a_loop(problem):
 def each(of, i):
     """One image of a batch of correspondences, or of a pool."""
     values = {one.name: getattr(of, one.name) for one in fields(of)}
-    return replace(of, **{name: each(x, i) if isinstance(x, refine.Mixture) else x[i:i + 1]
+    return replace(of, **{name: each(x, i) if isinstance(x, Mixture) else x[i:i + 1]
                           for name, x in values.items() if x is not None})
 
 
@@ -423,7 +424,7 @@ def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
     assert real.any(-1).all()
     first = real.long().argmax(-1)[..., None, None, None]
     hypotheses = poses.take_along_dim(first, 2)[:, :, 0]
-    mixture = refine.initial_mixture(hypotheses, 10.0)
+    mixture = initial_mixture(hypotheses, 10.0)
     pool = expectation.Pool(sets, hypotheses, hypotheses, real.any(-1), mixture)
     largest = jacobians_of_sets(hypotheses, corners)
     assert largest[0] > gradient.MAX_JACOBIAN > largest[1]

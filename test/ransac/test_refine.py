@@ -12,6 +12,7 @@ from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.estimator import estimate_pose
+from dsac_ros.ransac.mixture import initial_mixture
 from dsac_ros.types import SceneCoordinates
 
 TAU = 10.0
@@ -25,7 +26,7 @@ def problem(seed=3, noise=0.02, rows=6, columns=8, **kwargs):
 
 
 def converged(seen, poses, iterations=40):
-    mixture = refine.initial_mixture(poses, TAU)
+    mixture = initial_mixture(poses, TAU)
     return refine.refine(poses, seen, mixture, TAU, iterations)
 
 
