@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.losses import Patches
+from dsac_ros.mapping.memory import available_memory
 from dsac_ros.network.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -131,16 +131,6 @@ def affordable(rounds: int, descriptor: int, device: str) -> int:
     else:
         free = torch.cuda.mem_get_info(device)[0]
     return max(64, int(free / 4 / rounds / (2 * descriptor + PATCH_BYTES)))
-
-
-def available_memory() -> float:
-    """Bytes that programs may still take, the disk's cache included; inf where nothing says so."""
-    try:
-        lines = Path('/proc/meminfo').read_text().splitlines()
-    except OSError:
-        return math.inf
-    sizes = {name: value for name, _, value in (line.partition(':') for line in lines)}
-    return 1024.0 * float(sizes['MemAvailable'].split()[0])
 
 
 def patch_cells(view: View, most: int, generator: torch.Generator) -> np.ndarray:
