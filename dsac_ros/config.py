@@ -72,6 +72,8 @@ class RansacConfig:
     max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
                                          unit='px', low=1.0)
     seed: int = setting(0, 'seed of the sampling; the same seed gives the same pose', low=0)
+    compiled: bool = setting(False, 'make one program of it by torch.compile: half the time, '
+                             'after minutes at the first image; needs a C++ compiler')
 
 
 @dataclass(frozen=True)

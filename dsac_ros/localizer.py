@@ -64,6 +64,9 @@ class Localizer:
     def _settle(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
         self.ransac = ransac
         self.first_look = ransac if self.gallery is None else fewer(ransac)
+        # What is seldom done, or of another shape every time, is not worth minutes of compiling.
+        self.further_look = replace(self.first_look, compiled=False)
+        self.last_look = replace(self.ransac, compiled=False)
         self.calibration = Calibration.from_dict(
             self.map.header.get('calibration')).overridden(accept)
 
@@ -107,7 +110,7 @@ class Localizer:
             supported, alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
             if alignment is None:
-                supported = estimate = self._estimate(scene, self.ransac, guess)
+                supported = estimate = self._estimate(scene, self.last_look, guess)
             clock.lap('align')
         return self._judge(frame, supported, alignment, clock.laps), scene, estimate
 
@@ -135,12 +138,12 @@ class Localizer:
         yield estimate
         apart, together = self.gallery.recall(image, descriptors,
                                               torch.from_numpy(matrix).to(self.device))
-        each = self._estimate(apart, replace(self.first_look, hypotheses=APART_HYPOTHESES))
+        each = self._estimate(apart, replace(self.further_look, hypotheses=APART_HYPOTHESES))
         counts = each.inlier_count
         first, *others = [index for index in counts.argsort(descending=True)[:APART].tolist()
                           if counts[index] >= CHANCE] or [0]
         yield each.only(first)
-        every = self._estimate(together, self.first_look)
+        every = self._estimate(together, self.further_look)
         if every.inlier_count[0] > counts[first]:  # what fits one picture fits all of them
             yield every
         for index in others:

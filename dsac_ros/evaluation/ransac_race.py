@@ -43,7 +43,8 @@ class Row:
 class Speed:
     """How long our RANSAC takes on a device at half inliers: medians [ms].
 
-    Of one frame, of a batch of 16, and of each stage of one frame where a GPU waits for its end.
+    Of one frame, of a batch of 16, and of each stage of one frame where a GPU waits for its end;
+    stages are those of the operations one by one, where RANSAC is compiled too.
     """
 
     device: str

@@ -7,6 +7,7 @@ that are left, and a full refinement of the best (successive halving; no loop de
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from dsac_ros.config import RansacConfig
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
 from dsac_ros.ransac.batch import flat, unflat
+from dsac_ros.ransac.compiled import compiled
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import first_poses
 from dsac_ros.ransac.mixture import Mixture, initial_mixture
@@ -117,6 +119,8 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
         seen = correspondences(scene)
         draws = draw(seen.precision.detach(), config, generator)
         lap('draw')
+        if config.compiled and lap is no_lap:  # in one program no stage ends before another
+            return compiled_estimate()(seen, draws, config, guess)
         return estimate_from_draws(seen, draws, config, guess, lap)
 
 
@@ -156,6 +160,12 @@ def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfi
     estimate = describe(winner, mixture, rivals, seen, config)
     lap('describe')
     return estimate
+
+
+@functools.cache
+def compiled_estimate() -> Callable[..., PoseEstimate]:
+    """`estimate_from_draws` as one program; made once, whoever asks."""
+    return compiled(estimate_from_draws)
 
 
 def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many small operations as one program: what torch.compile makes of a function of this package."""
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from dsac_ros.errors import ConfigError
+
+T = TypeVar('T')
+
+
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
+    """The function as a program for each shape of its tensors, made at the first call of each.
+
+    Raises ConfigError at a call that finds no compiler to make it with.
+    """
+    program = torch.compile(function, dynamic=False, fullgraph=True)
+
+    @functools.wraps(function)
+    def run(*arguments: object) -> T:
+        try:
+            with warnings.catch_warnings():
+                # Constants of this package that are kept from call to call become a part of the
+                # program; PyTorch warns of every one, and of its own workings.
+                warnings.simplefilter('ignore')
+                return program(*arguments)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), 'no reason')
+            raise ConfigError(f'RANSAC cannot be compiled ({reason}), expected a C++ compiler '
+                              '(sudo apt install g++) and, on a GPU, Triton; compiled=false does '
+                              'without') from None
+    return run
