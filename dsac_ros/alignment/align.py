@@ -24,6 +24,7 @@ REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
 LEAST = 12               # matches of a pose
 COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
 ITERATIONS = 3
+SETTLED = 0.002          # a pose that the finest level moved by less is not followed there again
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,24 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
     """The pose near `world_from_camera` (4, 4) at which an image fits the landmarks.
 
     Of the image with intrinsics (3, 3), from level `coarsest` on: the coarser, the further it
-    reaches. None where it fits nowhere near.
+    reaches. The finest is followed twice where it still moved the pose: other landmarks are in
+    reach then. None where it fits nowhere near.
     """
     def in_view(pose: Tensor) -> Landmarks:
         return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
-    pose = se3.inverse(world_from_camera.to(landmarks.points.device).double()).float()
-    seen, fitted, reached = in_view(pose), None, LEVELS
-    for number in range(coarsest, -1, -1):
+    best = world_from_camera.to(landmarks.points.device).double()
+    pose = se3.inverse(best).float()
+    seen, fitted, reached, settled = in_view(pose), None, LEVELS, False
+    for number in (*range(coarsest, -1, -1), 0):
+        if number == reached and settled:
+            break
         step = follow(image, number, seen, pose, matrix)
         if step is None:
             continue
-        fitted, reached = step, number
-        pose = se3.inverse(fitted[0]).float()
+        depth = float((seen.points @ pose[2, :3] + pose[2, 3]).median())
+        settled = se3.same_view(best, step[0], SETTLED, depth)
+        fitted, reached, best = step, number, step[0]
+        pose = se3.inverse(best).float()
         seen = in_view(pose)
     if fitted is None or reached > COARSEST_END:
         return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.landmarks import LEVELS
-from dsac_ros.geometry.se3 import pose_error, rotation_angle
+from dsac_ros.geometry.se3 import rotation_angle, same_view
 from dsac_ros.ransac.estimator import PoseEstimate
 
 # Shares of all landmarks in view that look as they should: at the first nothing better is looked
@@ -83,9 +83,3 @@ def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignme
         if (twice and best.share > TWICE) or (turned < NEAR_RAD and best.overall >= CONVINCING):
             break
     return whose, replace(best, share=1 - (1 - best.share) ** AGAIN) if twice else best
-
-
-def same_view(a: Tensor, b: Tensor, limit: float, depth: float) -> bool:
-    """Whether poses (4, 4) differ by less than an angle [rad], and as little seen from `depth`."""
-    metres, angle = pose_error(a, b)
-    return bool((angle < limit) & (metres < limit * depth))

@@ -74,3 +74,9 @@ def pose_error(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     check_shapes(a=(a, '... 4 4'), b=(b, '... 4 4'))
     translation = (a[..., :3, 3] - b[..., :3, 3]).norm(dim=-1)
     return translation, rotation_angle(a[..., :3, :3].mT @ b[..., :3, :3])
+
+
+def same_view(a: Tensor, b: Tensor, limit: float, depth: float) -> bool:
+    """Whether poses (4, 4) differ by less than an angle [rad], and as little seen from `depth`."""
+    metres, angle = pose_error(a, b)
+    return bool((angle < limit) & (metres < limit * depth))

@@ -153,10 +153,23 @@ def test_points_are_taken_from_all_over_the_image():
     assert len(chosen.unique()) == len(chosen)
 
 
+def places(count):
+    """Pixels (count, 2), each in a part of its own of those that points are taken from."""
+    index = torch.arange(count)
+    return torch.stack([index % 8, index // 8], 1) * 40.0 + 7.0
+
+
 def test_of_one_place_the_better_points_come_first():
-    pixels = torch.full((20, 2), 7.0)
-    chosen = spread_out(pixels, torch.arange(20.0), SIZE_WH, 48 * 3)
-    assert sorted(chosen.tolist()) == [17, 18, 19]
+    pixels = torch.cat([places(48), places(1).expand(20, 2)])
+    chosen = spread_out(pixels, torch.arange(68.0), SIZE_WH, 96)
+    assert sorted(chosen.tolist()) == [*range(1, 48), 66, 67]
+
+
+@pytest.mark.parametrize(('textured', 'each'), [(1, 48), (3, 16), (10, 4), (24, 2), (48, 2)])
+def test_where_few_places_show_anything_more_points_of_them_are_taken(textured, each):
+    pixels = places(textured).repeat_interleave(100, 0)
+    chosen = spread_out(pixels, torch.ones(len(pixels)), SIZE_WH, 96)
+    assert (chosen // 100).bincount(minlength=textured).tolist() == [each] * textured
 
 
 def test_pictures_survive_the_map_file():

@@ -11,7 +11,7 @@ import torch
 
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.landmarks import LEVELS
-from dsac_ros.alignment.search import approach, same_view, search
+from dsac_ros.alignment.search import approach, search
 
 DEPTH = 2.0
 
@@ -121,9 +121,3 @@ def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, fit
 
 def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
     assert approached(None, None) == (None, [NEAR, FAR])
-
-
-def test_views_are_the_same_up_to_an_angle_and_what_it_moves():
-    assert same_view(turned(0.0), turned(1.0, 0.03), np.radians(1.1), DEPTH)
-    assert not same_view(turned(0.0), turned(1.0), np.radians(0.9), DEPTH)
-    assert not same_view(turned(0.0), turned(0.0, 0.05), np.radians(1.1), DEPTH)

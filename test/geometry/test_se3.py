@@ -125,3 +125,11 @@ def test_identical_poses_have_finite_gradients():
 def test_wrong_shapes_name_both():
     with pytest.raises(ValueError, match=r'motion has shape \(3, 4\), expected \(\.\.\. 4 4\)'):
         se3.log(torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize(('degrees', 'metres', 'limit', 'same'), [
+    (1.0, 0.03, 1.1, True), (1.0, 0.0, 0.9, False), (0.0, 0.05, 1.1, False)])
+def test_views_are_the_same_up_to_an_angle_and_what_it_moves(degrees, metres, limit, same):
+    start = se3.exp(twists(0))
+    moved = start @ se3.exp(torch.tensor([metres, 0, 0, 0, 0, math.radians(degrees)]).double())
+    assert se3.same_view(start, moved, math.radians(limit), 2.0) == same
