@@ -27,8 +27,8 @@ LEAST_M, LEAST_RAD = 0.01, 0.001
 #: are must be in their covariance.
 COARSER = 3.0
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
-#: what wrong poses in the right room may, and no more than a view from further away still does.
-SHARE_MARGIN, SHARES = 1.5, (0.2, 0.3)
+#: what wrong poses in the right room may, and no more than what most right ones reach anywhere.
+SHARE_MARGIN, SHARES = 1.5, (0.2, 0.5)
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
@@ -107,8 +107,24 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         alone_floor_m=alone_floor_m, alone_floor_rad=alone_floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
-        min_landmark_share=float(np.clip(SHARE_MARGIN * nothing[:, 3].max(), *SHARES)),
+        min_landmark_share=share_asked(nothing[:, 3]),
         **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
+
+
+def without_held_out(depth: float, impostors: Evidence) -> Calibration:
+    """Of a map too small to hold frames out, of a scene seen from about `depth` [m].
+
+    Nothing is known of its errors; but in a place of symmetries and repeated patterns impostors
+    show more landmarks than elsewhere, and then more is asked.
+    """
+    usual = Calibration.unmeasured(depth)
+    asked = share_asked(impostors.share) if len(impostors) else 0.0
+    return replace(usual, min_landmark_share=max(usual.min_landmark_share, asked))
+
+
+def share_asked(impostors: np.ndarray) -> float:
+    """The share of landmarks that confirms a pose, where impostors show these (I,)."""
+    return float(np.clip(SHARE_MARGIN * impostors.max(), *SHARES))
 
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:

@@ -11,7 +11,13 @@ import numpy as np
 from dsac_ros.calibration import Calibration
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
-from dsac_ros.mapping.calibration import Errors, Evidence, fit_calibration, mirrored
+from dsac_ros.mapping.calibration import (
+    Errors,
+    Evidence,
+    fit_calibration,
+    mirrored,
+    without_held_out,
+)
 from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Localization, PosedFrame
@@ -19,23 +25,26 @@ from dsac_ros.types import Localization, PosedFrame
 # leaves covariances as the refinement says them
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
                   alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0).as_dict()
+MIRRORED = 48  # frames that a map without held-out ones is shown
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
-def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
-            progress: Callable[[float], None] = lambda share: None,
+def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[PosedFrame],
+            device: str, progress: Callable[[float], None] = lambda share: None,
             known: Map | None = None) -> dict[str, Any]:
     """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header.
 
-    With no frames held out, what was measured of a `known` map that this one goes on from stands.
+    With no frames held out, what was measured of a `known` map that this one goes on from stands;
+    of a new one mirrored frames of those that it learned from show what must not be accepted.
     """
     if not held_out and known:
         return {name: known.header[name] for name in ('held_out', 'calibration')}
-    if not held_out:
-        return {'held_out': None,
-                'calibration': Calibration.unmeasured(candidate.network.scale).as_dict()}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device)
+    if not held_out:
+        shown = evenly(learned, MIRRORED) if candidate.pictures else []
+        return {'held_out': None, 'calibration': without_held_out(
+            candidate.network.scale, reflections(localizer, shown, progress)).as_dict()}
     answers, alone, impostors = [], [], []
     for done, posed in enumerate(held_out, 1):
         answer, _, estimate = localizer.localize_detailed(posed.frame)
@@ -51,6 +60,22 @@ def measure(candidate: Map, held_out: Sequence[PosedFrame], device: str,
         correct_within=(CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG))
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
+
+
+def reflections(localizer: Localizer, frames: Sequence[PosedFrame],
+                progress: Callable[[float], None]) -> Evidence:
+    """What the map shows of the frames mirrored: of places that do not exist."""
+    answers = []
+    for done, posed in enumerate(frames, 1):
+        answers.append(localizer.localize(mirrored(posed.frame)))
+        progress(done / len(frames))
+    return evidence(answers)
+
+
+def evenly(frames: Sequence[PosedFrame], most: int) -> list[PosedFrame]:
+    """At most so many of the frames, from all over the drive."""
+    chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)
+    return [frames[index] for index in chosen]
 
 
 def of_coordinates(estimate: PoseEstimate | None, origin: np.ndarray,
@@ -78,7 +103,7 @@ def evidence(answers: Sequence[Localization]) -> Evidence:
         spread=np.array([a.inlier_spread for a in answers]),
         agreement=np.array([a.hypothesis_agreement for a in answers]),
         share=np.array([a.landmark_share for a in answers]),
-        covariance=np.stack([nothing if a.covariance is None else a.covariance for a in answers]))
+        covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]))
 
 
 def judged(found: Localization, calibration: Calibration) -> Localization:

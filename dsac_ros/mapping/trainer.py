@@ -106,12 +106,13 @@ def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Pic
            clock: Stages, known: Map | None = None) -> Map:
     """Measure what was learned on the held-out block and write the map."""
     candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures)
-    posed = [dataset.as_posed_frame(view, data.origin, data.scale) for view in data.held_out]
-    header |= measure(candidate, posed, device, clock.stage('measuring'), known)
+    learned, held_out = ([dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
+                         for views in (data.views, data.held_out))
+    header |= measure(candidate, learned, held_out, device, clock.stage('measuring'), known)
     header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
-    learned = save_map(output, network, header, pictures)
+    written = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)
-    return learned
+    return written
 
 
 def rehearsal(pictures: Sequence[Picture], scale: float, count: int) -> list[dataset.View]:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from dsac_ros.calibration import Calibration
-from dsac_ros.mapping.calibration import Errors, Evidence, fit_calibration, mirrored
+from dsac_ros.mapping.calibration import (
+    Errors,
+    Evidence,
+    fit_calibration,
+    mirrored,
+    without_held_out,
+)
 from dsac_ros.metrics import SIGMA_RADII
 from dsac_ros.types import Camera, Frame
 
@@ -88,7 +94,7 @@ def test_thresholds_part_right_frames_from_impostors():
     assert confidence(fitted, seen).min() > 0.8 > 0.2 > confidence(fitted, impostors).max()
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.2), (0.16, 0.24), (0.4, 0.3)])
+@pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.2), (0.16, 0.24), (0.4, 0.5)])
 def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
     rng = np.random.default_rng(3)
     seen = evidence(rng, 40, (0.3, 0.9))
@@ -96,6 +102,15 @@ def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
     impostors.share[7] = shown
     fitted = fit_calibration(seen, rng.normal(size=(40, 6)) * 0.002, impostors)
     assert fitted.min_landmark_share == pytest.approx(asked)
+
+
+@pytest.mark.parametrize(('shown', 'asked'), [
+    ([], 0.25), ([0.02, 0.1], 0.25), ([0.02, 0.28], 0.42), ([0.02, 0.6], 0.5)])
+def test_without_held_out_frames_reflections_still_say_how_much_is_asked(shown, asked):
+    impostors = evidence(np.random.default_rng(3), len(shown), (0.01, 0.06))
+    fitted = without_held_out(2.0, replace(impostors, share=np.array(shown)))
+    assert fitted.min_landmark_share == pytest.approx(asked)
+    assert replace(fitted, min_landmark_share=0.25) == Calibration.unmeasured(2.0)
 
 
 @pytest.mark.parametrize('wrong, bound', [(1.0, 0.0), (0.5, 0.05)])

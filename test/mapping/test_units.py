@@ -37,7 +37,8 @@ class Finder:
 
     def localize(self, frame: Frame) -> Localization:
         if frame.name.startswith('mirrored'):
-            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, inlier_count=5)
+            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, inlier_count=5,
+                                landmark_share=0.24)
         pose = np.eye(4)
         pose[:3, 3] = self.rng.normal(0, 0.01 * self.unit, 3)
         raw = np.diag([(0.002 * self.unit) ** 2] * 3 + [1e-6] * 3)
@@ -50,9 +51,9 @@ def calibration(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> di
     monkeypatch.setattr(held_out, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'unit', unit)
     candidate = held_out.Map(header={'origin': [0.0] * 3},
-                             network=SimpleNamespace(scale=DEPTH * unit))
+                             network=SimpleNamespace(scale=DEPTH * unit), pictures=['one'])
     posed = PosedFrame(Frame(np.zeros((8, 8), np.uint8), CAMERA), np.eye(4))
-    return held_out.measure(candidate, [posed] * frames, 'cpu')['calibration']
+    return held_out.measure(candidate, [posed] * 3, [posed] * frames, 'cpu')['calibration']
 
 
 @pytest.mark.parametrize('frames', [0, 20])
@@ -62,6 +63,7 @@ def test_a_calibration(monkeypatch, unit, frames):
     for floor in ('floor_m', 'alone_floor_m'):
         assert other.pop(floor) == pytest.approx(unit * metric.pop(floor), rel=1e-6)
     assert other == pytest.approx(metric, rel=1e-6)
+    assert metric['min_landmark_share'] == pytest.approx(0.36)  # of what the reflections show
 
 
 @pytest.mark.parametrize('unit', [1000.0, 0.001])
