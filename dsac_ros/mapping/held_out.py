@@ -25,7 +25,7 @@ from dsac_ros.types import Localization, PosedFrame
 # leaves covariances as the refinement says them
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
                   alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0).as_dict()
-MIRRORED = 48  # frames that a map without held-out ones is shown
+MIRRORED = 32  # frames that a map without held-out ones is shown
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
