@@ -168,6 +168,6 @@ def spread_out(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most:
     held = torch.bincount(bin_of, minlength=grid[0] * grid[1])
     first = held.cumsum(0) - held
     rank = torch.arange(len(order), device=pixels.device) - first[bin_of[order]]
-    each = torch.arange(1, 1 + most // 2, device=pixels.device)
-    enough = int((held.minimum(each[:, None]).sum(1) <= most // 2).sum())
+    each = torch.arange(1, 1 + most // 4, device=pixels.device)
+    enough = int((held.minimum(each[:, None]).sum(1) <= most // 4).sum())
     return order[rank < max(1, most // len(held), enough)]
