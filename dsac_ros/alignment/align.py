@@ -48,17 +48,15 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
     """The pose near `world_from_camera` (4, 4) at which an image fits the landmarks.
 
     Of the image with intrinsics (3, 3), from level `coarsest` on: the coarser, the further it
-    reaches. The finest is followed twice where it still moved the pose: other landmarks are in
-    reach then. None where it fits nowhere near.
+    reaches. Where the finest still moved the pose other landmarks are in reach then: it is
+    followed once more, and what fits better is kept. None where it fits nowhere near.
     """
     def in_view(pose: Tensor) -> Landmarks:
         return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
     best = world_from_camera.to(landmarks.points.device).double()
     pose = se3.inverse(best).float()
     seen, fitted, reached, settled = in_view(pose), None, LEVELS, False
-    for number in (*range(coarsest, -1, -1), 0):
-        if number == reached and settled:
-            break
+    for number in range(coarsest, -1, -1):
         step = follow(image, number, seen, pose, matrix)
         if step is None:
             continue
@@ -69,7 +67,13 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
         seen = in_view(pose)
     if fitted is None or reached > COARSEST_END:
         return None
-    return Alignment(*fitted, *support(image, seen, pose, matrix))
+    found = Alignment(*fitted, *support(image, seen, pose, matrix))
+    step = None if settled or reached > 0 else follow(image, 0, seen, pose, matrix)
+    if step is None:
+        return found
+    pose = se3.inverse(step[0]).float()
+    again = Alignment(*step, *support(image, in_view(pose), pose, matrix))
+    return max(found, again, key=lambda one: one.fit)
 
 
 def follow(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor,
