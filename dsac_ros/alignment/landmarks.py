@@ -156,8 +156,7 @@ def spread_out(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most:
                grid: tuple[int, int] = (8, 6)) -> Tensor:
     """Indices of at most `most` of pixels (N, 2): of every bin of the image those that come first.
 
-    As many of each, since points in one corner would leave a pose undetermined, however many they
-    are; but where only a few bins hold any, before a bare wall, more of those make up for it.
+    Points in one corner would leave a pose undetermined, however many they are.
     """
     bins = torch.tensor(grid, device=pixels.device)
     place = pixels / torch.tensor(size_wh, device=pixels.device) * bins
@@ -168,6 +167,4 @@ def spread_out(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most:
     held = torch.bincount(bin_of, minlength=grid[0] * grid[1])
     first = held.cumsum(0) - held
     rank = torch.arange(len(order), device=pixels.device) - first[bin_of[order]]
-    each = torch.arange(1, 1 + most // 4, device=pixels.device)
-    enough = int((held.minimum(each[:, None]).sum(1) <= most // 4).sum())
-    return order[rank < max(1, most // len(held), enough)]
+    return order[rank < max(1, most // (grid[0] * grid[1]))]

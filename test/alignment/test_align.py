@@ -66,6 +66,28 @@ def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     assert found.share > 0.8
 
 
+@pytest.mark.parametrize(('moved', 'fits', 'levels', 'kept'), [
+    (0.001, [5.0], [3, 2, 1, 0], 0.001),              # the wall is 2 m away: settled
+    (0.02, [5.0, 9.0], [3, 2, 1, 0, 0], 0.04),        # it fits better still
+    (0.02, [9.0, 5.0], [3, 2, 1, 0, 0], 0.02),
+])
+def test_a_pose_that_the_finest_level_moved_is_followed_there_again(monkeypatch, landmarks, moved,
+                                                                   fits, levels, kept):
+    followed = []
+
+    def follow(image, number, seen, camera_from_map, matrix):
+        followed.append(number)
+        found = torch.from_numpy(QUERY.copy())
+        found[0, 3] += moved * followed.count(0)
+        return found, torch.eye(6)
+    answers = iter(fits)
+    monkeypatch.setattr('dsac_ros.alignment.align.follow', follow)
+    monkeypatch.setattr('dsac_ros.alignment.align.support', lambda *_: (next(answers), 1.0, 1.0))
+    found = aligned(seen_from(QUERY, WALL), QUERY, landmarks)
+    assert followed == levels
+    assert distance(found)[0] == pytest.approx(kept)
+
+
 @pytest.mark.parametrize('change', [
     lambda image: (0.4 * image + 60).astype(np.uint8),
     lambda image: cv2.GaussianBlur(image, (0, 0), 2.0),
@@ -153,23 +175,10 @@ def test_points_are_taken_from_all_over_the_image():
     assert len(chosen.unique()) == len(chosen)
 
 
-def places(count):
-    """Pixels (count, 2), each in a part of its own of those that points are taken from."""
-    index = torch.arange(count)
-    return torch.stack([index % 8, index // 8], 1) * 40.0 + 7.0
-
-
 def test_of_one_place_the_better_points_come_first():
-    pixels = torch.cat([places(48), places(1).expand(20, 2)])
-    chosen = spread_out(pixels, torch.arange(68.0), SIZE_WH, 96)
-    assert sorted(chosen.tolist()) == [*range(1, 48), 66, 67]
-
-
-@pytest.mark.parametrize(('textured', 'each'), [(1, 24), (3, 8), (8, 3), (12, 2), (48, 2)])
-def test_where_few_places_show_anything_more_points_of_them_are_taken(textured, each):
-    pixels = places(textured).repeat_interleave(100, 0)
-    chosen = spread_out(pixels, torch.ones(len(pixels)), SIZE_WH, 96)
-    assert (chosen // 100).bincount(minlength=textured).tolist() == [each] * textured
+    pixels = torch.full((20, 2), 7.0)
+    chosen = spread_out(pixels, torch.arange(20.0), SIZE_WH, 48 * 3)
+    assert sorted(chosen.tolist()) == [17, 18, 19]
 
 
 def test_pictures_survive_the_map_file():
