@@ -17,6 +17,7 @@ from dsac_ros.types import Result
 LEAST_RATIO = 1e-3
 #: Of the scene's depth: standard deviation of a position where nothing was measured.
 UNMEASURED_SHARE = 0.01
+#: Where a map does not tell poses of scene coordinates alone apart, whose numbers they have.
 ALONE = {'alone_scale': 'covariance_scale', 'alone_floor_m': 'floor_m',
          'alone_floor_rad': 'floor_rad'}
 

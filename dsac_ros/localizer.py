@@ -163,8 +163,7 @@ class Localizer:
             pose, raw = alignment.world_from_camera, alignment.covariance
         else:
             pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
-        pose, raw = pose.cpu().double().numpy().copy(), raw.cpu().double().numpy()
-        pose[:3, 3] += self.map.origin
+        pose, raw = in_world(pose, raw, self.map.origin)
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
@@ -174,6 +173,14 @@ class Localizer:
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
             confidence=float(self.calibration.confidence(ratio, spread, agreement, share)),
             timings_ms=timings)
+
+
+def in_world(pose: torch.Tensor, covariance: torch.Tensor,
+             origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A pose (4, 4) of the map's frame in that of the world, and its covariance, as arrays."""
+    placed = pose.cpu().double().numpy().copy()
+    placed[:3, 3] += origin
+    return placed, covariance.cpu().double().numpy()
 
 
 def fewer(ransac: RansacConfig) -> RansacConfig:

@@ -55,20 +55,21 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
         return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
     best = world_from_camera.to(landmarks.points.device).double()
     pose = se3.inverse(best).float()
-    seen, fitted, reached, settled = in_view(pose), None, LEVELS, False
+    seen, fitted, reached = in_view(pose), None, LEVELS
     for number in range(coarsest, -1, -1):
         step = follow(image, number, seen, pose, matrix)
         if step is None:
             continue
-        depth = float((seen.points @ pose[2, :3] + pose[2, 3]).median())
-        settled = se3.same_view(best, step[0], SETTLED, depth)
-        fitted, reached, best = step, number, step[0]
+        before, best, fitted, reached = best, step[0], step, number
         pose = se3.inverse(best).float()
         seen = in_view(pose)
     if fitted is None or reached > COARSEST_END:
         return None
     found = Alignment(*fitted, *support(image, seen, pose, matrix))
-    step = None if settled or reached > 0 else follow(image, 0, seen, pose, matrix)
+    depth = float((seen.points @ pose[2, :3] + pose[2, 3]).median()) if len(seen) else 0.0
+    if reached > 0 or se3.same_view(before, best, SETTLED, depth):
+        return found
+    step = follow(image, 0, seen, pose, matrix)
     if step is None:
         return found
     pose = se3.inverse(step[0]).float()

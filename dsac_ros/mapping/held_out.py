@@ -2,6 +2,7 @@
 """What a new map can do on the frames it never saw, and the calibration that follows."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsac_ros.calibration import Calibration
-from dsac_ros.localizer import Localizer
+from dsac_ros.localizer import Localizer, in_world
 from dsac_ros.map_file import Map
 from dsac_ros.mapping.calibration import (
     Errors,
@@ -25,7 +26,7 @@ from dsac_ros.types import Localization, PosedFrame
 # leaves covariances as the refinement says them
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
                   alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0).as_dict()
-MIRRORED = 32  # frames that a map without held-out ones is shown
+MIRRORED = 32  # frames, at most, that a map without held-out ones is shown
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
@@ -42,7 +43,7 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device)
     if not held_out:
-        shown = evenly(learned, MIRRORED) if candidate.pictures else []
+        shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
         return {'held_out': None, 'calibration': without_held_out(
             candidate.network.scale, reflections(localizer, shown, progress)).as_dict()}
     answers, alone, impostors = [], [], []
@@ -72,20 +73,12 @@ def reflections(localizer: Localizer, frames: Sequence[PosedFrame],
     return evidence(answers)
 
 
-def evenly(frames: Sequence[PosedFrame], most: int) -> list[PosedFrame]:
-    """At most so many of the frames, from all over the drive."""
-    chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)
-    return [frames[index] for index in chosen]
-
-
 def of_coordinates(estimate: PoseEstimate | None, origin: np.ndarray,
                    ) -> tuple[np.ndarray | None, np.ndarray]:
     """The pose that RANSAC found before any landmark was looked for, and its covariance (6, 6)."""
     if estimate is None or not bool(estimate.found[0]):
         return None, np.full((6, 6), np.nan)
-    pose = estimate.world_from_camera[0].cpu().double().numpy().copy()
-    pose[:3, 3] += origin
-    return pose, estimate.covariance[0].cpu().double().numpy()
+    return in_world(estimate.world_from_camera[0], estimate.covariance[0], origin)
 
 
 def twists(poses: Sequence[np.ndarray | None], references: Sequence[np.ndarray]) -> np.ndarray:
