@@ -143,7 +143,7 @@ class MappingConfig:
     recipe: str = setting('ace', 'which system of the DSAC family learns it: `dsac map --help`')
     minutes: float = setting(10.0, 'time for training the head; the schedule ends with it',
                              unit='min', low=0.01)
-    steps: int = setting(25000, 'most gradient steps', low=1)
+    steps: int = setting(12500, 'most gradient steps', low=1)
     batch: int = setting(0, 'patches per step; 0: 2048 on a CPU, 5120 on a GPU', low=0)
     learning_rate: float = setting(5e-3, 'peak of the one-cycle schedule for 5120 patches a step; '
                                    'scaled by the square root of what the batch is', low=1e-6)

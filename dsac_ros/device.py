@@ -27,8 +27,10 @@ def choose_device(device: str) -> str:
     return device
 
 
-def fast_in_half(device: torch.device) -> bool:
-    """Whether the device multiplies matrices faster in half precision than in float32."""
-    if device.type == 'cuda':
-        return True
-    return device.type == 'cpu' and bool(torch.cpu._is_amx_tile_supported())
+def in_half(device: torch.device | str) -> torch.autocast:
+    """A context of half precision where the device multiplies matrices faster in it."""
+    kind = torch.device(device).type
+    if kind == 'cuda':
+        return torch.autocast(kind, torch.float16)
+    fast = kind == 'cpu' and bool(torch.cpu._is_amx_tile_supported())
+    return torch.autocast(kind, torch.bfloat16, enabled=fast)

@@ -15,7 +15,7 @@ from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.device import choose_device, fast_in_half
+from dsac_ros.device import choose_device, in_half
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
@@ -42,8 +42,7 @@ class Localizer:
         self.map = loaded
         self.device = torch.device(device)
         self.network = loaded.network.to(self.device).eval()
-        self.network.to(memory_format=torch.channels_last)
-        self.gallery = (Gallery(loaded.pictures, self.network.encoder, self.device)
+        self.gallery = (Gallery(loaded.pictures, self._encode, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
         self._resamplers = Resamplers(loaded.header['short_side'])
         self._settle(ransac, accept)
@@ -119,10 +118,14 @@ class Localizer:
         images = torch.from_numpy(image).to(self.device)[None, None].float() / 255
         matrices = torch.from_numpy(matrix).float().to(self.device)[None]
         mask = torch.from_numpy(shows).to(self.device)[None]
-        half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
-        with torch.autocast(self.device.type, half, enabled=fast_in_half(self.device)):
-            descriptors = self.network.encoder(images)
-            return descriptors, self.network.correspondences(descriptors, matrices, mask)
+        descriptors = self._encode(images)
+        return descriptors, self.network.correspondences(descriptors, matrices, mask)
+
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        # The encoder alone: the head's points need all digits, and of every image its experts get
+        # other numbers of cells, for each of which a CPU would make a program anew.
+        with in_half(self.device):
+            return self.network.encoder(images).float()
 
     def _estimate(self, scene: SceneCoordinates, config: RansacConfig,
                   guess: np.ndarray | None = None) -> PoseEstimate:

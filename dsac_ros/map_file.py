@@ -22,7 +22,7 @@ import numpy as np
 
 from dsac_ros.errors import MapError
 
-FORMAT_VERSION = 3  # 1: a head without experts; 2: no pictures
+FORMAT_VERSION = 4  # 1: a head without experts; 2: no pictures; 3: experts layer by layer
 _KEY = 'dsac_map'
 _MAX_HEADER_BYTES = 64 << 20
 

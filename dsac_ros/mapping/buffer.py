@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.config import MappingConfig
+from dsac_ros.device import in_half
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
 from dsac_ros.mapping.dataset import View
@@ -98,11 +99,10 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
     intrinsics, poses = [], []
     order = torch.cat([torch.randperm(len(views), generator=generator)
                        for _ in range(config.passes)])
-    half = torch.float16 if device != 'cpu' else torch.bfloat16
     for count, index in enumerate(order.tolist()):
         view = augmented(views[index], config, generator)
         image = torch.from_numpy(view.image).to(device)[None, None].float() / 255
-        with torch.inference_mode(), torch.autocast(device, half, enabled=device != 'cpu'):
+        with torch.inference_mode(), in_half(device):
             descriptors = encoder(image)[0].flatten(1).T
         cells = patch_cells(view, most, generator)
         centres = cell_centres((view.image.shape[1], view.image.shape[0]), STRIDE)[cells]

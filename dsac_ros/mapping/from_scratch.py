@@ -77,7 +77,7 @@ def new_network(name: str, data: dataset.Dataset, seed: int) -> WholeNetwork:
     middle = np.mean([centre_of_view(view) for view in data.views], axis=0)
     with torch.no_grad():
         network.head.point.bias.copy_(torch.from_numpy(middle))
-    return network.to(memory_format=torch.channels_last)
+    return network
 
 
 def centre_of_view(view: View) -> np.ndarray:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from dsac_ros.network.head import Block
 from dsac_ros.network.scene_network import SceneNetwork
 
 MEAN, DEVIATION = 0.4, 0.25  # of gray levels in [0, 1], DSAC*
@@ -78,6 +77,7 @@ class ConvolutionalEncoder(nn.Module):
         widths = (inputs[-1], *config.blocks)
         self.blocks = nn.ModuleList(map(ResidualBlock, widths, widths[1:]))
         self.channels = widths[-1]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         x = ((images - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
@@ -86,6 +86,20 @@ class ConvolutionalEncoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return x
+
+
+class Block(nn.Module):
+    """x + three rectified layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for layer in self.layers:
+            y = relu(layer(y), inplace=True)
+        return x + y
 
 
 class ConvolutionalHead(nn.Module):

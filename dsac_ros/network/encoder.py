@@ -65,6 +65,7 @@ class Encoder(nn.Module):
         pairs = zip(config.dilations[::2], config.dilations[1::2])
         self.blocks = nn.ModuleList([Residual(eighth, pair, norm) for pair in pairs])
         self.project = nn.Conv2d(eighth, config.descriptor, 1)
+        self.to(memory_format=torch.channels_last)  # as the images: no layer turns them round
 
     def forward(self, images: Tensor) -> Tensor:
         x = standardise(images).contiguous(memory_format=torch.channels_last)

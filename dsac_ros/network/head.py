@@ -32,41 +32,52 @@ class HeadConfig:
     experts: int = setting(8, 'clusters of descriptors, each with an expert of its own', low=1)
 
 
-class Block(nn.Module):
-    """x + three rectified layers."""
+class Layers(nn.Module):
+    """One linear layer for each of E experts, drawn as nn.Linear draws its own."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, experts: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        bound = inputs ** -0.5
+        self.weight = nn.Parameter(torch.empty(experts, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(experts, 1, outputs).uniform_(-bound, bound))
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = x
-        for layer in self.layers:
-            y = relu(layer(y), inplace=True)
-        return x + y
+    def forward(self, x: Tensor, only: int | None = None) -> Tensor:
+        """Of N inputs for each expert (E, N, I), or (1, N, I) for `only` one, (.., N, O)."""
+        if only is None:
+            return torch.baddbmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias[only, None], x, self.weight[only, None])
 
 
-class Expert(nn.Module):
-    """Descriptors (N, C) of one cluster -> points (N, 3) in scene units, sigma (N, 1) [px]."""
+class Experts(nn.Module):
+    """E networks of the same shape and their own weights, asked one by one or together."""
 
     def __init__(self, descriptor: int, config: HeadConfig) -> None:
         super().__init__()
-        self.enter = nn.Linear(descriptor, config.width)
-        self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.blocks))
-        self.leave = nn.Linear(config.width, config.width)
-        self.point = nn.Linear(config.width, 4)
-        self.spread = nn.Linear(config.width, 1)
+        count, width = config.experts, config.width
+        self.enter = Layers(count, descriptor, width)
+        self.blocks = nn.ModuleList(nn.ModuleList(Layers(count, width, width) for _ in range(3))
+                                    for _ in range(config.blocks))
+        self.leave = Layers(count, width, width)
+        self.point = Layers(count, width, 4)
+        self.spread = Layers(count, width, 1)
 
-    def forward(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
-        x = relu(self.enter(descriptors), inplace=True)
+    def forward(self, descriptors: Tensor, only: int | None = None) -> tuple[Tensor, Tensor]:
+        """Of N descriptors for each expert (E, N, C), or (1, N, C) for `only` one of them.
+
+        Their points (.., N, 3) in scene units and sigma (.., N, 1) [px].
+        """
+        x = relu(self.enter(descriptors, only), inplace=True)
         for block in self.blocks:
-            x = block(x)
-        x = relu(self.leave(x), inplace=True)
+            y = x
+            for layers in block:
+                y = relu(layers(y, only), inplace=True)
+            x = x + y
+        x = relu(self.leave(x, only), inplace=True).float()
         with torch.autocast(x.device.type, enabled=False):  # millimetres need all digits
-            xyzw = self.point(x.float())
+            xyzw = self.point(x, only)
         weight = softplus(xyzw[..., 3:], beta=SHARPNESS) + MIN_WEIGHT
         # the uncertainty reads the trunk and does not shape it: the points' loss alone does
-        doubt = self.spread(layer_norm(x.detach(), x.shape[-1:])).float().sigmoid()
+        doubt = self.spread(layer_norm(x.detach(), x.shape[-1:]), only).float().sigmoid()
         sigma = MIN_SIGMA_PX * (MAX_SIGMA_PX / MIN_SIGMA_PX) ** doubt
         return xyzw[..., :3] / weight, sigma
 
@@ -82,15 +93,35 @@ class Head(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer('centres', torch.eye(config.experts, descriptor))
-        self.experts = nn.ModuleList(Expert(descriptor, config) for _ in range(config.experts))
+        self.experts = Experts(descriptor, config)
 
     def forward(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
         shape = descriptors.shape[:-1]
         rows = descriptors.reshape(-1, descriptors.shape[-1])
         expert = (rows @ self.centres.T).argmax(1)
-        order = expert.argsort()
-        counts = expert.bincount(minlength=len(self.experts)).tolist()
-        answers = [one(part) for one, part in zip(self.experts, rows[order].split(counts))]
-        back = order.argsort()
-        points, sigma = (torch.cat(column)[back] for column in zip(*answers))
+        counts = expert.bincount(minlength=self.config.experts)
+        # A training step waits for the number of its operations, a GPU always: experts answer
+        # together. A CPU that answers an image waits for the arithmetic: nothing is padded.
+        ask = self._together if self.training or rows.is_cuda else self._apart
+        points, sigma = ask(rows, expert, counts)
         return points.reshape(*shape, 3), sigma.reshape(*shape, 1)
+
+    def _together(self, rows: Tensor, expert: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (N, C) in one group for each expert, all as large as the largest of them."""
+        size = int(counts.max())
+        order = expert.argsort()
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order), device=order.device)
+        place = expert * size + rank - (counts.cumsum(0) - counts)[expert]
+        groups = rows.new_zeros(len(counts) * size, rows.shape[1]).index_copy(0, place, rows)
+        points, sigma = self.experts(groups.view(len(counts), size, -1))
+        return points.flatten(0, 1)[place], sigma.flatten(0, 1)[place]
+
+    def _apart(self, rows: Tensor, expert: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (N, C) in one group for each expert, of as many as there are."""
+        order = expert.argsort()
+        groups = rows[order].split(counts.tolist())
+        answers = [self.experts(group[None], only) for only, group in enumerate(groups)]
+        back = order.argsort()
+        points, sigma = (torch.cat(column, 1)[0, back] for column in zip(*answers))
+        return points, sigma
