@@ -28,7 +28,8 @@ class Calibration:
 
     covariance = covariance_scale * (the refinement's) + diag(floor_m^2, floor_rad^2) where
     landmarks confirm a pose, with alone_scale, .. where it is of scene coordinates alone;
-    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)).
+    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)),
+    where as many features as are asked count as the share of landmarks that is asked.
     """
 
     covariance_scale: float = 10.0
@@ -47,6 +48,7 @@ class Calibration:
     min_spread: float = 0.1
     min_agreement: float = 0.0
     min_landmark_share: float = 0.25
+    min_matches: int = 20
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:
@@ -80,33 +82,41 @@ class Calibration:
             return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
         return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
 
-    def confidence(self, inlier_ratio: Any, spread: Any, agreement: Any, share: Any = 0.0) -> Any:
+    def confidence(self, inlier_ratio: Any, spread: Any, agreement: Any, share: Any = 0.0,
+                   matches: Any = 0) -> Any:
         """How surely a pose with this evidence is right, in [0, 1]."""
+        confirmed = self.min_landmark_share * np.asarray(matches) / max(1, self.min_matches)
         exponent = (self.confidence_bias
                     + self.weight_log_ratio * np.log(np.maximum(inlier_ratio, LEAST_RATIO))
                     + self.weight_spread * np.asarray(spread)
                     + self.weight_agreement * np.asarray(agreement)
-                    + self.weight_share * np.asarray(share))
+                    + self.weight_share * np.maximum(share, confirmed.clip(max=1.0)))
         return 1 / (1 + np.exp(-np.clip(exponent, -50, 50)))
 
     def convincing(self, share: float) -> bool:
         """Whether landmarks alone confirm a pose: this share of them looks as it should."""
         return share > 0 and share >= self.min_landmark_share
 
-    def verdict(self, inlier_ratio: float, inlier_count: int, spread: float,
-                agreement: float, share: float = 0.0) -> tuple[Result, str]:
+    def agreeing(self, matches: int) -> bool:
+        """Whether features alone confirm a pose: so many of the image's agree with it."""
+        return matches > 0 and matches >= self.min_matches
+
+    def verdict(self, inlier_ratio: float, inlier_count: int, spread: float, agreement: float,
+                share: float = 0.0, matches: int = 0) -> tuple[Result, str]:
         """ACCEPTED, or the first condition that fails, with its numbers.
 
-        Where enough landmarks look as they should, that alone decides; where they do not, or the
-        map has none in view, the scene coordinates must speak for themselves.
+        Where enough landmarks look as they should, or enough features agree, that alone decides;
+        where they do not, or the map has none in view, the scene coordinates must speak for
+        themselves.
         """
-        if self.convincing(share):
+        if self.convincing(share) or self.agreeing(matches):
             return Result.ACCEPTED, ''
         if inlier_ratio < self.min_inlier_ratio or inlier_count < self.min_inliers:
             return Result.LOW_INLIERS, (
                 f'{inlier_count} inliers ({inlier_ratio:.1%} of the cells), expected at least '
                 f'{self.min_inliers} and {self.min_inlier_ratio:.1%}; or {share:.0%} of the '
-                f'landmarks, expected {self.min_landmark_share:.0%}')
+                f'landmarks, expected {self.min_landmark_share:.0%}; or {matches} features, '
+                f'expected {self.min_matches}')
         if spread < self.min_spread:
             return Result.LOW_SPREAD, (f'the inliers cover {spread:.0%} of the image, expected at '
                                        f'least {self.min_spread:.0%}')

@@ -28,6 +28,7 @@ MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 # Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
 APART_HYPOTHESES, APART = 256, 3
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
+FEATURE_PX = 8.0  # reprojection error of an inlier among features
 FIRST_LOOK = 8  # where pictures decide, so many times fewer minimal sets are drawn
 
 
@@ -106,12 +107,18 @@ class Localizer:
             clock.lap('ransac')
             if self.gallery is None:
                 return self._judge(frame, estimate, None, clock.laps), scene, estimate
-            supported, alignment = self.gallery.search(image, resampler.matrix, self._candidates(
+            judged, matches = estimate, 0
+            alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
-            if alignment is None:
-                supported = estimate = self._estimate(scene, self.last_look, guess)
+            if alignment is None or not self.calibration.convincing(alignment.share):
+                # what recalled pictures say is not what the thresholds of the cells are for
+                judged = estimate = self._estimate(scene, self.last_look, guess)
+                seen, matches = self._by_features(image, resampler.matrix, descriptors)
+                if self.calibration.agreeing(matches):
+                    judged = seen
+                    alignment = self.gallery.search(image, resampler.matrix, [seen])
             clock.lap('align')
-        return self._judge(frame, supported, alignment, clock.laps), scene, estimate
+        return self._judge(frame, judged, alignment, clock.laps, matches), scene, estimate
 
     def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
                            ) -> tuple[torch.Tensor, SceneCoordinates]:
@@ -152,9 +159,19 @@ class Localizer:
         for index in others:
             yield each.only(index)
 
+    def _by_features(self, image: np.ndarray, matrix: np.ndarray,
+                     descriptors: torch.Tensor) -> tuple[PoseEstimate, int]:
+        """The pose that features of the image tell, and how many of them agree with it."""
+        scene = self.gallery.match(image, descriptors, torch.from_numpy(matrix).to(self.device))
+        found = self._estimate(scene, replace(self.further_look, inlier_px=FEATURE_PX))
+        return found, len(scene.pixels[found.inliers].unique(dim=0))
+
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
-               timings: dict[str, float]) -> Localization:
-        """Trust the estimate or say why not, by what the map learned on its held-out frames."""
+               timings: dict[str, float], matches: int = 0) -> Localization:
+        """Trust the estimate or say why not, by what the map learned on its held-out frames.
+
+        matches: features that agree with it, where it is theirs.
+        """
         if not bool(estimate.found[0]):
             return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                                 'the image may show another place', frame.stamp_ns, frame.name,
@@ -167,15 +184,15 @@ class Localizer:
         else:
             pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
         pose, raw = in_world(pose, raw, self.map.origin)
-        result, reason = self.calibration.verdict(ratio, count, spread, agreement, share)
+        result, reason = self.calibration.verdict(ratio, count, spread, agreement, share, matches)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
             covariance=self.calibration.covariance(raw, share) if np.isfinite(raw).all() else None,
             inlier_ratio=ratio, inlier_count=count,
             reprojection_error_px=float(estimate.reprojection_error_px[0]),
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
-            confidence=float(self.calibration.confidence(ratio, spread, agreement, share)),
-            timings_ms=timings)
+            feature_matches=matches, confidence=float(self.calibration.confidence(
+                ratio, spread, agreement, share, matches)), timings_ms=timings)
 
 
 def in_world(pose: torch.Tensor, covariance: torch.Tensor,

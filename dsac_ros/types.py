@@ -101,8 +101,9 @@ class Localization:
     beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
     perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
     order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
-    map's landmarks in sight that look as they should (`alignment.support`). confidence is in
-    [0, 1]. timings_ms: stage -> milliseconds.
+    map's landmarks in sight that look as they should (`alignment.support`), feature_matches how
+    many features agree with a pose that landmarks do not confirm. confidence is in [0, 1].
+    timings_ms: stage -> milliseconds.
     """
 
     result: Result
@@ -117,6 +118,7 @@ class Localization:
     inlier_spread: float = 0.0
     hypothesis_agreement: float = 0.0
     landmark_share: float = 0.0
+    feature_matches: int = 0
     confidence: float = 0.0
     timings_ms: dict[str, float] = field(default_factory=dict)
 

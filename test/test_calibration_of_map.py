@@ -50,6 +50,22 @@ def test_landmarks_alone_confirm_a_pose(share, threshold, result):
     assert calibration.verdict(0.5, 1000, 1.0, 1.0, share)[0] == Result.ACCEPTED
 
 
+@pytest.mark.parametrize(('matches', 'threshold', 'result'), [
+    (20, 20, Result.ACCEPTED), (19, 20, Result.LOW_INLIERS), (0, 0, Result.LOW_INLIERS)])
+def test_features_alone_confirm_a_pose(matches, threshold, result):
+    calibration = Calibration(min_matches=threshold)
+    found, reason = calibration.verdict(0.0, 0, 0.0, 0.0, 0.1, matches)
+    assert found == result
+    assert result == Result.ACCEPTED or f'{matches} features' in reason
+
+
+def test_as_many_features_as_are_asked_are_worth_the_share_of_landmarks_that_is():
+    calibration = Calibration(min_matches=30, min_landmark_share=0.4)
+    seen = (0.02, 0.3, 0.5)
+    assert calibration.confidence(*seen, 0.0, 30) == calibration.confidence(*seen, 0.4)
+    assert calibration.confidence(*seen, 0.5, 30) == calibration.confidence(*seen, 0.5)
+
+
 def test_covariance_never_falls_below_the_floor():
     covariance = Calibration(floor_m=0.02, floor_rad=0.01).covariance(np.zeros((6, 6)), 1.0)
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [0.02] * 3 + [0.01] * 3)

@@ -76,6 +76,22 @@ def test_new_settings_do_not_make_the_pictures_anew_and_leave_the_old_ones_alone
     assert changed.calibration.min_inliers == 77
 
 
+def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
+    """And where they may not either, the scene coordinates are what is judged."""
+    hard = {'min_landmark_share': 1.0, 'min_inliers': 10 ** 6}
+    by_features = localizer.with_settings(RansacConfig(), AcceptConfig(**hard))
+    found = [by_features.localize(posed.frame) for posed in tiny_map.queries]
+    right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.3
+             for one, posed in zip(found, tiny_map.queries) if one.accepted]
+    assert len(right) >= len(found) // 2 and all(right)
+    assert all(one.accepted == (one.feature_matches >= 20) for one in found)
+    nothing = localizer.with_settings(RansacConfig(), AcceptConfig(**hard, min_matches=10 ** 6))
+    refused = nothing.localize(tiny_map.queries[0].frame)
+    assert refused.result is Result.LOW_INLIERS and 'features' in refused.reason
+    alone = Localizer(replace(localizer.map, pictures=()), 'cpu')
+    assert refused.inlier_count == alone.localize(tiny_map.queries[0].frame).inlier_count
+
+
 def test_cameras_come_and_go_without_end(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     for k in range(KEPT + 3):

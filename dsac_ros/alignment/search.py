@@ -52,14 +52,14 @@ def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
 
 
 def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignment | None],
-           depth: float) -> tuple[PoseEstimate | None, Alignment | None]:
-    """The best alignment of candidates (1,), and whose it is; None where none could be aligned.
+           depth: float) -> Alignment | None:
+    """The best alignment of candidates (1,); None where none could be aligned.
 
     The likeliest candidates first: one is only asked for when those before it do not convince.
     The share of the landmarks counts for more where several led to the same view.
     """
-    whose: PoseEstimate | None = None
     best: Alignment | None = None
+    start: Tensor | None = None
     twice = False
     for candidate in candidates:
         pose = candidate.world_from_camera[0]
@@ -76,10 +76,9 @@ def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignme
                                                ENDS, depth)
         if best is None or found.fit > best.fit:
             twice = twice and again
-            whose, best = candidate, found
+            best, start = found, pose
         twice |= again
-        turned = rotation_angle(best.world_from_camera[:3, :3].T
-                                @ whose.world_from_camera[0, :3, :3])
+        turned = rotation_angle(best.world_from_camera[:3, :3].T @ start[:3, :3])
         if (twice and best.share > TWICE) or (turned < NEAR_RAD and best.overall >= CONVINCING):
             break
-    return whose, replace(best, share=1 - (1 - best.share) ** AGAIN) if twice else best
+    return replace(best, share=1 - (1 - best.share) ** AGAIN) if twice else best

@@ -73,7 +73,7 @@ def as_dict(found: Localization) -> dict[str, Any]:
         'name': found.name, 'stamp_ns': found.stamp_ns, 'accepted': found.accepted,
         'result': found.result.name, 'reason': found.reason, 'confidence': found.confidence,
         'inlier_ratio': found.inlier_ratio, 'inlier_count': found.inlier_count,
-        'landmark_share': found.landmark_share}
+        'landmark_share': found.landmark_share, 'feature_matches': found.feature_matches}
     if found.accepted:
         values['world_from_camera'] = found.world_from_camera.tolist()
         if found.covariance is not None:

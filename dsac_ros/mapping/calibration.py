@@ -8,6 +8,7 @@ Their patches look as real as ever, but no camera in this scene can have taken t
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +31,7 @@ COARSER = 3.0
 #: what wrong poses in the right room may, and no more than what most right ones reach anywhere.
 SHARE_MARGIN, SHARES = 1.5, (0.2, 0.5)
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
-#: those that are, by so much.
+#: those that are, by so much; and so many times as many features as impostors show.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 
 
@@ -38,7 +39,7 @@ MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 class Evidence:
     """What the estimator says of F frames, before any calibration.
 
-    inlier_ratio, inlier_count, spread, agreement, share (F,); covariance (F, 6, 6) raw.
+    inlier_ratio, inlier_count, spread, agreement, share, matches (F,); covariance (F, 6, 6) raw.
     """
 
     inlier_ratio: np.ndarray
@@ -46,6 +47,7 @@ class Evidence:
     spread: np.ndarray
     agreement: np.ndarray
     share: np.ndarray
+    matches: np.ndarray
     covariance: np.ndarray
 
     def __len__(self) -> int:
@@ -107,8 +109,9 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         alone_floor_m=alone_floor_m, alone_floor_rad=alone_floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
-        min_landmark_share=share_asked(nothing[:, 3]),
-        **thresholds(held_out, correct, float(np.exp(nothing[:, 0].max()))))
+        min_landmark_share=share_asked(nothing[:, 3]), min_matches=matches_asked(impostors),
+        **thresholds(held_out, is_correct(alone.twists, correct_within),
+                     float(np.exp(nothing[:, 0].max()))))
 
 
 def without_held_out(depth: float, impostors: Evidence) -> Calibration:
@@ -119,12 +122,19 @@ def without_held_out(depth: float, impostors: Evidence) -> Calibration:
     """
     usual = Calibration.unmeasured(depth)
     asked = share_asked(impostors.share) if len(impostors) else 0.0
-    return replace(usual, min_landmark_share=max(usual.min_landmark_share, asked))
+    return replace(usual, min_landmark_share=max(usual.min_landmark_share, asked),
+                   min_matches=matches_asked(impostors))
 
 
 def share_asked(impostors: np.ndarray) -> float:
     """The share of landmarks that confirms a pose, where impostors show these (I,)."""
     return float(np.clip(SHARE_MARGIN * impostors.max(), *SHARES))
+
+
+def matches_asked(impostors: Evidence | None) -> int:
+    """How many features confirm a pose, where impostors show as many as these."""
+    shown = impostors.matches.max() if impostors is not None and len(impostors) else 0
+    return max(Calibration.min_matches, math.ceil(ABOVE_WRONG * shown))
 
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:
@@ -210,6 +220,7 @@ def fit_confidence(positive: np.ndarray, negative: np.ndarray,
 def thresholds(held_out: Evidence, correct: np.ndarray, nothing: float) -> dict[str, float]:
     """What a frame must show to be accepted, between right frames and an inlier ratio `nothing`.
 
+    correct (F,): whose pose by scene coordinates alone is right, since these are what is judged.
     Nearer to the impostors than to the right frames: queries come from further away than a
     held-out block does. Where the two overlap, a refusal is the smaller harm: a map that answers
     no held-out frame rightly accepts nothing that looks like its answers.

@@ -96,6 +96,7 @@ def evidence(answers: Sequence[Localization]) -> Evidence:
         spread=np.array([a.inlier_spread for a in answers]),
         agreement=np.array([a.hypothesis_agreement for a in answers]),
         share=np.array([a.landmark_share for a in answers]),
+        matches=np.array([a.feature_matches for a in answers]),
         covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]))
 
 
@@ -103,7 +104,8 @@ def judged(found: Localization, calibration: Calibration) -> Localization:
     """The localization as the calibrated map would have given it."""
     if found.world_from_camera is None:
         return found
-    shown = (found.inlier_spread, found.hypothesis_agreement, found.landmark_share)
+    shown = (found.inlier_spread, found.hypothesis_agreement, found.landmark_share,
+             found.feature_matches)
     result, reason = calibration.verdict(found.inlier_ratio, found.inlier_count, *shown)
     covariance = None if found.covariance is None else calibration.covariance(
         found.covariance, found.landmark_share)

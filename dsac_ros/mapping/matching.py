@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features that several views share: RootSIFT, matched along the epipolar lines of known poses.
-
-RootSIFT (Arandjelovic and Zisserman, CVPR 2012), Lowe's ratio test, and what the poses say.
-"""
+"""Features that several views share: RootSIFT, matched along the epipolar lines of known poses."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
+from dsac_ros.alignment.features import mutual, root_sift
 from dsac_ros.mapping.dataset import View
 
 FEATURES = 1200         # SIFT features of a view
-RATIO = 0.8             # of Lowe's test
 LEAST_SECOND = 0.8      # similarity that a second candidate is taken to have at least
 NEAR, FAR = 6, 5        # partners of a view: its nearest ones, and some further off
 MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
@@ -38,9 +34,8 @@ def match(views: Sequence[View], within_px: float,
           progress: Callable[[float], None] = lambda share: None) -> Matches:
     """Match the views with their neighbours, within a distance of the epipolar lines."""
     pixels, descriptors = [], []
-    sift = cv2.SIFT_create(FEATURES, contrastThreshold=0.02, enable_precise_upscale=True)
     for done, view in enumerate(views, 1):
-        where, what = root_sift(sift, view)
+        where, what = root_sift(view.image, FEATURES, view.mask)
         pixels.append(where)
         descriptors.append(what)
         progress(0.5 * done / len(views))
@@ -49,20 +44,11 @@ def match(views: Sequence[View], within_px: float,
     edges = [np.zeros((0, 2), int)]
     for done, (a, b) in enumerate(pairs, 1):
         off = epipolar_distance(views[a], views[b], pixels[a], pixels[b])
-        pair = mutual(descriptors[a], descriptors[b], off < within_px)
+        pair = mutual(descriptors[a], descriptors[b], off < within_px, LEAST_SECOND)
         edges.append(pair + [first[a], first[b]])
         progress(0.5 + 0.5 * done / len(pairs))
     view = np.repeat(np.arange(len(views)), np.diff(first))
     return Matches(view, np.concatenate(pixels), np.concatenate(edges))
-
-
-def root_sift(sift: cv2.SIFT, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (K, 2) and unit descriptors (K, 128) float32 of a view's features."""
-    found, descriptors = sift.detectAndCompute(view.image, view.mask.astype(np.uint8))
-    if not found:
-        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
-    descriptors /= descriptors.sum(1, keepdims=True) + 1e-7
-    return np.array([k.pt for k in found], float), np.sqrt(descriptors)
 
 
 def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
@@ -82,24 +68,6 @@ def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
         far = rest[np.linspace(0, len(rest) - 1, min(FAR, len(rest))).astype(int)]
         pairs |= {(min(i, j), max(i, j)) for j in (*order[:NEAR].tolist(), *far.tolist())}
     return sorted(pairs)
-
-
-def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray) -> np.ndarray:
-    """Index pairs (K, 2) of unit descriptors that are each other's nearest and stand out.
-
-    Among the pairs that are `possible` (Na, Nb) bool: where the poses are known, a pattern that
-    repeats itself hardly ever does so on the epipolar line.
-    """
-    if len(a) < 2 or len(b) < 2:
-        return np.zeros((0, 2), int)
-    similarity = np.where(possible, a @ b.T, np.float32(-1.0))
-    rows, nearest = np.arange(len(a)), similarity.argmax(1)
-    both = similarity.argmax(0)[nearest] == rows
-    best = similarity[rows, nearest]
-    similarity[rows, nearest] = -1.0
-    second = np.maximum(similarity.max(1), LEAST_SECOND)
-    good = both & (1.0 - best < RATIO ** 2 * (1.0 - second))
-    return np.stack([rows[good], nearest[good]], 1)
 
 
 def agreeing(views: Sequence[View], matches: Matches, within_px: float) -> Matches:

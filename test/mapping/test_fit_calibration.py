@@ -24,6 +24,7 @@ def evidence(rng, count, ratio, share=(0.5, 0.9)):
     roots = rng.normal(size=(count, 6, 6)) * 1e-3 * rng.uniform(0.5, 3, (count, 1, 1))
     return Evidence(ratios, (ratios * 4800).astype(int), rng.uniform(0.7, 1.0, count),
                     rng.uniform(0.8, 1.0, count), rng.uniform(*share, count),
+                    np.zeros(count, int),
                     roots @ roots.transpose(0, 2, 1))
 
 
@@ -111,6 +112,16 @@ def test_without_held_out_frames_reflections_still_say_how_much_is_asked(shown, 
     fitted = without_held_out(2.0, replace(impostors, share=np.array(shown)))
     assert fitted.min_landmark_share == pytest.approx(asked)
     assert replace(fitted, min_landmark_share=0.25) == Calibration.unmeasured(2.0)
+
+
+@pytest.mark.parametrize(('shown', 'asked'), [([], 20), ([4, 6], 20), ([3, 19], 23)])
+def test_more_features_are_asked_for_than_impostors_show(shown, asked):
+    rng = np.random.default_rng(3)
+    seen = evidence(rng, 40, (0.3, 0.9))
+    impostors = replace(evidence(rng, len(shown), (0.01, 0.06)), matches=np.array(shown, int))
+    assert fit_calibration(seen, rng.normal(size=(40, 6)) * 0.002,
+                           impostors).min_matches == asked
+    assert without_held_out(2.0, impostors).min_matches == asked
 
 
 @pytest.mark.parametrize('wrong, bound', [(1.0, 0.0), (0.5, 0.05)])
