@@ -107,18 +107,16 @@ class Localizer:
             clock.lap('ransac')
             if self.gallery is None:
                 return self._judge(frame, estimate, None, clock.laps), scene, estimate
-            judged, matches = estimate, 0
+            seen, matches = estimate, 0
             alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
             if alignment is None or not self.calibration.convincing(alignment.share):
-                # what recalled pictures say is not what the thresholds of the cells are for
-                judged = estimate = self._estimate(scene, self.last_look, guess)
+                estimate = self._estimate(scene, self.last_look, guess)
                 seen, matches = self._by_features(image, resampler.matrix, descriptors)
                 if self.calibration.agreeing(matches):
-                    judged = seen
                     alignment = self.gallery.search(image, resampler.matrix, [seen])
             clock.lap('align')
-        return self._judge(frame, judged, alignment, clock.laps, matches), scene, estimate
+        return self._judge(frame, estimate, alignment, clock.laps, seen, matches), scene, estimate
 
     def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
                            ) -> tuple[torch.Tensor, SceneCoordinates]:
@@ -167,22 +165,25 @@ class Localizer:
         return found, len(scene.pixels[found.inliers].unique(dim=0))
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
-               timings: dict[str, float], matches: int = 0) -> Localization:
-        """Trust the estimate or say why not, by what the map learned on its held-out frames.
+               timings: dict[str, float], seen: PoseEstimate | None = None,
+               matches: int = 0) -> Localization:
+        """Trust a pose or say why not, by what the map learned on its held-out frames.
 
-        matches: features that agree with it, where it is theirs.
+        Of the estimate by scene coordinates, which alone the thresholds of the cells are for; of
+        the best alignment; and of what features have seen, with which so many matches agree.
         """
-        if not bool(estimate.found[0]):
-            return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
-                                'the image may show another place', frame.stamp_ns, frame.name,
-                                timings_ms=timings)
         ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
         spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
         share = 0.0 if alignment is None else alignment.share
+        answer = seen if self.calibration.agreeing(matches) else estimate
         if self.calibration.convincing(share):
             pose, raw = alignment.world_from_camera, alignment.covariance
+        elif bool(answer.found[0]):
+            pose, raw = answer.world_from_camera[0], answer.covariance[0]
         else:
-            pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
+            return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
+                                'the image may show another place', frame.stamp_ns, frame.name,
+                                timings_ms=timings)
         pose, raw = in_world(pose, raw, self.map.origin)
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share, matches)
         return Localization(

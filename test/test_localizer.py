@@ -2,6 +2,7 @@
 """localizer.py: what goes into a localization, and what comes out where there is none."""
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_new_settings_do_not_make_the_pictures_anew_and_leave_the_old_ones_alone
     assert changed.ransac.hypotheses == 123 and changed.first_look.hypotheses <= 123
     assert localizer.ransac == RansacConfig() and localizer.calibration != changed.calibration
     assert changed.calibration.min_inliers == 77
+
+
+def test_pictures_answer_where_the_scene_coordinates_say_nothing(localizer, tiny_map):
+    """A head that puts every cell in the same point leaves RANSAC without a pose."""
+    network = copy.deepcopy(localizer.network)
+    for part in (network.head.experts.point.weight, network.head.experts.point.bias):
+        part.zero_()
+    blind = Localizer(replace(localizer.map, network=network), 'cpu')
+    found = [blind.localize_detailed(posed.frame) for posed in tiny_map.queries]
+    assert not any(estimate.found[0] for _, _, estimate in found)
+    right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.1
+             for (one, *_), posed in zip(found, tiny_map.queries) if one.accepted]
+    assert len(right) >= len(found) // 2 and all(right)
 
 
 def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):

@@ -117,11 +117,12 @@ class Gallery:
         if index not in self._features:
             picture = self.pictures[index]
             pixels, descriptors = root_sift(picture.image, FEATURES)
-            if not len(pixels):
-                return np.zeros(0, int), descriptors
-            apart = np.linalg.norm(picture.pixels[:, None] - pixels, axis=2)
-            near = np.flatnonzero(apart.min(1) < FEATURE_PX)
-            self._features[index] = near, descriptors[apart.argmin(1)[near]]
+            near = np.zeros(0, int)
+            if len(pixels):
+                apart = np.linalg.norm(picture.pixels[:, None] - pixels, axis=2)
+                near = np.flatnonzero(apart.min(1) < FEATURE_PX)
+                descriptors = descriptors[apart.argmin(1)[near]]
+            self._features[index] = near, descriptors
         return self._features[index]
 
     def _descriptors(self, index: int) -> Tensor:
