@@ -98,8 +98,8 @@ class Localizer:
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.inference_mode():  # thousands of small operations: no book is kept
-            descriptors, scene = self._scene_coordinates(image, resampler.matrix,
-                                                         resampler.shown(frame.mask))
+            shows = resampler.shown(frame.mask)
+            descriptors, scene = self._scene_coordinates(image, resampler.matrix, shows)
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
@@ -112,7 +112,7 @@ class Localizer:
                 image, resampler.matrix, descriptors, estimate))
             if alignment is None or not self.calibration.convincing(alignment.share):
                 estimate = self._estimate(scene, self.last_look, guess)
-                seen, matches = self._by_features(image, resampler.matrix, descriptors)
+                seen, matches = self._by_features(image, shows, resampler.matrix, descriptors)
                 if self.calibration.agreeing(matches):
                     alignment = self.gallery.search(image, resampler.matrix, [seen])
             clock.lap('align')
@@ -157,10 +157,11 @@ class Localizer:
         for index in others:
             yield each.only(index)
 
-    def _by_features(self, image: np.ndarray, matrix: np.ndarray,
+    def _by_features(self, image: np.ndarray, shows: np.ndarray, matrix: np.ndarray,
                      descriptors: torch.Tensor) -> tuple[PoseEstimate, int]:
         """The pose that features of the image tell, and how many of them agree with it."""
-        scene = self.gallery.match(image, descriptors, torch.from_numpy(matrix).to(self.device))
+        scene = self.gallery.match(image, shows, descriptors,
+                                   torch.from_numpy(matrix).to(self.device))
         found = self._estimate(scene, replace(self.further_look, inlier_px=FEATURE_PX))
         return found, len(scene.pixels[found.inliers].unique(dim=0))
 

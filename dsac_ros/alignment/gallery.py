@@ -85,13 +85,15 @@ class Gallery:
         return (matches(points, pixels, matrix),
                 matches([torch.cat(points)], [torch.cat(pixels)], matrix))
 
-    def match(self, image: np.ndarray, descriptors: Tensor, matrix: Tensor) -> SceneCoordinates:
+    def match(self, image: np.ndarray, mask: np.ndarray, descriptors: Tensor,
+              matrix: Tensor) -> SceneCoordinates:
         """Landmarks of the most similar pictures that are features of the image, too.
 
-        Of the same as `recall`, and as one image. A feature looks the same turned, from elsewhere
-        and from twice as near, where a cell's descriptor does not; but there are few of them.
+        Of the same as `recall`, where a mask (H, W) bool is set, and as one image. A feature looks
+        the same turned, from elsewhere and from twice as near, where a cell's descriptor does not;
+        but there are few of them.
         """
-        pixels, seen = root_sift(image, FEATURES)
+        pixels, seen = root_sift(image, FEATURES, mask)
         points, where = [], []
         for index in self._similar(image, normalize(descriptors.float(), dim=1)):
             landmarks, known = self._features_of(index)

@@ -16,13 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dsac_ros.alignment.features import mutual, root_sift
 from dsac_ros.baselines.pnp import colmap_camera
 from dsac_ros.errors import ConfigError, SourceError
 from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
 from dsac_ros.types import Frame, Localization, PosedFrame, Result
 
 FEATURES = 3000
-RATIO = 0.8
 NEAR, FAR = 10, 10           # partners of an image
 MAX_EPIPOLAR_PX = 4.0
 LEAST_MATCHES = 15           # of a pair of images
@@ -63,7 +63,7 @@ class SiftSfm:
                               ' name a source whose frames have poses')
         require('pycolmap')
         resampler = Resampler(frames[0].frame.camera)
-        found = [root_sift(resampler(to_gray(posed.frame.image))) for posed in frames]
+        found = [root_sift(resampler(to_gray(posed.frame.image)), FEATURES) for posed in frames]
         poses = [posed.world_from_camera for posed in frames]
         pixels, descriptors = ([one[k] for one in found] for k in (0, 1))
         matches = match_all(poses, resampler.matrix, pixels, descriptors)
@@ -75,11 +75,11 @@ class SiftSfm:
         """Where this frame was taken, or why that is not known."""
         import poselib
         resampler = self._resamplers(frame.camera)
-        pixels, descriptors = root_sift(resampler(to_gray(frame.image)))
+        pixels, descriptors = root_sift(resampler(to_gray(frame.image)), FEATURES)
         rows, points = [], []
         for index in self.retrieval.nearest(descriptors, RETRIEVED):
             picture = self.pictures[index]
-            a, b = ratio_matches(descriptors, picture.descriptors)
+            a, b = mutual(descriptors, picture.descriptors).T
             rows.append(a)
             points.append(picture.point[b])
         pairs = np.unique(np.stack([np.concatenate(rows), np.concatenate(points)], 1), axis=0)
@@ -116,34 +116,12 @@ def require(*modules: str) -> None:
                           "`pip install 'dsac_ros[benchmark]'` installs them")
 
 
-def root_sift(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (K, 2) and RootSIFT descriptors (K, 128) of an image (H, W) uint8."""
-    sift = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02, enable_precise_upscale=True)
-    found, descriptors = sift.detectAndCompute(image, None)
-    if not found:
-        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
-    descriptors = np.sqrt(descriptors / (descriptors.sum(1, keepdims=True) + 1e-7))
-    return np.array([k.pt for k in found], float), descriptors
-
-
-def ratio_matches(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of two sets of unit descriptors that are each other's nearest and stand out."""
-    if len(a) < 2 or len(b) < 2:
-        return np.zeros(0, int), np.zeros(0, int)
-    similarity = a @ b.T
-    rows, nearest, best_of_b = np.arange(len(a)), similarity.argmax(1), similarity.max(0)
-    first = similarity[rows, nearest]
-    similarity[rows, nearest] = -1
-    good = ((1 - first) < RATIO ** 2 * (1 - similarity.max(1))) & (first >= best_of_b[nearest])
-    return rows[good], nearest[good]
-
-
 def match_all(poses: Sequence[np.ndarray], matrix: np.ndarray, pixels: Sequence[np.ndarray],
               descriptors: Sequence[np.ndarray]) -> list[tuple[int, int, np.ndarray]]:
     """Pairs of images and their matches (K, 2) that agree with the known poses."""
     kept = []
     for i, j in partners(poses):
-        a, b = ratio_matches(descriptors[i], descriptors[j])
+        a, b = mutual(descriptors[i], descriptors[j]).T
         j_from_i = np.linalg.inv(poses[j]) @ poses[i]
         x, y, z = j_from_i[:3, 3]
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

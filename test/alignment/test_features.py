@@ -47,9 +47,21 @@ def test_only_features_under_the_mask_and_among_the_possible_pairs():
     assert len(mutual(descriptors, descriptors, nothing)) == 0
 
 
-@pytest.mark.parametrize('flat', [np.full((64, 80), 90, np.uint8)])
-def test_an_image_without_features_matches_nothing(flat):
-    pixels, descriptors = root_sift(flat, 800)
+def test_matches_are_mutual_and_stand_out():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(40, 128)) + 1.0
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    order = rng.permutation(40)
+    rows, columns = mutual(a, a[order]).T
+    assert len(rows) == 40 and (order[columns] == rows).all()
+    # what is there twice stands out from nothing
+    rows, _ = mutual(a, np.concatenate([a[order], a[:1]])).T
+    assert 0 not in rows and len(rows) == 39
+    assert len(mutual(a[:1], a)) == 0
+
+
+def test_an_image_without_features_matches_nothing():
+    pixels, descriptors = root_sift(np.full((64, 80), 90, np.uint8), 800)
     assert pixels.shape == (0, 2) and descriptors.shape == (0, 128)
     assert mutual(descriptors, descriptors).shape == (0, 2)
 
@@ -68,11 +80,24 @@ def gallery():
     return Gallery(pictures, encoder)
 
 
-def found_by_features(gallery, image):
+def matched(gallery, image, columns=320):
+    """The correspondences of the image's first columns."""
     with torch.no_grad():
         descriptors = gallery.encode(torch.from_numpy(image)[None, None].float() / 255)
-    scene = gallery.match(image, descriptors, torch.from_numpy(MATRIX))
-    return estimate_pose(scene, RansacConfig())
+    mask = np.zeros(image.shape, bool)
+    mask[:, :columns] = True
+    return gallery.match(image, mask, descriptors, torch.from_numpy(MATRIX))
+
+
+def found_by_features(gallery, image):
+    return estimate_pose(matched(gallery, image), RansacConfig())
+
+
+def test_what_the_mask_hides_is_no_feature(gallery):
+    image = seen_from(pose(0.1), WALL)
+    whole, part = matched(gallery, image), matched(gallery, image, 150)
+    assert whole.pixels[..., 0].max() > 200 > 150 > part.pixels[part.valid][:, 0].max()
+    assert part.valid.sum() > 20
 
 
 def test_features_tell_a_pose_that_is_turned_about_the_optical_axis(gallery):

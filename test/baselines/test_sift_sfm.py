@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.baselines.sift_sfm import SiftSfm, partners, ratio_matches, require
+from dsac_ros.baselines.sift_sfm import SiftSfm, partners, require
 from dsac_ros.errors import ConfigError, SourceError
 from dsac_ros.metrics import twist_error
 from dsac_ros.types import Camera, Frame, PosedFrame, Result
@@ -54,19 +54,6 @@ def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(ConfigError, match=r'needs pycolmap and poselib; .*dsac_ros\[benchmark\]'):
         require('pycolmap')
-
-
-def test_matches_are_mutual_and_stand_out():
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=(40, 128)) + 1.0
-    a /= np.linalg.norm(a, axis=1, keepdims=True)
-    order = rng.permutation(40)
-    rows, columns = ratio_matches(a, a[order])
-    assert len(rows) == 40 and (order[columns] == rows).all()
-    # what is there twice stands out from nothing
-    rows, _ = ratio_matches(a, np.concatenate([a[order], a[:1]]))
-    assert 0 not in rows and len(rows) == 39
-    assert len(ratio_matches(a[:1], a)[0]) == 0
 
 
 def test_views_that_face_away_are_no_partners():
