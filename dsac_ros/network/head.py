@@ -21,6 +21,7 @@ from dsac_ros.config import setting
 MIN_WEIGHT = 0.01
 SHARPNESS = math.log(2.0) / (1.0 - MIN_WEIGHT)
 MIN_SIGMA_PX, MAX_SIGMA_PX = 0.3, 200.0
+GROUP = 256  # cells that a CPU answers at once
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,18 @@ class Layers(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(experts, 1, outputs).uniform_(-bound, bound))
 
-    def forward(self, x: Tensor, only: int | None = None) -> Tensor:
-        """Of N inputs for each expert (E, N, I), or (1, N, I) for `only` one, (.., N, O)."""
-        if only is None:
+    def forward(self, x: Tensor, whose: Tensor | None = None) -> Tensor:
+        """Of groups of N inputs (G, N, I) for the experts `whose` (G,) they are, (G, N, O).
+
+        Of one group for each expert, where nothing is said.
+        """
+        if whose is None:
             return torch.baddbmm(self.bias, x, self.weight)
-        return torch.baddbmm(self.bias[only, None], x, self.weight[only, None])
+        return torch.baddbmm(self.bias[whose], x, self.weight[whose])
 
 
 class Experts(nn.Module):
-    """E networks of the same shape and their own weights, asked one by one or together."""
+    """E networks of the same shape and their own weights, asked together."""
 
     def __init__(self, descriptor: int, config: HeadConfig) -> None:
         super().__init__()
@@ -61,23 +65,24 @@ class Experts(nn.Module):
         self.point = Layers(count, width, 4)
         self.spread = Layers(count, width, 1)
 
-    def forward(self, descriptors: Tensor, only: int | None = None) -> tuple[Tensor, Tensor]:
-        """Of N descriptors for each expert (E, N, C), or (1, N, C) for `only` one of them.
+    def forward(self, descriptors: Tensor,
+                whose: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Of groups of N descriptors (G, N, C) for the experts `whose` (G,) they are.
 
-        Their points (.., N, 3) in scene units and sigma (.., N, 1) [px].
+        Their points (G, N, 3) in scene units and sigma (G, N, 1) [px].
         """
-        x = relu(self.enter(descriptors, only), inplace=True)
+        x = relu(self.enter(descriptors, whose), inplace=True)
         for block in self.blocks:
             y = x
             for layers in block:
-                y = relu(layers(y, only), inplace=True)
+                y = relu(layers(y, whose), inplace=True)
             x = x + y
-        x = relu(self.leave(x, only), inplace=True).float()
+        x = relu(self.leave(x, whose), inplace=True).float()
         with torch.autocast(x.device.type, enabled=False):  # millimetres need all digits
-            xyzw = self.point(x, only)
+            xyzw = self.point(x, whose)
         weight = softplus(xyzw[..., 3:], beta=SHARPNESS) + MIN_WEIGHT
         # the uncertainty reads the trunk and does not shape it: the points' loss alone does
-        doubt = self.spread(layer_norm(x.detach(), x.shape[-1:]), only).float().sigmoid()
+        doubt = self.spread(layer_norm(x.detach(), x.shape[-1:]), whose).float().sigmoid()
         sigma = MIN_SIGMA_PX * (MAX_SIGMA_PX / MIN_SIGMA_PX) ** doubt
         return xyzw[..., :3] / weight, sigma
 
@@ -99,29 +104,26 @@ class Head(nn.Module):
         shape = descriptors.shape[:-1]
         rows = descriptors.reshape(-1, descriptors.shape[-1])
         expert = (rows @ self.centres.T).argmax(1)
-        counts = expert.bincount(minlength=self.config.experts)
-        # A training step waits for the number of its operations, a GPU always: experts answer
-        # together. A CPU that answers an image waits for the arithmetic: nothing is padded.
-        ask = self._together if self.training or rows.is_cuda else self._apart
-        points, sigma = ask(rows, expert, counts)
+        points, sigma = self._grouped(rows, expert)
         return points.reshape(*shape, 3), sigma.reshape(*shape, 1)
 
-    def _together(self, rows: Tensor, expert: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (N, C) in one group for each expert, all as large as the largest of them."""
-        size = int(counts.max())
+    def _grouped(self, rows: Tensor, expert: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (N, C) in groups of the same size, each for one expert: few operations for all.
+
+        In training, and on a GPU, as large as the largest expert needs, so that no weight is
+        copied; a CPU that answers an image waits for the arithmetic, and hardly fills them up.
+        """
+        counts = expert.bincount(minlength=self.config.experts)
+        whole = self.training or rows.is_cuda
+        size = max(1, int(counts.max())) if whole else GROUP
+        groups = torch.ones_like(counts) if whole else (counts + size - 1) // size
+        whose = None if whole else torch.arange(len(counts)).repeat_interleave(groups)
         order = expert.argsort()
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
-        place = expert * size + rank - (counts.cumsum(0) - counts)[expert]
-        groups = rows.new_zeros(len(counts) * size, rows.shape[1]).index_copy(0, place, rows)
-        points, sigma = self.experts(groups.view(len(counts), size, -1))
+        rank -= (counts.cumsum(0) - counts)[expert]
+        place = (groups.cumsum(0) - groups)[expert] * size + rank
+        filled = rows.new_zeros(int(groups.sum()) * size, rows.shape[1])
+        filled = filled.index_copy(0, place, rows).view(-1, size, rows.shape[1])
+        points, sigma = self.experts(filled, whose)
         return points.flatten(0, 1)[place], sigma.flatten(0, 1)[place]
-
-    def _apart(self, rows: Tensor, expert: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (N, C) in one group for each expert, of as many as there are."""
-        order = expert.argsort()
-        groups = rows[order].split(counts.tolist())
-        answers = [self.experts(group[None], only) for only, group in enumerate(groups)]
-        back = order.argsort()
-        points, sigma = (torch.cat(column, 1)[0, back] for column in zip(*answers))
-        return points, sigma

@@ -108,7 +108,7 @@ def test_each_descriptor_is_answered_by_the_expert_of_its_cluster(training):
     for row, column in np.ndindex(4, 5):
         descriptor = descriptors[row, column]
         expert = max(range(3), key=lambda i: float(descriptor @ head.centres[i]))
-        point, doubt = head.experts(descriptor[None, None], expert)
+        point, doubt = head.experts(descriptor[None, None], torch.tensor([expert]))
         torch.testing.assert_close(points[row, column], point[0, 0])
         torch.testing.assert_close(sigma[row, column], doubt[0, 0])
 
