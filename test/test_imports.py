@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 GROUND = {'types', 'config', 'errors'}
 FOUND = GROUND | {'geometry'}
-CORE = {'localizer', 'calibration', 'map_file', 'device', 'metrics', 'mapping', 'recovery',
-        'baselines'}
+CORE = {'localizer', 'calibration', 'map_file', 'device', 'process', 'metrics', 'mapping',
+        'recovery', 'baselines'}
 BELOW_CORE = FOUND | {'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dsac_ros import process
 from dsac_ros.errors import DsacError
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,7 @@ class ShowVersion(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Threads that wait for work must not burn the cores that a robot's other processes need.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    process.set_up()
     # Only the verb that is asked for is imported; all of them when that is not clear.
     named = next((word for word in words if not word.startswith('-')), None)
     args = make_parser((named,) if named in VERBS else VERBS).parse_args(words)

@@ -15,6 +15,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
+from dsac_ros import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
 from dsac_ros.nodes.parameters import Spec
@@ -122,6 +123,7 @@ class TableNode(LifecycleNode):
 
 def run(make_node: Callable[[], TableNode], args: Sequence[str] | None) -> int:
     """Initialise ROS, spin the node, and leave in order; the exit code."""
+    process.set_up()
     rclpy.init(args=args)
     node = None
     try:
