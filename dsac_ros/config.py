@@ -107,7 +107,14 @@ class EndToEndConfig:
                                      'else 500', unit='m per unit of distance')
     loss_clamp: float = setting(0.0, "where 'max' goes over to its square root [cm, deg], and the "
                                 "most that a point costs in 'reprojection' [px]; 0: 100", low=0.0)
+    mean_rotation: str = setting('tangent', "in which parameters 'softam' takes the mean of "
+                                 'rotations about the likeliest: those of the tangent space of '
+                                 'poses, or of a representation',
+                                 choices=('tangent', 'quaternion', 'axis_angle', 'log_quaternion',
+                                          'euler', 'gram_schmidt', 'procrustes', 'kabsch'))
     rgbd: bool = setting(False, 'train for queries with depth, where the mapping frames have it')
+    finetune_encoder: bool = setting(False, 'the encoder learns, too: the map then carries its '
+                                     'own, 2 MB more')
     finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
                                       low=0.001)
     finetune_steps: int = setting(100000, 'most steps of it', low=1)

@@ -73,7 +73,7 @@ DSACSTAR_RGBD = (Stage('coordinates', 0.9), LAST)
 # DSAC and DSAC++ choose among 256 hypotheses, DSAC* among 64. DSAC's derivatives are finite
 # differences through the whole refinement: what implicit differentiation has in closed form.
 OF_DSAC = EndToEndConfig(hypotheses=256, gradient='implicit', alpha=100.0, entropy_bits=0.0)
-OF_SOFTAM = replace(OF_DSAC, selection='softam')
+OF_SOFTAM = replace(OF_DSAC, selection='softam', mean_rotation='axis_angle')
 OF_DSACPP = EndToEndConfig(hypotheses=256, alpha=100.0, entropy_bits=6.0)
 OF_DSACSTAR = EndToEndConfig(hypotheses=64, alpha=100.0, entropy_bits=0.0, pose_loss='weighted')
 OF_DSACSTAR_RGBD = replace(OF_DSACSTAR, rgbd=True)

@@ -23,6 +23,7 @@ from dsac_ros.config import EndToEndConfig
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
+from dsac_ros.geometry.representations import REPRESENTATIONS
 from dsac_ros.ransac import gradient, refine, sampling, scoring, selection
 from dsac_ros.ransac.batch import flat, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
@@ -218,7 +219,7 @@ def _refined_mean(seen: Correspondences, pool: Pool, probability: Tensor,
     a pose that has converged does not depend on where its refinement began.
     """
     with torch.no_grad():
-        mean = mean_pose(pool.hypotheses, probability)
+        mean = mean_pose(pool.hypotheses, probability, config.mean_rotation)
         mixture = initial_mixture(mean, config.inlier_px)
         pose, mixture = refine.refine(mean, seen.detach(), mixture, config.inlier_px,
                                       config.refine_iterations)
@@ -226,9 +227,18 @@ def _refined_mean(seen: Correspondences, pool: Pool, probability: Tensor,
                                            pool.solved.any(-1, keepdim=True))
 
 
-def mean_pose(poses: Tensor, probability: Tensor) -> Tensor:
-    """The mean (B, 1, 4, 4) of poses (B, H, 4, 4), in the tangent space of the likeliest."""
+def mean_pose(poses: Tensor, probability: Tensor, rotation: str = 'tangent') -> Tensor:
+    """The mean (B, 1, 4, 4) of poses (B, H, 4, 4), as they are seen from the likeliest.
+
+    In the tangent space of poses there, or with the mean of the rotations' parameters in one of
+    the REPRESENTATIONS, all of which are smooth near the likeliest.
+    """
+    def mean(parameters: Tensor) -> Tensor:
+        return (probability[..., None] * parameters).sum(1, keepdim=True)
     centre = selection.take(poses, selection.best(probability, 1))
-    twist = se3.log(poses @ se3.inverse(centre))
-    mean = (probability[..., None] * twist).sum(1, keepdim=True)
-    return se3.exp(mean) @ centre
+    relative = poses @ se3.inverse(centre)
+    if rotation == 'tangent':
+        return se3.exp(mean(se3.log(relative))) @ centre
+    of = REPRESENTATIONS[rotation]
+    turned = of.to_matrix(mean(of.from_matrix(relative[..., :3, :3])))
+    return se3.from_parts(turned, mean(relative[..., :3, 3])) @ centre

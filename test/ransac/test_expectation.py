@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differentiable RANSAC: its gradients against brute force, its guards, its entropy."""
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
 from ransac_scenes import batch
 from ransac_scenes import scene as whole_scene
 
-from dsac_ros.config import EndToEndConfig
+from dsac_ros.config import EndToEndConfig, build
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
+from dsac_ros.geometry.representations import REPRESENTATIONS
 from dsac_ros.ransac import expectation, gradient, refine
 from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.minimal import solve_minimal
@@ -170,6 +171,29 @@ def test_the_mean_pose_is_between_the_poses():
     probability = torch.tensor([[0.75, 0.25, 0.0]]).double()
     mean = expectation.mean_pose(se3.exp(turns.double())[None], probability)
     torch.testing.assert_close(se3.log(mean)[0, 0], torch.tensor([0, 0, 0, 0, 0, 0.125]).double())
+
+
+@pytest.mark.parametrize('rotation', ['tangent', *REPRESENTATIONS])
+def test_the_mean_pose_in_any_parameters_is_half_way_between_two(rotation):
+    """Wherever the two are: an average of plain quaternions or Euler angles is not."""
+    generator = torch.Generator().manual_seed(0)
+    away = se3.exp(3.0 * torch.randn(1, 1, 6, generator=generator, dtype=torch.float64))
+    turn = torch.tensor([0.0, 0, 0, 0, 0.4, 0], dtype=torch.float64)
+    poses = torch.cat([away, se3.exp(turn) @ away], 1)
+    mean = expectation.mean_pose(poses, torch.full((1, 2), 0.5).double(), rotation)
+    torch.testing.assert_close(mean[:, :1], se3.exp(turn / 2) @ away)
+
+
+def test_the_parameters_of_the_mean_are_chosen_by_name(problem):
+    """Where hypotheses are apart the mean differs, and with it the loss."""
+    seen, pool, truth = problem
+    assert set(next(f for f in fields(EndToEndConfig) if f.name == 'mean_rotation').metadata[
+        'choices']) == {'tangent', *REPRESENTATIONS}
+    losses = {name: expectation.expected_loss_of(seen, pool, truth, build(EndToEndConfig, {
+        **asdict(CONFIG), 'selection': 'softam', 'mean_rotation': name,
+        'refine_iterations': 1}), 1e-3, LOSS).loss.item()
+        for name in ('tangent', 'euler', 'procrustes')}
+    assert len(set(losses.values())) == 3
 
 
 def test_one_step_and_implicit_differentiation_agree_on_exact_data():
