@@ -23,6 +23,8 @@ import numpy as np
 from dsac_ros.errors import MapError
 
 FORMAT_VERSION = 4  # 1: a head without experts; 2: no pictures; 3: experts layer by layer
+#: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
+OWN_ENCODER = 'own'
 _KEY = 'dsac_map'
 _MAX_HEADER_BYTES = 64 << 20
 
@@ -66,8 +68,9 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
     if isinstance(network, WholeNetwork):
         own, kind = network, {'network': network.name}
     else:
-        own = network.head
-        kind = {'head': as_dict(own.config), 'descriptor': own.centres.shape[1]}
+        own = network if header['encoder_id'] == OWN_ENCODER else network.head
+        kind = {'head': as_dict(network.head.config),
+                'descriptor': network.head.centres.shape[1]}
     tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
                for name, value in own.state_dict().items()}
     tensors |= to_tensors(pictures)
@@ -145,11 +148,13 @@ def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
         raise MapError(f'{path} holds a network {name!r}, this version knows '
                        f'{", ".join(NETWORKS)}; update dsac_ros')
     encoder, encoder_id = load_encoder()
-    if header['encoder_id'] != encoder_id:
+    own_encoder = header['encoder_id'] == OWN_ENCODER
+    if not own_encoder and header['encoder_id'] != encoder_id:
         raise MapError(f'{path} was learned with encoder {header["encoder_id"]}, this package '
                        f'ships {encoder_id}; learn the map again with this version')
     head = Head(header['descriptor'], HeadConfig(**header['head']))
-    return SceneNetwork(encoder, head, header['scale']), head
+    network = SceneNetwork(encoder, head, header['scale'])
+    return network, network if own_encoder else head
 
 
 def _read(path: Path) -> bytes:

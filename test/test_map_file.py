@@ -2,6 +2,7 @@
 """Map files: round trip, atomic writing, one clear line for what is no good."""
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import os
@@ -13,7 +14,7 @@ import torch
 
 from dsac_ros import map_file
 from dsac_ros.errors import MapError
-from dsac_ros.map_file import load_map, read_header, save_map
+from dsac_ros.map_file import OWN_ENCODER, load_map, read_header, save_map
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
@@ -95,6 +96,19 @@ def test_another_encoder(path):
     rewrite_header(path, encoder_id='0123456789abcdef')
     with pytest.raises(MapError, match='learned with encoder 0123456789abcdef'):
         load_map(path)
+
+
+def test_a_map_may_carry_an_encoder_of_its_own(path, tmp_path, network, header):
+    tuned = copy.deepcopy(network)
+    with torch.no_grad():
+        tuned.encoder.project.bias += 1.0
+    save_map(tmp_path / 'own.map', tuned, {**header, 'encoder_id': OWN_ENCODER})
+    own, shared = load_map(tmp_path / 'own.map').network, load_map(path).network
+    bias = tuned.encoder.project.bias
+    torch.testing.assert_close(own.encoder.project.bias, bias, atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(shared.encoder.project.bias, bias, atol=0.5)
+    torch.testing.assert_close(own.head.state_dict(), shared.head.state_dict())
+    assert not any(p.requires_grad for p in own.parameters())
 
 
 def test_missing(tmp_path):

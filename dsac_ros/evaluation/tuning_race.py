@@ -14,16 +14,17 @@ from dsac_ros.evaluation.localizing import localize_posed_frames
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import buffer, dataset
-from dsac_ros.mapping.fine_tuning import Judge, fine_tune
+from dsac_ros.mapping.encoder_tuning import NetworkLearner
+from dsac_ros.mapping.fine_tuning import HeadLearner, Judge, fine_tune
 from dsac_ros.metrics import evaluate
-from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
 
 # What is changed of the settings, by the name of the row.
 VARIANTS: dict[str, dict[str, Any]] = {
     'dsac': {}, 'softam': {'selection': 'softam'}, 'argmax': {'selection': 'argmax'},
     'fixed alpha': {'entropy_bits': 0.0}, 'implicit': {'gradient': 'implicit'},
-    'uncertainty': {'score': 'uncertainty'}, 'rgbd': {'rgbd': True}}
+    'uncertainty': {'score': 'uncertainty'}, 'encoder': {'finetune_encoder': True},
+    'rgbd': {'rgbd': True}}
 EVERY_POSE = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0, min_agreement=0.0)
 PASSES = 1
 
@@ -44,10 +45,10 @@ class Row:
 def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[PosedFrame],
                 config: EndToEndConfig, device: str,
                 progress: Callable[[str], None] = lambda name: None) -> Iterator[Row]:
-    """Fine-tune the map's head in every way of VARIANTS; queries are answered without landmarks.
+    """Fine-tune a map in every way of VARIANTS; queries are answered without landmarks.
 
     frames are those that the map was learned from; with depth where the variant 'rgbd' is to have
-    some. Each variant starts from the same head, draws and features.
+    some. Each variant starts from the same weights and draws.
     """
     settings = MappingConfig(**known.header['provenance']['config'])
     settings = replace(settings, passes=PASSES, depth='auto')
@@ -63,9 +64,13 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
         if change.get('rgbd') and not measurable:
             continue
         progress(name)
-        head = copy.deepcopy(known.network.head).requires_grad_(True).to(device)
-        told = fine_tune(head, patches, judge, replace(config, **change), settings.seed)
-        network = SceneNetwork(encoder, head.requires_grad_(False), known.network.scale)
+        network = copy.deepcopy(known.network).to(device)
+        if change.get('finetune_encoder'):
+            learner = NetworkLearner(network, data, settings, device)
+        else:
+            learner = HeadLearner(network.head.requires_grad_(True), patches, judge)
+        told = fine_tune(learner, replace(config, **change), settings.seed)
+        network.requires_grad_(False)
         yield measured(name, told, replace(known, network=network), queries, device)
 
 

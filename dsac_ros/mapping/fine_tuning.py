@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last stage of a map: its head learns from the poses that RANSAC makes of its points.
+"""The last stage of a map: its network learns from the poses that RANSAC makes of its points.
 
-Image by image of the feature buffer the expected pose loss is minimised (`ransac.expectation`).
-Held-out frames judge the head as it goes, and the best one is kept, the first one included: a map
-is never left worse than it was found. The encoder stays, because all maps share it.
+Image by image the expected pose loss is minimised (`ransac.expectation`). Held-out frames judge
+what is learned as it goes, and the best is kept, the first included: a map is never left worse
+than it was found. The head alone learns here, on the feature buffer, because all maps share the
+encoder; with `encoder_tuning` it learns, too.
 """
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry import se3
@@ -95,40 +96,60 @@ class Judge:
         return math.exp(total / len(self))
 
 
-def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEndConfig,
-              seed: int, progress: Callable[[float], None] = lambda share: None,
-              ) -> dict[str, Any]:
-    """Minimise the expected pose loss through the head; returns what the map's header says.
+class Learner(Protocol):
+    """What learns end to end, and from which images.
 
-    The head ends as the best of those that were judged. With too few frames to judge by, or none
+    module: whose parameters learn, those that ask for a gradient; usable: the images with cells
+    enough; judges: how many frames judge.
+    """
+
+    module: nn.Module
+    usable: Sequence[int]
+    judges: int
+
+    def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
+        """An image's scene coordinates in a room, with gradients, and world_from_camera (1, 4, 4).
+
+        With rgbd measured depth takes part.
+        """
+
+    def cost(self, rgbd: bool) -> float:
+        """See `Judge`."""
+
+
+def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
+              progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
+    """Minimise the expected pose loss through a network; returns what the map's header says.
+
+    Its weights end as the best of those that were judged. With too few frames to judge by, or none
     with cells enough to learn from, nothing is changed.
     """
-    images = Images(patches)
-    if len(judge) < MIN_JUDGES:
+    module, usable = learner.module, learner.usable
+    if learner.judges < MIN_JUDGES:
         return untouched('too few held-out frames',
-                         f'{len(judge)} must judge whether it became better, expected at least '
-                         f'{MIN_JUDGES}')
-    if not images.usable:
+                         f'{learner.judges} must judge whether it became better, expected at '
+                         f'least {MIN_JUDGES}')
+    if not usable:
         return untouched('too few cells in every image',
                          f'an image needs {MIN_CELLS} cells to have a pose; raise '
                          'patches_per_image or short_side')
-    device = patches.descriptors.device
+    parameters = [p for p in module.parameters() if p.requires_grad]
     generator = torch.Generator().manual_seed(seed)
-    pose_loss = training_loss(config).to(device)
-    parameters = [*head.parameters(), *pose_loss.parameters()]
+    pose_loss = training_loss(config).to(parameters[0].device)
+    parameters += pose_loss.parameters()
     optimizer = torch.optim.Adam(parameters, config.finetune_rate)
     control = EntropyControl(config)
-    before = best = judge(head, config.rgbd)
-    kept, kept_step, step, asked = copy.deepcopy(head.state_dict()), 0, 0, 0
+    before = best = learner.cost(config.rgbd)
+    kept, kept_step, step, asked = copy.deepcopy(module.state_dict()), 0, 0, 0
     start = time.monotonic()
     while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
                        step / config.finetune_steps)) < 1.0:
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(done, config.finetune_rate)
-        chosen = [images.draw(generator) for _ in range(IMAGES)]
+        chosen = torch.randint(len(usable), (IMAGES,), generator=generator)
         losses, bits = [], []
-        for image in chosen:
-            scene, pose = images.scene(image, head, config.rgbd)
+        for index in chosen.tolist():
+            scene, pose = learner.scene(usable[index], config.rgbd)
             found = expected_loss(scene, pose, config, control.alpha, generator, pose_loss)
             if bool(found.found):
                 losses.append(found.loss.mean())
@@ -139,14 +160,14 @@ def fine_tune(head: Head, patches: FeatureBuffer, judge: Judge, config: EndToEnd
             control.observe(float(np.mean(bits)))
         if done * JUDGEMENTS >= asked + 1:
             asked += 1
-            now = judge(head, config.rgbd)
+            now = learner.cost(config.rgbd)
             if now < best:
-                best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
+                best, kept, kept_step = now, copy.deepcopy(module.state_dict()), step
         progress(done)
-    now = judge(head, config.rgbd)
+    now = learner.cost(config.rgbd)
     if now < best:
-        best, kept, kept_step = now, copy.deepcopy(head.state_dict()), step
-    head.load_state_dict(kept)
+        best, kept, kept_step = now, copy.deepcopy(module.state_dict()), step
+    module.load_state_dict(kept)
     log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
              'frames)', before, best, kept_step, step)
     return {'steps': step, 'kept_step': kept_step, 'before': round(before, 4),
@@ -175,26 +196,27 @@ def in_room(scene_from_camera: Tensor) -> Tensor:
     return se3.from_parts(scene_from_camera[..., :3, :3], ROOM_M * scene_from_camera[..., :3, 3])
 
 
-class Images:
-    """The feature buffer image by image, as the head sees each."""
+class HeadLearner:
+    """The head alone learns, on the feature buffer image by image."""
 
-    def __init__(self, patches: FeatureBuffer) -> None:
+    def __init__(self, head: Head, patches: FeatureBuffer, judge: Judge) -> None:
         """The rows of an image lie side by side, in the order in which they were encoded."""
-        self.patches = patches
+        self.module, self.patches, self.judge = head, patches, judge
+        self.judges = len(judge)
         counts = patches.image.bincount(minlength=len(patches.intrinsics))
         self.ends = counts.cumsum(0).tolist()
         self.usable = (counts >= MIN_CELLS).nonzero()[:, 0].tolist()
 
-    def draw(self, generator: torch.Generator) -> int:
-        """Some image."""
-        return self.usable[int(torch.randint(len(self.usable), (), generator=generator))]
+    def cost(self, rgbd: bool) -> float:
+        """See `Judge`."""
+        return self.judge(self.module, rgbd)
 
-    def scene(self, image: int, head: Head, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
-        """Its scene coordinates in a room, with gradients, and world_from_camera (1, 4, 4)."""
+    def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
+        """See `Learner`."""
         rows = torch.arange(self.ends[image - 1] if image else 0, self.ends[image],
                             device=self.patches.descriptors.device)
         descriptors, seen = self.patches.batch(rows)
-        points, sigma = head(descriptors)
+        points, sigma = self.module(descriptors)
         focal, u, v = self.patches.intrinsics[image].unbind()
         zero, one = torch.zeros_like(focal), torch.ones_like(focal)
         matrix = torch.stack((focal, zero, u, zero, focal, v, zero, zero, one)).view(1, 3, 3)

@@ -23,9 +23,9 @@ LEAST_GAIN_SHARE = 0.25   # a view sees in the median
 APART, APART_ANGLE = 0.2, np.radians(15.0)  # between a view and the nearest picture [scene units]
 
 
-def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_bytes: float,
-                    encode: Encode, device: torch.device | str) -> list[Picture]:
-    """Views, most useful first, until their bytes are spent or nothing new is shown.
+def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float,
+                    most_bytes: float) -> list[Picture]:
+    """Views, most useful first, until their bytes are spent or nothing new is shown; not `coded`.
 
     Greedy facility location: an observation of a point is served by the most similar one, in
     direction and distance, among those of the chosen views. Then views far from every picture:
@@ -57,10 +57,7 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         spent += size(picture)
         if spent > most_bytes:
             return pictures
-        shown = as_input(picture.image, device)
-        with torch.no_grad():
-            descriptors = torch.nn.functional.normalize(encode(shown).float(), dim=1)
-        pictures.append(replace(picture, code=code(descriptors, shown).cpu().numpy()))
+        pictures.append(picture)
         of_point = np.full(len(tracks.points), -1)
         of_point[tracks.point[own]] = np.flatnonzero(own)
         twin = of_point[tracks.point]
@@ -68,6 +65,18 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         nearer = np.log(distance / distance[twin]) / SCALE
         likeness = np.exp(-angle ** 2 - nearer ** 2)
         served = np.where(twin >= 0, np.maximum(served, likeness), served)
+
+
+def coded(pictures: Sequence[Picture], encode: Encode,
+          device: torch.device | str) -> list[Picture]:
+    """The pictures with what they look like as a whole to an encoder."""
+    found = []
+    for picture in pictures:
+        shown = as_input(picture.image, device)
+        with torch.no_grad():
+            descriptors = torch.nn.functional.normalize(encode(shown).float(), dim=1)
+        found.append(replace(picture, code=code(descriptors, shown).cpu().numpy()))
+    return found
 
 
 def distances(views: Sequence[View], index: int) -> np.ndarray:

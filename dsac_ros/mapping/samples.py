@@ -52,15 +52,18 @@ class Sample:
                 principal=tensor(view.matrix[:2, 2], 2), depth=tensor(depth)),
             matrix=torch.from_numpy(view.matrix).float().to(device))
 
-    def in_room(self, points: Tensor, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
+    def in_room(self, points: Tensor, rgbd: bool,
+                sigma: Tensor | None = None) -> tuple[SceneCoordinates, Tensor]:
         """Points (N, 3) in scene units and world_from_camera (1, 4, 4), in metres of a room.
 
-        With rgbd the depth that was measured takes part.
+        With rgbd the depth that was measured takes part. A network that says how sure it is of
+        the points has sigma (N, 1) [px].
         """
         everywhere = torch.ones(1, len(points), device=points.device)
         scene = SceneCoordinates(
             points_world=ROOM_M * points[None], pixels=self.patches.pixels[None],
-            sigma_px=everywhere, valid=everywhere > 0, matrices=self.matrix[None],
+            sigma_px=everywhere if sigma is None else sigma.T, valid=everywhere > 0,
+            matrices=self.matrix[None],
             grid_hw=(1, len(points)), depth=ROOM_M * self.patches.depth[None] if rgbd else None)
         camera_from_scene = se3.from_parts(self.patches.rotation[:1], self.patches.translation[:1])
         return scene, in_room(se3.inverse(camera_from_scene))

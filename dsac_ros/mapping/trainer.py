@@ -16,15 +16,16 @@ from dsac_ros.alignment.landmarks import Picture
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
-from dsac_ros.map_file import Map, save_map
+from dsac_ros.map_file import OWN_ENCODER, Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.checkpoint import Checkpoint, fingerprint
 from dsac_ros.mapping.clusters import cluster_centres
-from dsac_ros.mapping.fine_tuning import Judge, fine_tune
+from dsac_ros.mapping.encoder_tuning import NetworkLearner
+from dsac_ros.mapping.fine_tuning import HeadLearner, Judge, Learner, fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
-from dsac_ros.mapping.pictures import choose_pictures, size
+from dsac_ros.mapping.pictures import choose_pictures, coded, size
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.tracks import find_tracks, with_depth
@@ -48,7 +49,8 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     which resume=True goes on; it is removed when the map is written. The same frames, seed and
     number of steps give the same map on the same machine. A map that is `known` goes on from what
     it knows: its head is the start, its pictures are learned again beside the new frames and stay.
-    With end_to_end settings the head is fine-tuned through RANSAC at the end.
+    With end_to_end settings the head, or head and encoder, is fine-tuned through RANSAC at the
+    end.
     Raises MappingError where the frames cannot be learned from.
     """
     clock = Stages(progress)
@@ -66,14 +68,17 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
                            'it out, or use frames with depth')
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
-    encoder, encoder_id = load_encoder()
+    if known:
+        encoder, encoder_id = known.network.encoder, known.header['encoder_id']
+    else:
+        encoder, encoder_id = load_encoder()
     encoder.to(device)
     every = math.ceil(len(data.views) / most_tracked(config))
     tracked = data.views[::every]
     tracks = find_tracks(tracked, clock.stage('matching'))
     kept = list(known.pictures) if known else []
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
-    pictures = kept + choose_pictures(tracked, tracks, data.scale, room, encoder, device)
+    pictures = kept + choose_pictures(tracked, tracks, data.scale, room)
     views = list(data.views)
     views[::every] = with_depth(tracked, tracks)
     if known:
@@ -90,14 +95,21 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
                             fingerprint(data, config, known and known.id))
     clock.stage('training')
     trained = train_head(head, patches, config, checkpoint, resume, progress)
+    network = SceneNetwork(encoder, head, data.scale)
     if end_to_end:
-        trained['end_to_end'] = fine_tune(head, patches, Judge.of(encoder, data.held_out, device),
-                                          end_to_end, config.seed, clock.stage('fine-tuning'))
+        if end_to_end.finetune_encoder:
+            learner: Learner = NetworkLearner(network, replace(data, views=views), config, device)
+        else:
+            learner = HeadLearner(head, patches, Judge.of(encoder, data.held_out, device))
+        told = fine_tune(learner, end_to_end, config.seed, clock.stage('fine-tuning'))
+        trained['end_to_end'] = told
+        if end_to_end.finetune_encoder and told['kept_step']:
+            encoder_id = OWN_ENCODER
     del patches, views
+    pictures = coded(pictures, encoder, device)
 
     header = describe(data, config, encoder_id, output.stem, map_frame, known)
     header['training'] = trained
-    network = SceneNetwork(encoder, head, data.scale)
     return finish(network, header, pictures, data, output, checkpoint, device, clock, known)
 
 

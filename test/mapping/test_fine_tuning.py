@@ -15,7 +15,7 @@ from dsac_ros.geometry import se3
 from dsac_ros.geometry.distances import DISTANCES
 from dsac_ros.mapping import fine_tuning
 from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.fine_tuning import ROOM_M, Images, Judge, fine_tune
+from dsac_ros.mapping.fine_tuning import ROOM_M, HeadLearner, Judge, fine_tune
 from dsac_ros.network.encoder import Encoder, EncoderConfig
 from dsac_ros.network.head import Head, HeadConfig
 
@@ -90,7 +90,7 @@ def half_learned(patches, points, generator):
 def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
     patches, judge, known = wall
     head = copy.deepcopy(known)
-    told = fine_tune(head, patches, judge, replace(CONFIG, **change), seed=0)
+    told = fine_tune(HeadLearner(head, patches, judge), replace(CONFIG, **change), seed=0)
     assert told['kept_step'] > 0
     assert told['after'] < told['before']
     assert told['after'] == pytest.approx(judge(head, 'rgbd' in change), abs=1e-3)
@@ -99,7 +99,8 @@ def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
 def test_a_training_that_goes_wrong_changes_nothing(wall):
     patches, judge, known = wall
     head = copy.deepcopy(known)
-    told = fine_tune(head, patches, judge, replace(CONFIG, finetune_rate=10.0), seed=0)
+    told = fine_tune(HeadLearner(head, patches, judge), replace(CONFIG, finetune_rate=10.0),
+                     seed=0)
     assert told['steps'] > 0
     assert told['kept_step'] == 0
     assert told['after'] == told['before']
@@ -112,7 +113,7 @@ def test_without_frames_to_judge_by_nothing_is_changed(wall):
     head = copy.deepcopy(known)
     few = Judge(judge.encoder, *(list(x)[:1] for x in (
         judge.descriptors, judge.matrices, judge.masks, judge.scene_from_camera, judge.depths)))
-    told = fine_tune(head, patches, few, CONFIG, seed=0)
+    told = fine_tune(HeadLearner(head, patches, few), CONFIG, seed=0)
     assert told['steps'] == 0 and 'few' in told['reason']
     assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
 
@@ -121,7 +122,7 @@ def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
     """It raised, after the whole training of the map."""
     patches, judge, known = wall
     monkeypatch.setattr(fine_tuning, 'MIN_CELLS', ROWS * COLUMNS + 1)
-    told = fine_tune(copy.deepcopy(known), patches, judge, CONFIG, seed=0)
+    told = fine_tune(HeadLearner(copy.deepcopy(known), patches, judge), CONFIG, seed=0)
     assert told == {'steps': 0, 'kept_step': 0, 'reason': 'too few cells in every image'}
 
 
@@ -136,7 +137,7 @@ def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch,
     monkeypatch.setattr(fine_tuning, 'expected_loss',
                         lambda *args: used.append(args[-1]) or original(*args))
     config = build(EndToEndConfig, {**asdict(CONFIG), 'finetune_steps': 1, **change})
-    fine_tune(copy.deepcopy(known), patches, judge, config, seed=0)
+    fine_tune(HeadLearner(copy.deepcopy(known), patches, judge), config, seed=0)
     if change['pose_loss'] == 'weighted':
         assert used[0].distance is DISTANCES[change['rotation_distance']]
         assert used[0].beta == change.get('rotation_weight', 500.0)
@@ -152,9 +153,9 @@ def test_depth_is_judged_by_where_it_is_trained_with(wall):
 
 
 def test_an_image_of_the_buffer_is_the_scene_that_its_camera_sees(wall):
-    patches, _, known = wall
-    images = Images(patches)
-    scene, pose = images.scene(3, known, rgbd=True)
+    patches, judge, known = wall
+    images = HeadLearner(known, patches, judge)
+    scene, pose = images.scene(3, rgbd=True)
     assert images.usable == list(range(6))
     camera = se3.transform(se3.inverse(pose), scene.points_world)
     # the head is a few percent of the depth off, so that most of its points lie near where they

@@ -12,7 +12,7 @@ from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.matching import Matches
-from dsac_ros.mapping.pictures import LANDMARKS, choose_pictures
+from dsac_ros.mapping.pictures import LANDMARKS, choose_pictures, coded
 from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
 
 WALL = texture(0)
@@ -116,12 +116,8 @@ def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
     assert all((v.depth == 7).all() for v in with_depth(measured, tracks))
 
 
-def encode(images):
-    return torch.ones(1, 4, images.shape[2] // 8, images.shape[3] // 8)
-
-
 def test_few_pictures_show_all_points(views, tracks):
-    pictures = choose_pictures(views, tracks, DISTANCE, 1e9, encode, 'cpu')
+    pictures = choose_pictures(views, tracks, DISTANCE, 1e9)
     assert 2 <= len(pictures) < len(views)
     for one in pictures:
         assert len(one.pixels) <= LANDMARKS
@@ -130,7 +126,17 @@ def test_few_pictures_show_all_points(views, tracks):
 
 
 def test_pictures_stay_within_their_bytes(views, tracks):
-    everything = choose_pictures(views, tracks, DISTANCE, 1e9, encode, 'cpu')
-    one = choose_pictures(views, tracks, DISTANCE, 30e3, encode, 'cpu')
+    everything = choose_pictures(views, tracks, DISTANCE, 1e9)
+    one = choose_pictures(views, tracks, DISTANCE, 30e3)
     assert 1 <= len(one) < len(everything)
-    assert choose_pictures(views, tracks, DISTANCE, 10.0, encode, 'cpu') == []
+    assert choose_pictures(views, tracks, DISTANCE, 10.0) == []
+
+
+def test_pictures_have_the_codes_of_the_encoder_that_is_asked(views, tracks):
+    def encode(images):
+        return torch.tensor([3.0, 0, 0, 4.0]).view(1, 4, 1, 1).expand(
+            1, 4, images.shape[2] // 8, images.shape[3] // 8)
+    plain = choose_pictures(views, tracks, DISTANCE, 30e3)
+    for before, after in zip(plain, coded(plain, encode, 'cpu'), strict=True):
+        np.testing.assert_allclose(after.code, [0.6, 0, 0, 0.8], atol=1e-6)
+        np.testing.assert_array_equal(after.webp, before.webp)

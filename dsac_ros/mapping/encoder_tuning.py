@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The encoder learns end to end, too: for one map, which carries an encoder of its own then."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.geometry.resample import STRIDE
+from dsac_ros.mapping.buffer import augmented
+from dsac_ros.mapping.dataset import Dataset
+from dsac_ros.mapping.fine_tuning import MIN_CELLS, Judge
+from dsac_ros.mapping.samples import Sample
+from dsac_ros.network.scene_network import SceneNetwork
+from dsac_ros.types import SceneCoordinates
+
+
+class NetworkLearner:
+    """Encoder and head learn together, from the views themselves, augmented anew every time."""
+
+    def __init__(self, network: SceneNetwork, data: Dataset, config: MappingConfig,
+                 device: str) -> None:
+        """Both parts of the network are asked for their gradients here."""
+        self.module = network.requires_grad_(True)
+        self.data, self.config, self.device = data, config, torch.device(device)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.judges = len(data.held_out)
+        self.usable = [index for index, view in enumerate(data.views)
+                       if view.mask.sum() >= MIN_CELLS * STRIDE ** 2]
+
+    def cost(self, rgbd: bool) -> float:
+        """See `Judge`."""
+        judge = Judge.of(self.module.encoder, self.data.held_out, str(self.device))
+        return judge(self.module.head, rgbd)
+
+    def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
+        """See `Learner`."""
+        view = augmented(self.data.views[image], self.config, self.generator)
+        seen = Sample.of(view, self.device, self.generator)
+        descriptors = self.module.encoder(seen.image)[0].flatten(1).T[seen.cells]
+        points, sigma = self.module.head(descriptors)
+        return seen.in_room(points, rgbd, sigma)

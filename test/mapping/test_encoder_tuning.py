@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End-to-end training of encoder and head: the map carries both, and its pictures follow."""
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dsac_ros.alignment.gallery import as_input, code
+from dsac_ros.config import EndToEndConfig, MappingConfig
+from dsac_ros.localizer import Localizer
+from dsac_ros.map_file import OWN_ENCODER, load_map
+from dsac_ros.mapping import dataset
+from dsac_ros.mapping.encoder_tuning import NetworkLearner
+from dsac_ros.mapping.fine_tuning import fine_tune
+from dsac_ros.mapping.trainer import learn_map
+from dsac_ros.network.encoder import load_encoder
+from dsac_ros.ransac.expectation import expected_loss
+
+pytestmark = pytest.mark.slow
+MAPPING = MappingConfig(minutes=10.0, steps=60, batch=1024, short_side=240, passes=1,
+                        patches_per_image=400, held_out=0.34, max_zoom=1.0, max_rotation=0.0)
+CONFIG = EndToEndConfig(hypotheses=32, cells=300, finetune_encoder=True, finetune_steps=24,
+                        finetune_rate=2e-5, finetune_minutes=10.0)
+
+
+@pytest.fixture
+def learner(tiny_map):
+    """What learns from the frames of the map, and is judged on some of them."""
+    known = load_map(tiny_map.map)
+    data = dataset.prepare(tiny_map.mapping, replace(MAPPING, held_out=0.0),
+                           units=(known.origin, known.header['scale']))
+    return NetworkLearner(known.network, replace(data, held_out=data.views[::5]), MAPPING, 'cpu')
+
+
+@pytest.fixture
+def own(tiny_map, tmp_path, monkeypatch):
+    """A map whose encoder was tuned. A corner seen eight times judges nothing, so all is kept."""
+    costs = itertools.count(100, -1)
+    monkeypatch.setattr(NetworkLearner, 'cost', lambda self, rgbd: float(next(costs)))
+    learn_map(tiny_map.mapping, MAPPING, device='cpu', output=tmp_path / 'own.map',
+              end_to_end=replace(CONFIG, finetune_steps=2))
+    return tmp_path / 'own.map'
+
+
+@pytest.mark.parametrize('rgbd', [False, True])
+def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
+    scene, pose = learner.scene(learner.usable[0], rgbd)
+    assert (scene.depth is not None) == rgbd
+    generator = torch.Generator().manual_seed(0)
+    expected_loss(scene, pose, CONFIG, 100.0, generator).loss.sum().backward()
+    for name, weight in learner.module.named_parameters():
+        if 'spread' not in name:  # how sure it is has no part in a soft count
+            assert weight.grad is not None and weight.grad.abs().sum() > 0, name
+
+
+def test_encoder_and_head_learn_together(learner):
+    before = copy.deepcopy(learner.module)
+    told = fine_tune(learner, CONFIG, seed=0)
+    assert told['kept_step'] > 0
+    assert told['after'] < 0.95 * told['before']
+    assert told['after'] == pytest.approx(learner.cost(False), abs=1e-3)
+    for (name, old), new in zip(before.named_parameters(), learner.module.parameters()):
+        assert torch.equal(old, new) == ('spread' in name), name
+
+
+def test_what_is_no_better_leaves_encoder_and_head_as_they_were(learner):
+    before = {name: value.clone() for name, value in learner.module.state_dict().items()}
+    wild = EndToEndConfig(hypotheses=8, cells=100, finetune_steps=3, finetune_rate=1.0)
+    told = fine_tune(learner, wild, seed=0)
+    assert told['steps'] == 3 and told['kept_step'] == 0
+    torch.testing.assert_close(learner.module.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
+    known = load_map(own)
+    assert known.header['training']['end_to_end']['kept_step'] == 2
+    assert known.header['encoder_id'] == OWN_ENCODER
+    tuned, shipped = known.network.encoder.state_dict(), load_encoder()[0].state_dict()
+    assert not any(torch.equal(tuned[name], shipped[name].half().float()) for name in shipped
+                   if 'weight' in name)
+    # the map's pictures are recalled by what this encoder, not the shipped one, says of them
+    for picture in known.pictures[:3]:
+        shown = as_input(picture.image, 'cpu')
+        with torch.no_grad():
+            seen = code(torch.nn.functional.normalize(known.network.encoder(shown), dim=1), shown)
+        np.testing.assert_allclose(picture.code, seen.numpy(), atol=3e-3)
+    assert Localizer.load(own, 'cpu').localize(tiny_map.queries[0].frame).timings_ms
+
+
+def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):
+    learn_map(tiny_map.mapping[:8], MAPPING, device='cpu', output=tmp_path / 'more.map',
+              known=load_map(own))
+    before, after = load_map(own), load_map(tmp_path / 'more.map')
+    assert after.header['encoder_id'] == OWN_ENCODER
+    torch.testing.assert_close(after.network.encoder.state_dict(),
+                               before.network.encoder.state_dict())
