@@ -32,5 +32,6 @@ def in_half(device: torch.device | str) -> torch.autocast:
     kind = torch.device(device).type
     if kind == 'cuda':
         return torch.autocast(kind, torch.float16)
-    fast = kind == 'cpu' and bool(torch.cpu._is_amx_tile_supported())
+    asked = getattr(torch.cpu, '_is_amx_tile_supported', bool)  # older versions do not tell
+    fast = kind == 'cpu' and bool(asked())
     return torch.autocast(kind, torch.bfloat16, enabled=fast)

@@ -134,7 +134,9 @@ def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig
         values['refine_poses'] = True
     config, end_to_end = split_settings(with_recipe_settings(values), MappingConfig,
                                         EndToEndConfig)
-    if not (args.finetune or RECIPES[config.recipe].end_to_end):
+    if RECIPES[config.recipe].network:
+        check_whole(config.recipe, asked, args.finetune, end_to_end)
+    elif not args.finetune:
         check_unused(asked)
     return config, end_to_end
 
@@ -155,6 +157,17 @@ def check_unused(names: Sequence[str]) -> None:
                               'leave it out')
 
 
+def check_whole(recipe: str, names: Sequence[str], finetune: bool,
+                end_to_end: EndToEndConfig) -> None:
+    """Refuse what only a head on the shared encoder knows, where a whole network is learned."""
+    for name in ('--finetune',) * finetune + tuple(n for n in names if n.startswith('finetune_')):
+        raise ConfigError(f'{name} is for the recipe ace; {recipe} ends end to end by itself, for '
+                          'a share of --minutes at a share of learning_rate: leave it out')
+    if end_to_end.score == 'uncertainty':
+        raise ConfigError(f'score=uncertainty needs a network that predicts it, {recipe} does '
+                          'not; use soft or hard, or the recipe ace')
+
+
 def describe(results: dict[str, Any]) -> list[str]:
     """The summary for people."""
     lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
@@ -171,6 +184,8 @@ def end_to_end_line(told: dict[str, Any]) -> str:
     """What end-to-end training gave, as held-out frames judge it."""
     if 'reason' in told:
         return f'end to end: not trained, {told["reason"]}'
-    undone = '' if told['after'] < told['before'] else '; no better, what was before it is kept'
+    if 'unjudged' in told:
+        return f'end to end: trained, and nothing judged whether it helped ({told["unjudged"]})'
+    undone = '' if told['after'] < told['before'] else '; not surely better, so nothing is changed'
     return (f'end to end: {told["before"]:.3g} before, {told["after"]:.3g} after '
             f'(cm and deg in a room, on held-out frames){undone}')

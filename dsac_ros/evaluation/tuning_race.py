@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig
+from dsac_ros.errors import ConfigError
 from dsac_ros.evaluation.localizing import localize_posed_frames
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
@@ -50,6 +51,9 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
     frames are those that the map was learned from; with depth where the variant 'rgbd' is to have
     some. Each variant starts from the same weights and draws.
     """
+    if 'network' in known.header:
+        raise ConfigError(f'the map holds a whole network ({known.header["network"]}), expected a '
+                          'head on the shared encoder: a map of the recipe ace')
     settings = MappingConfig(**known.header['provenance']['config'])
     settings = replace(settings, passes=PASSES, depth='auto')
     data = dataset.prepare(frames, settings, len(frames),

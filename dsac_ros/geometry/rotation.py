@@ -78,7 +78,7 @@ def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
 
 
 def quaternion_from_matrix(rotation: Tensor) -> Tensor:
-    """Unit quaternion (..., 4), x y z w, of a rotation (..., 3, 3); its sign is arbitrary.
+    """Unit quaternion (..., 4), x y z w with w >= 0, of a rotation (..., 3, 3).
 
     4 q q^T is linear in the matrix; its row with the largest diagonal entry, normalised, is q,
     well conditioned at every angle (Shepperd 1978).
@@ -92,4 +92,5 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
     products = torch.stack(entries, -1).unflatten(-1, (4, 4))
     best = products.diagonal(dim1=-2, dim2=-1).argmax(-1)
     row = products.gather(-2, best[..., None, None].expand(*best.shape, 1, 4)).squeeze(-2)
+    row = torch.where(row[..., 3:] < 0.0, -row, row)
     return torch.nn.functional.normalize(row, dim=-1)

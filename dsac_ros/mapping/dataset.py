@@ -13,11 +13,13 @@ from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.localizer import MIN_CONTRAST
+from dsac_ros.mapping.memory import available_memory
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 4
+MEMORY_SHARE = 3    # of the free memory the views take one part: the rest is for learning
 MIN_HELD_OUT = 8    # frames that say enough to calibrate on; fewer are better learned from
 
 
@@ -63,7 +65,7 @@ class ViewMaker:
         resampler = self._resamplers(frame.camera)
         depth = None
         if frame.depth is not None and self.config.depth == 'auto':
-            depth = resampler.depth(frame.depth)
+            depth = resampler.depth(frame.depth).astype(np.float32, copy=False)
         return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
                     matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
                     depth=depth)
@@ -75,12 +77,13 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
     """Read all frames once, hold a time block out, normalise the scene.
 
     units are the origin and the scale of a scene that is known already; total, at least how many
-    frames there are. Of more than `max_frames` every second one is left out, as often as needed.
+    frames there are. Of more than `max_frames`, or than a third of the free memory holds, every
+    second one is left out, as often as needed.
     Raises MappingError where too few usable frames are left.
     """
     make = ViewMaker(config)
     views: list[View] = []
-    every, dark = 1, 0
+    every, dark, room = 1, 0, available_memory() / MEMORY_SHARE
     for index, posed in enumerate(frames):
         progress((index + 1) / max(total or 0, index + 1))
         if index % every:
@@ -89,8 +92,11 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
             dark += 1
             continue
         views.append(make(posed))
-        if len(views) > config.max_frames:  # how many have a pose is known at the end alone
+        most = min(config.max_frames, max(MIN_FRAMES, int(room / size(views[-1]))))
+        if len(views) > most:  # how many have a pose is known at the end alone
             views, every = views[::2], 2 * every
+            if most < config.max_frames:
+                log.warning('memory is short: only every %dth frame is used', every)
     if dark:
         log.warning('%d frames without contrast (black, white or covered) were left out', dark)
     if len(views) < MIN_FRAMES:
@@ -106,6 +112,12 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
         origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()))
 
 
+def size(view: View) -> int:
+    """Bytes of a view, with the depth that it has or that tracks may give it."""
+    pixels = view.image.size
+    return pixels * (view.image.itemsize + view.mask.itemsize + np.float32().itemsize)
+
+
 def held_out_block(count: int, share: float) -> tuple[int, int]:
     """First and past-the-last index of one block of neighbouring frames, a third into the drive.
 
@@ -119,11 +131,12 @@ def held_out_block(count: int, share: float) -> tuple[int, int]:
 
 
 def normalised(view: View, origin: np.ndarray, scale: float) -> View:
-    """The view in scene units."""
+    """The view in scene units; its depth is not copied, for there is no room for two."""
     pose = view.scene_from_camera.copy()
     pose[:3, 3] = (pose[:3, 3] - origin) / scale
-    depth = None if view.depth is None else (view.depth / scale).astype(np.float32)
-    return replace(view, scene_from_camera=pose, depth=depth)
+    if view.depth is not None:
+        np.divide(view.depth, np.float32(scale), out=view.depth)
+    return replace(view, scene_from_camera=pose)
 
 
 def as_posed_frame(view: View, origin: np.ndarray, scale: float) -> PosedFrame:

@@ -28,7 +28,7 @@ class NetworkLearner:
         self.usable = [index for index, view in enumerate(data.views)
                        if view.mask.sum() >= MIN_CELLS * STRIDE ** 2]
 
-    def cost(self, rgbd: bool) -> float:
+    def cost(self, rgbd: bool) -> Tensor:
         """See `Judge`."""
         judge = Judge.of(self.module.encoder, self.data.held_out, str(self.device))
         return judge(self.module.head, rgbd)

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dsac_ros.config import EndToEndConfig, RansacConfig
+from dsac_ros.config import EndToEndConfig, MappingConfig, RansacConfig
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, training_loss
 from dsac_ros.localizer import with_depth
 from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.dataset import MIN_HELD_OUT, View
 from dsac_ros.mapping.schedule import learning_rate
 from dsac_ros.network.encoder import Encoder
 from dsac_ros.network.head import Head
@@ -43,6 +43,8 @@ JUDGEMENTS = 8     # times that the held-out frames are asked
 IMAGES = 2         # per step
 MIN_JUDGES = 4
 MAX_GRADIENT = 1.0  # norm; RANSAC's gradients have heavy tails
+LOSS_RATE = 0.05   # peak learning rate of what a pose loss learns itself: logarithms, from far off
+SURE = 2.0         # standard errors by which judged frames must gain before weights are exchanged
 MIN_CELLS = 64
 
 
@@ -76,13 +78,13 @@ class Judge:
     def __len__(self) -> int:
         return len(self.matrices)
 
-    def __call__(self, head: Head, rgbd: bool = False) -> float:
-        """Geometric mean over the frames of max(rotation [deg], translation [cm in a room]).
+    def __call__(self, head: Head, rgbd: bool = False) -> Tensor:
+        """Logarithms (F,) of max(rotation [deg], translation [cm in a room]) of the frames.
 
         With rgbd the depth of those that have it takes part.
         """
         network = SceneNetwork(self.encoder, head, ROOM_M)
-        cost, total = MaxLoss(PoseLossConfig()), 0.0
+        cost, logarithms = MaxLoss(PoseLossConfig()), []
         with torch.no_grad():
             for descriptors, matrix, mask, pose, depth in zip(
                     self.descriptors, self.matrices, self.masks, self.scene_from_camera,
@@ -92,8 +94,22 @@ class Judge:
                     scene = with_depth(scene, ROOM_M * depth)
                 found = estimate_pose(scene, RansacConfig())
                 loss = cost(found.world_from_camera, in_room(pose.to(found.world_from_camera)))
-                total += math.log(max(float(loss), 1e-3) if bool(found.found) else 1e3)
-        return math.exp(total / len(self))
+                logarithms.append(math.log(max(float(loss), 1e-3) if bool(found.found) else 1e3))
+        return torch.tensor(logarithms)
+
+
+def mean_cost(logarithms: Tensor) -> float:
+    """The geometric mean of costs, of their logarithms (F,)."""
+    return float(logarithms.mean().exp())
+
+
+def surely_better(after: Tensor, before: Tensor) -> bool:
+    """Whether the frames' costs fell by more than chance: of logarithms (F,) of the same frames.
+
+    Weights are looked at many times, and the best of many looks at noise is an improvement.
+    """
+    gain = before - after
+    return bool(gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))
 
 
 class Learner(Protocol):
@@ -113,7 +129,7 @@ class Learner(Protocol):
         With rgbd measured depth takes part.
         """
 
-    def cost(self, rgbd: bool) -> float:
+    def cost(self, rgbd: bool) -> Tensor:
         """See `Judge`."""
 
 
@@ -121,14 +137,15 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
               progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
     """Minimise the expected pose loss through a network; returns what the map's header says.
 
-    Its weights end as the best of those that were judged. With too few frames to judge by, or none
-    with cells enough to learn from, nothing is changed.
+    Its weights end as the best of those that were judged `surely_better`. With too few frames to
+    judge by, or none with cells enough to learn from, nothing is changed.
     """
     module, usable = learner.module, learner.usable
     if learner.judges < MIN_JUDGES:
         return untouched('too few held-out frames',
                          f'{learner.judges} must judge whether it became better, expected at '
-                         f'least {MIN_JUDGES}')
+                         f'least {MIN_JUDGES}; {MIN_HELD_OUT / MappingConfig.held_out:.0f} frames '
+                         'have some held out, fewer with --set held_out=0.2')
     if not usable:
         return untouched('too few cells in every image',
                          f'an image needs {MIN_CELLS} cells to have a pose; raise '
@@ -136,16 +153,23 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
     parameters = [p for p in module.parameters() if p.requires_grad]
     generator = torch.Generator().manual_seed(seed)
     pose_loss = training_loss(config).to(parameters[0].device)
-    parameters += pose_loss.parameters()
-    optimizer = torch.optim.Adam(parameters, config.finetune_rate)
+    peaks = (config.finetune_rate, LOSS_RATE)
+    optimizer = torch.optim.Adam([{'params': parameters}, {'params': [*pose_loss.parameters()]}])
     control = EntropyControl(config)
     before = best = learner.cost(config.rgbd)
     kept, kept_step, step, asked = copy.deepcopy(module.state_dict()), 0, 0, 0
+
+    def judged(best: Tensor, kept: dict[str, Tensor], kept_step: int,
+               ) -> tuple[Tensor, dict[str, Tensor], int]:
+        now = learner.cost(config.rgbd)
+        if now.mean() < best.mean() and surely_better(now, before):
+            return now, copy.deepcopy(module.state_dict()), step
+        return best, kept, kept_step
     start = time.monotonic()
     while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
                        step / config.finetune_steps)) < 1.0:
-        for group in optimizer.param_groups:
-            group['lr'] = learning_rate(done, config.finetune_rate)
+        for group, peak in zip(optimizer.param_groups, peaks):
+            group['lr'] = learning_rate(done, peak)
         chosen = torch.randint(len(usable), (IMAGES,), generator=generator)
         losses, bits = [], []
         for index in chosen.tolist():
@@ -160,18 +184,14 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
             control.observe(float(np.mean(bits)))
         if done * JUDGEMENTS >= asked + 1:
             asked += 1
-            now = learner.cost(config.rgbd)
-            if now < best:
-                best, kept, kept_step = now, copy.deepcopy(module.state_dict()), step
+            best, kept, kept_step = judged(best, kept, kept_step)
         progress(done)
-    now = learner.cost(config.rgbd)
-    if now < best:
-        best, kept, kept_step = now, copy.deepcopy(module.state_dict()), step
+    best, kept, kept_step = judged(best, kept, kept_step)
     module.load_state_dict(kept)
     log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
-             'frames)', before, best, kept_step, step)
-    return {'steps': step, 'kept_step': kept_step, 'before': round(before, 4),
-            'after': round(best, 4), 'alpha': round(control.alpha, 3),
+             'frames)', mean_cost(before), mean_cost(best), kept_step, step)
+    return {'steps': step, 'kept_step': kept_step, 'before': round(mean_cost(before), 4),
+            'after': round(mean_cost(best), 4), 'alpha': round(control.alpha, 3),
             'selection': config.selection, 'gradient': config.gradient,
             'seconds': round(time.monotonic() - start, 1)}
 
@@ -207,7 +227,7 @@ class HeadLearner:
         self.ends = counts.cumsum(0).tolist()
         self.usable = (counts >= MIN_CELLS).nonzero()[:, 0].tolist()
 
-    def cost(self, rgbd: bool) -> float:
+    def cost(self, rgbd: bool) -> Tensor:
         """See `Judge`."""
         return self.judge(self.module, rgbd)
 

@@ -22,7 +22,13 @@ from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
 from dsac_ros.mapping.checkpoint import Checkpoint, Standing, fingerprint
 from dsac_ros.mapping.dataset import View
-from dsac_ros.mapping.fine_tuning import MIN_JUDGES, Judge
+from dsac_ros.mapping.fine_tuning import (
+    LOSS_RATE,
+    MIN_JUDGES,
+    Judge,
+    mean_cost,
+    surely_better,
+)
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
@@ -94,8 +100,8 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
     device = network.head.point.weight.device
     generator = torch.Generator().manual_seed(config.seed)
     objectives = Objectives(recipe, config, generator, device)
-    optimizer = torch.optim.Adam([*network.parameters(), *objectives.pose_loss.parameters()],
-                                 config.learning_rate, fused=True)
+    optimizer = torch.optim.Adam([{'params': [*network.parameters()]},
+                                  {'params': [*objectives.pose_loss.parameters()]}], fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule = Schedule(replace(config, early_stop=math.inf))  # the stages have their shares
     stands = Standing(checkpoint, {'network': network, 'optimizer': optimizer, 'scaler': scaler,
@@ -109,8 +115,9 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
         stage, share = recipe.stage_at(done)
         if stage.objective == END_TO_END:
             guard.remember(network)
-        for group in optimizer.param_groups:
-            group['lr'] = learning_rate(share, stage.rate * config.learning_rate)
+        peaks = stage.rate * config.learning_rate, LOSS_RATE
+        for group, peak in zip(optimizer.param_groups, peaks):
+            group['lr'] = learning_rate(share, peak)
         view = augmented(views[next(order)], objectives.augmentation(stage), generator)
         seen = Sample.of(view, device, generator)
         terms = objectives(stage, predict(network, seen), seen)
@@ -125,7 +132,7 @@ class Guard:
     def __init__(self, views: Sequence[View], rgbd: bool = False) -> None:
         """With fewer than MIN_JUDGES views there is no judgement, and the last weights stay."""
         self.views, self.rgbd = views, rgbd
-        self.before: float | None = None
+        self.before: Tensor | None = None
         self.weights: dict[str, Tensor] = {}
 
     def remember(self, network: WholeNetwork) -> None:
@@ -141,7 +148,7 @@ class Guard:
         """Remember what a checkpoint says."""
         self.before, self.weights = state['before'], state['weights']
 
-    def cost(self, network: WholeNetwork) -> float:
+    def cost(self, network: WholeNetwork) -> Tensor:
         """See `fine_tuning.Judge`."""
         device = str(network.head.point.weight.device)
         return Judge.of(network.encoder, self.views, device)(network.head, self.rgbd)
@@ -149,12 +156,14 @@ class Guard:
     def verdict(self, network: WholeNetwork) -> dict[str, Any]:
         """Take the remembered weights where the new ones are no better; for the map's header."""
         if self.before is None:
-            return {}
+            return {'end_to_end': {'unjudged': f'{len(self.views)} held-out frames, expected at '
+                                               f'least {MIN_JUDGES}'}}
         after = self.cost(network)
-        if after >= self.before:
+        if not surely_better(after, self.before):
             network.load_state_dict(self.weights)
-        return {'end_to_end': {'before': round(self.before, 4),
-                               'after': round(min(after, self.before), 4)}}
+            after = self.before
+        return {'end_to_end': {'before': round(mean_cost(self.before), 4),
+                               'after': round(mean_cost(after), 4)}}
 
 
 class Objectives:

@@ -36,6 +36,7 @@ from dsac_ros.types import PosedFrame
 log = logging.getLogger(__name__)
 
 # as dark, noisy and blurred as what a robot's camera sees
+MOST_REJECTED = 1000  # draws in a row; each image is drawn at random
 LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=20.0,
                           blur_share=0.35)
 
@@ -189,8 +190,12 @@ def total_loss(first: Tensor, second: Tensor, pairs: Sequence[ViewPair], config:
 def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
                config: PretrainConfig, generator: torch.Generator
                ) -> Iterator[tuple[ViewPair, np.ndarray, np.ndarray]]:
-    """Endless pairs of views, and both views (S, S) in another light."""
-    while True:
+    """Endless pairs of views, and both views (S, S) in another light.
+
+    Raises MappingError where MOST_REJECTED draws in a row show nothing.
+    """
+    rejected = 0
+    while rejected < MOST_REJECTED:
         use_scene = scenes and uniform(generator, 0, 1) < config.rendered_share
         if use_scene:
             chosen = torch.randint(len(scenes), (), generator=generator)
@@ -200,9 +205,13 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
             pair = photograph_pair(photographs[chosen], config, generator)
         # a view without any texture teaches nothing
         if pair is None or pair.first.std() < 8 or pair.second.std() < 8:
+            rejected += 1
             continue
+        rejected = 0
         yield (pair, change_light(pair.first, LIGHT, generator),
                change_light(pair.second, LIGHT, generator))
+    raise MappingError(f'{MOST_REJECTED} views in a row show no texture, expected photographs '
+                       'with something to see on them; use others')
 
 
 def description(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],

@@ -80,7 +80,8 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     pictures = kept + choose_pictures(tracked, tracks, data.scale, room)
     views = list(data.views)
-    views[::every] = with_depth(tracked, tracks)
+    if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
+        views[::every] = with_depth(tracked, tracks)
     if known:
         views += rehearsal(kept, data.scale, len(views))
     patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))

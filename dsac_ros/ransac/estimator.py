@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
-from dsac_ros.ransac.batch import flat, unflat
+from dsac_ros.ransac.batch import flat, one_invalid_cell, unflat
 from dsac_ros.ransac.compiled import compiled
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import first_poses
@@ -111,8 +112,10 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
         near = None if guess is None else guess.reshape(-1, 4, 4)
         return unflat(estimate_pose(flat(scene), config, generator, near, lap),
                       scene.valid.shape[:-1])
+    if guess is not None:
+        check_shapes(guess=(guess, 'B 4 4'), valid=(scene.valid, 'B N'))
     if scene.valid.shape[1] == 0:
-        return replace(estimate_pose(_one_invalid_cell(scene), config), inliers=scene.valid)
+        return replace(estimate_pose(one_invalid_cell(scene), config), inliers=scene.valid)
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     with threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
@@ -122,13 +125,6 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
         if config.compiled and lap is no_lap:  # in one program no stage ends before another
             return compiled_estimate()(seen, draws, config, guess)
         return estimate_from_draws(seen, draws, config, guess, lap)
-
-
-def _one_invalid_cell(scene: SceneCoordinates) -> SceneCoordinates:
-    """A scene without cells as one whose only cell is not valid: nothing to find there either."""
-    cell, point = scene.sigma_px.new_zeros(len(scene.valid), 1), scene.points_world
-    return replace(scene, points_world=point.new_zeros(len(point), 1, 3), sigma_px=cell,
-                   pixels=scene.pixels.new_zeros(len(point), 1, 2), valid=cell > 0.0, depth=None)
 
 
 def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:

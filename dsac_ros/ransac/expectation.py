@@ -25,7 +25,7 @@ from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig
 from dsac_ros.geometry.representations import REPRESENTATIONS
 from dsac_ros.ransac import gradient, refine, sampling, scoring, selection
-from dsac_ros.ransac.batch import flat, unflat
+from dsac_ros.ransac.batch import flat, one_invalid_cell, unflat
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.minimal import solve_minimal
 from dsac_ros.ransac.mixture import Mixture, initial_mixture
@@ -107,6 +107,8 @@ def expected_loss(scene: SceneCoordinates, world_from_camera: Tensor, config: En
         return unflat(expected_loss(flat(scene), truth, config, alpha, generator, pose_loss),
                       scene.valid.shape[:-1])
     check_shapes(world_from_camera=(world_from_camera, 'B 4 4'))
+    if scene.valid.shape[1] == 0:
+        scene = one_invalid_cell(scene)
     seen = correspondences(scene)
     if config.cells < seen.valid.shape[1]:
         seen = seen.take(sampling.draw_cells(seen.valid, config.cells, generator))

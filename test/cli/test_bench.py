@@ -13,7 +13,10 @@ from dsac_ros.cli.bench_tables import ransac
 from dsac_ros.cli.bench_tables.finetune import tuning_line
 from dsac_ros.cli.main import main
 from dsac_ros.evaluation.damage import DAMAGES
+from dsac_ros.evaluation.tuning_race import VARIANTS
+from dsac_ros.map_file import save_map
 from dsac_ros.metrics import evaluate
+from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.ransac.estimator import STAGES
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Localization, Result
@@ -43,6 +46,34 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
     assert intact['sift_sfm']['recall']['0.05m_5deg'] == 1.0
     lines = capsys.readouterr().out.splitlines()
     assert sum('sift_sfm' in line for line in lines) == len(few)
+
+
+@pytest.mark.slow
+def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypatch):
+    few = {name: VARIANTS[name] for name in ('softam', 'encoder', 'rgbd')}
+    monkeypatch.setattr('dsac_ros.evaluation.tuning_race.VARIANTS', few)
+    queries = as_folder(tmp_path / 'queries', tiny_map.queries[:3])
+    mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping)
+    words = ['--queries', queries, '--device', 'cpu', '--progress', 'off', '--json',
+             str(tmp_path / 'table.json'), '--set', 'finetune_steps=2', '--set', 'hypotheses=8']
+    assert main(['bench', 'finetune', str(tiny_map.map), mapping, *words]) == 0
+    rows = json.loads((tmp_path / 'table.json').read_text())['rows']
+    assert [row['training'] for row in rows] == ['before', 'softam', 'encoder', 'rgbd']
+    assert all(row[kind]['frames'] == 3 for row in rows for kind in ('rgb', 'rgbd'))
+    # a corner of 24 frames has none to judge by: all rows are those of the head as it was
+    assert all(row['told']['reason'] == 'too few held-out frames' for row in rows[1:])
+    assert len({row['rgb']['median_translation_m'] for row in rows}) == 1
+    assert sum('RGB' in line for line in capsys.readouterr().out.splitlines()) == 8
+
+
+@pytest.mark.slow
+def test_a_map_of_a_whole_network_is_not_fine_tuned(tiny_map, tmp_path, capsys):
+    header = {'origin': [0.0] * 3, 'encoder_id': 'dsacstar_tiny', 'short_side': 64}
+    save_map(tmp_path / 'whole.map', WholeNetwork('dsacstar_tiny', 2.5), header)
+    frames = as_folder(tmp_path / 'frames', tiny_map.queries[:1])
+    assert main(['bench', 'finetune', str(tmp_path / 'whole.map'), frames, '--queries', frames,
+                 '--device', 'cpu', '--progress', 'off']) == 1
+    assert 'the map holds a whole network (dsacstar_tiny)' in capsys.readouterr().err
 
 
 def test_the_race_of_ransac_says_what_it_measured(tmp_path, capsys, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsac_ros.cli.main import main
+from dsac_ros.cli.map import end_to_end_line
 from dsac_ros.config import MappingConfig
 
 
@@ -22,6 +23,27 @@ def test_where_it_was_asked_for_the_source_is_read(words, tmp_path, capsys):
     assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), *words]) == 1
     told = capsys.readouterr().err
     assert str(tmp_path) in told and 'add --finetune' not in told
+
+
+@pytest.mark.parametrize(('words', 'told'), [
+    (['--finetune'], '--finetune is for the recipe ace'),
+    (['--set', 'finetune_encoder=true'], 'finetune_encoder is for the recipe ace'),
+    (['--set', 'score=uncertainty'], 'score=uncertainty needs a network that predicts it')])
+def test_what_a_whole_network_does_not_know_is_refused(words, told, tmp_path, capsys):
+    assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), '--recipe', 'dsacstar_tiny',
+                 *words]) == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('told', 'line'), [
+    ({'before': 2.0, 'after': 1.0}, 'end to end: 2 before, 1 after (cm and deg in a room, on '
+                                    'held-out frames)'),
+    ({'before': 2.0, 'after': 2.0}, 'end to end: 2 before, 2 after (cm and deg in a room, on '
+                                    'held-out frames); not surely better, so nothing is changed'),
+    ({'reason': 'too few held-out frames'}, 'end to end: not trained, too few held-out frames'),
+    ({'unjudged': 'few'}, 'end to end: trained, and nothing judged whether it helped (few)')])
+def test_what_end_to_end_training_gave_is_told(told, line):
+    assert end_to_end_line(told) == line
 
 
 def test_settings_of_a_file_are_refused_as_well(tmp_path, capsys):

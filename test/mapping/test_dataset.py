@@ -130,6 +130,27 @@ def test_what_is_too_much_is_thinned_evenly(total):
     assert places(data.views, data) == places(frames[::4])
 
 
+def test_frames_are_thinned_where_memory_is_short(monkeypatch, caplog):
+    view, = dataset.prepare(wall_frames(4, 2.0), MappingConfig(short_side=64)).views[:1]
+    monkeypatch.setattr(dataset, 'available_memory',
+                        lambda: 12.5 * dataset.MEMORY_SHARE * dataset.size(view))
+    frames = wall_frames(40, 2.0)
+    data = dataset.prepare(frames, MappingConfig(short_side=64))
+    assert places(data.views, data) == places(frames[::4])
+    assert 'memory is short: only every 4th frame is used' in caplog.text
+
+
+def test_depth_is_kept_once_in_the_units_of_the_scene():
+    frames = [replace(posed, frame=replace(posed.frame, depth=np.full(
+        posed.frame.image.shape[:2], 3.0))) for posed in wall_frames(6, 2.0)]
+    data = dataset.prepare(frames, MappingConfig(short_side=64))
+    assert data.scale == pytest.approx(3.0)
+    for view in data.views:
+        assert view.depth.dtype == np.float32
+        assert np.median(view.depth[view.depth > 0]) == pytest.approx(1.0)
+    assert (frames[0].frame.depth == 3.0).all()
+
+
 def test_reading_reports_how_far_it_is():
     shares = []
     dataset.prepare(wall_frames(6, 1.0), CONFIG, 6, shares.append)

@@ -14,6 +14,7 @@ from dsac_ros.geometry.resample import cell_centres
 from dsac_ros.mapping.pretraining import (
     PretrainConfig,
     contrastive_loss,
+    draw_pairs,
     photograph_pair,
     posed_pair,
     pretrain,
@@ -45,6 +46,14 @@ def test_both_views_of_a_photograph_show_the_same_at_corresponding_pixels(seed):
     first = values_at(pair.first, cell_centres((96, 96))[seen])
     second = values_at(pair.second, pair.pixels[seen])
     assert np.median(np.abs(first - second)) < 3.0
+
+
+def test_photographs_that_show_nothing_are_refused_not_searched_for_ever():
+    plain = np.full((360, 480), 128, np.uint8)
+    pairs = draw_pairs([plain], [], CONFIG, torch.Generator().manual_seed(0))
+    with pytest.raises(MappingError, match='1000 views in a row show no texture'):
+        next(pairs)
+    assert next(draw_pairs([plain, photograph(0)], [], CONFIG, torch.Generator().manual_seed(0)))
 
 
 def wall(shift: float) -> PosedFrame:

@@ -56,6 +56,24 @@ def test_poses_of_any_shape_of_images(shape, guessed):
 
 
 @pytest.mark.parametrize('shape', SHAPES)
+def test_without_a_cell_there_is_no_pose_and_no_loss(shape):
+    shaped, poses, _ = images(shape)
+    empty = replace(shaped, **{name: getattr(shaped, name)[(..., slice(0), *(slice(None),) * (
+        OWN_DIMENSIONS[name] - 1))] for name in OWN_DIMENSIONS if name != 'matrices'})
+    assert empty.points_world.shape == (*shape, 0, 3)
+    assert not estimate_pose(empty, CONFIG).found.any()
+    found = expected_loss(empty, poses, EndToEndConfig(hypotheses=8), 10.0,
+                          torch.Generator().manual_seed(0))
+    assert found.loss.shape == shape and not found.found.any() and (found.loss == 0).all()
+
+
+def test_a_guess_of_another_shape_is_told():
+    shaped, poses, _ = images((1,))
+    with pytest.raises(ValueError, match='guess has shape'):
+        estimate_pose(shaped, CONFIG, guess=poses[0])
+
+
+@pytest.mark.parametrize('shape', SHAPES)
 def test_expected_losses_of_any_shape_of_images(shape):
     shaped, poses, together = images(shape)
     shaped, together = replace(shaped, depth=None), replace(together, depth=None)
