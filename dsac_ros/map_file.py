@@ -2,8 +2,9 @@
 """One file per map: safetensors with a JSON header.
 
 The tensors are the head's, in half precision, and the pictures' (`alignment.gallery`); the shared
-encoder is named by its id. Where a recipe learned a whole network for the scene, the header names
-it, and all its tensors are the map's. Nothing in the file is code, so loading a map from a
+encoder is named by its id, unless it was tuned for the map, which then holds it, too. Where a
+recipe learned a whole network for the scene, the header names it, and all its tensors are the
+map's. Nothing in the file is code, so loading a map from a
 stranger is safe by construction.
 """
 from __future__ import annotations

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 GROUND = {'types', 'config', 'errors'}
 FOUND = GROUND | {'geometry'}
 CORE = {'localizer', 'calibration', 'map_file', 'device', 'process', 'metrics', 'mapping',
-        'recovery', 'baselines'}
+        'baselines'}
 BELOW_CORE = FOUND | {'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {

@@ -44,7 +44,7 @@ IMAGES = 2         # per step
 MIN_JUDGES = 4
 MAX_GRADIENT = 1.0  # norm; RANSAC's gradients have heavy tails
 LOSS_RATE = 0.05   # peak learning rate of what a pose loss learns itself: logarithms, from far off
-SURE = 2.0         # standard errors by which judged frames must gain before weights are exchanged
+SURE = 1.0         # standard errors by which judged frames must gain before weights are exchanged
 MIN_CELLS = 64
 
 

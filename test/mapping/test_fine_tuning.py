@@ -181,14 +181,15 @@ def test_better_is_what_is_better_by_more_than_chance(gain, sure):
 
 
 def test_a_gain_that_may_be_chance_changes_nothing(wall):
-    """The best of many looks at noise is always some gain."""
+    """The best of many looks at noise is always some gain: here half a standard error."""
     patches, judge, known = wall
 
     class Noise(HeadLearner):
-        generator = torch.Generator().manual_seed(3)
+        looks = 0
 
         def cost(self, rgbd: bool) -> torch.Tensor:
-            return torch.randn(24, generator=self.generator)
+            self.looks += 1
+            return torch.tensor([1.0, -1.2] * 12) if self.looks > 1 else torch.zeros(24)
     learner = Noise(copy.deepcopy(known), patches, judge)
     told = fine_tune(learner, replace(CONFIG, finetune_steps=4), seed=0)
     assert told['kept_step'] == 0 and told['after'] == told['before']

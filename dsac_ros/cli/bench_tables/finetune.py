@@ -31,12 +31,11 @@ def measure(args: argparse.Namespace) -> Table:
     from dsac_ros.device import choose_device
     from dsac_ros.evaluation.tuning_race import tuning_race
     from dsac_ros.map_file import load_map
-    from dsac_ros.sources.open_source import open_source
     config, device = make_settings(EndToEndConfig, read_settings(args)), choose_device(args.device)
     known = load_map(check_map_path(args.map))
-    asked = open_source(args.queries, depth='auto')
-    queries = list(asked.posed_frames())
     frames = posed_frames(args, 'reading')
+    of_queries = argparse.Namespace(**{**vars(args), 'source': args.queries})
+    queries = posed_frames(of_queries, 'reading queries')
     rows, lines = [], []
     for row in tuning_race(known, frames, queries, config, device):
         rows.append(asdict(row))
