@@ -113,9 +113,8 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
 
 
 def size(view: View) -> int:
-    """Bytes of a view, with the depth that it has or that tracks may give it."""
-    pixels = view.image.size
-    return pixels * (view.image.itemsize + view.mask.itemsize + np.float32().itemsize)
+    """Bytes of a view."""
+    return sum(one.nbytes for one in (view.image, view.mask, view.depth) if one is not None)
 
 
 def held_out_block(count: int, share: float) -> tuple[int, int]:
