@@ -80,8 +80,9 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     kept = list(known.pictures) if known else []
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     if kept and room < PICTURE_BYTES:
-        log.warning('the map already has %.1f MB of pictures, none of the new frames will be kept: '
-                    'set pictures_mb above %g', sum(map(size, kept)) / 1e6, config.pictures_mb)
+        log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
+                    'kept: set pictures_mb above %g', sum(map(size, kept)) / 1e6,
+                    config.pictures_mb)
     pictures = kept + choose_pictures(tracked, tracks, data.scale, room)
     views = list(data.views)
     if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
