@@ -152,16 +152,22 @@ def templates_of(image: Pyramid, pixels: Tensor) -> Tensor:
     return torch.stack(templates, 1).round().to(torch.uint8)
 
 
+def parts(pixels: Tensor, size_wh: tuple[int, int],
+          grid: tuple[int, int] = (8, 6)) -> Tensor:
+    """In which part (N,) of an image's `grid`, counted row by row, pixels (N, 2) lie."""
+    bins = torch.tensor(grid, device=pixels.device)
+    place = pixels / torch.tensor(size_wh, device=pixels.device) * bins
+    column, row = place.long().clamp(min=0).minimum(bins - 1).unbind(1)
+    return column + grid[0] * row
+
+
 def spread_out(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most: int,
                grid: tuple[int, int] = (8, 6)) -> Tensor:
     """Indices of at most `most` of pixels (N, 2): of every bin of the image those that come first.
 
     Points in one corner would leave a pose undetermined, however many they are.
     """
-    bins = torch.tensor(grid, device=pixels.device)
-    place = pixels / torch.tensor(size_wh, device=pixels.device) * bins
-    column, row = place.long().clamp(min=0).minimum(bins - 1).unbind(1)
-    bin_of = column + grid[0] * row
+    bin_of = parts(pixels, size_wh, grid)
     order = priority.argsort(descending=True, stable=True)
     order = order[bin_of[order].argsort(stable=True)]
     held = torch.bincount(bin_of, minlength=grid[0] * grid[1])

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.landmarks import PATCH, Landmarks, Pyramid
+from dsac_ros.alignment.landmarks import PATCH, Landmarks, Pyramid, parts
 
 ALIKE = 0.6         # correlation of a match
 CHANCE = 0.3        # correlation that says nothing
 FIT_LEVELS = (0, 1, 2)  # of the pyramid: on the finest a pose that is a little off fits less
 NEIGHBOURS = 8      # of a landmark, that are asked
 DOUBT = 0.2         # share of the landmarks that are always looked for, hidden or not
+# Of the 48 parts of an image: a pose by what lies in fewer turns about it, though all of it fits.
+LEAST_PARTS = 8
 # Levels of 2 px and, where motion has blurred the image, of 4 px: how much a share on them counts.
 # Large patches are alike more often by chance.
 LEVELS = {1: 1.0, 2: 0.7}
@@ -29,7 +31,8 @@ def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
     """How well the landmarks in view look as they should, just where a camera there sees them.
 
     Fit: how much more than by chance, summed over them and the levels. Their share of those that
-    are not hidden (`share_in_sight`), and of all, on the level that shows most.
+    are not hidden (`share_in_sight`), and of all, on the level that shows most. The former is
+    nothing where what looks as it should lies in a corner of the image.
     """
     if not len(seen):
         return 0.0, 0.0, 0.0
@@ -40,6 +43,9 @@ def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
     fit = sum(float((one - CHANCE).clamp(min=0).sum()) for one in likeness.values())
     share = max(weight * share_in_sight(alike[number], predicted.pixels, 2.0 ** number * PATCH)
                 for number, weight in LEVELS.items())
+    part = parts(predicted.pixels, image.size_wh)
+    if max(len(part[one].unique()) for one in alike.values()) < LEAST_PARTS:
+        share = 0.0
     return fit, share, max(float(one.float().mean()) for one in alike.values())
 
 

@@ -26,6 +26,7 @@ from dsac_ros.alignment.landmarks import (
     spread_out,
 )
 from dsac_ros.alignment.search import CONVINCING
+from dsac_ros.alignment.support import support
 from dsac_ros.config import RansacConfig
 from dsac_ros.metrics import twist_error
 from dsac_ros.network.encoder import load_encoder
@@ -98,6 +99,20 @@ def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
     metres, degrees = distance(found)
     assert metres < 0.02 and degrees < 0.4
     assert found.share > 0.3
+
+
+def test_what_fits_in_a_corner_of_the_image_confirms_nothing(landmarks):
+    """A far patch fits poses that turn about it: they were half a metre and six degrees off."""
+    image, matrix = Pyramid.of(seen_from(QUERY, WALL)), torch.from_numpy(MATRIX).float()
+    camera_from_map = torch.from_numpy(np.linalg.inv(QUERY)).float()
+    seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, image.size_wh))
+    pixels = match.predict(seen, camera_from_map, matrix).pixels
+    for wide, confirms in ((0.3, False), (0.8, True)):
+        patch = seen.take(((pixels[:, 0] < wide * SIZE_WH[0])
+                           & (pixels[:, 1] < wide * SIZE_WH[1])).nonzero()[:, 0])
+        fit, share, overall = support(image, patch, camera_from_map, matrix)
+        assert fit > 0.0 and overall > 0.9
+        assert (share > 0.5) == confirms and (share == 0.0) != confirms
 
 
 @pytest.mark.parametrize('image', [seen_from(QUERY, texture(1)),
