@@ -16,6 +16,7 @@ from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, in_half
+from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
 # Of the pictures looked at one by one: minimal sets for each, and how many of them are aligned.
 APART_HYPOTHESES, APART = 256, 3
+# What landmarks in a corner of the image alone say is believed this near to what else confirms it.
+CORNER = 0.1
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
 FEATURE_PX = 8.0  # reprojection error of an inlier among features
 FIRST_LOOK = 8  # where pictures decide, so many times fewer minimal sets are drawn
@@ -110,7 +113,7 @@ class Localizer:
             seen, matches = estimate, 0
             alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
-            if alignment is None or not self.calibration.convincing(alignment.share):
+            if not self.calibration.convincing(confirmed(alignment)):
                 estimate = self._estimate(scene, self.last_look, guess)
                 seen, matches = self._by_features(image, shows, resampler.matrix, descriptors)
                 if self.calibration.agreeing(matches):
@@ -175,7 +178,7 @@ class Localizer:
         """
         ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
         spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
-        share = 0.0 if alignment is None else alignment.share
+        share = confirmed(alignment)
         answer = seen if self.calibration.agreeing(matches) else estimate
         if self.calibration.convincing(share):
             pose, raw = alignment.world_from_camera, alignment.covariance
@@ -185,8 +188,13 @@ class Localizer:
             return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                                 'the image may show another place', frame.stamp_ns, frame.name,
                                 timings_ms=timings)
-        pose, raw = in_world(pose, raw, self.map.origin)
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share, matches)
+        if result is Result.ACCEPTED and alignment is not None and alignment.corner and \
+                self.calibration.convincing(alignment.share) and se3.same_view(
+                    alignment.world_from_camera, pose.to(alignment.world_from_camera), CORNER,
+                    self.gallery.depth):
+            pose = alignment.world_from_camera
+        pose, raw = in_world(pose, raw, self.map.origin)
         return Localization(
             result, reason, frame.stamp_ns, frame.name, world_from_camera=pose,
             covariance=self.calibration.covariance(raw, share) if np.isfinite(raw).all() else None,
@@ -195,6 +203,11 @@ class Localizer:
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
             feature_matches=matches, confidence=float(self.calibration.confidence(
                 ratio, spread, agreement, share, matches)), timings_ms=timings)
+
+
+def confirmed(alignment: Alignment | None) -> float:
+    """The share of the landmarks that confirm an alignment; none, where they lie in a corner."""
+    return 0.0 if alignment is None or alignment.corner else alignment.share
 
 
 def in_world(pose: torch.Tensor, covariance: torch.Tensor,

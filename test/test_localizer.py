@@ -106,6 +106,29 @@ def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
     assert refused.inlier_count == alone.localize(tiny_map.queries[0].frame).inlier_count
 
 
+def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_accepted(
+        localizer, tiny_map, monkeypatch):
+    frame, truth = tiny_map.queries[1].frame, tiny_map.queries[1].world_from_camera
+    pictures = localizer.gallery.search
+
+    def in_a_corner(*arguments):
+        found = pictures(*arguments)
+        return None if found is None else replace(found, corner=True)
+    monkeypatch.setattr(localizer.gallery, 'search', in_a_corner)
+    monkeypatch.setattr('dsac_ros.localizer.CORNER', 0.5)  # a minute's map is coarse
+    trusting = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0,
+                            min_agreement=0.0, min_matches=10 ** 6)
+    doubting = AcceptConfig(min_inlier_ratio=1.0, min_matches=10 ** 6)
+    alone = Localizer(replace(localizer.map, pictures=()), 'cpu', accept=trusting)
+    near, refused = (localizer.with_settings(RansacConfig(), accept).localize(frame)
+                     for accept in (trusting, doubting))
+    assert near.accepted and near.landmark_share == 0.0
+    errors = [np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
+              for found in (near, alone.localize(frame))]
+    assert errors[0] < 0.5 * errors[1], 'the aligned pose is the better one'
+    assert refused.result is Result.LOW_INLIERS
+
+
 def test_cameras_come_and_go_without_end(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     for k in range(KEPT + 3):

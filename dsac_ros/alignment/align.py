@@ -33,7 +33,8 @@ class Alignment:
 
     world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
     fit: how well the landmarks look as they should, of poses of one image the better the more;
-    share: of those that nothing hides, how many do; overall: of all in view.
+    share: of those that nothing hides, how many do; overall: of all in view; corner: whether they
+    lie in a corner of the image, which confirms no pose.
     """
 
     world_from_camera: Tensor
@@ -41,6 +42,7 @@ class Alignment:
     fit: float
     share: float
     overall: float
+    corner: bool = False
 
 
 def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks,

@@ -27,15 +27,15 @@ LEVELS = {1: 1.0, 2: 0.7}
 
 
 def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
-            matrix: Tensor) -> tuple[float, float, float]:
+            matrix: Tensor) -> tuple[float, float, float, bool]:
     """How well the landmarks in view look as they should, just where a camera there sees them.
 
     Fit: how much more than by chance, summed over them and the levels. Their share of those that
-    are not hidden (`share_in_sight`), and of all, on the level that shows most. The former is
-    nothing where what looks as it should lies in a corner of the image.
+    are not hidden (`share_in_sight`), and of all, on the level that shows most. Whether what looks
+    as it should lies in a corner of the image.
     """
     if not len(seen):
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, True
     predicted = match.predict(seen, camera_from_map, matrix)
     likeness = {number: match.correlate(image, number, seen.templates, predicted, 0)[:, 0, 0]
                 for number in FIT_LEVELS}
@@ -44,9 +44,8 @@ def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
     share = max(weight * share_in_sight(alike[number], predicted.pixels, 2.0 ** number * PATCH)
                 for number, weight in LEVELS.items())
     part = parts(predicted.pixels, image.size_wh)
-    if max(len(part[one].unique()) for one in alike.values()) < LEAST_PARTS:
-        share = 0.0
-    return fit, share, max(float(one.float().mean()) for one in alike.values())
+    corner = max(len(part[one].unique()) for one in alike.values()) < LEAST_PARTS
+    return fit, share, max(float(one.float().mean()) for one in alike.values()), corner
 
 
 def share_in_sight(alike: Tensor, pixels: Tensor, side_px: float) -> float:

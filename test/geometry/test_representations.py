@@ -38,6 +38,30 @@ def test_any_vector_gives_a_proper_rotation(kind):
     assert_proper(kind.to_matrix(3.0 * vectors(kind, 200)))
 
 
+@pytest.mark.parametrize('name', ['quaternion', 'gram_schmidt', 'procrustes', 'kabsch'])
+def test_the_length_of_a_vector_says_nothing(name):
+    kind = REPRESENTATIONS[name]
+    some = vectors(kind, 50)
+    torch.testing.assert_close(kind.to_matrix(7.0 * some), kind.to_matrix(some))
+
+
+def test_a_quaternion_and_its_negative_are_one_rotation_and_have_one_name():
+    kind = REPRESENTATIONS['quaternion']
+    some = torch.nn.functional.normalize(vectors(kind, 200), dim=-1)
+    torch.testing.assert_close(kind.to_matrix(-some), kind.to_matrix(some))
+    named = kind.from_matrix(kind.to_matrix(some))
+    assert (named[:, 3] >= 0.0).all()
+    torch.testing.assert_close(named, some * some[:, 3:].sign())
+
+
+def test_angles_stay_in_their_ranges():
+    rotations = torch.cat((random_rotations(500), special_rotations()))
+    for name, most in (('axis_angle', math.pi), ('log_quaternion', math.pi / 2)):
+        assert (REPRESENTATIONS[name].from_matrix(rotations).norm(dim=-1) <= most + 1e-9).all()
+    pitch = REPRESENTATIONS['euler'].from_matrix(rotations)[:, 1]
+    assert (pitch.abs() <= math.pi / 2 + 1e-9).all()
+
+
 @ALL
 def test_to_matrix_is_differentiable(kind):
     assert torch.autograd.gradcheck(kind.to_matrix, vectors(kind, 3, seed=1).requires_grad_())
