@@ -173,12 +173,11 @@ def test_the_mean_pose_is_between_the_poses():
     torch.testing.assert_close(se3.log(mean)[0, 0], torch.tensor([0, 0, 0, 0, 0, 0.125]).double())
 
 
-@pytest.mark.parametrize('angle', [0.4, -2.2, 3.0])
-@pytest.mark.parametrize('rotation', ['tangent', *REPRESENTATIONS])
+@pytest.mark.parametrize(('rotation', 'angle'), [
+    (name, angle) for name in ('tangent', *REPRESENTATIONS) for angle in (0.4, -2.2, 3.0)
+    if name != 'euler' or abs(angle) < 1.5])  # whose pitch ends at a right angle
 def test_the_mean_pose_in_any_parameters_is_half_way_between_two(rotation, angle):
     """Wherever the two are: an average of plain quaternions or Euler angles is not."""
-    if rotation == 'euler' and abs(angle) > 1.5:
-        pytest.skip('pitch ends at a right angle')
     generator = torch.Generator().manual_seed(0)
     away = se3.exp(3.0 * torch.randn(1, 1, 6, generator=generator, dtype=torch.float64))
     turn = torch.tensor([0.0, 0, 0, 0, angle, 0], dtype=torch.float64)
