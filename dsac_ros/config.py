@@ -78,7 +78,10 @@ class RansacConfig:
 
 @dataclass(frozen=True)
 class EndToEndConfig:
-    """How RANSAC is differentiated in training; the defaults are those of DSAC*."""
+    """How RANSAC is differentiated in training.
+
+    Hypotheses, threshold and gradient are DSAC*'s by default, loss and entropy DSAC++'s in kind.
+    """
 
     hypotheses: int = setting(64, 'minimal sets drawn per image', low=1, high=4096)
     cells: int = setting(600, 'cells of an image that take part', low=8)

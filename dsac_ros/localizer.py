@@ -189,10 +189,7 @@ class Localizer:
                                 'the image may show another place', frame.stamp_ns, frame.name,
                                 timings_ms=timings)
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share, matches)
-        if result is Result.ACCEPTED and alignment is not None and alignment.corner and \
-                self.calibration.convincing(alignment.share) and se3.same_view(
-                    alignment.world_from_camera, pose.to(alignment.world_from_camera), CORNER,
-                    self.gallery.depth):
+        if result is Result.ACCEPTED and self._refined(pose, alignment):
             pose = alignment.world_from_camera
         pose, raw = in_world(pose, raw, self.map.origin)
         return Localization(
@@ -203,6 +200,14 @@ class Localizer:
             inlier_spread=spread, hypothesis_agreement=agreement, landmark_share=share,
             feature_matches=matches, confidence=float(self.calibration.confidence(
                 ratio, spread, agreement, share, matches)), timings_ms=timings)
+
+    def _refined(self, pose: torch.Tensor, alignment: Alignment | None) -> bool:
+        """Whether landmarks in a corner tell better where a pose (4, 4) is that is trusted."""
+        return (alignment is not None and alignment.corner
+                and self.calibration.convincing(alignment.share)
+                and se3.same_view(alignment.world_from_camera,
+                                  pose.to(alignment.world_from_camera), CORNER,
+                                  self.gallery.depth))
 
 
 def confirmed(alignment: Alignment | None) -> float:

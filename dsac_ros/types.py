@@ -101,8 +101,9 @@ class Localization:
     beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
     perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
     order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
-    map's landmarks in sight that look as they should (`alignment.support`), feature_matches how
-    many features agree with a pose that landmarks do not confirm. confidence is in [0, 1].
+    map's landmarks in sight that look as they should (`alignment.support`), 0 where they lie in a
+    corner of the image and so confirm nothing, feature_matches how many features agree with a pose
+    that landmarks do not confirm. confidence is in [0, 1].
     timings_ms: stage -> milliseconds.
     """
 

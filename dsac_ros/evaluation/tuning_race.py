@@ -15,8 +15,8 @@ from dsac_ros.evaluation.localizing import localize_posed_frames
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import buffer, dataset
-from dsac_ros.mapping.encoder_tuning import NetworkLearner
-from dsac_ros.mapping.fine_tuning import HeadLearner, Judge, fine_tune
+from dsac_ros.mapping.encoder_tuning import make_learner
+from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.metrics import evaluate
 from dsac_ros.types import PosedFrame
 
@@ -61,7 +61,6 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
     encoder = known.network.encoder.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
     patches = buffer.fill(encoder, data.views, settings, generator, device)
-    judge = Judge.of(encoder, data.held_out, device)
     yield measured('before', {}, known, queries, device)
     measurable = any(view.depth is not None for view in data.views)
     for name, change in VARIANTS.items():
@@ -69,11 +68,9 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
             continue
         progress(name)
         network = copy.deepcopy(known.network).to(device)
-        if change.get('finetune_encoder'):
-            learner = NetworkLearner(network, data, settings, device)
-        else:
-            learner = HeadLearner(network.head.requires_grad_(True), patches, judge)
-        told = fine_tune(learner, replace(config, **change), settings.seed)
+        changed = replace(config, **change)
+        learner = make_learner(network, patches, data, settings, changed, device)
+        told = fine_tune(learner, changed, settings.seed)
         network.requires_grad_(False)
         yield measured(name, told, replace(known, network=network), queries, device)
 

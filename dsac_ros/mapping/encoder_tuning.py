@@ -5,14 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dsac_ros.config import MappingConfig
+from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.geometry.resample import STRIDE
-from dsac_ros.mapping.buffer import augmented
+from dsac_ros.mapping.buffer import FeatureBuffer, augmented
 from dsac_ros.mapping.dataset import Dataset
-from dsac_ros.mapping.fine_tuning import MIN_CELLS, Judge
+from dsac_ros.mapping.fine_tuning import MIN_CELLS, HeadLearner, Judge, Learner
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
+
+
+def make_learner(network: SceneNetwork, patches: FeatureBuffer, data: Dataset,
+                 config: MappingConfig, end_to_end: EndToEndConfig, device: str) -> Learner:
+    """What the settings have learn: the head on the buffer, or the whole network on the views."""
+    if end_to_end.finetune_encoder:
+        return NetworkLearner(network, data, config, device)
+    head = network.head.requires_grad_(True)
+    return HeadLearner(head, patches, Judge.of(network.encoder, data.held_out, device))
 
 
 class NetworkLearner:
@@ -37,6 +46,5 @@ class NetworkLearner:
         """See `Learner`."""
         view = augmented(self.data.views[image], self.config, self.generator)
         seen = Sample.of(view, self.device, self.generator)
-        descriptors = self.module.encoder(seen.image)[0].flatten(1).T[seen.cells]
-        points, sigma = self.module.head(descriptors)
+        points, sigma = seen.predicted(self.module)
         return seen.in_room(points, rgbd, sigma)

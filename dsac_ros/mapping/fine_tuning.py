@@ -112,6 +112,15 @@ def surely_better(after: Tensor, before: Tensor) -> bool:
     return bool(gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Weights, what they cost (F,) the frames that judge, and the step that they are of."""
+
+    costs: Tensor
+    weights: dict[str, Tensor]
+    step: int
+
+
 class Learner(Protocol):
     """What learns end to end, and from which images.
 
@@ -156,15 +165,15 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
     peaks = (config.finetune_rate, LOSS_RATE)
     optimizer = torch.optim.Adam([{'params': parameters}, {'params': [*pose_loss.parameters()]}])
     control = EntropyControl(config)
-    before = best = learner.cost(config.rgbd)
-    kept, kept_step, step, asked = copy.deepcopy(module.state_dict()), 0, 0, 0
+    before = learner.cost(config.rgbd)
+    best = Kept(before, copy.deepcopy(module.state_dict()), 0)
+    step, asked = 0, 0
 
-    def judged(best: Tensor, kept: dict[str, Tensor], kept_step: int,
-               ) -> tuple[Tensor, dict[str, Tensor], int]:
+    def judged() -> Kept:
         now = learner.cost(config.rgbd)
-        if now.mean() < best.mean() and surely_better(now, before):
-            return now, copy.deepcopy(module.state_dict()), step
-        return best, kept, kept_step
+        if now.mean() < best.costs.mean() and surely_better(now, before):
+            return Kept(now, copy.deepcopy(module.state_dict()), step)
+        return best
     start = time.monotonic()
     while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
                        step / config.finetune_steps)) < 1.0:
@@ -184,14 +193,14 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
             control.observe(float(np.mean(bits)))
         if done * JUDGEMENTS >= asked + 1:
             asked += 1
-            best, kept, kept_step = judged(best, kept, kept_step)
+            best = judged()
         progress(done)
-    best, kept, kept_step = judged(best, kept, kept_step)
-    module.load_state_dict(kept)
+    best = judged()
+    module.load_state_dict(best.weights)
     log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
-             'frames)', mean_cost(before), mean_cost(best), kept_step, step)
-    return {'steps': step, 'kept_step': kept_step, 'before': round(mean_cost(before), 4),
-            'after': round(mean_cost(best), 4), 'alpha': round(control.alpha, 3),
+             'frames)', mean_cost(before), mean_cost(best.costs), best.step, step)
+    return {'steps': step, 'kept_step': best.step, 'before': round(mean_cost(before), 4),
+            'after': round(mean_cost(best.costs), 4), 'alpha': round(control.alpha, 3),
             'selection': config.selection, 'gradient': config.gradient,
             'seconds': round(time.monotonic() - start, 1)}
 

@@ -120,7 +120,7 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
             group['lr'] = learning_rate(share, peak)
         view = augmented(views[next(order)], objectives.augmentation(stage), generator)
         seen = Sample.of(view, device, generator)
-        terms = objectives(stage, predict(network, seen), seen)
+        terms = objectives(stage, seen.predicted(network)[0], seen)
         descend(terms.total, optimizer, scaler, stage.max_gradient)
         return terms
     return train(stands, schedule, step, progress)
@@ -207,14 +207,6 @@ def shuffled(count: int, generator: torch.Generator) -> Iterator[int]:
     """Indices below `count`, all of them in a new order, again and again."""
     while True:
         yield from torch.randperm(count, generator=generator).tolist()
-
-
-def predict(network: WholeNetwork, seen: Sample) -> Tensor:
-    """Points (N, 3) in scene units of the cells of a sample; in half precision on a GPU."""
-    device = seen.image.device.type
-    with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
-        units, _ = network.head(network.encoder(seen.image).permute(0, 2, 3, 1))
-    return units[0].flatten(0, 1)[seen.cells]
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,

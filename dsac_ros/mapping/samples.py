@@ -14,6 +14,7 @@ from dsac_ros.mapping.buffer import patch_cells
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import ROOM_M, in_room
 from dsac_ros.mapping.losses import Patches
+from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
 
 
@@ -51,6 +52,16 @@ class Sample:
                 translation=tensor(pose[:3, 3], 3), focal=tensor(view.matrix[0, 0]),
                 principal=tensor(view.matrix[:2, 2], 2), depth=tensor(depth)),
             matrix=torch.from_numpy(view.matrix).float().to(device))
+
+    def predicted(self, network: SceneNetwork) -> tuple[Tensor, Tensor]:
+        """Points (N, 3) in scene units and sigma (N, 1) [px] of the cells, with gradients.
+
+        In half precision on a GPU.
+        """
+        device = self.image.device.type
+        with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
+            units, sigma = network.head(network.encoder(self.image).permute(0, 2, 3, 1))
+        return units[0].flatten(0, 1)[self.cells], sigma[0].flatten(0, 1)[self.cells]
 
     def in_room(self, points: Tensor, rgbd: bool,
                 sigma: Tensor | None = None) -> tuple[SceneCoordinates, Tensor]:

@@ -20,8 +20,8 @@ from dsac_ros.map_file import OWN_ENCODER, Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.checkpoint import Checkpoint, fingerprint
 from dsac_ros.mapping.clusters import cluster_centres
-from dsac_ros.mapping.encoder_tuning import NetworkLearner
-from dsac_ros.mapping.fine_tuning import HeadLearner, Judge, Learner, fine_tune
+from dsac_ros.mapping.encoder_tuning import make_learner
+from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
@@ -103,10 +103,8 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     network = SceneNetwork(encoder, head, data.scale)
     if end_to_end:
-        if end_to_end.finetune_encoder:
-            learner: Learner = NetworkLearner(network, replace(data, views=views), config, device)
-        else:
-            learner = HeadLearner(head, patches, Judge.of(encoder, data.held_out, device))
+        learner = make_learner(network, patches, replace(data, views=views), config, end_to_end,
+                               device)
         told = fine_tune(learner, end_to_end, config.seed, clock.stage('fine-tuning'))
         trained['end_to_end'] = told
         if end_to_end.finetune_encoder and told['kept_step']:

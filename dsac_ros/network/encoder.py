@@ -2,8 +2,8 @@
 """The scene-agnostic half of the network: a gray image to one descriptor per 8x8 cell.
 
 Pre-trained once (`dsac pretrain`) and shared by every map, but for those that were tuned end to
-end with an encoder of their own. Plain convolutions
-with bias: what normalisation the training needs is folded in before the weights are saved.
+end with an encoder of their own. Plain convolutions with bias: what normalisation the training
+needs is folded in before the weights are saved.
 """
 from __future__ import annotations
 

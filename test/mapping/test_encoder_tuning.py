@@ -14,7 +14,7 @@ from dsac_ros.alignment.gallery import as_input, code
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import OWN_ENCODER, load_map
-from dsac_ros.mapping import dataset, fine_tuning
+from dsac_ros.mapping import dataset
 from dsac_ros.mapping.encoder_tuning import NetworkLearner
 from dsac_ros.mapping.fine_tuning import fine_tune, mean_cost
 from dsac_ros.mapping.trainer import learn_map
@@ -59,8 +59,7 @@ def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
             assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
 
-def test_encoder_and_head_learn_together(learner, monkeypatch):
-    monkeypatch.setattr(fine_tuning, 'SURE', 0.0)
+def test_encoder_and_head_learn_together(learner):
     before = copy.deepcopy(learner.module)
     told = fine_tune(learner, CONFIG, seed=0)
     assert told['kept_step'] > 0
@@ -91,7 +90,8 @@ def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
         with torch.no_grad():
             seen = code(torch.nn.functional.normalize(known.network.encoder(shown), dim=1), shown)
         np.testing.assert_allclose(picture.code, seen.numpy(), atol=3e-3)
-    assert Localizer.load(own, 'cpu').localize(tiny_map.queries[0].frame).timings_ms
+    answers = [Localizer.load(own, 'cpu').localize(posed.frame) for posed in tiny_map.queries[:3]]
+    assert max(answer.landmark_share for answer in answers) > 0.3
 
 
 def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):

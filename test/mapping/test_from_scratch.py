@@ -177,15 +177,15 @@ def last_stage(frames, monkeypatch):
         network = from_scratch.new_network('dsacstar_tiny', data, int(resume))
         first = {}
 
-        def spied_predict(network, seen, original=from_scratch.predict):
+        def spied_predicted(seen, network, original=Sample.predicted):
             first.setdefault('network', copy.deepcopy(network.state_dict()))
-            return original(network, seen)
+            return original(seen, network)
 
         def interrupt(state):
             if state.fraction > interrupt_at:
                 raise KeyboardInterrupt
         with monkeypatch.context() as patch:
-            patch.setattr(from_scratch, 'predict', spied_predict)
+            patch.setattr(Sample, 'predicted', spied_predicted)
             with contextlib.suppress(KeyboardInterrupt):
                 from_scratch.train_network(network, data.views, recipe, settings, checkpoint,
                                            resume, interrupt, guard)

@@ -73,10 +73,8 @@ def of_refinement():
 
 
 def of_solve():
-    root = numbers(1, 2, 6, 6)
-    symmetric = root @ root.mT + torch.eye(6).double()
     return (lambda root, right: refine.solve(root @ root.mT + torch.eye(6).double(), right),
-            (root, numbers(*symmetric.shape[:-1])))
+            (numbers(1, 2, 6, 6), numbers(1, 2, 6)))
 
 
 PIECES = {
@@ -106,6 +104,7 @@ PIECES = {
 
 @pytest.mark.parametrize('name', PIECES)
 def test_gradcheck(name):
+    GENERATOR.manual_seed(0)  # whichever test is run before
     function, inputs = PIECES[name]()
     inputs = [x.clone().requires_grad_() for x in inputs]
     assert torch.autograd.gradcheck(function, inputs, eps=1e-7, atol=1e-4, rtol=1e-3)
