@@ -29,9 +29,16 @@ def choose_device(device: str) -> str:
 
 def in_half(device: torch.device | str) -> torch.autocast:
     """A context of half precision where the device multiplies matrices faster in it."""
+    if torch.device(device).type == 'cuda':
+        return torch.autocast('cuda', torch.float16)
+    return in_bfloat16(device)
+
+
+def in_bfloat16(device: torch.device | str) -> torch.autocast:
+    """The same for training: the exponents of float32, so that no gradient has to be scaled."""
     kind = torch.device(device).type
     if kind == 'cuda':
-        return torch.autocast(kind, torch.float16)
-    asked = getattr(torch.cpu, '_is_amx_tile_supported', bool)  # older versions do not tell
-    fast = kind == 'cpu' and bool(asked())
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = bool(getattr(torch.cpu, '_is_amx_tile_supported', bool)())  # older ones do not tell
     return torch.autocast(kind, torch.bfloat16, enabled=fast)

@@ -24,7 +24,7 @@ NEAR_RAD = 0.03
 # Two ways to the same view convince at this share of the landmarks that nothing hides: another way
 # may begin so near to where the first one ended, or end there.
 TWICE = 0.25
-BEGINS, ENDS = 0.01, 0.003
+BEGINS, ENDS = 0.03, 0.003
 AGAIN = 1.5      # landmarks for each that there is, where another way led to the same view
 
 

@@ -128,5 +128,6 @@ def report_lines(values: dict[str, Any]) -> list[str]:
         numbers = ', '.join(f'{key} {time:.1f}' for key, time in times.items()
                             if time is not None)
         lines.append(f'{stage + " [ms]":15} {numbers}')
-    lines.append(f'map             {size(values["map_bytes"])}, on {values["device"]}')
+    if values['map_bytes']:  # on its held-out frames a map is measured before it is written
+        lines.append(f'map             {size(values["map_bytes"])}, on {values["device"]}')
     return lines

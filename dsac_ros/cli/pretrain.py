@@ -16,8 +16,8 @@ from dsac_ros.errors import ConfigError, SourceError
 if TYPE_CHECKING:
     import numpy as np
 
-HELP = 'train the scene-agnostic encoder that all maps share (hours on a CPU)'
-GROUPS, VIEWS = 10, 4  # per rendered room: things looked at, and places they are looked at from
+HELP = 'train the scene-agnostic encoder that all maps share (an hour or two on a CPU)'
+GROUPS, VIEWS = 20, 4  # per rendered room: things looked at, and places they are looked at from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'stands beside it and is resumed from')
     parser.add_argument('--photographs', nargs='+', type=Path, required=True, metavar='PATH',
                         help='image files, or folders of them')
-    parser.add_argument('--rooms', type=int, default=40, help='rendered rooms (default: '
+    parser.add_argument('--rooms', type=int, default=60, help='rendered rooms (default: '
                         '%(default)s; 0: photographs alone)')
-    parser.add_argument('--steps', type=positive, default=6300, help='gradient steps of the whole '
+    parser.add_argument('--steps', type=positive, default=8000, help='gradient steps of the whole '
                         'schedule (default: %(default)s)')
     parser.add_argument('--objective', choices=('contrastive', 'distillation', 'both'),
                         default='both', help='a descriptor finds its point in another '

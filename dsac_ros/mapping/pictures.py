@@ -17,20 +17,23 @@ ANGLE = np.radians(20.0)  # a view of a point this far from another's is worth a
 SCALE = np.log(1.5)       # and so is one from this much nearer
 LANDMARKS = 480           # of a picture
 LEAST = 12                # landmarks below which none of a picture is kept
+SAME_PX = 2.5             # two points of a picture nearer than this are one
 LANDMARK_BYTES = 8        # in the file
 LEAST_GAIN = 32.0         # newly shown points that a picture must be worth, or this share of what
 LEAST_GAIN_SHARE = 0.25   # a view sees in the median
 APART, APART_ANGLE = 0.2, np.radians(15.0)  # between a view and the nearest picture [scene units]
 
 
-def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float,
-                    most_bytes: float) -> list[Picture]:
+def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_bytes: float,
+                    kept: Sequence[Picture] = ()) -> list[Picture]:
     """Views, most useful first, until their bytes are spent or nothing new is shown; not `coded`.
 
     Greedy facility location: an observation of a point is served by the most similar one, in
     direction and distance, among those of the chosen views. Then views far from every picture:
     no query is aligned with a picture of no points, but an update learns it again and so does not
-    forget the place. scale [m] is the unit of the scene.
+    forget the place. scale [m] is the unit of the scene. The last views are those of pictures
+    that a map has already and keeps: they come first, with the points that they are now known to
+    see beside their own.
     """
     centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
     towards = tracks.points[tracks.point] - centres[tracks.view]
@@ -46,15 +49,21 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float,
     while True:
         gain = np.bincount(tracks.view, 1.0 - served, minlength=len(views)) * usable
         best = int(gain.argmax())
-        if gain[best] < max(least_gain, 1.0):
+        if len(pictures) < len(kept):
+            best = len(views) - len(kept) + len(pictures)
+        elif gain[best] < max(least_gain, 1.0):
             best = int(apart.argmax())
             if apart[best] < 1.0:
                 return pictures
         usable[best] = False
         apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
-        picture = make_picture(views[best], tracks.points[tracks.point[own]], scale)
-        spent += size(picture)
+        points = tracks.points[tracks.point[own]]
+        if len(pictures) < len(kept):
+            picture = with_points(kept[len(pictures)], points, scale)
+        else:
+            picture = make_picture(views[best], points, scale)
+            spent += size(picture)
         if spent > most_bytes:
             return pictures
         pictures.append(picture)
@@ -94,14 +103,34 @@ def size(picture: Picture) -> int:
 
 def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
     """The view with points (P, 3) [scene units] that it sees, spread over the image."""
-    camera_from_scene = np.linalg.inv(view.scene_from_camera)
-    camera = points @ camera_from_scene[:3, :3].T + camera_from_scene[:3, 3]
-    pixels = camera[:, :2] / camera[:, 2:] * view.matrix[0, 0] + view.matrix[:2, 2]
-    height, width = view.image.shape
-    chosen = spread_out(torch.from_numpy(pixels).float(), torch.ones(len(pixels)),
-                        (width, height), LANDMARKS).numpy()
-    chosen = chosen if len(chosen) >= LEAST else chosen[:0]
-    camera_from_map = camera_from_scene.copy()
+    camera_from_map = np.linalg.inv(view.scene_from_camera)
     camera_from_map[:3, 3] *= scale
-    return Picture(compressed(view.image), view.matrix, camera_from_map,
-                   pixels[chosen].round().astype(int), camera[chosen, 2] * scale, np.zeros(0))
+    nothing = np.zeros((0, 2), int)
+    return with_points(Picture(compressed(view.image), view.matrix, camera_from_map, nothing,
+                               nothing[:, 0].astype(float), np.zeros(0)), points, scale)
+
+
+def with_points(picture: Picture, points: np.ndarray, scale: float) -> Picture:
+    """The picture with points (P, 3) [scene units] that it sees beside its own, spread over it."""
+    camera = scale * points @ picture.camera_from_map[:3, :3].T + picture.camera_from_map[:3, 3]
+    pixels = camera[:, :2] / camera[:, 2:] * picture.matrix[0, 0] + picture.matrix[:2, 2]
+    apart = np.linalg.norm(pixels[:, None] - picture.pixels, axis=2).min(1, initial=np.inf)
+    pixels = np.concatenate([picture.pixels, pixels[apart > SAME_PX]])
+    depth = np.concatenate([picture.depth, camera[apart > SAME_PX, 2]])
+    height, width = picture.image.shape
+    own = np.arange(len(picture.pixels))
+    first = torch.arange(len(pixels)) < len(own)
+    spread = spread_out(torch.from_numpy(pixels).float(), first.float(), (width, height),
+                        LANDMARKS).numpy()
+    chosen = np.union1d(own, spread)
+    chosen = chosen if len(chosen) >= LEAST else chosen[:0]
+    return replace(picture, pixels=pixels[chosen].round().astype(int), depth=depth[chosen])
+
+
+def as_view(picture: Picture, scale: float) -> View:
+    """What the picture was made of, in a scene of unit `scale` [m]; without depth."""
+    scene_from_camera = np.linalg.inv(picture.camera_from_map)
+    scene_from_camera[:3, 3] /= scale
+    image = picture.image
+    return View(image=image, mask=np.ones(image.shape, bool), matrix=picture.matrix,
+                scene_from_camera=scene_from_camera, depth=None)

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, grid_sample, normalize
 
 from dsac_ros.config import as_dict, setting
+from dsac_ros.device import in_bfloat16
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import STRIDE, cell_centres, to_gray
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
@@ -45,7 +46,7 @@ LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=2
 class PretrainConfig:
     """How the encoder is pre-trained."""
 
-    steps: int = setting(6300, 'gradient steps', low=1)
+    steps: int = setting(8000, 'gradient steps', low=1)
     pairs: int = setting(5, 'pairs of views per step', low=1)
     crop: int = setting(256, 'side of a view', unit='px', low=64)
     correspondences: int = setting(384, 'points drawn from each pair', low=8)
@@ -264,7 +265,9 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
     for step in range(start, last):
         batch, *views = zip(*(next(pairs) for _ in range(config.pairs)))
         images = torch.from_numpy(np.concatenate(views))[:, None].to(device).float() / 255
-        first, second = encoder(images).float().chunk(2)
+        with in_bfloat16(device):
+            descriptors = encoder(images)
+        first, second = descriptors.float().chunk(2)
         loss = total_loss(first, second, batch, config, generator)
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step / config.steps, config.learning_rate)

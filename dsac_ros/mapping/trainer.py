@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from dsac_ros.alignment.landmarks import Picture
@@ -25,7 +24,7 @@ from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
-from dsac_ros.mapping.pictures import choose_pictures, coded, size
+from dsac_ros.mapping.pictures import as_view, choose_pictures, coded, size
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.tracks import find_tracks, with_depth
@@ -76,19 +75,20 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     encoder.to(device)
     every = math.ceil(len(data.views) / most_tracked(config))
     tracked = data.views[::every]
-    tracks = find_tracks(tracked, clock.stage('matching'))
     kept = list(known.pictures) if known else []
+    rehearsed = [as_view(picture, data.scale) for picture in kept]
+    tracks = find_tracks([*tracked, *rehearsed], clock.stage('matching'))
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     if kept and room < PICTURE_BYTES:
         log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
                     'kept: set pictures_mb above %g', sum(map(size, kept)) / 1e6,
                     config.pictures_mb)
-    pictures = kept + choose_pictures(tracked, tracks, data.scale, room)
+    pictures = choose_pictures([*tracked, *rehearsed], tracks, data.scale, room, kept)
     views = list(data.views)
     if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
         views[::every] = with_depth(tracked, tracks)
-    if known:
-        views += rehearsal(kept, data.scale, len(views))
+    if kept:  # what is learned again is kept
+        views += rehearsed * max(1, round(len(views) / len(kept)))
     patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
     if known:
         head = known.network.head.requires_grad_(True).to(device)
@@ -129,19 +129,6 @@ def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Pic
     written = save_map(output, network, header, pictures)
     checkpoint.path.unlink(missing_ok=True)
     return written
-
-
-def rehearsal(pictures: Sequence[Picture], scale: float, count: int) -> list[dataset.View]:
-    """The pictures as views, repeated up to about `count`: what is learned again is kept."""
-    views = []
-    for picture in pictures:
-        image = picture.image
-        scene_from_camera = np.linalg.inv(picture.camera_from_map)
-        scene_from_camera[:3, 3] /= scale
-        views.append(dataset.View(
-            image=image, mask=np.ones(image.shape, bool), matrix=picture.matrix,
-            scene_from_camera=scene_from_camera, depth=None))
-    return views * max(1, round(count / max(1, len(views))))
 
 
 def most_tracked(config: MappingConfig) -> int:

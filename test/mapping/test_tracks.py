@@ -12,7 +12,7 @@ from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.matching import Matches
-from dsac_ros.mapping.pictures import LANDMARKS, choose_pictures, coded
+from dsac_ros.mapping.pictures import LANDMARKS, as_view, choose_pictures, coded
 from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
 
 WALL = texture(0)
@@ -130,6 +130,43 @@ def test_pictures_stay_within_their_bytes(views, tracks):
     one = choose_pictures(views, tracks, DISTANCE, 30e3)
     assert 1 <= len(one) < len(everything)
     assert choose_pictures(views, tracks, DISTANCE, 10.0) == []
+
+
+def points_of(picture):
+    """What the picture knows: columns, rows and depths."""
+    return {(*pixel, depth) for pixel, depth in zip(picture.pixels.tolist(),
+                                                    picture.depth.tolist())}
+
+
+def test_kept_pictures_come_first_and_learn_more_points(views):
+    """An update: the pictures of one half of the wall, and the views of the other half."""
+    half = find_tracks(views[:7])
+    kept = choose_pictures(views[:7], half, DISTANCE, 1e9)
+    known = [as_view(picture, DISTANCE) for picture in kept]
+    seen = [*views[5:], *known]
+    tracks = find_tracks(seen)
+    updated = choose_pictures(seen, tracks, DISTANCE, 1e9, kept)
+    more = 0
+    for before, after in zip(kept, updated):
+        np.testing.assert_array_equal(after.webp, before.webp)
+        assert points_of(after) >= points_of(before)
+        more += len(after.pixels) - len(before.pixels)
+        off = after.depth / depth_at(after.pixels, np.linalg.inv(after.camera_from_map)) - 1
+        assert np.mean(np.abs(off) < 0.03) > 0.97
+    assert more > 10
+    assert len(kept) < len(updated)
+    same = [*views[:7], *known]  # what the kept ones show hardly needs more
+    again = choose_pictures(same, find_tracks(same), DISTANCE, 1e9, kept)
+    assert len(again) <= len(kept) + 1
+
+
+def test_a_view_of_a_picture_is_what_it_was_made_of(views, tracks):
+    picture = choose_pictures(views, tracks, DISTANCE, 1e9)[0]
+    again = as_view(picture, DISTANCE)
+    source = next(one for one in views
+                  if np.allclose(one.scene_from_camera, again.scene_from_camera))
+    assert np.abs(again.image.astype(int) - source.image).mean() < 4
+    assert again.mask.all() and again.depth is None
 
 
 def test_pictures_have_the_codes_of_the_encoder_that_is_asked(views, tracks):
