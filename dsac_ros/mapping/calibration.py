@@ -28,8 +28,9 @@ LEAST_M, LEAST_RAD = 0.01, 0.001
 #: are must be in their covariance.
 COARSER = 3.0
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
-#: what wrong poses in the right room may, and no more than what most right ones reach anywhere.
-SHARE_MARGIN, SHARES = 1.5, (0.2, 0.5)
+#: what wrong poses in the right room may (0.22 has been seen), and no more than what most right
+#: ones reach anywhere.
+SHARE_MARGIN, SHARES = 1.5, (0.23, 0.5)
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much; and so many times as many features as impostors show.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2

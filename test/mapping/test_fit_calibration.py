@@ -95,7 +95,7 @@ def test_thresholds_part_right_frames_from_impostors():
     assert confidence(fitted, seen).min() > 0.8 > 0.2 > confidence(fitted, impostors).max()
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.2), (0.16, 0.24), (0.4, 0.5)])
+@pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.23), (0.16, 0.24), (0.4, 0.5)])
 def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
     rng = np.random.default_rng(3)
     seen = evidence(rng, 40, (0.3, 0.9))
