@@ -47,9 +47,10 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
     pictures: list[Picture] = []
     spent = 0
     while True:
+        old = kept[len(pictures)] if len(pictures) < len(kept) else None
         gain = np.bincount(tracks.view, 1.0 - served, minlength=len(views)) * usable
         best = int(gain.argmax())
-        if len(pictures) < len(kept):
+        if old:
             best = len(views) - len(kept) + len(pictures)
         elif gain[best] < max(least_gain, 1.0):
             best = int(apart.argmax())
@@ -58,12 +59,9 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         usable[best] = False
         apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
-        points = tracks.points[tracks.point[own]]
-        if len(pictures) < len(kept):
-            picture = with_points(kept[len(pictures)], points, scale)
-        else:
-            picture = make_picture(views[best], points, scale)
-            spent += size(picture)
+        picture = with_points(old or make_picture(views[best], scale),
+                              tracks.points[tracks.point[own]], scale)
+        spent += 0 if old else size(picture)
         if spent > most_bytes:
             return pictures
         pictures.append(picture)
@@ -101,13 +99,12 @@ def size(picture: Picture) -> int:
     return len(picture.webp) + LANDMARK_BYTES * len(picture.pixels)
 
 
-def make_picture(view: View, points: np.ndarray, scale: float) -> Picture:
-    """The view with points (P, 3) [scene units] that it sees, spread over the image."""
+def make_picture(view: View, scale: float) -> Picture:
+    """The view as a map keeps it, of a scene of unit `scale` [m]; it knows no points yet."""
     camera_from_map = np.linalg.inv(view.scene_from_camera)
     camera_from_map[:3, 3] *= scale
-    nothing = np.zeros((0, 2), int)
-    return with_points(Picture(compressed(view.image), view.matrix, camera_from_map, nothing,
-                               nothing[:, 0].astype(float), np.zeros(0)), points, scale)
+    return Picture(compressed(view.image), view.matrix, camera_from_map,
+                   pixels=np.zeros((0, 2), int), depth=np.zeros(0), code=np.zeros(0))
 
 
 def with_points(picture: Picture, points: np.ndarray, scale: float) -> Picture:
