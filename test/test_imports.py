@@ -14,14 +14,15 @@ PACKAGE = ROOT / 'dsac_ros'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 GROUND = {'types', 'config', 'errors'}
-FOUND = GROUND | {'geometry'}
-CORE = {'localizer', 'calibration', 'map_file', 'device', 'process', 'metrics', 'mapping',
+FOUND = GROUND | {'geometry', 'device'}
+CORE = {'localizer', 'calibration', 'map_file', 'process', 'metrics', 'mapping',
         'baselines'}
 BELOW_CORE = FOUND | {'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
     'geometry': GROUND,
+    'device': GROUND,
     'network': FOUND,
     'ransac': FOUND,
     'alignment': FOUND | {'ransac'},

@@ -61,9 +61,10 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         own = tracks.view == best
         picture = with_points(old or make_picture(views[best], scale),
                               tracks.points[tracks.point[own]], scale)
-        spent += 0 if old else size(picture)
-        if spent > most_bytes:
-            return pictures
+        if not old:
+            spent += size(picture)
+            if spent > most_bytes:
+                return pictures
         pictures.append(picture)
         of_point = np.full(len(tracks.points), -1)
         of_point[tracks.point[own]] = np.flatnonzero(own)

@@ -50,7 +50,7 @@ def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search():
 
 @pytest.mark.parametrize('first', [aligned(0.0, 120, 0.7), aligned(5.5, 120, 0.4)])
 def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
-    best, tried = searched([(6.0, first), (1.0, aligned(0.0, 210, 0.85)), (9.0, None)])
+    best, tried = searched([(6.0, first), (3.0, aligned(2.0, 210, 0.85)), (9.0, None)])
     assert tried == 2
     assert best.fit == 210
 

@@ -155,6 +155,8 @@ def test_kept_pictures_come_first_and_learn_more_points(views):
         assert np.mean(np.abs(off) < 0.03) > 0.97
     assert more > 10
     assert len(kept) < len(updated)
+    full = choose_pictures(seen, tracks, DISTANCE, -1.0, kept)  # no room is left for new ones
+    assert [points_of(one) for one in full] == [points_of(one) for one in updated[:len(kept)]]
     same = [*views[:7], *known]  # what the kept ones show hardly needs more
     again = choose_pictures(same, find_tracks(same), DISTANCE, 1e9, kept)
     assert len(again) <= len(kept) + 1
