@@ -14,10 +14,10 @@ PACKAGE = ROOT / 'dsac_ros'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 GROUND = {'types', 'config', 'errors'}
-FOUND = GROUND | {'geometry', 'device'}
+FOUND = GROUND | {'geometry'}
 CORE = {'localizer', 'calibration', 'map_file', 'process', 'metrics', 'mapping',
         'baselines'}
-BELOW_CORE = FOUND | {'network', 'ransac', 'alignment'}
+BELOW_CORE = FOUND | {'device', 'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'device': GROUND,
     'network': FOUND,
     'ransac': FOUND,
-    'alignment': FOUND | {'ransac'},
+    'alignment': FOUND | {'device', 'ransac'},
     **dict.fromkeys(CORE, BELOW_CORE | CORE),
     'sources': BELOW_CORE | CORE,
     'evaluation': BELOW_CORE | CORE | {'sources'},

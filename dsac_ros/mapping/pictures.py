@@ -60,7 +60,7 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
         picture = with_points(old or make_picture(views[best], scale),
-                              tracks.points[tracks.point[own]], scale)
+                              views[best], tracks.points[tracks.point[own]], scale)
         if not old:
             spent += size(picture)
             if spent > most_bytes:
@@ -108,14 +108,17 @@ def make_picture(view: View, scale: float) -> Picture:
                    pixels=np.zeros((0, 2), int), depth=np.zeros(0), code=np.zeros(0))
 
 
-def with_points(picture: Picture, points: np.ndarray, scale: float) -> Picture:
-    """The picture with points (P, 3) [scene units] that it sees beside its own, spread over it."""
+def with_points(picture: Picture, view: View, points: np.ndarray, scale: float) -> Picture:
+    """The picture of a view with points (P, 3) [scene units] that it sees beside its own.
+
+    Spread over the image; those that it has already all stay.
+    """
     camera = scale * points @ picture.camera_from_map[:3, :3].T + picture.camera_from_map[:3, 3]
     pixels = camera[:, :2] / camera[:, 2:] * picture.matrix[0, 0] + picture.matrix[:2, 2]
     apart = np.linalg.norm(pixels[:, None] - picture.pixels, axis=2).min(1, initial=np.inf)
     pixels = np.concatenate([picture.pixels, pixels[apart > SAME_PX]])
     depth = np.concatenate([picture.depth, camera[apart > SAME_PX, 2]])
-    height, width = picture.image.shape
+    height, width = view.image.shape
     own = np.arange(len(picture.pixels))
     first = torch.arange(len(pixels)) < len(own)
     spread = spread_out(torch.from_numpy(pixels).float(), first.float(), (width, height),
