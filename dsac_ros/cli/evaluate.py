@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     lines = report_lines(values) + loss_lines(values)
     if args.report:
         from dsac_ros.evaluation.report import write_report
-        page = write_report(args.report, localizer, open_named_source(args).posed_frames(),
+        page = write_report(args.report, localizer, source.posed_frames(),
                             localizations, references, report, about={
                                 'command': shlex.join(['dsac', *sys.argv[1:]]),
                                 'map': f'{args.map}, id {localizer.map.id}'})

@@ -75,13 +75,14 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
     print('\n'.join(lines))
 
 
-def losses(source: Source) -> dict[str, dict[str, int]]:
-    """What the last pass over a source left out, and what its frames lack, for the results."""
-    return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking)}
+def losses(source: Source) -> dict[str, Any]:
+    """What the last pass over a source left out, lacked and assumed, for the results."""
+    return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking),
+            'assumptions': list(source.assumptions)}
 
 
 def loss_lines(results: dict[str, Any]) -> list[str]:
-    """The same for people."""
+    """The losses for people; assumptions were printed when they were made."""
     return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
             *(f'in use without  {count} {what}' for what, count in results['lacking'].items())]
 

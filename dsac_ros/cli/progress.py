@@ -110,6 +110,12 @@ def reporter(style: str) -> StageBar | JsonLines | Silence:
     return makers[style]()
 
 
+def note(text: str) -> None:
+    """Print a line for people on stderr, above a bar if one is being drawn."""
+    from tqdm import tqdm
+    tqdm.write(f'dsac: {text}', file=sys.stderr)
+
+
 def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Iterator[T]:
     """The items, with a bar (or JSON lines) that counts them."""
     if style == 'bar':

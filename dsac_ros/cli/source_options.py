@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsac_ros.cli.progress import note
 from dsac_ros.errors import MapError, SourceError
 
 if TYPE_CHECKING:
@@ -56,10 +57,17 @@ def open_named_source(args: argparse.Namespace) -> Source:
     if path.is_file() and path.suffix in MAP_SUFFIXES:
         raise SourceError(f'{path} is a map, expected frames: the map comes first, then the '
                           'source')
-    return open_source(path, image_topic=args.image, info_topic=args.camera_info,
-                       poses=getattr(args, 'poses', None), focal=args.focal,
-                       pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
-                       depth=getattr(args, 'depth', 'off'))
+    source = open_source(path, image_topic=args.image, info_topic=args.camera_info,
+                         poses=getattr(args, 'poses', None), focal=args.focal,
+                         pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
+                         depth=getattr(args, 'depth', 'off'))
+    return tell_assumptions(source)
+
+
+def tell_assumptions(source: Source) -> Source:
+    """The same source, whose assumptions are printed when they are made."""
+    source.on_assumption(lambda text: note(f'assumed: {text}'))
+    return source
 
 
 def check_map_path(text: str) -> Path:

@@ -29,7 +29,7 @@ def is_seven_scenes(path: Path) -> bool:
 
 def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> FileSource:
     """The frames of a sequence folder, or of the sequences that a split file names."""
-    calibration = calibration or calibration_from_focal(COLOUR_FOCAL_PX)
+    camera_of = calibration or calibration_from_focal(COLOUR_FOCAL_PX)
     files: list[FrameFiles] = []
     for sequence in _sequences(path):
         for image in sorted(sequence.glob(PATTERN)):
@@ -37,12 +37,17 @@ def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> Fil
             pose = _pose(image.with_name(f'{index}.pose.txt'))
             found = isinstance(pose, np.ndarray)
             files.append(FrameFiles(f'{sequence.name}/{index}', image, len(files) * RATE_NS,
-                                    calibration, None, pose if found else None,
+                                    camera_of, None, pose if found else None,
                                     '' if found else pose))
     if not files:
         raise SourceError(f'{path} names no frames, expected frame-000000.color.png and so on in '
                           'the sequences')
-    return FileSource(path, '7-Scenes', files, has_stamps=False)
+    source = FileSource(path, '7-Scenes', files, has_stamps=False)
+    if calibration is None:
+        source.assume(f'{path} is of the data set 7-Scenes, whose colour images have a focal '
+                      f'length of {COLOUR_FOCAL_PX:g} px; for images of another camera give '
+                      '--focal or --camera-info')
+    return source
 
 
 def _pose(path: Path) -> np.ndarray | str:

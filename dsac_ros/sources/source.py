@@ -28,6 +28,8 @@ class Source(ABC):
     kind names the format; map_frame is the frame that the poses are in; has_stamps is False where
     the stamps are made up from the order. skipped counts, per reason, the frames that the last
     pass left out, and lacking what the frames of that pass have not that should be there.
+    assumptions are the guesses that stand in for what the source does not say, one line each, in
+    the order in which they were made: when it was opened or during a pass.
     """
 
     kind = ''
@@ -39,6 +41,25 @@ class Source(ABC):
         self.path = path
         self.skipped: dict[str, int] = {}
         self.lacking: dict[str, int] = {}
+        self.assumptions: list[str] = []
+        self._on_assumption: Callable[[str], None] | None = None
+
+    def assume(self, text: str) -> None:
+        """Record an assumption, once, and pass it on to who listens.
+
+        Args:
+            text: what was taken and why, and the option that says otherwise.
+        """
+        if text not in self.assumptions:
+            self.assumptions.append(text)
+            if self._on_assumption is not None:
+                self._on_assumption(text)
+
+    def on_assumption(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with every assumption: those made already, and later ones at once."""
+        self._on_assumption = listener
+        for text in self.assumptions:
+            listener(text)
 
     @abstractmethod
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+import cv2
 import numpy as np
 import pytest
 from source_frames import LENS, assert_same, posed_frames
@@ -88,6 +89,32 @@ def test_skipped_frames_are_reported(scene, tmp_path, capsys):
     run(scene, tmp_path / 'b')
     out = capsys.readouterr().out
     assert '4 frames written to' in out and 'left out        1 with no pose file' in out
+
+
+def test_assumptions_are_printed_once_and_in_json(tmp_path, capsys):
+    sequence = tmp_path / 'seq-01'
+    sequence.mkdir()
+    for index in range(2):
+        cv2.imwrite(str(sequence / f'frame-{index:06d}.color.png'),
+                    np.zeros((480, 640, 3), np.uint8))
+        np.savetxt(sequence / f'frame-{index:06d}.pose.txt', np.eye(4))
+    run(sequence, tmp_path / 'a.tum', '--json')
+    told = capsys.readouterr()
+    assert told.err.count('dsac: assumed: ') == told.err.count('525 px') == 1
+    assumptions = json.loads(told.out)['assumptions']
+    assert len(assumptions) == 1 and '--focal' in assumptions[0]
+    run(sequence, tmp_path / 'b.tum', '--json', '--focal', '500')
+    told = capsys.readouterr()
+    assert told.err == '' and json.loads(told.out)['assumptions'] == []
+
+
+def test_a_pass_tells_its_assumptions_at_once(scene):
+    source, told = open_source(scene), []
+    source.assume('before')
+    source.on_assumption(told.append)
+    for _ in source.posed_frames():
+        source.assume('while reading')
+    assert told == source.assumptions == ['before', 'while reading']
 
 
 @pytest.mark.parametrize('dest, message', [('there', 'exists already'),
