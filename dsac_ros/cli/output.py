@@ -76,13 +76,13 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
 
 
 def losses(source: Source) -> dict[str, Any]:
-    """What the last pass over a source left out, lacked and assumed, for the results."""
+    """What the last pass over a source left out, lacked, assumed and did not read."""
     return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking),
-            'assumptions': list(source.assumptions)}
+            'assumptions': list(source.assumptions), 'unread': list(source.unread)}
 
 
 def loss_lines(results: dict[str, Any]) -> list[str]:
-    """The losses for people; assumptions were printed when they were made."""
+    """The losses for people; assumptions and what is not read were printed at once."""
     return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
             *(f'in use without  {count} {what}' for what, count in results['lacking'].items())]
 

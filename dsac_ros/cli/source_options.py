@@ -61,12 +61,13 @@ def open_named_source(args: argparse.Namespace) -> Source:
                          poses=getattr(args, 'poses', None), focal=args.focal,
                          pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
                          depth=getattr(args, 'depth', 'off'))
-    return tell_assumptions(source)
+    return tell_notes(source)
 
 
-def tell_assumptions(source: Source) -> Source:
-    """The same source, whose assumptions are printed when they are made."""
+def tell_notes(source: Source) -> Source:
+    """The same source, whose assumptions and unread parts are printed when they are found."""
     source.on_assumption(lambda text: note(f'assumed: {text}'))
+    source.unread.listen(lambda text: note(f'not read: {text}'))
     return source
 
 

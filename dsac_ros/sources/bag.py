@@ -23,7 +23,7 @@ from dsac_ros.sources.image_messages import (
     decode_message,
     stamp_ns,
 )
-from dsac_ros.sources.source import MAX_GAP_NS, NO_DEPTH, Source, count_one
+from dsac_ros.sources.source import MAX_GAP_NS, NO_DEPTH, LeftOut, Source, count_one
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
@@ -79,11 +79,11 @@ class BagSource(Source):
             self._poses = find_poses(self.bag, self.camera_frame, **self._where)
         return self._poses
 
-    def _frames(self) -> Iterator[Frame | str]:
+    def _frames(self) -> Iterator[Frame | LeftOut]:
         for image, depth in self._images_and_depth():
             yield self._frame(image, depth)
 
-    def _posed_frames(self) -> Iterator[PosedFrame | str]:
+    def _posed_frames(self) -> Iterator[PosedFrame | LeftOut | str]:
         poses = self.poses()
         for image, depth in self._images_and_depth():
             pose = poses.at(image_stamp(image))
@@ -91,9 +91,9 @@ class BagSource(Source):
                 yield pose
                 continue
             frame = self._frame(image, depth)
-            yield frame if isinstance(frame, str) else PosedFrame(frame, pose)
+            yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
 
-    def _frame(self, message: Message, depth: Message | None) -> Frame | str:
+    def _frame(self, message: Message, depth: Message | None) -> Frame | LeftOut:
         """The frame in a message, or why it cannot be read; an encoding nobody knows is fatal."""
         content, stamp = message.content, image_stamp(message)
         if getattr(content, 'encoding', 'mono8') not in ENCODINGS:
@@ -101,8 +101,8 @@ class BagSource(Source):
                              f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
         try:
             image = decode_message(content)
-        except ImageError:
-            return 'an image that cannot be decoded'
+        except ImageError as error:
+            return LeftOut('an image that cannot be decoded', str(error))
         size_wh = (image.shape[1], image.shape[0])
         camera = self._camera(stamp, size_wh)
         depth_m = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import check_image_matches
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
@@ -19,7 +19,41 @@ from dsac_ros.types import Camera, Frame, PosedFrame
 T = TypeVar('T')
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
+POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
 NO_DEPTH = 'depth that is missing or cannot be decoded'
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that is left out: the reason it is counted by, and what helps.
+
+    detail is what was found in this very frame; an error about all of them quotes the first.
+    """
+
+    reason: str
+    detail: str = ''
+    cure: str = ''
+
+
+class Notes(list[str]):
+    """Lines about a source, each kept once and passed on to a listener."""
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        super().__init__(lines)
+        self._listener: Callable[[str], None] | None = None
+
+    def add(self, line: str) -> None:
+        """Keep a line that is new, and pass it on."""
+        if line not in self:
+            self.append(line)
+            if self._listener is not None:
+                self._listener(line)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with every line: those kept already, and later ones at once."""
+        self._listener = listener
+        for line in self:
+            listener(line)
 
 
 class Source(ABC):
@@ -28,8 +62,9 @@ class Source(ABC):
     kind names the format; map_frame is the frame that the poses are in; has_stamps is False where
     the stamps are made up from the order. skipped counts, per reason, the frames that the last
     pass left out, and lacking what the frames of that pass have not that should be there.
-    assumptions are the guesses that stand in for what the source does not say, one line each, in
-    the order in which they were made: when it was opened or during a pass.
+    assumptions are the guesses that stand in for what the source does not say, and unread is what
+    it holds beyond what is read: one line each, in the order in which they were made, when it was
+    opened or during a pass.
     """
 
     kind = ''
@@ -41,8 +76,8 @@ class Source(ABC):
         self.path = path
         self.skipped: dict[str, int] = {}
         self.lacking: dict[str, int] = {}
-        self.assumptions: list[str] = []
-        self._on_assumption: Callable[[str], None] | None = None
+        self.assumptions = Notes()
+        self.unread = Notes()
 
     def assume(self, text: str) -> None:
         """Record an assumption, once, and pass it on to who listens.
@@ -50,28 +85,23 @@ class Source(ABC):
         Args:
             text: what was taken and why, and the option that says otherwise.
         """
-        if text not in self.assumptions:
-            self.assumptions.append(text)
-            if self._on_assumption is not None:
-                self._on_assumption(text)
+        self.assumptions.add(text)
 
     def on_assumption(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with every assumption: those made already, and later ones at once."""
-        self._on_assumption = listener
-        for text in self.assumptions:
-            listener(text)
+        self.assumptions.listen(listener)
 
     @abstractmethod
     def __len__(self) -> int:
         """How many frames there are, with and without a pose."""
 
     @abstractmethod
-    def _frames(self) -> Iterator[Frame | str]:
+    def _frames(self) -> Iterator[Frame | LeftOut]:
         """Every frame, or why it is left out."""
 
     @abstractmethod
-    def _posed_frames(self) -> Iterator[PosedFrame | str]:
-        """Every frame with its pose, or why it is left out."""
+    def _posed_frames(self) -> Iterator[PosedFrame | LeftOut | str]:
+        """Every frame with its pose, or why it is left out; a reason alone is a missing pose."""
 
     def frames(self) -> Iterator[Frame]:
         """The frames in order; SourceError when not one can be read."""
@@ -79,22 +109,28 @@ class Source(ABC):
 
     def posed_frames(self) -> Iterator[PosedFrame]:
         """The frames that have a pose, in order; SourceError when not one has."""
-        yield from self._counted(self._posed_frames(), 'frames with poses',
-                                 '; poses that lie elsewhere are named with --poses')
+        found = (LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str) else one
+                 for one in self._posed_frames())
+        yield from self._counted(found, 'frames with poses')
 
-    def _counted(self, found: Iterator[T | str], wanted: str, advice: str = '') -> Iterator[T]:
+    def _counted(self, found: Iterable[T | LeftOut], wanted: str) -> Iterator[T]:
         self.skipped, self.lacking = {}, {}
+        examples: dict[str, LeftOut] = {}
         count = 0
         for one in found:
-            if isinstance(one, str):
-                count_one(self.skipped, one)
+            if isinstance(one, LeftOut):
+                count_one(self.skipped, one.reason)
+                examples.setdefault(one.reason, one)
             else:
                 count += 1
                 yield one
         if not count:
-            reasons = ', '.join(f'{n} with {reason}' for reason, n in self.skipped.items())
-            raise SourceError(f'{self.path} holds no {wanted}: {reasons or "it is empty"}'
-                              f'{advice}')
+            reasons = ', '.join(f'{self.skipped[reason]} with {reason}'
+                                + (f' ({one.detail})' if one.detail else '')
+                                for reason, one in examples.items())
+            cures = dict.fromkeys(one.cure for one in examples.values() if one.cure)
+            raise SourceError('; '.join([f'{self.path} holds no {wanted}: '
+                                         f'{reasons or "it is empty"}', *cures]))
 
 
 @dataclass(frozen=True)
@@ -127,28 +163,31 @@ class FileSource(Source):
         """How many images there are."""
         return len(self.files)
 
-    def _frames(self) -> Iterator[Frame | str]:
+    def _frames(self) -> Iterator[Frame | LeftOut]:
         for files in self.files:
             yield self._read(files)
 
-    def _posed_frames(self) -> Iterator[PosedFrame | str]:
+    def _posed_frames(self) -> Iterator[PosedFrame | LeftOut | str]:
         for files in self.files:
             if files.world_from_camera is None:
                 yield files.no_pose
                 continue
             frame = self._read(files)
-            yield (frame if isinstance(frame, str)
+            yield (frame if isinstance(frame, LeftOut)
                    else PosedFrame(frame, files.world_from_camera.copy()))
 
-    def _read(self, files: FrameFiles) -> Frame | str:
+    def _read(self, files: FrameFiles) -> Frame | LeftOut:
         """The frame, without depth where its file is of no use, or why it cannot be read."""
         try:
             image = read_image(files.image)
-        except ImageError:
-            return 'an image file that cannot be decoded'
+        except ImageError as error:
+            return LeftOut('an image file that cannot be decoded', str(error))
         size_wh = (image.shape[1], image.shape[0])
         camera = files.calibration(size_wh)
-        check_image_matches(camera, image)
+        try:
+            check_image_matches(camera, image)
+        except CameraError as error:
+            raise CameraError(f'{files.image}: {error}') from None
         depth = None
         try:
             depth = files.depth(size_wh) if files.depth else None

@@ -91,9 +91,30 @@ def test_an_image_that_is_none(images):
         list(open_source(images / 'a.png', focal=80.0).frames())
 
 
+def test_undecodable_images_name_their_cause(tmp_path):
+    with FolderWriter(tmp_path) as writer:
+        for posed in posed_frames(2):
+            writer.write(posed.frame, posed.world_from_camera)
+    for file in (tmp_path / 'rgb').iterdir():
+        file.write_bytes(b'none')
+    with pytest.raises(SourceError, match='2 with an image file that cannot be decoded') as caught:
+        list(open_source(tmp_path).posed_frames())
+    assert 'frame-000000.png cannot be read as an image: 4 bytes' in str(caught.value)
+    assert '--poses' not in str(caught.value)
+
+
+def test_missing_poses_name_the_option(tmp_path):
+    with FolderWriter(tmp_path) as writer:
+        writer.write(posed_frames(1)[0].frame, None)
+    with pytest.raises(SourceError, match='1 with no pose file; poses that lie elsewhere are '
+                                          'named with --poses'):
+        list(open_source(tmp_path).posed_frames())
+
+
 def test_the_calibration_must_fit_the_image(images):
     (images / 'camera.yaml').write_text(YAML.replace('64', '640').replace('48', '480'))
-    with pytest.raises(CameraError, match='image is 64x48 but its calibration is for 640x480'):
+    with pytest.raises(CameraError, match=r'a\.png: image is 64x48 but its calibration '
+                                          'is for 640x480'):
         list(open_source(images).frames())
 
 

@@ -7,7 +7,7 @@ import argparse
 from dsac_ros.cli.bench_tables.common import Table, posed_frames, recalls
 from dsac_ros.cli.evaluate import load_localizer
 from dsac_ros.cli.progress import counted
-from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, tell_assumptions
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, tell_notes
 
 HELP = 'accuracy on blurred, dark, compressed, covered and small images, beside SIFT + SfM'
 
@@ -32,7 +32,7 @@ def measure(args: argparse.Namespace) -> Table:
     if args.peer:
         from dsac_ros.baselines.sift_sfm import SiftSfm
         from dsac_ros.sources.open_source import open_source
-        mapping = tell_assumptions(open_source(args.peer))
+        mapping = tell_notes(open_source(args.peer))
         systems['sift_sfm'] = SiftSfm.learn(
             list(counted(mapping.posed_frames(), len(mapping), 'SIFT + SfM', args.progress)))
     frames = posed_frames(args, 'reading')
