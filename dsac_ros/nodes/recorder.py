@@ -19,9 +19,10 @@ from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.mapper_parameters import keyframe_config
 from dsac_ros.nodes.pose_source import NoPose, PoseSource
 from dsac_ros.nodes.relocalization import Refused, frame_from_shot
+from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.image_files import fit_depth
-from dsac_ros.sources.image_messages import decode_depth, stamp_ns
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Frame
 
 WAITING_SHOTS = 30

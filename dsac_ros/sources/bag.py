@@ -15,11 +15,11 @@ from dsac_ros.sources.bag_file import BagFile, Message
 from dsac_ros.sources.bag_poses import CameraPoses, find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.image_files import fit_depth
 from dsac_ros.sources.image_messages import (
     ENCODINGS,
     camera_from_message,
-    decode_depth,
     decode_message,
     stamp_ns,
 )

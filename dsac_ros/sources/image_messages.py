@@ -13,6 +13,7 @@ import numpy as np
 
 from dsac_ros.errors import ImageError
 from dsac_ros.geometry.camera import camera_from_info
+from dsac_ros.sources.compressed_format import parse_format
 from dsac_ros.sources.image_files import decode_image_bytes, to_eight_bits
 from dsac_ros.types import Camera
 
@@ -31,8 +32,6 @@ for _pattern, _code in (('rggb', cv2.COLOR_BayerBG2RGB), ('bggr', cv2.COLOR_Baye
                         ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB)):
     ENCODINGS[f'bayer_{_pattern}8'] = (1, 1, _code)
     ENCODINGS[f'bayer_{_pattern}16'] = (2, 1, _code)
-DEPTH_ENCODINGS = {'16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32FC1': ('f4', 1.0)}
-COMPRESSED_DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before the png
 
 
 def decode_message(message: Any) -> np.ndarray:
@@ -46,7 +45,7 @@ def decode_image(message: Any) -> np.ndarray:
         raise ImageError(f'unknown image encoding {message.encoding!r}, expected one of '
                          f'{", ".join(ENCODINGS)}')
     width, channels, conversion = ENCODINGS[message.encoding]
-    pixels = _pixels(message, f'u{width}', channels)
+    pixels = message_pixels(message, f'u{width}', channels)
     if conversion is not None and channels == 2 and message.width % 2:
         raise ImageError(f'{message.encoding} image is {message.width} wide, expected an '
                          'even width')
@@ -56,29 +55,10 @@ def decode_image(message: Any) -> np.ndarray:
 
 def decode_compressed(message: Any) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of a CompressedImage (jpeg or png)."""
-    if 'compressedDepth' in message.format:
+    if parse_format(message.format).is_depth:
         raise ImageError(f'compressed image has the format {message.format!r}, which is depth, '
                          'expected jpeg or png of an image')
-    return decode_image_bytes(_bytes(message.data))
-
-
-def decode_depth(message: Any) -> np.ndarray:
-    """Depth (H, W) float32 [m], 0 where there is none, of an Image or a compressedDepth."""
-    if hasattr(message, 'format'):
-        data = _bytes(message.data)
-        start = COMPRESSED_DEPTH_HEADER if 'compressedDepth' in message.format else 0
-        raw = cv2.imdecode(data[start:], cv2.IMREAD_UNCHANGED) if data.size > start else None
-        if raw is None or raw.ndim != 2 or raw.dtype != np.uint16:
-            raise ImageError(f'compressed depth has the format {message.format!r}, expected a png '
-                             'of 16 bits')
-        depth = raw.astype(np.float32) * np.float32(1e-3)
-    elif message.encoding in DEPTH_ENCODINGS:
-        kind, scale = DEPTH_ENCODINGS[message.encoding]
-        depth = _pixels(message, kind, 1).astype(np.float32) * np.float32(scale)
-    else:
-        raise ImageError(f'unknown depth encoding {message.encoding!r}, expected one of '
-                         f'{", ".join(DEPTH_ENCODINGS)}')
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+    return decode_image_bytes(message_bytes(message.data))
 
 
 def camera_from_message(message: Any, *, rectified: bool = False,
@@ -105,14 +85,14 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def _pixels(message: Any, kind: str, channels: int) -> np.ndarray:
+def message_pixels(message: Any, kind: str, channels: int) -> np.ndarray:
     """The pixels (H, W) or (H, W, channels) as they lie in the rows of an Image."""
     order = '>' if message.is_bigendian else '<'
     dtype = np.dtype(order + kind)
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = width * channels * dtype.itemsize
     step = step or row
-    data = _bytes(message.data)
+    data = message_bytes(message.data)
     if not height or not width or step < row or data.size < step * (height - 1) + row:
         raise ImageError(f'{message.encoding} image of {width}x{height} has {data.size} bytes in '
                          f'rows of {step}, expected {height} rows of at least {row}')
@@ -124,7 +104,7 @@ def _pixels(message: Any, kind: str, channels: int) -> np.ndarray:
                                                                               channels)
 
 
-def _bytes(data: Any) -> np.ndarray:
+def message_bytes(data: Any) -> np.ndarray:
     """The bytes of a message's data as uint8, without a copy where that is possible."""
     try:
         return np.frombuffer(data, np.uint8)

@@ -13,7 +13,6 @@ from dsac_ros.errors import ImageError
 from dsac_ros.sources.image_messages import (
     camera_from_message,
     decode_compressed,
-    decode_depth,
     decode_image,
     decode_message,
 )
@@ -131,18 +130,8 @@ def test_broken_compressed_images(data):
         decode_compressed(SimpleNamespace(format='jpeg', data=data))
 
 
-def test_depth():
-    metres = np.array([[0.5, np.nan], [np.inf, 2.0]], np.float32)
-    np.testing.assert_array_equal(decode_depth(message('32FC1', metres)), [[0.5, 0], [0, 2]])
-    millimetres = np.array([[500, 0], [1, 2000]], np.uint16)
-    expected = np.array([[0.5, 0], [0.001, 2]])
-    for big in (False, True):
-        np.testing.assert_allclose(decode_depth(message('16UC1', millimetres, big=big)), expected)
-    png = b'\0' * 12 + cv2.imencode('.png', millimetres)[1].tobytes()
-    packed = SimpleNamespace(format='16UC1; compressedDepth png', data=png)
-    np.testing.assert_allclose(decode_depth(packed), expected)
-    with pytest.raises(ImageError, match="depth encoding 'rgb8'"):
-        decode_depth(message('rgb8', RGB))
+def test_compressed_depth_is_no_image():
+    packed = SimpleNamespace(format='16UC1; compressedDepth png', data=b'')
     with pytest.raises(ImageError, match='which is depth'):
         decode_compressed(packed)
 
