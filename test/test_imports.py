@@ -43,6 +43,7 @@ ONLY_IN = {**{name: {'nodes', 'embedded'} for name in ROS},
            # playing a bag onto the graph is the one verb that speaks itself
            'rclpy': {'nodes', 'embedded', 'cli/play.py'},
            'rosbags': {'sources', 'embedded'},
+           'av': {'sources'},
            'cyclonedds': {'embedded'},
            'argparse': {'cli'},
            'tqdm': {'cli'},
@@ -139,7 +140,7 @@ sys.meta_path.insert(0, Blocked())
 import importlib
 for name in {modules!r}:
     importlib.import_module(name)
-heavy = sorted(set(sys.modules) & {{'rclpy', 'matplotlib', 'cyclonedds'}})
+heavy = sorted(set(sys.modules) & {{'rclpy', 'matplotlib', 'cyclonedds', 'av'}})
 assert not heavy, heavy
 import torch
 assert torch.is_grad_enabled()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dsac_ros.sources.open_source import Source
 
 SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, a folder of frames (rgb/ poses/ '
-               'calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, or plain images')
+               'calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, a video, or plain images')
 MAP_SUFFIXES = ('.map', '.safetensors')
 
 

@@ -20,9 +20,10 @@ from dsac_ros.sources.rendered.source import open_rendered
 from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
 from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source, with_trajectory
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder, read_tum
+from dsac_ros.sources.video import VideoSource, is_video
 
 EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with rgb/ poses/ '
-            'calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, or images')
+            'calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or images')
 
 
 def open_source(path: Path | str, *, image_topic: str | None = None,
@@ -33,8 +34,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     """The source at `path`.
 
     Args:
-        path: a bag, a folder or an image file; `rendered:SEED[:FRAMES]` is a drive through a
-            rendered room.
+        path: a bag, a folder, a video or an image file; `rendered:SEED[:FRAMES]` is a drive
+            through a rendered room.
         image_topic: image topic of a bag; None takes the only one.
         info_topic: CameraInfo topic of a bag; None takes the one beside the image. A file here is
             a calibration (focal length, 3x3 matrix, camera_info YAML) for any kind of source.
@@ -66,6 +67,10 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         if topic is not None:
             raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
                               f'{expected}')
+    if is_video(path):
+        tum = _tum_file(path, poses)
+        return VideoSource(path, calibration=calibration, stride=stride,
+                           trajectory=read_tum(tum) if tum else None, max_gap_ns=max_gap_ns)
     source = _open_files(path, calibration, depth != 'off', poses, max_gap_ns)
     source.files = source.files[::stride]
     return source
@@ -93,9 +98,14 @@ def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses:
         raise SourceError(f'{path} is an empty folder, {EXPECTED}')
     else:
         raise SourceError(f'{path} is no source of frames, {EXPECTED}')
-    if poses is not None and tum is None:
+    return _with_tum(source, _tum_file(path, poses), max_gap_ns)
+
+
+def _tum_file(path: Path, poses: str | None) -> Path | None:
+    """The trajectory that is named for the frames at `path`, if one is."""
+    if poses is not None and not Path(poses).is_file():
         raise SourceError(f'{path} has no poses at {poses!r}, expected a TUM file that exists')
-    return _with_tum(source, tum, max_gap_ns)
+    return None if poses is None else Path(poses)
 
 
 def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSource:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyAV behind a small interface: decoded video frames as images, damaged ones withheld.
+
+PyAV is an extra; it is imported when a video is read.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dsac_ros.errors import MissingExtraError
+from dsac_ros.sources.image_files import to_eight_bits
+from dsac_ros.sources.source import LeftOut
+
+BEFORE_KEY_FRAME = LeftOut(
+    'a video frame before the first key frame',
+    cure='decoding begins at a key frame: let the encoder send them more often (a shorter GOP), '
+         'or begin to record before it starts')
+DAMAGED = LeftOut('a video frame that is damaged, or predicted from a lost or damaged one')
+FIXED_POINT = 65536  # the unit of a display matrix
+
+
+def load_av(path: Path) -> ModuleType:
+    """Import PyAV, which reading the video at `path` needs."""
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError(f'PyAV is not installed, and {path} holds video: '
+                                "pip install 'av>=15'") from None
+    return av
+
+
+def decode_frame(frame: Any) -> np.ndarray:
+    """Gray (H, W) or RGB (H, W, 3) uint8 of a frame, whatever its pixel format.
+
+    The frame says its bits a channel, chroma subsampling, color matrix and range.
+    """
+    if not frame.format.name.startswith('gray'):
+        return frame.to_ndarray(format='rgb24')
+    if frame.format.components[0].bits == 8:
+        return frame.to_ndarray(format='gray')
+    return to_eight_bits(frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False))
+
+
+class KeyFrameGate:
+    """Withholds frames that were predicted from what is missing, until a key frame comes.
+
+    Decoders conceal a missing reference and go on, with images that no camera saw. Packets are
+    numbered in the order of decoding.
+    """
+
+    def __init__(self) -> None:
+        """Waits for the first key frame."""
+        self._waits_as: LeftOut | None = BEFORE_KEY_FRAME
+        self._broken_at = -1
+
+    def damage(self, packet: int) -> LeftOut:
+        """Note that this packet is lost or cannot be decoded; return why it is left out."""
+        if self._waits_as is not BEFORE_KEY_FRAME:
+            self._waits_as = DAMAGED
+        self._broken_at = packet
+        return self._waits_as or DAMAGED
+
+    def left_out(self, frame: Any, packet: int) -> LeftOut | None:
+        """Return why the frame of a packet is of no use; None where it may be used."""
+        if frame.is_corrupt:
+            return self.damage(packet)
+        if self._waits_as is DAMAGED and packet < self._broken_at:
+            return None  # decoded before the damage, shown after it
+        if frame.key_frame and packet > self._broken_at:
+            self._waits_as = None
+        return self._waits_as
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """The (a, b, c, d) of a frame's display matrix, the identity unless it turns by quarters.
+
+    A pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift.
+    """
+    data = frame.side_data.get('DISPLAYMATRIX')
+    if data is None:
+        return (1, 0, 0, 1)
+    values = np.frombuffer(bytes(data), np.int32)
+    a, b, c, d = (round(int(values[index]) / FIXED_POINT) for index in (0, 1, 3, 4))
+    by_quarters = (abs(a), abs(b), abs(c), abs(d)) in ((1, 0, 0, 1), (0, 1, 1, 0))
+    return (a, b, c, d) if by_quarters else (1, 0, 0, 1)
+
+
+def turned(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """The image as a display matrix shows it: turned by quarters, mirrored, or both."""
+    a, b, c, d = matrix
+    if a:
+        return np.ascontiguousarray(image[::d, ::a])
+    return np.ascontiguousarray(cv2.transpose(image)[::b, ::c])
