@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
              for frame in counted(source.frames(), len(source), 'localize', args.progress)]
     accepted = [one for one in found if one.accepted]
     if args.output:
-        from dsac_ros.sources.tum import write_tum
+        from dsac_ros.sources.trajectory_files import write_tum
         write_tum(args.output, [one.stamp_ns for one in accepted],
                   [one.world_from_camera for one in accepted])
     results = {'frames': len(found), 'accepted': len(accepted), 'map_id': localizer.map.id,

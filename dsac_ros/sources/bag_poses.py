@@ -15,7 +15,7 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
 from dsac_ros.sources.source import MAX_GAP_NS
 from dsac_ros.sources.tf_tree import TfTree
-from dsac_ros.sources.tum import read_tum
+from dsac_ros.sources.trajectory_files import read_tum
 
 TF_TYPES = ('tf2_msgs/msg/TFMessage', 'tf/msg/tfMessage')
 ODOMETRY = 'nav_msgs/msg/Odometry'

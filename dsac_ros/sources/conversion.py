@@ -13,7 +13,7 @@ from dsac_ros.errors import SourceError
 from dsac_ros.geometry.resample import Resampler, Resamplers
 from dsac_ros.sources.bag_writer import BagWriter
 from dsac_ros.sources.folder import FolderWriter
-from dsac_ros.sources.tum import write_tum
+from dsac_ros.sources.trajectory_files import write_tum
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 START_NS = 1_700_000_000_000_000_000  # where made-up stamps begin: a time that ROS takes as valid

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder layout of DSAC* and ACE: rgb/ poses/ calibration/ [depth/], read and written.
 
-Files of one frame share a name, or else pair up in alphabetical order. poses/: 4x4
-world_from_camera; calibration/: a focal length or a 3x3 matrix with pixels counted from the
-corner of the first one (converted here), one file per frame or one for all; depth/: png, uint16
-millimetres. What the layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of
-the map) and `stamps.txt` (name and nanoseconds).
+Files of one frame share a name, or else the number in it. poses/: 4x4 world_from_camera;
+calibration/: a focal length or a 3x3 matrix with pixels counted from the corner of the first one
+(converted here), one file per frame or one for all; depth/: png, uint16 millimetres. What the
+layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of the map) and
+`stamps.txt` (name and nanoseconds).
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +18,21 @@ from types import TracebackType
 import numpy as np
 import yaml
 
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.sources.beside import (
+    STAMPS,
+    files_beside,
+    list_files,
+    stamps_beside,
+    tell_foreign_images,
+)
 from dsac_ros.sources.calibration_files import (
     Calibration,
     camera_yaml,
     corner_matrix_text,
     read_calibration,
 )
+from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.image_files import (
     append_line,
     list_images,
@@ -34,11 +43,17 @@ from dsac_ros.sources.image_files import (
     write_whole,
 )
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles
+from dsac_ros.sources.source import POSES_ELSEWHERE, DepthReader, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.text_files import read_yaml
 from dsac_ros.types import Camera, Frame
 
 IMAGES, POSES, CALIBRATION, DEPTH = 'rgb', 'poses', 'calibration', 'depth'
-DATASET, STAMPS = 'dataset.yaml', 'stamps.txt'
+DATASET = 'dataset.yaml'
+POSE_SUFFIXES = ('.txt',)
+POSE_CURE = 'expected 4x4 numbers, world from camera, in the file of each image'
+DEPTH_SUFFIXES = ('.png', '.tif', '.tiff', '.pgm')
+CALIBRATION_SUFFIXES = ('.txt', '.yaml', '.yml')
+KEYS = frozenset(('format', 'version', 'map_frame', 'camera'))  # of dataset.yaml
 
 
 def is_scene_folder(path: Path) -> bool:
@@ -64,49 +79,55 @@ def open_folder(path: Path, calibration: Calibration | None = None, depth: bool 
     if not images:
         raise SourceError(f'{path / IMAGES} holds no images, expected .png or .jpg files')
     about = _about(path)
-    pose_files = _paired(images, path / poses, '.txt')
-    depth_files = _paired(images, path / DEPTH, '.png') if depth else [None] * len(images)
-    cameras = [calibration] * len(images) if calibration else _calibrations(images, path, about)
-    stamps = _stamps(path)
-    has_stamps = bool(stamps) and all(image.stem in stamps for image in images)
-    files = []
-    for index, (image, pose_file, depth_file, camera) in enumerate(
-            zip(images, pose_files, depth_files, cameras, strict=True)):
-        pose = read_pose_file(pose_file) if pose_file else 'no pose file'
-        found = isinstance(pose, np.ndarray)
-        files.append(FrameFiles(
-            image.stem, image, stamps[image.stem] if has_stamps else index * MADE_UP_STEP_NS,
-            camera, partial(read_depth, depth_file) if depth_file else None,
-            pose if found else None, '' if found else pose))
-    return FileSource(path, 'folder', files, has_stamps=has_stamps,
-                      map_frame=str(about.get('map_frame', 'map')))
+    source = FileSource(path, 'folder', [], map_frame=str(about.get('map_frame', 'map')))
+    if about.keys() - KEYS:
+        source.unread.add(f'{", ".join(sorted(map(str, about.keys() - KEYS)))} of '
+                          f'{path / DATASET}')
+    tell_foreign_images(source, path / IMAGES)
+    poses = [_pose(file) for file in files_beside(source, images, path / poses, POSE_SUFFIXES)]
+    depth_files = _depth(source, images, path) if depth else [None] * len(images)
+    cameras = ([calibration] * len(images) if calibration
+               else _calibrations(source, images, path, about))
+    stamps = stamps_beside(source, images, path)
+    files = [FrameFiles(image.stem, image, stamp, camera, depth_file,
+                        *((None, pose) if isinstance(pose, LeftOut) else (pose,)))
+             for image, stamp, camera, depth_file, pose
+             in zip(images, stamps, cameras, depth_files, poses, strict=True)]
+    source.files = sorted(files, key=lambda one: one.stamp_ns)
+    return source
 
 
 def _parts(path: Path) -> list[Path]:
     """The folders inside `path` that have the layout."""
-    return sorted(part for part in path.iterdir() if (part / IMAGES).is_dir())
+    return natural_order(part for part in path.iterdir() if (part / IMAGES).is_dir())
 
 
-def _paired(images: list[Path], folder: Path, suffix: str) -> list[Path | None]:
-    """The file of each image: by its name, or by its place if there are as many of both."""
-    if not folder.is_dir():
-        return [None] * len(images)
-    found = sorted(p for p in folder.iterdir()
-                   if p.suffix.lower() == suffix and not p.name.startswith('.'))
-    by_stem = {file.stem: file for file in found}
-    if any(image.stem in by_stem for image in images):
-        return [by_stem.get(image.stem) for image in images]
-    if found and len(found) != len(images):
-        raise SourceError(f'{folder} holds {len(found)} files for {len(images)} images and their '
-                          'names differ, expected the same names or one file for each image')
-    return list(found) or [None] * len(images)
+def _pose(file: Path | None) -> np.ndarray | LeftOut:
+    """The pose in a file, or why there is none."""
+    if file is None:
+        return LeftOut('no pose file', cure=POSES_ELSEWHERE)
+    pose = read_pose_file(file)
+    return LeftOut(pose, str(file), POSE_CURE) if isinstance(pose, str) else pose
 
 
-def _calibrations(images: list[Path], path: Path, about: dict) -> list[Calibration]:
+def _depth(source: FileSource, images: Sequence[Path], path: Path,
+           ) -> Sequence[DepthReader | None]:
+    """Readers of the depth of each image; one that has none, though others do, lacks it."""
+    files = files_beside(source, images, path / DEPTH, DEPTH_SUFFIXES)
+    if not any(files):
+        return files
+    return [partial(read_depth, file) if file else _no_depth for file in files]
+
+
+def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
+    raise ImageError('there is no depth file')
+
+
+def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about: dict,
+                  ) -> list[Calibration]:
     """The camera of each image: from its own file, or from the only one."""
     folder = path / CALIBRATION
-    found = sorted(p for p in folder.iterdir() if p.suffix in ('.txt', '.yaml')
-                   and not p.name.startswith('.')) if folder.is_dir() else []
+    found = list_files(folder, CALIBRATION_SUFFIXES)
     if not found:
         raise SourceError(f'{folder} holds no calibration, expected .txt files with a focal '
                           'length or a 3x3 matrix')
@@ -116,43 +137,30 @@ def _calibrations(images: list[Path], path: Path, about: dict) -> list[Calibrati
         distortion=tuple(lens.get('distortion_coefficients', ())))
     if len(found) == 1:
         return [read(found[0])] * len(images)
-    paired = _paired(images, folder, '.txt')
-    if None in paired:
-        missing = images[paired.index(None)].stem
+    files = files_beside(source, images, folder, CALIBRATION_SUFFIXES)
+    if None in files:
+        missing = images[files.index(None)].stem
         raise SourceError(f'{folder} holds no calibration of {missing}, expected a file for each '
                           'image or one for all')
-    return [read(file) for file in paired if file]
+    return [read(file) for file in files if file]
 
 
 def _about(path: Path) -> dict:
     """The contents of dataset.yaml, empty where there is none."""
     file = path / DATASET
-    if not file.is_file():
-        return {}
-    try:
-        about = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise SourceError(f'{file} is not YAML: {" ".join(str(error).split())}') from None
+    about = (read_yaml(file) or {}) if file.is_file() else {}
     if not isinstance(about, dict):
         raise SourceError(f'{file} holds no keys, expected camera: and map_frame:')
     lens = about.get('camera') or {}
     if not isinstance(lens, dict) or not is_numbers(lens.get('distortion_coefficients', [])):
-        raise SourceError(f'{file}: camera is {lens!r}, expected the keys distortion_model: and '
-                          'distortion_coefficients: with a list of numbers')
+        raise SourceError(f'{file}: camera is {reprlib.repr(lens)}, expected the keys '
+                          'distortion_model: and distortion_coefficients: with a list of numbers')
     return about
 
 
 def is_numbers(value: object) -> bool:
     """Whether something out of a YAML file is a list of numbers."""
     return isinstance(value, list) and all(isinstance(x, (int, float)) for x in value)
-
-
-def _stamps(path: Path) -> dict[str, int]:
-    """Stamps by name from stamps.txt, whose last line may be half-written."""
-    file = path / STAMPS
-    lines = file.read_text().splitlines() if file.is_file() else []
-    words = [line.split() for line in lines]
-    return {w[0]: int(w[1]) for w in words if len(w) == 2 and w[1].lstrip('-').isdigit()}
 
 
 class FolderWriter:
@@ -205,7 +213,7 @@ class FolderWriter:
         """Take up the lens and the numbering of the frames that are there."""
         images = list_images(self.path / IMAGES)
         last = images[-1].stem.removeprefix('frame-')
-        if not last.isdigit():
+        if not last.isdecimal():
             raise SourceError(f'{self.path} holds frames named {images[-1].name}, expected '
                               'frame-000000 and so on')
         self.count = int(last) + 1

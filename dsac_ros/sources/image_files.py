@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.sources.file_names import natural_order
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
 NO_DEPTH = 65535  # Kinect's mark beside 0
@@ -22,8 +23,9 @@ def is_image_file(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder in alphabetical order."""
-    return sorted(path for path in folder.iterdir() if is_image_file(path) and path.is_file())
+    """The image files of a folder in natural order: 9.png comes before 10.png."""
+    return natural_order(path for path in folder.iterdir()
+                         if is_image_file(path) and path.is_file())
 
 
 def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray:

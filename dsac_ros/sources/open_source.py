@@ -18,8 +18,9 @@ from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
 from dsac_ros.sources.rendered.source import open_rendered
 from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
-from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source, with_trajectory
-from dsac_ros.sources.tum import is_tum_folder, open_tum_folder, read_tum
+from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source
+from dsac_ros.sources.trajectory_files import add_trajectory, read_trajectory
+from dsac_ros.sources.tum import is_tum_folder, open_tum_folder
 from dsac_ros.sources.video import VideoSource, is_video
 
 EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with rgb/ poses/ '
@@ -68,12 +69,21 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
             raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
                               f'{expected}')
     if is_video(path):
-        tum = _tum_file(path, poses)
-        return VideoSource(path, calibration=calibration, stride=stride,
-                           trajectory=read_tum(tum) if tum else None, max_gap_ns=max_gap_ns)
+        return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns)
     source = _open_files(path, calibration, depth != 'off', poses, max_gap_ns)
     source.files = source.files[::stride]
     return source
+
+
+def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: Path | None,
+                max_gap_ns: int) -> VideoSource:
+    """A video, with the poses of a TUM file if one is named."""
+    read = read_trajectory(tum) if tum else None
+    video = VideoSource(path, calibration=calibration, stride=stride, max_gap_ns=max_gap_ns,
+                        trajectory=read.trajectory if read else None)
+    if read:
+        read.tell(video)
+    return video
 
 
 def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses: str | None,
@@ -112,9 +122,16 @@ def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSour
     if tum is not None:
         if not source.has_stamps:
             raise SourceError(f'{source.path} has no stamps, so that its images have no poses in '
-                              f'{tum}: expected a stamps.txt of names and nanoseconds')
-        source.files = with_trajectory(source.files, read_tum(tum), max_gap_ns)
+                              f'{tum}: {_stamps_expected(source)}')
+        add_trajectory(source, tum, max_gap_ns)
     return source
+
+
+def _stamps_expected(source: FileSource) -> str:
+    """What gives the images of a source their stamps."""
+    if source.kind in ('folder', 'images') and source.path.is_dir():
+        return 'expected images named by their stamps, or a stamps.txt of names and nanoseconds'
+    return 'expected a bag, TUM RGB-D, or a folder of images with stamps'
 
 
 def _is_plain(path: Path) -> bool:

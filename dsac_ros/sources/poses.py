@@ -2,13 +2,17 @@
 """Poses as they come from files and messages, checked before anything is built on them."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from dsac_ros.errors import SourceError
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+from dsac_ros.sources.text_files import read_text
 
+BRACKETS = re.compile(r'[\[\](),;]')
 MAX_DEVIATION = 0.02  # of R^T R from the identity: more is no rounding error
 
 
@@ -32,10 +36,13 @@ def rigid_pose(matrix: np.ndarray) -> np.ndarray | str:
 
 
 def read_pose_file(path: Path) -> np.ndarray | str:
-    """The 4x4 of a text file of 16 (or 12) numbers, or what is wrong with it."""
+    """The 4x4 of a text file of 16 (or 12) numbers, or what is wrong with it.
+
+    Commas and brackets, as numpy prints them, are separators too.
+    """
     try:
-        numbers = np.array(path.read_text().replace(',', ' ').split(), dtype=np.float64)
-    except (OSError, ValueError):
+        numbers = np.array(BRACKETS.sub(' ', read_text(path)).split(), dtype=np.float64)
+    except (SourceError, ValueError):
         return 'a pose file that cannot be read'
     if numbers.size not in (12, 16):
         return f'a pose file of {numbers.size} numbers instead of 16'

@@ -2,6 +2,7 @@
 """What every source of frames offers, and the source whose frames are files."""
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from dsac_ros.sources.image_files import read_image
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 T = TypeVar('T')
+DepthReader = Callable[[tuple[int, int]], np.ndarray]  # of an image's size_wh
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
 POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
@@ -137,16 +139,16 @@ class Source(ABC):
 class FrameFiles:
     """Where one frame lies. calibration makes the camera of an image of a given size_wh.
 
-    Where there is no pose, no_pose says why.
+    depth raises ImageError where its file is of no use. Where there is no pose, no_pose says why.
     """
 
     name: str
     image: Path
     stamp_ns: int
     calibration: Callable[[tuple[int, int]], Camera]
-    depth: Callable[[tuple[int, int]], np.ndarray] | None = None
+    depth: DepthReader | None = None
     world_from_camera: np.ndarray | None = None
-    no_pose: str = 'no pose file'
+    no_pose: LeftOut | str = 'no pose file'
 
 
 class FileSource(Source):
@@ -178,6 +180,8 @@ class FileSource(Source):
 
     def _read(self, files: FrameFiles) -> Frame | LeftOut:
         """The frame, without depth where its file is of no use, or why it cannot be read."""
+        if not os.path.isfile(files.image):
+            return LeftOut('an image file that is missing', str(files.image))
         try:
             image = read_image(files.image)
         except ImageError as error:
@@ -204,5 +208,14 @@ def count_one(counts: dict[str, int], reason: str) -> None:
 def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
                     max_gap_ns: int = MAX_GAP_NS) -> list[FrameFiles]:
     """The same files with the poses that a trajectory has at their stamps."""
+    stamps = [one.stamp_ns for one in files]
+    detail = (f'the images are from {_seconds(stamps)}, the poses from '
+              f'{_seconds(trajectory.stamps_ns)}' if stamps and len(trajectory) else '')
+    no_pose = LeftOut('a stamp outside the trajectory or in a gap of it', detail)
     return [replace(one, world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
-                    no_pose='a stamp outside the trajectory or in a gap of it') for one in files]
+                    no_pose=no_pose) for one in files]
+
+
+def _seconds(stamps_ns: Sequence[int]) -> str:
+    """The first and the last of some stamps, in seconds."""
+    return f'{min(stamps_ns) / 1e9:.3f} to {max(stamps_ns) / 1e9:.3f} s'

@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TUM's formats: a trajectory `t x y z qx qy qz qw`, and the RGB-D folder.
+"""TUM's RGB-D folder: rgb.txt, depth.txt and groundtruth.txt.
 
 Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
-from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
-from dsac_ros.sources.image_files import read_depth, write_whole
-from dsac_ros.sources.poses import poses_from_rows, row_from_pose
-from dsac_ros.sources.source import MAX_GAP_NS, FileSource, FrameFiles, with_trajectory
+from dsac_ros.sources.file_names import some_names
+from dsac_ros.sources.image_files import list_images, read_depth
+from dsac_ros.sources.source import (
+    MAX_GAP_NS,
+    POSES_ELSEWHERE,
+    DepthReader,
+    FileSource,
+    FrameFiles,
+    LeftOut,
+)
+from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
+from dsac_ros.sources.text_files import is_comment, quoted, read_text
+from dsac_ros.sources.trajectory_files import add_trajectory
 
 DEPTH_UNITS_PER_METRE = 5000.0
 MAX_DEPTH_OFFSET_NS = 20_000_000
@@ -30,38 +38,6 @@ SEQUENCES = {
 }
 
 
-def read_tum(path: Path | str) -> Trajectory:
-    """The trajectory in a file of lines `t x y z qx qy qz qw`, t in seconds."""
-    stamps, rows = [], []
-    for number, words in _lines(Path(path)):
-        try:
-            values = [float(word) for word in words[1:8]]
-            if len(words) != 8:
-                raise ValueError
-            stamps.append(nanoseconds(words[0]))
-        except (ValueError, InvalidOperation, OverflowError):
-            raise SourceError(f'{path}, line {number}: {" ".join(words)!r} is not a pose, '
-                              'expected 8 numbers: t x y z qx qy qz qw') from None
-        rows.append(values)
-    if not rows:
-        raise SourceError(f'{path} holds no poses, expected lines of t x y z qx qy qz qw')
-    return Trajectory(np.array(stamps, dtype=np.int64), poses_from_rows(np.array(rows)))
-
-
-def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> None:
-    """Write poses (4, 4) at their stamps, nanoseconds kept."""
-    lines = ['# t x y z qx qy qz qw']
-    for stamp, pose in zip(stamps_ns, poses, strict=True):
-        seconds, rest = divmod(int(stamp), 1_000_000_000)
-        lines.append(f'{seconds}.{rest:09d} ' + ' '.join(f'{x:.9f}' for x in row_from_pose(pose)))
-    write_whole(Path(path), '\n'.join(lines) + '\n')
-
-
-def nanoseconds(text: str) -> int:
-    """Seconds as text to integer nanoseconds; a float would round them to microseconds."""
-    return int((Decimal(text) * 1_000_000_000).to_integral_value())
-
-
 def is_tum_folder(path: Path) -> bool:
     """Whether a folder is TUM's RGB-D layout."""
     return (path / 'rgb.txt').is_file()
@@ -71,18 +47,44 @@ def open_tum_folder(path: Path, calibration: Calibration | None = None, depth: b
                     max_gap_ns: int = MAX_GAP_NS) -> FileSource:
     """The frames of an RGB-D folder: rgb.txt, depth.txt and groundtruth.txt, joined by stamp."""
     calibration = calibration or find_calibration(path) or published_calibration(path)
-    depths = _stamped_files(path / 'depth.txt') if depth and (path / 'depth.txt').is_file() else []
-    depth_stamps = np.array([stamp for stamp, _ in depths], dtype=np.int64)
-    files = []
-    for stamp, image in _stamped_files(path / 'rgb.txt'):
-        nearest = int(np.abs(depth_stamps - stamp).argmin()) if depths else -1
-        beside = depths and abs(depth_stamps[nearest] - stamp) <= MAX_DEPTH_OFFSET_NS
-        files.append(FrameFiles(image.stem, image, stamp, calibration,
-                                _depth_reader(depths[nearest][1]) if beside else None,
-                                no_pose='no groundtruth.txt'))
+    source = FileSource(path, 'TUM RGB-D folder', [])
+    images = _stamped_files(source, path / 'rgb.txt')
+    if not images:
+        raise SourceError(f'{path / "rgb.txt"} lists no images, expected lines of a stamp and a '
+                          'file')
+    listed = depth and (path / 'depth.txt').is_file()
+    depth_of = _depth_readers(_stamped_files(source, path / 'depth.txt') if listed else [])
+    source.files = [FrameFiles(image.stem, image, stamp, calibration, depth_of(stamp),
+                               no_pose=LeftOut('no groundtruth.txt', cure=POSES_ELSEWHERE))
+                    for stamp, image in images]
+    _tell_unlisted(source)
     if (path / 'groundtruth.txt').is_file():
-        files = with_trajectory(files, read_tum(path / 'groundtruth.txt'), max_gap_ns)
-    return FileSource(path, 'TUM RGB-D folder', files)
+        add_trajectory(source, path / 'groundtruth.txt', max_gap_ns)
+    return source
+
+
+def _tell_unlisted(source: FileSource) -> None:
+    """Tell how many images beside those that the list names are on disk."""
+    names = {file.image.resolve() for file in source.files}
+    for folder in dict.fromkeys(file.image.parent for file in source.files):
+        unlisted = [image for image in list_images(folder)
+                    if image.resolve() not in names] if folder.is_dir() else []
+        if unlisted:
+            source.unread.add(f'{len(unlisted)} images of {folder} that rgb.txt does not list: '
+                              f'{some_names(unlisted)}')
+
+
+def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthReader | None]:
+    """The reader of the depth image nearest to a stamp, one that fails where none is near."""
+    stamps = np.array([stamp for stamp, _ in depths], dtype=np.int64)
+
+    def depth_of(stamp: int) -> DepthReader | None:
+        if not depths:
+            return None
+        nearest = int(np.abs(stamps - stamp).argmin())
+        return (_depth_reader(depths[nearest][1])
+                if abs(int(stamps[nearest]) - stamp) <= MAX_DEPTH_OFFSET_NS else _no_depth)
+    return depth_of
 
 
 def published_calibration(path: Path) -> Calibration:
@@ -93,25 +95,33 @@ def published_calibration(path: Path) -> Calibration:
                                             distortion, model='plumb_bob')
 
 
-def _depth_reader(path: Path) -> Callable[[tuple[int, int]], np.ndarray]:
+def _depth_reader(path: Path) -> DepthReader:
     return lambda size_wh: read_depth(path, size_wh, DEPTH_UNITS_PER_METRE)
 
 
-def _stamped_files(path: Path) -> list[tuple[int, Path]]:
+def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
+    raise ImageError('no depth image is near in time')
+
+
+def _stamped_files(source: FileSource, path: Path) -> list[tuple[int, Path]]:
     """The stamps and files that a list such as rgb.txt names, in the order of time."""
+    times, files = [], []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.replace(',', ' ').split(maxsplit=1)
+        if not words or is_comment(line):
+            continue
+        try:
+            time, file = words
+            times.append(read_stamp(time))
+        except ValueError:
+            raise SourceError(f'{path}, line {number}: {quoted(line)} lists no image, expected a '
+                              'stamp and a file') from None
+        files.append(path.parent / file.strip())
+    unit = unit_of(times)
+    if unit != 's':
+        source.assume(f'the stamps of {path} are in {unit}, as their size says')
     try:
-        return sorted((nanoseconds(words[0]), path.parent / words[1])
-                      for _, words in _lines(path))
-    except (IndexError, InvalidOperation) as error:
-        raise SourceError(f'{path} is not a list of stamps and files: {error}') from None
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Line numbers and words of a text file without its comments."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f'{path} cannot be read: {error}') from None
-    return [(number, line.replace(',', ' ').split())
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip() and not line.lstrip().startswith('#')]
+        stamps = [in_nanoseconds(time, unit) for time in times]
+    except ValueError as error:
+        raise SourceError(f'{path}: {error}, expected seconds') from None
+    return sorted(zip(stamps, files))

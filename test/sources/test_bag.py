@@ -10,7 +10,7 @@ from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.bag_writer import BagWriter
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.tum import write_tum
+from dsac_ros.sources.trajectory_files import write_tum
 from dsac_ros.types import Camera
 
 IMAGE, INFO, OPTICAL = '/camera/image_raw', '/camera/camera_info', 'camera_optical'

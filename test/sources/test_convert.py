@@ -15,7 +15,7 @@ from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag_file import BagFile
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.tum import read_tum
+from dsac_ros.sources.trajectory_files import read_tum
 
 
 def run(*words):

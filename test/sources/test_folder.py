@@ -58,17 +58,18 @@ def test_one_calibration_serves_all(tmp_path):
     assert len(list(open_source(tmp_path).posed_frames())) == 3
 
 
-def test_other_names_pair_up_in_alphabetical_order(tmp_path):
+def test_other_names_pair_up_by_their_number(tmp_path):
     write_layout(tmp_path, stems=lambda i: (f'img_{i}', f'pose_{i}', f'k_{i}'))
     found = list(open_source(tmp_path).posed_frames())
     assert [p.world_from_camera[0, 3] for p in found] == pytest.approx([0, 1, 2], abs=0.2)
 
 
-def test_unequal_counts_of_other_names_are_refused(tmp_path):
+def test_a_missing_pose_of_other_names_is_counted(tmp_path):
     write_layout(tmp_path, stems=lambda i: (f'img_{i}', f'pose_{i}', f'k_{i}'))
     (tmp_path / 'poses' / 'pose_1.txt').unlink()
-    with pytest.raises(SourceError, match='poses holds 2 files for 3 images'):
-        open_source(tmp_path)
+    source = open_source(tmp_path)
+    assert [p.frame.name for p in source.posed_frames()] == ['img_0', 'img_2']
+    assert source.skipped == {'no pose file': 1}
 
 
 def test_frames_without_a_usable_pose_are_skipped_and_counted(tmp_path):
@@ -226,3 +227,104 @@ def test_the_rotation_in_exif_is_ignored(tmp_path):
     Image.new('RGB', (64, 48)).save(tmp_path / 'rgb' / 'f0.jpg', exif=exif)
     (tmp_path / 'rgb' / 'f0.png').unlink()
     assert next(open_source(tmp_path).frames()).image.shape == (48, 64, 3)
+
+
+def test_unpadded_numbers_are_in_the_order_of_time(tmp_path):
+    write_layout(tmp_path, count=12, stems=lambda i: (f'{i}', f'{i}', f'{i}'))
+    assert [frame.name for frame in open_source(tmp_path).frames()] == [str(i) for i in range(12)]
+
+
+def test_padded_images_have_poses_of_their_number(tmp_path):
+    write_layout(tmp_path, count=12, stems=lambda i: (f'{i:06d}', f'{i}', f'k{i}'))
+    found = [p.world_from_camera[0, 3] for p in open_source(tmp_path).posed_frames()]
+    assert found == pytest.approx(range(12), abs=0.5)
+
+
+def test_files_of_no_image_are_told(tmp_path):
+    write_layout(tmp_path)
+    (tmp_path / 'rgb' / 'f1.png').unlink()
+    for name in ('rgb/._f0.png', 'rgb/Thumbs.db', 'poses/._f0.txt', 'calibration/.DS_Store'):
+        (tmp_path / name).write_bytes(b'junk of a file manager')
+    (tmp_path / 'rgb' / 'f9.HEIC').write_bytes(b'a photograph')
+    source = open_source(tmp_path)
+    assert len(list(source.posed_frames())) == 2
+    assert [line.split(str(tmp_path))[0] for line in source.unread] == [
+        '1 files of ', '1 of 3 files of ', '1 of 3 files of ']
+    assert 'f9.HEIC): convert them' in source.unread[0] and 'f1.txt' in source.unread[1]
+
+
+def test_pose_files_of_another_kind_are_told(tmp_path):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'poses' / 'f0.txt').rename(tmp_path / 'poses' / 'f0.npy')
+    source = open_source(tmp_path)
+    with pytest.raises(SourceError, match='1 with no pose file'):
+        list(source.posed_frames())
+    assert source.unread == [f'f0.npy of {tmp_path / "poses"}, expected .txt files']
+
+
+@pytest.mark.parametrize('text', ['{}', '\ufeff{}', '{}\r\n'])
+def test_a_pose_as_numpy_prints_it(tmp_path, text):
+    write_layout(tmp_path, count=1)
+    printed = str(pose(3, 0, 0, 0, 0, 0).tolist())
+    (tmp_path / 'poses' / 'f0.txt').write_text(text.format(printed), encoding='utf-8')
+    assert next(open_source(tmp_path).posed_frames()).world_from_camera[0, 3] == 3
+
+
+def test_all_poses_broken_name_the_first_file(tmp_path):
+    write_layout(tmp_path, count=2)
+    for file in (tmp_path / 'poses').iterdir():
+        file.write_text('1 2 3')
+    with pytest.raises(SourceError, match=r'2 with a pose file of 3 numbers instead of 16 '
+                                          r'\(.*f0\.txt\); expected 4x4 numbers'):
+        list(open_source(tmp_path).posed_frames())
+
+
+def test_a_frame_without_its_depth_file_lacks_it(tmp_path):
+    write_layout(tmp_path, count=2)
+    (tmp_path / 'depth').mkdir()
+    cv2.imwrite(str(tmp_path / 'depth' / 'f1.png'), np.full((48, 64), 1000, np.uint16))
+    source = open_source(tmp_path)
+    assert [frame.depth is None for frame in source.frames()] == [True, False]
+    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+
+
+@pytest.mark.parametrize(('lines', 'first'), [
+    (['f0 1305031102.5', 'f1.png 1305031102.75'], 1305031102500000000),
+    (['f0 1305031102500', 'f1 1305031102750'], 1305031102500000000),
+    (['f0 900000000', 'f1 1000000000'], 900000000)])
+def test_stamps_are_seconds_or_nanoseconds(tmp_path, lines, first):
+    write_layout(tmp_path, count=2)
+    (tmp_path / 'stamps.txt').write_text('\n'.join(['# name stamp', *lines]))
+    source = open_source(tmp_path)
+    assert source.has_stamps and next(source.frames()).stamp_ns == first
+
+
+def test_stamps_that_are_missing_or_spare_are_told(tmp_path):
+    write_layout(tmp_path, count=2)
+    (tmp_path / 'stamps.txt').write_text('f0 12\nf7 13\nf1 soon\n')
+    source = open_source(tmp_path)
+    assert not source.has_stamps and 'has no stamp of f1.png' in source.assumptions[0]
+    assert source.unread == [
+        f'1 lines of {tmp_path / "stamps.txt"} that are no name and stamp: line 3',
+        f'1 of 2 stamps of {tmp_path / "stamps.txt"}, which are of no image']
+
+
+def test_stamps_give_the_order(tmp_path):
+    write_layout(tmp_path, count=3)
+    (tmp_path / 'stamps.txt').write_text('f0 300\nf1 100\nf2 200\n')
+    assert [frame.name for frame in open_source(tmp_path).frames()] == ['f1', 'f2', 'f0']
+
+
+@pytest.mark.parametrize('text', ['a: [', '{? [1]: 2}', '[' * 5000, '2020-99-99', '\x01', '- 1'])
+def test_a_dataset_file_that_is_no_yaml_is_named(tmp_path, text):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'dataset.yaml').write_text(text)
+    with pytest.raises(SourceError, match=r'dataset\.yaml') as caught:
+        open_source(tmp_path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_keys_of_a_dataset_file_that_nobody_reads(tmp_path):
+    write_layout(tmp_path, count=1)
+    (tmp_path / 'dataset.yaml').write_text('map_frame: hall\nscale: 0.001\n')
+    assert open_source(tmp_path).unread == [f'scale of {tmp_path / "dataset.yaml"}']

@@ -10,7 +10,7 @@ from source_frames import assert_same, posed_frames
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.tum import write_tum
+from dsac_ros.sources.trajectory_files import write_tum
 
 YAML = """image_width: 64
 image_height: 48

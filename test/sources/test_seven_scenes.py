@@ -54,3 +54,29 @@ def test_a_split_that_names_a_folder_that_is_missing_is_not_read_in_part(scene):
     (scene / 'seq-03').rename(scene / 'elsewhere')
     with pytest.raises(SourceError, match=r'TrainSplit\.txt names seq-03, but there is no'):
         open_source(scene / 'TrainSplit.txt')
+
+
+def test_unpadded_frames_are_in_the_order_of_time(tmp_path):
+    for i in (0, 2, 10):
+        cv2.imwrite(str(tmp_path / f'frame-{i}.color.jpg'), np.zeros((48, 64, 3), np.uint8))
+        np.savetxt(tmp_path / f'frame-{i}.pose.txt', pose(i, 0, 0, 0, 0, 0))
+    np.savetxt(tmp_path / 'frame-11.pose.txt', np.eye(4))
+    (tmp_path / 'frame-12.color.tmp').write_bytes(b'half of an image')
+    source = open_source(tmp_path)
+    assert [p.world_from_camera[0, 3] for p in source.posed_frames()] == [0, 2, 10]
+    assert source.unread == [f'1 pose files of {tmp_path}, which are of no image: '
+                             'frame-11.pose.txt']
+
+
+def test_two_images_of_one_frame_are_refused(scene):
+    (scene / 'seq-01' / 'frame-000001.color.jpg').write_bytes(b'twin')
+    with pytest.raises(SourceError, match=r'frame-000001\.color\.jpg, frame-000001\.color\.png, '
+                                          'expected one'):
+        open_source(scene / 'seq-01')
+
+
+@pytest.mark.parametrize('text', ['sequence1\nthe rest\n', 'sequence' + '9' * 5000])
+def test_a_line_of_a_split_that_names_none(scene, text):
+    (scene / 'TrainSplit.txt').write_text(text)
+    with pytest.raises(SourceError, match='names no sequence, expected sequence1'):
+        open_source(scene / 'TrainSplit.txt')

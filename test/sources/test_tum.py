@@ -9,7 +9,8 @@ from source_frames import START_NS, STEP_NS, posed_frames
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.tum import nanoseconds, read_tum, write_tum
+from dsac_ros.sources.stamps import nanoseconds
+from dsac_ros.sources.trajectory_files import read_tum, write_tum
 
 
 def test_a_trajectory_comes_back_to_the_nanosecond(tmp_path):
@@ -82,3 +83,35 @@ def test_an_rgbd_folder_without_ground_truth(rgbd):
     assert len(list(open_source(rgbd).frames())) == 6
     with pytest.raises(SourceError, match=r'6 with no groundtruth\.txt'):
         list(open_source(rgbd).posed_frames())
+
+
+def test_what_an_rgbd_folder_leaves_out_is_told(rgbd):
+    (rgbd / 'rgb' / '1305031100.000000.png').rename(rgbd / 'rgb' / 'spare.png')
+    source = open_source(rgbd)
+    assert len(list(source.frames())) == 5
+    assert source.skipped == {'an image file that is missing': 1}
+    assert source.unread == [f'1 images of {rgbd / "rgb"} that rgb.txt does not list: spare.png']
+
+
+def test_an_image_without_depth_near_it_lacks_it(rgbd):
+    source = open_source(rgbd)
+    list(source.frames())
+    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+
+
+@pytest.mark.parametrize('line', ['1305031100.0', 'now rgb/a.png', '1e99999999 rgb/a.png'])
+def test_a_list_of_images_names_its_broken_line(rgbd, line):
+    (rgbd / 'rgb.txt').write_text(f'# color\n{line}\n')
+    with pytest.raises(SourceError, match=r'rgb\.txt, line 2: .* expected a stamp and a file'):
+        open_source(rgbd)
+
+
+def test_lists_of_images_in_nanoseconds(rgbd):
+    for name in ('rgb', 'depth', 'groundtruth'):
+        lines = (rgbd / f'{name}.txt').read_text().splitlines()[1:]
+        rows = [line.split(maxsplit=1) for line in lines]
+        (rgbd / f'{name}.txt').write_text(''.join(
+            f'{nanoseconds(time)} {rest}\n' for time, rest in rows))
+    source = open_source(rgbd)
+    assert len(list(source.posed_frames())) == 5
+    assert len([line for line in source.assumptions if 'are in ns' in line]) == 3

@@ -16,7 +16,7 @@ from videos import image, number_of, write_video
 from dsac_ros.cli.main import main
 from dsac_ros.errors import CameraError, DsacError, MissingExtraError, SourceError
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.tum import write_tum
+from dsac_ros.sources.trajectory_files import write_tum
 
 MS = 1_000_000
 CUT = 'a video frame that the file announces and does not hold: it is cut short'

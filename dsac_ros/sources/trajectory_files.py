@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trajectories as text: `t x y z qx qy qz qw` as TUM writes them, or columns named by a header.
+
+Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from dsac_ros.errors import SourceError
+from dsac_ros.geometry.trajectory import Trajectory
+from dsac_ros.sources.image_files import write_whole
+from dsac_ros.sources.poses import poses_from_rows, row_from_pose
+from dsac_ros.sources.source import FileSource, Source, with_trajectory
+from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
+from dsac_ros.sources.text_files import COMMENTS, is_comment, quoted, read_text
+
+COLUMNS = ('t', 'x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
+EXPECTED = 'expected 8 numbers: t x y z qx qy qz qw'
+MAX_LENGTH_ERROR = 0.01  # of a quaternion: more is no rounding
+SEPARATOR = re.compile(r'\s*[,;]\s*|\s+')
+UNIT = re.compile(r'\[[^\]]*\]|\([^)]*\)')
+TIMES = frozenset(('t', 'time', 'timestamp', 'timestamps', 'stamp', 'ts'))
+POSITIONS = frozenset(('p', 't', 'pos', 'position', 'trans', 'translation'))
+ROTATIONS = frozenset(('q', 'quat', 'quaternion', 'orientation', 'rot', 'rotation'))
+PARTS_OF_TIME = frozenset(('sec', 'secs', 'nsec', 'nsecs', 'nanosec'))
+# What the position of a pose is not: velocities, biases, covariances.
+OTHERS = frozenset(('v', 'vel', 'velocity', 'b', 'w', 'a', 'twist', 'linear', 'angular', 'bias',
+                    'acc', 'gyr', 'covariance', 'cov'))
+
+
+@dataclass(frozen=True)
+class TrajectoryFile:
+    """A trajectory, what was assumed to read it, and what of its file was not read."""
+
+    trajectory: Trajectory
+    assumptions: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    def tell(self, source: Source) -> None:
+        """Add the remarks to those on the source whose poses these are."""
+        for line in self.assumptions:
+            source.assume(line)
+        for line in self.unread:
+            source.unread.add(line)
+
+
+def read_tum(path: Path | str) -> Trajectory:
+    """The trajectory in a file, without the remarks on it."""
+    return read_trajectory(path).trajectory
+
+
+def read_trajectory(path: Path | str) -> TrajectoryFile:
+    """Read the trajectory in a file of lines `t x y z qx qy qz qw`.
+
+    Columns in another order are named by a header. The unit of t is told by its size.
+    """
+    path = Path(path)
+    columns, times, rows, extra = None, [], [], 0
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = split_line(line)
+        named = columns_of_header(line) if not rows else None
+        columns = named or columns
+        if named or not line.strip() or is_comment(line):
+            continue
+        try:
+            time, *values = (words[index] for index in columns or range(len(COLUMNS)))
+            if columns is None and len(words) != len(COLUMNS):
+                raise ValueError
+            times.append(read_stamp(time))
+            rows.append([float(value) for value in values])
+        except (ValueError, IndexError):
+            raise SourceError(f'{path}, line {number}: {quoted(line)} is not a pose, '
+                              f'{_expected(columns, words)}') from None
+        extra = max(extra, len(words) - len(COLUMNS))
+    if not rows:
+        raise SourceError(f'{path} holds no poses, expected lines of {" ".join(COLUMNS)}')
+    return _trajectory_file(path, times, np.array(rows), columns, extra)
+
+
+def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
+    """Give the frames of a source the poses of a trajectory file, and the remarks on it."""
+    read = read_trajectory(path)
+    read.tell(source)
+    source.files = with_trajectory(source.files, read.trajectory, max_gap_ns)
+
+
+def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
+                     columns: tuple[int, ...] | None, extra: int) -> TrajectoryFile:
+    """Build the trajectory of rows x y z qx qy qz qw and the remarks on it."""
+    unit = unit_of(times)
+    try:
+        stamps = np.array([in_nanoseconds(time, unit) for time in times], dtype=np.int64)
+    except ValueError as error:
+        raise SourceError(f'{path}: {error}, expected t in seconds') from None
+    poses = poses_from_rows(rows)
+    finite = np.isfinite(poses).all(axis=(1, 2))
+    zero = int((np.isfinite(rows).all(axis=1) & ~finite).sum())
+    repeated = int(finite.sum() - len(np.unique(stamps[finite])))
+    counts = ((int((~finite).sum()) - zero, 'rows with NaN or infinity'),
+              (zero, 'rows with a quaternion that is no rotation'),
+              (repeated, 'rows with the stamp of another row'),
+              (extra, 'columns beyond the pose'))
+    unread = [f'{count} {what} of {path}' for count, what in counts if count]
+    assumptions = [f'the stamps of {path} are in {unit}, as their size says'] * (unit != 's')
+    length = np.linalg.norm(rows[finite, 3:], axis=1)
+    off = np.abs(length - 1.0) > MAX_LENGTH_ERROR
+    if off.any():
+        assumptions.append(f'{int(off.sum())} quaternions of {path} have another length than 1 '
+                           f'(the first {length[off][0]:.3g}) and are normalized')
+    if columns not in (None, tuple(range(len(COLUMNS)))):
+        assumptions.append(f'the columns {" ".join(COLUMNS)} of {path} are number '
+                           f'{", ".join(str(index + 1) for index in columns)}, as its header says')
+    if not finite.any():
+        raise SourceError(f'{path} holds no poses that can be used: {", ".join(unread)}')
+    return TrajectoryFile(Trajectory(stamps, poses), tuple(assumptions), tuple(unread))
+
+
+def split_line(line: str) -> list[str]:
+    """The fields of a line, separated by commas, semicolons or blanks."""
+    return SEPARATOR.split(line.strip().rstrip(',;').strip())
+
+
+def columns_of_header(line: str) -> tuple[int, ...] | None:
+    """The places of t x y z qx qy qz qw among the names in a header; None where it is none."""
+    line = UNIT.sub('', line).strip().lstrip(''.join(COMMENTS)).strip()
+    words = re.split('[,;]', line) if re.search('[,;]', line) else line.split()
+    found: dict[str, int] = {}
+    for index, word in enumerate(words):
+        role = _role(word)
+        if role == 't' and 'stamp' in word.lower():
+            found['t'] = index
+        elif role:
+            found.setdefault(role, index)
+    return tuple(found[name] for name in COLUMNS) if len(found) == len(COLUMNS) else None
+
+
+def _role(name: str) -> str | None:
+    """The column that a name such as p_RS_R_x, q_w or pose.orientation.w stands for."""
+    words = re.findall(r'[a-z]+', name.lower())
+    if not words or OTHERS & set(words[:-1]) or PARTS_OF_TIME & set(words):
+        return None
+    *before, last = words
+    if (last in TIMES and not before) or 'stamp' in words or 'timestamp' in words:
+        return 't'
+    split = re.fullmatch(r'(p|t|q|pos|quat|position|orientation)([wxyz])', last)
+    if split:
+        before, last = [*before, split[1]], split[2]
+    if last not in 'wxyz':
+        return None
+    if ROTATIONS & set(before):
+        return f'q{last}'
+    return last if last != 'w' and (not before or POSITIONS & set(before)) else None
+
+
+def _expected(columns: tuple[int, ...] | None, words: Sequence[str]) -> str:
+    """What a line should hold, for its error."""
+    if columns is not None:
+        return f'expected numbers in the columns {" ".join(COLUMNS)} that the header names'
+    if len(words) > len(COLUMNS):
+        return f'{EXPECTED}; where there are more columns, a header line names them'
+    return EXPECTED
+
+
+def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> None:
+    """Write poses (4, 4) at their stamps, nanoseconds kept."""
+    lines = ['# t x y z qx qy qz qw']
+    for stamp, pose in zip(stamps_ns, poses, strict=True):
+        seconds, rest = divmod(int(stamp), 1_000_000_000)
+        lines.append(f'{seconds}.{rest:09d} ' + ' '.join(f'{x:.9f}' for x in row_from_pose(pose)))
+    write_whole(Path(path), '\n'.join(lines) + '\n')
