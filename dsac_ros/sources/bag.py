@@ -24,6 +24,7 @@ from dsac_ros.sources.image_messages import (
     stamp_ns,
 )
 from dsac_ros.sources.source import MAX_GAP_NS, NO_DEPTH, LeftOut, Source, count_one
+from dsac_ros.sources.video_messages import VideoImage, decode_video, header_of
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
@@ -66,7 +67,7 @@ class BagSource(Source):
     def camera_frame(self) -> str:
         """The frame of the camera, from the header of the first image."""
         first = next(self.bag.messages([self.topics.image]))
-        return first.content.header.frame_id.lstrip('/')
+        return header_of(first.content).frame_id.lstrip('/')
 
     @property
     def map_frame(self) -> str:
@@ -80,17 +81,20 @@ class BagSource(Source):
         return self._poses
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
-        for image, depth in self._images_and_depth():
-            yield self._frame(image, depth)
+        for found in self._images_and_depth():
+            yield found if isinstance(found, LeftOut) else self._frame(*found)
 
     def _posed_frames(self) -> Iterator[PosedFrame | LeftOut | str]:
         poses = self.poses()
-        for image, depth in self._images_and_depth():
-            pose = poses.at(image_stamp(image))
+        for found in self._images_and_depth():
+            if isinstance(found, LeftOut):
+                yield found
+                continue
+            pose = poses.at(image_stamp(found[0]))
             if isinstance(pose, str):
                 yield pose
                 continue
-            frame = self._frame(image, depth)
+            frame = self._frame(*found)
             yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
 
     def _frame(self, message: Message, depth: Message | None) -> Frame | LeftOut:
@@ -100,7 +104,8 @@ class BagSource(Source):
             raise ImageError(f'{self.path}, {self.topics.image}: unknown image encoding '
                              f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
         try:
-            image = decode_message(content)
+            image = (content.pixels() if isinstance(content, VideoImage)
+                     else decode_message(content))
         except ImageError as error:
             return LeftOut('an image that cannot be decoded', str(error))
         size_wh = (image.shape[1], image.shape[0])
@@ -133,13 +138,19 @@ class BagSource(Source):
                 raise CameraError(f'{self.path}, {self.topics.info}: {error}') from None
         return self._cameras[key]
 
-    def _images_and_depth(self) -> Iterator[tuple[Message, Message | None]]:
-        """Every `stride`-th image message with the depth message nearest in time, if near."""
+    def _images_and_depth(self) -> Iterator[tuple[Message, Message | None] | LeftOut]:
+        """Every `stride`-th image with the depth message nearest in time, if near.
+
+        A picture of a video that cannot be decoded is left out before it is counted.
+        """
         topics = [self.topics.image] + ([self.topics.depth] if self.topics.depth else [])
         images: deque[Message] = deque()
         depths: deque[Message] = deque(maxlen=2 * PENDING)
         seen = 0
-        for message in self.bag.messages(topics):
+        for message in decode_video(self.bag.messages(topics), self.topics.image, self.path):
+            if isinstance(message, LeftOut):
+                yield message
+                continue
             if message.topic == self.topics.depth:
                 depths.append(message)
             else:
@@ -156,7 +167,7 @@ class BagSource(Source):
 
 def image_stamp(message: Message) -> int:
     """The header's stamp; where a driver left it zero, the time of recording."""
-    return stamp_ns(message.content.header.stamp) or message.log_ns
+    return stamp_ns(header_of(message.content).stamp) or message.log_ns
 
 
 def nearest(depths: deque[Message], image: Message) -> Message | None:

@@ -11,18 +11,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from dsac_ros.errors import SourceError
 
+# Messages of packages beyond ROS 2 itself, for sqlite3 bags, which may lack definitions.
+_FFMPEG_PACKET = """std_msgs/Header header
+int32 width
+int32 height
+string encoding
+uint64 pts
+uint8 flags
+bool is_bigendian
+uint8[] data"""
+VIDEO_MESSAGES = {
+    'foxglove_msgs/msg/CompressedVideo': """builtin_interfaces/Time timestamp
+string frame_id
+uint8[] data
+string format""",
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET,
+    'depthai_ros_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET}
 SUFFIXES = ('.mcap', '.db3', '.bag')
 
 
 @cache
 def message_types() -> Typestore:
     """The message types of ROS 2, for bags that do not bring their own and for writing."""
-    return get_typestore(Stores.ROS2_JAZZY)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, text in VIDEO_MESSAGES.items():
+        store.register(get_types_from_msg(text, name))
+    return store
 
 
 class Topic(NamedTuple):

@@ -10,7 +10,10 @@ from dsac_ros.sources.bag_file import BagFile
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg')
+VIDEO = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+         'depthai_ros_msgs/msg/FFMPEGPacket')
+TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg', '/foxglove')
+READ_TRANSPORTS = ('/compressed', '/ffmpeg', '/foxglove')
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,12 @@ def find_topics(bag: BagFile, image: str | None, info: str | None, depth: str,
 
 
 def _image(bag: BagFile, wanted: str | None) -> str:
-    topics = [t.name for t in bag.of_type(IMAGE, COMPRESSED)
+    topics = [t.name for t in bag.of_type(IMAGE, COMPRESSED, *VIDEO)
               if not t.name.endswith('/compressedDepth')]
     listing = ', '.join(topics) or 'none'
     if wanted is not None:
-        # The name without the transport also means the compressed one, if that is all there is.
-        for name in (wanted, f'{wanted}/compressed'):
+        # The name without the transport also means a compressed one, if that is all there is.
+        for name in (wanted, *(f'{wanted}{suffix}' for suffix in READ_TRANSPORTS)):
             if name in topics:
                 return name
         raise SourceError(f'{bag.path} has no image topic {wanted!r}, the image topics in it are: '

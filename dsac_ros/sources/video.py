@@ -27,7 +27,6 @@ SUFFIXES = ('.mp4', '.m4v', '.mov', '.qt', '.mkv', '.webm', '.avi', '.mpg', '.mp
             '.264', '.avc', '.h265', '.265', '.hevc', '.mjpeg', '.mjpg', '.ivf', '.y4m')
 NO_TIMESTAMPS = 0x80  # FFmpeg's flag of formats that are a stream of pictures and nothing else
 ATTACHED_PICTURE = 0x400  # and its flag of the cover picture of a song
-CUT_SHORT = LeftOut('a video frame that the file announces and does not hold: it is cut short')
 LEAST_MISSING = 2  # frames, where only the duration tells: durations are rounded
 SQUARE = 0.005  # relative difference of two sides of a pixel that makes no difference
 SECOND = 1_000_000_000
@@ -135,7 +134,8 @@ class VideoSource(Source):
         av = load_av(self.path)
         try:
             # The prefix, since FFmpeg takes what stands before a colon for a protocol.
-            container = av.open(f'file:{self.path}', options={'protocol_whitelist': 'file'})
+            container = av.open(f'file:{self.path}', options={'protocol_whitelist': 'file'},
+                                metadata_errors='replace')
         except av.error.FFmpegError as error:
             raise SourceError(f'{self.path} ({self.path.stat().st_size} bytes) cannot be read as '
                               f'a video ({error.strerror}); an mp4 or mov that was cut short has '
@@ -166,8 +166,8 @@ class VideoSource(Source):
             for packet in packets:
                 if packet.size:  # the last, empty one flushes the decoder
                     yield packet
-        except av.error.FFmpegError:
-            return
+        except (av.error.FFmpegError, IndexError):
+            return  # PyAV does not know streams that begin late, and stumbles over them at the end
 
     def _decoded(self) -> Iterator[Decoded | LeftOut]:
         """Every `stride`-th frame in the order of presentation, or why one is left out."""
@@ -196,7 +196,10 @@ class VideoSource(Source):
                              else progress.nanoseconds(frame.pts))
                     yield Decoded(number, stamp, frame, aspect)
                     number += 1
-            yield from [CUT_SHORT] * progress.missing_frames()
+            missing = progress.missing_frames()
+        if missing:
+            self.unread.add(f'{self.path}: its last {missing} frames, which are announced and '
+                            'missing: the file is cut short')
 
 
 class Progress:

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video in messages: one encoded picture each, decoded in order, stamped as it was sent."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dsac_ros.errors import ImageError
+from dsac_ros.sources.bag_file import Message
+from dsac_ros.sources.source import LeftOut
+from dsac_ros.sources.video_decoding import (
+    BEFORE_KEY_FRAME,
+    DAMAGED,
+    KeyFrameGate,
+    decode_frame,
+    load_av,
+)
+
+# The names of formats in messages -> FFmpeg's of the format.
+FORMATS = {'h264': 'h264', 'avc': 'h264', 'h265': 'hevc', 'hevc': 'hevc', 'vp8': 'vp8',
+           'vp9': 'vp9', 'av1': 'av1', 'mpeg4': 'mpeg4'}
+# Encoders whose names do not begin with the format, as older ffmpeg_image_transports send them.
+ENCODERS = {'libx264': 'h264', 'libx264rgb': 'h264', 'libopenh264': 'h264', 'libx265': 'hevc',
+            'libvpx': 'vp8', 'libvpx-vp9': 'vp9', 'libaom-av1': 'av1', 'libsvtav1': 'av1',
+            'librav1e': 'av1'}
+# FFmpeg's own decoder of AV1 needs special hardware; the first one that is there is taken.
+DECODERS = {'av1': ('libdav1d', 'libaom-av1', 'av1')}
+START_CODE = b'\x00\x00\x01'
+
+
+class Header(NamedTuple):
+    """A stamp and a frame, as std_msgs/Header holds them."""
+
+    stamp: Any
+    frame_id: str
+
+
+@dataclass(frozen=True)
+class VideoImage:
+    """The content of a message whose picture is decoded."""
+
+    header: Any
+    frame: Any
+
+    def pixels(self) -> np.ndarray:
+        """Gray (H, W) or RGB (H, W, 3) uint8."""
+        return decode_frame(self.frame)
+
+
+def header_of(content: Any) -> Any:
+    """The header of an image or a video message; those of Foxglove have its fields alone."""
+    return content.header if hasattr(content, 'header') else Header(content.timestamp,
+                                                                    content.frame_id)
+
+
+def video_format(content: Any) -> str:
+    """FFmpeg's name of the video format in a message, '' for an image.
+
+    Besides video messages, drivers put H.264 into Image and CompressedImage.
+    """
+    text = content.format if hasattr(content, 'format') else getattr(content, 'encoding', '')
+    name = text.partition(';')[0].strip().lower()
+    found = FORMATS.get(name) or ENCODERS.get(name) or FORMATS.get(name.partition('_')[0], '')
+    if not found and (hasattr(content, 'pts') or hasattr(content, 'timestamp')):
+        raise ImageError(f'video has the format {text!r}, expected one of '
+                         f'{", ".join((*FORMATS, *ENCODERS))}')
+    return found
+
+
+def decode_video(messages: Iterable[Message], topic: str,
+                 path: Path) -> Iterator[Message | LeftOut]:
+    """The same messages with the video of `topic` decoded, or why a picture is left out.
+
+    Args:
+        messages: messages in the order of recording, those of other topics among them.
+        topic: the image topic; images on it pass as they are.
+        path: the bag, for errors.
+    """
+    decoder: VideoDecoder | None = None
+    for message in messages:
+        found = video_format(message.content) if message.topic == topic else ''
+        if not found:
+            yield message
+            continue
+        if decoder is None or decoder.format != found:
+            yield from decoder.flush() if decoder else ()
+            decoder = VideoDecoder(found, path)
+        yield from decoder.decode(message)
+    yield from decoder.flush() if decoder else ()
+
+
+class VideoDecoder:
+    """Decodes the packets of one stream; a picture comes out when its decoder lets it go."""
+
+    def __init__(self, video_format: str, path: Path) -> None:
+        """Takes FFmpeg's name of the format, and the bag for errors."""
+        self.format = video_format
+        self._av = load_av(path)
+        self._context = self._av.CodecContext.create(self._decoder(), 'r')
+        self._gate = KeyFrameGate()
+        self._waiting: dict[int, Message] = {}  # packets by number, without their data
+        self._count = 0
+        self._first_shown: int | None = None
+        self._parameters = b''
+
+    def decode(self, message: Message) -> Iterator[Message | LeftOut]:
+        """Decode the next packet and return the pictures that are ready."""
+        data = bytes(memoryview(message.content.data))
+        if data and not has_picture(self.format, data):
+            self._parameters += data  # a decoder wants them together with a picture
+            return
+        packet = self._av.Packet(self._parameters + data)
+        self._parameters = b''
+        packet.pts = self._count
+        self._waiting[self._count] = message._replace(content=header_of(message.content))
+        self._count += 1
+        if not data:  # which would end the stream
+            yield self._lose(packet.pts)
+            return
+        yield from self._decoded(packet)
+
+    def flush(self) -> Iterator[Message | LeftOut]:
+        """Return the pictures that the decoder still holds, and what never came out of it."""
+        yield from self._decoded(None)
+        for number in self._waiting:
+            shown = self._first_shown is not None and number > self._first_shown
+            yield DAMAGED if shown else BEFORE_KEY_FRAME
+
+    def _decoded(self, packet: Any) -> Iterator[Message | LeftOut]:
+        try:
+            frames = self._context.decode(packet)
+        except self._av.error.FFmpegError:
+            if packet is not None:
+                yield self._lose(packet.pts)
+            return
+        for frame in frames:
+            message = self._waiting.pop(frame.pts, None)
+            if message is None:
+                continue  # the second picture of one packet
+            left_out = self._gate.left_out(frame, frame.pts)
+            if left_out is None:
+                self._first_shown = frame.pts if self._first_shown is None else self._first_shown
+            yield left_out or message._replace(content=VideoImage(message.content, frame))
+
+    def _lose(self, number: int) -> LeftOut:
+        del self._waiting[number]
+        return self._gate.damage(number)
+
+    def _decoder(self) -> str:
+        for name in DECODERS.get(self.format, ()):
+            try:
+                return self._av.codec.Codec(name, 'r').name
+            except ValueError:
+                continue
+        return self.format
+
+
+def has_picture(video_format: str, data: bytes) -> bool:
+    """Return False for H.264 and H.265 that hold parameters alone (Annex B)."""
+    if video_format not in ('h264', 'hevc'):
+        return True
+    kinds = [nal_type(video_format, data, start) for start in nal_starts(data)]
+    return not kinds or any(kind in PICTURES[video_format] for kind in kinds)
+
+
+# ITU-T H.264, table 7-1: slices of a picture; ITU-T H.265, table 7-1: the same.
+PICTURES = {'h264': range(1, 6), 'hevc': range(32)}
+
+
+def nal_starts(data: bytes) -> Iterator[int]:
+    """The places of the headers of NAL units in a byte stream (H.264, annex B)."""
+    start = data.find(START_CODE)
+    while 0 <= start < len(data) - len(START_CODE):
+        yield start + len(START_CODE)
+        start = data.find(START_CODE, start + len(START_CODE))
+
+
+def nal_type(video_format: str, data: bytes, start: int) -> int:
+    """The type of the NAL unit whose header is at `start`."""
+    return data[start] & 31 if video_format == 'h264' else data[start] >> 1 & 63
