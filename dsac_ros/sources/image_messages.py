@@ -15,6 +15,7 @@ from dsac_ros.errors import ImageError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.compressed_format import parse_format
 from dsac_ros.sources.image_files import decode_image_bytes, to_eight_bits
+from dsac_ros.sources.video_format import refuse_video
 from dsac_ros.types import Camera
 
 # encoding -> bytes a channel, channels, OpenCV's conversion to RGB (None: gray, or RGB already)
@@ -58,6 +59,7 @@ def decode_compressed(message: Any) -> np.ndarray:
     if parse_format(message.format).is_depth:
         raise ImageError(f'compressed image has the format {message.format!r}, which is depth, '
                          'expected jpeg or png of an image')
+    refuse_video(message)
     return decode_image_bytes(message_bytes(message.data))
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsac_ros.errors import ImageError
 from dsac_ros.sources.bag_file import Message
 from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
@@ -19,14 +18,8 @@ from dsac_ros.sources.video_decoding import (
     decode_frame,
     load_av,
 )
+from dsac_ros.sources.video_format import video_format
 
-# The names of formats in messages -> FFmpeg's of the format.
-FORMATS = {'h264': 'h264', 'avc': 'h264', 'h265': 'hevc', 'hevc': 'hevc', 'vp8': 'vp8',
-           'vp9': 'vp9', 'av1': 'av1', 'mpeg4': 'mpeg4'}
-# Encoders whose names do not begin with the format, as older ffmpeg_image_transports send them.
-ENCODERS = {'libx264': 'h264', 'libx264rgb': 'h264', 'libopenh264': 'h264', 'libx265': 'hevc',
-            'libvpx': 'vp8', 'libvpx-vp9': 'vp9', 'libaom-av1': 'av1', 'libsvtav1': 'av1',
-            'librav1e': 'av1'}
 # FFmpeg's own decoder of AV1 needs special hardware; the first one that is there is taken.
 DECODERS = {'av1': ('libdav1d', 'libaom-av1', 'av1')}
 START_CODE = b'\x00\x00\x01'
@@ -57,20 +50,6 @@ def header_of(content: Any) -> Any:
                                                                     content.frame_id)
 
 
-def video_format(content: Any) -> str:
-    """FFmpeg's name of the video format in a message, '' for an image.
-
-    Besides video messages, drivers put H.264 into Image and CompressedImage.
-    """
-    text = content.format if hasattr(content, 'format') else getattr(content, 'encoding', '')
-    name = text.partition(';')[0].strip().lower()
-    found = FORMATS.get(name) or ENCODERS.get(name) or FORMATS.get(name.partition('_')[0], '')
-    if not found and (hasattr(content, 'pts') or hasattr(content, 'timestamp')):
-        raise ImageError(f'video has the format {text!r}, expected one of '
-                         f'{", ".join((*FORMATS, *ENCODERS))}')
-    return found
-
-
 def decode_video(messages: Iterable[Message], topic: str,
                  path: Path) -> Iterator[Message | LeftOut]:
     """The same messages with the video of `topic` decoded, or why a picture is left out.
@@ -96,9 +75,9 @@ def decode_video(messages: Iterable[Message], topic: str,
 class VideoDecoder:
     """Decodes the packets of one stream; a picture comes out when its decoder lets it go."""
 
-    def __init__(self, video_format: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path) -> None:
         """Takes FFmpeg's name of the format, and the bag for errors."""
-        self.format = video_format
+        self.format = name
         self._av = load_av(path)
         self._context = self._av.CodecContext.create(self._decoder(), 'r')
         self._gate = KeyFrameGate()
@@ -159,12 +138,12 @@ class VideoDecoder:
         return self.format
 
 
-def has_picture(video_format: str, data: bytes) -> bool:
+def has_picture(name: str, data: bytes) -> bool:
     """Return False for H.264 and H.265 that hold parameters alone (Annex B)."""
-    if video_format not in ('h264', 'hevc'):
+    if name not in ('h264', 'hevc'):
         return True
-    kinds = [nal_type(video_format, data, start) for start in nal_starts(data)]
-    return not kinds or any(kind in PICTURES[video_format] for kind in kinds)
+    kinds = [nal_type(name, data, start) for start in nal_starts(data)]
+    return not kinds or any(kind in PICTURES[name] for kind in kinds)
 
 
 # ITU-T H.264, table 7-1: slices of a picture; ITU-T H.265, table 7-1: the same.
@@ -179,6 +158,6 @@ def nal_starts(data: bytes) -> Iterator[int]:
         start = data.find(START_CODE, start + len(START_CODE))
 
 
-def nal_type(video_format: str, data: bytes, start: int) -> int:
+def nal_type(name: str, data: bytes, start: int) -> int:
     """The type of the NAL unit whose header is at `start`."""
-    return data[start] & 31 if video_format == 'h264' else data[start] >> 1 & 63
+    return data[start] & 31 if name == 'h264' else data[start] >> 1 & 63

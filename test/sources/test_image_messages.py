@@ -130,6 +130,12 @@ def test_broken_compressed_images(data):
         decode_compressed(SimpleNamespace(format='jpeg', data=data))
 
 
+@pytest.mark.parametrize('name', ['h264', 'hevc', 'libx264', 'H265'])
+def test_video_in_a_compressed_image_is_named(name):
+    with pytest.raises(ImageError, match=r'holds video, .*`ros2 run image_transport rep'):
+        decode_compressed(SimpleNamespace(format=name, data=b'\0\0\1\x65'))
+
+
 def test_compressed_depth_is_no_image():
     packed = SimpleNamespace(format='16UC1; compressedDepth png', data=b'')
     with pytest.raises(ImageError, match='which is depth'):
