@@ -18,7 +18,7 @@ MAP_SUFFIXES = ('.map', '.safetensors')
 
 
 def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -> None:
-    """Add --image, --camera-info, --stride and, where poses matter, --poses."""
+    """Add --image, --camera-info, --images, --stride and, where poses matter, --poses."""
     group = parser.add_argument_group('where the frames come from')
     group.add_argument('--image', metavar='TOPIC', help='image topic of a bag, raw or compressed '
                        '(default: the only one there is)')
@@ -26,6 +26,8 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
                        'a file (default: what lies beside the images)')
     group.add_argument('--focal', type=float, metavar='PX', help='focal length [px] of a pinhole, '
                        'in place of any other calibration')
+    group.add_argument('--images', metavar='DIR', help='folder of the images of a COLMAP model '
+                       '(default: images/ beside it)')
     if poses:
         group.add_argument('--poses', metavar='WHERE', help='tf:FRAME, a topic, or a TUM file '
                            '(default: what the source itself holds)')
@@ -60,6 +62,7 @@ def open_named_source(args: argparse.Namespace) -> Source:
     source = open_source(path, image_topic=args.image, info_topic=args.camera_info,
                          poses=getattr(args, 'poses', None), focal=args.focal,
                          pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
+                         images=args.images,
                          depth=getattr(args, 'depth', 'off'))
     return tell_notes(source)
 

@@ -7,156 +7,199 @@ the model's own.
 """
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.calibration_files import CORNER, Calibration
+from dsac_ros.sources.colmap_files import SUFFIXES, ColmapCamera, ColmapImage, read_model
+from dsac_ros.sources.file_names import natural_key, natural_order, some_names
+from dsac_ros.sources.image_files import is_image_file
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles
+from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.text_files import quoted
 from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera
 
-# name: parameters, how many of them are focal lengths, our model; in the order of COLMAP's ids
+# Name: parameters, how many of them are focal lengths, our model
 MODELS = {'SIMPLE_PINHOLE': (3, 1, PINHOLE), 'PINHOLE': (4, 2, PINHOLE),
           'SIMPLE_RADIAL': (4, 1, PLUMB_BOB), 'RADIAL': (5, 1, PLUMB_BOB),
           'OPENCV': (8, 2, PLUMB_BOB), 'OPENCV_FISHEYE': (8, 2, EQUIDISTANT),
           'FULL_OPENCV': (12, 2, RATIONAL_POLYNOMIAL)}
-MODEL_IDS = tuple(MODELS)
-
-
-@dataclass(frozen=True)
-class ColmapImage:
-    """A registered image: camera_from_world as w x y z and translation."""
-
-    name: str
-    camera_id: int
-    quaternion_wxyz: tuple[float, ...]
-    translation: tuple[float, ...]
+LEVELS_BELOW = 4  # of folders in which a model is looked for
 
 
 def find_model(path: Path) -> Path | None:
-    """The folder of the model that a path stands for: itself, sparse/ or sparse/0."""
+    """The folder of the model that a path stands for: itself, sparse/0 or sparse/."""
     if not path.is_dir():
         return None
-    for folder in (path, path / 'sparse' / '0', path / 'sparse'):
-        if any((folder / f'cameras{suffix}').is_file() for suffix in ('.txt', '.bin')):
-            return folder
-    return None
+    return next((folder for folder in (path, path / 'sparse' / '0', path / 'sparse')
+                 if _is_model(folder)), None)
 
 
-def open_colmap(path: Path, calibration: Calibration | None = None) -> FileSource:
-    """The registered images of a model, in the order of their names.
+def find_models_below(path: Path) -> list[Path]:
+    """The models in the folders of a folder, such as outputs/sfm/."""
+    patterns = ['/'.join(['*'] * depth + [f'cameras{suffix}'])
+                for depth in range(1, LEVELS_BELOW + 1) for suffix in SUFFIXES]
+    return natural_order({file.parent for pattern in patterns for file in path.glob(pattern)})
 
-    A calibration stands in the place of the model's cameras.
+
+def open_colmap(path: Path, calibration: Calibration | None = None,
+                images: Path | None = None) -> FileSource:
+    """The registered images of a model, in the natural order of their names.
+
+    Args:
+        path: the model, or the project folder that it lies in.
+        calibration: stands in the place of the model's cameras.
+        images: the folder in which the names of the model's images are found; None looks for it
+            beside the model.
     """
-    model = find_model(path)
-    if model is None:
+    folder = find_model(path)
+    if folder is None:
         raise SourceError(f'{path} holds no COLMAP model, expected cameras.txt or cameras.bin')
-    binary = (model / 'cameras.bin').is_file()
-    suffix = '.bin' if binary else '.txt'
-    readers: tuple[Callable, Callable] = ((_binary_cameras, _binary_images) if binary
-                                          else (_text_cameras, _text_images))
-    cameras = dict(_guarded(readers[0], model / f'cameras{suffix}'))
-    images = sorted(_guarded(readers[1], model / f'images{suffix}'), key=lambda one: one.name)
-    if not images:
-        raise SourceError(f'{model} has no registered images')
-    folder = _image_folder(path, model, images[0].name)
-    files = []
-    for index, image in enumerate(images):
-        if image.camera_id not in cameras:
-            raise SourceError(f'{model}: image {image.name} is of camera {image.camera_id}, which '
-                              'the model does not have')
-        camera, pose = cameras[image.camera_id], _world_from_camera(image)
-        found = isinstance(pose, np.ndarray)
-        files.append(FrameFiles(image.name, folder / image.name, index * MADE_UP_STEP_NS,
-                                calibration or (lambda size_wh, camera=camera: camera), None,
-                                pose if found else None, '' if found else pose))
-    return FileSource(path, 'COLMAP model', files, has_stamps=False)
+    source = FileSource(path, 'COLMAP model', [], has_stamps=False)
+    model = read_model(folder)
+    for line in (*model.unread, *_other_models(path, folder)):
+        source.unread.add(line)
+    registered = sorted(model.images, key=lambda one: natural_key(one.name))
+    if not registered:
+        raise SourceError(f'{folder} has no registered images')
+    found = find_images(source, folder, [image.name for image in registered], images)
+    used = {image.camera_id for image in registered}
+    cameras = {} if calibration else {number: _camera(folder, number, camera) for number, camera
+                                      in model.cameras.items() if number in used}
+    if calibration is None and used - cameras.keys():
+        number = min(used - cameras.keys())
+        name = next(image.name for image in registered if image.camera_id == number)
+        raise SourceError(f'{folder}: image {quoted(name)} is of camera {number}, which the model '
+                          'does not have')
+    for index, (image, file) in enumerate(zip(registered, found, strict=True)):
+        camera, pose = cameras.get(image.camera_id), _world_from_camera(image)
+        source.files.append(FrameFiles(
+            image.name, file, index * MADE_UP_STEP_NS,
+            calibration or (lambda size_wh, camera=camera: camera), None,
+            *((None, pose) if isinstance(pose, LeftOut) else (pose,))))
+    return source
 
 
-def _world_from_camera(image: ColmapImage) -> np.ndarray | str:
+def _is_model(folder: Path) -> bool:
+    return any((folder / f'cameras{suffix}').is_file() for suffix in SUFFIXES)
+
+
+def _other_models(path: Path, folder: Path) -> list[str]:
+    """The other models of a project: COLMAP begins a new one where images do not join."""
+    if path == folder or not folder.name.isdecimal():
+        return []
+    others = [other for other in natural_order(folder.parent.iterdir())
+              if other != folder and _is_model(other)]
+    return [f'the model {other}: {folder} is read; name the other one to read it'
+            for other in others]
+
+
+def _world_from_camera(image: ColmapImage) -> np.ndarray | LeftOut:
     w, x, y, z = image.quaternion_wxyz
     pose = rigid_pose(poses_from_rows(np.array([[*image.translation, x, y, z, w]]))[0])
-    return pose if isinstance(pose, str) else np.linalg.inv(pose)
+    if isinstance(pose, str):
+        return LeftOut(pose, quoted(f'{image.name}: {w:g} {x:g} {y:g} {z:g}'))
+    return np.linalg.inv(pose)
 
 
-def _image_folder(path: Path, model: Path, name: str) -> Path:
-    """The folder in which the model's image names are found."""
-    places = [path / 'images', path, model / 'images', model.parent / 'images',
-              model.parent.parent / 'images']
-    folder = next((place for place in places if (place / name).is_file()), None)
-    if folder is None:
-        raise SourceError(f'{path}: the image {name} of the model was not found, expected it in '
-                          f'{path / "images"}')
-    return folder
+def find_images(source: FileSource, model: Path, names: Sequence[str], images: Path | None,
+                ) -> list[Path]:
+    """The file of each image of a model, in the folder that holds most of them.
+
+    A name that is not found as it is written is looked for with other slashes, another case or
+    another Unicode form, and without its first folders. Images that the model does not register
+    are told.
+    """
+    path = source.path
+    places = [images] if images else list(dict.fromkeys([
+        path / 'images', path, model / 'images', model.parent / 'images',
+        model.parent.parent / 'images', model.parent.parent.parent / 'images']))
+    places = [place for place in places if place.is_dir()]
+    count = {place: sum(os.path.isfile(place / name) for name in names) for place in places}
+    best = max(places, key=count.__getitem__, default=None)
+    for place in ([best] if best and count[best] else places):
+        files = _files_in(source, place, names)
+        if any(map(os.path.isfile, files)):
+            _tell_unregistered(source, place, model, files)
+            return files
+    where = f'in {images}' if images else 'beside the model'
+    raise SourceError(f'{path}: none of the {len(names)} images of the model, such as '
+                      f'{quoted(names[0])}, was found {where}: name the folder that they lie in '
+                      'with --images')
 
 
-def _guarded(read: Callable, path: Path) -> list:
-    """The items of a file; one line when it is missing or malformed."""
-    try:
-        return list(read(path))
-    except (OSError, ValueError, IndexError, struct.error) as error:
-        raise SourceError(f'{path} cannot be read as a part of a COLMAP model: {error}') from None
+def _files_in(source: FileSource, folder: Path, names: Sequence[str]) -> list[Path]:
+    """The file of each name, as it is written or as it may be meant."""
+    files = [folder / name for name in names]
+    missing = [index for index, file in enumerate(files) if not os.path.isfile(file)]
+    if not missing:
+        return files
+    there = {_normal(str(file.relative_to(folder))): file for file in _images_below(folder)}
+    used, meant = set(files), {}
+    for index in missing:
+        end = next((end for end in _ends(_normal(names[index])) if end in there), None)
+        if end is not None and there[end] not in used:
+            files[index] = meant[names[index]] = there[end]
+    if meant:
+        name, file = next(iter(meant.items()))
+        source.assume(f'{len(meant)} images of the model are files of another spelling: '
+                      f'{quoted(name)} is {file}')
+    return files
 
 
-def _camera(path: Path, model: str, size_wh: tuple[int, int], values: list[float]) -> Camera:
+def _normal(name: str) -> str:
+    """A name in one form of Unicode, with one kind of slash and one case."""
+    return unicodedata.normalize('NFC', name).replace('\\', '/').casefold()
+
+
+def _ends(name: str) -> list[str]:
+    """A relative path, and what is left of it without its first folders."""
+    parts = PurePosixPath(name).parts
+    return ['/'.join(parts[index:]) for index in range(len(parts))]
+
+
+def _images_below(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob('*') if is_image_file(file)]
+
+
+def _tell_unregistered(source: FileSource, folder: Path, model: Path,
+                       files: Sequence[Path]) -> None:
+    """Tell how many images beside those of the model are on disk."""
+    used = {os.path.realpath(file) for file in files}
+    if folder in (model, *model.parents):  # what else lies there need not be of the project
+        there = [file for parent in {file.parent for file in files} if parent.is_dir()
+                 for file in parent.iterdir() if is_image_file(file)]
+    else:
+        there = _images_below(folder)
+    others = natural_order(file for file in there if os.path.realpath(file) not in used)
+    if others:
+        source.unread.add(f'{len(others)} of {len(there)} images of {folder}, which the model '
+                          f'does not register: {some_names(others)}')
+
+
+def _camera(folder: Path, number: int, camera: ColmapCamera) -> Camera:
     """A camera of ours from COLMAP's parameters: focal lengths, centre, distortion."""
+    model, values = camera.model, list(camera.parameters)
     if model not in MODELS:
-        raise CameraError(f'{path}: unknown camera model {model}, expected one of '
+        raise CameraError(f'{folder}: unknown camera model {model}, expected one of '
                           f'{", ".join(MODELS)}: undistort with COLMAP first')
     count, focals, ours = MODELS[model]
     if len(values) != count:
-        raise ValueError(f'{model} has {len(values)} parameters, expected {count}')
+        raise CameraError(f'{folder}: camera {number} of the model {model} has {len(values)} '
+                          f'parameters, expected {count}')
     fx, fy = values[0], values[focals - 1]
     cx, cy = (value - CORNER for value in values[focals:focals + 2])
     distortion = values[focals + 2:]
     if ours == PLUMB_BOB:
         distortion = distortion + [0.0] * (5 - len(distortion))
-    return camera_from_info(size_wh, (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion, model=ours)
-
-
-def _text_cameras(path: Path) -> Iterator[tuple[int, Camera]]:
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if words and not words[0].startswith('#'):
-            yield int(words[0]), _camera(path, words[1], (int(words[2]), int(words[3])),
-                                         [float(word) for word in words[4:]])
-
-
-def _text_images(path: Path) -> Iterator[ColmapImage]:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith('#')]
-    # Every second line lists the image's points; it may be empty, but it is there.
-    for line in lines[::2]:
-        if line.strip():
-            words = line.split(maxsplit=9)
-            numbers = tuple(float(word) for word in words[1:8])
-            yield ColmapImage(words[9].strip(), int(words[8]), numbers[:4], numbers[4:])
-
-
-def _binary_cameras(path: Path) -> Iterator[tuple[int, Camera]]:
-    data = path.read_bytes()
-    (count,), at = struct.unpack_from('<Q', data), 8
-    for _ in range(count):
-        number, model_id, width, height = struct.unpack_from('<iiQQ', data, at)
-        name = MODEL_IDS[model_id] if model_id < len(MODEL_IDS) else f'with the id {model_id}'
-        parameters = MODELS[name][0] if name in MODELS else 0
-        values = list(struct.unpack_from(f'<{parameters}d', data, at + 24))
-        yield number, _camera(path, name, (width, height), values)
-        at += 24 + 8 * parameters
-
-
-def _binary_images(path: Path) -> Iterator[ColmapImage]:
-    data = path.read_bytes()
-    (count,), at = struct.unpack_from('<Q', data), 8
-    for _ in range(count):
-        _, *numbers, camera_id = struct.unpack_from('<i7di', data, at)
-        end = data.index(b'\0', at + 64)
-        yield ColmapImage(data[at + 64:end].decode(), camera_id, tuple(numbers[:4]),
-                          tuple(numbers[4:]))
-        (points,) = struct.unpack_from('<Q', data, end + 1)
-        at = end + 9 + 24 * points
+    try:
+        return camera_from_info(camera.size_wh, (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion,
+                                model=ours)
+    except CameraError as error:
+        raise CameraError(f'{folder}, camera {number}: {error}') from None

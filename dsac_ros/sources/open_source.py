@@ -12,7 +12,7 @@ from dsac_ros.sources.calibration_files import (
     calibration_from_focal,
     read_calibration,
 )
-from dsac_ros.sources.colmap import find_model, open_colmap
+from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
@@ -30,7 +30,7 @@ EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with r
 def open_source(path: Path | str, *, image_topic: str | None = None,
                 info_topic: str | None = None, poses: str | None = None,
                 pose_frame: str | None = None, depth: str = 'auto',
-                focal: float | None = None, stride: int = 1,
+                focal: float | None = None, images: Path | str | None = None, stride: int = 1,
                 max_gap_ns: int = MAX_GAP_NS) -> Source:
     """The source at `path`.
 
@@ -44,6 +44,7 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         pose_frame: the frame that the poses are of, where a bag does not say it.
         depth: 'auto', 'off', or the depth topic of a bag.
         focal: focal length [px] of a pinhole, instead of any other calibration.
+        images: the folder of the images of a COLMAP model, where it is not beside the model.
         stride: take every so-many-th frame.
         max_gap_ns: the longest gap between two poses that is interpolated.
     """
@@ -57,6 +58,7 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         calibration, info_topic = read_calibration(Path(info_topic)), None
     if focal is not None:
         calibration = calibration_from_focal(focal)
+    images = _images_folder(path, images)
     if is_bag(path):
         return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=poses,
                          pose_frame=pose_frame, depth=depth, calibration=calibration,
@@ -70,7 +72,7 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
                               f'{expected}')
     if is_video(path):
         return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns)
-    source = _open_files(path, calibration, depth != 'off', poses, max_gap_ns)
+    source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
     source.files = source.files[::stride]
     return source
 
@@ -86,18 +88,31 @@ def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: P
     return video
 
 
+def _images_folder(path: Path, images: Path | str | None) -> Path | None:
+    """The folder of the images that is named for a COLMAP model."""
+    if images is None:
+        return None
+    if not (path.is_dir() and (find_model(path) or find_models_below(path))):
+        raise SourceError(f'--images {images}: {path} is no COLMAP model and has its images with '
+                          'it, expected no such option')
+    if not Path(images).is_dir():
+        raise SourceError(f'--images {images} is no folder, expected the one that the image names '
+                          f'of {path} lie in')
+    return Path(images)
+
+
 def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses: str | None,
-                max_gap_ns: int) -> FileSource:
+                images: Path | None, max_gap_ns: int) -> FileSource:
     """A source whose frames are files, with the poses of a TUM file put in if one is named."""
     tum = Path(poses) if poses is not None and Path(poses).is_file() else None
-    if is_image_file(path) or (path.is_dir() and _is_plain(path)):
+    if images is None and (is_image_file(path) or (path.is_dir() and _is_plain(path))):
         source = open_images(path, calibration)
     elif is_seven_scenes(path):
         source = open_seven_scenes(path, calibration)
     elif is_tum_folder(path):
         source = open_tum_folder(path, calibration, depth, max_gap_ns)
     elif find_model(path):
-        source = open_colmap(path, calibration)
+        source = open_colmap(path, calibration, images)
     elif path.is_dir() and is_scene_folder(path):
         named = POSES if tum or poses is None else poses
         if not tum and poses is not None and not (path / named).is_dir():
@@ -107,8 +122,19 @@ def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses:
     elif path.is_dir() and not any(path.iterdir()):
         raise SourceError(f'{path} is an empty folder, {EXPECTED}')
     else:
-        raise SourceError(f'{path} is no source of frames, {EXPECTED}')
+        source = open_colmap(_model_below(path), calibration, images)
     return _with_tum(source, _tum_file(path, poses), max_gap_ns)
+
+
+def _model_below(path: Path) -> Path:
+    """The only COLMAP model in the folders of what is no other source."""
+    models = find_models_below(path) if path.is_dir() else []
+    if not models:
+        raise SourceError(f'{path} is no source of frames, {EXPECTED}')
+    if len(models) > 1:
+        raise SourceError(f'{path} holds several COLMAP models: name one of '
+                          f'{", ".join(map(str, models))}')
+    return models[0]
 
 
 def _tum_file(path: Path, poses: str | None) -> Path | None:
