@@ -49,7 +49,10 @@ setup(
         'opencv-python-headless>=4.8,<5',
         'scipy>=1.10',
         'safetensors>=0.4',
-        'rosbags>=0.10',
+        'rosbags>=0.11',
+        # How bags and the chunks of an .mcap are compressed; rosbags needs both as well.
+        'lz4>=4',
+        'backports.zstd>=1; python_version < "3.14"',
         # dsac_ros/embedded/dds reaches into its types, which a major release may change.
         'cyclonedds>=0.10.5,<12',
         'tqdm>=4.60',

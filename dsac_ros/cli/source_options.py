@@ -33,6 +33,16 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
                            '(default: what the source itself holds)')
         group.add_argument('--pose-frame', metavar='FRAME', help='the frame that the poses are '
                            'of, where a bag does not say it')
+        group.add_argument('--image-frame', metavar='FRAME', help='the optical frame of the '
+                           'images in TF, where their frame_id does not say it')
+        group.add_argument('--max-gap', type=above_zero, default=0.5, metavar='SECONDS',
+                           help='longest gap between two poses that is interpolated (default: '
+                           '%(default)s)')
+        group.add_argument('--stamps', choices=('header', 'recorded'), default='header',
+                           help='when the images of a bag were taken: as their header says, or '
+                           'when they were recorded (default: %(default)s)')
+    group.add_argument('--depth-unit', type=above_zero, metavar='METRES', help='the unit of depth '
+                       'in a bag (default: 0.001 for whole numbers, 1 for others)')
     group.add_argument('--stride', type=positive, default=1, metavar='N',
                        help='take every Nth frame (default: %(default)s)')
 
@@ -42,6 +52,14 @@ def add_depth_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--depth', default='off', metavar='WHERE', help='use measured depth too: '
                         'auto, wherever the source has it; off; or the depth topic of a bag '
                         '(default: off)')
+
+
+def above_zero(text: str) -> float:
+    """A finite number greater than 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not a number greater than 0')
+    return number
 
 
 def positive(text: str) -> int:
@@ -63,7 +81,10 @@ def open_named_source(args: argparse.Namespace) -> Source:
                          poses=getattr(args, 'poses', None), focal=args.focal,
                          pose_frame=getattr(args, 'pose_frame', None), stride=args.stride,
                          images=args.images,
-                         depth=getattr(args, 'depth', 'off'))
+                         image_frame=getattr(args, 'image_frame', None),
+                         depth=getattr(args, 'depth', 'off'), depth_unit_m=args.depth_unit,
+                         max_gap_ns=round(getattr(args, 'max_gap', 0.5) * 1e9),
+                         recorded_time=getattr(args, 'stamps', 'header') == 'recorded')
     return tell_notes(source)
 
 

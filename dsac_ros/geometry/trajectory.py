@@ -33,14 +33,16 @@ class Trajectory:
         """How many samples there are."""
         return len(self.stamps_ns)
 
+    def covers(self, stamp_ns: int) -> bool:
+        """Whether a stamp lies between the first and the last sample."""
+        return bool(len(self)) and (int(self.stamps_ns[0]) - SAME_INSTANT_NS <= stamp_ns
+                                    <= int(self.stamps_ns[-1]) + SAME_INSTANT_NS)
+
     def at(self, stamp_ns: int, max_gap_ns: int = 500_000_000) -> np.ndarray | None:
         """The pose (4, 4) at a stamp; None outside the samples or across a gap over max_gap_ns."""
-        if not len(self.stamps_ns):
+        if not self.covers(stamp_ns):
             return None
-        inside = min(max(stamp_ns, int(self.stamps_ns[0])), int(self.stamps_ns[-1]))
-        if abs(stamp_ns - inside) > SAME_INSTANT_NS:
-            return None
-        stamp_ns = inside
+        stamp_ns = min(max(stamp_ns, int(self.stamps_ns[0])), int(self.stamps_ns[-1]))
         after = int(np.searchsorted(self.stamps_ns, stamp_ns))
         if self.stamps_ns[after] == stamp_ns:
             return self.world_from_x[after].copy()

@@ -2,6 +2,7 @@
 """A bag as a source of frames: image, intrinsics, pose and depth joined by the header's stamp."""
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import check_image_matches
 from dsac_ros.sources.bag_file import BagFile, Message
-from dsac_ros.sources.bag_poses import CameraPoses, find_poses
+from dsac_ros.sources.bag_poses import PoseOptions, find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.camera_poses import CameraPoses
 from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.image_files import fit_depth
 from dsac_ros.sources.image_messages import (
@@ -23,12 +25,14 @@ from dsac_ros.sources.image_messages import (
     decode_message,
     stamp_ns,
 )
-from dsac_ros.sources.source import MAX_GAP_NS, NO_DEPTH, LeftOut, Source, count_one
+from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut, Source, count_one
 from dsac_ros.sources.video_messages import VideoImage, decode_video, header_of
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
 PENDING = 8  # images that wait for their depth, at most
+OTHER_CLOCK = ('images and poses are stamped by different clocks; --stamps recorded takes images '
+               'at the time of their recording')
 
 
 class Intrinsics(NamedTuple):
@@ -42,10 +46,10 @@ class BagSource(Source):
     """The frames of one camera in a bag, decoded one by one."""
 
     def __init__(self, path: Path, *, image_topic: str | None = None,
-                 info_topic: str | None = None, poses: str | None = None,
-                 pose_frame: str | None = None, depth: str = 'auto',
+                 info_topic: str | None = None, poses: PoseOptions = PoseOptions(),
+                 depth: str = 'auto', depth_unit_m: float | None = None,
                  calibration: Calibration | None = None, stride: int = 1,
-                 max_gap_ns: int = MAX_GAP_NS) -> None:
+                 recorded_time: bool = False) -> None:
         """Takes the topics and where the poses are; None finds them, calibration replaces info."""
         super().__init__(path)
         self.kind = 'bag'
@@ -54,10 +58,13 @@ class BagSource(Source):
                                   need_info=calibration is None)
         self.stride = stride
         self._calibration = calibration
-        self._where = {'where': poses, 'pose_frame': pose_frame, 'max_gap_ns': max_gap_ns}
+        self._depth_unit_m = depth_unit_m
+        self._recorded_time = recorded_time
+        self._pose_options = poses
         self._poses: CameraPoses | None = None
         self._infos: list[Intrinsics] = []
         self._cameras: dict[tuple[int, tuple[int, int]], Camera] = {}
+        self._wordings: dict[str, str] = {}
 
     def __len__(self) -> int:
         """How many images there are, from the index of the bag."""
@@ -65,8 +72,14 @@ class BagSource(Source):
 
     @property
     def camera_frame(self) -> str:
-        """The frame of the camera, from the header of the first image."""
-        first = next(self.bag.messages([self.topics.image]))
+        """The frame of the camera, from the header of the first image that can be read."""
+        reasons: list[str] = []
+        messages = self.bag.messages([self.topics.image],
+                                     lambda _, reason: reasons.append(reason))
+        first = next(messages, None)
+        if first is None:
+            raise SourceError(f'{self.path}: no message of {self.topics.image} can be read: '
+                              f'{reasons[0] if reasons else "there is none"}')
         return header_of(first.content).frame_id.lstrip('/')
 
     @property
@@ -77,7 +90,8 @@ class BagSource(Source):
     def poses(self) -> CameraPoses:
         """Where the camera was; read from the bag when first asked for."""
         if self._poses is None:
-            self._poses = find_poses(self.bag, self.camera_frame, **self._where)
+            self._poses = find_poses(self.bag, self.camera_frame, self._pose_options,
+                                     self.assumptions, self.unread)
         return self._poses
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
@@ -90,16 +104,18 @@ class BagSource(Source):
             if isinstance(found, LeftOut):
                 yield found
                 continue
-            pose = poses.at(image_stamp(found[0]))
+            stamp = self._stamp(found[0])
+            pose = poses.at(stamp)
             if isinstance(pose, str):
-                yield pose
+                yield LeftOut(pose, f'the first image is of {stamp / 1e9:.3f} s, {poses.span}',
+                              OTHER_CLOCK if poses.is_far_from(stamp) else POSES_ELSEWHERE)
                 continue
             frame = self._frame(*found)
             yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
 
     def _frame(self, message: Message, depth: Message | None) -> Frame | LeftOut:
         """The frame in a message, or why it cannot be read; an encoding nobody knows is fatal."""
-        content, stamp = message.content, image_stamp(message)
+        content, stamp = message.content, self._stamp(message)
         if getattr(content, 'encoding', 'mono8') not in ENCODINGS:
             raise ImageError(f'{self.path}, {self.topics.image}: unknown image encoding '
                              f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
@@ -107,19 +123,47 @@ class BagSource(Source):
             image = (content.pixels() if isinstance(content, VideoImage)
                      else decode_message(content))
         except ImageError as error:
-            return LeftOut('an image that cannot be decoded', str(error))
+            return LeftOut(self._worded(f'an image that cannot be decoded: {error}'))
         size_wh = (image.shape[1], image.shape[0])
         camera = self._camera(stamp, size_wh)
-        depth_m = None
         try:
             check_image_matches(camera, image)
-            depth_m = (fit_depth(decode_depth(depth.content), size_wh, self.topics.depth)
-                       if depth else None)
         except CameraError as error:
             raise CameraError(f'{self.path}, {self.topics.info}: {error}') from None
-        except ImageError:
-            count_one(self.lacking, NO_DEPTH)
-        return Frame(image, camera, stamp, str(stamp), depth_m)
+        return Frame(image, camera, stamp, str(stamp), self._depth(depth, content, size_wh))
+
+    def _depth(self, message: Message | None, image: Any, size_wh: tuple[int, int],
+               ) -> np.ndarray | None:
+        """Depth (H, W) [m] in the pixels of an image; None where there is none of use."""
+        if message is None:
+            return None
+        topic = self.topics.depth
+        try:
+            depth = decode_depth(message.content, self._depth_unit_m)
+        except ImageError as error:
+            count_one(self.lacking, self._worded(f'depth that is of no use: {error}'))
+            return None
+        frames = [header_of(content).frame_id.lstrip('/') for content in (message.content, image)]
+        if all(frames) and frames[0] != frames[1]:
+            self.assume(f'depth {topic} of the frame {frames[0]} is registered to the images of '
+                        f'{frames[1]}; --depth off leaves it out')
+        if depth.shape[::-1] != size_wh:
+            self.assume(f'depth {topic} of {depth.shape[1]}x{depth.shape[0]} shows what images of '
+                        f'{size_wh[0]}x{size_wh[1]} show; --depth off leaves it out')
+        return fit_depth(depth, size_wh, topic)
+
+    def _worded(self, reason: str) -> str:
+        """The first reason with the same words, whatever the numbers: they are counted as one."""
+        return self._wordings.setdefault(re.sub(r'\d+', '0', reason), reason)
+
+    def _stamp(self, message: Message) -> int:
+        """The stamp of an image or of depth, as the user wants it."""
+        if self._recorded_time:
+            return message.log_ns
+        if not stamp_ns(header_of(message.content).stamp):
+            self.assume(f'the stamps of {message.topic} are zero, and the times of recording are '
+                        'taken')
+        return header_stamp(message)
 
     def _camera(self, stamp_ns: int, image_wh: tuple[int, int]) -> Camera:
         """The camera at a stamp: the CameraInfo that held then, or the calibration given."""
@@ -146,8 +190,19 @@ class BagSource(Source):
         topics = [self.topics.image] + ([self.topics.depth] if self.topics.depth else [])
         images: deque[Message] = deque()
         depths: deque[Message] = deque(maxlen=2 * PENDING)
+        broken: list[LeftOut] = []
         seen = 0
-        for message in decode_video(self.bag.messages(topics), self.topics.image, self.path):
+
+        def leave_out(topic: str, reason: str) -> None:
+            if topic == self.topics.image:
+                broken.append(LeftOut(self._worded(f'a message that cannot be read: {reason}')))
+            else:
+                count_one(self.lacking, self._worded(f'depth that cannot be read: {reason}'))
+
+        messages = self.bag.messages(topics, leave_out)
+        for message in decode_video(messages, self.topics.image, self.path):
+            while broken:
+                yield broken.pop()
             if isinstance(message, LeftOut):
                 yield message
                 continue
@@ -158,29 +213,28 @@ class BagSource(Source):
                     images.append(message)
                 seen += 1
             while images and (not self.topics.depth or len(images) > PENDING
-                              or _has_passed(depths, images[0])):
+                              or self._has_passed(depths, images[0])):
                 image = images.popleft()
-                yield image, nearest(depths, image)
+                yield image, self._nearest(depths, image)
         for image in images:
-            yield image, nearest(depths, image)
+            yield image, self._nearest(depths, image)
+        yield from broken
+
+    def _nearest(self, depths: deque[Message], image: Message) -> Message | None:
+        """The depth message nearest to an image in time, None if none is near enough."""
+        stamp = self._stamp(image)
+        best = min(depths, key=lambda depth: abs(self._stamp(depth) - stamp), default=None)
+        near = best is not None and abs(self._stamp(best) - stamp) <= MAX_DEPTH_OFFSET_NS
+        return best if near else None
+
+    def _has_passed(self, depths: deque[Message], image: Message) -> bool:
+        """Whether the depth stream has reached an image, so that no nearer one will come."""
+        return bool(depths) and self._stamp(depths[-1]) >= self._stamp(image)
 
 
-def image_stamp(message: Message) -> int:
+def header_stamp(message: Message) -> int:
     """The header's stamp; where a driver left it zero, the time of recording."""
     return stamp_ns(header_of(message.content).stamp) or message.log_ns
-
-
-def nearest(depths: deque[Message], image: Message) -> Message | None:
-    """The depth message nearest to an image in time, None if none is near enough."""
-    stamp = image_stamp(image)
-    best = min(depths, key=lambda depth: abs(image_stamp(depth) - stamp), default=None)
-    near = best is not None and abs(image_stamp(best) - stamp) <= MAX_DEPTH_OFFSET_NS
-    return best if near else None
-
-
-def _has_passed(depths: deque[Message], image: Message) -> bool:
-    """Whether the depth stream has reached an image's stamp, so that no nearer one will come."""
-    return bool(depths) and image_stamp(depths[-1]) >= image_stamp(image)
 
 
 def read_intrinsics(bag: BagFile, topic: str) -> list[Intrinsics]:
@@ -190,7 +244,7 @@ def read_intrinsics(bag: BagFile, topic: str) -> list[Intrinsics]:
     for message in bag.messages([topic]):
         key = _content_key(message.content)
         if key != last:
-            found.append(Intrinsics(image_stamp(message), message.content))
+            found.append(Intrinsics(header_stamp(message), message.content))
             last = key
     if not found:
         raise SourceError(f'{bag.path}: {topic} has no messages, expected CameraInfo')

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cache
+from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
-
 from dsac_ros.errors import SourceError
+from dsac_ros.sources.bag_storage import StorageFiles, is_bag_file
+from dsac_ros.sources.message_types import Deserializer, MessageError
 
-# Messages of packages beyond ROS 2 itself, for sqlite3 bags, which may lack definitions.
-_FFMPEG_PACKET = """std_msgs/Header header
-int32 width
-int32 height
-string encoding
-uint64 pts
-uint8 flags
-bool is_bigendian
-uint8[] data"""
-VIDEO_MESSAGES = {
-    'foxglove_msgs/msg/CompressedVideo': """builtin_interfaces/Time timestamp
-string frame_id
-uint8[] data
-string format""",
-    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET,
-    'depthai_ros_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET}
-SUFFIXES = ('.mcap', '.db3', '.bag')
-
-
-@cache
-def message_types() -> Typestore:
-    """The message types of ROS 2, for bags that do not bring their own and for writing."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    for name, text in VIDEO_MESSAGES.items():
-        store.register(get_types_from_msg(text, name))
-    return store
+# What the libraries say, and what helps; the first that fits is taken.
+CURES = (
+    ('end is missing', '`mcap recover` keeps what was recorded'),
+    ('not indexed', '`rosbag reindex` makes the index'),
+    ('encryption', 'decrypt it, for example by `rosbag decompress` where its key is'),
+    ('no such table', 'it is a database, but not one of rosbag2: name another file'),
+    ('malformed|not a database', '`sqlite3 OLD .recover | sqlite3 NEW.db3` keeps what is left'),
+    ('[Uu]nsupported|not supported|compressed by', 'convert it by `ros2 bag convert`'),
+)
+RECOVERY = {'.mcap': '`mcap recover`', '.bag': '`rosbag reindex`',
+            '.db3': '`sqlite3 OLD .recover | sqlite3 NEW.db3`'}
+TellLeftOut = Callable[[str, str], None]
 
 
 class Topic(NamedTuple):
@@ -63,28 +47,27 @@ class Message(NamedTuple):
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag: a file by its suffix, a folder by what it holds."""
     if path.is_file():
-        return path.suffix in SUFFIXES
-    return path.is_dir() and ((path / 'metadata.yaml').is_file() or bool(_files_in(path)))
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
+        return is_bag_file(path)
+    return path.is_dir() and ((path / 'metadata.yaml').is_file()
+                              or any(is_bag_file(file) for file in path.iterdir()))
 
 
 class BagFile:
-    """A bag whose passes do not disturb each other: each has a reader for itself.
+    """A bag whose passes do not disturb each other: each has readers for itself.
 
-    A reader is kept for the next pass, because opening one parses the whole index.
+    Readers are kept for the next pass, because opening one parses the whole index.
     """
 
     def __init__(self, path: Path | str) -> None:
         """Takes a rosbag2 folder, a .mcap, a .db3 or a rosbag1 .bag and reads its index."""
         self.path = Path(path)
-        self._idle: list[AnyReader] = []
-        weakref.finalize(self, _close_all, self._idle)
-        with self._open() as reader:
+        self._files = StorageFiles(self.path)
+        self._deserialize = Deserializer()
+        self._idle: list[list[Any]] = []
+        weakref.finalize(self, _close_all, self._idle, self._files)
+        with self._open() as readers:
             counts: dict[tuple[str, str], int] = {}
-            for connection in reader.connections:
+            for connection in (c for reader in readers for c in reader.connections):
                 key = (connection.topic, connection.msgtype)
                 counts[key] = counts.get(key, 0) + connection.msgcount
         self.topics = {name: Topic(name, kind, count)
@@ -94,59 +77,84 @@ class BagFile:
         """The topics of these types that have messages, e.g. 'sensor_msgs/msg/Image'."""
         return [topic for topic in self.topics.values() if topic.type in types and topic.count]
 
-    def messages(self, topics: Collection[str]) -> Iterator[Message]:
-        """The messages of these topics in the order of recording, one at a time."""
-        with self._open() as reader:
-            connections = [c for c in reader.connections if c.topic in topics]
-            if not connections:
-                return
-            stream = reader.messages(connections=connections)
+    def messages(self, topics: Collection[str],
+                 left_out: TellLeftOut | None = None) -> Iterator[Message]:
+        """The messages of these topics in the order of recording, one at a time.
+
+        Args:
+            topics: their names.
+            left_out: is told topic and reason of a message that cannot be deserialized; without
+                it such a message is an error.
+        """
+        for connection, log_ns, data in self._stored(topics):
+            content = self._content(connection, data, left_out)
+            if content is not None:
+                yield Message(connection.topic, log_ns, content)
+
+    def longest_message(self, topic: str, left_out: TellLeftOut | None = None) -> Any | None:
+        """The message of a topic that has the most bytes, the last of equals; None for none."""
+        longest = None
+        for connection, _, data in self._stored([topic]):
+            if longest is None or len(data) >= len(longest[1]):
+                longest = connection, data
+        return None if longest is None else self._content(*longest, left_out)
+
+    def _stored(self, topics: Collection[str]) -> Iterator[tuple[Any, int, bytes]]:
+        """Connection, time of recording [ns] and bytes of the messages of these topics."""
+        with self._open() as readers:
+            streams = []
+            for reader in readers:
+                wanted = [c for c in reader.connections if c.topic in topics]
+                if wanted:
+                    streams.append(reader.messages(wanted))
+            stream = merge(*streams, key=lambda found: found[1])
             while True:
                 with self._one_line():
                     found = next(stream, None)
-                    if found is None:
-                        return
-                    connection, log_ns, data = found
-                    content = reader.deserialize(data, connection.msgtype)
-                yield Message(connection.topic, log_ns, content)
+                if found is None:
+                    return
+                yield found
+
+    def _content(self, connection: Any, data: bytes, left_out: TellLeftOut | None) -> Any | None:
+        """A message, or None when `left_out` was told that there is none in the bytes."""
+        try:
+            return self._deserialize(connection, data)
+        except MessageError as error:
+            if left_out is None:
+                raise SourceError(f'{self.path}, {connection.topic}: {error}') from None
+            left_out(connection.topic, str(error))
+            return None
 
     @contextmanager
-    def _open(self) -> Iterator[AnyReader]:
+    def _open(self) -> Iterator[list[Any]]:
         if self._idle:
-            reader = self._idle.pop()
+            readers = self._idle.pop()
         else:
-            paths = self._storage()
             with self._one_line():
-                reader = AnyReader(paths, default_typestore=message_types())
-                reader.open()
+                readers = self._files.open()
         try:
-            yield reader
+            yield readers
         finally:
-            self._idle.append(reader)
-
-    def _storage(self) -> list[Path]:
-        """The path, or the storage files of a recording that was killed before its metadata."""
-        if self.path.is_file() or (self.path / 'metadata.yaml').is_file():
-            return [self.path]
-        files = _files_in(self.path)
-        if len({re.sub(r'(_\d+)?$', '', file.stem) + file.suffix for file in files}) > 1:
-            raise SourceError(f'{self.path} holds several bags: name one of '
-                              f'{", ".join(str(file) for file in files)}')
-        return files
+            self._idle.append(readers)
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:
         try:
             yield
+        except SourceError:
+            raise
         except Exception as error:
-            # A cut file shows as whatever the bag library or its storage trips over.
+            # A damaged file shows as whatever the bag library or its storage trips over.
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:160]
-            hint = {'.mcap': '`mcap recover`', '.bag': '`rosbag reindex`'}.get(
-                self.path.suffix, '`ros2 bag reindex`')
-            raise SourceError(f'{self.path} cannot be read as a bag ({reason}); if it was cut '
-                              f'short, {hint} may repair it') from None
+            cure = next((cure for pattern, cure in CURES if re.search(pattern, reason)), None)
+            if cure is None:
+                tool = RECOVERY.get(self.path.suffix, '`ros2 bag reindex`')
+                cure = f'if it was cut short or damaged, {tool} may repair it'
+            raise SourceError(f'{self.path} cannot be read as a bag ({reason}); {cure}') from None
 
 
-def _close_all(readers: list[AnyReader]) -> None:
-    for reader in readers:
-        reader.close()
+def _close_all(idle: list[list[Any]], files: StorageFiles) -> None:
+    for readers in idle:
+        for reader in readers:
+            reader.close()
+    files.remove()

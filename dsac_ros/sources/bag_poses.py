@@ -1,149 +1,299 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a bag says the camera was: in its TF tree, in a topic of poses, or in a TUM file."""
+"""Poses of the camera of a bag: from its TF tree, from a topic of poses, or from a TUM file."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.bag_file import BagFile
-from dsac_ros.sources.image_messages import stamp_ns
-from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import MAX_GAP_NS
+from dsac_ros.sources.camera_poses import CameraPoses
+from dsac_ros.sources.pose_frames import optical_frame, pose_child
+from dsac_ros.sources.pose_topics import (
+    PATH,
+    PoseMessages,
+    Whose,
+    likely_topics,
+    pose_topics,
+    read_pose_messages,
+    trajectory_of,
+)
+from dsac_ros.sources.source import MAX_GAP_NS, Notes
 from dsac_ros.sources.tf_tree import TfTree
-from dsac_ros.sources.trajectory_files import read_tum
+from dsac_ros.sources.trajectory_files import read_trajectory
 
-TF_TYPES = ('tf2_msgs/msg/TFMessage', 'tf/msg/tfMessage')
-ODOMETRY = 'nav_msgs/msg/Odometry'
-STAMPED = 'geometry_msgs/msg/PoseStamped'
-WITH_COVARIANCE = 'geometry_msgs/msg/PoseWithCovarianceStamped'
-POSE_TYPES = (STAMPED, WITH_COVARIANCE, ODOMETRY)
 DEFAULT_MAP_FRAME = 'map'
+OPTICAL = '_optical'  # suffix of the frame with the axes of an image, by REP 103
+BODY_FROM_OPTICAL = (0.0, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
+COMPARED = 20  # poses of a topic that are compared with TF, to find whose they are
+SAME_POSE = 0.05  # [m], and in the entries of a rotation
 
 
 @dataclass(frozen=True)
-class CameraPoses:
-    """world_from_camera at any stamp: a trajectory of `moving_frame`, carried on by the tree.
+class PoseOptions:
+    """What a user said about the poses of a bag; '' and None leave it to the bag.
 
-    Without a trajectory the tree alone leads from the camera to the world.
+    where is tf:FRAME, a topic or a TUM file; pose_frame the frame whose poses they are;
+    image_frame the optical frame of the images in TF, in place of their frame_id.
     """
 
-    world: str
-    tree: TfTree
-    camera_frame: str
-    trajectory: Trajectory | None = None
-    moving_frame: str = ''
+    where: str | None = None
+    pose_frame: str = ''
+    image_frame: str = ''
     max_gap_ns: int = MAX_GAP_NS
 
-    def at(self, stamp_ns: int) -> np.ndarray | str:
-        """The pose (4, 4) at a stamp, or why there is none."""
-        if self.trajectory is None:
-            pose = self.tree.lookup(self.world, self.camera_frame, stamp_ns, self.max_gap_ns)
-            return (f'no TF from {self.camera_frame} to {self.world} around its stamp'
-                    if pose is None else rigid_pose(pose))
-        world_from_moving = self.trajectory.at(stamp_ns, self.max_gap_ns)
-        if world_from_moving is None:
-            return 'a stamp outside the poses or in a gap of them'
-        if self.moving_frame in ('', self.camera_frame):
-            return rigid_pose(world_from_moving)
-        moving_from_camera = self.tree.lookup(self.moving_frame, self.camera_frame, stamp_ns,
-                                              self.max_gap_ns)
-        if moving_from_camera is None:
-            return f'no TF from {self.camera_frame} to {self.moving_frame} around its stamp'
-        return rigid_pose(world_from_moving @ moving_from_camera)
 
+def find_poses(bag: BagFile, frame_id: str, options: PoseOptions, assumptions: Notes,
+               unread: Notes) -> CameraPoses:
+    """The poses that the options name, or the only ones that there are.
 
-def find_poses(bag: BagFile, camera_frame: str, where: str | None, *,
-               pose_frame: str | None = None, max_gap_ns: int = MAX_GAP_NS) -> CameraPoses:
-    """The poses that `where` names: tf:FRAME, a topic, a TUM file; None finds them.
-
-    pose_frame is the frame whose poses they are, where the bag does not say it or says it wrong;
-    by default the child of an Odometry, else the camera.
+    Args:
+        bag: the bag.
+        frame_id: header.frame_id of the images.
+        options: what the user said.
+        assumptions: what had to be assumed is added to these.
+        unread: messages that could not be read are added to these.
     """
-    topics = [t.name for t in bag.of_type(*POSE_TYPES)]
-    is_topic = where in bag.topics
-    if is_topic and where not in topics:
+    where, topics = options.where, pose_topics(bag)
+    if where in bag.topics and where not in topics:
         raise SourceError(f'{bag.path}: topic {where} is {bag.topics[where].type}, expected '
                           f'poses: {", ".join(topics) or "this bag has no topic of poses"}')
+    likely = likely_topics(bag)
+    topic = where if where in topics else likely[0] if where is None and len(likely) == 1 else None
     # One pass over the bag collects the tree and whatever poses may be needed.
-    read = [where] if is_topic else topics if where is None and len(topics) == 1 else []
-    tree, rows, frames = read_tree_and_poses(bag, read[0] if read else None)
+    found = read_pose_messages(bag, topic)
+    for (source, reason), count in found.left_out.items():
+        unread.add(f'{count} messages of {source} cannot be read ({reason})')
+    if options.image_frame:
+        _add_optical(found.tree, options.image_frame.lstrip('/'), assumptions)
+    search = _Search(bag, frame_id, options, found, assumptions, unread)
     if where is not None and where.startswith('tf:'):
-        return _from_tree(bag, tree, where[3:].lstrip('/'), pose_frame or camera_frame, max_gap_ns)
-    if where is not None and not is_topic:
-        return CameraPoses(DEFAULT_MAP_FRAME, tree, camera_frame, _tum(bag, where, topics),
-                           _moving(tree, pose_frame or '', camera_frame, bag), max_gap_ns)
-    if where is None:
-        camera = pose_frame or camera_frame
-        if DEFAULT_MAP_FRAME in tree.frames and tree.reaches(DEFAULT_MAP_FRAME, camera):
-            return _from_tree(bag, tree, DEFAULT_MAP_FRAME, camera, max_gap_ns)
-        if not read:
-            raise SourceError(_nothing_found(bag, tree, camera, topics))
-    world, child = frames
-    stamps = np.array([row[0] for row in rows], dtype=np.int64)
-    trajectory = Trajectory(stamps, poses_from_rows(np.array([row[1:] for row in rows])))
-    moving = _moving(tree, pose_frame or child, camera_frame, bag)
-    return CameraPoses(world, tree, camera_frame, trajectory, moving, max_gap_ns)
+        poses = search.by_tree(where[3:].lstrip('/'))
+    elif where is not None and topic is None:
+        poses = search.by_file(where, topics)
+    elif where is None and search.tree_leads_to(DEFAULT_MAP_FRAME):
+        poses = search.by_tree(DEFAULT_MAP_FRAME)
+    elif topic is not None:
+        poses = search.by_topic(topic)
+    else:
+        raise SourceError(search.nothing_found(topics))
+    search.tell_of_tree(poses)
+    return poses
 
 
-def read_tree_and_poses(bag: BagFile, pose_topic: str | None,
-                        ) -> tuple[TfTree, list[tuple], tuple[str, str]]:
-    """The TF tree of a bag; stamps and rows of a topic of poses; its frame and child frame."""
-    tree, rows, frames = TfTree(), [], (DEFAULT_MAP_FRAME, '')
-    topics = [t.name for t in bag.of_type(*TF_TYPES)] + ([pose_topic] if pose_topic else [])
-    for topic, _, message in bag.messages(topics):
-        if topic == pose_topic:
-            pose = message.pose if hasattr(message.pose, 'position') else message.pose.pose
-            rows.append((stamp_ns(message.header.stamp), *_row(pose.position, pose.orientation)))
-            frames = (message.header.frame_id.lstrip('/') or DEFAULT_MAP_FRAME,
-                      getattr(message, 'child_frame_id', '').lstrip('/'))
-            continue
-        for one in message.transforms:
-            tree.add(one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp),
-                     _row(one.transform.translation, one.transform.rotation),
-                     static=topic.endswith('tf_static'))
-    return tree, rows, frames
+def _add_optical(tree: TfTree, frame: str, assumptions: Notes) -> None:
+    """Let a frame that TF does not know hang from the body that its name begins with."""
+    body = frame.removesuffix(OPTICAL)
+    if body != frame and body in tree.frames and frame not in tree.frames:
+        tree.add(body, frame, 0, BODY_FROM_OPTICAL, static=True)
+        assumptions.add(f'{frame}, which TF does not know, is {body} with the axes of an optical '
+                        'frame')
 
 
-def _row(position: Any, orientation: Any) -> tuple[float, ...]:
-    return (position.x, position.y, position.z,
-            orientation.x, orientation.y, orientation.z, orientation.w)
+@dataclass(frozen=True)
+class _Search:
+    """The ways to the poses of one bag."""
 
+    bag: BagFile
+    frame_id: str
+    options: PoseOptions
+    found: PoseMessages
+    assumptions: Notes
+    unread: Notes
 
-def _from_tree(bag: BagFile, tree: TfTree, world: str, camera: str, max_gap_ns: int,
-               ) -> CameraPoses:
-    if not (world in tree.frames and tree.reaches(world, camera)):
-        raise SourceError(f'{bag.path}: TF does not lead from {camera} to {world}, the frames in '
-                          f'it are {", ".join(tree.frames) or "none"}')
-    return CameraPoses(world, tree, camera, max_gap_ns=max_gap_ns)
+    @property
+    def tree(self) -> TfTree:
+        return self.found.tree
 
+    @property
+    def named_frame(self) -> str:
+        """The frame of the camera by the options or the images, not yet asked for its axes."""
+        return (self.options.image_frame or self.frame_id).lstrip('/')
 
-def _moving(tree: TfTree, moving: str, camera: str, bag: BagFile) -> str:
-    """The frame that a trajectory is of, checked that the camera can be reached from it."""
-    moving = moving.lstrip('/')
-    if moving and not tree.reaches(moving, camera):
-        raise SourceError(f'{bag.path}: the poses are of {moving} and TF does not lead from there '
-                          f'to {camera}: record tf_static, or name the frame that they are of')
-    return moving
+    @property
+    def _camera_in_tree(self) -> str:
+        """The frame of the camera that a user named, for poses by TF; '' for none."""
+        return (self.options.image_frame or self.options.pose_frame).lstrip('/')
 
+    def by_tree(self, world: str) -> CameraPoses:
+        """The poses by which TF leads from the camera to a frame."""
+        camera = self._camera_in_tree or self._optical('--pose-frame')
+        if not self.tree.reaches(world, camera) or world not in self.tree.frames:
+            raise SourceError(f'{self.bag.path}: TF does not lead from {camera or "the camera"} '
+                              f'to {world}, {self._frames()}{self._help(camera)}')
+        return CameraPoses(world, self.tree, camera, max_gap_ns=self.options.max_gap_ns)
 
-def _tum(bag: BagFile, where: str, topics: list[str]) -> Trajectory:
-    if not Path(where).is_file():
-        raise SourceError(f'{bag.path}: there are no poses at {where!r}, expected tf:FRAME, a TUM '
-                          f'file, or a topic: {", ".join(topics) or "this bag has none of poses"}')
-    return read_tum(Path(where))
+    def by_file(self, where: str, topics: list[str]) -> CameraPoses:
+        """The poses of a TUM file."""
+        if not Path(where).is_file():
+            raise SourceError(f'{self.bag.path}: there are no poses at {where!r}, expected '
+                              f'tf:FRAME, a TUM file, or a topic: '
+                              f'{", ".join(topics) or "this bag has none of poses"}')
+        moving = self.options.pose_frame.lstrip('/')
+        read = read_trajectory(Path(where))
+        for line in read.assumptions:
+            self.assumptions.add(line)
+        for line in read.unread:
+            self.unread.add(line)
+        return self._carried(DEFAULT_MAP_FRAME, moving, read.trajectory)
 
+    def by_topic(self, topic: str) -> CameraPoses:
+        """The poses of a topic, carried from their frame to the camera."""
+        whose, samples = self._samples(topic)
+        trajectory, broken = trajectory_of(samples)
+        if not len(trajectory):
+            raise SourceError(f'{self.bag.path}: not one of the {broken} poses of {topic} is '
+                              'finite and has a rotation; name other poses with --poses')
+        if broken:
+            self.assumptions.add(f'{broken} poses of {topic} are not finite or have a quaternion '
+                                 'of zeros, and count as missing')
+        if self.bag.topics[topic].type == PATH:
+            self.assumptions.add(f'the poses of {topic} are those of its longest message, '
+                                 f'{len(samples)} of them')
+        moving = self.options.pose_frame.lstrip('/') or whose.child
+        if not moving:
+            moving = self._child(topic, whose.world, trajectory)
+        return self._carried(whose.world or DEFAULT_MAP_FRAME, moving, trajectory)
 
-def _nothing_found(bag: BagFile, tree: TfTree, camera: str, topics: list[str]) -> str:
-    """Why no poses were found without being told where."""
-    if topics:
-        return (f'{bag.path}: TF does not lead from {camera} to {DEFAULT_MAP_FRAME} and there are '
-                f'{len(topics)} topics of poses: name one of {", ".join(topics)}')
-    hint = (f'it holds the frames {", ".join(tree.frames)}; name the fixed one as tf:FRAME'
-            if tree.frames else 'give a TUM file')
-    return (f'{bag.path}: no poses: TF does not lead from {camera} to {DEFAULT_MAP_FRAME} and '
-            f'there is no topic of poses; {hint}')
+    def tree_leads_to(self, world: str) -> bool:
+        """Whether TF has a frame and leads to it from the camera."""
+        camera = (self._camera_in_tree or self.frame_id.lstrip('/')
+                  or ''.join(self._only_optical()))
+        return world in self.tree.frames and self.tree.reaches(world, camera)
+
+    def tell_of_tree(self, poses: CameraPoses) -> None:
+        """Add what was assumed of the transforms between the camera and where the poses end."""
+        for text in self.tree.contradictions:
+            self.assumptions.add(text)
+        end = poses.world if poses.trajectory is None else poses.moving_frame
+        for edge in self.tree.held(end, poses.camera_frame) if end else ():
+            self.assumptions.add(f'TF {edge} never changes and is taken to hold throughout')
+
+    def nothing_found(self, topics: list[str]) -> str:
+        """Why no poses were found without being told where."""
+        camera = self._camera_in_tree or self.frame_id.lstrip('/')
+        text = (f'{self.bag.path}: TF does not lead from {camera or "the camera"} to '
+                f'{DEFAULT_MAP_FRAME}')
+        if topics:
+            return (f'{text} and there are {len(topics)} topics of poses: name one of '
+                    f'{", ".join(topics)} with --poses')
+        if not self.tree.frames:
+            return f'{text} and there is no topic of poses; give a TUM file with --poses'
+        root = ([camera] + self.tree.above(camera))[-1]
+        cure = (f'; name the fixed one, for example --poses tf:{root}' if root != camera
+                else self._help(camera))
+        return f'{text} and there is no topic of poses, {self._frames()}{cure}'
+
+    def _samples(self, topic: str) -> tuple[Whose, list[tuple]]:
+        """The samples of a topic; of several frames those that lead to the camera."""
+        found = self.found.samples
+        if not found:
+            raise SourceError(f'{self.bag.path}: no message of {topic} can be read; name other '
+                              'poses with --poses')
+        wanted = self.options.pose_frame.lstrip('/')
+        fitting = [whose for whose in found if whose.child == wanted] if wanted else []
+        fitting = fitting or [whose for whose in found if whose.child
+                              and self.tree.reaches(whose.child, self.named_frame)]
+        if len(found) == 1:
+            fitting = list(found)
+        if len(fitting) != 1:
+            raise SourceError(f'{self.bag.path}: {topic} holds poses of '
+                              + ', '.join(sorted(f'{child or "?"} in {world or "?"}'
+                                                 for world, child in found))
+                              + ', expected those of one frame: name it with --pose-frame')
+        return fitting[0], found[fitting[0]]
+
+    def _child(self, topic: str, world: str, trajectory: Trajectory) -> str:
+        """The frame that poses are of whose messages do not say it: '' is the camera."""
+        camera = self.named_frame
+        optical = optical_frame(camera, self.tree.below(camera))
+        if len(optical) == 1:
+            camera = optical[0]
+        frames = pose_child(camera, self.tree.above(camera), world)
+        if len(frames) > 1:
+            agreeing = [frame for frame in frames if self._agrees(world, frame, trajectory)]
+            if len(agreeing) != 1:
+                raise SourceError(f'{self.bag.path}: the poses of {topic} do not say which frame '
+                                  f'they are of, and TF has {", ".join(frames)}: name it with '
+                                  '--pose-frame')
+            self.assumptions.add(f'the poses of {topic} are those of {agreeing[0]}, as TF says; '
+                                 '--pose-frame names another frame')
+            return agreeing[0]
+        self.assumptions.add(f'the poses of {topic} are those of the camera, as they name no '
+                             'frame and TF no other; --pose-frame names another')
+        return ''
+
+    def _agrees(self, world: str, frame: str, trajectory: Trajectory) -> bool:
+        """Whether TF has the poses of a trajectory for a frame."""
+        step = -(-len(trajectory) // COMPARED)
+        found = [(self.tree.lookup(world, frame, int(stamp), self.options.max_gap_ns), pose)
+                 for stamp, pose in zip(trajectory.stamps_ns[::step],
+                                        trajectory.world_from_x[::step])]
+        known = [(by_tf, pose) for by_tf, pose in found if not isinstance(by_tf, str)]
+        return bool(known) and all(np.abs(by_tf - pose).max() < SAME_POSE
+                                   for by_tf, pose in known)
+
+    def _carried(self, world: str, moving: str, trajectory: Trajectory) -> CameraPoses:
+        """Poses of a frame, with the camera that hangs from it; '' is the camera."""
+        camera = self.named_frame
+        if moving not in ('', camera):
+            camera = self._optical('--image-frame')
+            if not self.tree.reaches(moving, camera):
+                raise SourceError(f'{self.bag.path}: the poses are of {moving} and TF does not '
+                                  f'lead from there to {camera or "the camera"}, '
+                                  f'{self._frames()}; record /tf_static as well, or name the '
+                                  f'frame that they are of with --pose-frame'
+                                  f'{self._help(camera)}')
+        return CameraPoses(world, self.tree, camera, trajectory, moving, self.options.max_gap_ns)
+
+    def _optical(self, option: str) -> str:
+        """The frame with the axes of the images; one that does not say so is asked for."""
+        if self.options.image_frame:
+            return self.named_frame
+        frame = self.frame_id.lstrip('/')
+        if not frame:
+            optical = self._only_optical()
+            if optical:
+                self.assumptions.add(f'the frame_id of the images is empty, and the only optical '
+                                     f'frame in TF is taken, {optical[0]}; --image-frame names '
+                                     'another')
+                return optical[0]
+            raise SourceError(f'{self.bag.path}: the frame_id of the images is empty, '
+                              f'{self._frames()}: name that of the camera with --image-frame')
+        optical = optical_frame(frame, self.tree.below(frame))
+        if not optical:
+            raise SourceError(f'{self.bag.path}: the images are of {frame}, by its name the body '
+                              'of a camera, and TF has no optical frame below it: give '
+                              f'{option} {frame} if its axes are x right, y down, z forward, or '
+                              f'--image-frame {frame}{OPTICAL} if they are x forward, y left, z '
+                              'up')
+        if len(optical) > 1:
+            raise SourceError(f'{self.bag.path}: the images are of {frame}, which has the optical '
+                              f'frames {", ".join(optical)}: name one with {option}')
+        if optical[0] != frame:
+            self.assumptions.add(f'the images are of {frame}, a body by its name, and its optical '
+                                 f'frame {optical[0]} is taken; --image-frame names another')
+        elif 'optical' not in frame:
+            self.assumptions.add(f'the frame {frame} of the images is taken as optical (x right, '
+                                 'y down, z forward), which its name does not say; --image-frame '
+                                 'names another')
+        return optical[0]
+
+    def _only_optical(self) -> list[str]:
+        """The optical frame in TF if there is one and no other."""
+        optical = [name for name in self.tree.frames if 'optical' in name]
+        return optical if len(optical) == 1 else []
+
+    def _frames(self) -> str:
+        frames = self.tree.frames
+        return f'the frames in it are {", ".join(frames)}' if frames else 'there is no TF'
+
+    def _help(self, camera: str) -> str:
+        """What helps where TF does not know the camera at all."""
+        if not self.tree.frames or camera in self.tree.frames:
+            return ''
+        return ('; the frame of the images is none of them: record /tf_static as well, or name '
+                'another with --image-frame')

@@ -20,8 +20,8 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from dsac_ros.errors import SourceError
-from dsac_ros.sources.bag_file import message_types
 from dsac_ros.sources.image_files import millimetres
+from dsac_ros.sources.message_types import message_types
 from dsac_ros.sources.poses import row_from_pose
 from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
 

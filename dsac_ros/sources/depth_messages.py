@@ -137,4 +137,4 @@ def _check_unit(depth: np.ndarray) -> None:
     median = float(np.median(valid)) if valid.size else PLAUSIBLE_M[0]
     if not PLAUSIBLE_M[0] <= median <= PLAUSIBLE_M[1]:
         raise ImageError(f'a median depth of {median:.3g} m, expected {PLAUSIBLE_M[0]:g} to '
-                         f'{PLAUSIBLE_M[1]:g} m: the unit of its numbers is not the usual one')
+                         f'{PLAUSIBLE_M[1]:g} m: its numbers have another unit (--depth-unit)')

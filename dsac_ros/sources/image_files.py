@@ -78,7 +78,8 @@ def fit_depth(depth: np.ndarray, size_wh: tuple[int, int], name: str) -> np.ndar
         return depth
     if abs(width * size_wh[1] / (height * size_wh[0]) - 1.0) > 0.02:
         raise SourceError(f'{name}: depth is {width}x{height} but its image is {size_wh[0]}x'
-                          f'{size_wh[1]}: register the depth to the image, or leave it out')
+                          f'{size_wh[1]}: register the depth to the image, or leave it out '
+                          'with --depth off')
     return cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
+from dsac_ros.sources.bag_poses import PoseOptions
 from dsac_ros.sources.calibration_files import (
     Calibration,
     calibration_from_focal,
@@ -23,15 +24,17 @@ from dsac_ros.sources.trajectory_files import add_trajectory, read_trajectory
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder
 from dsac_ros.sources.video import VideoSource, is_video
 
-EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag), a folder with rgb/ poses/ '
-            'calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or images')
+EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag, packed or not), a folder '
+            'with rgb/ poses/ calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or '
+            'images')
 
 
 def open_source(path: Path | str, *, image_topic: str | None = None,
                 info_topic: str | None = None, poses: str | None = None,
-                pose_frame: str | None = None, depth: str = 'auto',
+                pose_frame: str | None = None, image_frame: str | None = None,
+                depth: str = 'auto', depth_unit_m: float | None = None,
                 focal: float | None = None, images: Path | str | None = None, stride: int = 1,
-                max_gap_ns: int = MAX_GAP_NS) -> Source:
+                max_gap_ns: int = MAX_GAP_NS, recorded_time: bool = False) -> Source:
     """The source at `path`.
 
     Args:
@@ -42,11 +45,14 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
             a calibration (focal length, 3x3 matrix, camera_info YAML) for any kind of source.
         poses: tf:FRAME or a topic of a bag; a TUM file; a folder of pose files in the layout.
         pose_frame: the frame that the poses are of, where a bag does not say it.
+        image_frame: the optical frame of the images in TF, where a bag does not say it.
         depth: 'auto', 'off', or the depth topic of a bag.
+        depth_unit_m: the unit of depth in a bag [m], where its encoding does not say it.
         focal: focal length [px] of a pinhole, instead of any other calibration.
         images: the folder of the images of a COLMAP model, where it is not beside the model.
         stride: take every so-many-th frame.
         max_gap_ns: the longest gap between two poses that is interpolated.
+        recorded_time: take images of a bag at the time when they were recorded.
     """
     if str(path).startswith('rendered:'):
         return open_rendered(str(path), stride, depth != 'off')
@@ -60,9 +66,14 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         calibration = calibration_from_focal(focal)
     images = _images_folder(path, images)
     if is_bag(path):
-        return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=poses,
-                         pose_frame=pose_frame, depth=depth, calibration=calibration,
-                         stride=stride, max_gap_ns=max_gap_ns)
+        options = PoseOptions(poses, pose_frame or '', image_frame or '', max_gap_ns)
+        return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=options,
+                         depth=depth, depth_unit_m=depth_unit_m, calibration=calibration,
+                         stride=stride, recorded_time=recorded_time)
+    for option, given in (('--image-frame', image_frame), ('--depth-unit', depth_unit_m),
+                          ('--stamps', recorded_time or None)):
+        if given is not None:
+            raise SourceError(f'{option} is for bags, and {path} is none: leave it out')
     for option, topic, expected in (
             ('--image', image_topic, 'no such option'),
             ('--camera-info', info_topic, 'a calibration file that exists'),

@@ -10,6 +10,7 @@ import torch
 
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.text_files import read_text
 
 BRACKETS = re.compile(r'[\[\](),;]')
@@ -65,3 +66,11 @@ def row_from_pose(pose: np.ndarray) -> tuple[float, ...]:
     quaternion = quaternion_from_matrix(rotation).numpy()
     quaternion = quaternion if quaternion[3] >= 0 else -quaternion
     return (*(float(x) for x in pose[:3, 3]), *(float(x) for x in quaternion))
+
+
+def missing_pose(trajectory: Trajectory, stamp_ns: int, max_gap_ns: int, name: str) -> str:
+    """Why a trajectory of that name has no pose at a stamp."""
+    if not trajectory.covers(stamp_ns):
+        return f'a stamp outside of {name}'
+    return (f'a stamp in a gap of {name} that is longer than {max_gap_ns / 1e9:g} s '
+            '(--max-gap SECONDS)')

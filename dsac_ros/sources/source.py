@@ -15,6 +15,7 @@ from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import check_image_matches
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
+from dsac_ros.sources.poses import missing_pose
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 T = TypeVar('T')
@@ -211,9 +212,10 @@ def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
     stamps = [one.stamp_ns for one in files]
     detail = (f'the images are from {_seconds(stamps)}, the poses from '
               f'{_seconds(trajectory.stamps_ns)}' if stamps and len(trajectory) else '')
-    no_pose = LeftOut('a stamp outside the trajectory or in a gap of it', detail)
     return [replace(one, world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
-                    no_pose=no_pose) for one in files]
+                    no_pose=LeftOut(missing_pose(trajectory, one.stamp_ns, max_gap_ns,
+                                                 'the trajectory'), detail))
+            for one in files]
 
 
 def _seconds(stamps_ns: Sequence[int]) -> str:

@@ -2,25 +2,26 @@
 """A tree of frames over the whole length of a recording, asked for at any stamp."""
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 
 import numpy as np
 
 from dsac_ros.geometry.trajectory import Trajectory
-from dsac_ros.sources.poses import poses_from_rows
-
-log = logging.getLogger(__name__)
+from dsac_ros.sources.poses import missing_pose, poses_from_rows
 
 
 class TfTree:
-    """Transforms parent_from_child; moving edges are interpolated, static ones always hold."""
+    """Transforms parent_from_child; moving edges are interpolated, still ones always hold.
+
+    An edge is still that is static, or whose samples are all the same: a single sample too.
+    """
 
     def __init__(self) -> None:
         """Starts without frames; `add` them, then ask."""
         self._samples: dict[tuple[str, str], list[tuple]] = defaultdict(list)
         self._static: dict[tuple[str, str], tuple] = {}
         self._edges: dict[str, tuple[str, Trajectory | np.ndarray]] | None = None
+        self._contradictions: list[str] = []
 
     def add(self, parent: str, child: str, stamp_ns: int, row: tuple[float, ...],
             static: bool = False) -> None:
@@ -37,37 +38,71 @@ class TfTree:
         """The names of all frames, sorted."""
         return sorted({name for edge in (*self._samples, *self._static) for name in edge})
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The first and the last stamp [ns] of what moves, (1, 0) where nothing does."""
+        stamps = [row[0] for rows in self._samples.values() for row in rows]
+        return (min(stamps), max(stamps)) if stamps else (1, 0)
+
+    @property
+    def contradictions(self) -> list[str]:
+        """What the transforms say in two ways, and which of them is taken."""
+        self._parents()
+        return self._contradictions
+
+    def above(self, name: str) -> list[str]:
+        """The ancestors of a frame, its parent first."""
+        return self._chain(name)[1:]
+
+    def below(self, name: str) -> list[str]:
+        """The frames that hang below a frame, sorted."""
+        return [frame for frame in self.frames if name in self.above(frame)]
+
     def reaches(self, target: str, source: str) -> bool:
         """Whether there is a way of transforms between two frames, at whatever time."""
         return self._common(target, source) is not None
 
-    def lookup(self, target: str, source: str, stamp_ns: int,
-               max_gap_ns: int) -> np.ndarray | None:
-        """target_from_source (4, 4) at a stamp, each edge interpolated; None if one fails."""
+    def held(self, target: str, source: str) -> list[str]:
+        """The edges between two frames that are not static and yet still, 'parent <- child'."""
         common = self._common(target, source)
         if common is None:
-            return None
+            return []
+        return [f'{parent} <- {child}'
+                for name in (target, source)
+                for child, parent, motion in self._edges_below(name, common)
+                if isinstance(motion, np.ndarray) and self._samples.get((parent, child))]
+
+    def lookup(self, target: str, source: str, stamp_ns: int,
+               max_gap_ns: int) -> np.ndarray | str:
+        """target_from_source (4, 4) at a stamp, each edge interpolated, or why there is none."""
+        common = self._common(target, source)
+        if common is None:
+            return f'no TF from {source} to {target}'
         ways = []
         for name in (target, source):
             pose = np.eye(4)
-            for motion in self._motions_below(name, common):
+            for child, parent, motion in self._edges_below(name, common):
                 edge = (motion if isinstance(motion, np.ndarray)
                         else motion.at(stamp_ns, max_gap_ns))
                 if edge is None:
-                    return None
+                    return missing_pose(motion, stamp_ns, max_gap_ns, f'TF {parent} <- {child}')
                 pose = edge @ pose
             ways.append(pose)
         common_from_target, common_from_source = ways
+        if not np.isfinite(common_from_target).all():
+            return f'TF to {target} that is not finite'
         return np.linalg.inv(common_from_target) @ common_from_source
 
-    def _motions_below(self, name: str, ancestor: str) -> list[Trajectory | np.ndarray]:
-        """The edges from a frame up to an ancestor, the frame's own first."""
+    def _edges_below(self, name: str, ancestor: str,
+                     ) -> list[tuple[str, str, Trajectory | np.ndarray]]:
+        """Child, parent and motion from a frame up to an ancestor, the frame's own edge first."""
         edges = self._parents()
-        motions = []
+        found = []
         while name != ancestor:
-            name, motion = edges[name]
-            motions.append(motion)
-        return motions
+            parent, motion = edges[name]
+            found.append((name, parent, motion))
+            name = parent
+        return found
 
     def _common(self, a: str, b: str) -> str | None:
         """The closest frame that both hang from, None if there is none."""
@@ -89,13 +124,15 @@ class TfTree:
                 counts[child][parent] += 1
             for (parent, child), rows in self._samples.items():
                 counts[child][parent] += len(rows)
-            self._edges = {}
+            self._edges, self._contradictions = {}, []
             for child, parents in counts.items():
                 # Two parents of one frame contradict each other; the one that spoke more counts.
                 parent = parents.most_common(1)[0][0]
                 if len(parents) > 1:
-                    log.warning('TF frame %s has the parents %s: %s is used', child,
-                                ', '.join(sorted(parents)), parent)
+                    self._contradictions.append(
+                        f'the TF frame {child} hangs from {parent}, which more transforms say '
+                        f'than that it hangs from '
+                        f'{", ".join(sorted(set(parents) - {parent}))}')
                 self._edges[child] = (parent, self._motion(parent, child))
         return self._edges
 
@@ -104,4 +141,6 @@ class TfTree:
         if not rows:
             return poses_from_rows(np.array([self._static[parent, child]]))[0]
         stamps = np.array([row[0] for row in rows], dtype=np.int64)
-        return Trajectory(stamps, poses_from_rows(np.array([row[1:] for row in rows])))
+        motion = Trajectory(stamps, poses_from_rows(np.array([row[1:] for row in rows])))
+        poses = motion.world_from_x
+        return poses[0] if len(motion) and (poses == poses[0]).all() else motion

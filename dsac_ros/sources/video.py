@@ -12,6 +12,7 @@ from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import check_image_matches
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
+from dsac_ros.sources.poses import missing_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, MAX_GAP_NS, LeftOut, Source, count_one
 from dsac_ros.sources.video_decoding import (
     KeyFrameGate,
@@ -86,7 +87,8 @@ class VideoSource(Source):
                 yield 'no pose: videos hold none'
             else:
                 pose = self._trajectory.at(decoded.stamp_ns, self._max_gap_ns)
-                yield ('a stamp outside the trajectory or in a gap of it' if pose is None
+                yield (missing_pose(self._trajectory, decoded.stamp_ns, self._max_gap_ns,
+                                    'the trajectory') if pose is None
                        else PosedFrame(self._frame(decoded), pose))
 
     def _frame(self, decoded: Decoded) -> Frame:

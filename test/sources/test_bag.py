@@ -79,7 +79,7 @@ def test_poses_through_a_moving_base(tmp_path):
     source = open_source(write(tmp_path / 'a', frames, tf='', extra=base_tf))
     found = list(source.posed_frames())
     assert source.map_frame == 'map' and len(found) == 10
-    assert source.skipped == {'no TF from camera_optical to map around its stamp': 1}
+    assert source.skipped == {'a stamp outside of TF odom <- base': 1}
     # Base poses lie half a step beside the images, so the image sees the middle of two of them.
     middle = 0.5 * (frames[3].world_from_camera + frames[4].world_from_camera)[:3, 3]
     base = found[3].world_from_camera @ np.linalg.inv(BASE_FROM_CAMERA)
@@ -93,7 +93,8 @@ def test_another_fixed_frame_may_be_named(tmp_path):
     assert_same(list(source.posed_frames()), expected)
     assert source.map_frame == 'odom'
     with pytest.raises(SourceError, match=r'does not lead from camera_optical to map.*the frames '
-                                          'camera_optical, odom; name the fixed one as tf:FRAME'):
+                                          'in it are camera_optical, odom; name the fixed one, '
+                                          'for example --poses tf:odom'):
         list(open_source(path).posed_frames())
     with pytest.raises(SourceError, match='to earth, the frames in it are camera_optical, odom'):
         list(open_source(path, poses='tf:earth').posed_frames())
@@ -138,7 +139,9 @@ def test_odometry_of_a_frame_that_tf_does_not_know(tmp_path):
         bag.odometry('/odom', 'odom', 'base', posed.frame.stamp_ns, posed.world_from_camera)
     path = write(tmp_path / 'a', posed_frames(2), tf='', extra=of_base)
     with pytest.raises(SourceError, match='poses are of base and TF does not lead from there to '
-                                          'camera_optical: record tf_static'):
+                                          'camera_optical, there is no TF; record /tf_static as '
+                                          'well, or name the frame that they are of with '
+                                          '--pose-frame'):
         list(open_source(path).posed_frames())
     assert len(list(open_source(path, pose_frame=OPTICAL).posed_frames())) == 2
 
@@ -178,7 +181,8 @@ def test_a_pose_that_is_not_a_number_is_skipped_and_counted(tmp_path):
     frames[2].world_from_camera[0, 3] = np.nan
     source = open_source(write(tmp_path / 'a', frames), max_gap_ns=STEP_NS)
     assert len(list(source.posed_frames())) == 3
-    assert source.skipped == {'no TF from camera_optical to map around its stamp': 1}
+    assert source.skipped == {'a stamp in a gap of TF map <- camera_optical that is longer than '
+                              '0.1 s (--max-gap SECONDS)': 1}
 
 
 def test_compressed_images_are_found_by_their_plain_name(tmp_path):
@@ -230,7 +234,8 @@ def test_an_image_whose_depth_is_of_no_use_is_there_without_it_and_counted(tmp_p
             bag.depth(topic, OPTICAL, stamp, posed.frame.depth)
     source = open_source(write(tmp_path / 'a', expected, extra=aligned))
     assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+    assert source.lacking == {"depth that is of no use: unknown depth encoding 'mono8', expected "
+                              'one of 16UC1, mono16, 16SC1, 32FC1, 64FC1': 1}
     assert not source.skipped
 
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses of a camera at any stamp, out of a trajectory and a tree of transforms."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsac_ros.geometry.trajectory import Trajectory
+from dsac_ros.sources.poses import missing_pose, rigid_pose
+from dsac_ros.sources.source import MAX_GAP_NS
+from dsac_ros.sources.tf_tree import TfTree
+
+FAR_NS = 3600 * 10 ** 9  # off by more than this a stamp is of another clock
+
+
+@dataclass(frozen=True)
+class CameraPoses:
+    """world_from_camera at any stamp: a trajectory of `moving_frame`, carried on by the tree.
+
+    Without a trajectory the tree alone leads from the camera to the world.
+    """
+
+    world: str
+    tree: TfTree
+    camera_frame: str
+    trajectory: Trajectory | None = None
+    moving_frame: str = ''
+    max_gap_ns: int = MAX_GAP_NS
+
+    def at(self, stamp_ns: int) -> np.ndarray | str:
+        """The pose (4, 4) at a stamp, or why there is none."""
+        if self.trajectory is None:
+            pose = self.tree.lookup(self.world, self.camera_frame, stamp_ns, self.max_gap_ns)
+            return pose if isinstance(pose, str) else rigid_pose(pose)
+        world_from_moving = self.trajectory.at(stamp_ns, self.max_gap_ns)
+        if world_from_moving is None:
+            return missing_pose(self.trajectory, stamp_ns, self.max_gap_ns, 'the poses')
+        if self.moving_frame in ('', self.camera_frame):
+            return rigid_pose(world_from_moving)
+        moving_from_camera = self.tree.lookup(self.moving_frame, self.camera_frame, stamp_ns,
+                                              self.max_gap_ns)
+        if isinstance(moving_from_camera, str):
+            return moving_from_camera
+        return rigid_pose(world_from_moving @ moving_from_camera)
+
+
+    @property
+    def span(self) -> str:
+        """When the poses begin and end, for a message."""
+        begin, end = self._limits()
+        return (f'the poses are of {begin / 1e9:.3f} to {end / 1e9:.3f} s' if begin <= end
+                else 'the poses have no stamps')
+
+    def is_far_from(self, stamp_ns: int) -> bool:
+        """Whether a stamp must be of another clock than the poses."""
+        begin, end = self._limits()
+        return begin <= end and not begin - FAR_NS <= stamp_ns <= end + FAR_NS
+
+    def _limits(self) -> tuple[int, int]:
+        """The first and the last stamp [ns], (1, 0) without any."""
+        if self.trajectory is None:
+            return self.tree.limits
+        stamps = self.trajectory.stamps_ns
+        return (int(stamps[0]), int(stamps[-1])) if len(stamps) else (1, 0)
