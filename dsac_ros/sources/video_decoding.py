@@ -30,7 +30,7 @@ def load_av(path: Path) -> ModuleType:
         import av
     except ImportError:
         raise MissingExtraError(f'PyAV is not installed, and {path} holds video: '
-                                "pip install 'av>=15'") from None
+                                "pip install 'av>=16'") from None
     return av
 
 

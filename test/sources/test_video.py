@@ -247,7 +247,7 @@ def test_metadata_need_not_be_utf_8(tmp_path):
 def test_a_missing_library_is_named(tmp_path, monkeypatch, capsys):
     path = write_video(tmp_path / 'a.mp4', 2)
     monkeypatch.setitem(sys.modules, 'av', None)
-    with pytest.raises(MissingExtraError, match=r"PyAV is not installed.*pip install 'av>=15'"):
+    with pytest.raises(MissingExtraError, match=r"PyAV is not installed.*pip install 'av>=16'"):
         read(path)
 
 

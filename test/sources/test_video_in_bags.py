@@ -198,7 +198,7 @@ def test_a_sqlite_bag_without_definitions(tmp_path):
 def test_the_missing_library_is_named_for_a_bag(tmp_path, monkeypatch):
     source = open_source(write(tmp_path / 'a.mcap', packets('h264', 2)))
     monkeypatch.setitem(sys.modules, 'av', None)
-    with pytest.raises(MissingExtraError, match=r"a\.mcap holds video: pip install 'av>=15'"):
+    with pytest.raises(MissingExtraError, match=r"a\.mcap holds video: pip install 'av>=16'"):
         list(source.frames())
 
 
