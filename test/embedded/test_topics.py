@@ -173,6 +173,24 @@ def test_destroyed_endpoints_leave_the_graph(make_node, spin_until):
                       and not other.count_subscribers('x'))
 
 
+def test_the_graph_is_asked_again_only_for_what_changed(make_node, spin_until, monkeypatch):
+    node = make_node('one')
+    participant, read = node.context.participant, []
+    take_all = participant.take_all
+
+    def take(reader):
+        found = take_all(reader)
+        read.extend(found)
+        return found
+    monkeypatch.setattr(participant, 'take_all', take)
+    node.create_publisher(String, 'x', 1)
+    assert spin_until(lambda: node.count_publishers('x') == 1)
+    assert read
+    read.clear()
+    (info,) = node.get_publishers_info_by_topic('x')
+    assert info.node_name == 'one' and not read
+
+
 def test_wait_for_message_takes_one_without_spinning(make_node):
     from rclpy.wait_for_message import wait_for_message
     node = make_node('a')

@@ -7,6 +7,7 @@ DDS discovery knows.
 """
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,6 @@ TOPIC = 'ros_discovery_info'
 INFO = 'rmw_dds_common/msg/ParticipantEntitiesInfo'
 NODE = 'rmw_dds_common/msg/NodeEntitiesInfo'
 GID = 'rmw_dds_common/msg/Gid'
-MAX_ENDPOINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Graph:
         self._participant = participant
         self._nodes: list[Any] = []
         self._others: dict[bytes, Any] = {}
-        self._endpoint_readers: dict[Any, BuiltinDataReader] = {}
+        self._owners: dict[bytes, dict[bytes, NodeName]] = {}
+        self._discovered: dict[Any, tuple[BuiltinDataReader, dict[bytes, Any]]] = {}
+        self._lock = threading.Lock()
         self._data_type = topic_type(INFO)
         user_data = f'typehash={type_hash(INFO)};'
         latched = DurabilityPolicy.TRANSIENT_LOCAL
@@ -89,7 +91,12 @@ class Graph:
 
     def _on_info(self, sample: Any) -> None:
         info = decode(sample.cdr, INFO)
-        self._others[bytes(info.gid.data)] = info
+        gid = bytes(info.gid.data)
+        self._others[gid] = info
+        self._owners[gid] = {
+            bytes(g.data): NodeName(node.node_name, node.node_namespace)
+            for node in info.node_entities_info_seq
+            for g in (*node.reader_gid_seq, *node.writer_gid_seq)}
 
     def nodes(self) -> list[NodeName]:
         """All nodes: ours and those of every living participant."""
@@ -109,11 +116,9 @@ class Graph:
             for entity in node.endpoints():
                 if guid in map(self._participant.guid, entity.readers() + entity.writers()):
                     return NodeName(node.get_name(), node.get_namespace())
-        for info in list(self._others.values()):
-            for node in info.node_entities_info_seq:
-                if any(bytes(g.data) == guid for g in (*node.reader_gid_seq,
-                                                       *node.writer_gid_seq)):
-                    return NodeName(node.node_name, node.node_namespace)
+        for owners in list(self._owners.values()):
+            if guid in owners:
+                return owners[guid]
         return NodeName('_NODE_NAME_UNKNOWN_', '_NODE_NAMESPACE_UNKNOWN_')
 
     def writers(self, wanted: Callable[[Any], bool] = lambda _: True) -> list[Any]:
@@ -128,14 +133,20 @@ class Graph:
         return {e.participant_key.bytes for e in self.writers(lambda e: e.topic_name == TOPIC)}
 
     def _endpoints(self, topic: Any) -> list[Any]:
-        # Asked seldom, so made when first needed; discovery's own data is there at once.
-        if topic not in self._endpoint_readers:
-            self._endpoint_readers[topic] = BuiltinDataReader(self._participant.entity, topic)
-        endpoints = self._endpoint_readers[topic].read(N=MAX_ENDPOINTS)
-        return [e for e in endpoints if e.sample_info.valid_data and _is_alive(e)]
-
-
-def _is_alive(endpoint: Any) -> bool:
-    return endpoint.sample_info.instance_state == InstanceState.Alive
+        with self._lock:
+            # Asked seldom, so made when first needed; discovery's own data is there at once.
+            if topic not in self._discovered:
+                self._participant.check_open()
+                reader = BuiltinDataReader(self._participant.entity, topic)
+                self._discovered[topic] = reader, {}
+            reader, known = self._discovered[topic]
+            # An endpoint takes long to convert: only what has changed since is read.
+            for endpoint in self._participant.take_all(reader):
+                info = endpoint.sample_info
+                if info.valid_data and info.instance_state == InstanceState.Alive:
+                    known[endpoint.key.bytes] = endpoint
+                else:
+                    known.pop(endpoint.key.bytes, None)
+            return list(known.values())
 
 

@@ -31,6 +31,7 @@ from dsac_ros.embedded.dds.configuration import configure
 from dsac_ros.embedded.rclpy.exceptions import RCLError
 
 BATCH = 64
+MOST_SAMPLES = 10_000
 CLOSE_TIMEOUT_S = 5.0
 UNREAD = ViewState.Any | SampleState.NotRead | InstanceState.Any
 OnSample = Callable[[Any], None]
@@ -104,6 +105,14 @@ class Participant:
                     self._waitset.detach(part)
                 _free(part)
 
+    def take_all(self, reader: DataReader) -> list[Any]:
+        """What a reader without `on_sample` has; nothing once the domain is left.
+
+        Another thread may leave the domain meanwhile, and would free what is being read.
+        """
+        with self._lock:
+            return [] if self._closed else reader.take(N=MOST_SAMPLES)
+
     def check_open(self) -> None:
         """RCLError after `close`, as rcl has it for a context that was shut down."""
         if self._closed:
@@ -132,7 +141,8 @@ class Participant:
         self._guard.set(True)
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        _free(self.entity)
+        with self._lock:
+            _free(self.entity)
         self._left.set()
         atexit.unregister(self.close)
 
