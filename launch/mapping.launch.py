@@ -6,14 +6,17 @@ ros2 launch dsac_ros mapping.launch.py dataset:=/path/to/a/folder
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from dsac_ros.nodes.launch_arguments import misspelt
 
 # Arguments that are parameters: given, they stand above the parameter file. name -> (type, what)
 PARAMETERS = {
@@ -25,7 +28,7 @@ PARAMETERS = {
     'pose_source': (str, 'tf, pose, pose_with_covariance or odometry'),
     'image_transport': (str, 'raw or compressed'),
     'use_depth': (bool, 'store depth/image beside each keyframe'),
-    'base_frame': (str, 'frame whose pose the topic `pose` gives'),
+    'pose_frame': (str, 'frame whose pose the topic `pose` gives'),
     'map_frame': (str, 'frame in which poses are given'),
     'autostart': (bool, 'configure and activate without a lifecycle manager'),
 }
@@ -50,10 +53,15 @@ def mapper(context: LaunchContext) -> list[Node]:
                     ('pose', LaunchConfiguration('pose'))])]
 
 
+def spelling(context: LaunchContext, declared: Sequence[str]) -> list[LogInfo]:
+    """A warning for every argument that looks misspelt."""
+    return [LogInfo(msg=f'warning: {line}') for line in misspelt(context.argv, declared)]
+
+
 def generate_launch_description() -> LaunchDescription:
     share = get_package_share_directory('dsac_ros')
     config = os.path.join(share, 'config', 'mapper.yaml')
-    return LaunchDescription([
+    arguments = [
         DeclareLaunchArgument('namespace', default_value='', description='of all topics'),
         DeclareLaunchArgument('use_sim_time', default_value='false',
                               description='take the time from /clock'),
@@ -67,5 +75,8 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument('log_level', default_value='info', description='debug to fatal'),
         *(DeclareLaunchArgument(name, default_value='',
                                 description=f'{what}; empty: as in params_file')
-          for name, (_, what) in PARAMETERS.items()),
+          for name, (_, what) in PARAMETERS.items())]
+    names = [argument.name for argument in arguments]
+    return LaunchDescription([
+        *arguments, OpaqueFunction(function=spelling, kwargs={'declared': names}),
         OpaqueFunction(function=mapper)])

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from geometry_msgs.msg import PoseArray
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
@@ -17,10 +18,13 @@ from dsac_ros.errors import DsacError, MappingError
 from dsac_ros.mapping.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
+from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.intake import SENSOR, Intake
 from dsac_ros.nodes.mapper_parameters import MAPPER, training_options
 from dsac_ros.nodes.mapping_status import status_message
+from dsac_ros.nodes.missing_inputs import IMAGE, Input
 from dsac_ros.nodes.outputs import LATCHED, RELIABLE
+from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import Training, TrainingState
@@ -49,7 +53,9 @@ class MapperNode(lifecycle.TableNode):
 
     def configure(self) -> None:
         """Offer the topics and listen to TF."""
-        self._transforms = Transforms(self)
+        values = self.values
+        self._transforms = Transforms(self, {frame: name for name in ('map_frame', 'pose_frame')
+                                             if (frame := getattr(values, name))})
         self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
         self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
         self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
@@ -58,15 +64,21 @@ class MapperNode(lifecycle.TableNode):
     def activate(self) -> None:
         """Subscribe and offer the services."""
         values = self.values
-        self._poses = PoseSource(self, values, self._transforms)
-        self._intake = Intake(self, values.image_transport, self._on_shot)
+        self._watch = InputWatch(self, values.input_timeout)
+        self._poses = PoseSource(self, values, self._transforms, self._watch)
+        self._intake = Intake(self, values.image_transport, self._watch, self._on_shot)
         self._active = [(self.destroy_service, self.create_service(
             Trigger, f'~/{name}', self._answer(getattr(self, f'_{name}')))) for name in SERVICES]
-        self._active.append((self.destroy_timer,
-                             self.create_timer(STATUS_PERIOD_S, self._publish_status)))
+        # Not of the node's clock: without simulated time there would be no status to say so.
+        self._active.append((self.destroy_timer, self.create_timer(
+            STATUS_PERIOD_S, self._publish_status,
+            clock=Clock(clock_type=ClockType.STEADY_TIME))))
         if values.use_depth:
-            self._active.append((self.destroy_subscription, self.create_subscription(
-                Image, 'depth/image', self._on_depth, SENSOR)))
+            depths = self.create_subscription(Image, 'depth/image', self._on_depth, SENSOR)
+            self._active.append((self.destroy_subscription, depths))
+            self._depths = self._watch.expect(Input(
+                'depth images', 'depth/image', depths.topic_name, IMAGE, launch_name='depth',
+                beside=self._intake.image_topic))
         if values.record_on_start:
             self.get_logger().info(self._start())
 
@@ -74,6 +86,7 @@ class MapperNode(lifecycle.TableNode):
         """Finish the recording, interrupt the training (it can be resumed)."""
         if self._intake is None:
             return
+        self._watch.close()
         self._intake.close()
         self._end_recording()
         if self._training is not None:
@@ -117,7 +130,7 @@ class MapperNode(lifecycle.TableNode):
         if self._recorder is not None:
             raise MappingError(f'already recording into {self._recorder.dataset}')
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
-        self._dataset = Path(folder).expanduser().resolve()
+        self._dataset = user_path(folder).resolve()
         self._recorder = Recorder(self.values, self._dataset, self._poses,
                                   self._intake.is_rectified(self.values.rectified),
                                   self._on_keyframe)
@@ -137,16 +150,15 @@ class MapperNode(lifecycle.TableNode):
         if self._training is not None and self._training.state.running:
             raise MappingError(f'{self._training.output} is being learned, follow ~/status')
         self._end_recording()
-        folder = self._dataset if self._dataset.name else Path(self.values.dataset).expanduser()
-        if not folder.name:
+        folder = self._dataset if self._dataset.name else user_path(self.values.dataset)
+        if not self._dataset.name and not self.values.dataset:
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
         keyframes = count_frames(folder)
         if keyframes < LEAST_KEYFRAMES:
             raise MappingError(f'{folder} holds {keyframes} keyframes, expected at least '
                                f'{LEAST_KEYFRAMES}: drive on with ~/start')
         values = self.values
-        output = Path(values.map).expanduser() if values.map else folder.with_name(
-            folder.name + '.map')
+        output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
         self._training = Training(folder, output.resolve(), *training_options(values))
         self._problem = ''
         return f'learning {output} from {folder}, follow ~/status'
@@ -176,6 +188,7 @@ class MapperNode(lifecycle.TableNode):
             self._recorder.put(shot)
 
     def _on_depth(self, message: Image) -> None:
+        self._depths.arrived()
         if self._recorder is not None:
             self._recorder.put_depth(message)
 
@@ -195,7 +208,8 @@ class MapperNode(lifecycle.TableNode):
         now = self.get_clock().now().nanoseconds
         self._status.publish(status_message(
             conversions.header(self.values.map_frame, now), self._recorder, self._coverage,
-            self._dataset, self._training and self._training.output, state))
+            self._dataset, self._training and self._training.output, state,
+            self._watch.reason))
         if len(self._coverage.poses) != self._shown:
             self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')

@@ -30,6 +30,9 @@ MAPPER = (
     Spec('input', 'rectified', 'auto', 'whether images are rectified, so that P of camera_info '
          'holds and not K and D; auto: when the image topic says rect',
          choices=('auto', 'yes', 'no'), read_only=True),
+    Spec('input', 'input_timeout', 5.0, 'without images, camera_info or poses for this long the '
+         'node says what it waits for, who publishes what and which argument fits; 0: never', 's',
+         low=0.0, high=3600.0, read_only=True),
     Spec('input', 'use_depth', False, 'store `depth/image` (16UC1 mm or 32FC1 m, registered to '
          'the image) beside each keyframe', read_only=True),
 
@@ -37,10 +40,13 @@ MAPPER = (
          'camera), or a topic `pose` of type PoseStamped, PoseWithCovarianceStamped or Odometry',
          choices=('tf', 'pose', 'pose_with_covariance', 'odometry'), read_only=True),
     Spec('poses', 'map_frame', 'map', 'frame in which poses are given', read_only=True),
-    Spec('poses', 'base_frame', 'base_link', 'frame whose pose the topic `pose` gives; empty: the '
-         "camera's own; without meaning for pose_source tf", read_only=True),
-    Spec('poses', 'pose_timeout', 0.5, 'how long an image waits for its pose', 's', low=0.0,
-         high=10.0),
+    Spec('poses', 'pose_frame', '', 'frame whose pose the topic `pose` gives; empty: '
+         'child_frame_id of an Odometry, otherwise the camera where TF has no frame that carries '
+         'it; without meaning for pose_source tf', read_only=True),
+    Spec('poses', 'pose_timeout', 0.5, 'how long an image waits for its pose; longer than the '
+         'time between two poses', 's', low=0.0, high=10.0),
+    Spec('poses', 'pose_max_gap', 0.5, 'a pose is interpolated between two that are at most this '
+         'far apart', 's', low=0.0, high=60.0),
 
     # The window of the sharpness is as long as the recording has begun it.
     *(replace(spec, read_only=spec.name == 'sharpness_window') for spec in (

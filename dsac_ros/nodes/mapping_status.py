@@ -13,8 +13,8 @@ from dsac_ros.nodes.training import TrainingState
 
 
 def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, dataset: Path,
-                   output: Path | None, training: TrainingState) -> MappingStatus:
-    """A MappingStatus of what was recorded and how far the training is."""
+                   output: Path | None, training: TrainingState, missing: str) -> MappingStatus:
+    """A MappingStatus of what was recorded, how far the training is and what is missing."""
     verdicts = coverage.verdicts
     return MappingStatus(
         header=head, state=state_of(recorder, training), images=coverage.images,
@@ -22,8 +22,8 @@ def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, 
         rejected_blur=verdicts[Verdict.BLUR], rejected_motion=verdicts[Verdict.MOTION],
         rejected_pose=verdicts[Verdict.POSE], rejected_duplicate=verdicts[Verdict.DUPLICATE],
         rejected_image=verdicts[Verdict.IMAGE],
-        last_reason=training.reason or coverage.last_reason, coverage_cells=coverage.cells,
-        coverage_area=coverage.area, distance=coverage.distance,
+        last_reason=training.reason or missing or coverage.last_reason,
+        coverage_cells=coverage.cells, coverage_area=coverage.area, distance=coverage.distance,
         disk_bytes=disk_bytes(dataset) if dataset.name else 0,
         dataset=str(dataset) if dataset.name else '', map_url=str(output or ''),
         stage=training.stage, progress=training.progress, loss=training.loss, eta=training.eta)

@@ -98,15 +98,14 @@ class Recorder:
         stamp = stamp_ns(shot.image.header.stamp)
         if stamp == 0:
             return Verdict.IMAGE, 'the image has no time stamp: set header.stamp', None
-        camera_frame = self._values.camera_frame or shot.image.header.frame_id
         try:
-            pose = self._poses.at(stamp, camera_frame)
+            pose = self._poses.at(stamp, shot.image.header.frame_id)
         except NoPose as error:
             return Verdict.POSE, str(error), None
         verdict, reason = self._gate.moved(stamp, pose)
         if verdict is not Verdict.KEPT:
             return verdict, reason, pose
-        frame = frame_from_shot(shot, self._rectified, half_turn=False)
+        frame = frame_from_shot(shot, self._rectified, False, self._values.camera_frame)
         verdict, reason = self._gate.keep(frame.image, pose)
         if verdict is Verdict.KEPT:
             frame = replace(frame, depth=self._depth(stamp, frame.camera.size_wh))

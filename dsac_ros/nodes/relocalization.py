@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +25,9 @@ from dsac_ros.nodes.conversions import (
     matrix_from_xyz_rpy,
 )
 from dsac_ros.nodes.intake import Shot
+from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.relocalizer_parameters import accept_config, ransac_config
+from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
 from dsac_ros.sources.image_messages import stamp_ns
@@ -65,7 +66,7 @@ class Answer:
 
 def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
     """The localizer that the parameters describe; DsacError when the map cannot be used."""
-    localizer = Localizer.load(Path(path).expanduser(), device=values.device,
+    localizer = Localizer.load(user_path(path), device=values.device,
                                ransac=ransac_config(values), accept=accept_config(values))
     if values.warmup:
         localizer.prepare()
@@ -98,7 +99,8 @@ class Relocalization:
             reason = self._stamps.reason_against(stamp, now, values.max_image_age)
             if reason:
                 raise Refused(Result.STALE, reason)
-            frame = frame_from_shot(shot, self._rectified, values.rotate_180)
+            frame = frame_from_shot(shot, self._rectified, values.rotate_180,
+                                    values.camera_frame)
             localization, *seen = localizer.localize_detailed(frame)
             view = (frame, *seen)
         except Refused as refusal:
@@ -119,9 +121,10 @@ class Relocalization:
         camera_from_base = np.eye(4)
         if values.base_frame:
             try:
+                camera_frame = self._transforms.optical(answer.camera_frame, values.camera_frame)
                 camera_from_base = self._transforms.lookup(
-                    answer.camera_frame, values.base_frame, answer.stamp,
-                    values.tf_lookup_timeout)
+                    camera_frame, values.base_frame, answer.stamp,
+                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'))
             except TransformUnavailable as error:
                 localization = replace(answer.localization, result=Result.TF_UNAVAILABLE,
                                        reason=str(error))
@@ -132,10 +135,16 @@ class Relocalization:
         return replace(answer, map_from_base=map_from_base, covariance=covariance)
 
 
-def frame_from_shot(shot: Shot, rectified: bool, half_turn: bool) -> Frame:
-    """The frame in the messages, or Refused with the reason."""
+def frame_from_shot(shot: Shot, rectified: bool, half_turn: bool, camera_frame: str) -> Frame:
+    """The frame in the messages, or Refused with the reason.
+
+    camera_frame is the parameter: the optical frame of the camera, '' where the image says it.
+    """
     if shot.info is None:
-        raise Refused(Result.NO_CAMERA_INFO, 'no camera_info has arrived yet: check its topic')
+        raise Refused(Result.NO_CAMERA_INFO, shot.no_info)
+    reason = other_camera(shot.info.header.frame_id, shot.image.header.frame_id, camera_frame)
+    if reason:
+        raise Refused(Result.NO_CAMERA_INFO, reason)
     try:
         image = image_from_message(shot.image)
     except ImageError as error:
@@ -150,6 +159,15 @@ def frame_from_shot(shot: Shot, rectified: bool, half_turn: bool) -> Frame:
         raise Refused(Result.BAD_IMAGE, str(error)) from None
     frame = Frame(image, camera, stamp_ns(shot.image.header.stamp))
     return upright(frame) if half_turn else frame
+
+
+def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
+    """Why a camera_info is not that of the image, by their frames; '' where it may be."""
+    info, image = info_frame.lstrip('/'), image_frame.lstrip('/')
+    if not info or not image or info in (image, camera_frame):
+        return ''
+    return (f'camera_info is of frame {info!r}, the image of {image!r}: remap camera_info to that '
+            f'of the image, or set camera_frame to {info} if both are of one camera')
 
 
 def base_covariance(covariance: np.ndarray | None, map_from_world: np.ndarray,

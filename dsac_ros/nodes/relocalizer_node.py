@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,8 +15,10 @@ from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
+from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.intake import Intake, Shot
 from dsac_ros.nodes.outputs import Outputs
+from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.relocalization import Answer, Relocalization, load_localizer
 from dsac_ros.nodes.relocalizer_parameters import (
     ACCEPT,
@@ -57,7 +58,7 @@ class RelocalizerNode(lifecycle.TableNode):
             raise ConfigError('parameter map is empty, expected a map file that `dsac map` wrote: '
                               'map:=/path/to/the.map')
         self._localizer = load_localizer(self.values.map, self.values)
-        self._transforms = Transforms(self)
+        self._transforms = Transforms(self, frame_parameters(self.values))
         self._outputs = Outputs(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
         self.get_logger().info(
@@ -69,7 +70,9 @@ class RelocalizerNode(lifecycle.TableNode):
         self._outputs.publish_map_info(self._localizer.map.header, self.values.map, self._now())
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
-        self._intake = Intake(self, self.values.image_transport, self._worker.slot.put)
+        self._watch = InputWatch(self, self.values.input_timeout)
+        self._intake = Intake(self, self.values.image_transport, self._watch,
+                              self._worker.slot.put)
         self._engine = Relocalization(self._localizer, self.values, self._transforms,
                                       self._intake.is_rectified(self.values.rectified))
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
@@ -79,6 +82,7 @@ class RelocalizerNode(lifecycle.TableNode):
         """Stop listening, finish the image at hand, keep the map."""
         if self._worker is None:
             return
+        self._watch.close()
         self._intake.close()
         self.destroy_timer(self._checks)
         if not self._worker.stop():
@@ -110,7 +114,7 @@ class RelocalizerNode(lifecycle.TableNode):
                 self._localizer = self._localizer.with_settings(ransac_config(values),
                                                                 accept_config(values))
         elif values.map != old.map:
-            read_header(Path(values.map).expanduser())
+            read_header(user_path(values.map))
             self.start_again()
         if self._engine is not None:
             with self._exchange:
@@ -160,6 +164,12 @@ class RelocalizerNode(lifecycle.TableNode):
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
+
+
+def frame_parameters(values: SimpleNamespace) -> dict[str, str]:
+    """Frame -> the parameter that names it, for reasons."""
+    return {frame: name for name in ('base_frame', 'odom_frame', 'map_frame')
+            if (frame := getattr(values, name))}
 
 
 def is_other_frame(values: SimpleNamespace, old: SimpleNamespace) -> bool:

@@ -36,6 +36,9 @@ RELOCALIZER = (
     Spec('input', 'rectified', 'auto', 'whether images are rectified, so that P of camera_info '
          'holds and not K and D; auto: when the image topic says rect',
          choices=('auto', 'yes', 'no'), read_only=True),
+    Spec('input', 'input_timeout', 5.0, 'without images, camera_info or poses for this long the '
+         'node says what it waits for, who publishes what and which argument fits; 0: never', 's',
+         low=0.0, high=3600.0, read_only=True),
     Spec('input', 'rotate_180', False, 'the camera hangs upside down: turn images before use'),
 
     Spec('frames', 'map_frame', 'map', 'frame in which poses are given', read_only=True),

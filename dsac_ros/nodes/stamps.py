@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 FUTURE_NS = 1_000_000_000
+#: Stamps and clocks that are further apart do not count from the same moment [s].
+OTHER_CLOCK_S = 86_400.0
 
 
 class StampCheck:
@@ -22,13 +24,30 @@ class StampCheck:
         if stamp == 0:
             return 'the image has no time stamp: set header.stamp in the camera driver'
         if now and stamp > now + FUTURE_NS:
-            return (f'the image is {(stamp - now) / 1e9:.1f} s in the future: synchronise the '
-                    'clocks of camera and robot')
+            return f'the image is {_future((stamp - now) / 1e9)}'
         if now and max_age_s and stamp < now - max_age_s * 1e9:
-            return (f'the image is {(now - stamp) / 1e9:.1f} s old, at most {max_age_s:g} s are '
-                    'allowed (max_image_age); replaying a bag? use --clock and use_sim_time')
+            return f'the image is {_old((now - stamp) / 1e9, max_age_s)}'
         if stamp <= self._last_stamp:
             return (f'the image is {(self._last_stamp - stamp) / 1e9:.3f} s older than the last '
-                    'one, expected rising time stamps')
+                    'one, expected rising time stamps: do two nodes publish images here, or has '
+                    'a bag started over without --clock?')
         self._last_stamp = stamp
         return ''
+
+
+def _future(ahead_s: float) -> str:
+    """The cure for an image that is ahead of the node's clock."""
+    if ahead_s > OTHER_CLOCK_S:
+        return (f'{ahead_s:.0f} s in the future: this node runs on simulated time and the camera '
+                'does not (set use_sim_time:=false), or the clock of this computer is not set')
+    return f'{ahead_s:.1f} s in the future: synchronise the clocks of camera and robot'
+
+
+def _old(age_s: float, max_age_s: float) -> str:
+    """The cure for an image that is behind the node's clock."""
+    allowed = f'at most {max_age_s:g} s are allowed (max_image_age)'
+    if age_s > OTHER_CLOCK_S:
+        return (f'{age_s:.0f} s old, {allowed}: play a bag with --clock and set '
+                'use_sim_time:=true; a camera must stamp with ROS time and not from its own start')
+    return (f'{age_s:.1f} s old, {allowed}: raise it where the image takes that long to arrive, '
+            'or synchronise the clocks of camera and robot')

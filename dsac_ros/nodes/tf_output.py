@@ -13,6 +13,7 @@ from tf2_ros import TransformBroadcaster
 from dsac_ros.geometry.planar import planar
 from dsac_ros.nodes.conversions import transform_message
 from dsac_ros.nodes.relocalization import Answer
+from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_authority import TfAuthority
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
 from dsac_ros.sources.image_messages import stamp_ns
@@ -59,10 +60,13 @@ class TfOutput:
             self._send(values.base_frame, answer.stamp, self._flat(answer.map_from_base))
 
     def _take_up_odometry(self, answer: Answer) -> None:
+        wait = Limits(self.values.tf_lookup_timeout, 'tf_lookup_timeout')
         try:
+            camera_frame = self._transforms.optical(answer.camera_frame,
+                                                    self.values.camera_frame)
             camera_from_odom = self._transforms.lookup(
-                answer.camera_frame, self.values.odom_frame, answer.stamp,
-                self.values.tf_lookup_timeout if self.values.tf_mode == 'map_odom' else 0.0)
+                camera_frame, self.values.odom_frame, answer.stamp,
+                wait if self.values.tf_mode == 'map_odom' else Limits())
         except TransformUnavailable as error:
             if self.values.tf_mode == 'map_odom':
                 self._node.get_logger().warning(

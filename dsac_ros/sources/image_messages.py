@@ -95,7 +95,10 @@ def message_pixels(message: Any, kind: str, channels: int) -> np.ndarray:
     row = width * channels * dtype.itemsize
     step = step or row
     data = message_bytes(message.data)
-    if not height or not width or step < row or data.size < step * (height - 1) + row:
+    if not height or not width:
+        raise ImageError(f'{message.encoding} image is {width}x{height}, expected pixels: the '
+                         'camera or its driver sends empty images')
+    if step < row or data.size < step * (height - 1) + row:
         raise ImageError(f'{message.encoding} image of {width}x{height} has {data.size} bytes in '
                          f'rows of {step}, expected {height} rows of at least {row}')
     if data.size < step * height:  # the padding of the last row may be missing

@@ -228,12 +228,25 @@ def test_it_ends_in_order(driver):
     assert driver.process.stop(signal.SIGINT) == 0
 
 
+def test_it_says_what_it_waits_for_before_time_begins(tmp_path):
+    driver = Driver(dataset=str(tmp_path / 'a'), use_sim_time=True, input_timeout=0.5)
+    try:
+        status = driver.wait_for(lambda s: 'camera_info' in s.last_reason)
+        for text in ('use_sim_time is true and there is no time on /clock',
+                     'no images on /image for', '/robot publishes it but sends nothing',
+                     'no camera_info on /camera_info for', 'no transforms on /tf for'):
+            assert text in status.last_reason
+            driver.process.wait_for(text)
+    finally:
+        driver.close()
+
+
 @pytest.mark.parametrize(('source', 'kind'), [
     ('pose', PoseStamped), ('pose_with_covariance', PoseWithCovarianceStamped),
     ('odometry', Odometry)])
 def test_poses_from_a_topic_and_depth(tmp_path, source, kind):
     driver = Driver(dataset=str(tmp_path / 'a'), pose_source=source, record_on_start=True,
-                    use_depth=True, pose_timeout=1.0)
+                    use_depth=True, pose_timeout=1.0, pose_frame='base_link')
     try:
         poses = driver.node.create_publisher(kind, 'pose', 10)
         depths = driver.node.create_publisher(Image, 'depth/image', 10)

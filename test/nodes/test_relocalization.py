@@ -26,7 +26,10 @@ def values(**changed):
 class FixedTransforms:
     """TF that knows one camera."""
 
-    def lookup(self, target, source, stamp, timeout_s=0.0):
+    def optical(self, image_frame, given):
+        return given or image_frame
+
+    def lookup(self, target, source, stamp, limits=None):
         if target != 'camera':
             raise TransformUnavailable(f'no transform {target} <- {source}')
         return np.linalg.inv(BASE_FROM_CAMERA)
@@ -62,6 +65,28 @@ def test_the_base_comes_through_tf():
     found = answer(FixedLocalizer(POSE))
     assert np.allclose(found.map_from_base, POSE @ np.linalg.inv(BASE_FROM_CAMERA))
     assert np.allclose(found.map_from_camera, POSE)
+
+
+@pytest.mark.parametrize(('info_frame', 'camera_frame', 'reason'), [
+    ('depth', '', "camera_info is of frame 'depth', the image of 'camera': remap camera_info to "
+     'that of the image, or set camera_frame to depth if both are of one camera'),
+    ('depth', 'lens', 'remap camera_info'),
+    ('depth', 'depth', ''), ('camera', '', ''), ('/camera', '', ''), ('', '', '')])
+def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
+    shown = shot()
+    shown.info.header.frame_id = info_frame
+    found = Relocalization(FixedLocalizer(POSE), values(camera_frame=camera_frame, base_frame=''),
+                           FixedTransforms(), rectified=False).answer(shown, NOW)
+    assert reason in found.localization.reason
+    assert found.localization.result == (Result.NO_CAMERA_INFO if reason else Result.ACCEPTED)
+
+
+def test_without_camera_info_the_reason_is_that_of_the_watch():
+    shown = Shot(shot().image, None, 'nobody publishes it')
+    found = Relocalization(FixedLocalizer(POSE), values(), FixedTransforms(),
+                           rectified=False).answer(shown, NOW)
+    assert found.localization.result == Result.NO_CAMERA_INFO
+    assert found.localization.reason == 'nobody publishes it'
 
 
 def test_without_a_base_frame_the_camera_is_the_base():

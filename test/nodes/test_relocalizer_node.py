@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -186,7 +187,8 @@ def test_without_the_camera_in_tf_its_own_pose_is_still_there(robot):
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [
     ('max_rate', -1.0, 'range'), ('covariance_mode', 'guess', 'calibrated'),
-    ('map_frame', 'mars', 'read'), ('map', '/no/such.map', 'no such map')])
+    ('map_frame', 'mars', 'read'), ('map', '/no/such.map', 'no such map'),
+    ('map', '~no_such_user/a.map', 'no such user'), ('map', 'a.map', f'{Path.cwd()}/a.map')])
 def test_bad_parameters_are_refused_with_a_reason(robot, name, value, reason):
     result = robot.set_parameter(name, value)
     assert not result.successful and reason in result.reason
@@ -259,7 +261,7 @@ def test_the_node_said_why_and_ends_in_order(robot):
 def test_without_a_map_it_waits_for_one(map_path):
     """Also: no camera_info, compressed images, a namespace, map -> odom until a rival comes."""
     robot = Robot(namespace='atlas', transport='compressed', image_transport='compressed',
-                  tf_mode='auto', max_ratte=3.0, **ACCEPT_ALL)
+                  tf_mode='auto', max_ratte=3.0, input_timeout=0.5, **ACCEPT_ALL)
     try:
         robot.listen_to_relocalizer()
         robot.process.wait_for("parameter 'max_ratte' is not known", 90.0)
@@ -267,10 +269,13 @@ def test_without_a_map_it_waits_for_one(map_path):
         assert not robot.set_parameter('map', '/no/such.map').successful
         assert robot.set_parameter('map', str(map_path)).successful
         robot.wait_for_node()
+        robot.process.wait_for('no images on /atlas/image/compressed for')
         jpeg = CompressedImage(format='jpeg')
         jpeg.data.frombytes(cv2.imencode('.jpg', cv2.GaussianBlur(texture(2), (0, 0), 1))[1])
         status = robot.answer_to(jpeg)
         assert status.result == Status.NO_CAMERA_INFO
+        assert ('no camera_info on /atlas/camera_info for' in status.reason
+                and '/atlas/robot publishes it but sends nothing' in status.reason)
         broken = CompressedImage(format='jpeg')
         broken.data.frombytes(b'no jpeg at all')
         assert robot.answer_to(broken, camera_info()).result == Status.BAD_IMAGE

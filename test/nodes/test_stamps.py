@@ -15,8 +15,10 @@ def test_a_fresh_image_passes():
 
 
 @pytest.mark.parametrize(('stamp', 'word'), [
-    (0, 'no time stamp'), (NOW + 2 * SECOND, '2.0 s in the future'),
-    (NOW - 3 * SECOND, '3.0 s old')])
+    (0, 'no time stamp'), (NOW + 2 * SECOND, '2.0 s in the future: synchronise the clocks'),
+    (NOW - 3 * SECOND, '3.0 s old, at most 1 s are allowed (max_image_age): raise it'),
+    (2 * NOW, 'runs on simulated time and the camera does not (set use_sim_time:=false)'),
+    (12 * SECOND, 'play a bag with --clock and set use_sim_time:=true')])
 def test_refused(stamp, word):
     assert word in StampCheck().reason_against(stamp, NOW, 1.0)
 

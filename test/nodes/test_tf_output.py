@@ -28,7 +28,10 @@ class Odometry:
     def __init__(self, there):
         self.there = there
 
-    def lookup(self, target, source, stamp, timeout_s=0.0):
+    def optical(self, image_frame, given):
+        return given or image_frame
+
+    def lookup(self, target, source, stamp, limits=None):
         if not self.there:
             raise TransformUnavailable('no odom')
         return CAMERA_FROM_ODOM

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why the samples of something that moves cannot say where it was when an image was taken."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Images and poses of one clock are not that far apart [s].
+ONE_CLOCK_S = 60.0
+SECOND_NS = 1e9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to wait for a sample and how far apart two may be; with the parameters' names."""
+
+    timeout_s: float = 0.0
+    timeout_name: str = ''
+    max_gap_s: float = math.inf
+    gap_name: str = ''
+
+
+def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:
+    """Why there is no value at a stamp; '' where there is one.
+
+    Args:
+        what: the thing that moves, `odom -> base_link`.
+        stamps: those of its samples, rising [ns].
+        stamp: that of the image [ns].
+        limits: what was waited for.
+    """
+    if not len(stamps):
+        return f'no sample of {what} yet'
+    late, early = ((stamp - stamps[-1]) / SECOND_NS, (stamps[0] - stamp) / SECOND_NS)
+    if max(late, early) > ONE_CLOCK_S:
+        which, off = ('newest', f'{late:.0f} s older') if late > 0 else (
+            'oldest', f'{early:.0f} s newer')
+        return (f'the {which} sample of {what} is {off} than the image: do both stamp with the '
+                'same clock (use_sim_time)?')
+    if early > 0:
+        return (f'the oldest sample of {what} is {early:.2f} s newer than the image: images '
+                'from before the first sample have no pose')
+    if late > 0:
+        return _late(what, stamps, late, limits)
+    return gap_reason(what, stamps, stamp, limits)
+
+
+def gap_reason(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:
+    """Why the samples around a stamp must not be interpolated; '' where they may be."""
+    after = int(np.searchsorted(stamps, stamp))
+    if not 0 < after < len(stamps) or stamps[after] == stamp:
+        return ''
+    gap = (stamps[after] - stamps[after - 1]) / SECOND_NS
+    return '' if gap <= limits.max_gap_s else (
+        f'the samples of {what} around the image are {gap:.2f} s apart, at most '
+        f'{limits.max_gap_s:g} s are allowed ({limits.gap_name})')
+
+
+def _late(what: str, stamps: Sequence[int], late: float, limits: Limits) -> str:
+    said = f'the newest sample of {what} is {late:.2f} s older than the image'
+    if limits.timeout_name:
+        said += f' after {limits.timeout_s:g} s of waiting ({limits.timeout_name})'
+    period = float(np.median(np.diff(stamps[-10:]))) / SECOND_NS if len(stamps) > 1 else 0.0
+    if not limits.timeout_name or period <= limits.timeout_s:
+        return f'{said}: is it still published?'
+    names = [limits.timeout_name, *([limits.gap_name] if period > limits.max_gap_s else [])]
+    return f'{said}: one comes every {period:.2f} s, set {" and ".join(names)} above that'

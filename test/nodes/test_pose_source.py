@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the mapper takes poses from, and which it refuses; over DDS, within one process."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from robot import BASE_FROM_CAMERA
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from dsac_ros.nodes import conversions, tf_edges, transforms
+from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.mapper_parameters import MAPPER
+from dsac_ros.nodes.pose_source import NoPose, PoseSource
+from dsac_ros.nodes.transforms import Transforms
+
+SECOND = 1_000_000_000
+NOW = 1_700_000_000 * SECOND
+KINDS = {'pose': PoseStamped, 'pose_with_covariance': PoseWithCovarianceStamped,
+         'odometry': Odometry}
+
+
+def place(x):
+    return conversions.matrix_from_xyz_rpy([x, 2.0, 0.0, 0.0, 0.0, 0.3 * x])
+
+
+class Drive:
+    """A pose source, and a robot that says where it is."""
+
+    def __init__(self, make_node, spin_until, **changed):
+        self.values = SimpleNamespace(**{**{s.name: s.default for s in MAPPER},
+                                         'pose_timeout': 0.0, **changed})
+        node, robot = make_node('listener'), make_node('robot')
+        self._spin_until = spin_until
+        self._tf, self._static = TransformBroadcaster(robot), StaticTransformBroadcaster(robot)
+        self.transforms = Transforms(node, {'map': 'map_frame'})
+        self.watch = InputWatch(node, 5.0)
+        self._poses = robot.create_publisher(KINDS.get(self.values.pose_source, PoseStamped),
+                                             'pose', 10)
+        self.source = PoseSource(node, self.values, self.transforms, self.watch)
+        assert spin_until(lambda: self._tf.pub_tf.get_subscription_count() and (
+            self.values.pose_source == 'tf' or self._poses.get_subscription_count()))
+
+    def close(self):
+        self.watch.close()
+        self.source.close()
+        self.transforms.close()
+
+    def tf(self, parent, child, matrix, *offsets_s):
+        for offset in offsets_s:
+            self._tf.sendTransform(conversions.transform_message(
+                parent, child, NOW + round(offset * SECOND), matrix))
+        self._wait_for(child)
+
+    def static(self, parent, child, matrix=BASE_FROM_CAMERA):
+        self._static.sendTransform(conversions.transform_message(parent, child, 0, matrix))
+        self._wait_for(child)
+
+    def _wait_for(self, child):
+        assert self._spin_until(lambda: child in self.transforms.edges.frames)
+        self._spin_until(lambda: False, 0.05)
+
+    def say(self, x, offset_s, frame_id='map', **fields):
+        kind = KINDS[self.values.pose_source]
+        message = kind(header=conversions.header(frame_id, NOW + round(offset_s * SECOND)),
+                       **fields)
+        pose = conversions.pose_message(place(x))
+        if kind is PoseStamped:
+            message.pose = pose
+        else:
+            message.pose.pose = pose
+        self._poses.publish(message)
+
+    def at(self, offset_s=0.0, image_frame='camera'):
+        return self.source.at(NOW + round(offset_s * SECOND), image_frame)
+
+    def answer(self, matrix, **options):
+        """Spin until the pose is as expected."""
+        assert self._spin_until(lambda: np.allclose(self._try(**options), matrix, atol=1e-6)), (
+            self.refusal(**options))
+
+    def _try(self, **options):
+        try:
+            return self.at(**options)
+        except NoPose:
+            return np.zeros((4, 4))
+
+    def refusal(self, **options):
+        try:
+            return str(self.at(**options))
+        except NoPose as error:
+            return str(error)
+
+    def refuses(self, text, **options):
+        assert self._spin_until(lambda: text in self.refusal(**options)), self.refusal(**options)
+
+
+@pytest.fixture
+def drive(make_node, spin_until, monkeypatch):
+    def make(**changed):
+        drives.append(Drive(make_node, spin_until, **changed))
+        return drives[-1]
+    drives = []
+    monkeypatch.setattr(transforms, 'SETTLES_S', 0.2)
+    monkeypatch.setattr(tf_edges, 'HOLD_S', 0.2)
+    yield make
+    for one in drives:
+        one.close()
+
+
+@pytest.mark.parametrize('source', KINDS)
+def test_a_pose_that_may_be_of_the_base(drive, source):
+    one = drive(pose_source=source)
+    one.static('base_link', 'camera')
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.refuses('the poses on /pose do not say whether they are of camera or base_link: set '
+                'pose_frame to the one that they are of')
+
+
+@pytest.mark.parametrize(('frame', 'expected'), [
+    ('base_link', place(1.0) @ BASE_FROM_CAMERA), ('camera', place(1.0))])
+def test_a_pose_of_the_frame_that_is_given(drive, frame, expected):
+    one = drive(pose_source='pose', pose_frame=frame)
+    one.static('base_link', 'camera')
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.answer(expected)
+
+
+def test_odometry_says_of_which_frame_it_is(drive):
+    one = drive(pose_source='odometry', map_frame='odom')
+    one.static('base_footprint', 'base_link', np.eye(4))
+    one.static('base_link', 'camera')
+    for offset in (-0.1, 0.1):
+        one.say(1.0, offset, frame_id='odom', child_frame_id='base_footprint')
+    one.answer(place(1.0) @ BASE_FROM_CAMERA)
+
+
+def test_a_pose_where_tf_has_nothing_but_the_camera(drive):
+    one = drive(pose_source='pose')
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.refuses('yet: pose_frame says it at once')
+    one.answer(place(1.0))
+
+
+def test_a_pose_that_tf_gives_to_the_base_too(drive):
+    one = drive(pose_source='pose_with_covariance')
+    one.static('base_link', 'camera')
+    one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.answer(place(1.0) @ BASE_FROM_CAMERA)
+    one.say(1.2, 0.2), one.say(1.2, 0.4)
+    one.answer(place(1.2) @ BASE_FROM_CAMERA, offset_s=0.3)
+
+
+def test_a_pose_of_an_image_whose_frame_tf_has_not(drive):
+    one = drive(pose_source='pose')
+    one.static('base_link', 'camera')
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.refuses("TF does not know the frame of the image, 'default_cam', only base_link, camera: "
+                'set camera_frame', image_frame='default_cam')
+
+
+def test_poses_in_another_frame_than_the_map(drive):
+    one = drive(pose_source='pose')
+    one.say(1.0, 0.0, frame_id='odom')
+    one.refuses("poses are given in frame 'odom', expected 'map': set map_frame to odom")
+
+
+def test_poses_that_come_once_a_second(drive):
+    one = drive(pose_source='pose', pose_frame='camera')
+    one.refuses('no poses on /pose yet')
+    for second in (-2, -1, 0):
+        one.say(1.0, second)
+    one.refuses('the samples of /pose around the image are 1.00 s apart, at most 0.5 s are '
+                'allowed (pose_max_gap)', offset_s=-0.5)
+    one.refuses('one comes every 1.00 s, set pose_timeout and pose_max_gap above that',
+                offset_s=0.5)
+    one.values.pose_max_gap = 1.5
+    one.answer(place(1.0), offset_s=-0.5)
+
+
+def test_tf_is_not_interpolated_across_a_gap(drive):
+    one = drive()
+    one.static('base_link', 'camera')
+    one.tf('map', 'base_link', place(1.0), -1.0, 1.0)
+    one.refuses('the samples of map -> base_link around the image are 2.00 s apart')
+    one.values.pose_max_gap = 2.5
+    one.answer(place(1.0) @ BASE_FROM_CAMERA)
+
+
+def test_a_mount_that_was_published_once_on_tf(drive):
+    one = drive()
+    one.tf('base_link', 'camera', BASE_FROM_CAMERA, -7.0)
+    one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
+    one.answer(place(1.0) @ BASE_FROM_CAMERA)
+
+
+def test_an_image_in_body_axes_means_the_frame_below(drive):
+    one = drive()
+    body = BASE_FROM_CAMERA.copy()
+    body[:3, :3] = np.eye(3)
+    one.static('base_link', 'camera_link', body)
+    one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
+    one.refuses("the image is in frame 'camera_link', which has x forward by its name, and TF has "
+                'no optical frame below it: set camera_frame', image_frame='camera_link')
+    one.static('camera_link', 'camera_optical_frame', np.linalg.inv(body) @ BASE_FROM_CAMERA)
+    one.answer(place(1.0) @ BASE_FROM_CAMERA, image_frame='camera_link')
+    one.values.camera_frame = 'camera_link'
+    one.answer(place(1.0) @ body, image_frame='camera_link')
+
+
+def test_the_only_optical_frame_is_that_of_an_image_without(drive):
+    one = drive()
+    one.static('base_link', 'camera_optical_frame')
+    one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
+    one.answer(place(1.0) @ BASE_FROM_CAMERA, image_frame='')
+    one.static('base_link', 'rear_optical_frame')
+    one.refuses('the image has no frame_id: set camera_frame', image_frame='')
+
+
+def test_no_static_transforms_and_no_frame_id(drive):
+    one = drive()
+    one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
+    one.refuses('nothing was heard on /tf_static')
+    one.refuses('the image has no frame_id: set camera_frame', image_frame='')
