@@ -60,9 +60,9 @@ setup(
         'scikit-image>=0.22',
         'pyyaml>=6.0',
     ],
-    extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=15'],
-                    # Video files, and H.264 or H.265 in bags.
-                    'video': ['av>=15'],
+    extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=16'],
+                    # Video files, and video in bags. Before 16 H.265 shows what was never sent.
+                    'video': ['av>=16'],
                     # The peer of `dsac bench damage --peer`; nothing else uses them:
                     # .venv/bin/pip install -e '.[benchmark]'
                     'benchmark': ['pycolmap>=4', 'poselib>=2']},

@@ -8,10 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import check_image_matches
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
+from dsac_ros.sources.h264 import FrameNumbers
 from dsac_ros.sources.poses import missing_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, MAX_GAP_NS, LeftOut, Source, count_one
 from dsac_ros.sources.video_decoding import (
@@ -87,13 +88,19 @@ class VideoSource(Source):
                 yield 'no pose: videos hold none'
             else:
                 pose = self._trajectory.at(decoded.stamp_ns, self._max_gap_ns)
-                yield (missing_pose(self._trajectory, decoded.stamp_ns, self._max_gap_ns,
-                                    'the trajectory') if pose is None
-                       else PosedFrame(self._frame(decoded), pose))
+                if pose is None:
+                    yield missing_pose(self._trajectory, decoded.stamp_ns, self._max_gap_ns,
+                                       'the trajectory')
+                    continue
+                frame = self._frame(decoded)
+                yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
 
-    def _frame(self, decoded: Decoded) -> Frame:
+    def _frame(self, decoded: Decoded) -> Frame | LeftOut:
         matrix = display_matrix(decoded.frame)
-        image = turned(decode_frame(decoded.frame), matrix)
+        try:
+            image = turned(decode_frame(decoded.frame), matrix)
+        except ImageError as error:
+            return LeftOut('an image that cannot be decoded', str(error))
         if matrix != (1, 0, 0, 1):
             self.assume(f'the images of {self.path} are turned as its metadata says, to '
                         f'{image.shape[1]}x{image.shape[0]}, and the calibration is that of the '
@@ -181,8 +188,13 @@ class VideoSource(Source):
         av = load_av(self.path)
         with self._open() as stream:
             gate, progress, number = KeyFrameGate(), Progress(stream), 0
+            context = stream.codec_context
+            numbers = (FrameNumbers(bytes(context.extradata or b''))
+                       if context.name == 'h264' else None)
             aspect = float(stream.sample_aspect_ratio or 1)
             for packet in chain(self._packets(stream), [None]):
+                if numbers and packet is not None and not numbers.follows(bytes(packet)):
+                    gate.damage(progress.packets)
                 try:
                     frames = stream.decode(packet)
                 except av.error.FFmpegError:

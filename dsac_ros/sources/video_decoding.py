@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dsac_ros.errors import MissingExtraError
+from dsac_ros.errors import ImageError, MissingExtraError
 from dsac_ros.sources.image_files import to_eight_bits
 from dsac_ros.sources.source import LeftOut
 
@@ -30,7 +30,7 @@ def load_av(path: Path) -> ModuleType:
         import av
     except ImportError:
         raise MissingExtraError(f'PyAV is not installed, and {path} holds video: '
-                                "pip install 'av>=15'") from None
+                                "pip install 'av>=16'") from None
     return av
 
 
@@ -39,11 +39,16 @@ def decode_frame(frame: Any) -> np.ndarray:
 
     The frame says its bits a channel, chroma subsampling, color matrix and range.
     """
-    if not frame.format.name.startswith('gray'):
-        return frame.to_ndarray(format='rgb24')
-    if frame.format.components[0].bits == 8:
-        return frame.to_ndarray(format='gray')
-    return to_eight_bits(frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False))
+    from av.error import FFmpegError
+    try:
+        if not frame.format.name.startswith('gray'):
+            return frame.to_ndarray(format='rgb24')
+        if frame.format.components[0].bits == 8:
+            return frame.to_ndarray(format='gray')
+        return to_eight_bits(frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False))
+    except (FFmpegError, ValueError) as error:
+        raise ImageError(f'{frame.format.name} of {frame.width}x{frame.height} cannot be converted'
+                         f' to RGB: {error}') from None
 
 
 class KeyFrameGate:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsac_ros.sources.bag_file import Message
+from dsac_ros.sources.h264 import FrameNumbers, has_picture
 from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
     BEFORE_KEY_FRAME,
@@ -22,7 +23,6 @@ from dsac_ros.sources.video_format import video_format
 
 # FFmpeg's own decoder of AV1 needs special hardware; the first one that is there is taken.
 DECODERS = {'av1': ('libdav1d', 'libaom-av1', 'av1')}
-START_CODE = b'\x00\x00\x01'
 
 
 class Header(NamedTuple):
@@ -85,6 +85,7 @@ class VideoDecoder:
         self._count = 0
         self._first_shown: int | None = None
         self._parameters = b''
+        self._numbers = FrameNumbers() if name == 'h264' else None
 
     def decode(self, message: Message) -> Iterator[Message | LeftOut]:
         """Decode the next packet and return the pictures that are ready."""
@@ -92,14 +93,16 @@ class VideoDecoder:
         if data and not has_picture(self.format, data):
             self._parameters += data  # a decoder wants them together with a picture
             return
-        packet = self._av.Packet(self._parameters + data)
-        self._parameters = b''
+        data, self._parameters = self._parameters + data, b''
+        packet = self._av.Packet(data)
         packet.pts = self._count
         self._waiting[self._count] = message._replace(content=header_of(message.content))
         self._count += 1
         if not data:  # which would end the stream
             yield self._lose(packet.pts)
             return
+        if self._numbers and not self._numbers.follows(data):
+            self._gate.damage(packet.pts)
         yield from self._decoded(packet)
 
     def flush(self) -> Iterator[Message | LeftOut]:
@@ -136,28 +139,3 @@ class VideoDecoder:
             except ValueError:
                 continue
         return self.format
-
-
-def has_picture(name: str, data: bytes) -> bool:
-    """Return False for H.264 and H.265 that hold parameters alone (Annex B)."""
-    if name not in ('h264', 'hevc'):
-        return True
-    kinds = [nal_type(name, data, start) for start in nal_starts(data)]
-    return not kinds or any(kind in PICTURES[name] for kind in kinds)
-
-
-# ITU-T H.264, table 7-1: slices of a picture; ITU-T H.265, table 7-1: the same.
-PICTURES = {'h264': range(1, 6), 'hevc': range(32)}
-
-
-def nal_starts(data: bytes) -> Iterator[int]:
-    """The places of the headers of NAL units in a byte stream (H.264, annex B)."""
-    start = data.find(START_CODE)
-    while 0 <= start < len(data) - len(START_CODE):
-        yield start + len(START_CODE)
-        start = data.find(START_CODE, start + len(START_CODE))
-
-
-def nal_type(name: str, data: bytes, start: int) -> int:
-    """The type of the NAL unit whose header is at `start`."""
-    return data[start] & 31 if name == 'h264' else data[start] >> 1 & 63

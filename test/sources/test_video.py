@@ -195,6 +195,21 @@ def test_frames_after_a_damaged_one_are_left_out(tmp_path):
     assert source.skipped[DAMAGED] > 0 and len(frames) + source.skipped[DAMAGED] <= 18
 
 
+@pytest.mark.parametrize('name', ['a.mp4', 'a.ts', 'a.h264'])
+def test_after_a_lost_packet_nothing_is_made_up(tmp_path, name):
+    """As ffmpeg writes what an IP camera sends over a lossy network."""
+    whole = write_video(tmp_path / 'whole.mkv', 18, tune='zerolatency')
+    with av.open(str(whole)) as file, av.open(str(tmp_path / name), 'w') as lossy:
+        stream = lossy.add_stream_from_template(file.streams.video[0])
+        for number, packet in enumerate(file.demux(video=0)):
+            if number != 9 and packet.size:
+                packet.stream = stream
+                lossy.mux(packet)
+    source = open_source(tmp_path / name, focal=50.0)
+    assert numbers(source.frames()) == [*range(9), *range(12, 18)]
+    assert source.skipped == {DAMAGED: 2}
+
+
 def test_sound_without_a_video(tmp_path):
     with av.open(str(tmp_path / 'a.mp4'), 'w') as file:
         stream = file.add_stream('aac', rate=16000)
@@ -232,7 +247,7 @@ def test_metadata_need_not_be_utf_8(tmp_path):
 def test_a_missing_library_is_named(tmp_path, monkeypatch, capsys):
     path = write_video(tmp_path / 'a.mp4', 2)
     monkeypatch.setitem(sys.modules, 'av', None)
-    with pytest.raises(MissingExtraError, match=r"PyAV is not installed.*pip install 'av>=15'"):
+    with pytest.raises(MissingExtraError, match=r"PyAV is not installed.*pip install 'av>=16'"):
         read(path)
 
 

@@ -131,6 +131,27 @@ def test_a_broken_packet_and_what_follows_are_left_out(tmp_path):
     assert source.skipped == {DAMAGED: 3}
 
 
+@pytest.mark.parametrize('codec', ['h264', 'hevc'])
+def test_after_a_lost_packet_nothing_is_made_up(tmp_path, codec):
+    options = {'h264': {'tune': 'zerolatency', 'refs': '3'},
+               'hevc': {'x265-params': 'log-level=none:bframes=0:scenecut=0'}}[codec]
+    stream = packets(codec, 18, **options)
+    del stream[9]
+    source = open_source(write(tmp_path / 'a.mcap', stream, name=codec))
+    frames = list(source.frames())
+    assert numbers(frames) == [*range(9), *range(12, 18)]
+    check_stamps(frames)
+    assert source.skipped == {DAMAGED: 2}
+
+
+def test_a_lost_packet_that_nobody_refers_to(tmp_path):
+    stream = packets('h264', bf='2', **{'x264-params': 'b-adapt=0:b-pyramid=none'})
+    lost = next(packet for packet in stream if not packet.data[4] >> 5 & 3)
+    stream.remove(lost)
+    frames = list(open_source(write(tmp_path / 'a.mcap', stream)).frames())
+    assert numbers(frames) == [number for number in range(12) if number != lost.number]
+
+
 def test_an_empty_packet_does_not_end_the_video(tmp_path):
     stream = packets('h264', tune='zerolatency')
     stream[8] = stream[8]._replace(data=b'')
@@ -177,7 +198,7 @@ def test_a_sqlite_bag_without_definitions(tmp_path):
 def test_the_missing_library_is_named_for_a_bag(tmp_path, monkeypatch):
     source = open_source(write(tmp_path / 'a.mcap', packets('h264', 2)))
     monkeypatch.setitem(sys.modules, 'av', None)
-    with pytest.raises(MissingExtraError, match=r"a\.mcap holds video: pip install 'av>=15'"):
+    with pytest.raises(MissingExtraError, match=r"a\.mcap holds video: pip install 'av>=16'"):
         list(source.frames())
 
 

@@ -68,7 +68,7 @@ def packets(codec: str = 'h264', count: int = 12, gop: int = 6, **options: str) 
 def write_video(path: Path, count: int = 12, *, codec: str = 'h264', size_wh: tuple = SIZE_WH,
                 times_ms: list[int] | None = None, rotation: int = 0, streams: int = 1,
                 container: dict | None = None, pixel_aspect: Fraction | None = None,
-                pix_fmt: str = '', gop: int = 6) -> Path:
+                pix_fmt: str = '', gop: int = 6, **options: str) -> Path:
     """A video of `count` images at 10 Hz, or at times_ms."""
     with av.open(str(path), 'w', options=container or {}) as file:
         for _ in range(streams):
@@ -77,7 +77,7 @@ def write_video(path: Path, count: int = 12, *, codec: str = 'h264', size_wh: tu
             stream.pix_fmt = pix_fmt or ('yuvj420p' if codec == 'mjpeg' else 'yuv420p')
             context = stream.codec_context
             context.time_base, context.gop_size = Fraction(1, 1000 if times_ms else RATE), gop
-            context.options = STEADY.get(codec, {})
+            context.options = {**STEADY.get(codec, {}), **options}
             if pixel_aspect:
                 context.sample_aspect_ratio = pixel_aspect
         for stream in file.streams.video:
