@@ -19,7 +19,8 @@ CURES = (
     ('end is missing', '`mcap recover` keeps what was recorded'),
     ('not indexed', '`rosbag reindex` makes the index'),
     ('encryption', 'decrypt it, for example by `rosbag decompress` where its key is'),
-    ('no such table', 'it is a database, but not one of rosbag2: name another file'),
+    ('no such table|missing tables',
+     'it is a database, but not one of rosbag2: name another file'),
     ('malformed|not a database', '`sqlite3 OLD .recover | sqlite3 NEW.db3` keeps what is left'),
     ('[Uu]nsupported|not supported|compressed by', 'convert it by `ros2 bag convert`'),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bag_messages import write_ros1
 from source_frames import LENS, START_NS, STEP_NS, assert_same, camera, pose, posed_frames
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
@@ -335,43 +336,6 @@ def test_the_profiles_that_ros2_bag_play_offers(tmp_path):
 
 
 def test_rosbag_1_is_read(tmp_path):
-    from rosbags.rosbag1 import Writer
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    types = get_typestore(Stores.ROS1_NOETIC)
-    types.register(get_types_from_msg('geometry_msgs/TransformStamped[] transforms',
-                                      'tf2_msgs/msg/TFMessage'))
-    make = types.types
     expected = posed_frames(3)
-    with Writer(tmp_path / 'a.bag') as bag:
-        topics = {name: bag.add_connection(name, kind, typestore=types) for name, kind in (
-            (IMAGE, 'sensor_msgs/msg/Image'), (INFO, 'sensor_msgs/msg/CameraInfo'),
-            ('/tf', 'tf2_msgs/msg/TFMessage'))}
-        for index, posed in enumerate(expected):
-            stamp = posed.frame.stamp_ns
-            time = make['builtin_interfaces/msg/Time'](*divmod(stamp, 10 ** 9))
-            image = posed.frame.image
-            header = make['std_msgs/msg/Header'](index, time, f'/{OPTICAL}')
-            transform = ros1_transform(make, posed.world_from_camera)
-            messages = {
-                IMAGE: make['sensor_msgs/msg/Image'](
-                    header, 24, 32, 'mono8' if image.ndim == 2 else 'rgb8', 0, image[0].size,
-                    image.reshape(-1)),
-                INFO: make['sensor_msgs/msg/CameraInfo'](
-                    header, 24, 32, 'plumb_bob', np.zeros(5),
-                    posed.frame.camera.matrix.reshape(-1), np.eye(3).reshape(-1), np.zeros(12),
-                    0, 0, make['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)),
-                '/tf': make['tf2_msgs/msg/TFMessage']([
-                    make['geometry_msgs/msg/TransformStamped'](
-                        make['std_msgs/msg/Header'](index, time, '/map'), f'/{OPTICAL}',
-                        transform)])}
-            for topic, message in messages.items():
-                data = types.serialize_ros1(message, topics[topic].msgtype)
-                bag.write(topics[topic], stamp, data)
-    assert_same(list(open_source(tmp_path / 'a.bag').posed_frames()), expected)
-
-
-def ros1_transform(make, matrix):
-    from dsac_ros.sources.poses import row_from_pose
-    row = row_from_pose(matrix)
-    return make['geometry_msgs/msg/Transform'](make['geometry_msgs/msg/Vector3'](*row[:3]),
-                                               make['geometry_msgs/msg/Quaternion'](*row[3:]))
+    assert_same(list(open_source(write_ros1(tmp_path / 'a.bag', expected)).posed_frames()),
+                expected)
