@@ -24,12 +24,16 @@ EQUIDISTANT = 'equidistant'
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics of one image as it was taken: size, 3x3 matrix K [px], distortion model."""
+    """Intrinsics of one image as it was taken: size, 3x3 matrix K [px], distortion model.
+
+    assumptions say what was taken where the calibration does not say it, one line each.
+    """
 
     size_wh: tuple[int, int]
     matrix: np.ndarray
     model: str = PINHOLE
     distortion: tuple[float, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,19 @@ of the image as it arrives: region of interest and binning of a CameraInfo are a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.checks import check_shapes
-from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera
+from dsac_ros.geometry.distortion import distortion_of
+from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 
-MODELS = {'': PINHOLE, 'none': PINHOLE, 'pinhole': PINHOLE, 'plumb_bob': PLUMB_BOB,
-          'radtan': PLUMB_BOB, 'rational_polynomial': RATIONAL_POLYNOMIAL,
-          'equidistant': EQUIDISTANT, 'fisheye': EQUIDISTANT}
 MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
+MIN_FOCAL = 0.05  # share of the width or height: a pinhole that sees 169 degrees
+MIDDLE = (0.3, 0.7)  # shares of the image between which a principal point is expected
 FIELD_SAMPLES = 4096
 FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
 
@@ -34,17 +35,28 @@ def camera_from_info(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[f
         k: K, 9 values or (3, 3), of the raw image.
         d: distortion coefficients; all zero means none.
         p: P, 12 values or (3, 4), of the rectified image; stands in for a K of zeros.
-        model: distortion model as in CameraInfo; '' means none.
+        model: distortion model as in CameraInfo; where it is '' the number of coefficients tells.
         roi: x, y, width, height of the part that was sent, in full pixels; zeros mean all.
         binning: full pixels per pixel sent; 0 means 1 (REP 104).
     """
-    matrix, distortion = _raw_or_rectified_matrix(k, d, p)
-    name, distortion = _distortion(model, distortion)
+    matrix, distortion, left_out = _raw_or_rectified_matrix(k, d, p)
+    lens = distortion_of(model, distortion)
     x, y, width, height = roi if roi and roi[2] and roi[3] else (0, 0, *size_wh)
     bin_x, bin_y = (max(1, int(b)) for b in binning)
     matrix = np.array([[1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
                        [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5], [0, 0, 1]]) @ matrix
-    camera = Camera((int(width) // bin_x, int(height) // bin_y), matrix, name, distortion)
+    camera = Camera((int(width) // bin_x, int(height) // bin_y), matrix, lens.model,
+                    lens.coefficients, tuple(filter(None, (left_out, lens.assumption))))
+    check_camera(camera)
+    return camera
+
+
+def fisheye_camera(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[float]) -> Camera:
+    """An equidistant camera, also where its (up to four) coefficients are zero: r = f theta."""
+    if len(d) > 4:
+        raise CameraError(f'equidistant has {len(d)} coefficients, expected 4')
+    camera = Camera(size_wh, np.array(k, dtype=np.float64).reshape(3, 3), EQUIDISTANT,
+                    (*(float(value) for value in d), *(0.0,) * (4 - len(d))))
     check_camera(camera)
     return camera
 
@@ -60,6 +72,10 @@ def check_camera(camera: Camera) -> None:
     if fx <= 0.0 or fy <= 0.0:
         raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g}, expected positive '
                           'ones: is the camera calibrated?')
+    if fx < MIN_FOCAL * width or fy < MIN_FOCAL * height:
+        raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
+                          f'{width}x{height}, expected at least a twentieth of its size: are they '
+                          'in pixels?')
     if abs(matrix[0, 1]) > MAX_SKEW * fx or not np.allclose(matrix[2], (0, 0, 1)):
         raise CameraError(f'camera matrix {matrix.tolist()} is not [fx 0 cx; 0 fy cy; 0 0 1]: '
                           'undistort the images to a camera without skew first')
@@ -74,7 +90,41 @@ def check_image_matches(camera: Camera, image: np.ndarray) -> None:
     if (width, height) != tuple(camera.size_wh):
         raise CameraError(f'image is {width}x{height} but its calibration is for '
                           f'{camera.size_wh[0]}x{camera.size_wh[1]}: use the calibration of this '
-                          'image stream')
+                          'image stream, or give one as a file: it is scaled to resized images')
+
+
+def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
+    """The camera in the pixels of an image, scaled where the image was resized.
+
+    Raises:
+        CameraError: the image has another aspect, or the principal point is not near the middle
+            of the size that is said to be calibrated, so that the image may be a part of it.
+    """
+    if image_wh == tuple(camera.size_wh):
+        return camera
+    (width, height), matrix = camera.size_wh, np.array(camera.matrix, dtype=np.float64)
+    scale_x, scale_y = image_wh[0] / width, image_wh[1] / height
+    # A resized image has whole pixels: each side may be off by one.
+    resized = (abs(height * scale_x - image_wh[1]) <= 1.0
+               or abs(width * scale_y - image_wh[0]) <= 1.0)
+    if not resized or not is_central(matrix, camera.size_wh):
+        raise CameraError(f'image is {image_wh[0]}x{image_wh[1]} but its calibration is for '
+                          f'{width}x{height}'
+                          + (f' with the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g})'
+                             if resized else '')
+                          + ': use the calibration of this image stream')
+    shrink = np.array([[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5],
+                       [0, 0, 1]])
+    told = (f'the calibration is for {width}x{height} and was scaled to images of {image_wh[0]}x'
+            f'{image_wh[1]}: right for resized images, wrong for a part of the sensor')
+    return replace(camera, size_wh=image_wh, matrix=shrink @ matrix,
+                   assumptions=(*camera.assumptions, told))
+
+
+def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:
+    """Return whether the principal point is where a whole image of this size has it."""
+    shares = (np.asarray(matrix)[:2, 2] + 0.5) / size_wh
+    return bool(((shares >= MIDDLE[0]) & (shares <= MIDDLE[1])).all())
 
 
 def project(camera: Camera, points_camera: np.ndarray) -> np.ndarray:
@@ -127,8 +177,8 @@ def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
 
 
 def _raw_or_rectified_matrix(k: Sequence[float], d: Sequence[float], p: Sequence[float],
-                             ) -> tuple[np.ndarray, tuple[float, ...]]:
-    """K and D; where K is zero, the left part of P, whose image has no distortion."""
+                             ) -> tuple[np.ndarray, tuple[float, ...], str]:
+    """K, D and what was assumed: where K is zero, P holds, whose image has no distortion."""
     matrix = np.array(k, dtype=np.float64).reshape(-1)
     if matrix.size != 9:
         raise CameraError(f'camera matrix K has {matrix.size} values, expected 9')
@@ -137,23 +187,7 @@ def _raw_or_rectified_matrix(k: Sequence[float], d: Sequence[float], p: Sequence
         rectified = np.array(p, dtype=np.float64).reshape(-1)
         if rectified.size != 12 or not rectified.any():
             raise CameraError('camera matrix K is zero and so is P: calibrate the camera')
-        return rectified.reshape(3, 4)[:, :3].copy(), ()
-    return matrix.reshape(3, 3), distortion
-
-
-def _distortion(model: str, distortion: tuple[float, ...]) -> tuple[str, tuple[float, ...]]:
-    """The model's name here and as many coefficients as OpenCV wants."""
-    name = MODELS.get(model.strip().lower())
-    if name is None:
-        raise CameraError(f'unknown distortion model {model!r}, expected one of '
-                          f'{", ".join(m for m in MODELS if m)}')
-    if name == PINHOLE or not any(distortion):
-        return PINHOLE, ()
-    if name == EQUIDISTANT:
-        if len(distortion) < 4:
-            raise CameraError(f'equidistant has {len(distortion)} coefficients, expected 4')
-        return name, distortion[:4]
-    if len(distortion) not in (4, 5, 8, 12, 14):
-        raise CameraError(f'{model} has {len(distortion)} distortion coefficients, expected '
-                          '4, 5, 8, 12 or 14')
-    return name, distortion
+        told = ('K is zero, so that P holds and the distortion is left out: right for rectified '
+                'images alone' if any(distortion) else '')
+        return rectified.reshape(3, 4)[:, :3].copy(), (), told
+    return matrix.reshape(3, 3), distortion, ''

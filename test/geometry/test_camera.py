@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from dsac_ros.errors import CameraError
-from dsac_ros.geometry.camera import camera_from_info, check_image_matches, project
+from dsac_ros.geometry.camera import (
+    camera_from_info,
+    camera_of_image,
+    check_image_matches,
+    fisheye_camera,
+    project,
+)
 
 K = (400.0, 0, 300.0, 0, 430.0, 250.0, 0, 0, 1)
 SIZE = (640, 480)
@@ -127,3 +133,49 @@ def test_an_image_of_another_size_names_both():
     check_image_matches(camera, np.zeros((480, 640, 3)))
     with pytest.raises(CameraError, match='image is 480x640 but its calibration is for 640x480'):
         check_image_matches(camera, np.zeros((640, 480)))
+
+
+def test_a_resized_image_gets_a_scaled_camera():
+    camera = camera_of('plumb_bob')
+    half = camera_of_image(camera, (320, 240))
+    ray = np.array([[0.1, -0.2, 1.0]])
+    np.testing.assert_allclose(project(half, ray) + 0.5, (project(camera, ray) + 0.5) / 2)
+    assert 'is for 640x480 and was scaled to images of 320x240' in half.assumptions[0]
+    assert camera_of_image(camera, SIZE) is camera
+    # 1242x375 shrunk to whole pixels
+    odd = camera_from_info((1242, 375), (700, 0, 620, 0, 700, 187, 0, 0, 1))
+    assert camera_of_image(odd, (621, 188)).size_wh == (621, 188)
+
+
+@pytest.mark.parametrize('size_wh', [(480, 640), (640, 360), (320, 200), (641, 640)])
+def test_another_aspect_is_not_scaled(size_wh):
+    with pytest.raises(CameraError, match='but its calibration is for 640x480'):
+        camera_of_image(camera_of('pinhole'), size_wh)
+
+
+def test_no_scaling_where_the_centre_is_off():
+    camera = camera_from_info((1280, 960), (480, 0, 319.5, 0, 480, 239.5, 0, 0, 1))
+    with pytest.raises(CameraError, match=r'for 1280x960 with the principal point \(319.5, 239.5'):
+        camera_of_image(camera, (640, 480))
+
+
+@pytest.mark.parametrize('k', [(0.48, 0, 0.32, 0, 0.48, 0.24, 0, 0, 1),
+                               (26.0, 0, 319.5, 0, 26.0, 239.5, 0, 0, 1)])
+def test_a_focal_length_in_other_units_is_refused(k):
+    with pytest.raises(CameraError, match='are they in pixels'):
+        camera_from_info(SIZE, k)
+
+
+def test_p_in_place_of_k_tells_the_distortion():
+    p = (410.0, 0, 310.0, 0, 0, 410.0, 245.0, 0, 0, 0, 1, 0)
+    told = camera_from_info(SIZE, (0,) * 9, PLUMB, p, 'plumb_bob').assumptions
+    assert len(told) == 1 and 'the distortion is left out' in told[0]
+    assert camera_from_info(SIZE, (0,) * 9, (), p).assumptions == ()
+
+
+def test_a_fisheye_lens_without_distortion():
+    camera = fisheye_camera(SIZE, K, (0.1,))
+    assert (camera.model, camera.distortion) == ('equidistant', (0.1, 0, 0, 0))
+    assert fisheye_camera(SIZE, K, ()).model == 'equidistant'
+    with pytest.raises(CameraError, match='5 coefficients, expected 4'):
+        fisheye_camera(SIZE, K, (0.1,) * 5)
