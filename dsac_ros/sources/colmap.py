@@ -15,21 +15,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dsac_ros.errors import CameraError, SourceError
-from dsac_ros.geometry.camera import camera_from_info
-from dsac_ros.sources.calibration_files import CORNER, Calibration
+from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.colmap_files import SUFFIXES, ColmapCamera, ColmapImage, read_model
 from dsac_ros.sources.file_names import natural_key, natural_order, some_names
 from dsac_ros.sources.image_files import is_image_file
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
 from dsac_ros.sources.text_files import quoted
-from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera
+from dsac_ros.types import Camera
 
-# Name: parameters, how many of them are focal lengths, our model
-MODELS = {'SIMPLE_PINHOLE': (3, 1, PINHOLE), 'PINHOLE': (4, 2, PINHOLE),
-          'SIMPLE_RADIAL': (4, 1, PLUMB_BOB), 'RADIAL': (5, 1, PLUMB_BOB),
-          'OPENCV': (8, 2, PLUMB_BOB), 'OPENCV_FISHEYE': (8, 2, EQUIDISTANT),
-          'FULL_OPENCV': (12, 2, RATIONAL_POLYNOMIAL)}
 LEVELS_BELOW = 4  # of folders in which a model is looked for
 
 
@@ -184,22 +179,8 @@ def _tell_unregistered(source: FileSource, folder: Path, model: Path,
 
 
 def _camera(folder: Path, number: int, camera: ColmapCamera) -> Camera:
-    """A camera of ours from COLMAP's parameters: focal lengths, centre, distortion."""
-    model, values = camera.model, list(camera.parameters)
-    if model not in MODELS:
-        raise CameraError(f'{folder}: unknown camera model {model}, expected one of '
-                          f'{", ".join(MODELS)}: undistort with COLMAP first')
-    count, focals, ours = MODELS[model]
-    if len(values) != count:
-        raise CameraError(f'{folder}: camera {number} of the model {model} has {len(values)} '
-                          f'parameters, expected {count}')
-    fx, fy = values[0], values[focals - 1]
-    cx, cy = (value - CORNER for value in values[focals:focals + 2])
-    distortion = values[focals + 2:]
-    if ours == PLUMB_BOB:
-        distortion = distortion + [0.0] * (5 - len(distortion))
+    """A camera of ours; an error names the one of the model."""
     try:
-        return camera_from_info(camera.size_wh, (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion,
-                                model=ours)
+        return camera_from_colmap(camera.model, camera.size_wh, camera.parameters)
     except CameraError as error:
         raise CameraError(f'{folder}, camera {number}: {error}') from None

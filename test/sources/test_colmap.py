@@ -11,6 +11,7 @@ from source_frames import pose
 
 from dsac_ros.cli.main import main
 from dsac_ros.errors import CameraError, DsacError, SourceError
+from dsac_ros.geometry import camera as cameras
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.poses import row_from_pose
 
@@ -25,7 +26,14 @@ CAMERAS = {  # parameters, and what they mean here
                        (0.1, 0.2, 0.3, 0.4)),
     'FULL_OPENCV': ([50, 51, 32, 24, 0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6], (50, 51),
                     'rational_polynomial', (0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6)),
+    'SIMPLE_RADIAL_FISHEYE': ([50, 32, 24, 0.1], (50, 50), 'equidistant', (0.1, 0, 0, 0)),
+    'RADIAL_FISHEYE': ([50, 32, 24, 0.1, -0.2], (50, 50), 'equidistant', (0.1, -0.2, 0, 0)),
+    'SIMPLE_FISHEYE': ([50, 32, 24], (50, 50), 'equidistant', (0, 0, 0, 0)),
+    'FISHEYE': ([50, 51, 32, 24], (50, 51), 'equidistant', (0, 0, 0, 0)),
 }
+IDS = {'SIMPLE_PINHOLE': 0, 'PINHOLE': 1, 'SIMPLE_RADIAL': 2, 'RADIAL': 3, 'OPENCV': 4,
+       'OPENCV_FISHEYE': 5, 'FULL_OPENCV': 6, 'SIMPLE_RADIAL_FISHEYE': 8, 'RADIAL_FISHEYE': 9,
+       'SIMPLE_FISHEYE': 14, 'FISHEYE': 15}
 POSES = {'b side.png': pose(1, 2, 3, 0.1, -0.2, 0.3), 'a/top.png': pose(0, 0, 1, 0, 3.0, 0)}
 
 
@@ -40,7 +48,7 @@ def write_model(project, model, parameters, binary):
         x, y, z, qx, qy, qz, qw = row_from_pose(np.linalg.inv(world_from_camera))
         rows[name] = (qw, qx, qy, qz, x, y, z)
     if binary:
-        number = list(CAMERAS).index(model) if model in CAMERAS else 99
+        number = IDS.get(model, 99)
         (folder / 'cameras.bin').write_bytes(
             struct.pack('<QiiQQ', 1, 7, number, 64, 48)
             + struct.pack(f'<{len(parameters)}d', *parameters))
@@ -95,6 +103,15 @@ def test_an_unknown_model_is_named(tmp_path):
     write_model(tmp_path / 'other', 'FOV', [], True)
     with pytest.raises(SourceError, match='unknown camera model with the id 99, expected 0 to 17'):
         open_source(tmp_path / 'other')
+
+
+def test_a_fisheye_without_distortion_stays_one(tmp_path):
+    write_model(tmp_path, 'SIMPLE_RADIAL_FISHEYE', [20.0, 32.0, 24.0, 0.0], True)
+    camera = next(open_source(tmp_path).frames()).camera
+    assert (camera.model, camera.distortion) == ('equidistant', (0, 0, 0, 0))
+    # r = f theta: 45 degrees off the axis
+    pixel = cameras.project(camera, np.array([[1.0, 0, 1.0]]))[0]
+    np.testing.assert_allclose(pixel, (31.5 + 20 * np.pi / 4, 23.5))
 
 
 def test_images_that_are_elsewhere(tmp_path):
@@ -281,7 +298,7 @@ def test_a_camera_that_no_image_uses_does_not_matter(project):
 
 
 @pytest.mark.parametrize(('camera', 'message'), [
-    ('1 PINHOLE 64 48 50 32 24', 'camera 1 of the model PINHOLE has 3 parameters, expected 4'),
+    ('1 PINHOLE 64 48 50 32 24', 'camera 1: PINHOLE has 3 parameters, expected 4'),
     ('1 PINHOLE 64 48 nan 50 32 24', 'sparse/0, camera 1: .*NaN'),
     ('2 PINHOLE 64 48 50 50 32 24', "image 'frame-0.png' is of camera 1, which the model"),
     ('1 PINHOLE 64', r"cameras\.txt, line 1: '1 PINHOLE 64' is no line of a COLMAP model")])
