@@ -15,7 +15,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.sources.image_messages import ENCODINGS, camera_from_message, decode_message
+from dsac_ros.sources.camera_info import camera_from_message
+from dsac_ros.sources.encodings import ENCODINGS, find_encoding
+from dsac_ros.sources.image_messages import decode_message
 from dsac_ros.types import Camera
 
 SECOND_NS = 1_000_000_000
@@ -45,7 +47,7 @@ def image_from_message(message: Any) -> np.ndarray:
     cv_bridge is asked about the encodings that it does not have.
     """
     encoding = getattr(message, 'encoding', None)
-    if encoding is None or encoding in ENCODINGS:
+    if encoding is None or find_encoding(encoding) is not None:
         try:
             return decode_message(message)
         except cv2.error as error:

@@ -18,6 +18,7 @@ from dsac_ros.errors import DsacError, MappingError
 from dsac_ros.mapping.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
+from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.intake import SENSOR, Intake
 from dsac_ros.nodes.mapper_parameters import MAPPER, training_options
@@ -48,6 +49,7 @@ class MapperNode(lifecycle.TableNode):
         self._training: Training | None = None
         self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
         self._shown = -1
+        self._assumptions = AssumptionLog(self)
         self._active: list[tuple[Callable, Any]] = []
         super().__init__('dsac_mapper', MAPPER)
 
@@ -194,6 +196,7 @@ class MapperNode(lifecycle.TableNode):
 
     def _on_keyframe(self, keyframe: Keyframe) -> None:
         """Show a stored keyframe; called by the recorder's thread."""
+        self._assumptions.tell(keyframe.frame.camera)
         if self._keyframe.get_subscription_count() > 0:
             head = keyframe.shot.image.header
             message = PosedFrame(header=head, map_frame=self.values.map_frame,

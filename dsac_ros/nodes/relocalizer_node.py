@@ -13,6 +13,7 @@ from tf2_ros import TransformBroadcaster
 from dsac_ros.errors import ConfigError
 from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
+from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.input_watch import InputWatch
@@ -47,6 +48,7 @@ class RelocalizerNode(lifecycle.TableNode):
         self._outputs: Outputs | None = None
         self._transforms: Transforms | None = None
         self._localizer = None
+        self._assumptions = AssumptionLog(self)
         # Held while an answer goes out and while what it is an answer to is exchanged.
         self._exchange = threading.Lock()
         super().__init__('dsac_relocalizer', RELOCALIZER)
@@ -146,7 +148,9 @@ class RelocalizerNode(lifecycle.TableNode):
                             values.debug_rate)
 
     def _tell(self, answer: Answer) -> None:
-        """Log why an image was refused, not for each one."""
+        """Log what was assumed, once, and why an image was refused, not for each one."""
+        if answer.view is not None:
+            self._assumptions.tell(answer.view[0].camera)
         localization = answer.localization
         if not localization.accepted:
             self.get_logger().warning(f'{localization.result.name}: {localization.reason}',

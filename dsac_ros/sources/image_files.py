@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,12 @@ from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.sources.file_names import natural_order
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
+Assume = Callable[[str], None]  # is told an assumption, as Source.assume
+SENSOR_BITS = (8, 10, 12, 14, 16)
+RANGE = (0.5, 99.5)  # percentiles between which an image uses its range
+RANGE_SAMPLES = 1_000_000  # pixels from which they are taken, at most about twice as many
+LEAST_RANGE = 128.0  # levels of 8 bits that an image uses at least
+LEAST_SPAN = 0.25  # levels; what is flatter is noise and not stretched further
 NO_DEPTH = 65535  # Kinect's mark beside 0
 # The pixels as the sensor gave them: a rotation in the EXIF data would not fit the calibration.
 AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -28,32 +35,55 @@ def list_images(folder: Path) -> list[Path]:
                          if is_image_file(path) and path.is_file())
 
 
-def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray:
+def decode_image_bytes(data: bytes | np.ndarray, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an encoded image (jpeg, png ...)."""
     buffer = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(buffer, AS_STORED) if buffer.size else None
     if image is None:
         raise ImageError(f'{buffer.size} bytes are not an image that can be decoded, expected '
                          'jpeg or png')
-    image = to_eight_bits(image)
+    image = to_eight_bits(image, assume)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def to_eight_bits(image: np.ndarray) -> np.ndarray:
-    """uint8 of uint8 or uint16; 10, 12 and 14 bit sensors in 16 bits are told by their maximum."""
+def to_eight_bits(image: np.ndarray, assume: Assume | None = None) -> np.ndarray:
+    """uint8 of uint8 or uint16.
+
+    The bits of a sensor are told by the largest value. An image that then uses less than half of
+    the range between its percentiles RANGE, such as a thermal one, is stretched to half of it: an
+    image looks the same alone and in a stream, and one of full range as in 8 bits.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        assume: is told that the range was taken from the image.
+
+    Raises:
+        ImageError: the image is of another type.
+    """
     if image.dtype == np.uint8:
         return image
     if image.dtype != np.uint16:
         raise ImageError(f'image has the type {image.dtype}, expected 8 or 16 bits a channel')
-    needed = int(image.max()).bit_length() if image.size else 0
-    bits = next(bits for bits in (10, 12, 14, 16) if bits >= needed)
-    return (image >> (bits - 8)).astype(np.uint8)
+    if assume is not None:
+        assume('images of 16 bits become 8 bits by the range of values that each of them uses')
+    largest = int(image.max()) if image.size else 0
+    bits = next(bits for bits in SENSOR_BITS if bits >= largest.bit_length())
+    levels = np.arange(1 << bits) >> (bits - 8)
+    sample = image.reshape(-1)[::image.size // RANGE_SAMPLES | 1]
+    low, high = np.percentile(sample, RANGE) if image.size else (0.0, 0.0)
+    low, high = low / (1 << bits - 8), high / (1 << bits - 8)
+    if 0.0 < high - low < LEAST_RANGE:
+        gain = LEAST_RANGE / max(high - low, LEAST_SPAN)
+        centre = np.clip((low + high) / 2, LEAST_RANGE / 2, 255 - LEAST_RANGE / 2)
+        exact = np.arange(1 << bits) / (1 << bits - 8)
+        levels = np.rint(np.clip((exact - (low + high) / 2) * gain + centre, 0, 255))
+    return levels.astype(np.uint8)[image]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Gray (H, W) or RGB (H, W, 3) uint8 of an image file."""
+def read_image(path: Path, assume: Assume | None = None) -> np.ndarray:
+    """Gray (H, W) or RGB (H, W, 3) uint8 of an image file; `assume` as in `to_eight_bits`."""
     try:
-        return decode_image_bytes(path.read_bytes())
+        return decode_image_bytes(path.read_bytes(), assume)
     except (OSError, ImageError) as error:
         raise ImageError(f'{path} cannot be read as an image: {error}') from None
 

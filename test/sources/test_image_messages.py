@@ -11,7 +11,6 @@ import pytest
 
 from dsac_ros.errors import ImageError
 from dsac_ros.sources.image_messages import (
-    camera_from_message,
     decode_compressed,
     decode_image,
     decode_message,
@@ -102,9 +101,9 @@ def test_missing_padding_of_the_last_row_and_a_step_of_zero():
 
 
 @pytest.mark.parametrize('change, text', [
-    ({'encoding': 'nv24'}, "unknown image encoding 'nv24', expected one of mono8"),
+    ({'encoding': 'purple12'}, "unknown image encoding 'purple12', expected one of mono8"),
     ({'data': np.zeros(10, np.uint8)}, '8x6 has 10 bytes in rows of 8, expected 6 rows of at'),
-    ({'step': 4}, 'in rows of 4'), ({'width': 0}, 'image of 0x6')])
+    ({'step': 4}, 'in rows of 4'), ({'width': 0}, '0x6, expected pixels')])
 def test_broken_images_say_what_is_wrong(change, text):
     one = message('mono8', GRAY)
     vars(one).update(change)
@@ -142,26 +141,107 @@ def test_compressed_depth_is_no_image():
         decode_compressed(packed)
 
 
-def info(**change):
-    k = [50.0, 0, 15, 0, 50, 11, 0, 0, 1]
-    p = [45.0, 0, 16, -4, 0, 45, 12, 0, 0, 0, 1, 0]
-    values = {'width': 32, 'height': 24, 'distortion_model': 'plumb_bob', 'd': [-0.1, 0, 0, 0, 0],
-              'k': k, 'p': p, 'binning_x': 0, 'binning_y': 0,
-              'roi': SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)}
-    return SimpleNamespace(**{**values, **change})
+def planar(encoding, rgb, padding=0):
+    """An Image of an encoding whose colour lies behind the brightness."""
+    yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    height, width = rgb.shape[:2]
+    luma = yuv[:height]
+    u, v = yuv[height:].reshape(2, height // 2, width // 2)
+    columns, rows = {'nv12': (2, 2), 'nv21': (2, 2), 'nv16': (2, 1), 'nv61': (2, 1),
+                     'nv24': (1, 1), 'nv42': (1, 1)}.get(encoding.lower(), (2, 2))
+    u, v = (np.repeat(np.repeat(plane, 2 // rows, 0), 2 // columns, 1) for plane in (u, v))
+    if encoding.lower() in ('nv21', 'nv61', 'nv42', 'yv12'):
+        u, v = v, u
+    if encoding.lower() in ('i420', 'yv12'):
+        planes, pads = [luma, u, v], [padding, padding // 2, padding // 2]
+    else:
+        uv = np.dstack([u, v]).reshape(u.shape[0], -1)
+        planes, pads = [luma, uv], [padding, padding * 2 // columns]
+    data = np.concatenate([np.pad(plane, ((0, 0), (0, pad)), constant_values=0xAB).reshape(-1)
+                           for plane, pad in zip(planes, pads)])
+    return SimpleNamespace(encoding=encoding, height=height, width=width, is_bigendian=0,
+                           step=width + padding, data=data)
 
 
-def test_camera_info_of_raw_and_rectified_images():
-    raw = camera_from_message(info())
-    assert raw.model == 'plumb_bob' and raw.matrix[0, 0] == 50
-    rectified = camera_from_message(info(), rectified=True)
-    assert rectified.model == 'pinhole'
-    np.testing.assert_array_equal(rectified.matrix, [[45, 0, 16], [0, 45, 12], [0, 0, 1]])
+@pytest.mark.parametrize('padding', [0, 4])
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'nv16', 'nv61', 'nv24', 'nv42', 'i420',
+                                      'yv12', 'NV12'])
+def test_planes_of_brightness_and_colour(encoding, padding):
+    rgb = np.zeros((8, 12, 3), np.uint8)
+    rgb[:, :6], rgb[:, 6:] = (200, 40, 60), (30, 180, 90)
+    found = decode_image(planar(encoding, rgb, padding))
+    np.testing.assert_allclose(found.astype(int), rgb, atol=6)
 
 
-def test_camera_info_of_ros_1_and_of_drivers_that_send_no_size():
-    old = info()
-    for name in ('k', 'd', 'p'):
-        setattr(old, name.upper(), vars(old).pop(name))
-    assert camera_from_message(old).matrix[0, 0] == 50
-    assert camera_from_message(info(width=0, height=0), image_wh=(32, 24)).size_wh == (32, 24)
+def test_planes_as_opencv_counts_rows():
+    rgb = np.full((8, 12, 3), (200, 40, 60), np.uint8)
+    one = planar('nv12', rgb)
+    one.height = 12
+    np.testing.assert_allclose(decode_image(one).astype(int), rgb, atol=6)
+
+
+@pytest.mark.parametrize('change, text', [
+    ({'data': np.zeros(100, np.uint8)}, '100 bytes'), ({'width': 11}, 'expected an even width'),
+    ({'height': 0}, '12x0, expected pixels'), ({'step': 3}, 'in rows of 3'),
+    ({'data': np.zeros(8 * 12, np.uint8)}, 'bytes in rows of 12')])
+def test_broken_planes_say_what_is_wrong(change, text):
+    one = planar('nv12', np.zeros((8, 12, 3), np.uint8))
+    vars(one).update(change)
+    with pytest.raises(ImageError, match=text):
+        decode_image(one)
+
+
+@pytest.mark.parametrize('encoding, pixels', [
+    ('RGB8', RGB), ('bgra16', np.dstack([RGB[..., ::-1], ALPHA]).astype(np.uint16) * 257),
+    ('rgba16', np.dstack([RGB, ALPHA]).astype(np.uint16) * 257),
+    ('16UC3', RGB[..., ::-1].astype(np.uint16) * 257)])
+def test_more_names_of_channels(encoding, pixels):
+    np.testing.assert_array_equal(decode_image(message(encoding, np.ascontiguousarray(pixels))),
+                                  RGB)
+
+
+@pytest.mark.parametrize('offset, contrast', [(30000, 400), (7500, 300), (500, 200), (60000, 900)])
+def test_a_thermal_image_keeps_its_contrast(offset, contrast):
+    scene = np.clip(np.random.default_rng(0).normal(0.5, 0.2, (48, 64)), 0, 1)
+    pixels = (offset + contrast * scene).astype(np.uint16)
+    pixels[0, 0], pixels[0, 1] = 0, 65535  # dead pixels
+    told = []
+    found = decode_image(message('mono16', pixels), told.append)
+    low, high = np.percentile(found, (1, 99))
+    assert 100 <= high - low <= 160 and len(told) == 1
+    assert np.corrcoef(found[1:].reshape(-1), scene[1:].reshape(-1))[0, 1] > 0.99
+
+
+def test_sixteen_bits_do_not_jump_between_images():
+    scene = np.linspace(0, 1, 4096).reshape(64, 64)
+    before = None
+    for contrast in np.linspace(8000, 65000, 400):
+        pixels = np.rint(500 + contrast * scene).astype(np.uint16)
+        pixels[0, 0] = 65535
+        found = decode_image(message('mono16', pixels)).astype(int)
+        assert before is None or np.abs(found - before)[1:].max() <= 3
+        before = found
+
+
+def test_eight_bits_in_sixteen_stay_what_they_are():
+    told = []
+    found = decode_image(message('mono16', GRAY.astype(np.uint16)), told.append)
+    np.testing.assert_array_equal(found, GRAY)
+    assert decode_image(message('mono16', np.zeros((4, 4), np.uint16))).max() == 0
+    flat = decode_image(message('mono16', np.full((4, 4), 30000, np.uint16)))
+    assert flat.min() == flat.max()
+    assert len(told) == 1
+    decode_image(message('mono8', GRAY), told.append)
+    assert len(told) == 1
+
+
+def test_a_compressed_mosaic_is_no_gray_image():
+    mosaic = np.empty((8, 8), np.uint8)
+    for place, value in zip(((0, 0), (0, 1), (1, 0), (1, 1)), (200, 120, 120, 40)):
+        mosaic[place[0]::2, place[1]::2] = value
+    png = cv2.imencode('.png', mosaic)[1].tobytes()
+    found = decode_message(SimpleNamespace(format='bayer_rggb8; png compressed ', data=png))
+    np.testing.assert_array_equal(found[2:-2, 2:-2], np.broadcast_to((200, 120, 40), (4, 4, 3)))
+    colour = cv2.imencode('.png', RGB)[1].tobytes()
+    sent = SimpleNamespace(format='bayer_rggb8; png compressed bgr8', data=colour)
+    np.testing.assert_array_equal(decode_message(sent), RGB[..., ::-1])

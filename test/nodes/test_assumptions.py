@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node assumes about a camera stands in its log, once."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from robot import camera_info, texture
+
+from dsac_ros.nodes import conversions
+from dsac_ros.nodes.assumptions import AssumptionLog
+
+
+def test_an_assumption_is_logged_once():
+    lines = []
+    log = AssumptionLog(SimpleNamespace(
+        get_logger=lambda: SimpleNamespace(warning=lines.append)))
+    info = camera_info()
+    log.tell(conversions.camera_from_info(info, texture(0), rectified=False))
+    assert lines == []
+    info.distortion_model, info.d = '', [-0.3, 0.1, 0.0, 0.0, 0.0]
+    for _ in range(3):
+        camera = conversions.camera_from_info(info, texture(0), rectified=False)
+        log.tell(camera)
+    assert camera.model == 'plumb_bob'
+    assert lines == ['assumed: no model with 5 distortion coefficients is taken as plumb_bob']
