@@ -23,9 +23,11 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
     group.add_argument('--image', metavar='TOPIC', help='image topic of a bag, raw or compressed '
                        '(default: the only one there is)')
     group.add_argument('--camera-info', metavar='WHERE', help='intrinsics: a topic of the bag, or '
-                       'a file (default: what lies beside the images)')
+                       'a file: a focal length, a 3x3 matrix, YAML or XML of ROS, OpenCV, Kalibr '
+                       '(FILE:CAMERA takes one of several) or `ros2 topic echo`; scaled to images '
+                       'that were resized (default: what lies beside the images)')
     group.add_argument('--focal', type=float, metavar='PX', help='focal length [px] of a pinhole, '
-                       'in place of any other calibration')
+                       'in place of any other calibration; for images of one size')
     group.add_argument('--images', metavar='DIR', help='folder of the images of a COLMAP model '
                        '(default: images/ beside it)')
     if poses:

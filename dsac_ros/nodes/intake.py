@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from dsac_ros.nodes.input_watch import InputWatch, publishers_of
 from dsac_ros.nodes.missing_inputs import COMPRESSED, COMPRESSED_IMAGE, IMAGE, Input
 from dsac_ros.nodes.qos_events import NO_COMPLAINTS
+from dsac_ros.sources.topic_names import is_rectified
 
 #: Best effort matches every driver; of a stream only the newest counts.
 SENSOR = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
@@ -68,8 +69,7 @@ class Intake:
 
     def is_rectified(self, setting: str) -> bool:
         """What parameter `rectified` means for this image topic."""
-        name = self.image_topic.removesuffix(COMPRESSED).rsplit('/', 1)[-1]
-        return 'rect' in name if setting == 'auto' else setting == 'yes'
+        return is_rectified(self.image_topic) if setting == 'auto' else setting == 'yes'
 
     def _on_info(self, info: CameraInfo) -> None:
         self._infos.arrived()

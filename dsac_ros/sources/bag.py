@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.geometry.camera import check_image_matches
+from dsac_ros.geometry.camera import camera_of_image, check_image_matches
 from dsac_ros.sources.bag_file import BagFile, Message
 from dsac_ros.sources.bag_poses import PoseOptions, find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.camera_info import camera_from_message, frame_difference
 from dsac_ros.sources.camera_poses import CameraPoses
 from dsac_ros.sources.depth_messages import decode_depth
+from dsac_ros.sources.encodings import ENCODINGS, find_encoding
 from dsac_ros.sources.image_files import fit_depth
-from dsac_ros.sources.image_messages import (
-    ENCODINGS,
-    camera_from_message,
-    decode_message,
-    stamp_ns,
-)
+from dsac_ros.sources.image_messages import decode_message, stamp_ns
 from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut, Source, count_one
 from dsac_ros.sources.video_messages import VideoImage, decode_video, header_of
 from dsac_ros.types import Camera, Frame, PosedFrame
@@ -48,16 +45,21 @@ class BagSource(Source):
     def __init__(self, path: Path, *, image_topic: str | None = None,
                  info_topic: str | None = None, poses: PoseOptions = PoseOptions(),
                  depth: str = 'auto', depth_unit_m: float | None = None,
-                 calibration: Calibration | None = None, stride: int = 1,
+                 calibration: Callable[[str], Calibration] | None = None, stride: int = 1,
                  recorded_time: bool = False) -> None:
-        """Takes the topics and where the poses are; None finds them, calibration replaces info."""
+        """Takes the topics and where the poses are; None finds them.
+
+        calibration stands in for the CameraInfo; it is made for the topic of the images.
+        """
         super().__init__(path)
         self.kind = 'bag'
         self.bag = BagFile(path)
         self.topics = find_topics(self.bag, image_topic, info_topic, depth,
                                   need_info=calibration is None)
         self.stride = stride
-        self._calibration = calibration
+        for text in self.topics.assumptions:
+            self.assume(text)
+        self._calibration = calibration(self.topics.image) if calibration else None
         self._depth_unit_m = depth_unit_m
         self._recorded_time = recorded_time
         self._pose_options = poses
@@ -116,20 +118,16 @@ class BagSource(Source):
     def _frame(self, message: Message, depth: Message | None) -> Frame | LeftOut:
         """The frame in a message, or why it cannot be read; an encoding nobody knows is fatal."""
         content, stamp = message.content, self._stamp(message)
-        if getattr(content, 'encoding', 'mono8') not in ENCODINGS:
+        if find_encoding(getattr(content, 'encoding', 'mono8')) is None:
             raise ImageError(f'{self.path}, {self.topics.image}: unknown image encoding '
                              f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
         try:
             image = (content.pixels() if isinstance(content, VideoImage)
-                     else decode_message(content))
+                     else decode_message(content, self.assume))
         except ImageError as error:
             return LeftOut(self._worded(f'an image that cannot be decoded: {error}'))
         size_wh = (image.shape[1], image.shape[0])
-        camera = self._camera(stamp, size_wh)
-        try:
-            check_image_matches(camera, image)
-        except CameraError as error:
-            raise CameraError(f'{self.path}, {self.topics.info}: {error}') from None
+        camera = self._camera(stamp, image, header_of(content).frame_id)
         return Frame(image, camera, stamp, str(stamp), self._depth(depth, content, size_wh))
 
     def _depth(self, message: Message | None, image: Any, size_wh: tuple[int, int],
@@ -165,22 +163,36 @@ class BagSource(Source):
                         'taken')
         return header_stamp(message)
 
-    def _camera(self, stamp_ns: int, image_wh: tuple[int, int]) -> Camera:
+    def _camera(self, stamp_ns: int, image: np.ndarray, frame_id: str) -> Camera:
         """The camera at a stamp: the CameraInfo that held then, or the calibration given."""
-        if self._calibration is not None:
-            return self._calibration(image_wh)
-        if not self._infos:
+        if not self._infos and self._calibration is None:
             self._infos = read_intrinsics(self.bag, self.topics.info)
         index = max(0, sum(info.stamp_ns <= stamp_ns for info in self._infos) - 1)
+        image_wh = (image.shape[1], image.shape[0])
         key = (index, image_wh)
         if key not in self._cameras:
             try:
-                self._cameras[key] = camera_from_message(
-                    self._infos[index].message, rectified=self.topics.rectified,
-                    image_wh=image_wh)
+                if self._calibration is not None:
+                    camera = camera_of_image(self._calibration(image_wh), image_wh)
+                else:
+                    camera = self._camera_from_info(index, image_wh, frame_id)
+                    check_image_matches(camera, image)
             except CameraError as error:
-                raise CameraError(f'{self.path}, {self.topics.info}: {error}') from None
+                where = self.topics.info or self.topics.image
+                raise CameraError(f'{self.path}, {where}: {error}') from None
+            for text in camera.assumptions:
+                self.assume(text)
+            self._cameras[key] = camera
         return self._cameras[key]
+
+    def _camera_from_info(self, index: int, image_wh: tuple[int, int], frame_id: str) -> Camera:
+        """The camera of a CameraInfo; one of another frame than the images is told."""
+        message = self._infos[index].message
+        told = frame_difference(message.header.frame_id, frame_id)
+        if told:
+            self.assume(f'{self.topics.info} holds for {self.topics.image}, although {told}; '
+                        '--camera-info names another')
+        return camera_from_message(message, rectified=self.topics.rectified, image_wh=image_wh)
 
     def _images_and_depth(self) -> Iterator[tuple[Message, Message | None] | LeftOut]:
         """Every `stride`-th image with the depth message nearest in time, if near.

@@ -6,41 +6,41 @@ from dataclasses import dataclass
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag_file import BagFile
+from dsac_ros.sources.topic_names import RECTIFIED, base_topic, is_rectified
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 VIDEO = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
          'depthai_ros_msgs/msg/FFMPEGPacket')
-TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg', '/foxglove')
 READ_TRANSPORTS = ('/compressed', '/ffmpeg', '/foxglove')
 
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """The topics of one camera; depth is '' where there is none."""
+    """The topics of one camera; depth is '' where there is none.
+
+    assumptions say what about them is a guess.
+    """
 
     image: str
     info: str
     depth: str = ''
+    assumptions: tuple[str, ...] = ()
 
     @property
     def rectified(self) -> bool:
-        """Whether the image went through image_proc already, by its name."""
-        return 'rect' in base_topic(self.image).rsplit('/', 1)[-1]
-
-
-def base_topic(topic: str) -> str:
-    """A topic without the suffix of image_transport."""
-    return next((topic.removesuffix(s) for s in TRANSPORTS if topic.endswith(s)), topic)
+        """Return whether the image went through image_proc already, by its name."""
+        return is_rectified(self.image)
 
 
 def find_topics(bag: BagFile, image: str | None, info: str | None, depth: str,
                 need_info: bool = True) -> CameraTopics:
     """The topics named, or the only ones there are; SourceError lists them otherwise."""
     image = _image(bag, image)
-    return CameraTopics(image, _info(bag, image, info) if need_info else '',
-                        _depth(bag, image, depth))
+    name, assumption = _info(bag, image, info) if need_info else ('', '')
+    return CameraTopics(image, name, _depth(bag, image, depth),
+                        (assumption,) if assumption else ())
 
 
 def _image(bag: BagFile, wanted: str | None) -> str:
@@ -62,16 +62,46 @@ def _image(bag: BagFile, wanted: str | None) -> str:
     return next(t for t in topics if base_topic(t) == colour[0])
 
 
-def _info(bag: BagFile, image: str, wanted: str | None) -> str:
+def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
+    """The CameraInfo topic of the images, and what was assumed if its name does not say so."""
     topics = [t.name for t in bag.of_type(CAMERA_INFO)]
-    beside = base_topic(image).rsplit('/', 1)[0] + '/camera_info'
-    name = wanted or beside
-    if name in topics:
-        return name
-    if wanted is None and len(topics) == 1:
-        return topics[0]
-    raise SourceError(f'{bag.path} has no camera_info {name}, the CameraInfo topics in it are: '
-                      f'{", ".join(topics) or "none"}; name one, or give a calibration file')
+    names = [wanted] if wanted else _beside(image)
+    found = next((name for name in names if name in topics), None)
+    if found is not None:
+        return found, ''
+    frame = _frame_id(bag, image)
+    frames = {topic: _frame_id(bag, topic) for topic in topics}
+    listing = ', '.join(f'{topic} (frame {frames[topic]!r})' for topic in topics) or 'none'
+    if wanted is None:
+        same = [topic for topic in topics if frames[topic] == frame] if frame else []
+        if len(same) == 1:
+            return same[0], (f'{same[0]} holds for {image}, since it alone has the frame_id '
+                             f'{frame!r}; --camera-info names another')
+        if len(topics) == 1 and not (frame and frames[topics[0]]):
+            return topics[0], (f'{topics[0]} holds for {image}, since it is the only CameraInfo; '
+                               '--camera-info names another')
+    raise SourceError(f'{bag.path} has no camera_info {names[0]}, the CameraInfo topics in it '
+                      f'are: {listing}; the images have the frame {frame!r}: name one with '
+                      '--camera-info, or give a calibration file')
+
+
+def _beside(image: str) -> list[str]:
+    """Where the CameraInfo of an image topic is published, the usual place first."""
+    base = base_topic(image)
+    *above, folder, _ = ['', *base.split('/')]
+    beside = base.rsplit('/', 1)[0]
+    names = [f'{beside}/camera_info', f'{base}/camera_info']
+    if is_rectified(image):
+        names.insert(0, f'{beside}/camera_info_rect')
+        if folder in RECTIFIED:
+            names.append(f'{"/".join(above[1:])}/camera_info')
+    return names
+
+
+def _frame_id(bag: BagFile, topic: str) -> str:
+    """The frame_id of the first message of a topic; '' where there is none."""
+    first = next(iter(bag.messages([topic])), None)
+    return first.content.header.frame_id.lstrip('/') if first else ''
 
 
 def _depth(bag: BagFile, image: str, wanted: str) -> str:

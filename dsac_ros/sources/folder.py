@@ -134,7 +134,8 @@ def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about:
     lens = about.get('camera') or {}
     read: Callable[[Path], Calibration] = partial(
         read_calibration, model=str(lens.get('distortion_model', '')),
-        distortion=tuple(lens.get('distortion_coefficients', ())))
+        distortion=tuple(lens.get('distortion_coefficients', ())),
+        whole='image_width' not in lens)  # else the images were written with their calibration
     if len(found) == 1:
         return [read(found[0])] * len(images)
     files = files_beside(source, images, folder, CALIBRATION_SUFFIXES)

@@ -2,6 +2,7 @@
 """Opens any source of frames, recognised by what it is."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dsac_ros.errors import SourceError
@@ -11,6 +12,7 @@ from dsac_ros.sources.bag_poses import PoseOptions
 from dsac_ros.sources.calibration_files import (
     Calibration,
     calibration_from_focal,
+    named_calibration,
     read_calibration,
 )
 from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
@@ -42,7 +44,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
             through a rendered room.
         image_topic: image topic of a bag; None takes the only one.
         info_topic: CameraInfo topic of a bag; None takes the one beside the image. A file here is
-            a calibration (focal length, 3x3 matrix, camera_info YAML) for any kind of source.
+            a calibration (focal length, 3x3 matrix, YAML or XML of ROS, OpenCV or Kalibr) for any
+            kind of source; FILE:CAMERA takes one camera of several.
         poses: tf:FRAME or a topic of a bag; a TUM file; a folder of pose files in the layout.
         pose_frame: the frame that the poses are of, where a bag does not say it.
         image_frame: the optical frame of the images in TF, where a bag does not say it.
@@ -59,16 +62,15 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     path = Path(path)
     if not path.exists():
         raise SourceError(f'{path} does not exist, {EXPECTED}')
-    calibration = None
-    if info_topic is not None and Path(info_topic).is_file():
-        calibration, info_topic = read_calibration(Path(info_topic)), None
-    if focal is not None:
-        calibration = calibration_from_focal(focal)
+    named = named_calibration(info_topic) if info_topic is not None else None
+    if named is not None:
+        info_topic = None
+    calibration_of = _calibration_given(named, focal)
     images = _images_folder(path, images)
     if is_bag(path):
         options = PoseOptions(poses, pose_frame or '', image_frame or '', max_gap_ns)
         return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=options,
-                         depth=depth, depth_unit_m=depth_unit_m, calibration=calibration,
+                         depth=depth, depth_unit_m=depth_unit_m, calibration=calibration_of,
                          stride=stride, recorded_time=recorded_time)
     for option, given in (('--image-frame', image_frame), ('--depth-unit', depth_unit_m),
                           ('--stamps', recorded_time or None)):
@@ -81,6 +83,7 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         if topic is not None:
             raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
                               f'{expected}')
+    calibration = calibration_of('') if calibration_of else None
     if is_video(path):
         return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns)
     source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
@@ -110,6 +113,17 @@ def _images_folder(path: Path, images: Path | str | None) -> Path | None:
         raise SourceError(f'--images {images} is no folder, expected the one that the image names '
                           f'of {path} lie in')
     return Path(images)
+
+
+def _calibration_given(named: tuple[Path, str] | None, focal: float | None,
+                       ) -> Callable[[str], Calibration] | None:
+    """The calibration that options name, made for an image topic; None where they name none."""
+    if focal is not None:
+        return lambda topic: calibration_from_focal(focal)
+    if named is None:
+        return None
+    path, name = named
+    return lambda topic: read_calibration(path, topic=topic, name=name)
 
 
 def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses: str | None,

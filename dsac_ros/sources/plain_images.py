@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from dsac_ros.errors import SourceError
@@ -33,7 +34,8 @@ def open_images(path: Path, calibration: Calibration | None = None) -> FileSourc
 
 def _beside(images: Sequence[Path]) -> list[Calibration]:
     """The calibration of each image, in its folder or in the calibration/ beside that."""
-    found = [find_calibration(image.parent, image.stem) for image in images]
+    read = cache(read_calibration)
+    found = [find_calibration(image.parent, image.stem, read) for image in images]
     if None not in found:
         return found
     image = images[found.index(None)]
@@ -42,4 +44,4 @@ def _beside(images: Sequence[Path]) -> list[Calibration]:
     if None in paired:
         raise SourceError(f'{image} has no calibration beside it: give a calibration file '
                           '(focal length, 3x3 matrix, or camera_info YAML) or a focal length')
-    return [read_calibration(file) for file in paired]
+    return [read(file) for file in paired]

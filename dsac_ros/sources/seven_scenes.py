@@ -35,7 +35,7 @@ def is_seven_scenes(path: Path) -> bool:
 
 def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> FileSource:
     """The frames of a sequence folder, or of the sequences that a split file names."""
-    camera_of = calibration or calibration_from_focal(COLOUR_FOCAL_PX)
+    camera_of = calibration or published_calibration()
     source = FileSource(path, '7-Scenes', [], has_stamps=False)
     for sequence in _sequences(path):
         images = _images(sequence)
@@ -58,6 +58,12 @@ def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> Fil
                       f'length of {COLOUR_FOCAL_PX:g} px; for images of another camera give '
                       '--focal or --camera-info')
     return source
+
+
+def published_calibration() -> Calibration:
+    """The colour camera of the data set, the principal point in the middle of 640x480."""
+    camera = calibration_from_focal(COLOUR_FOCAL_PX)((640, 480))
+    return lambda size_wh: camera
 
 
 def _images(sequence: Path) -> list[Path]:

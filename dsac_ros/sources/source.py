@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.geometry.camera import check_image_matches
+from dsac_ros.geometry.camera import camera_of_image
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
 from dsac_ros.sources.poses import missing_pose
@@ -184,15 +184,17 @@ class FileSource(Source):
         if not os.path.isfile(files.image):
             return LeftOut('an image file that is missing', str(files.image))
         try:
-            image = read_image(files.image)
+            image = read_image(files.image, self.assume)
         except ImageError as error:
             return LeftOut('an image file that cannot be decoded', str(error))
         size_wh = (image.shape[1], image.shape[0])
         camera = files.calibration(size_wh)
         try:
-            check_image_matches(camera, image)
+            camera = camera_of_image(camera, size_wh)
         except CameraError as error:
             raise CameraError(f'{files.image}: {error}') from None
+        for text in camera.assumptions:
+            self.assume(text)
         depth = None
         try:
             depth = files.depth(size_wh) if files.depth else None

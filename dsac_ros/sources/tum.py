@@ -5,6 +5,7 @@ Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,13 +30,13 @@ from dsac_ros.sources.trajectory_files import add_trajectory
 
 DEPTH_UNITS_PER_METRE = 5000.0
 MAX_DEPTH_OFFSET_NS = 20_000_000
-# fx fy cx cy and distortion, published with the data set; the last one is its default.
+# fx fy cx cy and distortion, published with the data set
 SEQUENCES = {
     'freiburg1': (517.3, 516.5, 318.6, 255.3, (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
     'freiburg2': (520.9, 521.0, 325.1, 249.7, (0.2312, -0.7849, -0.0033, -0.0001, 0.9172)),
     'freiburg3': (535.4, 539.2, 320.1, 247.6, ()),
-    '': (525.0, 525.0, 319.5, 239.5, ()),
 }
+PUBLISHED = re.compile(r'(?<![a-z0-9])(?:freiburg|fr)([123])(?![0-9])')
 
 
 def is_tum_folder(path: Path) -> bool:
@@ -46,8 +47,8 @@ def is_tum_folder(path: Path) -> bool:
 def open_tum_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
                     max_gap_ns: int = MAX_GAP_NS) -> FileSource:
     """The frames of an RGB-D folder: rgb.txt, depth.txt and groundtruth.txt, joined by stamp."""
-    calibration = calibration or find_calibration(path) or published_calibration(path)
     source = FileSource(path, 'TUM RGB-D folder', [])
+    calibration = calibration or find_calibration(path) or _published(source)
     images = _stamped_files(source, path / 'rgb.txt')
     if not images:
         raise SourceError(f'{path / "rgb.txt"} lists no images, expected lines of a stamp and a '
@@ -87,12 +88,20 @@ def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthR
     return depth_of
 
 
-def published_calibration(path: Path) -> Calibration:
+def _published(source: FileSource) -> Calibration:
     """The intrinsics published for the sequence that the folder's name says."""
-    name = next(name for name in SEQUENCES if name in path.resolve().name)
-    fx, fy, cx, cy, distortion = SEQUENCES[name]
-    return lambda size_wh: camera_from_info((640, 480), (fx, 0, cx, 0, fy, cy, 0, 0, 1),
-                                            distortion, model='plumb_bob')
+    found = PUBLISHED.search(source.path.resolve().name.lower())
+    if found is None:
+        raise SourceError(f'{source.path} has no calibration, and its name is of no sequence of '
+                          'the data set (freiburg1, 2 or 3), expected a calibration.txt or '
+                          'camera.yaml in it: give --camera-info or --focal')
+    sequence = f'freiburg{found[1]}'
+    fx, fy, cx, cy, distortion = SEQUENCES[sequence]
+    camera = camera_from_info((640, 480), (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion,
+                              model='plumb_bob')
+    source.assume(f'the intrinsics published for {sequence} hold for {source.path}, as its name '
+                  'says; for images of another camera give --camera-info or --focal')
+    return lambda size_wh: camera
 
 
 def _depth_reader(path: Path) -> DepthReader:

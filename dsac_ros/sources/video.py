@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.geometry.camera import check_image_matches
+from dsac_ros.geometry.camera import camera_of_image
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
 from dsac_ros.sources.h264 import FrameNumbers
@@ -108,7 +108,9 @@ class VideoSource(Source):
         camera = self._calibration((image.shape[1], image.shape[0]))
         self._check_pixel_aspect(camera, decoded.pixel_aspect if matrix[0]
                                  else 1 / decoded.pixel_aspect)
-        check_image_matches(camera, image)
+        camera = camera_of_image(camera, (image.shape[1], image.shape[0]))
+        for text in camera.assumptions:
+            self.assume(text)
         if decoded.frame.interlaced_frame:
             count_one(self.lacking, 'one time for all rows: the video is interlaced')
         return Frame(image, camera, decoded.stamp_ns, f'{decoded.number:06d}')
