@@ -89,7 +89,7 @@ def _other_models(path: Path, folder: Path) -> list[str]:
     """The other models of a project: COLMAP begins a new one where images do not join."""
     if path == folder or not folder.name.isdecimal():
         return []
-    others = [other for other in natural_order(folder.parent.iterdir())
+    others = [other for other in (folder.parent, *natural_order(folder.parent.iterdir()))
               if other != folder and _is_model(other)]
     return [f'the model {other}: {folder} is read; name the other one to read it'
             for other in others]
@@ -160,16 +160,19 @@ def _ends(name: str) -> list[str]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob('*') if is_image_file(file)]
+    """The images in a folder and its folders, but for hidden ones and those of thumbnails."""
+    return [file for file in folder.rglob('*') if is_image_file(file) and file.is_file()
+            and not any(part.startswith(('.', '@')) for part in file.relative_to(folder).parts)]
 
 
 def _tell_unregistered(source: FileSource, folder: Path, model: Path,
                        files: Sequence[Path]) -> None:
     """Tell how many images beside those of the model are on disk."""
+    files = [file for file in files if os.path.isfile(file)]
     used = {os.path.realpath(file) for file in files}
     if folder in (model, *model.parents):  # what else lies there need not be of the project
-        there = [file for parent in {file.parent for file in files} if parent.is_dir()
-                 for file in parent.iterdir() if is_image_file(file)]
+        there = [file for parent in {file.parent for file in files} for file in parent.iterdir()
+                 if is_image_file(file) and file.is_file()]
     else:
         there = _images_below(folder)
     others = natural_order(file for file in there if os.path.realpath(file) not in used)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dsac_ros.errors import ImageError
 from dsac_ros.sources.compressed_format import parse_format
+from dsac_ros.sources.encoded_images import decode_encoded
 from dsac_ros.sources.image_messages import message_bytes, message_pixels
 from dsac_ros.sources.rvl import decode_rvl
 
@@ -95,11 +96,10 @@ def _read_rvl(body: np.ndarray) -> np.ndarray:
 def _read_image(data: np.ndarray, told: str) -> np.ndarray:
     """One channel of 16 bits or of floats, from png or tiff."""
     try:
-        raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except cv2.error:  # such as a size that no image has
-        raw = None
-    if raw is None:
-        raise ImageError(f'compressed depth of the format {told!r} cannot be decoded')
+        raw = decode_encoded(data, cv2.IMREAD_UNCHANGED)
+    except ImageError as error:
+        raise ImageError(f'compressed depth of the format {told!r} cannot be decoded: {error}'
+                         ) from None
     if raw.ndim != 2 or raw.dtype.itemsize == 1:
         raise ImageError(f'compressed depth of the format {told!r} holds {raw.dtype.name} in '
                          f'{raw.size // (raw.shape[0] * raw.shape[1])} channels, which is a '

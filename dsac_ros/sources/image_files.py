@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.sources.encoded_images import decode_encoded
 from dsac_ros.sources.file_names import natural_order
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
@@ -37,12 +38,7 @@ def list_images(folder: Path) -> list[Path]:
 
 def decode_image_bytes(data: bytes | np.ndarray, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an encoded image (jpeg, png ...)."""
-    buffer = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(buffer, AS_STORED) if buffer.size else None
-    if image is None:
-        raise ImageError(f'{buffer.size} bytes are not an image that can be decoded, expected '
-                         'jpeg or png')
-    image = to_eight_bits(image, assume)
+    image = to_eight_bits(decode_encoded(data, AS_STORED), assume)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -92,10 +88,10 @@ def read_depth(path: Path, size_wh: tuple[int, int], units_per_metre: float = 10
                ) -> np.ndarray:
     """Depth (H, W) float32 [m] in the pixels of an image of size_wh, 0 where there is none."""
     try:
-        raw = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
+        raw = decode_encoded(path.read_bytes(), cv2.IMREAD_UNCHANGED)
+    except (OSError, ImageError) as error:
         raise ImageError(f'{path} cannot be read as depth: {error}') from None
-    if raw is None or raw.ndim != 2 or raw.dtype != np.uint16:
+    if raw.ndim != 2 or raw.dtype != np.uint16:
         raise ImageError(f'{path} is not a depth image, expected a png of 16 bits')
     depth = np.where(raw == NO_DEPTH, 0, raw).astype(np.float32) / np.float32(units_per_metre)
     return fit_depth(depth, size_wh, str(path))

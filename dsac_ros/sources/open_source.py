@@ -139,16 +139,23 @@ def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses:
     elif find_model(path):
         source = open_colmap(path, calibration, images)
     elif path.is_dir() and is_scene_folder(path):
-        named = POSES if tum or poses is None else poses
-        if not tum and poses is not None and not (path / named).is_dir():
-            raise SourceError(f'{path} has no poses at {poses!r}, expected a folder of pose files '
-                              'in it, or a TUM file')
+        named = POSES if tum else _pose_folder(path, poses)
         return _with_tum(open_folder(path, calibration, depth, named), tum, max_gap_ns)
     elif path.is_dir() and not any(path.iterdir()):
         raise SourceError(f'{path} is an empty folder, {EXPECTED}')
     else:
         source = open_colmap(_model_below(path), calibration, images)
     return _with_tum(source, _tum_file(path, poses), max_gap_ns)
+
+
+def _pose_folder(path: Path, poses: str | None) -> str:
+    """The folder of pose files that is named for a folder in the layout: in it, or elsewhere."""
+    if poses is None or (path / poses).is_dir():
+        return poses or POSES
+    if not Path(poses).is_dir():
+        raise SourceError(f'{path} has no poses at {poses!r}, expected a folder of pose files, or '
+                          'a TUM file')
+    return str(Path(poses).absolute())
 
 
 def _model_below(path: Path) -> Path:

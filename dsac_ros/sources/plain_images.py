@@ -10,9 +10,9 @@ from dsac_ros.errors import SourceError
 from dsac_ros.sources.beside import list_files, stamps_beside, tell_foreign_images
 from dsac_ros.sources.calibration_files import Calibration, find_calibration, read_calibration
 from dsac_ros.sources.file_names import pair_files
-from dsac_ros.sources.folder import CALIBRATION, CALIBRATION_SUFFIXES
+from dsac_ros.sources.folder import CALIBRATION, CALIBRATION_SUFFIXES, IMAGES, POSES
 from dsac_ros.sources.image_files import list_images
-from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.sources.source import FileSource, FrameFiles, LeftOut
 
 NO_POSE = 'no pose: these are plain images'
 
@@ -22,14 +22,21 @@ def open_images(path: Path, calibration: Calibration | None = None) -> FileSourc
     images = [path] if path.is_file() else list_images(path)
     source = FileSource(path, 'images', [], has_stamps=False)
     cameras = [calibration] * len(images) if calibration else _beside(images)
-    stamps = [0]
+    no_pose, stamps = _no_pose(images[0].parent), [0]
     if path.is_dir():
         tell_foreign_images(source, path)
         stamps = stamps_beside(source, images, path)
-    source.files = sorted((FrameFiles(image.stem, image, stamp, camera, no_pose=NO_POSE)
+    source.files = sorted((FrameFiles(image.stem, image, stamp, camera, no_pose=no_pose)
                            for image, stamp, camera in zip(images, stamps, cameras, strict=True)),
                           key=lambda one: one.stamp_ns)
     return source
+
+
+def _no_pose(folder: Path) -> LeftOut | str:
+    """Why plain images have no pose: those of the layout have, where their folder is named."""
+    if folder.name == IMAGES and (folder.parent / POSES).is_dir():
+        return LeftOut(NO_POSE, cure=f'name {folder.parent} to read its {POSES}/ too')
+    return NO_POSE
 
 
 def _beside(images: Sequence[Path]) -> list[Calibration]:

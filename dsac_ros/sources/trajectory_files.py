@@ -88,6 +88,11 @@ def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
     """Give the frames of a source the poses of a trajectory file, and the remarks on it."""
     read = read_trajectory(path)
     read.tell(source)
+    stamps, images = read.trajectory.stamps_ns, [file.stamp_ns for file in source.files]
+    outside = int(((stamps < min(images)) | (stamps > max(images))).sum()) if images else 0
+    if outside:
+        source.unread.add(f'{outside} of {len(stamps)} poses of {path}, which are before or after '
+                          'the images')
     source.files = with_trajectory(source.files, read.trajectory, max_gap_ns)
 
 

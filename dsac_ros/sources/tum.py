@@ -5,6 +5,7 @@ Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 """
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,13 +67,13 @@ def open_tum_folder(path: Path, calibration: Calibration | None = None, depth: b
 
 def _tell_unlisted(source: FileSource) -> None:
     """Tell how many images beside those that the list names are on disk."""
-    names = {file.image.resolve() for file in source.files}
-    for folder in dict.fromkeys(file.image.parent for file in source.files):
-        unlisted = [image for image in list_images(folder)
-                    if image.resolve() not in names] if folder.is_dir() else []
-        if unlisted:
-            source.unread.add(f'{len(unlisted)} images of {folder} that rgb.txt does not list: '
-                              f'{some_names(unlisted)}')
+    listed = [file.image for file in source.files if os.path.isfile(file.image)]
+    used = {os.path.realpath(image) for image in listed}
+    for folder in dict.fromkeys(image.parent for image in listed):
+        spare = [image for image in list_images(folder) if os.path.realpath(image) not in used]
+        if spare:
+            source.unread.add(f'{len(spare)} images of {folder} that rgb.txt does not list: '
+                              f'{some_names(spare)}')
 
 
 def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthReader | None]:
@@ -125,7 +126,7 @@ def _stamped_files(source: FileSource, path: Path) -> list[tuple[int, Path]]:
         except ValueError:
             raise SourceError(f'{path}, line {number}: {quoted(line)} lists no image, expected a '
                               'stamp and a file') from None
-        files.append(path.parent / file.strip())
+        files.append(path.parent / file.strip().replace('\\', '/'))
     unit = unit_of(times)
     if unit != 's':
         source.assume(f'the stamps of {path} are in {unit}, as their size says')

@@ -102,6 +102,8 @@ def test_another_folder_of_poses_may_be_named(tmp_path):
     np.savetxt(tmp_path / 'poses_slam' / 'f0.txt', pose(7, 0, 0, 0, 0, 0))
     found = list(open_source(tmp_path, poses='poses_slam').posed_frames())
     assert found[0].world_from_camera[0, 3] == 7
+    found = list(open_source(tmp_path, poses=str(tmp_path / 'poses_slam')).posed_frames())
+    assert found[0].world_from_camera[0, 3] == 7
     with pytest.raises(SourceError, match="no poses at 'poses_sfm'"):
         open_source(tmp_path, poses='poses_sfm')
 

@@ -181,3 +181,49 @@ def test_a_rendered_drive_has_a_stride_and_can_do_without_depth():
     found = [posed.frame for posed in source.posed_frames()]
     assert len(source) == 2
     assert [(frame.name, frame.depth) for frame in found] == [('000000', None), ('000003', None)]
+
+
+@pytest.mark.parametrize('suffix', [
+    '.PNG', '.JPG', '.jpeg', '.bmp', '.tif', '.TIFF', '.webp', '.pgm'])
+def test_images_of_any_suffix_and_no_hidden_file(tmp_path, suffix):
+    for number in (0, 1, 2, 10):
+        data = cv2.imencode(suffix.lower(), np.full((48, 64), 10 * number, np.uint8))[1]
+        (tmp_path / f'{number}{suffix}').write_bytes(data)
+    for junk in (f'._0{suffix}', 'Thumbs.db', '.DS_Store', 'desktop.ini'):
+        (tmp_path / junk).write_bytes(b'junk of a file manager')
+    source = open_source(tmp_path, focal=80.0)
+    assert [frame.name for frame in source.frames()] == ['0', '1', '2', '10']
+    assert not source.skipped and not source.unread and not source.assumptions
+
+
+def test_images_of_formats_that_are_not_read_are_told(images):
+    (images / 'c.HEIC').write_bytes(b'a photograph')
+    source = open_source(images, focal=80.0)
+    assert source.unread == [f'1 files of {images} (c.HEIC): convert them to png or jpeg']
+
+
+def test_one_image_has_the_calibration_of_its_number(tmp_path):
+    for folder in ('rgb', 'calibration'):
+        (tmp_path / folder).mkdir()
+    for number in range(12):
+        (tmp_path / 'calibration' / f'{number}.txt').write_text(f'{100 + number}')
+    cv2.imwrite(str(tmp_path / 'rgb' / 'frame-000010.png'), np.zeros((48, 64), np.uint8))
+    frame = next(open_source(tmp_path / 'rgb' / 'frame-000010.png').frames())
+    assert frame.camera.matrix[0, 0] == 110
+
+
+def test_a_source_without_stamps_names_what_gives_them(images, tmp_path):
+    write_tum(tmp_path / 'a.tum', [0], [np.eye(4)])
+    with pytest.raises(SourceError, match='expected images named by their stamps, or a '):
+        open_source(images, focal=80.0, poses=str(tmp_path / 'a.tum'))
+    (images / 'stamps.txt').write_text('a 1700000000000000000\nb 1700000000100000000\n')
+    write_tum(tmp_path / 'a.tum', [1700000000000000000, 1700000000100000000], [np.eye(4)] * 2)
+    source = open_source(images, focal=80.0, poses=str(tmp_path / 'a.tum'))
+    assert len(list(source.posed_frames())) == 2
+
+
+def test_images_of_the_layout_name_the_folder_with_poses(tmp_path):
+    with FolderWriter(tmp_path) as writer:
+        writer.write(posed_frames(1)[0].frame, posed_frames(1)[0].world_from_camera)
+    with pytest.raises(SourceError, match=rf'images; name {tmp_path} to read its poses/ too$'):
+        list(open_source(tmp_path / 'rgb').posed_frames())

@@ -115,3 +115,17 @@ def test_lists_of_images_in_nanoseconds(rgbd):
     source = open_source(rgbd)
     assert len(list(source.posed_frames())) == 5
     assert len([line for line in source.assumptions if 'are in ns' in line]) == 3
+
+
+def test_poses_before_and_after_the_images_are_told(rgbd):
+    with (rgbd / 'groundtruth.txt').open('a') as file:
+        file.write('1305031000 0 0 0 0 0 0 1\n1305032000 0 0 0 0 0 0 1\n')
+    source = open_source(rgbd)
+    assert source.unread == [f'2 of 5 poses of {rgbd / "groundtruth.txt"}, which are before or '
+                             'after the images']
+
+
+def test_lists_of_images_with_the_slashes_of_windows(rgbd):
+    text = (rgbd / 'rgb.txt').read_text().replace('rgb/', 'rgb\\').replace('\n', '\r\n')
+    (rgbd / 'rgb.txt').write_bytes(b'\xef\xbb\xbf' + text.encode())
+    assert len(list(open_source(rgbd).frames())) == 6
