@@ -40,14 +40,13 @@ def mapper(context: LaunchContext) -> list[Node]:
              for name, (kind, _) in PARAMETERS.items()
              if context.perform_substitution(LaunchConfiguration(name))}
     use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
-    image = context.perform_substitution(LaunchConfiguration('image'))
     return [Node(
         package='dsac_ros', executable='mapper_node', name='dsac_mapper',
         namespace=LaunchConfiguration('namespace'), output='screen',
         parameters=[LaunchConfiguration('params_file'), {'use_sim_time': use_sim_time, **given}],
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
-        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'), ('image', image),
-                    ('image/compressed', f'{image}/compressed'),
+        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'),
+                    ('image', LaunchConfiguration('image')),
                     ('camera_info', LaunchConfiguration('camera_info')),
                     ('depth/image', LaunchConfiguration('depth')),
                     ('pose', LaunchConfiguration('pose'))])]

@@ -38,7 +38,6 @@ def relocalizer(context: LaunchContext) -> list[Node]:
              for name, (kind, _) in PARAMETERS.items()
              if context.perform_substitution(LaunchConfiguration(name))}
     use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
-    image = context.perform_substitution(LaunchConfiguration('image'))
     return [Node(
         package='dsac_ros', executable='relocalizer_node', name='dsac_relocalizer',
         namespace=LaunchConfiguration('namespace'), output='screen',
@@ -48,8 +47,8 @@ def relocalizer(context: LaunchContext) -> list[Node]:
             LaunchConfiguration('use_respawn')).lower() == 'true', respawn_delay=2.0,
         # threads that wait for work must not burn the cores that the robot needs
         additional_env={'OMP_WAIT_POLICY': os.environ.get('OMP_WAIT_POLICY', 'PASSIVE')},
-        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'), ('image', image),
-                    ('image/compressed', f'{image}/compressed'),
+        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'),
+                    ('image', LaunchConfiguration('image')),
                     ('camera_info', LaunchConfiguration('camera_info'))])]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,9 @@ class TableNode(LifecycleNode):
         self.values: SimpleNamespace = parameters.read(self, specs)
         self.add_on_set_parameters_callback(self._on_set)
         for unknown in parameters.unknown_names(self, specs):
-            self.get_logger().warning(f'parameter {unknown!r} is not known and has no effect')
+            close = get_close_matches(unknown, [spec.name for spec in specs], 1)
+            self.get_logger().warning(f'parameter {unknown!r} is not known and has no effect'
+                                      + (f': did you mean {close[0]!r}?' if close else ''))
         if self.values.autostart:
             # Not of the node's clock: simulated time may not have begun.
             self._autostart = self.create_timer(

@@ -50,6 +50,7 @@ class Recorder:
         self._gate = KeyframeGate(keyframe_config(values))
         self._writer = FolderWriter(dataset, map_frame=values.map_frame, append=True)
         self._depths: deque[Any] = deque(maxlen=KEPT_DEPTHS)
+        self._no_pose = ''     # why the image at hand has none
         self._shots: queue.Queue[Shot | None] = queue.Queue(WAITING_SHOTS)
         self._thread = threading.Thread(target=self._run, name='dsac_recorder', daemon=True)
         self._thread.start()
@@ -64,11 +65,16 @@ class Recorder:
         self._values, self._gate.config = values, keyframe_config(values)
 
     def put(self, shot: Shot) -> None:
-        """Take an image; one that finds the queue full is lost, the disk being the slower."""
+        """Take an image; one that finds the queue full is lost: its poses or the disk are late."""
         try:
             self._shots.put_nowait(shot)
         except queue.Full:
-            self.coverage.add(Verdict.IMAGE, 'images come faster than they can be stored', None)
+            if self._no_pose:
+                self.coverage.add(Verdict.POSE, self._no_pose, None)
+            else:
+                self.coverage.add(Verdict.IMAGE, f'images come faster than {self.dataset} can '
+                                  'store them: lower the rate of the camera, or set dataset to a '
+                                  'folder on a faster disk', None)
 
     def put_depth(self, message: Any) -> None:
         """Take a depth image; it serves the image with its stamp."""
@@ -89,15 +95,19 @@ class Recorder:
                 verdict, reason = Verdict.IMAGE, str(refusal)
             except OSError as error:
                 verdict, reason = Verdict.IMAGE, f'cannot write {self.dataset}: {error.strerror}'
-            except Exception as error:   # whatever it is, the next image may be better
+            except DsacError as error:
                 verdict, reason = Verdict.IMAGE, str(error)
+            except Exception as error:   # whatever it is, the next image may be better
+                verdict, reason = Verdict.IMAGE, f'{type(error).__name__}: {error}'
+            self._no_pose = reason if verdict is Verdict.POSE else ''
             self.coverage.add(verdict, reason, pose)
 
     def _judge(self, shot: Shot) -> tuple[Verdict, str, np.ndarray | None]:
         """Store the image if it is worth it; the verdict with its reason and the pose."""
         stamp = stamp_ns(shot.image.header.stamp)
         if stamp == 0:
-            return Verdict.IMAGE, 'the image has no time stamp: set header.stamp', None
+            return (Verdict.IMAGE, 'the image has no time stamp: set header.stamp in the camera '
+                    'driver', None)
         try:
             pose = self._poses.at(stamp, shot.image.header.frame_id)
         except NoPose as error:

@@ -97,8 +97,10 @@ class TfOutput:
                 self._node.get_logger().warning(
                     f'another node publishes {head.frame_id} -> {transform.child_frame_id}: '
                     f'tf_mode {self.values.tf_mode} '
-                    + ('goes on beside it' if self.values.tf_conflict == 'warn'
-                       and self.values.tf_mode != 'auto' else 'is silent from now on'))
+                    + ('goes on beside it, and the robot jumps between the two'
+                       if self.values.tf_conflict == 'warn' and self.values.tf_mode != 'auto' else
+                       'is silent from now on; stop that node and activate this one again, or '
+                       'set tf_mode:=none'))
 
     def _flat(self, matrix: np.ndarray) -> np.ndarray:
         return planar(matrix) if self.values.two_d_mode else matrix

@@ -6,7 +6,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import rclpy
 from nav_msgs.msg import Odometry
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import LATCHED, LOOSE, camera_info, texture
@@ -116,9 +119,16 @@ def test_camera_info_in_another_namespace(make_node, listen):
                        '-r camera_info:=/robot/camera_info')
 
 
-def test_an_image_topic_of_another_type(make_node, listen):
-    make_node('driver').create_publisher(Odometry, 'image', 10)
-    listen().waits_for('/driver publishes it as nav_msgs/msg/Odometry')
+def test_an_image_topic_of_another_type(listen, domain_id):
+    context = Context()   # a participant has one type for each topic
+    rclpy.init(args=[], context=context, domain_id=domain_id)
+    driver = Node('driver', context=context)
+    try:
+        driver.create_publisher(Odometry, 'image', 10)
+        listen().waits_for('/driver publishes it as nav_msgs/msg/Odometry')
+    finally:
+        driver.destroy_node()
+        context.try_shutdown()
 
 
 def test_two_nodes_publish_one_image_topic(make_node, listen, spin_until):

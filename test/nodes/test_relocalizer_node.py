@@ -264,7 +264,8 @@ def test_without_a_map_it_waits_for_one(map_path):
                   tf_mode='auto', max_ratte=3.0, input_timeout=0.5, **ACCEPT_ALL)
     try:
         robot.listen_to_relocalizer()
-        robot.process.wait_for("parameter 'max_ratte' is not known", 90.0)
+        robot.process.wait_for("'max_ratte' is not known and has no effect: did you mean "
+                               "'max_rate'?", 90.0)
         robot.process.wait_for('parameter map is empty', 90.0)
         assert not robot.set_parameter('map', '/no/such.map').successful
         assert robot.set_parameter('map', str(map_path)).successful
