@@ -30,6 +30,7 @@ from dsac_ros.nodes.relocalizer_parameters import accept_config, ransac_config
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.sources.camera_info import frame_difference
 from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera, Frame, Localization, Result
 
@@ -163,11 +164,11 @@ def frame_from_shot(shot: Shot, rectified: bool, half_turn: bool, camera_frame: 
 
 def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
     """Why a camera_info is not that of the image, by their frames; '' where it may be."""
-    info, image = info_frame.lstrip('/'), image_frame.lstrip('/')
-    if not info or not image or info in (image, camera_frame):
+    difference = frame_difference(info_frame, image_frame)
+    if not difference or info_frame.lstrip('/') == camera_frame:
         return ''
-    return (f'camera_info is of frame {info!r}, the image of {image!r}: remap camera_info to that '
-            f'of the image, or set camera_frame to {info} if both are of one camera')
+    return (f'camera_info is of another camera, {difference}: remap camera_info to that of the '
+            f'images, or set camera_frame to {info_frame} if both are of one camera')
 
 
 def base_covariance(covariance: np.ndarray | None, map_from_world: np.ndarray,

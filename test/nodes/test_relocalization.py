@@ -68,8 +68,8 @@ def test_the_base_comes_through_tf():
 
 
 @pytest.mark.parametrize(('info_frame', 'camera_frame', 'reason'), [
-    ('depth', '', "camera_info is of frame 'depth', the image of 'camera': remap camera_info to "
-     'that of the image, or set camera_frame to depth if both are of one camera'),
+    ('depth', '', "camera_info is of another camera, its frame_id is 'depth' and that of the "
+     "images is 'camera': remap camera_info to that of the images, or set camera_frame to depth"),
     ('depth', 'lens', 'remap camera_info'),
     ('depth', 'depth', ''), ('camera', '', ''), ('/camera', '', ''), ('', '', '')])
 def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
