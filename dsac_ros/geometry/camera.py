@@ -88,9 +88,11 @@ def check_image_matches(camera: Camera, image: np.ndarray) -> None:
     """Raise CameraError when an image (H, W, ...) has not the size that was calibrated."""
     height, width = image.shape[:2]
     if (width, height) != tuple(camera.size_wh):
+        scaled = (', or give it as a file, which is scaled to resized images'
+                  if is_resized(camera.size_wh, (width, height)) else '')
         raise CameraError(f'image is {width}x{height} but its calibration is for '
                           f'{camera.size_wh[0]}x{camera.size_wh[1]}: use the calibration of this '
-                          'image stream, or give one as a file: it is scaled to resized images')
+                          f'image stream{scaled}')
 
 
 def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
@@ -104,9 +106,7 @@ def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
         return camera
     (width, height), matrix = camera.size_wh, np.array(camera.matrix, dtype=np.float64)
     scale_x, scale_y = image_wh[0] / width, image_wh[1] / height
-    # A resized image has whole pixels: each side may be off by one.
-    resized = (abs(height * scale_x - image_wh[1]) <= 1.0
-               or abs(width * scale_y - image_wh[0]) <= 1.0)
+    resized = is_resized(camera.size_wh, image_wh)
     if not resized or not is_central(matrix, camera.size_wh):
         raise CameraError(f'image is {image_wh[0]}x{image_wh[1]} but its calibration is for '
                           f'{width}x{height}'
@@ -119,6 +119,13 @@ def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
             f'{image_wh[1]}: right for resized images, wrong for a part of the sensor')
     return replace(camera, size_wh=image_wh, matrix=shrink @ matrix,
                    assumptions=(*camera.assumptions, told))
+
+
+def is_resized(size_wh: tuple[int, int], image_wh: tuple[int, int]) -> bool:
+    """Return whether two sizes have the same aspect, but for the rounding to whole pixels."""
+    (width, height), (image_width, image_height) = size_wh, image_wh
+    return (abs(height * image_width / width - image_height) <= 1.0
+            or abs(width * image_height / height - image_width) <= 1.0)
 
 
 def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:

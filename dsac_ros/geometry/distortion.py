@@ -49,8 +49,8 @@ def distortion_of(model: str, coefficients: tuple[float, ...]) -> Distortion:
                           'these, or undistort the images')
     name = MODELS.get(key, PINHOLE)
     if not bent:
-        return Distortion(PINHOLE, (), f'{model} with coefficients of zero is taken as a pinhole, '
-                          'as ROS does' if name == EQUIDISTANT else '')
+        return Distortion(PINHOLE, (), f'{model!r} has distortion coefficients of zero: taken '
+                          'as a pinhole, as ROS does' if name == EQUIDISTANT else '')
     if name == EQUIDISTANT:
         return Distortion(name, _equidistant(model, coefficients))
     return _polynomial(model, name, coefficients)
@@ -72,11 +72,11 @@ def _polynomial(model: str, name: str, coefficients: tuple[float, ...]) -> Disto
         whole = [count for count in wanted if count < given and not any(coefficients[count:])]
         coefficients = coefficients[:max(whole, default=given)]
     count = len(coefficients)
-    told = model if name != PINHOLE else (f'the model {model!r}' if model else 'no model')
+    told = repr(model) if model else 'a calibration without a model'
     if count not in POLYNOMIAL_COUNTS:
         raise CameraError(f'{told} has {given} distortion coefficients, expected '
                           '4, 5, 8, 12 or 14')
     found = PLUMB_BOB if count in PLUMB_BOB_COUNTS else RATIONAL_POLYNOMIAL
-    assumption = '' if found == name else (
-        f'{told} with {given} distortion coefficients is taken as {found}')
+    assumption = ('' if found == name
+                  else f'{told} has {given} distortion coefficients: taken as {found}')
     return Distortion(found, coefficients, assumption)

@@ -34,7 +34,7 @@ RELOCALIZER = (
     Spec('input', 'camera_frame', '', 'optical frame of the camera; empty: frame_id of the image',
          read_only=True),
     Spec('input', 'rectified', 'auto', 'whether images are rectified, so that P of camera_info '
-         'holds and not K and D; auto: when the image topic says rect',
+         'holds and not K and D; auto: when rect is a word of the image topic',
          choices=('auto', 'yes', 'no'), read_only=True),
     Spec('input', 'input_timeout', 5.0, 'without images, camera_info or poses for this long the '
          'node says what it waits for, who publishes what and which argument fits; 0: never', 's',

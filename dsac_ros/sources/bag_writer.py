@@ -19,11 +19,11 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.sources.image_files import millimetres
 from dsac_ros.sources.message_types import message_types
 from dsac_ros.sources.poses import row_from_pose
-from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
+from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, Camera
 
 STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 SUFFIX = {'mcap': '.mcap', 'sqlite3': '.db3'}
@@ -94,6 +94,9 @@ class BagWriter:
 
     def camera_info(self, topic: str, frame_id: str, stamp_ns: int, camera: Camera) -> None:
         """Write the intrinsics; P is K, the image is not rectified."""
+        if camera.model == EQUIDISTANT and not any(camera.distortion):
+            raise CameraError(f'{topic}: an equidistant lens with coefficients of zero is a '
+                              'pinhole for ROS: write a folder, or undistort the images')
         distortion = camera.distortion if camera.model != PINHOLE else (0.0,) * 5
         k = np.asarray(camera.matrix, np.float64)
         roi = self._make('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,16 +21,17 @@ from dsac_ros.sources.calibration_documents import (
 )
 from dsac_ros.sources.calibration_layouts import (
     EXPECTED,
+    Intrinsics,
     NamedCamera,
     cameras_in,
     is_same_camera_info,
 )
 from dsac_ros.sources.topic_names import base_topic, is_rectified
-from dsac_ros.types import Camera
+from dsac_ros.types import EQUIDISTANT, Camera
 
 Calibration = Callable[[tuple[int, int]], Camera]
-NAMES_BESIDE = ('camera_info.yaml', 'camera.yaml', 'calibration.yaml', 'ost.yaml',
-                'calibration.txt', 'intrinsics.txt', 'focal.txt')
+NAMES_BESIDE = ('camera_info.yaml', 'camera.yaml', 'calibration.yaml', 'ost.yaml', 'sensor.yaml',
+                'intrinsics.yaml', 'calibration.txt', 'intrinsics.txt', 'ost.txt', 'focal.txt')
 DOCUMENT_SUFFIXES = ('.yaml', '.yml', '.xml', '.json')
 MATRIX_SHAPES = {9: (3, 3), 12: (3, 4), 16: (4, 4)}
 # Half a pixel: DSAC*, ACE and COLMAP count from the corner of the first pixel, not its centre.
@@ -55,9 +57,10 @@ def calibration_from_matrix(matrix: np.ndarray, model: str = '',
     """
     centred = np.array(matrix, dtype=np.float64)
     centred[:2, 2] -= CORNER
-    return _of_one_size(
-        lambda size_wh: camera_from_info(size_wh, centred.reshape(-1), distortion, model=model),
-        'a camera matrix without an image size', whole=whole)
+    lens = Intrinsics(None, list(centred.reshape(-1)), list(distortion), [], model,
+                      fisheye=model == EQUIDISTANT)
+    return _of_one_size(partial(lens.camera, rectified=False),
+                        'a camera matrix without an image size', whole=whole)
 
 
 def read_calibration(path: Path, model: str = '', distortion: tuple[float, ...] = (), *,

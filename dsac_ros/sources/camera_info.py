@@ -67,6 +67,9 @@ def camera_from_message(message: Any, *, rectified: bool = False,
     info = _info(message, image_wh)
     if rectified:
         info = _rectified(info)
+    elif not info.k.any() and info.p.any() and info.d.any():
+        raise CameraError('camera_info has distortion but a K of zero: calibrate the camera, or '
+                          'give a calibration file')
     info = _resolve_binning(_resolve_region(info, image_wh), image_wh)
     camera = camera_from_info(info.size_wh, info.k, info.d, info.p, info.model, info.roi,
                               info.binning)

@@ -13,7 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from dsac_ros.errors import SourceError
-from dsac_ros.sources.calibration_files import Calibration, calibration_from_focal
+from dsac_ros.sources.calibration_files import (
+    Calibration,
+    calibration_from_focal,
+    find_calibration,
+)
 from dsac_ros.sources.file_names import natural_order, some_names
 from dsac_ros.sources.image_files import is_image_file
 from dsac_ros.sources.poses import read_pose_file
@@ -35,6 +39,8 @@ def is_seven_scenes(path: Path) -> bool:
 
 def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> FileSource:
     """The frames of a sequence folder, or of the sequences that a split file names."""
+    folder = path if path.is_dir() else path.parent
+    calibration = calibration or find_calibration(folder)
     camera_of = calibration or published_calibration()
     source = FileSource(path, '7-Scenes', [], has_stamps=False)
     for sequence in _sequences(path):

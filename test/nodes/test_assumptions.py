@@ -22,4 +22,5 @@ def test_an_assumption_is_logged_once():
         camera = conversions.camera_from_info(info, texture(0), rectified=False)
         log.tell(camera)
     assert camera.model == 'plumb_bob'
-    assert lines == ['assumed: no model with 5 distortion coefficients is taken as plumb_bob']
+    assert lines == ['assumed: a calibration without a model has 5 distortion coefficients: '
+                     'taken as plumb_bob']

@@ -111,11 +111,19 @@ def test_a_rectified_image_without_p():
         camera_from_message(full(p=[0.0] * 12), rectified=True)
 
 
+def test_distortion_without_k_is_refused():
+    sent = full(k=[0.0] * 9)
+    with pytest.raises(CameraError, match='has distortion but a K of zero'):
+        camera_from_message(sent)
+    assert camera_from_message(sent, rectified=True).matrix[0, 0] == 480
+    assert camera_from_message(full(k=[0.0] * 9, d=[])).matrix[0, 0] == 480
+
+
 def test_an_empty_model_keeps_the_distortion():
     for model in ('', 'pinhole', 'none'):
         camera = camera_from_message(full(distortion_model=model))
         assert (camera.model, camera.distortion) == ('plumb_bob', (-0.3, 0.1, 0, 0, 0))
-        assert 'is taken as plumb_bob' in camera.assumptions[0]
+        assert ': taken as plumb_bob' in camera.assumptions[0]
 
 
 def test_what_no_info_can_hold_is_one_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from source_frames import LENS, assert_same, posed_frames
 
 from dsac_ros.cli import convert
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.geometry.camera import fisheye_camera
 from dsac_ros.sources.bag_file import BagFile
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.open_source import open_source
@@ -143,3 +145,16 @@ def test_an_empty_folder_is_filled(scene, tmp_path):
     (tmp_path / 'a').mkdir()
     assert run(scene, tmp_path / 'a') == 0
     assert len(list(open_source(tmp_path / 'a').posed_frames())) == 5
+
+
+def test_a_fisheye_without_distortion_is_kept(tmp_path):
+    fisheye = fisheye_camera((32, 24), (20, 0, 15.5, 0, 20, 11.5, 0, 0, 1), ())
+    with FolderWriter(tmp_path / 'scene') as writer:
+        for posed in posed_frames(2):
+            writer.write(replace(posed.frame, camera=fisheye), posed.world_from_camera)
+    run(tmp_path / 'scene', tmp_path / 'copy')
+    camera = next(open_source(tmp_path / 'copy').frames()).camera
+    assert (camera.model, camera.distortion) == ('equidistant', (0, 0, 0, 0))
+    with pytest.raises(CameraError, match='coefficients of zero is a pinhole for ROS'):
+        run(tmp_path / 'scene', tmp_path / 'a.mcap')
+    run(tmp_path / 'scene', tmp_path / 'b.mcap', '--undistort')

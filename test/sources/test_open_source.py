@@ -176,6 +176,36 @@ def test_a_focal_length_stands_above_a_file(images, tmp_path):
     assert next(source.frames()).camera.matrix[0, 0] == 80
 
 
+@pytest.mark.parametrize('name, text', [('', ''), ('focal.txt', '80'),
+                                        ('calibration.txt', '80 0 32 0 80 24 0 0 1')])
+def test_one_focal_length_for_two_sizes_is_refused(images, name, text):
+    cv2.imwrite(str(images / 'c.png'), np.zeros((24, 32, 3), np.uint8))
+    if name:
+        (images / name).write_text(text)
+    source = open_source(images, focal=None if name else 80.0)
+    with pytest.raises(CameraError, match='cannot hold for images of 64x48 and of 32x24') as told:
+        list(source.frames())
+    assert 'give a calibration file' in str(told.value) and '\n' not in str(told.value)
+
+
+def test_a_calibration_with_a_size_holds_for_two(images):
+    (images / 'camera.yaml').write_text(YAML)
+    cv2.imwrite(str(images / 'c.png'), np.zeros((24, 32, 3), np.uint8))
+    source = open_source(images)
+    assert [frame.camera.matrix[0, 0] for frame in source.frames()] == [70, 70, 35]
+    assert len(source.assumptions) == 1 and 'scaled to images of 32x24' in source.assumptions[0]
+
+
+def test_a_thermal_file_is_told(images):
+    for path in images.iterdir():
+        path.unlink()
+    scene = np.linspace(29500, 29900, 48 * 64).reshape(48, 64).astype(np.uint16)
+    cv2.imwrite(str(images / 'a.png'), scene)
+    source = open_source(images, focal=80.0)
+    image = next(source.frames()).image
+    assert np.ptp(image) > 100 and 'images of 16 bits' in source.assumptions[0]
+
+
 def test_a_rendered_drive_has_a_stride_and_can_do_without_depth():
     source = open_source('rendered:3:4', stride=3, depth='off')
     found = [posed.frame for posed in source.posed_frames()]

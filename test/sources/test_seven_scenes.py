@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from source_frames import pose
 
-from dsac_ros.errors import SourceError
+from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.sources.open_source import open_source
 
 
@@ -80,3 +80,13 @@ def test_a_line_of_a_split_that_names_none(scene, text):
     (scene / 'TrainSplit.txt').write_text(text)
     with pytest.raises(SourceError, match='names no sequence, expected sequence1'):
         open_source(scene / 'TrainSplit.txt')
+
+
+def test_images_of_another_camera_need_a_calibration(scene):
+    image = scene / 'seq-02' / 'frame-000000.color.png'
+    cv2.imwrite(str(image), np.zeros((720, 1280, 3), np.uint8))
+    with pytest.raises(CameraError, match='image is 1280x720 but its calibration is for 640x480'):
+        list(open_source(scene / 'seq-02').frames())
+    (scene / 'seq-01' / 'focal.txt').write_text('600')
+    source = open_source(scene / 'seq-01')
+    assert next(source.frames()).camera.matrix[0, 0] == 600 and source.assumptions == []

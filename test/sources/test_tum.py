@@ -129,3 +129,32 @@ def test_lists_of_images_with_the_slashes_of_windows(rgbd):
     text = (rgbd / 'rgb.txt').read_text().replace('rgb/', 'rgb\\').replace('\n', '\r\n')
     (rgbd / 'rgb.txt').write_bytes(b'\xef\xbb\xbf' + text.encode())
     assert len(list(open_source(rgbd).frames())) == 6
+
+
+@pytest.mark.parametrize('name, focal', [
+    ('rgbd_dataset_freiburg2_xyz', 520.9), ('fr3_office', 535.4), ('FR1', 517.3)])
+def test_a_published_sequence_is_told(rgbd, name, focal):
+    source = open_source(rgbd.rename(rgbd.with_name(name)))
+    assert next(source.frames()).camera.matrix[0, 0] == focal
+    assert len(source.assumptions) == 1
+    assert 'the intrinsics published for freiburg' in source.assumptions[0]
+
+
+@pytest.mark.parametrize('name', ['my_robot', 'rgbd_bonn_balloon', 'freiburg12', 'frame1', 'fr4'])
+def test_the_camera_of_another_folder_is_not_guessed(rgbd, name):
+    folder = rgbd.rename(rgbd.with_name(name))
+    with pytest.raises(SourceError, match=f'{name} has no calibration, and its name is of no .*'
+                                          'give --camera-info or --focal'):
+        open_source(folder)
+    assert next(open_source(folder, focal=480.0).frames()).camera.matrix[0, 0] == 480
+    (folder / 'calibration.txt').write_text('490')
+    source = open_source(folder)
+    assert next(source.frames()).camera.matrix[0, 0] == 490 and source.assumptions == []
+
+
+def test_published_intrinsics_of_resized_images(rgbd):
+    for image in (rgbd / 'rgb').iterdir():
+        cv2.imwrite(str(image), np.zeros((240, 320, 3), np.uint8))
+    source = open_source(rgbd, depth='off')
+    assert next(source.frames()).camera.matrix[0, 0] == pytest.approx(517.3 / 2)
+    assert 'was scaled to images of 320x240' in source.assumptions[1]
