@@ -16,6 +16,7 @@ from dsac_ros.sources.h264 import FrameNumbers
 from dsac_ros.sources.poses import missing_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, MAX_GAP_NS, LeftOut, Source, count_one
 from dsac_ros.sources.video_decoding import (
+    DECODER_OPTIONS,
     KeyFrameGate,
     decode_frame,
     display_matrix,
@@ -191,6 +192,7 @@ class VideoSource(Source):
         with self._open() as stream:
             gate, progress, number = KeyFrameGate(), Progress(stream), 0
             context = stream.codec_context
+            context.options = dict(DECODER_OPTIONS)
             numbers = (FrameNumbers(bytes(context.extradata or b''))
                        if context.name == 'h264' else None)
             aspect = float(stream.sample_aspect_ratio or 1)

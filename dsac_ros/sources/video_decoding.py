@@ -21,6 +21,8 @@ BEFORE_KEY_FRAME = LeftOut(
     cure='decoding begins at a key frame: let the encoder send them more often (a shorter GOP), '
          'or begin to record before it starts')
 DAMAGED = LeftOut('a video frame that is damaged, or predicted from a lost or damaged one')
+# Twice the 12k of panoramic cameras; damaged headers say sizes that would fill the memory.
+DECODER_OPTIONS = {'max_pixels': str(1 << 27)}
 FIXED_POINT = 65536  # the unit of a display matrix
 
 

@@ -15,6 +15,7 @@ from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
     BEFORE_KEY_FRAME,
     DAMAGED,
+    DECODER_OPTIONS,
     KeyFrameGate,
     decode_frame,
     load_av,
@@ -80,6 +81,7 @@ class VideoDecoder:
         self.format = name
         self._av = load_av(path)
         self._context = self._av.CodecContext.create(self._decoder(), 'r')
+        self._context.options = dict(DECODER_OPTIONS)
         self._gate = KeyFrameGate()
         self._waiting: dict[int, Message] = {}  # packets by number, without their data
         self._count = 0

@@ -18,6 +18,7 @@ from dsac_ros.cli.main import main
 from dsac_ros.errors import CameraError, DsacError, MissingExtraError, SourceError
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.trajectory_files import write_tum
+from dsac_ros.sources.video_decoding import DECODER_OPTIONS
 
 MS = 1_000_000
 DAMAGED = 'a video frame that is damaged, or predicted from a lost or damaged one'
@@ -232,6 +233,13 @@ def test_a_file_that_is_no_video(tmp_path, content):
     (tmp_path / 'a.mp4').write_bytes(content)
     with pytest.raises(SourceError, match=rf'\({len(content)} bytes\) cannot be read as a video'):
         read(tmp_path / 'a.mp4')
+
+
+def test_an_enormous_picture_is_not_decoded(tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'a.mp4', 2)
+    monkeypatch.setitem(DECODER_OPTIONS, 'max_pixels', '1000')
+    with pytest.raises(SourceError, match='holds no frames that can be read: 2 with a video fr'):
+        read(path)
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path):
