@@ -36,6 +36,21 @@ def nal_units(data: bytes, length_bytes: int = 0) -> Iterator[bytes]:
         start = end
 
 
+def byte_stream(data: bytes) -> bytes:
+    """The same NAL units behind start codes, where each stands behind its length (4 bytes).
+
+    Encoders of phones and browsers give lengths, and some nodes publish them as they are.
+    """
+    units, rest = [], data
+    while rest:
+        end = 4 + int.from_bytes(rest[:4], 'big')
+        if not 4 < end <= len(rest):
+            return data
+        units.append(rest[4:end])
+        rest = rest[end:]
+    return b''.join(START_CODE + unit for unit in units)
+
+
 def parameter_units(configuration: bytes) -> Iterator[bytes]:
     """The parameter sets in the avcC box of an mp4 (ISO/IEC 14496-15, section 5.3.3.1)."""
     rest = configuration[5:]

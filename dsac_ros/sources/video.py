@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -201,8 +202,8 @@ class VideoSource(Source):
                     gate.damage(progress.packets)
                 try:
                     frames = stream.decode(packet)
-                except av.error.FFmpegError:
-                    yield gate.damage(progress.packets)
+                except av.error.FFmpegError as error:
+                    yield replace(gate.damage(progress.packets), detail=error.strerror)
                     frames = []
                 progress.add(packet)
                 for frame in frames:

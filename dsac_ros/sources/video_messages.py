@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsac_ros.sources.bag_file import Message
-from dsac_ros.sources.h264 import FrameNumbers, has_picture
+from dsac_ros.sources.h264 import PICTURES, FrameNumbers, byte_stream, has_picture
 from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
     BEFORE_KEY_FRAME,
@@ -92,6 +92,8 @@ class VideoDecoder:
     def decode(self, message: Message) -> Iterator[Message | LeftOut]:
         """Decode the next packet and return the pictures that are ready."""
         data = bytes(memoryview(message.content.data))
+        if self.format in PICTURES:
+            data = byte_stream(data)
         if data and not has_picture(self.format, data):
             self._parameters += data  # a decoder wants them together with a picture
             return
@@ -117,9 +119,9 @@ class VideoDecoder:
     def _decoded(self, packet: Any) -> Iterator[Message | LeftOut]:
         try:
             frames = self._context.decode(packet)
-        except self._av.error.FFmpegError:
+        except self._av.error.FFmpegError as error:
             if packet is not None:
-                yield self._lose(packet.pts)
+                yield replace(self._lose(packet.pts), detail=error.strerror)
             return
         for frame in frames:
             message = self._waiting.pop(frame.pts, None)
