@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import yaml
 
+from dsac_ros.sources.text_files import check_aliases
+
 OPENCV_HEADER = re.compile(r'\A%YAML[: ][\d.]+[^\n]*\n')
 SEPARATOR = re.compile(r'^(?:---|\.\.\.)[ \t]*\r?$', re.MULTILINE)
 
@@ -31,6 +33,7 @@ def yaml_documents(text: str) -> tuple[list[dict[str, Any]], int]:
     for part in filter(str.strip, parts):
         try:
             found = yaml.load(part, Loader=_OpenCvLoader)
+            check_aliases(found)
             documents += [found] if isinstance(found, dict) else []
         except (yaml.YAMLError, ValueError) as error:
             failures.append(error)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import yaml
 
-from dsac_ros.errors import CameraError
+from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info, is_central
 from dsac_ros.sources.calibration_documents import (
     ini_document,
@@ -26,6 +26,7 @@ from dsac_ros.sources.calibration_layouts import (
     cameras_in,
     is_same_camera_info,
 )
+from dsac_ros.sources.text_files import read_text
 from dsac_ros.sources.topic_names import base_topic, is_rectified
 from dsac_ros.types import EQUIDISTANT, Camera
 
@@ -78,11 +79,13 @@ def read_calibration(path: Path, model: str = '', distortion: tuple[float, ...] 
         whole: the images are not parts of larger ones, whose principal point is elsewhere.
     """
     try:
-        text = path.read_text()
+        text = read_text(path)
         if path.suffix.lower() in DOCUMENT_SUFFIXES or is_ini(text):
             return _calibration_from_document(path, text, topic, name)
         numbers = np.array(text.replace(',', ' ').split(), dtype=np.float64)
-    except (OSError, ValueError) as error:
+    except SourceError as error:
+        raise CameraError(str(error)) from None
+    except ValueError as error:
         raise CameraError(f'{path} cannot be read as a calibration: {error}') from None
     if numbers.size == 1:
         return _named(path, calibration_from_focal(float(numbers[0])))

@@ -11,6 +11,7 @@ from dsac_ros.errors import SourceError
 
 COMMENTS = ('#', '%', '//')
 QUOTED = 60  # characters of a line that a message quotes
+MAX_VALUES = 100_000  # of a YAML file, aliases expanded
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -26,9 +27,28 @@ def read_text(path: Path) -> str:
 def read_yaml(path: Path) -> object:
     """The value of a YAML file."""
     try:
-        return yaml.safe_load(read_text(path))
+        value = yaml.safe_load(read_text(path))
+        check_aliases(value)
+        return value
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise SourceError(f'{path} is not YAML: {" ".join(str(error).split())}') from None
+
+
+def check_aliases(value: object) -> None:
+    """Raise ValueError where the aliases of a YAML value make a small file large or endless."""
+    if _expanded(value, {}) > MAX_VALUES:
+        raise ValueError(f'its aliases make more than {MAX_VALUES} values')
+
+
+def _expanded(value: object, known: dict[int, int]) -> int:
+    """The number of values in a value, those of an alias counted each time."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MAX_VALUES + 1  # what a value that holds itself comes to
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(value)]
 
 
 def is_comment(line: str) -> bool:

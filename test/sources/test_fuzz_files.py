@@ -195,3 +195,26 @@ def test_seven_scenes(file, name, valid, data):
         (file / sequence / 'frame-000000.pose.txt').write_bytes(POSE)
     (file / name).write_bytes(data.draw(damaged(valid)))
     frames_of(file / name.split('/')[0])
+
+
+BOMB = ''.join(f'a{i + 1}: &a{i + 1} [{", ".join([f"*a{i}"] * 10)}]\n' for i in range(9))
+
+
+@pytest.mark.parametrize('text', [
+    f'a0: &a0 [1.0, 2.0]\n{BOMB}camera_matrix: *a9\n', 'camera_matrix: &a [*a, *a]\n',
+    f'a0: &a0 [1.0, 2.0]\n{BOMB}camera: *a9\ncamera_matrix: [1]\ndistortion_model: *a9\n'])
+def test_aliases_that_grow_without_end(folder, file, text):
+    (file / 'bomb.yaml').write_text(text)
+    with pytest.raises(DsacError, match=r'bomb\.yaml .* aliases make more than 100000 values'):
+        read_calibration(file / 'bomb.yaml')((64, 48))
+    before = (folder / 'dataset.yaml').read_bytes()
+    (folder / 'dataset.yaml').write_text(text)
+    with pytest.raises(DsacError, match=r'dataset\.yaml is not YAML: its aliases make more'):
+        open_source(folder)
+    (folder / 'dataset.yaml').write_bytes(before)
+
+
+def test_a_calibration_with_a_mark_of_byte_order(file):
+    for encoding in ('utf-8-sig', 'utf-16'):
+        (file / 'k.txt').write_text('500', encoding=encoding)
+        assert read_calibration(file / 'k.txt')((64, 48)).matrix[0, 0] == 500
