@@ -92,8 +92,8 @@ class BagSource(Source):
     def poses(self) -> CameraPoses:
         """Where the camera was; read from the bag when first asked for."""
         if self._poses is None:
-            self._poses = find_poses(self.bag, self.camera_frame, self._pose_options,
-                                     self.assumptions, self.unread)
+            self._poses = find_poses(self.bag, self.topics.image, self.camera_frame,
+                                     self._pose_options, self.assumptions, self.unread)
         return self._poses
 
     def _frames(self) -> Iterator[Frame | LeftOut]:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsac_ros.errors import SourceError
-from dsac_ros.sources.bag_storage import StorageFiles, is_bag_file
+from dsac_ros.sources.bag_storage import METADATA, StorageFiles, is_bag_file
 from dsac_ros.sources.message_types import Deserializer, MessageError
 
 # What the libraries say, and what helps; the first that fits is taken.
 CURES = (
     ('end is missing', '`mcap recover` keeps what was recorded'),
     ('not indexed', '`rosbag reindex` makes the index'),
-    ('encryption', 'decrypt it, for example by `rosbag decompress` where its key is'),
+    ('encryption', 'decrypt it where its key is'),
     ('no such table|missing tables',
      'it is a database, but not one of rosbag2: name another file'),
     ('malformed|not a database', '`sqlite3 OLD .recover | sqlite3 NEW.db3` keeps what is left'),
@@ -48,8 +48,8 @@ class Message(NamedTuple):
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag: a file by its suffix, a folder by what it holds."""
     if path.is_file():
-        return is_bag_file(path)
-    return path.is_dir() and ((path / 'metadata.yaml').is_file()
+        return is_bag_file(path) or path.name == METADATA
+    return path.is_dir() and ((path / METADATA).is_file()
                               or any(is_bag_file(file) for file in path.iterdir()))
 
 

@@ -46,12 +46,13 @@ class PoseOptions:
     max_gap_ns: int = MAX_GAP_NS
 
 
-def find_poses(bag: BagFile, frame_id: str, options: PoseOptions, assumptions: Notes,
-               unread: Notes) -> CameraPoses:
+def find_poses(bag: BagFile, image_topic: str, frame_id: str, options: PoseOptions,
+               assumptions: Notes, unread: Notes) -> CameraPoses:
     """The poses that the options name, or the only ones that there are.
 
     Args:
         bag: the bag.
+        image_topic: the topic of the images.
         frame_id: header.frame_id of the images.
         options: what the user said.
         assumptions: what had to be assumed is added to these.
@@ -64,11 +65,13 @@ def find_poses(bag: BagFile, frame_id: str, options: PoseOptions, assumptions: N
     likely = likely_topics(bag)
     topic = where if where in topics else likely[0] if where is None and len(likely) == 1 else None
     # One pass over the bag collects the tree and whatever poses may be needed.
-    found = read_pose_messages(bag, topic)
+    found = read_pose_messages(bag, topic, image_topic)
+    for name in found.of_others:
+        unread.add(f'{name} is the TF of another robot than that of {image_topic}')
     for (source, reason), count in found.left_out.items():
         unread.add(f'{count} messages of {source} cannot be read ({reason})')
     if options.image_frame:
-        _add_optical(found.tree, options.image_frame.lstrip('/'), assumptions)
+        _add_optical(found.tree, options.image_frame.lstrip('/'), frame_id, assumptions)
     search = _Search(bag, frame_id, options, found, assumptions, unread)
     if where is not None and where.startswith('tf:'):
         poses = search.by_tree(where[3:].lstrip('/'))
@@ -84,10 +87,10 @@ def find_poses(bag: BagFile, frame_id: str, options: PoseOptions, assumptions: N
     return poses
 
 
-def _add_optical(tree: TfTree, frame: str, assumptions: Notes) -> None:
+def _add_optical(tree: TfTree, frame: str, image_frame: str, assumptions: Notes) -> None:
     """Let a frame that TF does not know hang from the body that its name begins with."""
     body = frame.removesuffix(OPTICAL)
-    if body != frame and body in tree.frames and frame not in tree.frames:
+    if body != frame and body in (image_frame, *tree.frames) and frame not in tree.frames:
         tree.add(body, frame, 0, BODY_FROM_OPTICAL, static=True)
         assumptions.add(f'{frame}, which TF does not know, is {body} with the axes of an optical '
                         'frame')
@@ -239,7 +242,7 @@ class _Search:
     def _carried(self, world: str, moving: str, trajectory: Trajectory) -> CameraPoses:
         """Poses of a frame, with the camera that hangs from it; '' is the camera."""
         camera = self.named_frame
-        if moving not in ('', camera):
+        if moving and (moving != camera or not self.options.pose_frame):
             camera = self._optical('--image-frame')
             if not self.tree.reaches(moving, camera):
                 raise SourceError(f'{self.bag.path}: the poses are of {moving} and TF does not '

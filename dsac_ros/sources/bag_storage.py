@@ -27,6 +27,7 @@ else:
     from backports import zstd
 
 SUFFIXES = ('.mcap', '.db3', '.bag')
+METADATA = 'metadata.yaml'
 PACKED = ('.zstd', '.zst', '.lz4', '.gz', '.bz2', '.xz')
 CONTENT = {MAGIC: '.mcap', b'SQLite format 3\0': '.db3', b'#ROSBAG V2.0\n': '.bag'}
 UNPACKERS: dict[bytes, Callable[[Any], BinaryIO]] = {
@@ -37,7 +38,9 @@ FOREIGN = (
     (rb'\s*<(!doctype|html|\?xml)', 'it is a web page', 'download the file itself'),
     (rb'version https://git-lfs', 'it is a pointer of Git LFS', 'run `git lfs pull`'),
     (rb'PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar', 'it is an archive', 'unpack it'),
+    (rb'#ROSBAG V2\.0\r|\x89MCAP0\n', 'its line ends were changed', 'copy it again as binary'),
     (rb'#ROSBAG V1', 'it is of version 1 of rosbag', 'bring it to 2.0 by `rosbag fix`'),
+    (rb'#ROSBAG V|\x89MCAP', 'it is of a newer version', 'convert it to #ROSBAG V2.0 or MCAP0'),
     (rb'Salted__|-----BEGIN PGP|age-encryption', 'it is encrypted', 'decrypt it'),
     (rb'\0*$', 'it holds zeros alone', 'copy or record it again'))
 SPARE_BYTES = 1 << 28  # that unpacking leaves on the disk
@@ -59,6 +62,8 @@ def storage_files(path: Path) -> list[Path]:
     Those of a folder are named by its metadata.yaml; a recording that was killed has none, and
     the files themselves are all that is needed.
     """
+    if path.name == METADATA:
+        path = path.parent
     if not path.is_dir():
         return [path]
     there = sorted(p for p in path.iterdir() if is_bag_file(p))
@@ -79,7 +84,7 @@ def storage_files(path: Path) -> list[Path]:
 def _named_by_metadata(folder: Path) -> list[Path] | None:
     """The files that metadata.yaml lists; None without one that can be read."""
     try:
-        told = yaml.safe_load((folder / 'metadata.yaml').read_text(encoding='utf-8'))
+        told = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
         names = told['rosbag2_bagfile_information']['relative_file_paths']
         return [folder / PurePosixPath(name).name for name in names] or None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):

@@ -37,12 +37,14 @@ class Whose(NamedTuple):
 class PoseMessages:
     """The TF tree and the samples (stamp, x y z qx qy qz qw) of a topic, per pair of frames.
 
-    left_out counts messages that could not be read, per topic and reason.
+    left_out counts messages that could not be read, per topic and reason; of_others are the
+    topics with the TF of other robots, whose frames may have the same names.
     """
 
     tree: TfTree = field(default_factory=TfTree)
     samples: dict[Whose, list[tuple]] = field(default_factory=lambda: defaultdict(list))
     left_out: Counter = field(default_factory=Counter)
+    of_others: list[str] = field(default_factory=list)
 
     def leave_out(self, topic: str, reason: str) -> None:
         """Count a message that could not be read."""
@@ -62,11 +64,27 @@ def likely_topics(bag: BagFile) -> list[str]:
     return plain or [topic.name for topic in found]
 
 
-def read_pose_messages(bag: BagFile, pose_topic: str | None) -> PoseMessages:
-    """The TF tree of a bag, and the poses of a topic if one is named, in one pass."""
-    found = PoseMessages()
-    is_path = pose_topic is not None and bag.topics[pose_topic].type == PATH
+def tf_topics(bag: BagFile, image_topic: str) -> list[str]:
+    """The topics of TF, without those of other robots than that of the images.
+
+    Where one namespace is that of the images, the others are of other robots; none is global.
+    """
     topics = [topic.name for topic in bag.of_type(*TF_TYPES)]
+    own = [topic for topic in topics if _namespace(topic)
+           and image_topic.startswith(f'{_namespace(topic)}/')]
+    return [topic for topic in topics if not own or topic in own or not _namespace(topic)]
+
+
+def _namespace(topic: str) -> str:
+    return topic.rpartition('/')[0]
+
+
+def read_pose_messages(bag: BagFile, pose_topic: str | None, image_topic: str) -> PoseMessages:
+    """The TF tree of a bag, and the poses of a topic if one is named, in one pass."""
+    topics = tf_topics(bag, image_topic)
+    found = PoseMessages(of_others=[topic.name for topic in bag.of_type(*TF_TYPES)
+                                    if topic.name not in topics])
+    is_path = pose_topic is not None and bag.topics[pose_topic].type == PATH
     if pose_topic and not is_path:
         topics.append(pose_topic)
     for topic, _, message in bag.messages(topics, found.leave_out):

@@ -332,3 +332,37 @@ def test_transforms_that_contradict_are_told(tmp_path):
     assert_same(list(source.posed_frames()), expected)
     assert source.assumptions == ['the TF frame camera_optical hangs from map, which more '
                                   'transforms say than that it hangs from elsewhere']
+
+
+@pytest.mark.parametrize('has_tf', [True, False])
+def test_odometry_of_a_body_is_carried_to_its_images(tmp_path, has_tf):
+    expected = posed_frames(3)
+
+    def odometry(bag, posed):
+        stamp = posed.frame.stamp_ns
+        if has_tf:
+            bag.transform('camera_link', OPTICAL, stamp, LINK_FROM_OPTICAL, static=True)
+        bag.odometry('/odom', 'odom', 'camera_link', stamp,
+                     posed.world_from_camera @ np.linalg.inv(LINK_FROM_OPTICAL))
+    path = write_with_frame(tmp_path / 'a', expected, 'camera_link', odometry)
+    if not has_tf:
+        assert 'TF has no optical frame below it: give --image-frame camera_link' in error_of(path)
+    source = open_source(path, image_frame=None if has_tf else 'camera_link_optical')
+    assert_same(list(source.posed_frames()), expected)
+
+
+def test_the_tf_of_another_robot_is_left_out_and_told(tmp_path, monkeypatch):
+    expected = posed_frames(3)
+
+    def two_robots(bag, posed):
+        stamp = posed.frame.stamp_ns
+        for robot, pose_of in (('r1', posed.world_from_camera), ('r2', np.eye(4))):
+            monkeypatch.setattr(bag, '_write', lambda topic, *rest, robot=robot, **fields: (
+                BagWriter._write(bag, f'/{robot}{topic}', *rest, **fields)))
+            bag.transform('map', OPTICAL, stamp, pose_of)
+        monkeypatch.undo()
+    path = write(tmp_path / 'a', expected, tf='', image='/r1/image', info='/r1/camera_info',
+                 extra=two_robots)
+    source = open_source(path)
+    assert_same(list(source.posed_frames()), expected)
+    assert source.unread == ['/r2/tf is the TF of another robot than that of /r1/image']

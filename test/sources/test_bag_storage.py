@@ -154,6 +154,8 @@ def test_a_database_whose_name_looks_like_a_uri(tmp_path, name):
     (b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS; run `git lfs pull`'),
     (b'PK\x03\x04aaaa', 'it is an archive; unpack it'),
     (b'a' * 257 + b'ustar\0', 'it is an archive'),
+    (b'#ROSBAG V2.0\r\n', 'its line ends were changed; copy it again as binary'),
+    (b'\x89MCAP1\r\n', 'it is of a newer version; convert it'),
     (b'#ROSBAG V1.2\n', 'version 1 of rosbag; bring it to 2.0 by `rosbag fix`'),
     (b'Salted__abcdefgh', 'it is encrypted; decrypt it'),
     (b'\xc3\x1f\x9aqqqqqq', 'as no bag does; expected an .mcap, .db3 or .bag that is whole')])
@@ -218,6 +220,11 @@ def test_a_metadata_file_of_no_use_is_not_needed(tmp_path, change):
     about = path / 'metadata.yaml'
     about.write_text(change(about.read_text()))
     assert_same(list(open_source(path).posed_frames()), FRAMES)
+
+
+def test_the_metadata_file_may_be_named(tmp_path):
+    path = write(tmp_path / 'a', FRAMES)
+    assert_same(list(open_source(path / 'metadata.yaml').posed_frames()), FRAMES)
 
 
 def test_files_that_metadata_names_and_nobody_has(tmp_path):
