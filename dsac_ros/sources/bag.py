@@ -22,7 +22,7 @@ from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.encodings import ENCODINGS, find_encoding
 from dsac_ros.sources.image_files import fit_depth
 from dsac_ros.sources.image_messages import decode_message, stamp_ns
-from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut, Source, count_one
+from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut, Notes, Source, count_one
 from dsac_ros.sources.video_messages import VideoImage, decode_video, header_of
 from dsac_ros.types import Camera, Frame, PosedFrame
 
@@ -166,7 +166,7 @@ class BagSource(Source):
     def _camera(self, stamp_ns: int, image: np.ndarray, frame_id: str) -> Camera:
         """The camera at a stamp: the CameraInfo that held then, or the calibration given."""
         if not self._infos and self._calibration is None:
-            self._infos = read_intrinsics(self.bag, self.topics.info)
+            self._infos = read_intrinsics(self.bag, self.topics.info, self.unread)
         index = max(0, sum(info.stamp_ns <= stamp_ns for info in self._infos) - 1)
         image_wh = (image.shape[1], image.shape[0])
         key = (index, image_wh)
@@ -249,17 +249,22 @@ def header_stamp(message: Message) -> int:
     return stamp_ns(header_of(message.content).stamp) or message.log_ns
 
 
-def read_intrinsics(bag: BagFile, topic: str) -> list[Intrinsics]:
-    """The CameraInfos of a topic, only where they change, in the order of their stamps."""
+def read_intrinsics(bag: BagFile, topic: str, unread: Notes) -> list[Intrinsics]:
+    """The CameraInfos of a topic, only where they change, in the order of their stamps.
+
+    What is wrong with those that cannot be read is added to `unread`.
+    """
     found: list[Intrinsics] = []
     last = None
-    for message in bag.messages([topic]):
+    for message in bag.messages([topic], lambda _, reason: unread.add(
+            f'messages of {topic} cannot be read: {reason}')):
         key = _content_key(message.content)
         if key != last:
             found.append(Intrinsics(header_stamp(message), message.content))
             last = key
     if not found:
-        raise SourceError(f'{bag.path}: {topic} has no messages, expected CameraInfo')
+        raise SourceError(f'{bag.path}: {topic} has no CameraInfo that can be read; give a '
+                          'calibration with --camera-info FILE or --focal')
     return sorted(found, key=lambda info: info.stamp_ns)
 
 

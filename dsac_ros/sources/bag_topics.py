@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag_file import BagFile
 from dsac_ros.sources.topic_names import RECTIFIED, base_topic, is_rectified
+from dsac_ros.sources.video_messages import header_of
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 VIDEO = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
          'depthai_ros_msgs/msg/FFMPEGPacket')
+DEPTH_TRANSPORTS = ('', '/compressedDepth', '/compressed')  # without loss first
 READ_TRANSPORTS = ('/compressed', '/ffmpeg', '/foxglove')
 
 
@@ -105,9 +107,9 @@ def _beside(image: str) -> list[str]:
 
 
 def _frame_id(bag: BagFile, topic: str) -> str:
-    """The frame_id of the first message of a topic; '' where there is none."""
-    first = next(iter(bag.messages([topic])), None)
-    return first.content.header.frame_id.lstrip('/') if first else ''
+    """The frame_id of the first message of a topic that can be read; '' where there is none."""
+    first = next(bag.messages([topic], lambda *_: None), None)
+    return header_of(first.content).frame_id.lstrip('/') if first else ''
 
 
 def _depth(bag: BagFile, image: str, wanted: str) -> str:
@@ -116,11 +118,15 @@ def _depth(bag: BagFile, image: str, wanted: str) -> str:
     if wanted in ('', 'off'):
         return ''
     if wanted != 'auto':
-        if wanted not in topics:
-            raise SourceError(f'{bag.path} has no depth topic {wanted!r}, its image topics are: '
-                              f'{", ".join(topics)}')
-        return wanted
+        for suffix in DEPTH_TRANSPORTS:
+            if f'{wanted}{suffix}' in topics:
+                return f'{wanted}{suffix}'
+        raise SourceError(f'{bag.path} has no depth topic {wanted!r}, its image topics are: '
+                          f'{", ".join(topics)}')
     registered = [t for t in topics if t != image and 'depth' in t
                   and ('aligned' in t or 'registered' in t)]
-    bases = {base_topic(t) for t in registered}
-    return registered[0] if len(bases) == 1 else ''
+    if len({base_topic(t) for t in registered}) != 1:
+        return ''
+    base = base_topic(registered[0])
+    return min(registered, key=lambda t: DEPTH_TRANSPORTS.index(t.removeprefix(base))
+               if t.removeprefix(base) in DEPTH_TRANSPORTS else len(DEPTH_TRANSPORTS))

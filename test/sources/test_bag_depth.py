@@ -95,3 +95,14 @@ def test_the_options_of_a_command(tmp_path):
     for words in (('--max-gap', '0'), ('--depth-unit', '-1'), ('--max-gap', 'nan')):
         with pytest.raises(SystemExit):
             run(path, tmp_path / 'c', *words)
+
+
+@pytest.mark.parametrize('named', ['auto', TOPIC])
+def test_depth_is_found_in_its_best_transport(tmp_path, named):
+    def add(bag, frame):
+        compressed_message(bag, f'{TOPIC}/compressed', OPTICAL, frame.stamp_ns, 'jpeg', b'no')
+        png = cv2.imencode('.png', np.round(frame.depth * 1000).astype(np.uint16))[1].tobytes()
+        compressed_message(bag, f'{TOPIC}/compressedDepth', OPTICAL, frame.stamp_ns,
+                           '16UC1; compressedDepth png', bytes(12) + png)
+    found = next(open_source(write_depth(tmp_path / 'a', add), depth=named).posed_frames())
+    np.testing.assert_allclose(found.frame.depth, FRAMES[0].frame.depth, atol=6e-4)

@@ -267,6 +267,20 @@ def test_a_transform_that_cannot_be_read_is_told(tmp_path, messages):
     assert source.unread[0].startswith('1 messages of /tf cannot be read (9 bytes are no tf2_')
 
 
+def test_a_camera_info_that_cannot_be_read_is_told(tmp_path, messages):
+    broken = [(topic, kind, stamp, data[:30] if topic == INFO and i < 3 else data)
+              for i, (topic, kind, stamp, data) in enumerate(messages)]
+    (tmp_path / 'a.mcap').write_bytes(mcap_bytes(broken))
+    source = open_source(tmp_path / 'a.mcap')
+    assert_same(list(source.posed_frames()), FRAMES)
+    assert source.unread[0].startswith(f'messages of {INFO} cannot be read: 30 bytes are no')
+    broken = [(topic, kind, stamp, data[:30] if topic == INFO else data)
+              for topic, kind, stamp, data in messages]
+    (tmp_path / 'b.mcap').write_bytes(mcap_bytes(broken))
+    assert 'no CameraInfo that can be read; give a calib' in error_of(tmp_path / 'b.mcap')
+    assert len(list(open_source(tmp_path / 'b.mcap', focal=50.0).posed_frames())) == 3
+
+
 def test_messages_in_the_other_byte_order(tmp_path):
     types = message_types()
     with BagWriter(tmp_path / 'a.mcap') as bag:

@@ -257,3 +257,10 @@ def test_mutated_packets_never_end_in_a_traceback(tmp_path, data):
     for found in decode_video(messages, '/video', tmp_path):
         if not isinstance(found, LeftOut):
             assert found.content.pixels().dtype == np.uint8
+
+
+def test_a_video_whose_camera_info_is_elsewhere(tmp_path):
+    path = write(tmp_path / 'a', STREAMS['h264'], topic='/drive/video')
+    source = open_source(path)
+    assert len(list(source.posed_frames())) == 6
+    assert '/camera/camera_info holds for /drive/video, since it alone' in source.assumptions[0]
