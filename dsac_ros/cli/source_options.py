@@ -12,8 +12,9 @@ from dsac_ros.errors import MapError, SourceError
 if TYPE_CHECKING:
     from dsac_ros.sources.open_source import Source
 
-SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, a folder of frames (rgb/ poses/ '
-               'calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, a video, or plain images')
+SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, one of them packed (.zstd), a '
+               'folder of frames (rgb/ poses/ calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, '
+               'a video, or plain images')
 MAP_SUFFIXES = ('.map', '.safetensors')
 
 
@@ -102,7 +103,7 @@ def check_map_path(text: str) -> Path:
     path = Path(text)
     if not path.exists():
         raise MapError(f'{path} does not exist, expected a map made by `dsac map SOURCE -o MAP`')
-    if path.is_dir() or path.suffix in ('.bag', '.mcap', '.db3'):
+    if path.is_dir() or {'.bag', '.mcap', '.db3'} & set(path.suffixes):
         raise MapError(f'{path} is a source of frames, expected a map file: the map comes first, '
                        'then the source')
     return path

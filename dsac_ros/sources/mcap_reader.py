@@ -99,7 +99,7 @@ class McapReader:
             while blocks and (not pending or blocks[0].start_ns <= pending[0][0]):
                 for channel, log_ns, data in self._messages_of(blocks.popleft()):
                     if channel in wanted:
-                        heapq.heappush(pending, (log_ns, number, channel, data))
+                        heapq.heappush(pending, (log_ns, number, channel, bytes(data)))
                         number += 1
             if pending:
                 log_ns, _, channel, data = heapq.heappop(pending)
@@ -152,14 +152,14 @@ class McapReader:
             if code == DATA_END:
                 break
             if code == MESSAGE:
-                channel, _, log_ns, _ = _unpack(BytesIO(data), MESSAGE_HEAD.format)
+                channel, _, log_ns, _ = _message_head(data)
                 found.counts[channel] += 1
                 found.blocks.append(Block(log_ns, offset, frozenset([channel])))
             elif code == CHUNK:
                 inside, starts = Counter(), []
                 for inner, part in _records_of(_unpacked(data)):
                     if inner == MESSAGE:
-                        channel, _, log_ns, _ = _unpack(BytesIO(part), MESSAGE_HEAD.format)
+                        channel, _, log_ns, _ = _message_head(part)
                         inside[channel] += 1
                         starts.append(log_ns)
                     else:
@@ -180,7 +180,7 @@ class McapReader:
             yield offset, code, data
             offset += RECORD.size + len(data)
 
-    def _messages_of(self, block: Block) -> Iterator[tuple[int, int, bytes]]:
+    def _messages_of(self, block: Block) -> Iterator[tuple[int, int, bytes | memoryview]]:
         """Channel, time of recording [ns] and bytes of the messages of a block."""
         self._file.seek(block.offset)
         code, data = _read_record(self._file)
@@ -188,7 +188,7 @@ class McapReader:
             raise McapError('its index points to what is no chunk')
         for inner, part in _records_of(_unpacked(data)) if code == CHUNK else [(code, data)]:
             if inner == MESSAGE:
-                channel, _, log_ns, _ = _unpack(BytesIO(part), MESSAGE_HEAD.format)
+                channel, _, log_ns, _ = _message_head(part)
                 yield channel, log_ns, part[MESSAGE_HEAD.size:]
 
     def _connection(self, number: int) -> Connection:
@@ -223,7 +223,14 @@ def _read_record(file: BinaryIO, most: int | None = None) -> tuple[int, bytes]:
     return code, file.read(size)
 
 
-def _records_of(chunk: bytes) -> Iterator[tuple[int, bytes]]:
+def _message_head(record: bytes | memoryview) -> tuple[int, int, int, int]:
+    """Channel, number, time of recording and of sending [ns] of a message."""
+    if len(record) < MESSAGE_HEAD.size:
+        raise McapError('it ends within a record')
+    return MESSAGE_HEAD.unpack_from(record)
+
+
+def _records_of(chunk: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Operation code and bytes of the records in an unpacked chunk."""
     at = 0
     while at < len(chunk):
@@ -237,13 +244,13 @@ def _records_of(chunk: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpacked(data: bytes) -> memoryview:
     """The records in a chunk, decompressed and compared with their checksum."""
-    record = BytesIO(data)
+    record = BytesIO(data)  # shares the bytes
     _, _, size, checksum = _unpack(record, CHUNK_HEAD.format)
     compression = _text(record)
     packed_size, = _unpack(record, '<Q')
-    packed = record.read(packed_size)
+    packed = memoryview(data)[record.tell():record.tell() + packed_size]
     if compression == 'zstd':
         chunk = zstd.ZstdDecompressor().decompress(packed, max_length=size + 1)
     elif compression == 'lz4':
@@ -254,7 +261,7 @@ def _unpacked(data: bytes) -> bytes:
         raise McapError(f'its chunks are compressed by {compression!r}, expected zstd or lz4')
     if len(chunk) != size or (checksum and crc32(chunk) != checksum):
         raise McapError('a chunk is not what its size and checksum say')
-    return chunk
+    return memoryview(chunk)
 
 
 def _unpack(file: BinaryIO, layout: str) -> tuple:
