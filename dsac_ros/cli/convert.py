@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HELP = 'write the frames of a source as a bag, a folder or a trajectory'
 BAG_SUFFIXES = ('.mcap', '.db3')
 TRAJECTORY_SUFFIXES = ('.tum', '.txt')
+# What people may expect to get; a folder of such a name is seldom meant.
+NOT_WRITTEN = ('.csv', '.json', '.yaml', '.yml', '.mp4', '.mkv', '.avi', '.mov', '.webm', '.zip',
+               '.tar', '.gz', '.zst', '.zstd', '.map', '.png', '.jpg', '.npz', '.ply', '.bin')
 GROUND_TRUTH = '/ground_truth/pose'
 
 
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 def kind_of(args: argparse.Namespace) -> str:
     """What DEST is to become: bag, folder or tum."""
-    suffix = args.dest.suffix
+    suffix = args.dest.suffix.lower()
     if args.to:
         return args.to
     if suffix == '.bag':
@@ -90,6 +93,10 @@ def kind_of(args: argparse.Namespace) -> str:
                           'NAME.db3')
     if suffix in BAG_SUFFIXES or args.storage:
         return 'bag'
+    if suffix in NOT_WRITTEN:
+        raise SourceError(f'{args.dest}: {suffix} is not written, expected NAME.mcap or NAME.db3 '
+                          '(a bag), NAME.tum (a trajectory) or a folder; --to folder takes any '
+                          'name')
     return 'tum' if suffix in TRAJECTORY_SUFFIXES else 'folder'
 
 
@@ -98,6 +105,9 @@ def write(kind: str, source: Source, args: argparse.Namespace) -> int:
     from dsac_ros.sources import conversion
     frames = counted(source.posed_frames(), len(source), 'convert', args.progress)
     if not source.has_stamps:
+        source.assume(f'the frames of {args.source} have no stamps and get those of '
+                      f'{args.rate:g} Hz, from {conversion.START_NS // 10**9} s on; --rate says '
+                      'another rate')
         frames = conversion.restamped(frames, args.rate)
     if args.undistort:
         frames = conversion.undistorted(frames)

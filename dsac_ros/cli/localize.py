@@ -50,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
     check_map_path(args.map)
     check_file(args.output, args.json)
     source = open_named_source(args)
+    if args.output and not source.has_stamps:
+        source.assume(f'the frames of {args.source} have no stamps, those in {args.output} count '
+                      'the frames from 0 on; --json names each frame')
     localizer = load_localizer(args)
 
     from dsac_ros.evaluation.localizing import localize_frame

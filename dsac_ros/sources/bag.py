@@ -122,7 +122,7 @@ class BagSource(Source):
             raise ImageError(f'{self.path}, {self.topics.image}: unknown image encoding '
                              f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
         try:
-            image = (content.pixels() if isinstance(content, VideoImage)
+            image = (content.pixels(self.assume) if isinstance(content, VideoImage)
                      else decode_message(content, self.assume))
         except ImageError as error:
             return LeftOut(self._worded(f'an image that cannot be decoded: {error}'))

@@ -28,6 +28,7 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, Camera
 STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 SUFFIX = {'mcap': '.mcap', 'sqlite3': '.db3'}
 METADATA_VERSION = 8  # the newest that humble reads as well as jazzy
+FIRST_TOO_LATE_NS = (1 << 31) * 1_000_000_000  # seconds of builtin_interfaces/Time are int32
 FOREVER = QosTime(9223372036, 854775807)
 IMAGE_ENCODINGS = {2: 'mono8', 3: 'rgb8'}
 
@@ -48,9 +49,10 @@ class BagWriter:
     def __init__(self, path: Path | str, storage: str = 'mcap') -> None:
         """Takes where the bag is to stand and its storage, mcap or sqlite3."""
         self.path = Path(path)
-        is_file = self.path.suffix in SUFFIX.values()
+        ending = self.path.suffix.lower()
+        is_file = ending in SUFFIX.values()
         if is_file:
-            storage = next(name for name, suffix in SUFFIX.items() if suffix == self.path.suffix)
+            storage = next(name for name, suffix in SUFFIX.items() if suffix == ending)
         if storage not in STORAGE:
             raise SourceError(f'unknown storage {storage!r}, expected one of {", ".join(STORAGE)}')
         if self.path.exists():
@@ -171,6 +173,10 @@ class BagWriter:
 
     def _write(self, topic: str, msgtype: str, stamp_ns: int, **fields: Any) -> None:
         """Write a message, recorded at its own stamp."""
+        if not 0 <= stamp_ns < FIRST_TOO_LATE_NS:
+            raise SourceError(f'a stamp of {stamp_ns / 1e9:.3f} s cannot be written into '
+                              f'{self.path}: ROS has times from 0 to 2147483647 s; mend the stamps'
+                              ' of the source, which may be in another unit')
         if topic not in self._connections:
             latched = topic == '/tf_static'
             self._connections[topic] = self._writer.add_connection(

@@ -100,7 +100,7 @@ class VideoSource(Source):
     def _frame(self, decoded: Decoded) -> Frame | LeftOut:
         matrix = display_matrix(decoded.frame)
         try:
-            image = turned(decode_frame(decoded.frame), matrix)
+            image = turned(decode_frame(decoded.frame, self.assume), matrix)
         except ImageError as error:
             return LeftOut('an image that cannot be decoded', str(error))
         if matrix != (1, 0, 0, 1):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from dsac_ros.errors import ImageError, MissingExtraError
-from dsac_ros.sources.image_files import to_eight_bits
+from dsac_ros.sources.image_files import Assume, to_eight_bits
 from dsac_ros.sources.source import LeftOut
 
 BEFORE_KEY_FRAME = LeftOut(
@@ -36,10 +36,11 @@ def load_av(path: Path) -> ModuleType:
     return av
 
 
-def decode_frame(frame: Any) -> np.ndarray:
+def decode_frame(frame: Any, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of a frame, whatever its pixel format.
 
-    The frame says its bits a channel, chroma subsampling, color matrix and range.
+    The frame says its bits a channel, chroma subsampling, color matrix and range. `assume` is
+    that of `to_eight_bits`.
     """
     from av.error import FFmpegError
     try:
@@ -47,7 +48,8 @@ def decode_frame(frame: Any) -> np.ndarray:
             return frame.to_ndarray(format='rgb24')
         if frame.format.components[0].bits == 8:
             return frame.to_ndarray(format='gray')
-        return to_eight_bits(frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False))
+        pixels = frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False)
+        return to_eight_bits(pixels, assume)
     except (FFmpegError, ValueError) as error:
         raise ImageError(f'{frame.format.name} of {frame.width}x{frame.height} cannot be converted'
                          f' to RGB: {error}') from None

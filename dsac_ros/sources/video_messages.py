@@ -11,6 +11,7 @@ import numpy as np
 
 from dsac_ros.sources.bag_file import Message
 from dsac_ros.sources.h264 import PICTURES, FrameNumbers, byte_stream, has_picture
+from dsac_ros.sources.image_files import Assume
 from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
     BEFORE_KEY_FRAME,
@@ -40,9 +41,9 @@ class VideoImage:
     header: Any
     frame: Any
 
-    def pixels(self) -> np.ndarray:
-        """Gray (H, W) or RGB (H, W, 3) uint8."""
-        return decode_frame(self.frame)
+    def pixels(self, assume: Assume | None = None) -> np.ndarray:
+        """Gray (H, W) or RGB (H, W, 3) uint8; `assume` as in `to_eight_bits`."""
+        return decode_frame(self.frame, assume)
 
 
 def header_of(content: Any) -> Any:

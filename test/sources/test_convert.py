@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from source_frames import LENS, assert_same, posed_frames
 
-from dsac_ros.cli import convert
-from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.cli import convert, localize
+from dsac_ros.errors import CameraError, MapError, SourceError
 from dsac_ros.geometry.camera import fisheye_camera
 from dsac_ros.sources.bag_file import BagFile
 from dsac_ros.sources.folder import FolderWriter
@@ -102,12 +102,12 @@ def test_assumptions_are_printed_once_and_in_json(tmp_path, capsys):
         np.savetxt(sequence / f'frame-{index:06d}.pose.txt', np.eye(4))
     run(sequence, tmp_path / 'a.tum', '--json')
     told = capsys.readouterr()
-    assert told.err.count('dsac: assumed: ') == told.err.count('525 px') == 1
+    assert told.err.count('dsac: assumed: ') == 2 and told.err.count('525 px') == 1
     assumptions = json.loads(told.out)['assumptions']
-    assert len(assumptions) == 1 and '--focal' in assumptions[0]
+    assert ['--focal' in assumptions[0], '--rate' in assumptions[1]] == [True, True]
     run(sequence, tmp_path / 'b.tum', '--json', '--focal', '500')
     told = capsys.readouterr()
-    assert told.err == '' and json.loads(told.out)['assumptions'] == []
+    assert '525 px' not in told.err and json.loads(told.out)['assumptions'] == assumptions[1:]
 
 
 def test_a_pass_tells_its_assumptions_at_once(scene):
@@ -158,3 +158,48 @@ def test_a_fisheye_without_distortion_is_kept(tmp_path):
     with pytest.raises(CameraError, match='coefficients of zero is a pinhole for ROS'):
         run(tmp_path / 'scene', tmp_path / 'a.mcap')
     run(tmp_path / 'scene', tmp_path / 'b.mcap', '--undistort')
+
+
+def test_an_ending_in_capitals_means_the_same(scene, tmp_path):
+    run(scene, tmp_path / 'A.MCAP')
+    assert (tmp_path / 'A.MCAP').is_file() and open_source(tmp_path / 'A.MCAP').kind == 'bag'
+
+
+@pytest.mark.parametrize('name', ['a.mp4', 'a.csv', 'a.mcap.zst', 'a.ZIP'])
+def test_an_ending_that_is_not_written_is_refused(scene, tmp_path, name):
+    with pytest.raises(SourceError, match=r'is not written, expected NAME.mcap or .*--to folder'):
+        run(scene, tmp_path / name)
+    run(scene, tmp_path / name, '--to', 'folder')
+    assert len(open_source(tmp_path / name)) == 5
+
+
+@pytest.mark.parametrize('stamp_ns', [-5_000_000_000, 3_000_000_000_000_000_000])
+def test_a_stamp_that_ros_cannot_hold_is_one_line(tmp_path, stamp_ns):
+    with FolderWriter(tmp_path / 'scene') as writer:
+        for posed in posed_frames(2):
+            writer.write(replace(posed.frame, stamp_ns=stamp_ns), posed.world_from_camera)
+            stamp_ns += 1_000_000
+    with pytest.raises(SourceError, match=r's cannot be written into .*0 to 2147483647 s; mend'):
+        run(tmp_path / 'scene', tmp_path / 'a.mcap')
+    assert not (tmp_path / 'a.mcap').exists()
+
+
+def test_stamps_that_are_made_up_are_told(scene, tmp_path, capsys):
+    (scene / 'stamps.txt').unlink()
+    run(scene, tmp_path / 'a.tum', '--rate', '30')
+    assert 'have no stamps and get those of 30 Hz, from 1700000000 s on' in capsys.readouterr().err
+
+
+def no_map(args):
+    raise MapError('none')
+
+
+def test_made_up_stamps_of_an_answer_are_told(scene, tmp_path, capsys, monkeypatch):
+    (scene / 'stamps.txt').unlink()
+    monkeypatch.setattr(localize, 'check_map_path', lambda path: None)
+    monkeypatch.setattr(localize, 'load_localizer', no_map)
+    parser = argparse.ArgumentParser()
+    localize.add_arguments(parser)
+    with pytest.raises(MapError):
+        localize.run(parser.parse_args(['a.map', str(scene), '-o', str(tmp_path / 'a.tum')]))
+    assert 'a.tum count the frames from 0 on; --json names each' in capsys.readouterr().err

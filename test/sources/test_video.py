@@ -103,6 +103,20 @@ def test_range_and_depth_of_color_are_heeded(tmp_path, pix_fmt):
     assert abs(float(frame.image[40, 40].mean()) - 20) < 4
 
 
+def test_a_thermal_video_uses_its_range(tmp_path):
+    path = tmp_path / 'a.mkv'
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('ffv1', rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'gray16le'
+        kelvin = np.tile(np.linspace(29000, 31000, 64).astype(np.uint16), (48, 1))
+        file.mux([*stream.encode(av.VideoFrame.from_ndarray(kelvin, 'gray16le')),
+                  *stream.encode(None)])
+    source = open_source(path, focal=50.0)
+    (frame,) = source.frames()
+    assert frame.image.shape == (48, 64) and np.ptp(frame.image) > 100
+    assert 'images of 16 bits become 8 bits' in source.assumptions[0]
+
+
 def test_pixels_that_are_not_square(tmp_path):
     path = write_video(tmp_path / 'a.mp4', 2, pixel_aspect=Fraction(4, 3))
     with pytest.raises(CameraError, match=r'a pixel is 1\.333 times as wide .*fx = 0\.75 fy'):
