@@ -245,11 +245,11 @@ class _Search:
         if moving and (moving != camera or not self.options.pose_frame):
             camera = self._optical('--image-frame')
             if not self.tree.reaches(moving, camera):
+                cure = self._help(camera) or '; record /tf_static as well'
                 raise SourceError(f'{self.bag.path}: the poses are of {moving} and TF does not '
                                   f'lead from there to {camera or "the camera"}, '
-                                  f'{self._frames()}; record /tf_static as well, or name the '
-                                  f'frame that they are of with --pose-frame'
-                                  f'{self._help(camera)}')
+                                  f'{self._frames()}{cure}, or name the frame that they are of '
+                                  'with --pose-frame')
         return CameraPoses(world, self.tree, camera, trajectory, moving, self.options.max_gap_ns)
 
     def _optical(self, option: str) -> str:

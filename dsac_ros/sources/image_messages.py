@@ -52,13 +52,14 @@ def decode_image(message: Any, assume: Assume | None = None) -> np.ndarray:
 
 def decode_compressed(message: Any, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of a CompressedImage (jpeg or png)."""
-    if parse_format(message.format).is_depth:
+    said = parse_format(message.format)
+    if said.is_depth:
         raise ImageError(f'compressed image has the format {message.format!r}, which is depth, '
                          'expected jpeg or png of an image')
     refuse_video(message)
     image = decode_image_bytes(message_bytes(message.data), assume)
     # image_transport compresses a Bayer mosaic as if it were gray.
-    source = message.format.split(';')[0].strip().lower()
+    source = said.encoding.lower()
     mosaic = find_encoding(source) if source.startswith('bayer_') and image.ndim == 2 else None
     return cv2.cvtColor(image, mosaic.to_rgb) if mosaic else image
 
