@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -116,8 +117,12 @@ def find_images(source: FileSource, model: Path, names: Sequence[str], images: P
         path / 'images', path, model / 'images', model.parent / 'images',
         model.parent.parent / 'images', model.parent.parent.parent / 'images']))
     places = [place for place in places if place.is_dir()]
-    count = {place: sum(os.path.isfile(place / name) for name in names) for place in places}
-    best = max(places, key=count.__getitem__, default=None)
+    count: dict[Path, int] = {}
+    for place in places:
+        count[place] = sum(os.path.isfile(place / name) for name in names)
+        if count[place] == len(names):
+            break
+    best = max(count, key=count.__getitem__, default=None)
     for place in ([best] if best and count[best] else places):
         files = _files_in(source, place, names)
         if any(map(os.path.isfile, files)):
@@ -136,16 +141,15 @@ def _files_in(source: FileSource, folder: Path, names: Sequence[str]) -> list[Pa
     if not missing:
         return files
     there = {_normal(str(file.relative_to(folder))): file for file in _images_below(folder)}
-    used, meant = set(files), {}
-    for index in missing:
-        end = next((end for end in _ends(_normal(names[index])) if end in there), None)
-        if end is not None and there[end] not in used:
-            files[index] = meant[names[index]] = there[end]
+    meant = {index: there[end] for index in missing
+             if (end := next((end for end in _ends(_normal(names[index])) if end in there), None))}
+    claims = Counter((*meant.values(), *files))
+    meant = {index: file for index, file in meant.items() if claims[file] == 1}
     if meant:
-        name, file = next(iter(meant.items()))
+        index, file = next(iter(meant.items()))
         source.assume(f'{len(meant)} images of the model are files of another spelling: '
-                      f'{quoted(name)} is {file}')
-    return files
+                      f'{quoted(names[index])} is {file}')
+    return [meant.get(index, file) for index, file in enumerate(files)]
 
 
 def _normal(name: str) -> str:

@@ -245,6 +245,16 @@ def test_names_written_in_another_way_are_found(tmp_path, name, file):
     assert '1 images of the model are files of another spelling' in source.assumptions[0]
 
 
+def test_one_file_is_never_two_images(tmp_path):
+    folder = write_images(tmp_path, ['a.png', 'cam0/b.png'])
+    (folder / 'images.txt').write_text(''.join(
+        f'{i} 1 0 0 0 0 0 0 1 {name}\n\n' for i, name in enumerate(
+            ['here/a.png', 'there/a.png', 'cam0/b.png', 'CAM0/b.png'])))
+    source = open_source(tmp_path)
+    assert [frame.name for frame in source.frames()] == ['cam0/b.png']
+    assert source.skipped == {'an image file that is missing': 3} and not source.assumptions
+
+
 def test_a_name_that_is_no_utf8_is_found(tmp_path):
     folder = write_images(tmp_path, ['a.png'])
     (tmp_path / 'images' / 'a.png').rename(tmp_path / 'images' / 'fr\udcfch.png')
