@@ -61,7 +61,7 @@ setup(
         'pyyaml>=6.0',
     ],
     extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=16'],
-                    # Video files, and video in bags. Before 16 H.265 shows what was never sent.
+                    # Video files, and video in bags.
                     'video': ['av>=16'],
                     # The peer of `dsac bench damage --peer`; nothing else uses them:
                     # .venv/bin/pip install -e '.[benchmark]'

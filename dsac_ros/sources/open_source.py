@@ -16,6 +16,7 @@ from dsac_ros.sources.calibration_files import (
     read_calibration,
 )
 from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
+from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
@@ -162,7 +163,9 @@ def _model_below(path: Path) -> Path:
     """The only COLMAP model in the folders of what is no other source."""
     models = find_models_below(path) if path.is_dir() else []
     if not models:
-        raise SourceError(f'{path} is no source of frames, {EXPECTED}')
+        videos = list(filter(is_video, natural_order(path.iterdir()))) if path.is_dir() else []
+        hint = f'; it holds the video {videos[0]}: name that' if videos else ''
+        raise SourceError(f'{path} is no source of frames, {EXPECTED}{hint}')
     if len(models) > 1:
         raise SourceError(f'{path} holds several COLMAP models: name one of '
                           f'{", ".join(map(str, models))}')

@@ -139,7 +139,9 @@ class VideoSource(Source):
         if first > duration_us / 1e6 or last < 0:
             raise SourceError(f'the clock of {self.path} runs from 0 to {duration_us / 1e6:.3f} s,'
                               f' the trajectory from {first:.3f} to {last:.3f} s, so no image has '
-                              'a pose: expected stamps that count from the beginning of the video')
+                              'a pose: expected stamps that count from the beginning of the video;'
+                              f' if both begin together, take {first:.3f} s off those of the '
+                              'trajectory')
 
     @contextmanager
     def _open(self) -> Iterator[Any]:

@@ -23,6 +23,7 @@ BEFORE_KEY_FRAME = LeftOut(
 DAMAGED = LeftOut('a video frame that is damaged, or predicted from a lost or damaged one')
 # Twice the 12k of panoramic cameras; damaged headers say sizes that would fill the memory.
 DECODER_OPTIONS = {'max_pixels': str(1 << 27)}
+LEAST_PYAV = 16  # before it H.265 shows pictures that were never sent
 FIXED_POINT = 65536  # the unit of a display matrix
 
 
@@ -32,7 +33,10 @@ def load_av(path: Path) -> ModuleType:
         import av
     except ImportError:
         raise MissingExtraError(f'PyAV is not installed, and {path} holds video: '
-                                "pip install 'av>=16'") from None
+                                f"pip install 'av>={LEAST_PYAV}'") from None
+    if int(av.__version__.partition('.')[0]) < LEAST_PYAV:
+        raise MissingExtraError(f'PyAV {av.__version__} is too old, and {path} holds video: '
+                                f"pip install 'av>={LEAST_PYAV}'")
     return av
 
 
