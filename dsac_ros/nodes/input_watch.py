@@ -2,6 +2,7 @@
 """Says what a node waits for: inputs that bring nothing, and why, from the ROS graph."""
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,7 @@ from dsac_ros.nodes.missing_inputs import Input, Publisher, explain, incompatibl
 
 #: Looks at the inputs within one timeout; all but one ask the graph only for what is missing.
 LOOKS = 5
+ROS_NAME = re.compile(r'(/[A-Za-z_]\w*)+', re.ASCII)
 #: Timeouts until the same thing is said again.
 REPEAT = 6
 
@@ -25,10 +27,10 @@ class Feed:
 
         Args:
             wanted: the input.
-            once: one message is enough for ever.
+            once: one message is enough: later ones come when they must, or are missed elsewhere.
             optional: it may stay silent, but not be out of reach.
         """
-        self.wanted, self._once, self._optional = wanted, once, optional
+        self.wanted, self.optional, self._once = wanted, optional, once or optional
         self._count, self._last = 0, time.monotonic()
         self._complaint = ''
 
@@ -52,14 +54,14 @@ class Feed:
 
     def is_overdue(self, timeout_s: float) -> bool:
         """Whether something should have come by now."""
-        enough = self._count and (self._once or self._optional)
+        enough = self._count and self._once
         return not enough and time.monotonic() - self._last >= timeout_s
 
     def look(self, publishers: Iterable[Publisher], timeout_s: float) -> str:
         """Find out what is wrong; the cause alone, '' where there is nothing to say."""
         cause = ''
         if self.is_overdue(timeout_s):
-            cause = (incompatible if self._optional else explain)(self.wanted, publishers)
+            cause = (incompatible if self.optional else explain)(self.wanted, publishers)
         self._complaint = cause and (
             f'no {self.wanted.what} on {self.wanted.topic} for '
             f'{time.monotonic() - self._last:.0f} s: {cause}')
@@ -106,15 +108,18 @@ class InputWatch:
             return  # the executor was busy, and what arrived meanwhile still waits its turn
         self._no_time = self._reason_without_time()
         self._say('/clock', self._no_time, self._no_time, 'time has begun on /clock')
-        missing = any(feed.is_overdue(self._timeout_s) for feed in self._feeds)
+        missing = any(feed.is_overdue(self._timeout_s) for feed in self._feeds
+                      if not feed.optional)
         if not missing and self._looks % LOOKS:
             return
         known = publishers_on_graph(self._node, [feed.wanted for feed in self._feeds])
         for feed in self._feeds:
-            cause, wanted = feed.look(known, self._timeout_s), feed.wanted
+            wanted = feed.wanted
+            others = {other.wanted.topic for other in self._feeds if other is not feed}
+            cause = feed.look([p for p in known if p.topic not in others], self._timeout_s)
             self._say(wanted.topic, cause, feed.complaint,
                       f'{wanted.what} arrive on {wanted.topic}')
-            several = '' if wanted.shared or cause else mixed(wanted, known)
+            several = '' if wanted.shared else mixed(wanted, known)
             self._say(f'{wanted.topic} mixed', several, several,
                       f'one publisher is left on {wanted.topic}')
 
@@ -157,8 +162,9 @@ def publishers_on_graph(node: Any, inputs: Iterable[Input]) -> list[Publisher]:
 
 def publishers_of(node: Any, topic: str, types: Iterable[str] = ()) -> list[Publisher]:
     """The publishers of a topic, by its full name; types are those that are known of it."""
-    if node.resolve_topic_name(topic) != topic:
-        # Asked for this name the graph would answer for the one that it is remapped to.
+    if not ROS_NAME.fullmatch(topic) or node.resolve_topic_name(topic) != topic:
+        # A DDS program need not keep to ROS names, of which alone the graph may be asked; and for
+        # one that is remapped it would answer for the other.
         return [Publisher('', topic, kind) for kind in types]
     own = (node.get_name(), node.get_namespace())
     return [Publisher(f'{info.node_namespace.rstrip("/")}/{info.node_name}', topic,

@@ -69,7 +69,7 @@ def explain(wanted: Input, publishers: Iterable[Publisher]) -> str:
 
     Args:
         wanted: the input.
-        publishers: those of the graph, but not the node's own.
+        publishers: those of the graph, but not the node's own nor those of its other inputs.
     """
     publishers = list(publishers)
     here = [p for p in publishers if p.topic == wanted.topic]
@@ -87,8 +87,8 @@ def explain(wanted: Input, publishers: Iterable[Publisher]) -> str:
     if transports:
         other = transports[0]
         return (f'nobody publishes it; {_named([other])} publishes {other.topic} ({other.kind}), '
-                'which this node does not read: republish it with `ros2 run image_transport '
-                f'republish {other.topic.rsplit("/", 1)[-1]} raw`')
+                'which this node does not read: have it republished as raw (the node republish '
+                'of image_transport)')
     domain = os.environ.get('ROS_DOMAIN_ID') or '0'
     return (f'nobody publishes it, nor {wanted.what} on any other topic: is its node running, on '
             f'this network and with the same ROS_DOMAIN_ID ({domain})?')
@@ -122,9 +122,9 @@ def mixed(wanted: Input, publishers: Iterable[Publisher]) -> str:
 def _silent(wanted: Input, here: Sequence[Publisher], publishers: Sequence[Publisher]) -> str:
     """Publishers that could be heard and say nothing."""
     advice = f'check with `ros2 topic hz {wanted.topic}`'
-    if wanted.kind == IMAGE and any(p.topic == wanted.topic + COMPRESSED for p in publishers):
-        advice += ('; large images get lost on networks, '
-                   f'{wanted.instead[COMPRESSED_IMAGE]} needs less')
+    compressed = wanted.instead.get(COMPRESSED_IMAGE)
+    if compressed and any(p.topic == wanted.topic + COMPRESSED for p in publishers):
+        advice += f'; large images get lost on networks, {compressed} needs less'
     return f'{_named(here)} publishes it but sends nothing: {advice}'
 
 

@@ -58,7 +58,7 @@ class PoseSource:
         self._feed = watch.expect(Input(
             'poses', 'pose', self._subscription.topic_name, kind,
             {other: f'pose_source:={name}' for name, (_, other) in TYPES.items()
-             if other != kind}))
+             if other != kind}), once=True)
 
     def close(self) -> None:
         """Stop listening."""

@@ -53,8 +53,8 @@ class Transforms:
         kind = 'tf2_msgs/msg/TFMessage'
         self._listener.feed = watch.expect(Input(
             'transforms', TF, self._node.resolve_topic_name(TF), kind, reliable=True, shared=True,
-            launch_name=None))
-        watch.expect(Input(
+            launch_name=None), once=True)
+        self._listener.static_feed = watch.expect(Input(
             'static transforms', TF_STATIC, self._node.resolve_topic_name(TF_STATIC), kind,
             reliable=True, latched=True, shared=True, launch_name=None), optional=True)
 
@@ -169,6 +169,7 @@ class _Listener(TransformListener):
     def __init__(self, buffer: Buffer, node: Any, edges: TfEdges) -> None:
         self._edges = edges
         self.feed: Feed | None = None
+        self.static_feed: Feed | None = None
         super().__init__(buffer, node, spin_thread=False)
 
     def callback(self, data: TFMessage) -> None:
@@ -180,6 +181,8 @@ class _Listener(TransformListener):
 
     def static_callback(self, data: TFMessage) -> None:
         """Transforms that do not."""
+        if self.static_feed is not None:
+            self.static_feed.arrived()
         self._note(data, is_static=True)
         super().static_callback(data)
 

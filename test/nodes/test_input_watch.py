@@ -17,8 +17,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.input_watch import InputWatch, publishers_of
 from dsac_ros.nodes.intake import Intake, image_topic
+from dsac_ros.nodes.missing_inputs import IMAGE, Input, Publisher
 
 TIMEOUT_S = 0.5
 
@@ -138,6 +139,20 @@ def test_two_nodes_publish_one_image_topic(make_node, listen, spin_until):
     image = conversions.image_message(texture(0), conversions.header('camera', 5))
     assert spin_until(lambda: [p.publish(image) for p in publishers] and any(
         '2 publishers on /image (/left, /right)' in line for line in listener.lines))
+
+
+def test_another_input_of_the_node_is_not_offered(make_node, listen):
+    make_node('driver').create_publisher(Image, 'depth/image', LOOSE)
+    listener = listen()
+    listener.watch.expect(Input('depth images', 'depth/image', '/depth/image', IMAGE))
+    listener.waits_for('no images on /image for')
+    (line,) = [line for line in listener.lines if 'no images' in line]
+    assert 'nor images on any other topic' in line
+
+
+def test_names_that_are_not_of_ros_do_not_matter(make_node):
+    (found,) = publishers_of(make_node('listener'), '/a-b/c', ['sensor_msgs/msg/Image'])
+    assert found == Publisher('', '/a-b/c', 'sensor_msgs/msg/Image')
 
 
 def test_a_node_does_not_offer_its_own_topics(listen):

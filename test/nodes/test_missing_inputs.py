@@ -60,7 +60,12 @@ JPEG = Publisher('/cam', '/camera/image_raw/compressed', COMPRESSED_IMAGE)
     (images('/camera/image_raw'), [RAW, JPEG],
      'large images get lost on networks, image_transport:=compressed needs less'),
     (images('/a'), [Publisher('/b', '/a/theora', 'theora_image_transport/msg/Packet')],
-     '`ros2 run image_transport republish theora raw`'),
+     '/b publishes /a/theora (theora_image_transport/msg/Packet), which this node does not read: '
+     'have it republished as raw'),
+    (Input('depth images', 'depth/image', '/depth/image', IMAGE),
+     [Publisher('/cam', '/depth/image', IMAGE),
+      Publisher('/cam', '/depth/image/compressed', COMPRESSED_IMAGE)],
+     '/cam publishes it but sends nothing: check with `ros2 topic hz /depth/image`'),
     (images(), [], 'nor images on any other topic: is its node running, on this network and with '
      'the same ROS_DOMAIN_ID (7)?'),
     (images(), [Publisher('_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_', '/x', IMAGE)],

@@ -9,6 +9,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from robot import BASE_FROM_CAMERA
+from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from dsac_ros.nodes import conversions, tf_edges, transforms
@@ -37,7 +38,7 @@ class Drive:
         self._spin_until = spin_until
         self._tf, self._static = TransformBroadcaster(robot), StaticTransformBroadcaster(robot)
         self.transforms = Transforms(node, {'map': 'map_frame'})
-        self.watch = InputWatch(node, 5.0)
+        self.watch = InputWatch(node, 0.5)
         self._poses = robot.create_publisher(KINDS.get(self.values.pose_source, PoseStamped),
                                              'pose', 10)
         self.source = PoseSource(node, self.values, self.transforms, self.watch)
@@ -219,6 +220,14 @@ def test_the_only_optical_frame_is_that_of_an_image_without(drive):
     one.answer(place(1.0) @ BASE_FROM_CAMERA, image_frame='')
     one.static('base_link', 'rear_optical_frame')
     one.refuses('the image has no frame_id: set camera_frame', image_frame='')
+
+
+def test_static_transforms_that_cannot_be_heard(make_node, drive, spin_until):
+    one = drive()
+    make_node('player').create_publisher(TFMessage, '/tf_static', 10)
+    assert spin_until(lambda: '/player publishes it as volatile, expected transient local: change '
+                      'the QoS of its publisher' in one.watch.reason)
+    assert 'no transforms on /tf for' in one.watch.reason
 
 
 def test_no_static_transforms_and_no_frame_id(drive):
