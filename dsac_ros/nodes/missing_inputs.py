@@ -13,8 +13,8 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 #: Last part of the topic on which image_transport publishes CompressedImage.
 COMPRESSED = '/compressed'
-#: Parts of the names of image topics that are seldom the camera's own image.
-UNLIKELY = ('depth', 'debug', 'disparity', 'mask', 'overlay', 'confidence')
+#: Parts of the names of image topics that are seldom meant by an input without them.
+UNUSUAL = ('depth', 'debug', 'disparity', 'mask', 'overlay', 'confidence')
 MOST_CANDIDATES = 3
 NO_NAME = '_NODE_NAME_UNKNOWN_'
 
@@ -143,7 +143,7 @@ def _choice(wanted: Input, candidates: Sequence[Publisher]) -> str:
     named = [f'{topic} (by {_named([p for p in candidates if p.topic == topic])})'
              for topic in topics[:MOST_CANDIDATES]]
     more = len(topics) - len(named)
-    return (f'{wanted.what} are on {", ".join(named)}{f" and {more} more" if more else ""}: '
+    return (f'{wanted.what} found on {", ".join(named)}{f" and {more} more" if more else ""}: '
             f'{_start_with(wanted, candidates[0])}')
 
 
@@ -174,7 +174,8 @@ def _rank(wanted: Input, publisher: Publisher) -> tuple:
     base, own = (topic.removesuffix(COMPRESSED) for topic in (publisher.topic, wanted.topic))
     return (base != own, -_common(reversed(own.split('/')), reversed(base.split('/'))),
             -_common(wanted.beside.split('/'), base.split('/')),
-            any(word in base.lower() for word in UNLIKELY), publisher.kind != wanted.kind,
+            any((word in base.lower()) != (word in wanted.name) for word in UNUSUAL),
+            publisher.kind != wanted.kind,
             publisher.topic)
 
 

@@ -116,7 +116,7 @@ def test_camera_info_in_another_namespace(make_node, listen):
     driver = make_node('driver', namespace='robot')
     driver.create_publisher(CameraInfo, 'camera_info', LOOSE)
     listener = listen()
-    listener.waits_for('camera_info are on /robot/camera_info (by /robot/driver): start with '
+    listener.waits_for('camera_info found on /robot/camera_info (by /robot/driver): start with '
                        '-r camera_info:=/robot/camera_info')
 
 

@@ -38,10 +38,10 @@ JPEG = Publisher('/cam', '/camera/image_raw/compressed', COMPRESSED_IMAGE)
 
 
 @pytest.mark.parametrize(('wanted', 'publishers', 'expected'), [
-    (images(), [RAW], 'nobody publishes it; images are on /camera/image_raw (by /cam): start with '
-     '-r image:=/camera/image_raw (ros2 launch: image:=/camera/image_raw)'),
+    (images(), [RAW], 'nobody publishes it; images found on /camera/image_raw (by /cam): start '
+     'with -r image:=/camera/image_raw (ros2 launch: image:=/camera/image_raw)'),
     (images('/camera/image_raw'), [JPEG],
-     'nobody publishes it; images are on /camera/image_raw/compressed (by /cam): start with '
+     'nobody publishes it; images found on /camera/image_raw/compressed (by /cam): start with '
      '-p image_transport:=compressed (ros2 launch: image_transport:=compressed)'),
     (images(), [JPEG], 'start with -r image:=/camera/image_raw -p image_transport:=compressed '
      '(ros2 launch: image:=/camera/image_raw image_transport:=compressed)'),
@@ -69,7 +69,7 @@ JPEG = Publisher('/cam', '/camera/image_raw/compressed', COMPRESSED_IMAGE)
     (images(), [], 'nor images on any other topic: is its node running, on this network and with '
      'the same ROS_DOMAIN_ID (7)?'),
     (images(), [Publisher('_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_', '/x', IMAGE)],
-     'images are on /x (by an unnamed node)'),
+     'images found on /x (by an unnamed node)'),
     (infos(), [Publisher('/cam', '/robot/camera_info', INFO)],
      'start with -r camera_info:=/robot/camera_info (ros2 launch: camera_info:=/robot/'),
     (Input('poses', 'pose', '/odom', STAMPED, {ODOMETRY: 'pose_source:=odometry'}),
@@ -95,6 +95,8 @@ def test_no_argument_for_what_no_launch_file_takes():
     (images('/image_raw'), ['/depth/image_raw', '/camera/image_raw'], '/camera/image_raw'),
     (images('/image_raw'), ['/a/image', '/robot1/image_raw'], '/robot1/image_raw'),
     (images(), ['/dsac_relocalizer/debug/image', '/usb_cam/image'], '/usb_cam/image'),
+    (Input('depth images', 'depth/image', '/depth/image', IMAGE),
+     ['/cam/color', '/cam/aligned_depth'], '/cam/aligned_depth'),
     (infos(beside='/camera/color/image_raw'), ['/camera/aligned/info', '/camera/color/info'],
      '/camera/color/info')])
 def test_the_likeliest_topic_comes_first(wanted, topics, first):
