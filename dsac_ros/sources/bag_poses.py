@@ -22,7 +22,7 @@ from dsac_ros.sources.pose_topics import (
     trajectory_of,
 )
 from dsac_ros.sources.source import MAX_GAP_NS, Notes
-from dsac_ros.sources.tf_tree import TfTree
+from dsac_ros.sources.tf_tree import RESET, TfTree, goes_back
 from dsac_ros.sources.trajectory_files import read_trajectory
 
 DEFAULT_MAP_FRAME = 'map'
@@ -153,6 +153,8 @@ class _Search:
         if broken:
             self.assumptions.add(f'{broken} poses of {topic} are not finite or have a quaternion '
                                  'of zeros, and count as missing')
+        if goes_back([sample[0] for sample in samples]):
+            self.assumptions.add(f'the clock of {topic} {RESET}')
         if self.bag.topics[topic].type == PATH:
             self.assumptions.add(f'the poses of {topic} are those of its longest message, '
                                  f'{len(samples)} of them')

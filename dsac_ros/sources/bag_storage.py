@@ -27,6 +27,8 @@ else:
     from backports import zstd
 
 SUFFIXES = ('.mcap', '.db3', '.bag')
+# What recorders append to the names of the parts of one bag: a date (ROS 1), a number.
+SPLIT = re.compile(r'(_\d{4}(-\d\d){5})?(_\d+)?$')
 METADATA = 'metadata.yaml'
 PACKED = ('.zstd', '.zst', '.lz4', '.gz', '.bz2', '.xz')
 CONTENT = {MAGIC: '.mcap', b'SQLite format 3\0': '.db3', b'#ROSBAG V2.0\n': '.bag'}
@@ -53,7 +55,8 @@ def is_bag_file(path: Path) -> bool:
 
 
 def _unpacked_name(path: Path) -> PurePosixPath:
-    return PurePosixPath(path.stem if path.suffix.lower() in PACKED else path.name)
+    """The name without what packing and an unfinished recording append to it."""
+    return PurePosixPath(path.stem if path.suffix.lower() in (*PACKED, '.active') else path.name)
 
 
 def storage_files(path: Path) -> list[Path]:
@@ -69,7 +72,7 @@ def storage_files(path: Path) -> list[Path]:
     there = sorted(p for p in path.iterdir() if is_bag_file(p))
     named = _named_by_metadata(path)
     if named is None:
-        if len({(re.sub(r'(_\d+)?$', '', _unpacked_name(p).stem), p.suffix) for p in there}) > 1:
+        if len({(SPLIT.sub('', _unpacked_name(p).stem), p.suffix) for p in there}) > 1:
             raise SourceError(f'{path} holds several bags: name one of '
                               f'{", ".join(str(p) for p in there)}')
         return there

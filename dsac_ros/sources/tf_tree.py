@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.poses import missing_pose, poses_from_rows
+
+RESET = ('goes back within the bag; of poses with the same stamp the first counts, so that it is '
+         'better cut there')
+RESET_NS = 1_000_000_000  # transforms of several nodes are out of order by less
+
+
+def goes_back(stamps_ns: Sequence[int]) -> bool:
+    """Whether stamps in the order of recording are those of a clock that was set back."""
+    return len(stamps_ns) > 1 and int(np.diff(np.array(stamps_ns)).min()) < -RESET_NS
 
 
 class TfTree:
@@ -21,6 +31,7 @@ class TfTree:
         self._samples: dict[tuple[str, str], list[tuple]] = defaultdict(list)
         self._static: dict[tuple[str, str], tuple] = {}
         self._edges: dict[str, tuple[str, Trajectory | np.ndarray]] | None = None
+        self._moved_static: set[tuple[str, str]] = set()
         self._contradictions: list[str] = []
 
     def add(self, parent: str, child: str, stamp_ns: int, row: tuple[float, ...],
@@ -29,6 +40,8 @@ class TfTree:
         self._edges = None
         edge = (parent.lstrip('/'), child.lstrip('/'))
         if static:
+            if not np.allclose(self._static.get(edge, row), row, atol=1e-6, equal_nan=True):
+                self._moved_static.add(edge)
             self._static[edge] = row
         else:
             self._samples[edge].append((stamp_ns, *row))
@@ -48,7 +61,12 @@ class TfTree:
     def contradictions(self) -> list[str]:
         """What the transforms say in two ways, and which of them is taken."""
         self._parents()
-        return self._contradictions
+        return [*self._contradictions,
+                *(f'static TF {parent} <- {child} is given in two ways, and the last one is taken'
+                  for parent, child in sorted(self._moved_static)),
+                *(f'the clock of TF {parent} <- {child} {RESET}'
+                  for (parent, child), rows in sorted(self._samples.items())
+                  if goes_back([row[0] for row in rows]))]
 
     def above(self, name: str) -> list[str]:
         """The ancestors of a frame, its parent first."""

@@ -222,6 +222,22 @@ def test_a_metadata_file_of_no_use_is_not_needed(tmp_path, change):
     assert_same(list(open_source(path).posed_frames()), FRAMES)
 
 
+def test_the_parts_of_a_split_recording_of_ros1(tmp_path):
+    for part in range(2):
+        write_ros1(tmp_path / f'drive_2024-01-02-10-0{part}-00_{part}.bag',
+                   [FRAMES[part]])
+    assert_same(list(open_source(tmp_path).posed_frames()), FRAMES[:2])
+
+
+def test_a_recording_of_ros1_that_was_killed(tmp_path):
+    path = write_ros1(tmp_path / 'a.bag', FRAMES)
+    data = path.read_bytes()
+    at = data.index(b'index_pos=') + len('index_pos=')
+    active = tmp_path / 'a.bag.active'
+    active.write_bytes(data[:at] + b'\0' * 8 + data[at + 8:])
+    assert '`rosbag reindex` makes the index' in error_of(active)
+
+
 def test_the_metadata_file_may_be_named(tmp_path):
     path = write(tmp_path / 'a', FRAMES)
     assert_same(list(open_source(path / 'metadata.yaml').posed_frames()), FRAMES)

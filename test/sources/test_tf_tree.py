@@ -84,6 +84,23 @@ def test_an_edge_that_never_changes_holds_throughout(stamps):
     assert tree.held('map', 'camera') == ['base <- camera']
 
 
+def test_a_static_edge_that_was_moved_is_told(tree):
+    tree.add('base', 'camera', 5, row_from_pose(BASE_FROM_CAMERA), static=True)
+    assert tree.contradictions == []
+    tree.add('base', 'camera', 9, row_from_pose(np.eye(4)), static=True)
+    assert tree.contradictions == ['static TF base <- camera is given in two ways, and the last '
+                                   'one is taken']
+    np.testing.assert_array_equal(tree.lookup('base', 'camera', 0, GAP), np.eye(4))
+
+
+def test_a_clock_that_was_set_back_is_told(tree):
+    tree.add('odom', 'base', 900 * MS, row_from_pose(np.eye(4)))
+    assert tree.contradictions == []
+    tree.add('map', 'odom', -5000 * MS, row_from_pose(np.eye(4)))
+    (told,) = tree.contradictions
+    assert told.startswith('the clock of TF map <- odom goes back within the bag')
+
+
 def test_a_transform_without_rotation_is_no_pose():
     tree = TfTree()
     tree.add('map', 'camera', 0, (1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0))
