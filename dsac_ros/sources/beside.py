@@ -14,10 +14,10 @@ from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
 from dsac_ros.sources.text_files import is_comment, read_text
 
 STAMPS = 'stamps.txt'
-# Images of formats that OpenCV does not decode here.
+# Images of formats that are not read.
 FOREIGN_IMAGES = frozenset((
     '.heic', '.heif', '.avif', '.jp2', '.jxl', '.exr', '.npy', '.raw', '.dng', '.cr2', '.cr3',
-    '.nef', '.arw', '.gif', '.svg', '.mp4', '.mov', '.avi', '.mkv'))
+    '.nef', '.arw', '.gif', '.svg'))
 
 
 def files_beside(source: FileSource, images: Sequence[Path], folder: Path,
@@ -53,8 +53,14 @@ def tell_foreign_files(source: FileSource, folder: Path, suffixes: Collection[st
                           'files')
 
 
+def told_contents(folder: Path) -> str:
+    """The first names in a folder, for an error; '' where there is nothing."""
+    names = natural_order(path for path in folder.iterdir() if not path.name.startswith('.'))
+    return f' (it holds {some_names(names)})' if names else ''
+
+
 def tell_foreign_images(source: FileSource, folder: Path) -> None:
-    """Tell which images and videos of a folder are of a format that is not read."""
+    """Tell which images of a folder are of a format that is not read."""
     files = [path for path in folder.iterdir() if path.suffix.lower() in FOREIGN_IMAGES
              and not path.name.startswith('.') and not is_image_file(path)]
     if files:

@@ -74,11 +74,9 @@ def open_colmap(path: Path, calibration: Calibration | None = None,
         raise SourceError(f'{folder}: image {quoted(name)} is of camera {number}, which the model '
                           'does not have')
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
-        camera, pose = cameras.get(image.camera_id), _world_from_camera(image)
-        source.files.append(FrameFiles(
-            image.name, file, index * MADE_UP_STEP_NS,
-            calibration or (lambda size_wh, camera=camera: camera), None,
-            *((None, pose) if isinstance(pose, LeftOut) else (pose,))))
+        camera = calibration or (lambda size_wh, camera=cameras.get(image.camera_id): camera)
+        files = FrameFiles(image.name, file, index * MADE_UP_STEP_NS, camera)
+        source.files.append(files.posed(_world_from_camera(image)))
     return source
 
 

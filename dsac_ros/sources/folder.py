@@ -25,6 +25,7 @@ from dsac_ros.sources.beside import (
     list_files,
     stamps_beside,
     tell_foreign_images,
+    told_contents,
 )
 from dsac_ros.sources.calibration_files import (
     Calibration,
@@ -77,7 +78,8 @@ def open_folder(path: Path, calibration: Calibration | None = None, depth: bool 
         path = parts[0]
     images = list_images(path / IMAGES)
     if not images:
-        raise SourceError(f'{path / IMAGES} holds no images, expected .png or .jpg files')
+        raise SourceError(f'{path / IMAGES} holds no images{told_contents(path / IMAGES)}, '
+                          'expected .png or .jpg files')
     about = _about(path)
     source = FileSource(path, 'folder', [], map_frame=str(about.get('map_frame', 'map')))
     if about.keys() - KEYS:
@@ -89,8 +91,7 @@ def open_folder(path: Path, calibration: Calibration | None = None, depth: bool 
     cameras = ([calibration] * len(images) if calibration
                else _calibrations(source, images, path, about))
     stamps = stamps_beside(source, images, path)
-    files = [FrameFiles(image.stem, image, stamp, camera, depth_file,
-                        *((None, pose) if isinstance(pose, LeftOut) else (pose,)))
+    files = [FrameFiles(image.stem, image, stamp, camera, depth_file).posed(pose)
              for image, stamp, camera, depth_file, pose
              in zip(images, stamps, cameras, depth_files, poses, strict=True)]
     source.files = sorted(files, key=lambda one: one.stamp_ns)

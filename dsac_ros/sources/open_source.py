@@ -9,6 +9,7 @@ from dsac_ros.errors import SourceError
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
 from dsac_ros.sources.bag_poses import PoseOptions
+from dsac_ros.sources.beside import told_contents
 from dsac_ros.sources.calibration_files import (
     Calibration,
     calibration_from_focal,
@@ -165,7 +166,8 @@ def _model_below(path: Path) -> Path:
     if not models:
         videos = list(filter(is_video, natural_order(path.iterdir()))) if path.is_dir() else []
         hint = f'; it holds the video {videos[0]}: name that' if videos else ''
-        raise SourceError(f'{path} is no source of frames, {EXPECTED}{hint}')
+        contents = told_contents(path) if path.is_dir() else ''
+        raise SourceError(f'{path} is no source of frames{contents}, {EXPECTED}{hint}')
     if len(models) > 1:
         raise SourceError(f'{path} holds several COLMAP models: name one of '
                           f'{", ".join(map(str, models))}')

@@ -52,9 +52,8 @@ def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> Fil
                               'for each frame')
         for image in images:
             pose = _pose(image.with_name(f'{_frame(image)}.pose.txt'))
-            source.files.append(FrameFiles(
-                f'{sequence.name}/{_frame(image)}', image, len(source.files) * RATE_NS, camera_of,
-                None, *((None, pose) if isinstance(pose, LeftOut) else (pose,))))
+            name, stamp = f'{sequence.name}/{_frame(image)}', len(source.files) * RATE_NS
+            source.files.append(FrameFiles(name, image, stamp, camera_of).posed(pose))
         _tell_spare_poses(source, sequence, images)
     if not source.files:
         raise SourceError(f'{path} names no frames, expected frame-000000.color.png and so on in '

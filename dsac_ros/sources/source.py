@@ -151,6 +151,11 @@ class FrameFiles:
     world_from_camera: np.ndarray | None = None
     no_pose: LeftOut | str = 'no pose file'
 
+    def posed(self, pose: np.ndarray | LeftOut) -> FrameFiles:
+        """The same frame with its pose, or with the reason why it has none."""
+        return (replace(self, no_pose=pose) if isinstance(pose, LeftOut)
+                else replace(self, world_from_camera=pose))
+
 
 class FileSource(Source):
     """Frames that are files, listed beforehand and read one by one."""

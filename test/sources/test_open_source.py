@@ -232,6 +232,15 @@ def test_images_of_formats_that_are_not_read_are_told(images):
     assert source.unread == [f'1 files of {images} (c.HEIC): convert them to png or jpeg']
 
 
+def test_a_folder_of_nothing_that_is_read_says_what_it_holds(tmp_path):
+    (tmp_path / 'rgb').mkdir()
+    for number in range(5):
+        (tmp_path / 'rgb' / f'{number}.heic').write_bytes(b'a photograph')
+    for place in (tmp_path, tmp_path / 'rgb'):
+        with pytest.raises(SourceError, match=r'it holds 0\.heic, 1\.heic, 2\.heic and 2 more\)'):
+            open_source(place)
+
+
 def test_one_image_has_the_calibration_of_its_number(tmp_path):
     for folder in ('rgb', 'calibration'):
         (tmp_path / folder).mkdir()
