@@ -27,12 +27,12 @@ def root_sift(image: np.ndarray, most: int,
 
 
 def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray | None = None,
-           least_second: float = 0.0) -> np.ndarray:
+           least_second: float = 0.0, ratio: float = RATIO) -> np.ndarray:
     """Index pairs (K, 2) of unit descriptors that are each other's nearest and stand out.
 
     Among the pairs that are `possible` (Na, Nb) bool: where the poses are known, a pattern that
     repeats itself hardly ever does so on the epipolar line. There a second candidate may be
-    missing, and is taken to be as similar as `least_second`.
+    missing, and is taken to be as similar as `least_second`. ratio is that of Lowe's test.
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), int)
@@ -44,5 +44,5 @@ def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray | None = None,
     best = similarity[rows, nearest]
     similarity[rows, nearest] = -1.0
     second = np.maximum(similarity.max(1), least_second)
-    good = both & (1.0 - best < RATIO ** 2 * (1.0 - second))
+    good = both & (1.0 - best < ratio ** 2 * (1.0 - second))
     return np.stack([rows[good], nearest[good]], 1)

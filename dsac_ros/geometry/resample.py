@@ -88,9 +88,12 @@ class Resampler:
 class Resamplers:
     """A resampler for each camera that comes along; of more than KEPT the oldest makes room."""
 
-    def __init__(self, short_side: int | None = 480) -> None:
-        """Takes the short side of the results [px]; None: that of each camera's own images."""
-        self.short_side = short_side
+    def __init__(self, short_side: int | None = 480, longest: int | None = None) -> None:
+        """Takes the short side of the results [px]; None: that of each camera's own images.
+
+        Their own size is reduced to that of a long side of `longest` [px].
+        """
+        self.short_side, self.longest = short_side, longest
         self._of_camera: dict[tuple, Resampler] = {}
 
     def __call__(self, camera: Camera) -> Resampler:
@@ -99,8 +102,12 @@ class Resamplers:
         if key not in self._of_camera:
             if len(self._of_camera) >= KEPT:
                 self._of_camera.pop(next(iter(self._of_camera)))
-            self._of_camera[key] = Resampler(camera, self.short_side or min(camera.size_wh))
+            self._of_camera[key] = Resampler(camera, self.short_side or self._own_side(camera))
         return self._of_camera[key]
+
+    def _own_side(self, camera: Camera) -> int:
+        short, long = sorted(camera.size_wh)
+        return short if self.longest is None else round(short * min(1.0, self.longest / long))
 
     def __len__(self) -> int:
         return len(self._of_camera)

@@ -7,7 +7,7 @@ import pytest
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, project
-from dsac_ros.geometry.resample import Resampler, cell_centres, to_gray
+from dsac_ros.geometry.resample import Resampler, Resamplers, cell_centres, to_gray
 from dsac_ros.types import Camera
 
 CAMERAS = {
@@ -141,3 +141,13 @@ def test_gray_is_luminance_of_rgb():
     image[..., 0] = 255
     assert to_gray(image)[0, 0] == 76
     assert to_gray(image[..., 0]).shape == (2, 2)
+
+
+@pytest.mark.parametrize('size_wh, expected', [((640, 480), (640, 480)),
+                                               ((1200, 1600), (960, 1280))])
+def test_own_sizes_are_kept_up_to_a_longest_side(size_wh, expected):
+    matrix = np.array([[500.0, 0, size_wh[0] / 2 - 0.5], [0, 500.0, size_wh[1] / 2 - 0.5],
+                       [0, 0, 1]])
+    resampler = Resamplers(None, longest=1280)(Camera(size_wh, matrix))
+    assert resampler.size_wh == expected
+    assert resampler.matrix[0, 0] == pytest.approx(500.0 * expected[0] / size_wh[0])

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes on disk, and splits of their frames into mapping frames and queries.
+
+A scene is a folder with mapping frames (`train` or `mapping`) and, perhaps, queries (`test` or
+`queries`), each in any format that a source is opened from. The splits are hard on purpose:
+
+- `full`: all mapping frames, the scene's own queries;
+- `stretches`: whole stretches of the mapping frames are the queries; a scene without queries of
+  its own has it in place of `full`;
+- `thinned`: every 20th mapping frame alone;
+- `zoom x2`: the middle half of every query at twice the size.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dsac_ros.config import MappingConfig
+from dsac_ros.errors import SourceError
+from dsac_ros.mapping.dataset import ViewMaker, typical_depth
+from dsac_ros.sources.open_source import open_source
+from dsac_ros.sources.source import Source
+from dsac_ros.types import Frame, PosedFrame
+
+FULL, STRETCHES, THINNED, ZOOM = SPLITS = ('full', 'stretches', 'thinned', 'zoom')
+DEFAULT_SPLITS = (FULL, THINNED, ZOOM)
+MAPPING_FOLDERS, QUERY_FOLDERS = ('train', 'mapping'), ('test', 'queries')
+THINNED_STEP = 20
+STRETCH_COUNT, HELD_OUT = 3, 0.2  # stretches, and the share of the frames in all of them
+MIN_STRETCH = 4                   # frames; with fewer in sight there is one stretch
+DEPTH_VIEWS = 400                 # that the scene's depth is measured on, at most
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A folder of mapping frames and, perhaps, one of queries."""
+
+    name: str
+    mapping: Path
+    queries: Path | None
+
+
+@dataclass(frozen=True)
+class FrameSelection:
+    """Frames of a source by their row among those with a pose, read anew by every iteration.
+
+    Color or gray alone, without depth. zoomed: the middle half of each at twice the size.
+    """
+
+    path: Path
+    rows: tuple[int, ...]
+    zoomed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[PosedFrame]:
+        rows = frozenset(self.rows)
+        for row, posed in enumerate(open_source(self.path, depth='off').posed_frames()):
+            if row in rows:
+                yield replace(posed, frame=zoom(posed.frame)) if self.zoomed else posed
+
+
+@dataclass(frozen=True)
+class Split:
+    """Mapping frames and queries; splits of one scene with equal `map_name` share their map."""
+
+    name: str
+    map_name: str
+    mapping: FrameSelection
+    queries: FrameSelection
+
+
+@dataclass(frozen=True)
+class SceneSplits:
+    """The splits of a scene, and the median depth of what its mapping frames see.
+
+    notes: a line for everything that its sources assumed, did not read or left out.
+    """
+
+    depth: float
+    splits: tuple[Split, ...]
+    notes: tuple[str, ...]
+
+
+def find_scenes(folder: Path, names: Sequence[str] = ()) -> list[Scene]:
+    """The scenes in a folder, or the folder itself where it is one; all, or the named ones.
+
+    Raises SourceError where there is none, or none of a name.
+    """
+    if not folder.is_dir():
+        raise SourceError(f'{folder} is no folder, expected one with a folder for each scene')
+    candidates = [folder.resolve(), *sorted(path for path in folder.iterdir() if path.is_dir())]
+    scenes = {path.name: Scene(path.name, mapping, first_folder(path, QUERY_FOLDERS))
+              for path in candidates if (mapping := first_folder(path, MAPPING_FOLDERS))}
+    if not scenes:
+        raise SourceError(f'{folder} holds no scene, expected folders with train/ (or mapping/) '
+                          'and test/ (or queries/) in each')
+    missing = [name for name in names if name not in scenes]
+    if missing:
+        raise SourceError(f'{folder} holds no scene {missing[0]!r}, expected one of '
+                          f'{", ".join(scenes)}')
+    return [scenes[name] for name in names or scenes]
+
+
+def first_folder(path: Path, names: Sequence[str]) -> Path | None:
+    """The first of these folders that is in `path`."""
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def read_scene(scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS,
+               max_queries: int | None = None) -> SceneSplits:
+    """Read a scene's frames once, and split them.
+
+    Args:
+        scene: where its frames lie.
+        wanted: names of SPLITS.
+        max_queries: of more queries in a split as many are taken, evenly spaced.
+
+    Raises SourceError and MappingError where the frames cannot be read or are too few.
+    """
+    source = open_source(scene.mapping)
+    count, depth = count_and_depth(source)
+    notes = notes_of(source)
+    if scene.queries:
+        source = open_source(scene.queries, depth='off')
+        query_count = sum(1 for _ in source.posed_frames())
+        notes += notes_of(source)
+        base = Split(FULL, FULL, FrameSelection(scene.mapping, tuple(range(count))),
+                     FrameSelection(scene.queries, evenly(range(query_count), max_queries)))
+    else:
+        base = stretched_split(scene, count, max_queries)
+    thinned = replace(base.mapping, rows=base.mapping.rows[::THINNED_STEP])
+    made = {FULL: base, THINNED: replace(base, name=THINNED, map_name=THINNED, mapping=thinned),
+            ZOOM: replace(base, name='zoom x2', queries=replace(base.queries, zoomed=True))}
+    if STRETCHES in wanted:
+        made[STRETCHES] = stretched_split(scene, count, max_queries)
+    return SceneSplits(depth, tuple(dict.fromkeys(made[name] for name in wanted)),
+                       tuple(dict.fromkeys(notes)))
+
+
+def stretched_split(scene: Scene, count: int, max_queries: int | None) -> Split:
+    """Stretches of the `count` mapping frames as queries, the others as mapping frames."""
+    held_out = held_out_stretches(count)
+    kept = tuple(sorted(set(range(count)).difference(held_out)))
+    return Split(STRETCHES, STRETCHES, FrameSelection(scene.mapping, kept),
+                 FrameSelection(scene.mapping, evenly(held_out, max_queries)))
+
+
+def count_and_depth(source: Source) -> tuple[int, float]:
+    """The number of posed frames, and the median depth of what they see."""
+    make, views, count = ViewMaker(MappingConfig()), [], 0
+    every = math.ceil(len(source) / DEPTH_VIEWS)
+    for count, posed in enumerate(source.posed_frames(), 1):
+        if (count - 1) % every == 0:
+            views.append(make(posed))
+    return count, typical_depth(views)
+
+
+def notes_of(source: Source) -> list[str]:
+    """A line for everything that a source assumed, did not read or left out."""
+    return [*(f'assumed: {text}' for text in source.assumptions),
+            *(f'not read: {text}' for text in source.unread),
+            *(f'left out: {count} frames with {why}' for why, count in source.skipped.items())]
+
+
+def held_out_stretches(count: int) -> tuple[int, ...]:
+    """Rows of stretches of neighbouring frames, evenly placed in a drive of `count` frames.
+
+    Raises SourceError where the frames are too few.
+    """
+    stretches = max(1, min(STRETCH_COUNT, int(HELD_OUT * count) // MIN_STRETCH))
+    size = int(HELD_OUT * count) // stretches
+    if not size:
+        raise SourceError(f'{count} mapping frames are too few to hold queries out of them, '
+                          f'expected at least {math.ceil(1 / HELD_OUT)}; add a folder test/ of '
+                          'queries')
+    starts = ((2 * index + 1) * count // (2 * stretches) - size // 2 for index in range(stretches))
+    return tuple(row for start in starts for row in range(start, start + size))
+
+
+def evenly(rows: Sequence[int], most: int | None) -> tuple[int, ...]:
+    """At most so many of the rows, evenly spaced."""
+    if most is None or len(rows) <= most:
+        return tuple(rows)
+    return tuple(rows[index] for index in np.linspace(0, len(rows) - 1, most).astype(int))
+
+
+def zoom(frame: Frame) -> Frame:
+    """The middle half of a frame at twice the size, as a lens of twice the focal length sees it.
+
+    Of as many pixels as the frame, but for an odd one.
+    """
+    width, height = (side // 2 for side in frame.camera.size_wh)
+    left, top = ((side - half) // 2 for side, half in zip(frame.camera.size_wh, (width, height)))
+    middle = np.s_[top:top + height, left:left + width]
+    size_wh = (2 * width, 2 * height)
+    # a pixel's centre is an integer, its corner half a pixel before
+    scaled = np.array([[2.0, 0.0, 0.5 - 2 * left], [0.0, 2.0, 0.5 - 2 * top], [0.0, 0.0, 1.0]])
+    mask = None if frame.mask is None else cv2.resize(
+        frame.mask[middle].astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    return replace(
+        frame, image=cv2.resize(frame.image[middle], size_wh, interpolation=cv2.INTER_CUBIC),
+        camera=replace(frame.camera, size_wh=size_wh, matrix=scaled @ frame.camera.matrix),
+        depth=None, mask=mask)
