@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from dsac_ros.cli.bench_tables import damage, finetune, mapping, query, ransac
+from dsac_ros.cli.bench_tables import damage, finetune, mapping, query, ransac, scenes
 from dsac_ros.cli.evaluate import machine
 from dsac_ros.cli.output import add_device_option, add_json_option, check_file, write_results
 from dsac_ros.cli.progress import add_progress_option
 from dsac_ros.cli.settings import add_settings_options
 
-HELP = 'measure RANSAC, time, memory and what damaged images cost'
-TABLES = {'query': query, 'mapping': mapping, 'damage': damage, 'ransac': ransac,
+HELP = 'measure accuracy on many scenes, RANSAC, time, memory and what damaged images cost'
+TABLES = {'scenes': scenes, 'query': query, 'mapping': mapping, 'damage': damage, 'ransac': ransac,
           'finetune': finetune}
 
 

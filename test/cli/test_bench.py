@@ -2,24 +2,28 @@
 """`dsac bench`: the tables as a user would print them."""
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from walls import MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.baselines import pnp
 from dsac_ros.cli.bench_tables import ransac
 from dsac_ros.cli.bench_tables.finetune import tuning_line
 from dsac_ros.cli.main import main
 from dsac_ros.evaluation.damage import DAMAGES
+from dsac_ros.evaluation.scene_comparison import LearnedMap
 from dsac_ros.evaluation.tuning_race import VARIANTS
 from dsac_ros.map_file import save_map
 from dsac_ros.metrics import evaluate
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.ransac.estimator import STAGES
 from dsac_ros.sources.folder import FolderWriter
-from dsac_ros.types import Localization, Result
+from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
 
 
 def as_folder(path, frames):
@@ -112,3 +116,101 @@ def test_a_head_that_finds_half_of_the_queries_has_a_row():
     lost = Localization(Result.LOW_INLIERS, 'lost')
     report = evaluate([lost, lost], [np.eye(4), np.eye(4)]).as_dict()
     assert tuning_line('dsac', 'RGB', report).split()[:4] == ['dsac', 'RGB', 'none', 'none']
+
+
+@pytest.fixture
+def wall_scenes(tmp_path):
+    """Two scenes of a textured wall, one of them with queries of its own."""
+    wall = texture(0)
+
+    def frames(places):
+        return [PosedFrame(Frame(seen_from(place, wall), Camera(SIZE_WH, MATRIX)), place)
+                for place in places]
+    drive = [pose(x, 0.1 * np.sin(9 * x), 0.1 * x, 10.0 * x) for x in np.linspace(-0.5, 0.5, 6)]
+    as_folder(tmp_path / 'scenes' / 'lane' / 'mapping', frames(drive))
+    as_folder(tmp_path / 'scenes' / 'wall' / 'train', frames(drive))
+    as_folder(tmp_path / 'scenes' / 'wall' / 'test', frames([pose(0.25, -0.1, 0.3, 5.0)]))
+    return tmp_path / 'scenes'
+
+
+def fake_learner(calls):
+    """In place of the learning of a map, which takes a minute: finds nothing."""
+    class Nothing:
+        def localize(self, frame):
+            return Localization(Result.LOW_INLIERS, 'lost', timings_ms={'network': 4.0})
+
+    def make(config, *_):
+        def learner(frames, path):
+            calls.append((config.minutes, path.name))
+            path.write_bytes(bytes(5000))
+            return LearnedMap(Nothing(), 5000, 60.0, False)
+        return learner
+    return make
+
+
+@pytest.mark.benchmark
+def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr('dsac_ros.evaluation.scene_comparison.dsac_learner', fake_learner(calls))
+    words = ['bench', 'scenes', str(wall_scenes), '--minutes', '0.5', '--maps',
+             str(tmp_path / 'maps'), '--device', 'cpu', '--progress', 'off']
+    assert main([*words, '--json', str(tmp_path / 'table.json')]) == 0
+    table = json.loads((tmp_path / 'table.json').read_text(), parse_constant=pytest.fail)
+    rows = {(row['scene'], row['split'], row['system']): row for row in table['rows']}
+    assert list(rows) == [(scene, split, system) for scene, first in (('lane', 'stretches'),
+                                                                      ('wall', 'full'))
+                          for split in (first, 'thinned', 'zoom x2')
+                          for system in ('dsac', 'sift_sfm')]
+    assert calls == [(0.5, f'{scene}.{split}.dsac') for scene, first in (
+        ('lane', 'stretches'), ('wall', 'full')) for split in (first, 'thinned')]
+    ours, peer = (rows['wall', 'full', name] for name in ('dsac', 'sift_sfm'))
+    assert ours['results']['lost'] == 1 and ours['results']['median_translation'] is None
+    assert peer['results']['within'] == dict.fromkeys(('1.0%', '2.5%', '5.0%', '12.5%', '25.0%'),
+                                                      1.0)
+    assert peer['results']['map_bytes'] == (tmp_path / 'maps/wall.full.sift_sfm').stat().st_size
+    assert peer['depth'] == pytest.approx(3.0, rel=0.1) and table['machine']['cpu']
+    # a single frame of the drive is left, of which nothing can be triangulated
+    assert 'triangulates no point of 1 ' in rows['wall', 'thinned', 'sift_sfm']['error']
+    lines = capsys.readouterr().out.splitlines()
+    assert sum('failed: SIFT + SfM triangulates no point' in line for line in lines) == 2
+    assert any(line.startswith('wall') and '100 / 100 / 100 / 100 / 100 %' in line
+               for line in lines)
+
+    assert main([*words, '--scenes', 'wall', '--splits', 'full', '--no-ours']) == 0
+    assert '(map reused)' in capsys.readouterr().out
+
+
+def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monkeypatch):
+    monkeypatch.setattr('dsac_ros.evaluation.scene_comparison.dsac_learner', fake_learner([]))
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    words = ['bench', 'scenes', str(wall_scenes), '--splits', 'full', '--device', 'cpu',
+             '--progress', 'off']
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines[1:3]] == ['dsac', 'dsac']
+    assert '  none       none     1 ' in lines[1]  # no position, no rotation, one lost
+    assert lines[3].startswith('without sift_sfm: SIFT + SfM needs pycolmap and poselib')
+    assert main([*words, '--no-ours']) == 1
+    assert 'no system is left to measure (without sift_sfm' in capsys.readouterr().err
+
+
+def test_bench_scenes_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
+    for option, value, message in (('--splits', 'full,night', "'night', expected some of full"),
+                                   ('--scenes', 'attic', "'attic', expected one of lane, wall")):
+        assert main(['bench', 'scenes', str(wall_scenes), option, value]) == 1
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench_scenes_uses_a_map_that_is_there(tiny_map, tmp_path, capsys):
+    as_folder(tmp_path / 'scenes' / 'corner' / 'train', tiny_map.mapping)
+    as_folder(tmp_path / 'scenes' / 'corner' / 'test', tiny_map.queries[:3])
+    (tmp_path / 'maps').mkdir()
+    shutil.copy(tiny_map.map, tmp_path / 'maps' / 'corner.full.dsac')
+    assert main(['bench', 'scenes', str(tmp_path / 'scenes'), '--splits', 'full', '--no-peer',
+                 '--maps', str(tmp_path / 'maps'), '--queries', '2', '--device', 'cpu',
+                 '--progress', 'off', '--json']) == 0
+    (row,) = json.loads(capsys.readouterr().out)['rows']
+    assert row['error'] == '' and row['queries'] == 2 and row['results']['map_reused']
+    assert row['results']['within']['5.0%'] == 1.0 and row['results']['query_ms']['p50'] > 0
+    assert row['results']['mapping_seconds'] > 1
