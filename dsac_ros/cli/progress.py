@@ -54,10 +54,10 @@ class StageBar:
         self.bar.refresh()
 
     def close(self) -> None:
-        """End the line of the present stage."""
+        """End the line of the present stage; a later state begins another."""
         if self.bar is not None:
             self.bar.close()
-            self.bar = None
+            self.bar, self.stage = None, ''
 
 
 def describe(progress: Progress) -> str:

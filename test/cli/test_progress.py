@@ -25,6 +25,15 @@ def test_the_bar_keeps_one_line_per_stage():
     assert '100%' in shown.split('\n')[0]
 
 
+def test_a_closed_bar_begins_the_same_stage_anew():
+    stream = io.StringIO()
+    bar = StageBar(stream)
+    for _ in range(2):
+        bar(Progress('reading', 1.0))
+        bar.close()
+    assert stream.getvalue().count('\n') == 2
+
+
 def test_json_lines_are_json_and_never_skip_a_stage():
     stream = io.StringIO()
     lines = JsonLines(stream)
