@@ -48,14 +48,20 @@ def find_topics(bag: BagFile, image: str | None, info: str | None, depth: str,
 def _image(bag: BagFile, wanted: str | None) -> str:
     topics = [t.name for t in bag.of_type(IMAGE, COMPRESSED, *VIDEO)
               if not t.name.endswith('/compressedDepth')]
-    listing = ', '.join(topics) or 'none'
+    if not topics:
+        held = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics.values())
+        raise SourceError(f'{bag.path} has no topic of images or video that can be read, expected '
+                          f'one of {", ".join((IMAGE, COMPRESSED, *VIDEO))}; it holds '
+                          f'{held or "no topics"}')
+    listing = ', '.join(topics)
     if wanted is not None:
         # The name without the transport also means a compressed one, if that is all there is.
         for name in (wanted, *(f'{wanted}{suffix}' for suffix in READ_TRANSPORTS)):
             if name in topics:
                 return name
-        raise SourceError(f'{bag.path} has no image topic {wanted!r}, the image topics in it are: '
-                          f'{listing}')
+        found = f' (it is a {bag.topics[wanted].type})' if wanted in bag.topics else ''
+        raise SourceError(f'{bag.path} has no image topic {wanted!r}{found}, the image topics in '
+                          f'it are: {listing}')
     bases = sorted({base_topic(t) for t in topics})
     colour = [b for b in bases if 'depth' not in b] or bases
     if len(colour) != 1:

@@ -198,6 +198,20 @@ def test_a_topic_may_be_named_without_its_transport(tmp_path, topic):
     assert (source.topics.image, source.topics.info) == (topic, '/camera/camera_info')
 
 
+def test_a_bag_without_images_says_what_it_holds(tmp_path):
+    with BagWriter(tmp_path / 'a.mcap') as bag:
+        bag.camera_info('/camera/camera_info', OPTICAL, START_NS, CAMERA)
+    with pytest.raises(SourceError, match=r'has no topic of images .*; it holds /camera/camera_in'
+                                          r'fo \(sensor_msgs/msg/CameraInfo\)$'):
+        open_source(tmp_path / 'a.mcap')
+
+
+def test_a_topic_that_is_no_image_is_named_with_its_type(tmp_path):
+    bag = write(tmp_path / 'a.mcap', packets('h264', 2))
+    with pytest.raises(SourceError, match=r"no image topic '/tf' \(it is a tf2_msgs/msg/TFMess"):
+        open_source(bag, image_topic='/tf')
+
+
 def test_an_unknown_format_of_a_video_is_named(tmp_path):
     source = open_source(write(tmp_path / 'a.mcap', packets('h264', 2), name='h267'))
     with pytest.raises(ImageError, match="video has the format 'h267', expected one of h264, "):
