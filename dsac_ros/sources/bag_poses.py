@@ -217,6 +217,11 @@ class _Search:
         optical = optical_frame(camera, self.tree.below(camera))
         if len(optical) == 1:
             camera = optical[0]
+        if self.tree.frames and camera not in self.tree.frames:
+            raise SourceError(f'{self.bag.path}: the poses of {topic} do not say which frame they '
+                              f'are of, and TF does not know {camera or "that of the images"}, '
+                              f'{self._frames()}: name it with --pose-frame, and the frame of the '
+                              'images with --image-frame if it is another')
         frames = pose_child(camera, self.tree.above(camera), world)
         if len(frames) > 1:
             agreeing = [frame for frame in frames if self._agrees(world, frame, trajectory)]

@@ -71,6 +71,18 @@ def test_a_pose_of_nobody_without_tf_is_the_cameras(tmp_path, kind):
                                   'frame and TF no other; --pose-frame names another']
 
 
+def test_a_pose_of_nobody_where_tf_lacks_the_camera(tmp_path):
+    expected = posed_frames(2)
+
+    def of_base(bag, posed):
+        bag.transform('odom', 'base_link', posed.frame.stamp_ns, np.eye(4))
+        bag.pose('/pose', 'map', posed.frame.stamp_ns, posed.world_from_camera)
+    path = write(tmp_path / 'a', expected, tf='', extra=of_base)
+    assert ('do not say which frame they are of, and TF does not know camera_optical, the frames '
+            'in it are base_link, odom: name it with --pose-frame') in error_of(path)
+    assert_same(list(open_source(path, pose_frame=OPTICAL).posed_frames()), expected)
+
+
 def test_tf_that_has_the_poses_says_whose_they_are(tmp_path):
     expected = posed_frames(4)
 
