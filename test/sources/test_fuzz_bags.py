@@ -75,9 +75,9 @@ def mutated(data, changes, cut):
     """The bytes with some of them replaced, and the end cut off."""
     out = bytearray(data)
     for place, kind, value in changes:
-        at = int(place * (len(out) - 1))
+        at = int(place * len(out))
         if kind == 'byte':
-            out[at] = value & 255
+            out[at:at + 1] = bytes([value & 255])
         elif kind == 'word':
             out[at:at + 4] = (value & 0xFFFFFFFF).to_bytes(4, 'little')
         elif kind == 'insert':
