@@ -21,8 +21,8 @@ MAP_SUFFIXES = ('.map', '.safetensors')
 def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -> None:
     """Add --image, --camera-info, --images, --stride and, where poses matter, --poses."""
     group = parser.add_argument_group('where the frames come from')
-    group.add_argument('--image', metavar='TOPIC', help='image topic of a bag, raw or compressed '
-                       '(default: the only one there is)')
+    group.add_argument('--image', metavar='TOPIC', help='image topic of a bag: raw, '
+                       'compressed or video (default: the only one there is)')
     group.add_argument('--camera-info', metavar='WHERE', help='intrinsics: a topic of the bag, or '
                        'a file: a focal length, a 3x3 matrix, YAML or XML of ROS, OpenCV, Kalibr '
                        '(FILE:CAMERA takes one of several) or `ros2 topic echo`; scaled to images '

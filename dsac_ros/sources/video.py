@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +11,11 @@ from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import camera_of_image
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
-from dsac_ros.sources.h264 import FrameNumbers
 from dsac_ros.sources.poses import missing_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, MAX_GAP_NS, LeftOut, Source, count_one
 from dsac_ros.sources.video_decoding import (
     DECODER_OPTIONS,
-    KeyFrameGate,
+    PictureDecoder,
     decode_frame,
     display_matrix,
     load_av,
@@ -191,36 +188,33 @@ class VideoSource(Source):
                 yield decoded
 
     def _all_decoded(self) -> Iterator[Decoded | LeftOut]:
-        av = load_av(self.path)
         with self._open() as stream:
-            gate, progress, number = KeyFrameGate(), Progress(stream), 0
-            context = stream.codec_context
-            context.options = dict(DECODER_OPTIONS)
-            numbers = (FrameNumbers(bytes(context.extradata or b''))
-                       if context.name == 'h264' else None)
+            progress, number = Progress(stream), 0
             aspect = float(stream.sample_aspect_ratio or 1)
-            for packet in chain(self._packets(stream), [None]):
-                if numbers and packet is not None and not numbers.follows(bytes(packet)):
-                    gate.damage(progress.packets)
-                try:
-                    frames = stream.decode(packet)
-                except av.error.FFmpegError as error:
-                    yield replace(gate.damage(progress.packets), detail=error.strerror)
-                    frames = []
-                progress.add(packet)
-                for frame in frames:
-                    left_out = gate.left_out(frame, progress.packets)
-                    if left_out is not None:
-                        yield left_out
-                        continue
-                    stamp = (number * MADE_UP_STEP_NS if not self.has_stamps or frame.pts is None
-                             else progress.nanoseconds(frame.pts))
-                    yield Decoded(number, stamp, frame, aspect)
-                    number += 1
+            for picture in self._pictures(stream, progress):
+                if isinstance(picture, LeftOut):
+                    yield picture
+                    continue
+                stamp = (number * MADE_UP_STEP_NS if not self.has_stamps or picture.pts is None
+                         else progress.nanoseconds(picture.pts))
+                yield Decoded(number, stamp, picture, aspect)
+                number += 1
             missing = progress.missing_frames()
         if missing:
             self.unread.add(f'{self.path}: its last {missing} frames, which are announced and '
                             'missing: the file is cut short')
+
+    def _pictures(self, stream: Any, progress: Progress) -> Iterator[Any | LeftOut]:
+        context = stream.codec_context
+        context.options = dict(DECODER_OPTIONS)
+        decoder = PictureDecoder(stream.decode, context.codec.canonical_name,
+                                 bytes(context.extradata or b''))
+        for packet in self._packets(stream):
+            if not self.has_stamps:
+                packet.pts = decoder.count  # to know its picture again
+            progress.add(packet)
+            yield from (picture for _, picture in decoder.decode(packet))
+        yield from (picture for _, picture in decoder.finish())
 
 
 class Progress:
@@ -234,9 +228,7 @@ class Progress:
         self._last_pts = 0
 
     def add(self, packet: Any) -> None:
-        """Count a packet that was read; None is the end of the stream."""
-        if packet is None:
-            return
+        """Count a packet that was read."""
         self.packets += 1
         if packet.pts is not None:
             self._start_pts = packet.pts if self._start_pts is None else self._start_pts

@@ -5,6 +5,8 @@ PyAV is an extra; it is imported when a video is read.
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +15,7 @@ import cv2
 import numpy as np
 
 from dsac_ros.errors import ImageError, MissingExtraError
+from dsac_ros.sources.h264 import PICTURES, FrameNumbers
 from dsac_ros.sources.image_files import Assume, to_eight_bits
 from dsac_ros.sources.source import LeftOut
 
@@ -87,6 +90,60 @@ class KeyFrameGate:
         if frame.key_frame and packet > self._broken_at:
             self._waits_as = None
         return self._waits_as
+
+
+class PictureDecoder:
+    """Decodes the packets of one stream in order; pictures come out as the decoder lets them go.
+
+    A picture takes the presentation time of its packet (pts), and by it the packet's number.
+    """
+
+    def __init__(self, decode: Callable[[Any], list[Any]], video_format: str,
+                 extradata: bytes = b'') -> None:
+        """Takes PyAV's method that decodes, FFmpeg's name of the format, and its parameters."""
+        self.count = 0  # packets so far
+        self._decode, self._format = decode, video_format
+        self._gate = KeyFrameGate()
+        self._waiting: dict[int | None, int] = {}  # pts of packets -> their numbers
+        self._first_shown: int | None = None
+        self._numbers = FrameNumbers(extradata) if video_format == 'h264' else None
+
+    def decode(self, packet: Any) -> Iterator[tuple[int, Any | LeftOut]]:
+        """Decode the next packet: numbers of packets with their picture, or why it is left out."""
+        number = self.count
+        self.count += 1
+        if packet.size == 0:  # which would end the stream
+            yield number, self._gate.damage(number)
+            return
+        self._waiting[packet.pts] = number
+        if self._numbers and not self._numbers.follows(bytes(packet)):
+            self._gate.damage(number)
+        yield from self._pictures(packet, number)
+
+    def finish(self) -> Iterator[tuple[int, Any | LeftOut]]:
+        """Return the pictures that the decoder still holds, and what never came out of it."""
+        yield from self._pictures(None, self.count)
+        if self._format not in PICTURES:
+            return  # packets of other formats may be there for later ones alone
+        for number in self._waiting.values():
+            is_later = self._first_shown is not None and number > self._first_shown
+            yield number, DAMAGED if is_later else BEFORE_KEY_FRAME
+
+    def _pictures(self, packet: Any, number: int) -> Iterator[tuple[int, Any | LeftOut]]:
+        from av.error import FFmpegError
+        try:
+            frames = self._decode(packet)
+        except FFmpegError as error:
+            if packet is not None:
+                del self._waiting[packet.pts]
+                yield number, replace(self._gate.damage(number), detail=error.strerror)
+            return
+        for frame in frames:
+            place = self._waiting.pop(frame.pts, number)
+            left_out = self._gate.left_out(frame, place)
+            if left_out is None and self._first_shown is None:
+                self._first_shown = place
+            yield place, left_out or frame
 
 
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsac_ros.errors import ImageError
 from dsac_ros.sources.bag_file import Message
-from dsac_ros.sources.h264 import PICTURES, FrameNumbers, byte_stream, has_picture
+from dsac_ros.sources.h264 import PICTURES, byte_stream, has_picture
 from dsac_ros.sources.image_files import Assume
 from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.video_decoding import (
-    BEFORE_KEY_FRAME,
-    DAMAGED,
     DECODER_OPTIONS,
-    KeyFrameGate,
+    PictureDecoder,
     decode_frame,
     load_av,
 )
@@ -63,7 +62,10 @@ def decode_video(messages: Iterable[Message], topic: str,
     """
     decoder: VideoDecoder | None = None
     for message in messages:
-        found = video_format(message.content) if message.topic == topic else ''
+        try:
+            found = video_format(message.content) if message.topic == topic else ''
+        except ImageError as error:
+            raise ImageError(f'{path}, {topic}: {error}') from None
         if not found:
             yield message
             continue
@@ -75,67 +77,44 @@ def decode_video(messages: Iterable[Message], topic: str,
 
 
 class VideoDecoder:
-    """Decodes the packets of one stream; a picture comes out when its decoder lets it go."""
+    """Decodes the video messages of one stream."""
 
     def __init__(self, name: str, path: Path) -> None:
         """Takes FFmpeg's name of the format, and the bag for errors."""
         self.format = name
         self._av = load_av(path)
-        self._context = self._av.CodecContext.create(self._decoder(), 'r')
-        self._context.options = dict(DECODER_OPTIONS)
-        self._gate = KeyFrameGate()
-        self._waiting: dict[int, Message] = {}  # packets by number, without their data
-        self._count = 0
-        self._first_shown: int | None = None
+        context = self._av.CodecContext.create(self._decoder(), 'r')
+        context.options = dict(DECODER_OPTIONS)
+        self._pictures = PictureDecoder(context.decode, name)
+        self._waiting: dict[int, Message] = {}  # messages by number, without their data
         self._parameters = b''
-        self._numbers = FrameNumbers() if name == 'h264' else None
 
     def decode(self, message: Message) -> Iterator[Message | LeftOut]:
-        """Decode the next packet and return the pictures that are ready."""
+        """Decode the next message and return the pictures that are ready."""
         data = bytes(memoryview(message.content.data))
         if self.format in PICTURES:
             data = byte_stream(data)
         if data and not has_picture(self.format, data):
             self._parameters += data  # a decoder wants them together with a picture
             return
-        data, self._parameters = self._parameters + data, b''
-        packet = self._av.Packet(data)
-        packet.pts = self._count
-        self._waiting[self._count] = message._replace(content=header_of(message.content))
-        self._count += 1
-        if not data:  # which would end the stream
-            yield self._lose(packet.pts)
-            return
-        if self._numbers and not self._numbers.follows(data):
-            self._gate.damage(packet.pts)
-        yield from self._decoded(packet)
+        packet = self._av.Packet(self._parameters + data)
+        self._parameters = b''
+        packet.pts = self._pictures.count
+        self._waiting[packet.pts] = message._replace(content=header_of(message.content))
+        yield from self._messages(self._pictures.decode(packet))
 
     def flush(self) -> Iterator[Message | LeftOut]:
         """Return the pictures that the decoder still holds, and what never came out of it."""
-        yield from self._decoded(None)
-        for number in self._waiting:
-            shown = self._first_shown is not None and number > self._first_shown
-            yield DAMAGED if shown else BEFORE_KEY_FRAME
+        yield from self._messages(self._pictures.finish())
 
-    def _decoded(self, packet: Any) -> Iterator[Message | LeftOut]:
-        try:
-            frames = self._context.decode(packet)
-        except self._av.error.FFmpegError as error:
-            if packet is not None:
-                yield replace(self._lose(packet.pts), detail=error.strerror)
-            return
-        for frame in frames:
-            message = self._waiting.pop(frame.pts, None)
-            if message is None:
-                continue  # the second picture of one packet
-            left_out = self._gate.left_out(frame, frame.pts)
-            if left_out is None:
-                self._first_shown = frame.pts if self._first_shown is None else self._first_shown
-            yield left_out or message._replace(content=VideoImage(message.content, frame))
-
-    def _lose(self, number: int) -> LeftOut:
-        del self._waiting[number]
-        return self._gate.damage(number)
+    def _messages(self, pictures: Iterable[tuple[int, Any | LeftOut]],
+                  ) -> Iterator[Message | LeftOut]:
+        for number, picture in pictures:
+            message = self._waiting.pop(number, None)
+            if isinstance(picture, LeftOut):
+                yield picture
+            elif message is not None:  # else it is the second picture of one message
+                yield message._replace(content=VideoImage(message.content, picture))
 
     def _decoder(self) -> str:
         for name in DECODERS.get(self.format, ()):

@@ -225,6 +225,21 @@ def test_after_a_lost_packet_nothing_is_made_up(tmp_path, name):
     assert source.skipped == {DAMAGED: 2}
 
 
+@pytest.mark.parametrize('name', ['a.mkv', 'a.h264'])
+def test_a_key_frame_before_damage_ends_nothing(tmp_path, name):
+    """With pictures out of order a key frame may be shown when a later packet is lost already."""
+    whole = write_video(tmp_path / 'whole.mkv', 18, bf='2', **{'x264-params': 'b-adapt=0'})
+    with av.open(str(whole)) as file, av.open(str(tmp_path / name), 'w') as lossy:
+        stream = lossy.add_stream_from_template(file.streams.video[0])
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+        key = next(n for n, packet in enumerate(packets) if n and packet.is_keyframe)
+        for packet in packets[:key + 1] + packets[key + 2:]:
+            packet.stream = stream
+            lossy.mux(packet)
+    frames = read(tmp_path / name)
+    assert numbers(frames) == [*range(7), *range(12, 18)]
+
+
 def test_sound_without_a_video(tmp_path):
     with av.open(str(tmp_path / 'a.mp4'), 'w') as file:
         stream = file.add_stream('aac', rate=16000)
