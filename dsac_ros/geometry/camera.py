@@ -43,8 +43,9 @@ def camera_from_info(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[f
     lens = distortion_of(model, distortion)
     x, y, width, height = roi if roi and roi[2] and roi[3] else (0, 0, *size_wh)
     bin_x, bin_y = (max(1, int(b)) for b in binning)
-    matrix = np.array([[1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
-                       [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5], [0, 0, 1]]) @ matrix
+    with np.errstate(invalid='ignore', over='ignore'):  # what is not finite is refused below
+        matrix = np.array([[1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
+                           [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5], [0, 0, 1]]) @ matrix
     camera = Camera((int(width) // bin_x, int(height) // bin_y), matrix, lens.model,
                     lens.coefficients, tuple(filter(None, (left_out, lens.assumption))))
     check_camera(camera)

@@ -178,6 +178,6 @@ def _binning_of_principal_point(info: _Info) -> float:
     0 where K is of that size, -1 where it is of the binned one, 1 where it is of one that is
     larger by the binning.
     """
-    steps = [math.log(max(2.0 * (centre + 0.5) / size, 1e-9)) / math.log(b)
+    steps = [math.log(max(2.0 * (float(centre) + 0.5) / size, 1e-9)) / math.log(b)
              for centre, size, b in zip(info.matrix[:2, 2], info.size_wh, info.binning) if b > 1]
     return float(np.mean(steps)) if np.isfinite(steps).all() else 0.0

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsac_ros.errors import CameraError
 from dsac_ros.sources.camera_info import camera_from_message
@@ -138,3 +140,26 @@ def test_what_no_info_can_hold_is_one_line():
                 assert '\n' not in str(error)
                 continue
             assert rectified  # P may hold where K or D does not
+
+
+NUMBERS = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 480.0, 639.5, 1e308, np.nan, np.inf]),
+                    st.floats())
+SIDES = st.sampled_from([0, 1, 480, 640, 1280, 2**32 - 1])
+
+
+@pytest.mark.filterwarnings('error')
+@settings(max_examples=300, deadline=None)
+@given(st.lists(NUMBERS, max_size=12), st.lists(NUMBERS, max_size=14), st.lists(SIDES, min_size=8,
+       max_size=8), st.sampled_from(['', 'plumb_bob', 'equidistant', 'line\nbreak']),
+       st.booleans(), st.sampled_from([None, (640, 480), (1, 1)]))
+def test_whatever_an_info_holds_is_one_line(matrix, d, sides, model, rectified, image_wh):
+    binning = {'binning_x': sides[6] % 5, 'binning_y': sides[7] % 5}
+    for k, p in ((matrix, full().p), (full().k, matrix), (full().k, full().p)):
+        sent = full(width=sides[0], height=sides[1], roi=region(*sides[2:6]), k=k, d=d, p=p,
+                    distortion_model=model, **binning)
+        try:
+            camera = camera_from_message(sent, rectified=rectified, image_wh=image_wh)
+        except CameraError as error:
+            assert '\n' not in str(error)
+        else:
+            assert np.isfinite(camera.matrix).all() and min(camera.size_wh) > 0

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsac_ros.errors import ImageError
+from dsac_ros.sources.encodings import ENCODINGS
 from dsac_ros.sources.image_messages import (
     decode_compressed,
     decode_image,
@@ -245,3 +248,18 @@ def test_a_compressed_mosaic_is_no_gray_image():
     colour = cv2.imencode('.png', RGB)[1].tobytes()
     sent = SimpleNamespace(format='bayer_rggb8; png compressed bgr8', data=colour)
     np.testing.assert_array_equal(decode_message(sent), RGB[..., ::-1])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(ENCODINGS)), st.integers(0, 9), st.integers(0, 9),
+       st.integers(0, 60), st.integers(0, 400), st.booleans())
+def test_whatever_an_image_holds_is_one_line(encoding, width, height, step, size, big):
+    one = SimpleNamespace(encoding=encoding, width=width, height=height, step=step,
+                          is_bigendian=int(big), data=bytes(range(256)) * 2)
+    one.data = one.data[:size]
+    try:
+        found = decode_image(one)
+    except ImageError as error:
+        assert '\n' not in str(error)
+    else:
+        assert found.dtype == np.uint8 and found.shape[1] == width
