@@ -19,6 +19,7 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 
 MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
 MIN_FOCAL = 0.05  # share of the width or height: a pinhole that sees 169 degrees
+ALIKE = 0.1  # share by which the place of a principal point may differ in width and height
 MIDDLE = (0.3, 0.7)  # shares of the image between which a principal point is expected
 FIELD_SAMPLES = 4096
 FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
@@ -133,6 +134,20 @@ def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:
     """Return whether the principal point is where a whole image of this size has it."""
     shares = (np.asarray(matrix)[:2, 2] + 0.5) / size_wh
     return bool(((shares >= MIDDLE[0]) & (shares <= MIDDLE[1])).all())
+
+
+def middle_of_another_size(matrix: np.ndarray, size_wh: tuple[int, int],
+                           ) -> tuple[int, int] | None:
+    """The size (about) whose middle the principal point is, if that is clearly another one.
+
+    That of an image of the same aspect: a part of an image is seldom off as much both ways.
+    """
+    centre = np.asarray(matrix)[:2, 2] + 0.5
+    share_x, share_y = centre / size_wh
+    alike = abs(share_x - share_y) <= ALIKE * max(abs(share_x), abs(share_y))
+    if not alike or is_central(matrix, size_wh):
+        return None
+    return round(2 * centre[0]), round(2 * centre[1])
 
 
 def project(camera: Camera, points_camera: np.ndarray) -> np.ndarray:

@@ -88,7 +88,8 @@ def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
         if len(topics) == 1 and not (frame and frames[topics[0]]):
             return topics[0], (f'{topics[0]} holds for {image}, since it is the only CameraInfo; '
                                '--camera-info names another')
-    raise SourceError(f'{bag.path} has no camera_info {names[0]}, the CameraInfo topics in it '
+    usual = next(name for name in names if wanted or name.endswith('/camera_info'))
+    raise SourceError(f'{bag.path} has no camera_info {usual}, the CameraInfo topics in it '
                       f'are: {listing}; the images have the frame {frame!r}: name one with '
                       '--camera-info, or give a calibration file')
 
@@ -98,11 +99,11 @@ def _beside(image: str) -> list[str]:
     base = base_topic(image)
     *above, folder, _ = ['', *base.split('/')]
     beside = base.rsplit('/', 1)[0]
-    names = [f'{beside}/camera_info', f'{base}/camera_info']
-    if is_rectified(image):
-        names.insert(0, f'{beside}/camera_info_rect')
-        if folder in RECTIFIED:
-            names.append(f'{"/".join(above[1:])}/camera_info')
+    rectified = is_rectified(image)
+    names = [f'{beside}/camera_info_{"rect" if rectified else "raw"}', f'{beside}/camera_info',
+             f'{base}/camera_info']
+    if folder in RECTIFIED:
+        names.append(f'{"/".join(above[1:])}/camera_info')
     return names
 
 

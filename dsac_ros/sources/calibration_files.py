@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from dsac_ros.errors import CameraError, SourceError
-from dsac_ros.geometry.camera import camera_from_info, is_central
+from dsac_ros.geometry.camera import camera_from_info, middle_of_another_size
 from dsac_ros.sources.calibration_documents import (
     ini_document,
     is_ini,
@@ -37,7 +37,6 @@ DOCUMENT_SUFFIXES = ('.yaml', '.yml', '.xml', '.json')
 MATRIX_SHAPES = {9: (3, 3), 12: (3, 4), 16: (4, 4)}
 # Half a pixel: DSAC*, ACE and COLMAP count from the corner of the first pixel, not its centre.
 CORNER = 0.5
-ALIKE = 0.1  # share by which the place of the principal point may differ in width and height
 
 
 def calibration_from_focal(focal: float) -> Calibration:
@@ -189,14 +188,13 @@ def _of_one_size(calibration: Calibration, what: str, *, turned: bool = False,
 
 def _check_belongs(camera: Camera, what: str) -> None:
     """Refuse a principal point that lies where images of another size have their middle."""
-    (width, height), centre = camera.size_wh, np.asarray(camera.matrix)[:2, 2] + CORNER
-    share_x, share_y = centre / camera.size_wh
-    alike = abs(share_x - share_y) <= ALIKE * max(abs(share_x), abs(share_y))
-    if alike and not is_central(camera.matrix, camera.size_wh):
+    other = middle_of_another_size(camera.matrix, camera.size_wh)
+    if other is not None:
+        (width, height), centre = camera.size_wh, np.asarray(camera.matrix)[:2, 2] + CORNER
         raise CameraError(f'{what} has the principal point ({centre[0]:g}, {centre[1]:g}), which '
-                          f'is the middle of about {2 * centre[0]:.0f}x{2 * centre[1]:.0f}, but '
-                          f'the images are {width}x{height}: give a calibration of this size, or '
-                          'one with image_width and image_height')
+                          f'is the middle of about {other[0]}x{other[1]}, but the images are '
+                          f'{width}x{height}: give a calibration of this size, or one with '
+                          'image_width and image_height')
 
 
 def _named(path: Path, calibration: Calibration) -> Calibration:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dsac_ros.errors import CameraError
-from dsac_ros.geometry.camera import camera_from_info, is_central
+from dsac_ros.geometry.camera import camera_from_info, is_central, middle_of_another_size
 from dsac_ros.types import Camera
 
 UNDECIDED = 0.05  # around the geometric mean of two sizes of which K could be
@@ -73,7 +73,20 @@ def camera_from_message(message: Any, *, rectified: bool = False,
     info = _resolve_binning(_resolve_region(info, image_wh), image_wh)
     camera = camera_from_info(info.size_wh, info.k, info.d, info.p, info.model, info.roi,
                               info.binning)
+    if image_wh in (None, camera.size_wh):  # else the image contradicts it anyway
+        _check_size(info)
     return replace(camera, assumptions=info.assumptions + camera.assumptions)
+
+
+def _check_size(info: _Info) -> None:
+    """Refuse a principal point that lies where images of another size have their middle."""
+    other = middle_of_another_size(info.matrix, info.size_wh) if all(info.size_wh) else None
+    if other is not None:
+        (width, height), (cx, cy) = info.size_wh, info.matrix[:2, 2]
+        raise CameraError(f'camera_info of {width}x{height} has the principal point ({cx:g}, '
+                          f'{cy:g}), which is the middle of about {other[0]}x{other[1]}: publish '
+                          'the K of the size that it says, and the region of interest of an image '
+                          'that is a part (REP 104), or give a calibration file')
 
 
 def frame_difference(info_frame: str, image_frame: str) -> str:

@@ -41,7 +41,7 @@ def read(path, **options):
 
 def test_the_info_of_another_camera_is_refused(tmp_path):
     path = bag(tmp_path / 'a', {'/camera/depth/camera_info': (DEPTH, camera(40))})
-    with pytest.raises(SourceError, match=r'no camera_info /camera/color/camera_info.*'
+    with pytest.raises(SourceError, match=r'no camera_info /camera/color/camera_info, .*'
                                           r"/camera/depth/camera_info \(frame 'depth_optical'\).*"
                                           "images have the frame 'colour_optical': name one"):
         open_source(path)
@@ -78,11 +78,19 @@ def test_an_info_beside_of_another_frame_is_told(tmp_path):
 
 
 @pytest.mark.parametrize('image, info', [
-    ('/left/image_rect', '/left/camera_info_rect'), ('/cam/rect/image', '/cam/rect/camera_info'),
+    ('/left/image_rect', '/left/camera_info_rect'), ('/left/image_raw', '/left/camera_info_raw'),
+    ('/cam/rect/image', '/cam/rect/camera_info'),
     ('/cam/rect/image', '/cam/camera_info'), ('/cam/image', '/cam/image/camera_info')])
 def test_where_else_the_info_is_beside(tmp_path, image, info):
     infos = {info: (COLOUR, camera(50)), '/other/camera_info': (DEPTH, camera(40))}
     assert read(bag(tmp_path / 'a', infos, image=image)) == (50, [])
+
+
+def test_the_raw_image_of_a_zed_has_the_raw_info(tmp_path):
+    infos = {'/left/camera_info': (COLOUR, camera(40)),
+             '/left/camera_info_raw': (COLOUR, camera(50))}
+    assert read(bag(tmp_path / 'a', infos, image='/left/image_raw_color')) == (50, [])
+    assert read(bag(tmp_path / 'b', infos, image='/left/image_rect_color')) == (40, [])
 
 
 def test_a_direct_image_is_not_rectified(tmp_path):

@@ -93,6 +93,17 @@ def test_binning_of_a_region_needs_the_full_k():
                                  **BINNED), image_wh=(640, 480))
 
 
+@pytest.mark.parametrize('scale', [0.25, 0.5, 2.0, 6.0])
+def test_k_of_another_size_is_refused(scale):
+    k = [480.0 * scale, 0, 320 * scale - 0.5, 0, 480 * scale, 240 * scale - 0.5, 0, 0, 1]
+    with pytest.raises(CameraError, match=r'640x480 has the principal point .* middle of about '
+                                          f'{640 * scale:.0f}x{480 * scale:.0f}: publish'):
+        camera_from_message(full(k=k), image_wh=(640, 480))
+    for centre in ((320, 60), (480, 240), (330, 250)):  # parts of an image, and usual lenses
+        part = [480.0, 0, centre[0], 0, 480, centre[1], 0, 0, 1]
+        assert camera_from_message(full(k=part)).matrix[0, 2] == centre[0]
+
+
 def test_binning_without_an_image():
     for k in (full().k, FULL_K):
         camera = camera_from_message(full(width=1280, height=960, k=k, **BINNED))
