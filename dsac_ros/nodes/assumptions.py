@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What had to be assumed about a camera, in the log of a node."""
+"""Assumptions about a camera, in the log of a node."""
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag are the image, its intrinsics and its depth."""
+"""The topics of a bag that are the image, its intrinsics and its depth."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
 
 
 def _beside(image: str) -> list[str]:
-    """Where the CameraInfo of an image topic is published, the usual place first."""
+    """The topics that may be the CameraInfo of an image topic, the preferred one first."""
     base = base_topic(image)
     *above, folder, _ = ['', *base.split('/')]
     beside = base.rsplit('/', 1)[0]

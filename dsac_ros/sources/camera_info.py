@@ -90,7 +90,7 @@ def _check_size(info: _Info) -> None:
 
 
 def frame_difference(info_frame: str, image_frame: str) -> str:
-    """What tells the frame_id of a CameraInfo from that of its images; '' where nothing does."""
+    """Describe how the frame_ids of a CameraInfo and its images differ; '' where they agree."""
     ours, theirs = info_frame.lstrip('/'), image_frame.lstrip('/')
     if not ours or not theirs or ours == theirs:
         return ''
@@ -186,7 +186,7 @@ def _near(binned_wh: tuple[int, int], image_wh: tuple[int, int] | None) -> tuple
 
 
 def _binning_of_principal_point(info: _Info) -> float:
-    """How often the binning separates the size that K belongs to from that of the info.
+    """Number of binning steps from the size of the info to the size that K belongs to.
 
     0 where K is of that size, -1 where it is of the binned one, 1 where it is of one that is
     larger by the binning.

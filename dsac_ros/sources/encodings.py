@@ -23,7 +23,7 @@ class Chroma:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels are stored.
+    """The memory layout of pixels.
 
     dtype: numpy's letters for one channel without the byte order, u1 or u2.
     to_rgb: OpenCV's conversion from the stored channels; None for gray, or RGB already.

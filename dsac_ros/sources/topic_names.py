@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the name of an image topic says: its transport, and whether the image is rectified."""
+"""Names of image topics: the transport, and the mark of rectified images."""
 from __future__ import annotations
 
 TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg', '/foxglove')
