@@ -71,7 +71,8 @@ class Calibration:
 
     def overridden(self, accept: AcceptConfig) -> Calibration:
         """With the thresholds of `accept` that are not negative in place of the map's."""
-        return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0})
+        known = {field.name for field in fields(self)}
+        return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0 and k in known})
 
     def covariance(self, raw: np.ndarray, share: float) -> np.ndarray:
         """Covariance (6, 6) [m, rad] of real errors, from the refinement's.

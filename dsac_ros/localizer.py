@@ -16,12 +16,14 @@ from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, in_half
+from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
 from dsac_ros.ransac.stopwatch import Stopwatch
-from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
+from dsac_ros.ransac.threads import threads
+from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Localizer:
         self.last_look = replace(self.ransac, compiled=False)
         self.calibration = Calibration.from_dict(
             self.map.header.get('calibration')).overridden(accept)
+        self.focal_check = FocalCheck(accept.max_focal_error)
 
     def prepare(self) -> None:
         """Do now what is done once anyway, such as describing the map's pictures: seconds."""
@@ -109,7 +112,12 @@ class Localizer:
             estimate = self._estimate(scene, self.first_look, guess)
             clock.lap('ransac')
             if self.gallery is None:
-                return self._judge(frame, estimate, None, clock.laps), scene, estimate
+                answer = self._judge(frame, estimate, None, clock.laps)
+                if answer.accepted:
+                    ratio = self.focal_check.by_scene_coordinates(scene,
+                                                                  estimate.world_from_camera[0])
+                    answer = with_focal_verdict(answer, ratio, frame.camera)
+                return answer, scene, estimate
             seen, matches = estimate, 0
             alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
@@ -119,7 +127,16 @@ class Localizer:
                 if self.calibration.agreeing(matches):
                     alignment = self.gallery.search(image, resampler.matrix, [seen])
             clock.lap('align')
-        return self._judge(frame, estimate, alignment, clock.laps, seen, matches), scene, estimate
+            answer = self._judge(frame, estimate, alignment, clock.laps, seen, matches)
+            if answer.accepted:
+                test = self.gallery.focal_test(image, resampler.matrix,
+                                               self._in_map(answer.world_from_camera))
+                with threads(1):
+                    ratio = self.focal_check.by_landmarks(
+                        resampler, test, alignment.overall if alignment else 0.0)
+                answer = with_focal_verdict(answer, ratio, frame.camera)
+                clock.lap('focal')
+        return answer, scene, estimate
 
     def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
                            ) -> tuple[torch.Tensor, SceneCoordinates]:
@@ -139,9 +156,13 @@ class Localizer:
                   guess: np.ndarray | None = None) -> PoseEstimate:
         if guess is None:
             return estimate_pose(scene, config)
-        near = np.array(guess, dtype=float)
+        return estimate_pose(scene, config, guess=self._in_map(guess)[None])
+
+    def _in_map(self, world_from_camera: np.ndarray) -> torch.Tensor:
+        """Return the pose (4, 4) of the world in the frame of the map, whose origin is near."""
+        near = np.array(world_from_camera, dtype=float)
         near[:3, 3] -= self.map.origin
-        return estimate_pose(scene, config, guess=torch.from_numpy(near)[None])
+        return torch.from_numpy(near)
 
     def _candidates(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
                     estimate: PoseEstimate) -> Iterator[PoseEstimate]:
@@ -221,6 +242,16 @@ def in_world(pose: torch.Tensor, covariance: torch.Tensor,
     placed = pose.cpu().double().numpy().copy()
     placed[:3, 3] += origin
     return placed, covariance.cpu().double().numpy()
+
+
+def with_focal_verdict(found: Localization, ratio: float, camera: Camera) -> Localization:
+    """Refuse an accepted localization where its image fits `ratio` times the focal length."""
+    if ratio == 1.0:
+        return found
+    given = float(np.sqrt(camera.matrix[0, 0] * camera.matrix[1, 1]))
+    return replace(found, result=Result.BAD_INTRINSICS, reason=(
+        f'the image fits f = {ratio * given:.0f} px, the calibration says {given:.0f} px: use the '
+        'camera_info of this camera and image size (binning applied once), or the right --focal'))
 
 
 def fewer(ransac: RansacConfig) -> RansacConfig:

@@ -95,6 +95,7 @@ class Result(IntEnum):
     STALE = 8
     OUT_OF_MAP = 9
     ERROR = 10
+    BAD_INTRINSICS = 11
 
 
 @dataclass(frozen=True)

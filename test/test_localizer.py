@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +128,32 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
               for found in (near, alone.localize(frame))]
     assert errors[0] < 0.5 * errors[1], 'the aligned pose is the better one'
     assert refused.result is Result.LOW_INLIERS
+
+
+def with_focal(frame, factor):
+    matrix = frame.camera.matrix * np.array([[factor, 1, 1], [1, factor, 1], [1, 1, 1]])
+    return replace(frame, camera=replace(frame.camera, matrix=matrix))
+
+
+@pytest.mark.parametrize('factor', (1.1, 2.0))
+def test_a_wrong_focal_length_is_refused(tiny_map, factor):
+    localizer = Localizer(load_map(tiny_map.map), 'cpu')
+    found = [localizer.localize(with_focal(posed.frame, factor))
+             for posed in tiny_map.queries[::2]]
+    given = factor * tiny_map.queries[0].frame.camera.matrix[0, 0]
+    refused = [one for one in found if one.result is Result.BAD_INTRINSICS]
+    assert refused and not any(one.accepted for one in found)
+    assert all(f'the calibration says {given:.0f} px' in one.reason for one in refused)
+    fitted = np.median([float(re.search(r'f = (\d+) px', one.reason)[1]) for one in refused])
+    assert fitted == pytest.approx(given / factor, rel=0.1)
+
+
+def test_the_right_focal_length_is_not_refused(tiny_map):
+    tested, untested = (Localizer(load_map(tiny_map.map), 'cpu', accept=accept)
+                        for accept in (AcceptConfig(), AcceptConfig(max_focal_error=0.0)))
+    found = [[one.localize(posed.frame).result for posed in tiny_map.queries[::2]]
+             for one in (tested, untested)]
+    assert found[0] == found[1] and Result.ACCEPTED in found[0]
 
 
 def test_cameras_come_and_go_without_end(localizer, tiny_map):

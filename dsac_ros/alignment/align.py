@@ -16,7 +16,7 @@ from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Pyramid
 from dsac_ros.alignment.support import ALIKE, support
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.mixture import initial_mixture
 from dsac_ros.types import SceneCoordinates
 
@@ -101,15 +101,21 @@ def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
 
     Robust, from a pose near; step_px is the size of a pixel of the level.
     """
-    ones = torch.ones(1, len(points), device=points.device)
-    seen = correspondences(SceneCoordinates(
-        points_world=points[None], pixels=pixels[None], sigma_px=ones, valid=ones > 0,
-        matrices=matrix[None], grid_hw=(1, len(points))))
-    start = camera_from_map.clone()
-    start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale
+    seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix)
     pose, mixture = start[None, None], initial_mixture(start[None, None], 12.0 * step_px)
     pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
     pose, covariance, squared = refine.converge(pose, seen, mixture)
     inliers = int((squared < (2.0 * step_px) ** 2).sum())
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
 
+
+def nearby_correspondences(points: Tensor, pixels: Tensor, camera_from_map: Tensor,
+                           matrix: Tensor) -> tuple[Correspondences, Tensor]:
+    """Points (N, 3) seen at pixels (N, 2), and a pose (4, 4) in the unit of their scaled world."""
+    ones = torch.ones(1, len(points), device=points.device)
+    seen = correspondences(SceneCoordinates(
+        points_world=points[None], pixels=pixels[None], sigma_px=ones, valid=ones > 0,
+        matrices=matrix[None], grid_hw=(1, len(points))))
+    start = camera_from_map.clone()
+    start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale
+    return seen, start

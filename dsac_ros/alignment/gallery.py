@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import Alignment, align
 from dsac_ros.alignment.features import mutual, root_sift
+from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
 from dsac_ros.alignment.search import approach, search
 from dsac_ros.device import in_half
@@ -61,6 +62,13 @@ class Gallery:
             with threads(1):
                 return approach(pose, near, self.depth)
         return search(candidates, approached, self.depth)
+
+    def focal_test(self, image: np.ndarray, matrix: np.ndarray,
+                   world_from_camera: Tensor) -> FocalTest:
+        """Return the test of the focal length of an image (H, W) uint8 at its pose (4, 4)."""
+        intrinsics = torch.from_numpy(matrix).to(self.device).float()
+        return FocalTest(Pyramid.of(image, self.device), intrinsics,
+                         world_from_camera.to(self.device), self.landmarks)
 
     def recall(self, image: np.ndarray, descriptors: Tensor,
                matrix: Tensor) -> tuple[SceneCoordinates, SceneCoordinates]:

@@ -35,7 +35,8 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera, Frame, Localization, Result
 
 #: Results that say that the frame itself was of no use.
-BAD_FRAME = (Result.NO_CAMERA_INFO, Result.BAD_IMAGE, Result.STALE, Result.ERROR)
+BAD_FRAME = (Result.NO_CAMERA_INFO, Result.BAD_IMAGE, Result.STALE, Result.ERROR,
+             Result.BAD_INTRINSICS)
 
 
 class Refused(Exception):

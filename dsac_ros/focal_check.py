@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decide whether an accepted pose contradicts the focal length that was given with the image."""
+from __future__ import annotations
+
+import math
+import weakref
+
+from torch import Tensor
+
+from dsac_ros.alignment.focal import FocalTest
+from dsac_ros.geometry.resample import Resampler
+from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.focal import dolly_zoomed, refine_with_focal
+from dsac_ros.ransac.scoring import camera_points
+from dsac_ros.types import SceneCoordinates
+
+# Measured on three scenes with right and wrong focal lengths: at the right one the refinement is
+# at most 1.5 % off and the search gains at most 6 % in fit, or is less than 12 % off.
+#: The refinement on one level shows about half of a small error, hence half of what is allowed.
+REFINED_SHARE, SIGMAS = 0.5, 3.0
+#: A search contradicts by this gain in fit, or by a ratio this far off where it is determined.
+MIN_GAIN, FAR_OFF, DETERMINED = 1.07, 0.12, 0.02
+#: A search confirms a camera where it ends within half of what is allowed, and this share of all
+#: landmarks in view looks as it should.
+CONFIRMING = 0.5
+#: Scene coordinates contradict where another focal length has this many times the inliers.
+MORE_INLIERS, INLIER_PX = 1.25, 10.0
+STARTS = (0.4, 0.55, 0.75, 1.0, 1.33, 1.8, 2.5)
+
+
+class FocalCheck:
+    """Test the focal length of every accepted pose: thoroughly until a camera is confirmed.
+
+    The search takes as long as twenty alignments. A good image confirms its camera, and from then
+    on the refinement watches alone, which starts a search again when it is off. An image that
+    contradicts makes its camera doubted: the next images that determine nothing are refused, too,
+    until one confirms it.
+    """
+
+    def __init__(self, max_error: float) -> None:
+        """Takes the relative error of the focal length that is allowed; 0 allows all."""
+        self.max_error = max_error
+        # of each camera the ratio that its last telling image fits; 1 where that confirmed it
+        self._fitting: weakref.WeakKeyDictionary[Resampler, float] = weakref.WeakKeyDictionary()
+
+    def by_landmarks(self, camera: Resampler, test: FocalTest, inlier_ratio: float) -> float:
+        """Return the fitting focal length as a multiple of the given one; 1 if none contradicts.
+
+        Args:
+            camera: the resampler of the image, which stands for its camera.
+            test: the landmarks of the image at the accepted pose.
+            inlier_ratio: share of all landmarks in view that look as they should.
+        """
+        if not self.max_error:
+            return 1.0
+        refined = test.refined()
+        off = abs(math.log(refined.ratio))
+        contradicts = off > max(REFINED_SHARE * self.max_error, SIGMAS * refined.sigma)
+        if not contradicts and self._fitting.get(camera) == 1.0:
+            return 1.0
+        found = test.searched()
+        far = abs(math.log(found.ratio))
+        if far > self.max_error and (found.gain > MIN_GAIN
+                                     or (far > FAR_OFF and found.sigma < DETERMINED)):
+            self._fitting[camera] = found.ratio
+        elif contradicts:
+            self._fitting[camera] = found.ratio if far > off else refined.ratio
+        elif far < REFINED_SHARE * self.max_error and inlier_ratio > CONFIRMING:
+            self._fitting[camera] = 1.0
+        return self._fitting.get(camera, 1.0)
+
+    def by_scene_coordinates(self, scene: SceneCoordinates, world_from_camera: Tensor) -> float:
+        """Return the fitting focal length as a multiple of the given one; 1 if none contradicts.
+
+        For a map without landmarks, of one image and the pose (4, 4) that was accepted.
+        """
+        if not self.max_error:
+            return 1.0
+        seen = correspondences(scene)
+        pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
+        starts = pose.new_tensor(STARTS)
+        depth = camera_points(pose, seen.points)[2][seen.valid[:, None]].median()
+        poses = dolly_zoomed(pose.expand(-1, len(STARTS), -1, -1), depth, starts)
+        given = refine_with_focal(pose, seen, INLIER_PX, hold_focal=True)
+        free = refine_with_focal(poses, seen, INLIER_PX, ratio=starts[None])
+        inliers, others = (((one.squared[0] < INLIER_PX ** 2) & seen.valid).sum(-1)
+                           for one in (given, free))
+        best = others.argmax()
+        ratio = float(free.ratio[0, best])
+        contradicts = (abs(math.log(ratio)) > self.max_error
+                       and others[best] > MORE_INLIERS * inliers[0])
+        return ratio if contradicts else 1.0
