@@ -28,7 +28,7 @@ def record_drive(world: RenderedWorld, path: Drive, bag: Path | str, *,
     """Write the drive as a bag (see `BagWriter` for its name and storage) and return its path.
 
     A mapping bag carries map -> odom in its TF. A held-out one does not, for that is the answer:
-    its truth is the camera's PoseStamped on /ground_truth/pose. progress(done, frames) is called
+    its truth is an Odometry of the camera on /ground_truth/pose. progress(done, frames) is called
     after each image.
     """
     source = RenderedSource(world, path, camera, sensor, seed)
@@ -63,4 +63,4 @@ def _write_image(writer: BagWriter, source: RenderedSource, index: int, *, gray:
     writer.image(IMAGE_TOPIC, CAMERA_FRAME, stamp, image)
     writer.camera_info(INFO_TOPIC, CAMERA_FRAME, stamp, frame.camera)
     if held_out:
-        writer.pose(TRUTH_TOPIC, MAP_FRAME, stamp, posed.world_from_camera)
+        writer.odometry(TRUTH_TOPIC, MAP_FRAME, CAMERA_FRAME, stamp, posed.world_from_camera)
