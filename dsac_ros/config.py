@@ -179,6 +179,7 @@ class MappingConfig:
     depth: str = setting('auto', 'use depth where frames have it', choices=('auto', 'off'))
     refine_poses: bool = setting(False, 'make the poses agree with the images first: for poses of '
                                  'odometry or of a coarse SLAM')
+    trust_poses: bool = setting(False, 'learn even from poses that the images contradict')
     held_out: float = setting(0.08, 'share of the frames in the block that is only measured',
                               low=0.0, high=0.5)
     early_stop: float = setting(0.9, 'share of a batch within 10 px at which cooling down begins',

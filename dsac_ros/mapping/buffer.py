@@ -16,9 +16,9 @@ from dsac_ros.config import MappingConfig
 from dsac_ros.device import in_half
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.augmentation import PhotometricConfig, change_light, uniform
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.losses import Patches
 from dsac_ros.mapping.memory import available_memory
+from dsac_ros.mapping.view import View
 from dsac_ros.network.encoder import Encoder
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import bsr_array
 
 from dsac_ros.geometry import se3
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.tracks import Tracks
+from dsac_ros.mapping.view import View
 
 # How far a pose may be off, one standard deviation [scene units, rad]. It fixes the seven
 # freedoms that images leave open, hardly more: a track is worth a pixel.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from dsac_ros.config import MappingConfig
@@ -14,6 +14,10 @@ from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resamplers, to_gray
 from dsac_ros.localizer import MIN_CONTRAST
 from dsac_ros.mapping.memory import available_memory
+from dsac_ros.mapping.pose_check import PoseAgreement, check_poses
+from dsac_ros.mapping.scene_depth import check_motion, check_units, typical_depth
+from dsac_ros.mapping.view import View
+from dsac_ros.mapping.view_pairs import find_pairs
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 log = logging.getLogger(__name__)
@@ -24,26 +28,12 @@ MIN_HELD_OUT = 8    # frames that say enough to calibrate on; fewer are better l
 
 
 @dataclass(frozen=True)
-class View:
-    """One frame for training.
-
-    image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool, depth (H, W) float32 or
-    None, scene_from_camera (4, 4) float64 in scene units.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    matrix: np.ndarray
-    scene_from_camera: np.ndarray
-    depth: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class Dataset:
     """Views to learn from and views to be measured on, in one normalised scene.
 
     world = origin + scale * scene; scale is the typical depth of what the cameras see. bounds are
-    the corners of the box about the cameras' places, in world coordinates.
+    the corners of the box about the cameras' places, in world coordinates. pose_agreement says how
+    well poses and images fit, None where that is not known.
     """
 
     views: list[View]
@@ -51,6 +41,7 @@ class Dataset:
     origin: np.ndarray
     scale: float
     bounds: tuple[list[float], list[float]]
+    pose_agreement: PoseAgreement | None = None
 
 
 class ViewMaker:
@@ -68,19 +59,46 @@ class ViewMaker:
             depth = resampler.depth(frame.depth).astype(np.float32, copy=False)
         return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
                     matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
-                    depth=depth)
+                    depth=depth, stamp_ns=frame.stamp_ns,
+                    focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]))
 
 
 def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
-            progress: Callable[[float], None] = lambda share: None,
+            stage: Callable[[str], Callable[[float], None]] = lambda name: lambda share: None,
             units: tuple[np.ndarray, float] | None = None) -> Dataset:
-    """Read all frames once, hold a time block out, normalise the scene.
+    """Read all frames once, check their poses, hold a time block out, normalise the scene.
 
-    units are the origin and the scale of a scene that is known already; total, at least how many
-    frames there are. Of more than `max_frames`, or than a third of the free memory holds, every
-    second one is left out, as often as needed.
-    Raises MappingError where too few usable frames are left.
+    Args:
+        frames: posed frames in the order in which they were taken.
+        config: of more than `max_frames`, or than a third of the free memory holds, every second
+            one is left out, as often as needed.
+        total: at least how many frames there are.
+        stage: begins a stage of the work and returns what takes its progress.
+        units: origin and scale of a scene that is known already.
+
+    Raises:
+        MappingError: too few usable frames, or poses that the images contradict.
     """
+    views = read_views(frames, config, total, stage('reading'))
+    pairs = find_pairs(views, stage('checking'))
+    if not units:
+        check_motion(views, pairs, config.trust_poses)
+    agreement = check_poses(views, pairs, config.refine_poses, config.trust_poses)
+    check_units(views, pairs, config.trust_poses)
+    first, last = held_out_block(len(views), config.held_out)
+    learned = views[:first] + views[last:]
+    centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
+    origin, scale = units or (np.median(centres, axis=0), typical_depth(views, pairs))
+    return Dataset(
+        views=[normalised(view, origin, scale) for view in learned],
+        held_out=[normalised(view, origin, scale) for view in views[first:last]],
+        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
+        pose_agreement=agreement)
+
+
+def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None,
+               progress: Callable[[float], None]) -> list[View]:
+    """Views of as many frames as there is room for, with poses in their own unit of length."""
     make = ViewMaker(config)
     views: list[View] = []
     every, dark, room = 1, 0, available_memory() / MEMORY_SHARE
@@ -102,14 +120,7 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
     if len(views) < MIN_FRAMES:
         raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
                            f'at least {MIN_FRAMES}; record more of the scene')
-    first, last = held_out_block(len(views), config.held_out)
-    learned = views[:first] + views[last:]
-    centres = np.stack([view.scene_from_camera[:3, 3] for view in learned])
-    origin, scale = units or (np.median(centres, axis=0), typical_depth(learned))
-    return Dataset(
-        views=[normalised(view, origin, scale) for view in learned],
-        held_out=[normalised(view, origin, scale) for view in views[first:last]],
-        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()))
+    return views
 
 
 def size(view: View) -> int:
@@ -145,75 +156,3 @@ def as_posed_frame(view: View, origin: np.ndarray, scale: float) -> PosedFrame:
     height, width = view.image.shape
     camera = Camera((width, height), view.matrix)
     return PosedFrame(Frame(view.image, camera, mask=view.mask), pose)
-
-
-def typical_depth(views: Sequence[View]) -> float:
-    """Median depth of what is seen, in the poses' unit of length.
-
-    Measured depth where there is any; else points triangulated between some pairs of views at
-    their known poses; else, where nothing matches, twice the extent of the cameras' path.
-    """
-    measured = [view.depth[view.depth > 0] for view in views[::max(1, len(views) // 50)]
-                if view.depth is not None]
-    measured = np.concatenate(measured) if measured else np.zeros(0)
-    if measured.size:
-        return float(np.median(measured))
-    depths = triangulated_depths(views)
-    if depths.size >= 50:
-        return float(np.median(depths))
-    centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
-    extent = float(np.linalg.norm(centres.max(0) - centres.min(0)))
-    if extent == 0:
-        raise MappingError('all frames have the same camera position, expected different '
-                           'viewpoints; check the pose source')
-    log.warning('no points could be triangulated; the scene is taken to be twice as deep as the '
-                'path is long. Check that poses and images belong together')
-    return 2.0 * extent
-
-
-def triangulated_depths(views: Sequence[View], anchors: int = 20) -> np.ndarray:
-    """Depths (K,) of SIFT points matched between anchor views and views further along."""
-    sift = cv2.SIFT_create(800)
-    features = {}
-
-    def describe(index: int) -> tuple:
-        if index not in features:
-            found, descriptors = sift.detectAndCompute(views[index].image, None)
-            features[index] = (np.array([k.pt for k in found]).reshape(-1, 2), descriptors)
-        return features[index]
-
-    depths = [np.zeros(0)]
-    for first in np.linspace(0, len(views) - 2, anchors).astype(int):
-        for step in (2, 8, 24):
-            second = min(first + step, len(views) - 1)
-            depths.append(pair_depths(views[first], views[second], describe(first),
-                                      describe(second)))
-    return np.concatenate(depths)
-
-
-def pair_depths(first: View, second: View, in_first: tuple, in_second: tuple,
-                min_parallax: float = 0.03) -> np.ndarray:
-    """Depths in the first view of points that match and triangulate within 2 px."""
-    (pixels_a, a), (pixels_b, b) = in_first, in_second
-    if a is None or b is None or len(a) < 2 or len(b) < 2:
-        return np.zeros(0)
-    pairs = cv2.BFMatcher().knnMatch(a, b, k=2)
-    good = [(m.queryIdx, m.trainIdx) for m, n in pairs if m.distance < 0.75 * n.distance]
-    if len(good) < 8:
-        return np.zeros(0)
-    seen = [pixels[[pair[side] for pair in good]].T
-            for side, pixels in ((0, pixels_a), (1, pixels_b))]
-    second_from_first = np.linalg.inv(second.scene_from_camera) @ first.scene_from_camera
-    projections = [first.matrix @ np.eye(3, 4), second.matrix @ second_from_first[:3]]
-    points = cv2.triangulatePoints(*projections, *(np.ascontiguousarray(s, float) for s in seen))
-    with np.errstate(divide='ignore', invalid='ignore'):
-        points = points[:3] / points[3]
-        errors, z = [], []
-        for projection, pixels in zip(projections, seen):
-            image = projection @ np.vstack([points, np.ones(points.shape[1])])
-            errors.append(np.linalg.norm(image[:2] / image[2] - pixels, axis=0))
-            z.append(image[2])
-        baseline = np.linalg.norm(second_from_first[:3, 3])
-        good = ((np.maximum(*errors) < 2.0) & (np.minimum(*z) > 0)
-                & (baseline / points[2] > min_parallax))
-    return points[2, good]

@@ -25,8 +25,9 @@ from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, training_loss
 from dsac_ros.localizer import with_depth
 from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.dataset import MIN_HELD_OUT, View
+from dsac_ros.mapping.dataset import MIN_HELD_OUT
 from dsac_ros.mapping.schedule import learning_rate
+from dsac_ros.mapping.view import View
 from dsac_ros.network.encoder import Encoder
 from dsac_ros.network.head import Head
 from dsac_ros.network.scene_network import SceneNetwork

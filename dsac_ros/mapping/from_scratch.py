@@ -21,7 +21,6 @@ from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
 from dsac_ros.mapping.checkpoint import Checkpoint, Standing, fingerprint
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import (
     LOSS_RATE,
     MIN_JUDGES,
@@ -39,6 +38,7 @@ from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
 from dsac_ros.mapping.trainer import finish
 from dsac_ros.mapping.training import train
+from dsac_ros.mapping.view import View
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
@@ -56,7 +56,7 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     recipe = replace(find_recipe(config.recipe), end_to_end=end_to_end)
     clock = Stages(progress)
     device = choose_device(device)
-    data = dataset.prepare(frames, config, total, clock.stage('reading'))
+    data = dataset.prepare(frames, config, total, clock.stage)
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
     if recipe.needs_depth and all(view.depth is None for view in data.views):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dsac_ros.alignment.features import mutual, root_sift
-from dsac_ros.mapping.dataset import View
+from dsac_ros.mapping.view import View
 
 FEATURES = 1200         # SIFT features of a view
 LEAST_SECOND = 0.8      # similarity that a second candidate is taken to have at least

@@ -10,8 +10,8 @@ import torch
 
 from dsac_ros.alignment.gallery import Encode, as_input, code
 from dsac_ros.alignment.landmarks import Picture, compressed, spread_out
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.tracks import Tracks
+from dsac_ros.mapping.view import View
 
 ANGLE = np.radians(20.0)  # a view of a point this far from another's is worth a picture of its own
 SCALE = np.log(1.5)       # and so is one from this much nearer

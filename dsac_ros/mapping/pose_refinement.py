@@ -10,9 +10,10 @@ import numpy as np
 
 from dsac_ros.errors import MappingError
 from dsac_ros.mapping.bundle_adjustment import adjusted
-from dsac_ros.mapping.dataset import Dataset, View
+from dsac_ros.mapping.dataset import Dataset
 from dsac_ros.mapping.matching import agreeing, match
 from dsac_ros.mapping.tracks import linked
+from dsac_ros.mapping.view import View
 
 GATES_PX = (12.0, 6.0, 3.0)  # how far off an observation may be, while the poses come closer
 ROBUST = 0.25                # of the gate: from there on an observation counts for less

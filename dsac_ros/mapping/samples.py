@@ -11,9 +11,9 @@ from torch import Tensor
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.buffer import patch_cells
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.fine_tuning import ROOM_M, in_room
 from dsac_ros.mapping.losses import Patches
+from dsac_ros.mapping.view import View
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
 

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from dsac_ros.geometry.resample import STRIDE, cell_centres
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.matching import Matches, homogeneous, match
+from dsac_ros.mapping.view import View
 
 MAX_ERROR_PX = 3.0      # of an observation against the triangulated point
 MAX_DEPTH_ERROR = 0.02  # standard deviation of a point, as a share of its distance

@@ -61,7 +61,7 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
         if not known.pictures:
             log.warning('the map has no pictures to learn again, what it knows may be forgotten')
     generator = torch.Generator().manual_seed(config.seed)
-    data = dataset.prepare(frames, config, total, clock.stage('reading'),
+    data = dataset.prepare(frames, config, total, clock.stage,
                            (known.origin, known.header['scale']) if known else None)
     if end_to_end and end_to_end.rgbd and all(view.depth is None for view in data.views):
         raise MappingError('rgbd=true trains for queries with depth and no frame has any; leave '

@@ -9,8 +9,8 @@ import torch
 from dsac_ros.geometry import se3
 from dsac_ros.mapping import bundle_adjustment
 from dsac_ros.mapping.bundle_adjustment import adjusted, linearised, step
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.tracks import Tracks
+from dsac_ros.mapping.view import View
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 VIEWS, POINTS = 10, 200

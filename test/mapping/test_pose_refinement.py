@@ -12,8 +12,9 @@ from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry import se3
 from dsac_ros.mapping import pose_refinement
-from dsac_ros.mapping.dataset import Dataset, View
+from dsac_ros.mapping.dataset import Dataset
 from dsac_ros.mapping.pose_refinement import refined
+from dsac_ros.mapping.view import View
 
 WALL = texture(0)
 PLACES = [pose(x, 0.1 * (k % 3 - 1), 0.2 * (k % 2), 4.0 * (k % 3 - 1)) for k, x in

@@ -10,10 +10,10 @@ import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.mapping import tracks as tracking
-from dsac_ros.mapping.dataset import View
 from dsac_ros.mapping.matching import Matches
 from dsac_ros.mapping.pictures import LANDMARKS, as_view, choose_pictures, coded
 from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
+from dsac_ros.mapping.view import View
 
 WALL = texture(0)
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from dsac_ros.mapping import held_out
-from dsac_ros.mapping.dataset import Dataset, View
+from dsac_ros.mapping.dataset import Dataset
 from dsac_ros.mapping.header import keyframes
+from dsac_ros.mapping.view import View
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
 

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A posed frame as the network sees it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame for training.
+
+    image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool, depth (H, W) float32 or
+    None, scene_from_camera (4, 4) float64 in scene units. stamp_ns is the frame's stamp, focal_px
+    the focal length of the camera that took it, 0 where that is not known.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    matrix: np.ndarray
+    scene_from_camera: np.ndarray
+    depth: np.ndarray | None
+    stamp_ns: int = 0
+    focal_px: float = 0.0
