@@ -52,6 +52,30 @@ def as_dict(settings: Any) -> dict[str, Any]:
     return asdict(settings)
 
 
+OPTICAL = 'opencv'
+# Directions of x, y and z of a camera frame: right, left, up, down, forward, back.
+NAMED_AXES = {OPTICAL: 'rdf', 'opengl': 'rub', 'body': 'flu', 'unity': 'ruf'}
+AXES_HELP = f'{", ".join(NAMED_AXES)}, or the directions of x, y and z such as rdf'
+DIRECTIONS = ('world-from-camera', 'camera-from-world', 'transposed')
+QUATERNIONS = ('xyzw', 'wxyz')
+
+
+@dataclass(frozen=True)
+class PoseConvention:
+    """What the poses of a source mean.
+
+    The direction 'transposed' are rotations of camera-from-world beside positions of the camera.
+    """
+
+    direction: str = setting(DIRECTIONS[0], 'what poses are', choices=DIRECTIONS)
+    axes: str | None = setting(None, f"the camera's axes: {AXES_HELP}; left-handed ones flip the "
+                               "world's y axis")
+    quaternion: str = setting(QUATERNIONS[0], 'order of the quaternions that were read as xyzw',
+                              choices=QUATERNIONS)
+    scale: float = setting(1.0, 'what positions are multiplied by, 0.001 for millimetres',
+                           low=1e-9)
+
+
 @dataclass(frozen=True)
 class RansacConfig:
     """How one frame's scene coordinates become a pose."""
@@ -179,7 +203,8 @@ class MappingConfig:
     depth: str = setting('auto', 'use depth where frames have it', choices=('auto', 'off'))
     refine_poses: bool = setting(False, 'make the poses agree with the images first: for poses of '
                                  'odometry or of a coarse SLAM')
-    trust_poses: bool = setting(False, 'learn even from poses that the images contradict')
+    trust_poses: bool = setting(False, 'learn even where images contradict the poses or their '
+                                'unit, or show no motion')
     held_out: float = setting(0.08, 'share of the frames in the block that is only measured',
                               low=0.0, high=0.5)
     early_stop: float = setting(0.9, 'share of a batch within 10 px at which cooling down begins',

@@ -177,7 +177,8 @@ def test_bench_prints_stages_and_the_machine(tiny_map, query_folder, mapping_fol
                  '--json', '--set', 'steps=20', '--set', 'batch=256', '--set', 'short_side=120',
                  '--set', 'patches_per_image=64', '--set', 'held_out=0.0']) == 0
     mapping = json.loads(capsys.readouterr().out)
-    assert list(mapping['stages']) == ['reading', 'matching', 'encoding', 'training', 'measuring']
+    assert list(mapping['stages']) == ['reading', 'checking', 'matching', 'encoding', 'training',
+                                      'measuring']
     assert sum(mapping['stages'].values()) <= mapping['seconds'] + 1
     assert mapping['steps'] == 20
 
@@ -196,8 +197,8 @@ def test_poses_are_refined_before_anything_is_learned_from_them(tiny_map, tmp_pa
                  'cpu', '--progress', 'off', '--json', '--refine-poses', '--set', 'steps=20',
                  '--set', 'batch=256', '--set', 'short_side=240', '--set', 'patches_per_image=64',
                  '--set', 'held_out=0.0']) == 0
-    assert list(json.loads(capsys.readouterr().out)['stages'])[:3] == [
-        'reading', 'refining', 'matching']
+    assert list(json.loads(capsys.readouterr().out)['stages'])[:4] == [
+        'reading', 'checking', 'refining', 'matching']
     found = np.array(read_header(tmp_path / 'a.map')['keyframes'])[:, :3]
 
     def apart(places):  # steps of the drive, whatever the frame is

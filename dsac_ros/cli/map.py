@@ -69,6 +69,8 @@ def add_learning_options(parser: argparse.ArgumentParser) -> None:
                         'the source has it; off; or the depth topic of a bag (default: auto)')
     parser.add_argument('--refine-poses', action='store_true', help='make the poses agree with '
                         'the images first: for those of odometry or of a coarse SLAM')
+    parser.add_argument('--trust-poses', action='store_true', help='learn even where images '
+                        'contradict the poses or their unit, or show no motion')
     parser.add_argument('--finetune', action='store_true', help='train the head end to end '
                         'through RANSAC at last; settings such as `--set selection=softam`')
     parser.add_argument('--seed', type=int, help='seed of everything that is drawn (default: 0)')
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
                'seconds': round(time.monotonic() - start, 3),
                'map_bytes': output.stat().st_size,
                'device': learned.header.get('provenance', {}).get('device', args.device),
+               'pose_agreement': learned.header.get('pose_agreement'),
                'held_out': learned.header.get('held_out'),
                'end_to_end': learned.header['training'].get('end_to_end'),
                **losses(source),
@@ -132,6 +135,8 @@ def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig
         values['depth'] = 'off'
     if args.refine_poses:
         values['refine_poses'] = True
+    if args.trust_poses:
+        values['trust_poses'] = True
     config, end_to_end = split_settings(with_recipe_settings(values), MappingConfig,
                                         EndToEndConfig)
     if RECIPES[config.recipe].network:
@@ -172,6 +177,9 @@ def describe(results: dict[str, Any]) -> list[str]:
     """The summary for people."""
     lines = [(f'learned {results["map"]} from {results["frames"]} frames in '
               f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})'), *loss_lines(results)]
+    if results['pose_agreement']:
+        lines.append(f'{results["pose_agreement"]["share"]:.0%} of the feature matches agree with '
+                     'the poses')
     if results['end_to_end']:
         lines.append(end_to_end_line(results['end_to_end']))
     if results['held_out']:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsac_ros.cli.progress import note
+from dsac_ros.config import AXES_HELP, DIRECTIONS, OPTICAL, QUATERNIONS, PoseConvention
 from dsac_ros.errors import MapError, SourceError
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
                            'of, where a bag does not say it')
         group.add_argument('--image-frame', metavar='FRAME', help='the optical frame of the '
                            'images in TF, where their frame_id does not say it')
+        group.add_argument('--pose-direction', choices=DIRECTIONS, default=DIRECTIONS[0],
+                           help='what poses are: world-from-camera, its inverse, or rotations of '
+                           'camera-from-world beside positions of the camera (default: '
+                           '%(default)s)')
+        group.add_argument('--pose-axes', metavar='AXES', help=f'axes of the camera in the poses: '
+                           f'{AXES_HELP}; left-handed ones flip the y axis of the world '
+                           f'(default: {OPTICAL})')
+        group.add_argument('--pose-quaternion', choices=QUATERNIONS, default=QUATERNIONS[0],
+                           help='wxyz: the order of quaternions that a file or topic gives where '
+                           'x y z w is expected (default: %(default)s)')
+        group.add_argument('--pose-scale', type=above_zero, default=1.0, metavar='FACTOR',
+                           help='multiply positions, by 0.001 for millimetres (default: 1)')
+        group.add_argument('--pose-delay', type=float, default=0.0, metavar='SECONDS',
+                           help='by how much poses lag behind images; frames without stamps count '
+                           'as 0.1 s apart (default: 0)')
         group.add_argument('--max-gap', type=above_zero, default=0.5, metavar='SECONDS',
                            help='longest gap between two poses that is interpolated (default: '
                            '%(default)s)')
@@ -87,8 +103,18 @@ def open_named_source(args: argparse.Namespace) -> Source:
                          image_frame=getattr(args, 'image_frame', None),
                          depth=getattr(args, 'depth', 'off'), depth_unit_m=args.depth_unit,
                          max_gap_ns=round(getattr(args, 'max_gap', 0.5) * 1e9),
-                         recorded_time=getattr(args, 'stamps', 'header') == 'recorded')
+                         recorded_time=getattr(args, 'stamps', 'header') == 'recorded',
+                         convention=convention_of(args),
+                         pose_delay_ns=round(1e9 * getattr(args, 'pose_delay', 0.0)))
     return tell_notes(source)
+
+
+def convention_of(args: argparse.Namespace) -> PoseConvention:
+    """The convention of poses that the options name; ours for verbs without poses."""
+    if not hasattr(args, 'pose_axes'):
+        return PoseConvention()
+    return PoseConvention(args.pose_direction, args.pose_axes, args.pose_quaternion,
+                          args.pose_scale)
 
 
 def tell_notes(source: Source) -> Source:

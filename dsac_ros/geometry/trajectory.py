@@ -33,6 +33,10 @@ class Trajectory:
         """How many samples there are."""
         return len(self.stamps_ns)
 
+    def earlier(self, delay_ns: int) -> Trajectory:
+        """The same poses at stamps that are earlier by a delay."""
+        return Trajectory(self.stamps_ns - delay_ns, self.world_from_x)
+
     def covers(self, stamp_ns: int) -> bool:
         """Whether a stamp lies between the first and the last sample."""
         return bool(len(self)) and (int(self.stamps_ns[0]) - SAME_INSTANT_NS <= stamp_ns

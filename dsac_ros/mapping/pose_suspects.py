@@ -12,14 +12,8 @@ from itertools import product
 
 import numpy as np
 
-from dsac_ros.geometry.pose_convention import (
-    AXES,
-    DIRECTIONS,
-    NAMED_AXES,
-    OPTICAL,
-    QUATERNIONS,
-    PoseConvention,
-)
+from dsac_ros.config import DIRECTIONS, NAMED_AXES, OPTICAL, QUATERNIONS, PoseConvention
+from dsac_ros.geometry.pose_convention import AXES, world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.mapping.pose_agreement import Agreement
 from dsac_ros.mapping.view import View
@@ -27,6 +21,7 @@ from dsac_ros.mapping.view import View
 FITS = 0.8             # share of the matches that agree with right poses, at least
 COMPLEXITY = 0.05      # of the cost that one more deviation from our convention must save
 COMMON, UNUSUAL = 2, 3  # largest complexity of conventions, such as camera-from-world in OpenGL
+MANY_PAIRS = 8         # of views, with fewer too much fits to combine conventions with these:
 LIKELY = 3             # conventions with which delays and focal lengths are tried as well
 DELAY_S, DELAY_FRAMES = 2.0, 10  # searched, whichever is more
 DELAYS = 30            # to each side of zero
@@ -71,7 +66,7 @@ def find_suspect(views: Sequence[View], agreement: Agreement) -> Suspect | None:
         given = search.judged(Suspect())
         ranked = sorted(map(search.judged, conventions(UNUSUAL)), key=_rank)
         found = [*ranked, search.with_delay(given), search.with_focal(given)]
-        if all(one.share < FITS for one in found):
+        if len(agreement.pairs) >= MANY_PAIRS and all(one.share < FITS for one in found):
             for likely in [one for one in ranked if one.complexity <= COMMON][:LIKELY]:
                 found += [search.with_delay(likely), search.with_focal(likely)]
     return min((one for one in found if one.share >= FITS), key=_rank, default=None)
@@ -105,7 +100,7 @@ class _Search:
         given = self._poses(suspect.delay_s)
         missing = np.isnan(given[:, 0, 0])
         given[missing] = np.eye(4)
-        poses = suspect.convention.world_from_camera(given)
+        poses = world_from_camera(given, suspect.convention)
         poses[missing] = np.nan
         matrices = self.agreement.matrices.copy()
         matrices[:, [0, 1], [0, 1]] *= suspect.focal

@@ -2,7 +2,7 @@
 """Pairs of views and the feature matches between them that images alone verify.
 
 Neither poses nor intrinsics take part: pairs are chosen along the order of the views, and a match
-counts where a fundamental matrix explains it (MAGSAC++, Barath et al., CVPR 2020).
+counts where a fundamental matrix explains it (RANSAC, Fischler and Bolles, CACM 1981).
 """
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ class _Matcher:
         in_first, in_second = in_first[pairs[:, 0]], in_second[pairs[:, 1]]
         if len(pairs) < LEAST_MATCHES:
             return in_first[:0], in_second[:0]
-        _, good = cv2.findFundamentalMat(in_first, in_second, cv2.USAC_MAGSAC,
-                                         EPIPOLAR_PX / scale, 0.999, 2000)
+        # not by OpenCV's USAC, which fails an assertion where a plane is all there is
+        _, good = cv2.findFundamentalMat(in_first, in_second, cv2.FM_RANSAC, EPIPOLAR_PX / scale,
+                                         0.999, 2000)
         good = np.zeros(len(pairs), bool) if good is None else good.ravel() > 0
         return in_first[good], in_second[good]
 

@@ -21,6 +21,7 @@ MAPPER = (
     Spec('training', 'train_on_stop', False, '~/stop also does what ~/save does'),
     from_setting('training', MappingConfig, 'minutes', 'train_minutes'),
     from_setting('training', MappingConfig, 'refine_poses'),
+    from_setting('training', MappingConfig, 'trust_poses'),
     Spec('training', 'device', 'auto', 'where the training runs: auto, cpu, cuda, cuda:1'),
 
     Spec('input', 'image_transport', 'raw', 'raw subscribes to `image`, compressed to '
@@ -60,7 +61,8 @@ MAPPER = (
 def training_options(values: SimpleNamespace) -> list[str]:
     """The options of `dsac map`."""
     return ['--minutes', str(values.train_minutes), '--device', values.device,
-            *(['--refine-poses'] if values.refine_poses else [])]
+            *(['--refine-poses'] if values.refine_poses else []),
+            *(['--trust-poses'] if values.trust_poses else [])]
 
 
 def keyframe_config(values: SimpleNamespace) -> KeyframeConfig:

@@ -2,11 +2,12 @@
 """Poses of the camera of a bag: from its TF tree, from a topic of poses, or from a TUM file."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from dsac_ros.config import PoseConvention
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.bag_file import BagFile
@@ -37,13 +38,16 @@ class PoseOptions:
     """What a user said about the poses of a bag; '' and None leave it to the bag.
 
     where is tf:FRAME, a topic or a TUM file; pose_frame the frame whose poses they are;
-    image_frame the optical frame of the images in TF, in place of their frame_id.
+    image_frame the optical frame of the images in TF, in place of their frame_id. convention says
+    what the poses mean, delay_ns how far they lag behind the images.
     """
 
     where: str | None = None
     pose_frame: str = ''
     image_frame: str = ''
     max_gap_ns: int = MAX_GAP_NS
+    convention: PoseConvention = field(default_factory=PoseConvention)
+    delay_ns: int = 0
 
 
 def find_poses(bag: BagFile, image_topic: str, frame_id: str, options: PoseOptions,
@@ -127,7 +131,7 @@ class _Search:
         if not self.tree.reaches(world, camera) or world not in self.tree.frames:
             raise SourceError(f'{self.bag.path}: TF does not lead from {camera or "the camera"} '
                               f'to {world}, {self._frames()}{self._help(camera)}')
-        return CameraPoses(world, self.tree, camera, max_gap_ns=self.options.max_gap_ns)
+        return self._poses(world, camera)
 
     def by_file(self, where: str, topics: list[str]) -> CameraPoses:
         """The poses of a TUM file."""
@@ -257,7 +261,14 @@ class _Search:
                                   f'lead from there to {camera or "the camera"}, '
                                   f'{self._frames()}{cure}, or name the frame that they are of '
                                   'with --pose-frame')
-        return CameraPoses(world, self.tree, camera, trajectory, moving, self.options.max_gap_ns)
+        return self._poses(world, camera, trajectory, moving)
+
+    def _poses(self, world: str, camera: str, trajectory: Trajectory | None = None,
+               moving: str = '') -> CameraPoses:
+        """The poses of a camera as the options have them."""
+        options = self.options
+        return CameraPoses(world, self.tree, camera, trajectory, moving, options.max_gap_ns,
+                           options.convention, options.delay_ns)
 
     def _optical(self, option: str) -> str:
         """The frame with the axes of the images; one that does not say so is asked for."""

@@ -2,10 +2,12 @@
 """Poses of a camera at any stamp, out of a trajectory and a tree of transforms."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dsac_ros.config import PoseConvention
+from dsac_ros.geometry.pose_convention import world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.poses import missing_pose, rigid_pose
 from dsac_ros.sources.source import MAX_GAP_NS
@@ -18,7 +20,9 @@ FAR_NS = 3600 * 10 ** 9  # off by more than this a stamp is of another clock
 class CameraPoses:
     """world_from_camera at any stamp: a trajectory of `moving_frame`, carried on by the tree.
 
-    Without a trajectory the tree alone leads from the camera to the world.
+    Without a trajectory the tree alone leads from the camera to the world. convention is that of
+    the trajectory, else of the tree's poses; its axes are always those of the camera. delay_ns is
+    how far poses lag behind the images.
     """
 
     world: str
@@ -27,23 +31,28 @@ class CameraPoses:
     trajectory: Trajectory | None = None
     moving_frame: str = ''
     max_gap_ns: int = MAX_GAP_NS
+    convention: PoseConvention = field(default_factory=PoseConvention)
+    delay_ns: int = 0
 
     def at(self, stamp_ns: int) -> np.ndarray | str:
-        """The pose (4, 4) at a stamp, or why there is none."""
+        """The pose (4, 4) of an image with a stamp, or why there is none."""
+        stamp_ns += self.delay_ns
         if self.trajectory is None:
             pose = self.tree.lookup(self.world, self.camera_frame, stamp_ns, self.max_gap_ns)
-            return pose if isinstance(pose, str) else rigid_pose(pose)
+            return (pose if isinstance(pose, str)
+                    else rigid_pose(world_from_camera(pose, self.convention)))
         world_from_moving = self.trajectory.at(stamp_ns, self.max_gap_ns)
         if world_from_moving is None:
             return missing_pose(self.trajectory, stamp_ns, self.max_gap_ns, 'the poses')
-        if self.moving_frame in ('', self.camera_frame):
-            return rigid_pose(world_from_moving)
-        moving_from_camera = self.tree.lookup(self.moving_frame, self.camera_frame, stamp_ns,
-                                              self.max_gap_ns)
+        moving_from_camera: np.ndarray | str = np.eye(4)
+        if self.moving_frame not in ('', self.camera_frame):
+            moving_from_camera = self.tree.lookup(self.moving_frame, self.camera_frame, stamp_ns,
+                                                  self.max_gap_ns)
         if isinstance(moving_from_camera, str):
             return moving_from_camera
-        return rigid_pose(world_from_moving @ moving_from_camera)
-
+        without_axes = replace(self.convention, axes=None)
+        pose = world_from_camera(world_from_moving, without_axes) @ moving_from_camera
+        return rigid_pose(world_from_camera(pose, PoseConvention(axes=self.convention.axes)))
 
     @property
     def span(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from dsac_ros.config import OPTICAL, PoseConvention
 from dsac_ros.errors import SourceError
+from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
 from dsac_ros.sources.bag_poses import PoseOptions
@@ -38,7 +40,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
                 pose_frame: str | None = None, image_frame: str | None = None,
                 depth: str = 'auto', depth_unit_m: float | None = None,
                 focal: float | None = None, images: Path | str | None = None, stride: int = 1,
-                max_gap_ns: int = MAX_GAP_NS, recorded_time: bool = False) -> Source:
+                max_gap_ns: int = MAX_GAP_NS, recorded_time: bool = False,
+                convention: PoseConvention | None = None, pose_delay_ns: int = 0) -> Source:
     """The source at `path`.
 
     Args:
@@ -58,8 +61,16 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         stride: take every so-many-th frame.
         max_gap_ns: the longest gap between two poses that is interpolated.
         recorded_time: take images of a bag at the time when they were recorded.
+        convention: what the poses mean; None is ours.
+        pose_delay_ns: how far poses lag behind the images: that of an image is looked up so much
+            later.
     """
+    convention = convention or PoseConvention()
+    axes_from_optical(convention.axes or OPTICAL)
     if str(path).startswith('rendered:'):
+        if (convention, pose_delay_ns) != (PoseConvention(), 0):
+            raise SourceError(f'{path} has exact poses, expected no options of another convention '
+                              'or a delay')
         return open_rendered(str(path), stride, depth != 'off')
     path = Path(path)
     if not path.exists():
@@ -70,7 +81,8 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     calibration_of = _calibration_given(named, focal)
     images = _images_folder(path, images)
     if is_bag(path):
-        options = PoseOptions(poses, pose_frame or '', image_frame or '', max_gap_ns)
+        options = PoseOptions(poses, pose_frame or '', image_frame or '', max_gap_ns, convention,
+                              pose_delay_ns)
         return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=options,
                          depth=depth, depth_unit_m=depth_unit_m, calibration=calibration_of,
                          stride=stride, recorded_time=recorded_time)
@@ -87,18 +99,24 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
                               f'{expected}')
     calibration = calibration_of('') if calibration_of else None
     if is_video(path):
-        return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns)
+        video = _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns,
+                            pose_delay_ns)
+        video.convention = convention
+        return video
     source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
+    if pose_delay_ns:
+        source.take_delayed_poses(pose_delay_ns, max_gap_ns)
+    source.convention = convention
     source.files = source.files[::stride]
     return source
 
 
 def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: Path | None,
-                max_gap_ns: int) -> VideoSource:
+                max_gap_ns: int, pose_delay_ns: int) -> VideoSource:
     """A video, with the poses of a TUM file if one is named."""
     read = read_trajectory(tum) if tum else None
     video = VideoSource(path, calibration=calibration, stride=stride, max_gap_ns=max_gap_ns,
-                        trajectory=read.trajectory if read else None)
+                        trajectory=read.trajectory.earlier(pose_delay_ns) if read else None)
     if read:
         read.tell(video)
     return video

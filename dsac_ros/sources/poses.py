@@ -14,21 +14,26 @@ from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.text_files import read_text
 
 BRACKETS = re.compile(r'[\[\](),;]')
+LAST_ROW = (0.0, 0.0, 0.0, 1.0)
 MAX_DEVIATION = 0.02  # of R^T R from the identity: more is no rounding error
 
 
 def rigid_pose(matrix: np.ndarray) -> np.ndarray | str:
-    """The nearest rigid pose (4, 4) of a 4x4 or 3x4, or what is wrong with it."""
+    """The nearest rigid pose (4, 4) of a 4x4 or 3x4, or what is wrong with it.
+
+    A mirrored pose, of determinant -1, stays one.
+    """
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape not in ((4, 4), (3, 4)):
         return f'a pose of shape {matrix.shape} instead of (4, 4)'
     if not np.isfinite(matrix).all():
         return 'a pose with NaN or infinity'
     rotation = matrix[:3, :3]
+    if len(matrix) == 4 and np.array_equal(matrix[:, 3], LAST_ROW) and matrix[3, :3].any():
+        return 'a pose with its translation in the last row: a transposed matrix'
     deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
-    last_row = matrix[3] if len(matrix) == 4 else np.array([0, 0, 0, 1])
-    if deviation > MAX_DEVIATION or np.linalg.det(rotation) < 0 or not np.allclose(
-            last_row, (0, 0, 0, 1)):
+    last_row = matrix[3] if len(matrix) == 4 else LAST_ROW
+    if deviation > MAX_DEVIATION or not np.allclose(last_row, LAST_ROW):
         return 'a pose that is no rigid motion'
     left, _, right = np.linalg.svd(rotation)
     pose = np.eye(4)

@@ -11,8 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from dsac_ros.config import AXES_HELP, PoseConvention
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import camera_of_image
+from dsac_ros.geometry.pose_convention import is_mirrored, world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
 from dsac_ros.sources.poses import missing_pose
@@ -22,6 +24,7 @@ T = TypeVar('T')
 DepthReader = Callable[[tuple[int, int]], np.ndarray]  # of an image's size_wh
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
+MIRRORED = f'say with --pose-axes where x, y and z of the camera point ({AXES_HELP})'
 POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
 NO_DEPTH = 'depth that is missing or cannot be decoded'
 
@@ -67,7 +70,7 @@ class Source(ABC):
     pass left out, and lacking what the frames of that pass have not that should be there.
     assumptions are the guesses that stand in for what the source does not say, and unread is what
     it holds beyond what is read: one line each, in the order in which they were made, when it was
-    opened or during a pass.
+    opened or during a pass. convention is that of the poses which the frames come with.
     """
 
     kind = ''
@@ -81,6 +84,7 @@ class Source(ABC):
         self.lacking: dict[str, int] = {}
         self.assumptions = Notes()
         self.unread = Notes()
+        self.convention = PoseConvention()
 
     def assume(self, text: str) -> None:
         """Record an assumption, once, and pass it on to who listens.
@@ -114,7 +118,16 @@ class Source(ABC):
         """The frames that have a pose, in order; SourceError when not one has."""
         found = (LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str) else one
                  for one in self._posed_frames())
-        yield from self._counted(found, 'frames with poses')
+        yield from self._counted((one if isinstance(one, LeftOut) else self._converted(one)
+                                  for one in found), 'frames with poses')
+
+    def _converted(self, posed: PosedFrame) -> PosedFrame | LeftOut:
+        """The frame with its pose in our convention, or why it has none."""
+        given = posed.world_from_camera
+        if self.convention.axes is None and is_mirrored(given):
+            return LeftOut('a mirrored pose', 'a determinant of -1: one of its frames is '
+                           'left-handed', MIRRORED)
+        return replace(posed, world_from_camera=world_from_camera(given, self.convention))
 
     def _counted(self, found: Iterable[T | LeftOut], wanted: str) -> Iterator[T]:
         self.skipped, self.lacking = {}, {}
@@ -158,18 +171,33 @@ class FrameFiles:
 
 
 class FileSource(Source):
-    """Frames that are files, listed beforehand and read one by one."""
+    """Frames that are files, listed beforehand and read one by one.
+
+    trajectory is where their poses come from, None where each has its own.
+    """
 
     def __init__(self, path: Path, kind: str, files: Sequence[FrameFiles], *,
                  has_stamps: bool = True, map_frame: str = 'map') -> None:
         """Takes the list of files in the order in which they are to be read."""
         super().__init__(path)
         self.kind, self.files = kind, list(files)
+        self.trajectory: Trajectory | None = None
         self.has_stamps, self.map_frame = has_stamps, map_frame
 
     def __len__(self) -> int:
         """How many images there are."""
         return len(self.files)
+
+    def take_delayed_poses(self, delay_ns: int, max_gap_ns: int) -> None:
+        """Give the frames the poses that lag behind them by a delay.
+
+        They are those of its trajectory, of the frames' own poses where there is none.
+        """
+        posed = [one for one in self.files if one.world_from_camera is not None]
+        trajectory = self.trajectory or Trajectory(
+            np.array([one.stamp_ns for one in posed]),
+            np.array([one.world_from_camera for one in posed]))
+        self.files = with_trajectory(self.files, trajectory.earlier(delay_ns), max_gap_ns)
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
         for files in self.files:

@@ -93,6 +93,7 @@ def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
     if outside:
         source.unread.add(f'{outside} of {len(stamps)} poses of {path}, which are before or after '
                           'the images')
+    source.trajectory = read.trajectory
     source.files = with_trajectory(source.files, read.trajectory, max_gap_ns)
 
 

@@ -2,11 +2,15 @@
 """cli/map.py: what is refused before any work is done."""
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from drives import drive, views_of
 
 from dsac_ros.cli.main import main
 from dsac_ros.cli.map import end_to_end_line
 from dsac_ros.config import MappingConfig
+from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.types import Camera, Frame
 
 
 @pytest.mark.parametrize('words', [['--set', 'selection=softam'],
@@ -98,3 +102,18 @@ def test_the_help_tells_the_defaults(capsys):
         main(['map', '--help'])
     told = ' '.join(capsys.readouterr().out.split())
     assert f'come on top (default: {MappingConfig.minutes:g})' in told
+
+
+def test_poses_that_do_not_fit_stop_before_training(tmp_path, capsys):
+    """World-to-camera poses of ten frames: one line with the option, and no map."""
+    with FolderWriter(tmp_path / 'a') as folder:
+        for view in views_of(drive(10)):
+            camera = Camera((320, 240), view.matrix)
+            folder.write(Frame(view.image, camera, view.stamp_ns),
+                         np.linalg.inv(view.scene_from_camera))
+    words = ['map', str(tmp_path / 'a'), '-o', str(tmp_path / 'a.map'), '--progress', 'off']
+    assert main(words) == 1
+    told = capsys.readouterr().err
+    assert told.startswith('dsac: error: poses and images do not fit: ') and told.count('\n') == 1
+    assert 'use --pose-direction camera-from-world, or --trust-poses' in told
+    assert not (tmp_path / 'a.map').exists()

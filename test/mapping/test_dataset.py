@@ -59,7 +59,7 @@ def test_depth_without_any_sensor_is_triangulated():
 def test_measured_depth_sets_the_scale():
     frames = [PosedFrame(Frame(f.frame.image, CAMERA,
                                depth=np.full((64, 80), 2.5, np.float32)), f.world_from_camera)
-              for f in wall_frames(6, 1.0)]
+              for f in wall_frames(6, 2.5)]
     data = dataset.prepare(frames, CONFIG)
     assert data.scale == pytest.approx(2.5)
     assert data.views[0].depth.mean() == pytest.approx(1.0)
@@ -142,7 +142,7 @@ def test_frames_are_thinned_where_memory_is_short(monkeypatch, caplog):
 
 def test_depth_is_kept_once_in_the_units_of_the_scene():
     frames = [replace(posed, frame=replace(posed.frame, depth=np.full(
-        posed.frame.image.shape[:2], 3.0))) for posed in wall_frames(6, 2.0)]
+        posed.frame.image.shape[:2], 3.0))) for posed in wall_frames(6, 3.0)]
     data = dataset.prepare(frames, MappingConfig(short_side=64))
     assert data.scale == pytest.approx(3.0)
     for view in data.views:
@@ -152,9 +152,11 @@ def test_depth_is_kept_once_in_the_units_of_the_scene():
 
 
 def test_reading_reports_how_far_it_is():
-    shares = []
-    dataset.prepare(wall_frames(6, 1.0), CONFIG, 6, shares.append)
-    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    shares = {}
+    dataset.prepare(wall_frames(6, 1.0), CONFIG, 6,
+                    lambda stage: shares.setdefault(stage, []).append)
+    assert shares['reading'] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    assert shares['checking'] == sorted(shares['checking']) and shares['checking'][-1] == 1
 
 
 def test_black_frames_are_left_out_and_too_few_is_an_error():
@@ -165,5 +167,7 @@ def test_black_frames_are_left_out_and_too_few_is_an_error():
 
 def test_a_camera_that_never_moves_is_an_error():
     still = [PosedFrame(f.frame, np.eye(4)) for f in wall_frames(6, 1.0)]
+    for index, posed in enumerate(still):
+        posed.world_from_camera[0, 3] = 1e-16 * index  # rounding, as of inverted poses
     with pytest.raises(MappingError, match='same camera position'):
         dataset.prepare(still, CONFIG)
