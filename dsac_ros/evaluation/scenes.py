@@ -22,7 +22,9 @@ import numpy as np
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import SourceError
-from dsac_ros.mapping.dataset import ViewMaker, typical_depth
+from dsac_ros.mapping.dataset import ViewMaker
+from dsac_ros.mapping.scene_depth import check_motion, typical_depth
+from dsac_ros.mapping.view_pairs import find_pairs
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.source import Source
 from dsac_ros.types import Frame, PosedFrame
@@ -159,7 +161,9 @@ def count_and_depth(source: Source) -> tuple[int, float]:
     for count, posed in enumerate(source.posed_frames(), 1):
         if (count - 1) % every == 0:
             views.append(make(posed))
-    return count, typical_depth(views)
+    pairs = find_pairs(views)
+    check_motion(views, pairs)
+    return count, typical_depth(views, pairs)
 
 
 def notes_of(source: Source) -> list[str]:

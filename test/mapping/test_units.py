@@ -25,7 +25,7 @@ class Finder:
 
     unit = 1.0
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self.rng = np.random.default_rng(0)
 
     def localize_detailed(self, frame: Frame) -> tuple[Localization, None, PoseEstimate]:

@@ -44,11 +44,12 @@ def ctrl_c_is_heard():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize('refine', [True, False])
-def test_parameters_become_options(refine):
-    values = SimpleNamespace(train_minutes=3.0, device='cuda:1', refine_poses=refine)
+@pytest.mark.parametrize('refine, trust', [(True, False), (False, True)])
+def test_parameters_become_options(refine, trust):
+    values = SimpleNamespace(train_minutes=3.0, device='cuda:1', refine_poses=refine,
+                             trust_poses=trust)
     assert training_options(values) == ['--minutes', '3.0', '--device', 'cuda:1',
-                                        *['--refine-poses'] * refine]
+                                        *['--refine-poses'] * refine, *['--trust-poses'] * trust]
 
 
 def test_stop_ends_it_at_work(tmp_path, ctrl_c_is_heard):
