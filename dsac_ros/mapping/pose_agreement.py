@@ -17,6 +17,7 @@ from dsac_ros.mapping.view_pairs import ViewPairs
 TOLERANCE = 3.0 / 480     # of a match that agrees [short side] ...
 LEAST_TOLERANCE_PX = 1.0  # ... at least, of small images
 MOTION_TOLERANCE = 0.1    # of the match's own motion, where that is more: poses are never exact
+LEAST_KNOWN = 0.2         # of the matches must have poses for a share of them
 COARSE = 4.0              # times all of that for poses that are to be refined
 
 
@@ -47,14 +48,14 @@ class Agreement:
     def share(self, errors: np.ndarray) -> float:
         """Share of the matches that agree, of those with poses; 0 where hardly any has."""
         known = ~np.isnan(errors)
-        if 2 * known.sum() < len(errors):
+        if known.mean() < LEAST_KNOWN:
             return 0.0
         return float(np.mean(errors[known] < 1.0))
 
     def cost(self, errors: np.ndarray) -> float:
         """Mean of the bounded errors, as sharp as the matches are; infinite like a share of 0."""
         known = ~np.isnan(errors)
-        if 2 * known.sum() < len(errors):
+        if known.mean() < LEAST_KNOWN:
             return np.inf
         return float(np.mean(np.minimum(errors * self.tolerance / self.least, 2.0)[known]))
 

@@ -121,7 +121,7 @@ class _Search:
         delays = step * np.arange(-int(half / step), int(half / step) + 1)
         best = start
         for _ in range(1 + REFINEMENTS):
-            best = min((best, *(self.judged(replace(start, delay_s=1e-9 * delay))
+            best = min((best, *(self.judged(replace(start, delay_s=1e-9 * float(delay)))
                                 for delay in delays)), key=_rank)
             step /= 5
             delays = 1e9 * best.delay_s + step * np.arange(-4, 5)

@@ -24,7 +24,8 @@ T = TypeVar('T')
 DepthReader = Callable[[tuple[int, int]], np.ndarray]  # of an image's size_wh
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
-MIRRORED = f'say with --pose-axes where x, y and z of the camera point ({AXES_HELP})'
+MIRRORED = (f'say with --pose-axes where x, y and z of the camera point ({AXES_HELP}); opencv '
+            'where only the world is mirrored')
 POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
 NO_DEPTH = 'depth that is missing or cannot be decoded'
 
