@@ -82,7 +82,8 @@ def test_answers_come_from_a_node_of_its_own(tiny_map, tmp_path, domain_id, monk
             frame = posed.frame
             writer.image('/camera/image_raw', 'camera', frame.stamp_ns, frame.image)
             writer.camera_info('/camera/camera_info', 'camera', frame.stamp_ns, frame.camera)
-            writer.pose(demo.TRUTH_TOPIC, 'map', frame.stamp_ns, posed.world_from_camera)
+            writer.odometry(demo.TRUTH_TOPIC, 'map', 'camera', frame.stamp_ns,
+                            posed.world_from_camera)
     count = len(tiny_map.queries)
     events = demo.play(tmp_path, bag, count)
     report = demo.judge(Namespace(seed=3, picture=tmp_path / 'demo.png'), tmp_path, bag, events)
