@@ -15,13 +15,12 @@ from dsac_ros.ransac.scoring import camera_points
 from dsac_ros.types import SceneCoordinates
 
 # Measured on three scenes with right and wrong focal lengths: at the right one the refinement is
-# at most 1.5 % off where poses are exact and 4 % where they are good to 3 cm, and the search gains
-# at most 6 % in fit or is less than 12 % off.
-#: The refinement on one level shows about half of a small error: from half of what is allowed on
-#: it asks the search, and confirms one that ends on the same side.
+# at most 1.5 % off where poses are exact and 9 % where they are good to 3 cm, so that it only asks
+# for the search; that gains at most 6 % in fit or is at most 12 % off.
+#: The refinement on one level shows about half of a small error, hence half of what is allowed.
 REFINED_SHARE, SIGMAS = 0.5, 3.0
 #: A search contradicts by this gain in fit, or by a ratio this far off where it is determined.
-MIN_GAIN, FAR_OFF, DETERMINED = 1.07, 0.12, 0.02
+MIN_GAIN, FAR_OFF, DETERMINED = 1.06, 0.18, 0.02
 #: A search confirms a camera where it ends within half of what is allowed, and this share of all
 #: landmarks in view looks as it should.
 CONFIRMING = 0.5
@@ -62,12 +61,9 @@ class FocalCheck:
             return 1.0
         found = test.searched()
         far = abs(math.log(found.ratio))
-        same_side = contradicts and (found.ratio > 1.0) == (refined.ratio > 1.0)
-        if far > self.max_error and (same_side or found.gain > MIN_GAIN
+        if far > self.max_error and (found.gain > MIN_GAIN
                                      or (far > FAR_OFF and found.sigma < DETERMINED)):
             self._fitting[camera] = found.ratio
-        elif contradicts and off > self.max_error:
-            self._fitting[camera] = refined.ratio
         elif far < REFINED_SHARE * self.max_error and inlier_ratio > CONFIRMING:
             self._fitting[camera] = 1.0
         return self._fitting.get(camera, 1.0)
