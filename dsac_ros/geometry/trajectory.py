@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from dsac_ros.config import PoseConvention
 from dsac_ros.geometry.checks import check_shapes
+from dsac_ros.geometry.pose_convention import world_from_camera
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 
 SAME_INSTANT_NS = 1000  # stamps that went through a float of seconds are that far off
@@ -32,6 +34,10 @@ class Trajectory:
     def __len__(self) -> int:
         """How many samples there are."""
         return len(self.stamps_ns)
+
+    def converted(self, convention: PoseConvention) -> Trajectory:
+        """The same samples, of another convention, in ours."""
+        return Trajectory(self.stamps_ns, world_from_camera(self.world_from_x, convention))
 
     def earlier(self, delay_ns: int) -> Trajectory:
         """The same poses at stamps that are earlier by a delay."""

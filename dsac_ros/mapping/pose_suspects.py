@@ -93,15 +93,10 @@ class _Search:
         self.used = np.unique([agreement.pairs.first, agreement.pairs.second])
         steps = np.diff(np.unique(self.stamps))
         self.step_ns = int(np.median(steps)) if len(steps) else 0
-        self.trajectory = Trajectory(self.stamps, agreement.poses)
 
     def judged(self, suspect: Suspect) -> Suspect:
         """The suspect with its share and its cost, the mean of bounded errors."""
-        given = self._poses(suspect.delay_s)
-        missing = np.isnan(given[:, 0, 0])
-        given[missing] = np.eye(4)
-        poses = world_from_camera(given, suspect.convention)
-        poses[missing] = np.nan
+        poses = self._poses(suspect.convention, suspect.delay_s)
         matrices = self.agreement.matrices.copy()
         matrices[:, [0, 1], [0, 1]] *= suspect.focal
         errors = self.agreement.errors(poses, matrices)
@@ -139,14 +134,16 @@ class _Search:
             factors = best.focal * ratio ** np.arange(-4.0, 5.0)
         return best
 
-    def _poses(self, delay_s: float) -> np.ndarray:
-        """The given poses (V, 4, 4) that the views have at a delay, NaN where there is none."""
+    def _poses(self, convention: PoseConvention, delay_s: float) -> np.ndarray:
+        """The poses (V, 4, 4) of a convention at a delay, NaN where there is none."""
+        converted = world_from_camera(self.agreement.poses, convention)
         if not delay_s:
-            return self.agreement.poses.copy()
-        poses = np.full_like(self.agreement.poses, np.nan)
+            return converted
+        trajectory = Trajectory(self.stamps, converted)
+        poses = np.full_like(converted, np.nan)
         for index in self.used:
-            pose = self.trajectory.at(int(self.stamps[index] + 1e9 * delay_s),
-                                      MAX_GAP_FRAMES * self.step_ns)
+            pose = trajectory.at(int(self.stamps[index] + 1e9 * delay_s),
+                                 MAX_GAP_FRAMES * self.step_ns)
             if pose is not None:
                 poses[index] = pose
         return poses

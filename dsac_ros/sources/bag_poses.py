@@ -2,7 +2,7 @@
 """Poses of the camera of a bag: from its TF tree, from a topic of poses, or from a TUM file."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +267,8 @@ class _Search:
                moving: str = '') -> CameraPoses:
         """The poses of a camera as the options have them."""
         options = self.options
+        if trajectory is not None:
+            trajectory = trajectory.converted(replace(options.convention, axes=None))
         return CameraPoses(world, self.tree, camera, trajectory, moving, options.max_gap_ns,
                            options.convention, options.delay_ns)
 

@@ -2,7 +2,7 @@
 """Poses of a camera at any stamp, out of a trajectory and a tree of transforms."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class CameraPoses:
     """world_from_camera at any stamp: a trajectory of `moving_frame`, carried on by the tree.
 
     Without a trajectory the tree alone leads from the camera to the world. convention is that of
-    the trajectory, else of the tree's poses; its axes are always those of the camera. delay_ns is
-    how far poses lag behind the images.
+    the tree's poses then; else the trajectory is in ours but for the axes, which are always those
+    of the camera. delay_ns is how far poses lag behind the images.
     """
 
     world: str
@@ -50,9 +50,8 @@ class CameraPoses:
                                                   self.max_gap_ns)
         if isinstance(moving_from_camera, str):
             return moving_from_camera
-        without_axes = replace(self.convention, axes=None)
-        pose = world_from_camera(world_from_moving, without_axes) @ moving_from_camera
-        return rigid_pose(world_from_camera(pose, PoseConvention(axes=self.convention.axes)))
+        return rigid_pose(world_from_camera(world_from_moving @ moving_from_camera,
+                                            PoseConvention(axes=self.convention.axes)))
 
     @property
     def span(self) -> str:

@@ -99,24 +99,22 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
                               f'{expected}')
     calibration = calibration_of('') if calibration_of else None
     if is_video(path):
-        video = _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns,
-                            pose_delay_ns)
-        video.convention = convention
-        return video
+        return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns,
+                           convention, pose_delay_ns)
     source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
-    if pose_delay_ns:
-        source.take_delayed_poses(pose_delay_ns, max_gap_ns)
-    source.convention = convention
+    source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
     source.files = source.files[::stride]
     return source
 
 
 def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: Path | None,
-                max_gap_ns: int, pose_delay_ns: int) -> VideoSource:
+                max_gap_ns: int, convention: PoseConvention, pose_delay_ns: int) -> VideoSource:
     """A video, with the poses of a TUM file if one is named."""
     read = read_trajectory(tum) if tum else None
+    trajectory = (read.trajectory.converted(convention).earlier(pose_delay_ns) if read
+                  else None)
     video = VideoSource(path, calibration=calibration, stride=stride, max_gap_ns=max_gap_ns,
-                        trajectory=read.trajectory.earlier(pose_delay_ns) if read else None)
+                        trajectory=trajectory)
     if read:
         read.tell(video)
     return video

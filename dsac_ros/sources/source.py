@@ -71,7 +71,7 @@ class Source(ABC):
     pass left out, and lacking what the frames of that pass have not that should be there.
     assumptions are the guesses that stand in for what the source does not say, and unread is what
     it holds beyond what is read: one line each, in the order in which they were made, when it was
-    opened or during a pass. convention is that of the poses which the frames come with.
+    opened or during a pass.
     """
 
     kind = ''
@@ -85,7 +85,6 @@ class Source(ABC):
         self.lacking: dict[str, int] = {}
         self.assumptions = Notes()
         self.unread = Notes()
-        self.convention = PoseConvention()
 
     def assume(self, text: str) -> None:
         """Record an assumption, once, and pass it on to who listens.
@@ -117,18 +116,8 @@ class Source(ABC):
 
     def posed_frames(self) -> Iterator[PosedFrame]:
         """The frames that have a pose, in order; SourceError when not one has."""
-        found = (LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str) else one
-                 for one in self._posed_frames())
-        yield from self._counted((one if isinstance(one, LeftOut) else self._converted(one)
-                                  for one in found), 'frames with poses')
-
-    def _converted(self, posed: PosedFrame) -> PosedFrame | LeftOut:
-        """The frame with its pose in our convention, or why it has none."""
-        given = posed.world_from_camera
-        if self.convention.axes is None and is_mirrored(given):
-            return LeftOut('a mirrored pose', 'a determinant of -1: one of its frames is '
-                           'left-handed', MIRRORED)
-        return replace(posed, world_from_camera=world_from_camera(given, self.convention))
+        yield from self._counted((LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str)
+                                  else one for one in self._posed_frames()), 'frames with poses')
 
     def _counted(self, found: Iterable[T | LeftOut], wanted: str) -> Iterator[T]:
         self.skipped, self.lacking = {}, {}
@@ -170,6 +159,17 @@ class FrameFiles:
         return (replace(self, no_pose=pose) if isinstance(pose, LeftOut)
                 else replace(self, world_from_camera=pose))
 
+    def converted(self, convention: PoseConvention) -> FrameFiles:
+        """The same frame with its pose in our convention, or with the reason why it has none."""
+        given = self.world_from_camera
+        if given is None:
+            return self
+        if convention.axes is None and is_mirrored(given):
+            return replace(self, world_from_camera=None, no_pose=LeftOut(
+                'a mirrored pose', 'a determinant of -1: one of its frames is left-handed',
+                MIRRORED))
+        return replace(self, world_from_camera=world_from_camera(given, convention))
+
 
 class FileSource(Source):
     """Frames that are files, listed beforehand and read one by one.
@@ -189,15 +189,22 @@ class FileSource(Source):
         """How many images there are."""
         return len(self.files)
 
-    def take_delayed_poses(self, delay_ns: int, max_gap_ns: int) -> None:
-        """Give the frames the poses that lag behind them by a delay.
+    def interpret_poses(self, convention: PoseConvention, delay_ns: int, max_gap_ns: int) -> None:
+        """Convert the poses to our convention, then take those that lag behind the frames.
 
-        They are those of its trajectory, of the frames' own poses where there is none.
+        Converted samples are interpolated, since the inverse of a path is none, and a mirrored
+        pose has no quaternion.
         """
+        if self.trajectory is None:
+            self.files = [one.converted(convention) for one in self.files]
         posed = [one for one in self.files if one.world_from_camera is not None]
-        trajectory = self.trajectory or Trajectory(
-            np.array([one.stamp_ns for one in posed]),
-            np.array([one.world_from_camera for one in posed]))
+        if self.trajectory is not None:
+            trajectory = self.trajectory.converted(convention)
+        elif delay_ns and posed:
+            trajectory = Trajectory(np.array([one.stamp_ns for one in posed]),
+                                    np.array([one.world_from_camera for one in posed]))
+        else:
+            return
         self.files = with_trajectory(self.files, trajectory.earlier(delay_ns), max_gap_ns)
 
     def _frames(self) -> Iterator[Frame | LeftOut]:

@@ -92,6 +92,37 @@ def test_delayed_poses_of_a_dense_trajectory(tmp_path):
         np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-6)
 
 
+def test_the_inverse_of_a_path_is_not_interpolated(tmp_path):
+    """Poses of camera-from-world, between images, far from the world's origin."""
+    frames = posed_frames()
+    path = folder_of(tmp_path / 'a', frames, lambda p: p)
+    far = [np.block([[p[:3, :3], p[:3, 3:] + 1e4], [p[3:]]]) for p in
+           (frame.world_from_camera for frame in frames)]
+    stamps = [frame.frame.stamp_ns + STEP_NS // 4 for frame in frames]
+    write_tum(tmp_path / 'direct.tum', stamps, far)
+    write_tum(tmp_path / 'inverse.tum', stamps, list(np.linalg.inv(far)))
+    direct = opened(path, '--poses', str(tmp_path / 'direct.tum'))
+    inverse = opened(path, '--poses', str(tmp_path / 'inverse.tum'),
+                     '--pose-direction', 'camera-from-world')
+    for found, expected in zip(inverse.posed_frames(), direct.posed_frames(), strict=True):
+        np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-4)
+
+
+def test_mirrored_poses_that_lag_behind(tmp_path):
+    frames = posed_frames()
+    straight = folder_of(tmp_path / 'a', frames, lambda p: p)
+    mirrored = folder_of(tmp_path / 'b', frames, lambda p: FLIP_Y @ p)
+    delay = ('--pose-delay', '0.025')
+    found = list(opened(mirrored, '--pose-axes', 'opencv', *delay).posed_frames())
+    assert_same(found, list(opened(straight, *delay).posed_frames()))
+
+
+def test_mirrored_poses_are_told_before_a_delay(tmp_path):
+    path = folder_of(tmp_path / 'a', posed_frames(), lambda p: FLIP_Y @ p)
+    with pytest.raises(SourceError, match='5 with a mirrored pose'):
+        list(opened(path, '--pose-delay', '0.025').posed_frames())
+
+
 def bag_of(path, frames, moved_from_camera, **base):
     """A bag whose TF is late by a step and may lead from a base to the camera."""
     with BagWriter(path) as bag:
