@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SOURCE_HELP = ('a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, one of them packed (.zstd), a '
                'folder of frames (rgb/ poses/ calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, '
                'a video, or plain images')
+MAX_SECONDS = 4e9
 MAP_SUFFIXES = ('.map', '.safetensors')
 
 
@@ -51,10 +52,10 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
                            'x y z w is expected (default: %(default)s)')
         group.add_argument('--pose-scale', type=above_zero, default=1.0, metavar='FACTOR',
                            help='multiply positions, by 0.001 for millimetres (default: 1)')
-        group.add_argument('--pose-delay', type=float, default=0.0, metavar='SECONDS',
+        group.add_argument('--pose-delay', type=seconds, default=0.0, metavar='SECONDS',
                            help='by how much poses lag behind images; frames without stamps count '
                            'as 0.1 s apart (default: 0)')
-        group.add_argument('--max-gap', type=above_zero, default=0.5, metavar='SECONDS',
+        group.add_argument('--max-gap', type=positive_seconds, default=0.5, metavar='SECONDS',
                            help='longest gap between two poses that is interpolated (default: '
                            '%(default)s)')
         group.add_argument('--stamps', choices=('header', 'recorded'), default='header',
@@ -79,6 +80,20 @@ def above_zero(text: str) -> float:
     if not 0 < number < float('inf'):
         raise argparse.ArgumentTypeError(f'{text} is not a number greater than 0')
     return number
+
+
+def seconds(text: str) -> float:
+    """A time that nanoseconds of 64 bits can hold, for argparse."""
+    number = float(text)
+    if not abs(number) < MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f'{text} is not a number of seconds below '
+                                         f'{MAX_SECONDS:g}')
+    return number
+
+
+def positive_seconds(text: str) -> float:
+    """A time above 0 that nanoseconds of 64 bits can hold, for argparse."""
+    return above_zero(str(seconds(text)))
 
 
 def positive(text: str) -> int:

@@ -29,7 +29,7 @@ from dsac_ros.types import Camera, Frame, PosedFrame
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
 PENDING = 8  # images that wait for their depth, at most
 OTHER_CLOCK = ('images and poses are stamped by different clocks; --stamps recorded takes images '
-               'at the time of their recording')
+               'at the time of their recording, --pose-delay SECONDS moves the poses')
 
 
 class Intrinsics(NamedTuple):

@@ -111,10 +111,9 @@ def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: P
                 max_gap_ns: int, convention: PoseConvention, pose_delay_ns: int) -> VideoSource:
     """A video, with the poses of a TUM file if one is named."""
     read = read_trajectory(tum) if tum else None
-    trajectory = (read.trajectory.converted(convention).earlier(pose_delay_ns) if read
-                  else None)
     video = VideoSource(path, calibration=calibration, stride=stride, max_gap_ns=max_gap_ns,
-                        trajectory=trajectory)
+                        trajectory=read.trajectory.converted(convention) if read else None,
+                        pose_delay_ns=pose_delay_ns)
     if read:
         read.tell(video)
     return video

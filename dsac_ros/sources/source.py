@@ -174,7 +174,8 @@ class FrameFiles:
 class FileSource(Source):
     """Frames that are files, listed beforehand and read one by one.
 
-    trajectory is where their poses come from, None where each has its own.
+    trajectory is where their poses come from, read from trajectory_path; None where each has its
+    own.
     """
 
     def __init__(self, path: Path, kind: str, files: Sequence[FrameFiles], *,
@@ -183,6 +184,7 @@ class FileSource(Source):
         super().__init__(path)
         self.kind, self.files = kind, list(files)
         self.trajectory: Trajectory | None = None
+        self.trajectory_path: Path | None = None
         self.has_stamps, self.map_frame = has_stamps, map_frame
 
     def __len__(self) -> int:
@@ -200,12 +202,21 @@ class FileSource(Source):
         posed = [one for one in self.files if one.world_from_camera is not None]
         if self.trajectory is not None:
             trajectory = self.trajectory.converted(convention)
+            self._tell_unused(trajectory.earlier(delay_ns))
         elif delay_ns and posed:
             trajectory = Trajectory(np.array([one.stamp_ns for one in posed]),
                                     np.array([one.world_from_camera for one in posed]))
         else:
             return
-        self.files = with_trajectory(self.files, trajectory.earlier(delay_ns), max_gap_ns)
+        self.files = with_trajectory(self.files, trajectory, max_gap_ns, delay_ns)
+
+    def _tell_unused(self, trajectory: Trajectory) -> None:
+        """Record how much of a trajectory lies before or after the images."""
+        stamps, images = trajectory.stamps_ns, [one.stamp_ns for one in self.files]
+        outside = int(((stamps < min(images)) | (stamps > max(images))).sum()) if images else 0
+        if outside:
+            self.unread.add(f'{outside} of {len(stamps)} poses of {self.trajectory_path}, which '
+                            'are before or after the images')
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
         for files in self.files:
@@ -250,14 +261,17 @@ def count_one(counts: dict[str, int], reason: str) -> None:
 
 
 def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
-                    max_gap_ns: int = MAX_GAP_NS) -> list[FrameFiles]:
-    """The same files with the poses that a trajectory has at their stamps."""
-    stamps = [one.stamp_ns for one in files]
-    detail = (f'the images are from {_seconds(stamps)}, the poses from '
-              f'{_seconds(trajectory.stamps_ns)}' if stamps and len(trajectory) else '')
+                    max_gap_ns: int = MAX_GAP_NS, delay_ns: int = 0) -> list[FrameFiles]:
+    """The same files with the poses that a trajectory, late by a delay, has at their stamps."""
+    stamps, given = [one.stamp_ns for one in files], trajectory.stamps_ns
+    trajectory = trajectory.earlier(delay_ns)
+    detail = (f'the images are from {_seconds(stamps)}, the poses from {_seconds(given)}'
+              if stamps and len(given) else '')
+    cure = (f'where both begin together, use --pose-delay {(given[0] - min(stamps)) / 1e9:.3f}'
+            if detail and not any(map(trajectory.covers, stamps)) else '')
     return [replace(one, world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
                     no_pose=LeftOut(missing_pose(trajectory, one.stamp_ns, max_gap_ns,
-                                                 'the trajectory'), detail))
+                                                 'the trajectory'), detail, cure))
             for one in files]
 
 

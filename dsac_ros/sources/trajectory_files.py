@@ -88,12 +88,7 @@ def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
     """Give the frames of a source the poses of a trajectory file, and the remarks on it."""
     read = read_trajectory(path)
     read.tell(source)
-    stamps, images = read.trajectory.stamps_ns, [file.stamp_ns for file in source.files]
-    outside = int(((stamps < min(images)) | (stamps > max(images))).sum()) if images else 0
-    if outside:
-        source.unread.add(f'{outside} of {len(stamps)} poses of {path}, which are before or after '
-                          'the images')
-    source.trajectory = read.trajectory
+    source.trajectory, source.trajectory_path = read.trajectory, path
     source.files = with_trajectory(source.files, read.trajectory, max_gap_ns)
 
 
@@ -129,14 +124,20 @@ def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
 
 
 def split_line(line: str) -> list[str]:
-    """The fields of a line, separated by commas, semicolons or blanks."""
-    return SEPARATOR.split(line.strip().rstrip(',;').strip())
+    """The fields of a line, separated by commas, semicolons or blanks; quotes are taken off.
+
+    Where semicolons separate them, a comma is that of a decimal fraction.
+    """
+    fields = line.strip().rstrip(',;').strip()
+    words = (fields.replace(',', '.').split(';') if ';' in fields else SEPARATOR.split(fields))
+    return [word.strip().strip('"').strip() for word in words]
 
 
 def columns_of_header(line: str) -> tuple[int, ...] | None:
     """The places of t x y z qx qy qz qw among the names in a header; None where it is none."""
     line = UNIT.sub('', line).strip().lstrip(''.join(COMMENTS)).strip()
-    words = re.split('[,;]', line) if re.search('[,;]', line) else line.split()
+    words = (line.split(';') if ';' in line else line.split(',') if ',' in line
+             else line.split())
     found: dict[str, int] = {}
     for index, word in enumerate(words):
         role = _role(word)

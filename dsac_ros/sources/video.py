@@ -56,17 +56,19 @@ class VideoSource(Source):
     kind = 'video'
 
     def __init__(self, path: Path, *, calibration: Calibration | None = None, stride: int = 1,
-                 trajectory: Trajectory | None = None, max_gap_ns: int = MAX_GAP_NS) -> None:
+                 trajectory: Trajectory | None = None, max_gap_ns: int = MAX_GAP_NS,
+                 pose_delay_ns: int = 0) -> None:
         """Takes the calibration of the images as players show them, and poses by stamp."""
         super().__init__(path)
         self.stride = stride
         self._calibration = calibration or calibration_beside(path)
-        self._trajectory, self._max_gap_ns = trajectory, max_gap_ns
+        self._trajectory = trajectory.earlier(pose_delay_ns) if trajectory is not None else None
+        self._max_gap_ns = max_gap_ns
         self._count: int | None = None
         with self._open() as stream:
             self.has_stamps = not stream.container.format.flags & NO_TIMESTAMPS
-            if trajectory is not None:
-                self._check_times(stream, trajectory)
+            if self._trajectory is not None:
+                self._check_times(stream, self._trajectory, pose_delay_ns)
 
     def __len__(self) -> int:
         """The number of images that the file announces; else its packets are counted."""
@@ -123,8 +125,8 @@ class VideoSource(Source):
                               'give a 3x3 matrix with --camera-info, or make pixels square by '
                               "`ffmpeg -i IN -vf 'scale=iw*sar:ih,setsar=1' OUT`")
 
-    def _check_times(self, stream: Any, trajectory: Trajectory) -> None:
-        """Refuse a trajectory on which no frame can lie."""
+    def _check_times(self, stream: Any, trajectory: Trajectory, delay_ns: int) -> None:
+        """Refuse a trajectory, taken earlier by a delay, on which no frame can lie."""
         if not self.has_stamps:
             raise SourceError(f'{self.path} has no stamps, so that its images have no poses in a '
                               'TUM file: put it into a container that has stamps, such as by '
@@ -137,8 +139,8 @@ class VideoSource(Source):
             raise SourceError(f'the clock of {self.path} runs from 0 to {duration_us / 1e6:.3f} s,'
                               f' the trajectory from {first:.3f} to {last:.3f} s, so no image has '
                               'a pose: expected stamps that count from the beginning of the video;'
-                              f' if both begin together, take {first:.3f} s off those of the '
-                              'trajectory')
+                              f' if both begin together, use --pose-delay '
+                              f'{first + delay_ns / SECOND:.3f}')
 
     @contextmanager
     def _open(self) -> Iterator[Any]:

@@ -123,6 +123,29 @@ def test_mirrored_poses_are_told_before_a_delay(tmp_path):
         list(opened(path, '--pose-delay', '0.025').posed_frames())
 
 
+def test_another_clock_names_the_delay(tmp_path):
+    frames = posed_frames()
+    path = folder_of(tmp_path / 'a', frames, lambda p: p)
+    write_tum(tmp_path / 'a.tum', [index * STEP_NS for index in range(5)],
+              [frame.world_from_camera for frame in frames])
+    words = ['--poses', str(tmp_path / 'a.tum'), '--max-gap', '1', '--pose-delay']
+    delay = f'{-START_NS / 1e9:.3f}'
+    with pytest.raises(SourceError, match=f'both begin together, use --pose-delay {delay}'):
+        list(opened(path, *words, '7').posed_frames())
+    source = opened(path, *words, delay)
+    assert len(list(source.posed_frames())) == 4  # milliseconds are rounded
+    assert source.unread == [f'1 of 5 poses of {tmp_path / "a.tum"}, which are before or after '
+                             'the images']
+
+
+@pytest.mark.parametrize('words', [('--pose-delay', 'nan'), ('--pose-delay', '1e300'),
+                                   ('--max-gap', '1e300')])
+def test_times_that_no_stamp_holds(tmp_path, capsys, words):
+    with pytest.raises(SystemExit):
+        opened(tmp_path, *words)
+    assert f'{words[1]} is not a number of seconds' in capsys.readouterr().err
+
+
 def bag_of(path, frames, moved_from_camera, **base):
     """A bag whose TF is late by a step and may lead from a base to the camera."""
     with BagWriter(path) as bag:

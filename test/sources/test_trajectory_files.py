@@ -136,7 +136,8 @@ def test_stamps_of_another_clock_name_both_times(tmp_path):
         writer.write(posed_frames(1)[0].frame, None)
     write_tum(tmp_path / 'a.tum', [0, STEP_NS], POSES[:2])
     with pytest.raises(SourceError, match=r'the images are from 1700000000\.123 to .*, the poses '
-                                          r'from 0\.000 to 0\.100 s\)$'):
+                                          r'from 0\.000 to 0\.100 s\); where both begin together, '
+                                          r'use --pose-delay -1700000000\.123$'):
         list(open_source(tmp_path / 'scene', poses=str(tmp_path / 'a.tum')).posed_frames())
 
 

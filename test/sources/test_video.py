@@ -151,8 +151,12 @@ def test_poses_of_a_trajectory_near_zero(tmp_path):
 
 def test_absolute_stamps_are_not_those_of_a_video(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
-    with pytest.raises(SourceError, match=r'from 0 to 1\.200 s, .* from 17.*take 17\d+\.000 s'):
-        open_source(path, focal=50.0, poses=trajectory(tmp_path / 'a.tum', 1.7e9))
+    late = trajectory(tmp_path / 'a.tum', 1.7e9)
+    for delay_ns in (0, 3 * 10 ** 9):  # the same cure whatever delay was tried
+        with pytest.raises(SourceError, match=r'from 0 to 1\.200 s, .*--pose-delay 17\d+\.000$'):
+            open_source(path, focal=50.0, poses=late, pose_delay_ns=delay_ns)
+    source = open_source(path, focal=50.0, poses=late, pose_delay_ns=1_700_000_000_000_000_000)
+    assert len(list(source.posed_frames())) == 12
 
 
 def test_a_video_without_poses_says_so(tmp_path):
