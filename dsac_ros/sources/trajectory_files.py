@@ -18,14 +18,15 @@ from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import write_whole
 from dsac_ros.sources.poses import poses_from_rows, row_from_pose
 from dsac_ros.sources.source import FileSource, Source, with_trajectory
-from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
+from dsac_ros.sources.stamps import UNITS_NS, in_nanoseconds, read_stamp, unit_of
 from dsac_ros.sources.text_files import COMMENTS, is_comment, quoted, read_text
 
 COLUMNS = ('t', 'x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
 EXPECTED = 'expected 8 numbers: t x y z qx qy qz qw'
 MAX_LENGTH_ERROR = 0.01  # of a quaternion: more is no rounding
 SEPARATOR = re.compile(r'\s*[,;]\s*|\s+')
-UNIT = re.compile(r'\[[^\]]*\]|\([^)]*\)')
+UNIT = re.compile(r'\[([^\]]*)\]|\(([^)]*)\)')
+METRES = {'mm': 1e-3, 'cm': 1e-2, 'km': 1e3}
 TIMES = frozenset(('t', 'time', 'timestamp', 'timestamps', 'stamp', 'ts'))
 POSITIONS = frozenset(('p', 't', 'pos', 'position', 'trans', 'translation'))
 ROTATIONS = frozenset(('q', 'quat', 'quaternion', 'orientation', 'rot', 'rotation'))
@@ -33,6 +34,15 @@ PARTS_OF_TIME = frozenset(('sec', 'secs', 'nsec', 'nsecs', 'nanosec'))
 # What the position of a pose is not: velocities, biases, covariances.
 OTHERS = frozenset(('v', 'vel', 'velocity', 'b', 'w', 'a', 'twist', 'linear', 'angular', 'bias',
                     'acc', 'gyr', 'covariance', 'cov'))
+
+
+@dataclass(frozen=True)
+class Header:
+    """The places of t x y z qx qy qz qw, and the units of t and x where they are told."""
+
+    columns: tuple[int, ...]
+    time_unit: str = ''
+    length_unit: str = ''
 
 
 @dataclass(frozen=True)
@@ -59,16 +69,18 @@ def read_tum(path: Path | str) -> Trajectory:
 def read_trajectory(path: Path | str) -> TrajectoryFile:
     """Read the trajectory in a file of lines `t x y z qx qy qz qw`.
 
-    Columns in another order are named by a header. The unit of t is told by its size.
+    Columns in another order are named by a header, which may tell units; else the size of t
+    tells its unit.
     """
     path = Path(path)
-    columns, times, rows, extra = None, [], [], 0
+    header, times, rows, extra = None, [], [], 0
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = split_line(line)
-        named = columns_of_header(line) if not rows else None
-        columns = named or columns
+        named = read_header(line) if not rows else None
+        header = named or header
         if named or not line.strip() or is_comment(line):
             continue
+        columns = header.columns if header else None
         try:
             time, *values = (words[index] for index in columns or range(len(COLUMNS)))
             if columns is None and len(words) != len(COLUMNS):
@@ -81,7 +93,7 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
         extra = max(extra, len(words) - len(COLUMNS))
     if not rows:
         raise SourceError(f'{path} holds no poses, expected lines of {" ".join(COLUMNS)}')
-    return _trajectory_file(path, times, np.array(rows), columns, extra)
+    return _trajectory_file(path, times, np.array(rows), header, extra)
 
 
 def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
@@ -93,9 +105,11 @@ def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
 
 
 def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
-                     columns: tuple[int, ...] | None, extra: int) -> TrajectoryFile:
+                     header: Header | None, extra: int) -> TrajectoryFile:
     """Build the trajectory of rows x y z qx qy qz qw and the remarks on it."""
-    unit = unit_of(times)
+    told = header or Header(tuple(range(len(COLUMNS))))
+    unit = unit_of(times, told.time_unit)
+    rows[:, :3] *= METRES.get(told.length_unit, 1.0)
     try:
         stamps = np.array([in_nanoseconds(time, unit) for time in times], dtype=np.int64)
     except ValueError as error:
@@ -109,15 +123,20 @@ def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
               (repeated, 'rows with the stamp of another row'),
               (extra, 'columns beyond the pose'))
     unread = [f'{count} {what} of {path}' for count, what in counts if count]
-    assumptions = [f'the stamps of {path} are in {unit}, as their size says'] * (unit != 's')
+    teller = 'its header' if told.time_unit == unit else 'their size'
+    assumptions = [f'the stamps of {path} are in {unit}, as {teller} says'] * (unit != 's')
+    if told.length_unit in METRES:
+        assumptions.append(f'the positions of {path} are in {told.length_unit}, as its header '
+                           'says, and become metres')
     length = np.linalg.norm(rows[finite, 3:], axis=1)
     off = np.abs(length - 1.0) > MAX_LENGTH_ERROR
     if off.any():
         assumptions.append(f'{int(off.sum())} quaternions of {path} have another length than 1 '
                            f'(the first {length[off][0]:.3g}) and are normalized')
-    if columns not in (None, tuple(range(len(COLUMNS)))):
+    if told.columns != tuple(range(len(COLUMNS))):
         assumptions.append(f'the columns {" ".join(COLUMNS)} of {path} are number '
-                           f'{", ".join(str(index + 1) for index in columns)}, as its header says')
+                           f'{", ".join(str(index + 1) for index in told.columns)}, as its '
+                           'header says')
     if not finite.any():
         raise SourceError(f'{path} holds no poses that can be used: {", ".join(unread)}')
     return TrajectoryFile(Trajectory(stamps, poses), tuple(assumptions), tuple(unread))
@@ -126,26 +145,41 @@ def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
 def split_line(line: str) -> list[str]:
     """The fields of a line, separated by commas, semicolons or blanks; quotes are taken off.
 
-    Where semicolons separate them, a comma is that of a decimal fraction.
+    Where semicolons or tabs separate them, a comma is that of a decimal fraction.
     """
     fields = line.strip().rstrip(',;').strip()
-    words = (fields.replace(',', '.').split(';') if ';' in fields else SEPARATOR.split(fields))
+    mark = ';' if ';' in fields else '\t' if '\t' in fields and ',\t' not in fields else None
+    words = fields.replace(',', '.').split(mark) if mark else SEPARATOR.split(fields)
     return [word.strip().strip('"').strip() for word in words]
 
 
-def columns_of_header(line: str) -> tuple[int, ...] | None:
-    """The places of t x y z qx qy qz qw among the names in a header; None where it is none."""
-    line = UNIT.sub('', line).strip().lstrip(''.join(COMMENTS)).strip()
-    words = (line.split(';') if ';' in line else line.split(',') if ',' in line
-             else line.split())
+def read_header(line: str) -> Header | None:
+    """The columns that a line of names such as `t,x (mm),...` describes; None where it is none."""
+    line = line.strip().lstrip(''.join(COMMENTS)).strip()
+    bare = UNIT.sub('', line)
+    mark = next((mark for mark in ';\t,' if bare.count(mark) >= len(COLUMNS) - 1), None)
+    names = bare.split(mark)
     found: dict[str, int] = {}
-    for index, word in enumerate(words):
+    for index, word in enumerate(names):
         role = _role(word)
         if role == 't' and 'stamp' in word.lower():
             found['t'] = index
         elif role:
             found.setdefault(role, index)
-    return tuple(found[name] for name in COLUMNS) if len(found) == len(COLUMNS) else None
+    if len(found) < len(COLUMNS):
+        return None
+    units = [_unit(word) for word in line.split(mark)]
+    if len(units) != len(names):  # blanks that stand before units separate columns, too
+        units = [''] * len(names)
+    time_unit = units[found['t']]
+    return Header(tuple(found[name] for name in COLUMNS),
+                  time_unit if time_unit in UNITS_NS else '', units[found['x']])
+
+
+def _unit(word: str) -> str:
+    """The unit in the brackets after a name, in lower case; '' where there is none."""
+    match = UNIT.search(word)
+    return (match[1] or match[2] or '').strip().lower() if match else ''
 
 
 def _role(name: str) -> str | None:

@@ -119,6 +119,32 @@ def test_bytes_that_are_no_text_are_one_line(tmp_path):
         read_trajectory(tmp_path / 'a.txt')
 
 
+@pytest.mark.parametrize('mark', [';', '\t'])
+def test_decimal_commas(tmp_path, mark):
+    lines = ['t x y z qx qy qz qw'.replace(' ', mark)] + [
+        f'{START_NS / 1e9 + index:.3f} {row}'.replace('.', ',').replace(' ', mark)
+        for index, row in enumerate(ROWS[:2])]
+    found = written(tmp_path / 'a.csv', lines).trajectory
+    np.testing.assert_allclose(found.world_from_x, POSES[:2], atol=1e-6)
+
+
+def test_quoted_fields(tmp_path):
+    row = ','.join(f'"{word}"' for word in f'5 {ROWS[0]}'.split())
+    found = written(tmp_path / 'a.csv', ['"t","x","y","z","qx","qy","qz","qw"', row]).trajectory
+    np.testing.assert_allclose(found.world_from_x, POSES[:1], atol=1e-6)
+
+
+def test_units_in_a_header_hold(tmp_path):
+    x, y, z, *rotation = ROWS[0].split()
+    row = ','.join([*(f'{1000 * float(word):.6f}' for word in (x, y, z)), *rotation])
+    read = written(tmp_path / 'a.csv', ['time (ms), x (mm), y (mm), z (mm), qx, qy, qz, qw',
+                                        f'200,{row}', f'300,{row}'])
+    np.testing.assert_allclose(read.trajectory.world_from_x[0], POSES[0], atol=1e-6)
+    assert list(read.trajectory.stamps_ns) == [200_000_000, 300_000_000]
+    assert [line.partition(', as its header says')[0][-2:] for line in read.assumptions] == [
+        'ms', 'mm']
+
+
 def test_what_a_trajectory_file_holds_is_told(tmp_path):
     with FolderWriter(tmp_path / 'scene') as writer:
         for posed in posed_frames(2):
