@@ -20,6 +20,7 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
 MIN_FOCAL = 0.05  # share of the width or height: a pinhole that sees 169 degrees
 ALIKE = 0.1  # share by which the place of a principal point may differ in width and height
+CORNER_PX = 0.5  # a principal point this near to the corner of the image was left out
 MIDDLE = (0.3, 0.7)  # shares of the image between which a principal point is expected
 FIELD_SAMPLES = 4096
 FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
@@ -78,6 +79,10 @@ def check_camera(camera: Camera) -> None:
         raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
                           f'{width}x{height}, expected at least a twentieth of its size: are they '
                           'in pixels?')
+    if np.abs(matrix[:2, 2]).max() <= CORNER_PX:
+        raise CameraError(f'camera has the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), '
+                          'the corner of the image, expected one near its middle: calibrate the '
+                          'camera, or give a calibration file')
     if abs(matrix[0, 1]) > MAX_SKEW * fx or not np.allclose(matrix[2], (0, 0, 1)):
         raise CameraError(f'camera matrix {matrix.tolist()} is not [fx 0 cx; 0 fy cy; 0 0 1]: '
                           'undistort the images to a camera without skew first')

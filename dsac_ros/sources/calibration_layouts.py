@@ -21,6 +21,7 @@ EXPECTED = ('expected image_width, image_height, camera_matrix, distortion_model
 MATRIX = ('camera_matrix', 'cameraMatrix', 'Camera_Matrix', 'CameraMatrix', 'K', 'M1', 'mtx')
 DISTORTION = ('distortion_coefficients', 'Distortion_Coefficients', 'distCoeffs', 'dist_coeffs',
               'DistCoeffs', 'distortion_coeffs', 'D', 'D1', 'dist')
+STEREO_MATRICES = {'M1', 'M2'}  # of OpenCV's stereo_calib, beside D1 and D2
 WIDTH = ('image_width', 'image_Width', 'imageWidth', 'width')
 HEIGHT = ('image_height', 'image_Height', 'imageHeight', 'height')
 SIZE = ('image_size', 'imageSize', 'resolution')
@@ -86,6 +87,8 @@ def cameras_in(values: Mapping[str, Any]) -> list[NamedCamera]:
         return [_kalibr(name, one) for name, one in chain.items()]
     if _is_camera_info(values):
         return [_camera_info(values)]
+    if values.keys() >= STEREO_MATRICES:
+        return [_stereo(values, number) for number in '12']
     for layout in (_opencv, _camodocal, _orb_slam):
         found = layout(values)
         if found is not None:
@@ -150,6 +153,13 @@ def _opencv(values: Mapping[str, Any]) -> Intrinsics | None:
                       numbers(values.get('projection_matrix', [])),
                       str(values.get('distortion_model') or ''),
                       fisheye=bool(int(values.get('fisheye_model', 0) or 0)))
+
+
+def _stereo(values: Mapping[str, Any], number: str) -> NamedCamera:
+    """One of the two cameras that OpenCV's stereo_calib writes, named M1 and M2."""
+    others = {key: value for key, value in values.items() if key[-1:] not in ('1', '2')}
+    found = _opencv({**others, 'M1': values[f'M{number}'], 'D1': values.get(f'D{number}', [])})
+    return NamedCamera(found.camera, found.size_wh is not None, f'M{number}')
 
 
 def _camodocal(values: Mapping[str, Any]) -> Intrinsics | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg', '/foxglove')
-RECTIFIED = ('rect', 'rectified')
+RECTIFIED = ('rect', 'rectified', 'undistorted')
 
 
 def base_topic(topic: str) -> str:

@@ -128,6 +128,12 @@ def test_what_no_camera_can_have_is_one_clear_line(change, message):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('centre', [0.0, -0.5])
+def test_a_principal_point_that_was_left_out(centre):
+    with pytest.raises(CameraError, match=r'principal point \(.*, the corner of the image'):
+        camera_from_info((640, 480), (500, 0, centre, 0, 500, centre, 0, 0, 1))
+
+
 def test_an_image_of_another_size_names_both():
     camera = camera_of('pinhole')
     check_image_matches(camera, np.zeros((480, 640, 3)))

@@ -122,6 +122,19 @@ def test_kalibr_equidistant_and_opencv_fisheye(tmp_path):
     assert (camera.model, camera.distortion) == ('equidistant', FISHEYE)
 
 
+def test_a_camera_of_a_stereo_pair_is_named(tmp_path):
+    names = {'M1': 300.0, 'M2': 310.0}
+    (tmp_path / 'a.yml').write_text(yaml.safe_dump(
+        {name: [focal, 0.0, 159.5, 0.0, focal, 119.5, 0.0, 0.0, 1.0]
+         for name, focal in names.items()} | {'D2': [-0.1, 0.0, 0.0, 0.0]}))
+    with pytest.raises(CameraError, match='holds the cameras M1, M2'):
+        read_calibration(tmp_path / 'a.yml')
+    for name, focal in names.items():
+        camera = read_calibration(tmp_path / 'a.yml', name=name)((320, 240))
+        assert camera.matrix[0, 0] == focal
+        assert any(camera.distortion) == (name == 'M2')
+
+
 def test_a_camera_of_several_is_named(tmp_path):
     right = {**KALIBR, 'rostopic': '/right/image_raw', 'intrinsics': [500.0, 500, 319.5, 239.5]}
     path = write(tmp_path / 'chain.yaml', dumped({'cam0': KALIBR, 'cam1': right}))

@@ -10,7 +10,8 @@ from dsac_ros.sources.topic_names import is_rectified
 @pytest.mark.parametrize('topic', [
     '/camera/image_rect', '/camera/image_rect_color', '/zed/rgb/color/rect/image', 'image_rect',
     '/zed/rgb/color/rect/image/compressed', '/left/image_rectified', '/cam/rectified/image',
-    '/camera/infra1/image_rect_raw', '/camera/image_rect/compressed', '/Camera/Image_Rect'])
+    '/camera/infra1/image_rect_raw', '/camera/image_rect/compressed', '/Camera/Image_Rect',
+    '/camera/undistorted/image'])
 def test_topics_of_rectified_images(topic):
     assert is_rectified(topic)
 
