@@ -62,7 +62,7 @@ QUATERNIONS = ('xyzw', 'wxyz')
 
 @dataclass(frozen=True)
 class PoseConvention:
-    """What the poses of a source mean.
+    """The convention of the poses of a source.
 
     The direction 'transposed' are rotations of camera-from-world beside positions of the camera.
     """

@@ -76,7 +76,7 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
 
 
 def losses(source: Source) -> dict[str, Any]:
-    """What the last pass over a source left out, lacked, assumed and did not read."""
+    """The remarks on the last pass over a source: skipped, lacking, assumptions, unread."""
     return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking),
             'assumptions': list(source.assumptions), 'unread': list(source.unread)}
 

@@ -47,7 +47,7 @@ def axes_from_optical(axes: str) -> np.ndarray:
 
 
 def is_mirrored(poses: np.ndarray) -> np.ndarray:
-    """Whether poses (..., 4, 4) have a determinant below zero: one frame is left-handed."""
+    """Return whether poses (..., 4, 4) have a determinant below zero: one frame is left-handed."""
     return np.linalg.det(poses[..., :3, :3]) < 0
 
 

@@ -44,7 +44,7 @@ class Trajectory:
         return Trajectory(self.stamps_ns - delay_ns, self.world_from_x)
 
     def covers(self, stamp_ns: int) -> bool:
-        """Whether a stamp lies between the first and the last sample."""
+        """Return whether a stamp lies between the first and the last sample."""
         return bool(len(self)) and (int(self.stamps_ns[0]) - SAME_INSTANT_NS <= stamp_ns
                                     <= int(self.stamps_ns[-1]) + SAME_INSTANT_NS)
 

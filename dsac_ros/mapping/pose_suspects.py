@@ -46,7 +46,7 @@ class Suspect:
 
     @property
     def complexity(self) -> float:
-        """How far it is from what was given."""
+        """Number of deviations from what was given, weighted by how unusual they are."""
         axes = self.convention.axes or OPTICAL
         return ((self.convention.quaternion != 'xyzw')
                 + DIRECTIONS.index(self.convention.direction)

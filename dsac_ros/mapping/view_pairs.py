@@ -45,7 +45,7 @@ class ViewPairs:
     in_second: np.ndarray
 
     def __len__(self) -> int:
-        """How many pairs there are."""
+        """The number of pairs."""
         return len(self.first)
 
 

@@ -42,7 +42,7 @@ class Feed:
 
     @property
     def complaint(self) -> str:
-        """What was found wrong at the last look, one sentence; '' for nothing."""
+        """The fault found at the last look, one sentence; '' for none."""
         return self._complaint
 
     @property
@@ -53,7 +53,7 @@ class Feed:
         return f'no {self.wanted.what} on {self.wanted.topic} yet'
 
     def is_overdue(self, timeout_s: float) -> bool:
-        """Whether something should have come by now."""
+        """Return whether something should have come by now."""
         enough = self._count and self._once
         return not enough and time.monotonic() - self._last >= timeout_s
 
@@ -124,7 +124,7 @@ class InputWatch:
                       f'one publisher is left on {wanted.topic}')
 
     def _reason_without_time(self) -> str:
-        """What is wrong with simulated time; '' where it runs or is not used."""
+        """The fault of simulated time; '' where it runs or is not used."""
         if (not self._node.get_parameter('use_sim_time').value
                 or time.monotonic() - self._begin < self._timeout_s
                 or self._node.get_clock().now().nanoseconds):

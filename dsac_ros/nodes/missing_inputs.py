@@ -138,7 +138,7 @@ def _other_type(wanted: Input, here: Sequence[Publisher]) -> str:
 
 
 def _choice(wanted: Input, candidates: Sequence[Publisher]) -> str:
-    """What is published instead, likeliest first, and how to listen to the first."""
+    """Describe what is published instead, likeliest first, and how to listen to the first."""
     topics = list(dict.fromkeys(p.topic for p in candidates))
     named = [f'{topic} (by {_named([p for p in candidates if p.topic == topic])})'
              for topic in topics[:MOST_CANDIDATES]]

@@ -110,7 +110,7 @@ class PoseSource:
         return camera_frame
 
     def _agrees(self, frame: str, stamp: int, pose: np.ndarray) -> bool:
-        """Whether TF gives a frame the pose that the topic has at a stamp."""
+        """Return whether TF gives a frame the pose that the topic has at a stamp."""
         try:
             by_tf = self._transforms.lookup(self.values.map_frame, frame, stamp)
         except TransformUnavailable:

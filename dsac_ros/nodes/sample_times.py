@@ -15,7 +15,7 @@ SECOND_NS = 1e9
 
 @dataclass(frozen=True)
 class Limits:
-    """How long to wait for a sample and how far apart two may be; with the parameters' names."""
+    """The longest wait for a sample and gap between two, with the names of their parameters."""
 
     timeout_s: float = 0.0
     timeout_name: str = ''

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was heard about each edge of the TF tree: enough to say why there is no transform."""
+"""Samples heard of each edge of the TF tree: enough to say why there is no transform."""
 from __future__ import annotations
 
 import bisect

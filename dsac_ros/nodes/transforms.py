@@ -45,7 +45,7 @@ class Transforms:
 
     @property
     def is_settled(self) -> bool:
-        """Whether what TF has not by now is not to be expected."""
+        """Return whether what TF has not by now is not to be expected."""
         return time.monotonic() - self._begin >= SETTLES_S
 
     def watch(self, watch: InputWatch) -> None:

@@ -240,7 +240,7 @@ class BagSource(Source):
         return best if near else None
 
     def _has_passed(self, depths: deque[Message], image: Message) -> bool:
-        """Whether the depth stream has reached an image, so that no nearer one will come."""
+        """Return whether the depth stream has reached an image: no nearer one will come."""
         return bool(depths) and self._stamp(depths[-1]) >= self._stamp(image)
 
 

@@ -35,7 +35,7 @@ SAME_POSE = 0.05  # [m], and in the entries of a rotation
 
 @dataclass(frozen=True)
 class PoseOptions:
-    """What a user said about the poses of a bag; '' and None leave it to the bag.
+    """The options of a user for the poses of a bag; '' and None leave it to the bag.
 
     where is tf:FRAME, a topic or a TUM file; pose_frame the frame whose poses they are;
     image_frame the optical frame of the images in TF, in place of their frame_id. convention says
@@ -168,7 +168,7 @@ class _Search:
         return self._carried(whose.world or DEFAULT_MAP_FRAME, moving, trajectory)
 
     def tree_leads_to(self, world: str) -> bool:
-        """Whether TF has a frame and leads to it from the camera."""
+        """Return whether TF has a frame and leads to it from the camera."""
         camera = (self._camera_in_tree or self.frame_id.lstrip('/')
                   or ''.join(self._only_optical()))
         return world in self.tree.frames and self.tree.reaches(world, camera)
@@ -241,7 +241,7 @@ class _Search:
         return ''
 
     def _agrees(self, world: str, frame: str, trajectory: Trajectory) -> bool:
-        """Whether TF has the poses of a trajectory for a frame."""
+        """Return whether TF has the poses of a trajectory for a frame."""
         step = -(-len(trajectory) // COMPARED)
         found = [(self.tree.lookup(world, frame, int(stamp), self.options.max_gap_ns), pose)
                  for stamp, pose in zip(trajectory.stamps_ns[::step],
@@ -315,7 +315,7 @@ class _Search:
         return f'the frames in it are {", ".join(frames)}' if frames else 'there is no TF'
 
     def _help(self, camera: str) -> str:
-        """What helps where TF does not know the camera at all."""
+        """The cure where TF does not know the camera at all."""
         if not self.tree.frames or camera in self.tree.frames:
             return ''
         return ('; the frame of the images is none of them: record /tf_static as well, or name '

@@ -50,7 +50,7 @@ STEP_BYTES = 1 << 20
 
 
 def is_bag_file(path: Path) -> bool:
-    """Whether the name is that of a storage file, or of one that was packed as a whole."""
+    """Return whether the name is that of a storage file, or of one that was packed as a whole."""
     return _unpacked_name(path).suffix.lower() in SUFFIXES
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies beside a list of images: their stamps, and one file for each of them."""
+"""Files beside a list of images: their stamps, and one file for each of them."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence

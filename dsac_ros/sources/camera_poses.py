@@ -61,7 +61,7 @@ class CameraPoses:
                 else 'the poses have no stamps')
 
     def is_far_from(self, stamp_ns: int) -> bool:
-        """Whether a stamp must be of another clock than the poses."""
+        """Return whether a stamp must be of another clock than the poses."""
         begin, end = self._limits()
         return begin <= end and not begin - FAR_NS <= stamp_ns <= end + FAR_NS
 

@@ -9,7 +9,7 @@ TRANSPORTS = {'compressed': 'compressed', 'compresseddepth': 'compressedDepth'}
 
 
 class CompressedFormat(NamedTuple):
-    """What a format says, '' for what it does not say.
+    """The parts of a format, '' for what it does not say.
 
     encoding is that of the image before compression, codec is in lower case (jpeg, png, rvl),
     stored is the encoding that was handed to the codec.
@@ -22,7 +22,7 @@ class CompressedFormat(NamedTuple):
 
     @property
     def is_depth(self) -> bool:
-        """Whether compressed_depth_image_transport made the message."""
+        """Return whether compressed_depth_image_transport made the message."""
         return self.transport == 'compressedDepth'
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the headers of H.264 and H.265 say about pictures: kinds of NAL units, numbers of frames.
+"""Headers of H.264 and H.265 about pictures: kinds of NAL units, numbers of frames.
 
 ITU-T H.264 (08/2021), sections 7.3 and 7.4, annex B; ITU-T H.265 (08/2021), table 7-1.
 """
@@ -130,7 +130,7 @@ class FrameNumbers:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """What a sequence parameter set says about the numbers of frames."""
+    """The rules of a sequence parameter set for the numbers of frames."""
 
     number_bits: int
     has_separate_planes: bool

@@ -60,7 +60,7 @@ class Block(NamedTuple):
 
 @dataclass
 class Contents:
-    """What a file holds: name, encoding and text per schema; schema, topic, encoding per channel.
+    """Contents of a file: name, encoding, text per schema; schema, topic, encoding per channel.
 
     counts is None where the messages were not counted.
     """

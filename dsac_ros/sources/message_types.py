@@ -130,7 +130,7 @@ def _defined(connection: Connection) -> Typestore | None:
 
 
 def _serves(types: Typestore, standard: Typestore, name: str) -> bool:
-    """Whether a type has all fields that it has by the standard, in whatever case and order."""
+    """Return whether a type has all fields of the standard, in whatever case and order."""
     if name not in types.fielddefs:
         return False
     own = {field.lower(): kind for field, kind in types.fielddefs[name][1]}
@@ -139,7 +139,7 @@ def _serves(types: Typestore, standard: Typestore, name: str) -> bool:
 
 
 def _same(types: Typestore, standard: Typestore, own: tuple, expected: tuple) -> bool:
-    """Whether two kinds of a field hold the same, lists of fixed and of free length alike."""
+    """Return whether two kinds of a field hold the same, lists of any length alike."""
     lists = (Nodetype.ARRAY, Nodetype.SEQUENCE)
     if own[0] in lists and expected[0] in lists:
         return _same(types, standard, own[1][0], expected[1][0])

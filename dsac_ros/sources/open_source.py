@@ -206,7 +206,7 @@ def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSour
 
 
 def _stamps_expected(source: FileSource) -> str:
-    """What gives the images of a source their stamps."""
+    """The cure where the images of a source have no stamps."""
     if source.kind in ('folder', 'images') and source.path.is_dir():
         return 'expected images named by their stamps, or a stamps.txt of names and nanoseconds'
     return 'expected a bag, TUM RGB-D, or a folder of images with stamps'

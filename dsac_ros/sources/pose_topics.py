@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the messages of a bag say about poses: its TF tree, and the samples of a topic."""
+"""Poses in the messages of a bag: its TF tree, and the samples of a topic."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict

@@ -16,7 +16,7 @@ RESET_NS = 1_000_000_000  # transforms of several nodes are out of order by less
 
 
 def goes_back(stamps_ns: Sequence[int]) -> bool:
-    """Whether stamps in the order of recording are those of a clock that was set back."""
+    """Return whether stamps in the order of recording are those of a clock that was set back."""
     return len(stamps_ns) > 1 and int(np.diff(np.array(stamps_ns)).min()) < -RESET_NS
 
 
@@ -59,7 +59,7 @@ class TfTree:
 
     @property
     def contradictions(self) -> list[str]:
-        """What the transforms say in two ways, and which of them is taken."""
+        """The contradictions between transforms, and which side of each is taken."""
         self._parents()
         return [*self._contradictions,
                 *(f'static TF {parent} <- {child} is given in two ways, and the last one is taken'

@@ -201,7 +201,7 @@ def _role(name: str) -> str | None:
 
 
 def _expected(columns: tuple[int, ...] | None, words: Sequence[str]) -> str:
-    """What a line should hold, for its error."""
+    """The expected contents of a line, for its error."""
     if columns is not None:
         return f'expected numbers in the columns {" ".join(COLUMNS)} that the header names'
     if len(words) > len(COLUMNS):

@@ -220,7 +220,7 @@ class VideoSource(Source):
 
 
 class Progress:
-    """How far a stream has been read, from its first packet on."""
+    """Progress through a stream, from its first packet on."""
 
     def __init__(self, stream: Any) -> None:
         """Takes a stream of which nothing was read."""

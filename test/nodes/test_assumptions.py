@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node assumes about a camera stands in its log, once."""
+"""Assumptions of a node about a camera stand in its log, once."""
 from __future__ import annotations
 
 from types import SimpleNamespace

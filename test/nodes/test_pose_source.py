@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the mapper takes poses from, and which it refuses; over DDS, within one process."""
+"""Sources of the mapper's poses, and those it refuses; over DDS, within one process."""
 from __future__ import annotations
 
 from types import SimpleNamespace

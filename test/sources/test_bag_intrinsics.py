@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which CameraInfo or calibration belongs to the images of a bag, and what is said about it."""
+"""The CameraInfo or calibration of the images of a bag, and what is said about it."""
 from __future__ import annotations
 
 import numpy as np

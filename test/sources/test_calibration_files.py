@@ -59,7 +59,7 @@ def dumped(values, flow=False):
 
 
 def opencv(suffix, **values):
-    """What cv::FileStorage writes."""
+    """Text as cv::FileStorage writes it."""
     storage = cv2.FileStorage(f'memory.{suffix}', cv2.FILE_STORAGE_WRITE | cv2.FILE_STORAGE_MEMORY)
     for name, value in values.items():
         storage.write(name, value)

@@ -106,7 +106,7 @@ class Participant:
                 _free(part)
 
     def take_all(self, reader: DataReader) -> list[Any]:
-        """What a reader without `on_sample` has; nothing once the domain is left.
+        """Take the samples of a reader without `on_sample`; none once the domain is left.
 
         Another thread may leave the domain meanwhile, and would free what is being read.
         """
