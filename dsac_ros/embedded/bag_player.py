@@ -21,6 +21,9 @@ CLOCK_TOPIC = '/clock'
 # Samples that a late subscriber of a latched topic gets; each broadcaster's /tf_static is one.
 MAX_LATCHED = 1000
 LATCHED_TOPICS = ('/tf_static', '/robot_description')
+SUFFIXES = ('.mcap', '.db3')
+FRAMES_ALONE = ('`dsac convert` reads more bags (packed, without an index) and writes '
+                'their frames as one that can be played')
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class BagPlayer:
         """
         self._path, self._node = path, node
         self.skipped: dict[str, str] = {}
-        self._reader = AnyReader(_files(path), default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        files = _files(path)
+        self._reader = self._guarded(
+            lambda: AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY)))
         self._guarded(self._reader.open)
         if not self._reader.is2:
             raise SourceError(f'{path} is a rosbag1, expected a rosbag2; `dsac convert {path} '
@@ -145,7 +150,7 @@ class BagPlayer:
             return read()
         except (AnyReaderError, ReaderError, OSError, ValueError) as error:
             raise SourceError(f'{self._path} cannot be read as a bag: '
-                              f'{" ".join(str(error).split())[:160]}') from None
+                              f'{" ".join(str(error).split())[:160]}; {FRAMES_ALONE}') from None
 
 
 class _Timing:
@@ -175,11 +180,16 @@ def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise SourceError(f'{path} does not exist, expected a rosbag2 folder, .mcap or .db3')
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
-        files = sorted(p for p in path.iterdir() if p.suffix in ('.mcap', '.db3'))
+        files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
         if not files:
             raise SourceError(f'{path} is no bag, expected a folder with metadata.yaml, .mcap or '
                               '.db3')
         return files
+    if path.name == 'metadata.yaml':
+        return [path.parent]
+    if path.is_file() and path.suffix not in (*SUFFIXES, '.bag'):
+        raise SourceError(f'{path} cannot be played, expected a rosbag2 folder, .mcap or .db3; '
+                          f'{FRAMES_ALONE}')
     return [path]
 
 

@@ -115,12 +115,15 @@ def test_a_node_on_simulated_time_follows_the_bag(bag, make_node, spin_until, ru
     (['BAG', '--topics', '/nope'], 'no topic /nope; it has /foreign, /image, /tf_static'),
     (['BAG', '--start', '99', '--delay', '0'], 'is 0.9 s long'),
     (['BAG', '--wait-for', '/nope'], '--wait-for /nope: not played'),
-    (['BROKEN'], 'cannot be read as a bag')])
+    (['BROKEN'], 'cannot be read as a bag'),
+    (['PACKED'], '.mcap.zstd cannot be played, expected a rosbag2 folder, .mcap or .db3; `dsac')])
 def test_bad_wishes_get_one_line(bag, words, reason, domain_id, capsys):
     from dsac_ros.cli.main import main
     broken = bag.parent / 'broken.mcap'
     broken.write_bytes(b'\x89MCAP0\r\n' + b'nonsense' * 10)
-    names = {'BAG': str(bag), 'BROKEN': str(broken)}
+    packed = bag.parent / 'bag.mcap.zstd'
+    packed.write_bytes(b'\x28\xb5\x2f\xfd')
+    names = {'BAG': str(bag), 'BROKEN': str(broken), 'PACKED': str(packed)}
     assert main(['play', *(names.get(word, word) for word in words)]) == 1
     shown = capsys.readouterr().err.strip()
     assert reason in shown
