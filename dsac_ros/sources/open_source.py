@@ -2,7 +2,7 @@
 """Opens any source of frames, recognised by what it is."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dsac_ros.config import OPTICAL, PoseConvention
@@ -86,17 +86,12 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
         return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=options,
                          depth=depth, depth_unit_m=depth_unit_m, calibration=calibration_of,
                          stride=stride, recorded_time=recorded_time)
-    for option, given in (('--image-frame', image_frame), ('--depth-unit', depth_unit_m),
-                          ('--stamps', recorded_time or None)):
-        if given is not None:
-            raise SourceError(f'{option} is for bags, and {path} is none: leave it out')
-    for option, topic, expected in (
-            ('--image', image_topic, 'no such option'),
-            ('--camera-info', info_topic, 'a calibration file that exists'),
-            ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off')):
-        if topic is not None:
-            raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
-                              f'{expected}')
+    _refuse_options(path, (('--pose-frame', pose_frame), ('--image-frame', image_frame),
+                           ('--depth-unit', depth_unit_m), ('--stamps', recorded_time or None)))
+    _refuse_topics(path, (
+        ('--image', image_topic, 'no such option'),
+        ('--camera-info', info_topic, 'a calibration file that exists'),
+        ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off')))
     calibration = calibration_of('') if calibration_of else None
     if is_video(path):
         return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns,
@@ -105,6 +100,21 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
     source.files = source.files[::stride]
     return source
+
+
+def _refuse_options(path: Path, options: Iterable[tuple[str, object]]) -> None:
+    """Refuse options that only bags have, where they are given."""
+    for option, given in options:
+        if given is not None:
+            raise SourceError(f'{option} is for bags, and {path} is none: leave it out')
+
+
+def _refuse_topics(path: Path, options: Iterable[tuple[str, str | None, str]]) -> None:
+    """Refuse the names of topics, each with what its option expects instead."""
+    for option, topic, expected in options:
+        if topic is not None:
+            raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
+                              f'{expected}')
 
 
 def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: Path | None,

@@ -184,6 +184,13 @@ def test_a_trajectory_of_the_base_is_converted_first(tmp_path):
         np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-6)
 
 
+@pytest.mark.parametrize('words', [('--pose-frame', 'base'), ('--image-frame', 'camera')])
+def test_a_folder_has_no_frames_of_tf(tmp_path, words):
+    path = folder_of(tmp_path / 'a', posed_frames(), lambda p: p)
+    with pytest.raises(SourceError, match=f'{words[0]} is for bags'):
+        opened(path, *words)
+
+
 def test_unknown_axes_are_refused_when_the_source_opens(tmp_path):
     path = folder_of(tmp_path / 'a', posed_frames(), lambda p: p)
     with pytest.raises(ConfigError, match='the axes of poses are'):
