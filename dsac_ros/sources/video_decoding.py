@@ -22,7 +22,8 @@ from dsac_ros.sources.source import LeftOut
 BEFORE_KEY_FRAME = LeftOut(
     'a video frame before the first key frame',
     cure='decoding begins at a key frame: let the encoder send them more often (a shorter GOP), '
-         'or begin to record before it starts')
+         'or begin to record before it starts; a stream that has them is of another format than '
+         'it says')
 DAMAGED = LeftOut('a video frame that is damaged, or predicted from a lost or damaged one')
 # Twice the 12k of panoramic cameras; damaged headers say sizes that would fill the memory.
 DECODER_OPTIONS = {'max_pixels': str(1 << 27)}

@@ -88,6 +88,7 @@ class VideoDecoder:
         self._pictures = PictureDecoder(context.decode, name)
         self._waiting: dict[int, Message] = {}  # messages by number, without their data
         self._parameters = b''
+        self._without_picture = 0  # messages in a row
 
     def decode(self, message: Message) -> Iterator[Message | LeftOut]:
         """Decode the next message and return the pictures that are ready."""
@@ -96,9 +97,10 @@ class VideoDecoder:
             data = byte_stream(data)
         if data and not has_picture(self.format, data):
             self._parameters += data  # a decoder wants them together with a picture
+            self._without_picture += 1
             return
         packet = self._av.Packet(self._parameters + data)
-        self._parameters = b''
+        self._parameters, self._without_picture = b'', 0
         packet.pts = self._pictures.count
         self._waiting[packet.pts] = message._replace(content=header_of(message.content))
         yield from self._messages(self._pictures.decode(packet))
@@ -106,6 +108,9 @@ class VideoDecoder:
     def flush(self) -> Iterator[Message | LeftOut]:
         """Return the pictures that the decoder still holds, and what never came out of it."""
         yield from self._messages(self._pictures.finish())
+        if not self._pictures.count:
+            yield from [LeftOut('a video message without a picture', f'not one is {self.format}, '
+                                'which its format says')] * self._without_picture
 
     def _messages(self, pictures: Iterable[tuple[int, Any | LeftOut]],
                   ) -> Iterator[Message | LeftOut]:

@@ -190,6 +190,19 @@ def test_what_is_no_video_says_what_the_decoder_says(tmp_path):
         list(open_source(write(tmp_path / 'a.mcap', stream)).frames())
 
 
+def test_h265_that_is_called_h264_says_so(tmp_path):
+    path = write(tmp_path / 'a', packets('hevc'), name='h264')
+    with pytest.raises(SourceError, match='is of another format than it says'):
+        list(open_source(path).frames())
+
+
+def test_messages_without_a_picture_are_counted(tmp_path):
+    parameters = [Packet(number, b'\0\0\0\1\x67abcd', False) for number in range(3)]
+    with pytest.raises(SourceError, match=r'3 with a video message without a picture \(not one '
+                                          'is h264'):
+        list(open_source(write(tmp_path / 'a', parameters)).frames())
+
+
 @pytest.mark.parametrize('topic', ['/camera/image_raw/ffmpeg', '/camera/image_raw/foxglove'])
 def test_a_topic_may_be_named_without_its_transport(tmp_path, topic):
     kind, name = (FFMPEG, 'libx264') if topic.endswith('ffmpeg') else (FOXGLOVE, 'h264')
