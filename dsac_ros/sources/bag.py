@@ -13,11 +13,11 @@ import numpy as np
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import camera_of_image, check_image_matches
 from dsac_ros.sources.bag_file import BagFile, Message
-from dsac_ros.sources.bag_poses import PoseOptions, find_poses
+from dsac_ros.sources.bag_poses import find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.camera_info import camera_from_message, frame_difference
-from dsac_ros.sources.camera_poses import CameraPoses
+from dsac_ros.sources.camera_poses import CameraPoses, PoseOptions
 from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.encodings import ENCODINGS, find_encoding
 from dsac_ros.sources.image_files import fit_depth

@@ -2,16 +2,15 @@
 """Poses of the camera of a bag: from its TF tree, from a topic of poses, or from a TUM file."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dsac_ros.config import PoseConvention
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.bag_file import BagFile
-from dsac_ros.sources.camera_poses import CameraPoses
+from dsac_ros.sources.camera_poses import OPTICAL, CameraPoses, PoseOptions, add_optical
 from dsac_ros.sources.pose_frames import optical_frame, pose_child
 from dsac_ros.sources.pose_topics import (
     PATH,
@@ -22,32 +21,13 @@ from dsac_ros.sources.pose_topics import (
     read_pose_messages,
     trajectory_of,
 )
-from dsac_ros.sources.source import MAX_GAP_NS, Notes
+from dsac_ros.sources.source import Notes
 from dsac_ros.sources.tf_tree import RESET, TfTree, goes_back
 from dsac_ros.sources.trajectory_files import read_trajectory
 
 DEFAULT_MAP_FRAME = 'map'
-OPTICAL = '_optical'  # suffix of the frame with the axes of an image, by REP 103
-BODY_FROM_OPTICAL = (0.0, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
 COMPARED = 20  # poses of a topic that are compared with TF, to find whose they are
 SAME_POSE = 0.05  # [m], and in the entries of a rotation
-
-
-@dataclass(frozen=True)
-class PoseOptions:
-    """The options of a user for the poses of a bag; '' and None leave it to the bag.
-
-    where is tf:FRAME, a topic or a TUM file; pose_frame the frame whose poses they are;
-    image_frame the optical frame of the images in TF, in place of their frame_id. convention says
-    what the poses mean, delay_ns how far they lag behind the images.
-    """
-
-    where: str | None = None
-    pose_frame: str = ''
-    image_frame: str = ''
-    max_gap_ns: int = MAX_GAP_NS
-    convention: PoseConvention = field(default_factory=PoseConvention)
-    delay_ns: int = 0
 
 
 def find_poses(bag: BagFile, image_topic: str, frame_id: str, options: PoseOptions,
@@ -75,7 +55,7 @@ def find_poses(bag: BagFile, image_topic: str, frame_id: str, options: PoseOptio
     for (source, reason), count in found.left_out.items():
         unread.add(f'{count} messages of {source} cannot be read ({reason})')
     if options.image_frame:
-        _add_optical(found.tree, options.image_frame.lstrip('/'), frame_id, assumptions)
+        add_optical(found.tree, options.image_frame.lstrip('/'), frame_id, assumptions)
     search = _Search(bag, frame_id, options, found, assumptions, unread)
     if where is not None and where.startswith('tf:'):
         poses = search.by_tree(where[3:].lstrip('/'))
@@ -89,15 +69,6 @@ def find_poses(bag: BagFile, image_topic: str, frame_id: str, options: PoseOptio
         raise SourceError(search.nothing_found(topics))
     search.tell_of_tree(poses)
     return poses
-
-
-def _add_optical(tree: TfTree, frame: str, image_frame: str, assumptions: Notes) -> None:
-    """Let a frame that TF does not know hang from the body that its name begins with."""
-    body = frame.removesuffix(OPTICAL)
-    if body != frame and body in (image_frame, *tree.frames) and frame not in tree.frames:
-        tree.add(body, frame, 0, BODY_FROM_OPTICAL, static=True)
-        assumptions.add(f'{frame}, which TF does not know, is {body} with the axes of an optical '
-                        'frame')
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,29 @@ from dsac_ros.config import PoseConvention
 from dsac_ros.geometry.pose_convention import world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.poses import missing_pose, rigid_pose
-from dsac_ros.sources.source import MAX_GAP_NS
+from dsac_ros.sources.source import MAX_GAP_NS, Notes
 from dsac_ros.sources.tf_tree import TfTree
 
+OPTICAL = '_optical'  # suffix of the frame with the axes of an image, by REP 103
+BODY_FROM_OPTICAL = (0.0, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
 FAR_NS = 3600 * 10 ** 9  # off by more than this a stamp is of another clock
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """The options of a user for the poses of a bag; '' and None leave it to the bag.
+
+    where is tf:FRAME, a topic or a TUM file; pose_frame the frame whose poses they are;
+    image_frame the optical frame of the images in TF, in place of their frame_id. convention says
+    what the poses mean, delay_ns how far they lag behind the images.
+    """
+
+    where: str | None = None
+    pose_frame: str = ''
+    image_frame: str = ''
+    max_gap_ns: int = MAX_GAP_NS
+    convention: PoseConvention = field(default_factory=PoseConvention)
+    delay_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,3 +90,12 @@ class CameraPoses:
             return self.tree.limits
         stamps = self.trajectory.stamps_ns
         return (int(stamps[0]), int(stamps[-1])) if len(stamps) else (1, 0)
+
+
+def add_optical(tree: TfTree, frame: str, image_frame: str, assumptions: Notes) -> None:
+    """Let a frame that TF does not know hang from the body that its name begins with."""
+    body = frame.removesuffix(OPTICAL)
+    if body != frame and body in (image_frame, *tree.frames) and frame not in tree.frames:
+        tree.add(body, frame, 0, BODY_FROM_OPTICAL, static=True)
+        assumptions.add(f'{frame}, which TF does not know, is {body} with the axes of an optical '
+                        'frame')

@@ -10,7 +10,6 @@ from dsac_ros.errors import SourceError
 from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
-from dsac_ros.sources.bag_poses import PoseOptions
 from dsac_ros.sources.beside import told_contents
 from dsac_ros.sources.calibration_files import (
     Calibration,
@@ -18,6 +17,7 @@ from dsac_ros.sources.calibration_files import (
     named_calibration,
     read_calibration,
 )
+from dsac_ros.sources.camera_poses import PoseOptions
 from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
