@@ -33,6 +33,10 @@ class MappingError(DsacError):
     """A scene that cannot be learned from the frames given."""
 
 
+class PoseMismatchError(MappingError):
+    """Poses that the images contradict."""
+
+
 class OutputError(DsacError):
     """A file or folder of results that cannot be written."""
 

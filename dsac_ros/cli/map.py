@@ -21,9 +21,14 @@ from dsac_ros.cli.output import (
 )
 from dsac_ros.cli.progress import add_progress_option, reporter
 from dsac_ros.cli.settings import add_settings_options, read_settings, split_settings
-from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
-from dsac_ros.config import EndToEndConfig, MappingConfig
-from dsac_ros.errors import ConfigError, MappingError
+from dsac_ros.cli.source_options import (
+    SOURCE_HELP,
+    add_source_options,
+    convention_of,
+    open_named_source,
+)
+from dsac_ros.config import EndToEndConfig, MappingConfig, PoseConvention
+from dsac_ros.errors import ConfigError, MappingError, PoseMismatchError
 from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
 
 if TYPE_CHECKING:
@@ -120,6 +125,11 @@ def learn_source(args: argparse.Namespace, output: Path, old_map: Path | None = 
                      device=args.device, output=output, total=len(source),
                      map_frame=source.map_frame, progress=progress, resume=resume,
                      known=known), source
+    except PoseMismatchError as error:
+        if getattr(args, 'pose_delay', 0) or convention_of(args) != PoseConvention():
+            raise MappingError(f'{error}; that comes on top of the pose options given: leave '
+                               'them out to be told those that fit alone') from None
+        raise
     finally:
         progress.close()
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsac_ros.errors import MappingError
+from dsac_ros.errors import PoseMismatchError
 from dsac_ros.mapping.pose_agreement import Agreement
 from dsac_ros.mapping.pose_suspects import FITS, Suspect, described, find_suspect
 from dsac_ros.mapping.view import View
@@ -44,7 +44,7 @@ def check_poses(views: Sequence[View], pairs: ViewPairs, coarse: bool = False,
         The share of matches that agree, None where there are too few to say.
 
     Raises:
-        MappingError: the matches contradict the poses; names what would fit.
+        PoseMismatchError: the matches contradict the poses; names what would fit.
     """
     if len(pairs) < LEAST_PAIRS:
         log.warning('whether poses and images fit cannot be said: %d pairs of images share enough '
@@ -63,7 +63,7 @@ def check_poses(views: Sequence[View], pairs: ViewPairs, coarse: bool = False,
         return found
     problem = f'{contradiction(found)}; {explanation(suspect, views)}'
     if not trusted:
-        raise MappingError(f'{problem}, or --trust-poses to learn from them as they are')
+        raise PoseMismatchError(f'{problem}, or --trust-poses to learn from them as they are')
     log.warning('%s', problem)
     return found
 

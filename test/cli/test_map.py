@@ -117,3 +117,6 @@ def test_poses_that_do_not_fit_stop_before_training(tmp_path, capsys):
     assert told.startswith('dsac: error: poses and images do not fit: ') and told.count('\n') == 1
     assert 'use --pose-direction camera-from-world, or --trust-poses' in told
     assert not (tmp_path / 'a.map').exists()
+    assert 'on top of' not in told
+    assert main([*words, '--pose-axes', 'opengl']) == 1
+    assert 'on top of the pose options given: leave them out' in capsys.readouterr().err
