@@ -30,6 +30,8 @@ class Calibration:
     landmarks confirm a pose, with alone_scale, .. where it is of scene coordinates alone;
     confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)),
     where as many features as are asked count as the share of landmarks that is asked.
+    clear_ratio: share of all landmarks in view from which on features are not asked, though they
+    might give a better pose; 0 where features of this place hardly ever tell one.
     """
 
     covariance_scale: float = 10.0
@@ -49,6 +51,7 @@ class Calibration:
     min_agreement: float = 0.0
     min_landmark_share: float = 0.25
     min_matches: int = 20
+    clear_ratio: float = 0.75
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:

@@ -192,6 +192,8 @@ class MappingConfig:
     blocks: int = setting(1, 'residual blocks of an expert', low=0)
     pictures_mb: float = setting(8.0, 'most pictures that the map keeps to align poses with',
                                  unit='MB', low=0.0)
+    points: int = setting(25000, 'most points that the map keeps with a descriptor of 128 bytes '
+                          'each, for views that it never saw', low=0, high=1_000_000)
     short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
                               low=64)
     max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from dsac_ros.alignment.focal import FocalTest
@@ -26,14 +29,20 @@ MIN_GAIN, FAR_OFF, DETERMINED = 1.06, 0.18, 0.02
 CONFIRMING = 0.5
 #: Scene coordinates contradict where another focal length has this many times the inliers.
 MORE_INLIERS, INLIER_PX = 1.25, 10.0
+#: Features are counted within so many pixels; a share of the best count is as good as it.
+FEATURE_PX, AS_GOOD = 3.0, 0.95
 STARTS = (0.4, 0.55, 0.75, 1.0, 1.33, 1.8, 2.5)
+LEAST = 12
+#: So many features determine the focal length, where its standard deviation is below this.
+ENOUGH, WELL_DETERMINED = 60, 0.01
 
 
 class FocalCheck:
     """Test the focal length of every accepted pose: thoroughly until a camera is confirmed.
 
-    The search takes as long as twenty alignments. A good image confirms its camera, and from then
-    on the refinement watches alone, which starts a search again when it is off. An image that
+    Features determine the focal length best; where there are few, a search by landmarks takes as
+    long as twenty alignments. A good image confirms its camera, and from then on the refinement on
+    landmarks watches alone, which asks the others again when it is off. An image that
     contradicts makes its camera doubted: the next images that determine nothing are refused, too,
     until one confirms it.
     """
@@ -44,13 +53,16 @@ class FocalCheck:
         # of each camera the ratio that its last telling image fits; 1 where that confirmed it
         self._fitting: weakref.WeakKeyDictionary[Resampler, float] = weakref.WeakKeyDictionary()
 
-    def by_landmarks(self, camera: Resampler, test: FocalTest, inlier_ratio: float) -> float:
+    def by_landmarks(self, camera: Resampler, test: FocalTest, inlier_ratio: float,
+                     features: Callable[[], SceneCoordinates], pose: Tensor) -> float:
         """Return the fitting focal length as a multiple of the given one; 1 if none contradicts.
 
         Args:
             camera: the resampler of the image, which stands for its camera.
             test: the landmarks of the image at the accepted pose.
             inlier_ratio: share of all landmarks in view that look as they should.
+            features: matches features of the image with points; called where they are needed.
+            pose: the accepted world_from_camera (4, 4).
         """
         if not self.max_error:
             return 1.0
@@ -59,6 +71,12 @@ class FocalCheck:
         contradicts = off > max(REFINED_SHARE * self.max_error, SIGMAS * refined.sigma)
         if not contradicts and self._fitting.get(camera) == 1.0:
             return 1.0
+        fit = fitted_focal(features(), pose, FEATURE_PX)
+        if fit.inliers >= ENOUGH and fit.sigma < WELL_DETERMINED:
+            # features are matched whatever the focal length is, and so the better witness
+            wrong = fit.off > self.max_error + SIGMAS * fit.sigma
+            self._fitting[camera] = fit.ratio if wrong else 1.0
+            return self._fitting[camera]
         found = test.searched()
         far = abs(math.log(found.ratio))
         if far > self.max_error and (found.gain > MIN_GAIN
@@ -68,24 +86,57 @@ class FocalCheck:
             self._fitting[camera] = 1.0
         return self._fitting.get(camera, 1.0)
 
-    def by_scene_coordinates(self, scene: SceneCoordinates, world_from_camera: Tensor) -> float:
+    def by_scene_coordinates(self, scene: SceneCoordinates, pose: Tensor) -> float:
         """Return the fitting focal length as a multiple of the given one; 1 if none contradicts.
 
-        For a map without landmarks, of one image and the pose (4, 4) that was accepted.
+        For a map without landmarks, of one image and the world_from_camera (4, 4) accepted.
         """
         if not self.max_error:
             return 1.0
-        seen = correspondences(scene)
-        pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
-        starts = pose.new_tensor(STARTS)
-        depth = camera_points(pose, seen.points)[2][seen.valid[:, None]].median()
-        poses = dolly_zoomed(pose.expand(-1, len(STARTS), -1, -1), depth, starts)
-        given = refine_with_focal(pose, seen, INLIER_PX, hold_focal=True)
-        free = refine_with_focal(poses, seen, INLIER_PX, ratio=starts[None])
-        inliers, others = (((one.squared[0] < INLIER_PX ** 2) & seen.valid).sum(-1)
-                           for one in (given, free))
-        best = others.argmax()
-        ratio = float(free.ratio[0, best])
-        contradicts = (abs(math.log(ratio)) > self.max_error
-                       and others[best] > MORE_INLIERS * inliers[0])
-        return ratio if contradicts else 1.0
+        fit = fitted_focal(scene, pose, INLIER_PX)
+        contradicts = fit.off > self.max_error and fit.inliers > MORE_INLIERS * fit.inliers_given
+        return fit.ratio if contradicts else 1.0
+
+
+@dataclass(frozen=True)
+class MatchedFocal:
+    """Focal length that correspondences fit, as a multiple of the one given.
+
+    sigma is the standard deviation of its logarithm; inliers agree with it, inliers_given with the
+    one given.
+    """
+
+    ratio: float
+    sigma: float
+    inliers: int
+    inliers_given: int
+
+    @property
+    def off(self) -> float:
+        """How far the ratio is from one, as the absolute value of its logarithm."""
+        return abs(math.log(self.ratio))
+
+
+def fitted_focal(scene: SceneCoordinates, world_from_camera: Tensor,
+                 within_px: float) -> MatchedFocal:
+    """Fit pose and focal length to the correspondences of one image, from several starts.
+
+    world_from_camera (4, 4) is the pose with the given focal length; each start moves it along its
+    axis so that what lies at the median depth keeps its size. Inliers are within so many pixels.
+    """
+    if int(scene.valid.sum()) < LEAST:
+        return MatchedFocal(1.0, math.inf, 0, 0)
+    seen = correspondences(scene)
+    pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
+    starts = pose.new_tensor(STARTS)
+    depth = camera_points(pose, seen.points)[2][seen.valid[:, None]].median()
+    poses = dolly_zoomed(pose.expand(-1, len(STARTS), -1, -1), depth, starts)
+    given = refine_with_focal(pose, seen, INLIER_PX, hold_focal=True)
+    free = refine_with_focal(poses, seen, INLIER_PX, ratio=starts[None])
+    inliers, others = (((one.squared[0] < within_px ** 2) & seen.valid).sum(-1)
+                       for one in (given, free))
+    # of those that explain as many, the nearest to the focal length given
+    far = torch.where(others >= AS_GOOD * others.max(), free.ratio[0].log().abs(), math.inf)
+    best = int(far.argmin())
+    return MatchedFocal(float(free.ratio[0, best]), float(free.sigma[0, best]),
+                        int(others[best]), int(inliers[0]))

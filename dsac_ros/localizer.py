@@ -5,22 +5,26 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dsac_ros.alignment.align import Alignment
-from dsac_ros.alignment.gallery import Gallery
+from dsac_ros.alignment.features import LONGEST, features_of_frame
+from dsac_ros.alignment.gallery import Gallery, matched_points
+from dsac_ros.alignment.point_map import PointMatcher
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, in_half
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry import se3
-from dsac_ros.geometry.resample import Resamplers, to_gray
+from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
+from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
+from dsac_ros.ransac.scoring import squared_error
 from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.ransac.threads import threads
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
@@ -33,7 +37,9 @@ APART_HYPOTHESES, APART = 256, 3
 # What landmarks in a corner of the image alone say is believed this near to what else confirms it.
 CORNER = 0.1
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
-FEATURE_PX = 8.0  # reprojection error of an inlier among features
+FEATURE_PX = 4.0  # reprojection error of an inlier among features
+TIGHT_PX = 1.0  # of one that tells which of two poses is the better
+FAVOUR = 1.03  # of these, for a pose that was not fitted to them
 FIRST_LOOK = 8  # where pictures decide, so many times fewer minimal sets are drawn
 
 
@@ -50,7 +56,10 @@ class Localizer:
         self.network = loaded.network.to(self.device).eval()
         self.gallery = (Gallery(loaded.pictures, self._encode, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
+        self.points = (PointMatcher(loaded.points, self.device)
+                       if loaded.points is not None else None)
         self._resamplers = Resamplers(loaded.header['short_side'])
+        self._full_resamplers = Resamplers(None, longest=LONGEST)
         self._settle(ransac, accept)
 
     @classmethod
@@ -118,25 +127,38 @@ class Localizer:
                                                                   estimate.world_from_camera[0])
                     answer = with_focal_verdict(answer, ratio, frame.camera)
                 return answer, scene, estimate
-            seen, matches = estimate, 0
+            features = None
             alignment = self.gallery.search(image, resampler.matrix, self._candidates(
                 image, resampler.matrix, descriptors, estimate))
-            if not self.calibration.convincing(confirmed(alignment)):
-                estimate = self._estimate(scene, self.last_look, guess)
-                seen, matches = self._by_features(image, shows, resampler.matrix, descriptors)
-                if self.calibration.agreeing(matches):
-                    alignment = self.gallery.search(image, resampler.matrix, [seen])
             clock.lap('align')
-            answer = self._judge(frame, estimate, alignment, clock.laps, seen, matches)
+            convincing = self.calibration.convincing(confirmed(alignment))
+            if not convincing or alignment.overall < self.calibration.clear_ratio:
+                features = self._by_features(frame, resampler.matrix)
+                clock.lap('features')
+            if not convincing:
+                estimate = self._estimate(scene, self.last_look, guess)
+                if self.calibration.agreeing(features.count):
+                    alignment = self.gallery.search(image, resampler.matrix, [features.estimate])
+                clock.lap('align')
+            answer = self._judge(frame, estimate, alignment, clock.laps, features)
             if answer.accepted:
-                test = self.gallery.focal_test(image, resampler.matrix,
-                                               self._in_map(answer.world_from_camera))
-                with threads(1):
-                    ratio = self.focal_check.by_landmarks(
-                        resampler, test, alignment.overall if alignment else 0.0)
+                ratio = self._fitting_focal(frame, image, resampler, answer, alignment, features)
                 answer = with_focal_verdict(answer, ratio, frame.camera)
                 clock.lap('focal')
         return answer, scene, estimate
+
+    def _fitting_focal(self, frame: Frame, image: np.ndarray, resampler: Resampler,
+                       answer: Localization, alignment: Alignment | None,
+                       features: FeaturePose | None) -> float:
+        """Return the focal length that the image fits, as a multiple of the one given."""
+        pose = self._in_map(answer.world_from_camera)
+        test = self.gallery.focal_test(image, resampler.matrix, pose)
+
+        def matched() -> SceneCoordinates:
+            return (features or self._by_features(frame, resampler.matrix)).scene
+        with threads(1):
+            return self.focal_check.by_landmarks(
+                resampler, test, alignment.overall if alignment else 0.0, matched, pose)
 
     def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
                            ) -> tuple[torch.Tensor, SceneCoordinates]:
@@ -181,36 +203,46 @@ class Localizer:
         for index in others:
             yield each.only(index)
 
-    def _by_features(self, image: np.ndarray, shows: np.ndarray, matrix: np.ndarray,
-                     descriptors: torch.Tensor) -> tuple[PoseEstimate, int]:
-        """The pose that features of the image tell, and how many of them agree with it."""
-        scene = self.gallery.match(image, shows, descriptors,
-                                   torch.from_numpy(matrix).to(self.device))
-        found = self._estimate(scene, replace(self.further_look, inlier_px=FEATURE_PX))
-        return found, len(scene.pixels[found.inliers].unique(dim=0))
+    def _by_features(self, frame: Frame, matrix: np.ndarray) -> FeaturePose:
+        """Match features of a frame with the map's points and estimate the pose from them.
+
+        The frame's ideal pinhole has the intrinsics `matrix` (3, 3).
+        """
+        pixels, points = np.zeros((0, 2)), np.zeros((0, 3), np.float32)
+        if self.points is not None:
+            features = features_of_frame(frame, self._full_resamplers(frame.camera), matrix)
+            rows, index = self.points.match(features)
+            pixels, points = features.pixels[rows], self.points.points.points[index]
+        scene = matched_points([torch.from_numpy(points).to(self.device)],
+                               [torch.from_numpy(pixels).to(self.device).float()],
+                               torch.from_numpy(matrix).to(self.device))
+        return FeaturePose(scene, self._estimate(scene, replace(self.last_look,
+                                                                inlier_px=FEATURE_PX)))
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
-               timings: dict[str, float], seen: PoseEstimate | None = None,
-               matches: int = 0) -> Localization:
+               timings: dict[str, float], features: FeaturePose | None = None) -> Localization:
         """Trust a pose or say why not, by what the map learned on its held-out frames.
 
         Of the estimate by scene coordinates, which alone the thresholds of the cells are for; of
-        the best alignment; and of what features have seen, with which so many matches agree.
+        the best alignment; and of features, which decide between the two where they agree.
         """
         ratio, count = float(estimate.inlier_ratio[0]), int(estimate.inlier_count[0])
         spread, agreement = float(estimate.spread[0]), float(estimate.agreement[0])
         share = confirmed(alignment)
-        answer = seen if self.calibration.agreeing(matches) else estimate
-        if self.calibration.convincing(share):
+        matches = features.count if features else 0
+        if self.calibration.agreeing(matches):
+            pose, raw = features.better(alignment)
+        elif self.calibration.convincing(share):
             pose, raw = alignment.world_from_camera, alignment.covariance
-        elif bool(answer.found[0]):
-            pose, raw = answer.world_from_camera[0], answer.covariance[0]
+        elif bool(estimate.found[0]):
+            pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
         else:
             return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                                 'the image may show another place', frame.stamp_ns, frame.name,
                                 timings_ms=timings)
         result, reason = self.calibration.verdict(ratio, count, spread, agreement, share, matches)
-        if result is Result.ACCEPTED and self._refined(pose, alignment):
+        if (result is Result.ACCEPTED and not self.calibration.agreeing(matches)
+                and self._refined(pose, alignment)):
             pose = alignment.world_from_camera
         pose, raw = in_world(pose, raw, self.map.origin)
         return Localization(
@@ -229,6 +261,37 @@ class Localizer:
                 and se3.same_view(alignment.world_from_camera,
                                   pose.to(alignment.world_from_camera), CORNER,
                                   self.gallery.depth))
+
+
+@dataclass(frozen=True)
+class FeaturePose:
+    """Pose that features of an image tell: their matches with points (1, N) and the estimate."""
+
+    scene: SceneCoordinates
+    estimate: PoseEstimate
+
+    @property
+    def count(self) -> int:
+        """How many features agree with the pose."""
+        return int(self.estimate.inlier_count[0])
+
+    def better(self, alignment: Alignment | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pose (4, 4) and covariance (6, 6) of these features, or of an alignment.
+
+        Of the one with more matches within TIGHT_PX. Templates are finer where they fit, but may
+        hold on to the wrong place of a repeated pattern; the matches favour the pose that was
+        fitted to them, by a few in a hundred.
+        """
+        own = self.estimate.world_from_camera[0]
+        if alignment is not None and (FAVOUR * self._tight(alignment.world_from_camera)
+                                      >= self._tight(own)):
+            return alignment.world_from_camera, alignment.covariance
+        return own, self.estimate.covariance[0]
+
+    def _tight(self, world_from_camera: torch.Tensor) -> int:
+        seen = correspondences(self.scene)
+        pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
+        return int(((squared_error(pose, seen)[0, 0] < TIGHT_PX ** 2) & seen.valid[0]).sum())
 
 
 def confirmed(alignment: Alignment | None) -> float:

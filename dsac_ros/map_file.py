@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One file per map: safetensors with a JSON header.
 
-The tensors are the head's, in half precision, and the pictures' (`alignment.gallery`); the shared
+The tensors are the head's, in half precision, the pictures' (`alignment.gallery`) and the points'
+(`alignment.point_map`); the shared
 encoder is named by its id, unless it was tuned for the map, which then holds it, too. Where a
 recipe learned a whole network for the scene, the header names it, and all its tensors are the
 map's. Nothing in the file is code, so loading a map from a
@@ -23,7 +24,8 @@ import numpy as np
 
 from dsac_ros.errors import MapError
 
-FORMAT_VERSION = 4  # 1: a head without experts; 2: no pictures; 3: experts layer by layer
+# 1: a head without experts; 2: no pictures; 3: experts layer by layer; 4: no points
+FORMAT_VERSION = 5
 #: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
 OWN_ENCODER = 'own'
 _KEY = 'dsac_map'
@@ -34,13 +36,14 @@ _MAX_HEADER_BYTES = 64 << 20
 class Map:
     """A loaded map.
 
-    `network` (SceneNetwork) and the `pictures` (of alignment) speak of points relative to `origin`
-    (3,) [m]; header is what `read_header` returns.
+    `network` (SceneNetwork), the `pictures` (of alignment) and the `points` (PointMap, None where
+    the map has none) are relative to `origin` (3,) [m]; header is what `read_header` returns.
     """
 
     header: dict[str, Any]
     network: Any
     pictures: Sequence[Any] = ()
+    points: Any = None
 
     @property
     def id(self) -> str:
@@ -54,7 +57,7 @@ class Map:
 
 
 def save_map(path: Path, network: Any, header: dict[str, Any],
-             pictures: Sequence[Any] = ()) -> Map:
+             pictures: Sequence[Any] = (), points: Any = None) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
     header needs origin and encoder_id; format_version, scale, id and what the network is
@@ -63,7 +66,7 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
     import torch
     from safetensors.torch import save
 
-    from dsac_ros.alignment.gallery import to_tensors
+    from dsac_ros.alignment import gallery, point_map
     from dsac_ros.config import as_dict
     from dsac_ros.network.convolutional import WholeNetwork
     if isinstance(network, WholeNetwork):
@@ -74,13 +77,13 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
                 'descriptor': network.head.centres.shape[1]}
     tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
                for name, value in own.state_dict().items()}
-    tensors |= to_tensors(pictures)
+    tensors |= gallery.to_tensors(pictures) | point_map.to_tensors(points)
     header = {**header, **kind, 'format_version': FORMAT_VERSION, 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
     write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
-    return Map(header=header, network=network, pictures=pictures)
+    return Map(header=header, network=network, pictures=pictures, points=points)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -118,21 +121,21 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from dsac_ros.alignment.gallery import from_tensors
+    from dsac_ros.alignment import gallery, point_map
     path = Path(path)
     data = _read(path)
     header = _header_of(path, data)
     network, own = _network_of(path, header)
     try:
         tensors = load(data)
-        pictures = from_tensors(tensors)
+        pictures, points = gallery.from_tensors(tensors), point_map.from_tensors(tensors)
         own.load_state_dict({name: value.float() for name, value in tensors.items()
-                             if not name.startswith('pictures.')})
+                             if not name.startswith(('pictures.', point_map.PREFIX))})
     except (SafetensorError, RuntimeError) as error:
         raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
                        'copy or learn it again') from error
     network = network.requires_grad_(False).eval().to(device)
-    return Map(header=header, network=network, pictures=pictures)
+    return Map(header=header, network=network, pictures=pictures, points=points)
 
 
 def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from ransac.focal_scene import FOCAL, scene
 
 from dsac_ros.alignment.focal import FocalFit
@@ -14,11 +15,23 @@ from dsac_ros.config import RansacConfig
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.types import Camera
+from dsac_ros.types import Camera, SceneCoordinates
 
 
 def camera() -> Resampler:
     return Resampler(Camera((64, 48), np.array([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])), 48)
+
+
+POSE_OF_NOTHING = torch.eye(4)
+
+
+def nothing() -> SceneCoordinates:
+    """Features of an image of which none is matched."""
+    return scene(FOCAL, count=0)
+
+
+def judge(check: FocalCheck, one: Resampler, asked: SimpleNamespace, inlier_ratio: float) -> float:
+    return check.by_landmarks(one, asked, inlier_ratio, nothing, POSE_OF_NOTHING)
 
 
 def test(refined: FocalFit, searched: FocalFit | None = None) -> SimpleNamespace:
@@ -50,30 +63,30 @@ WRONG = FocalFit(0.5, 0.003, 1.5)
 ))
 def test_verdict_of_one_image(refined, searched, expected):
     check = FocalCheck(0.04)
-    assert check.by_landmarks(camera(), test(refined, searched), 0.8) == expected
+    assert judge(check, camera(), test(refined, searched), 0.8) == expected
 
 
 def test_a_confirmed_camera_is_not_searched_again():
     check, one, other = FocalCheck(0.04), camera(), camera()
-    check.by_landmarks(one, test(SOUND, CONFIRMING), 0.8)
-    assert check.by_landmarks(one, test(SOUND), 0.8) == 1.0
+    judge(check, one, test(SOUND, CONFIRMING), 0.8)
+    assert judge(check, one, test(SOUND), 0.8) == 1.0
     with pytest.raises(AssertionError, match='without need'):
-        check.by_landmarks(other, test(SOUND), 0.8)
+        judge(check, other, test(SOUND), 0.8)
 
 
 def test_a_poor_image_confirms_no_camera():
     check, one = FocalCheck(0.04), camera()
-    check.by_landmarks(one, test(SOUND, CONFIRMING), 0.3)
+    judge(check, one, test(SOUND, CONFIRMING), 0.3)
     with pytest.raises(AssertionError, match='without need'):
-        check.by_landmarks(one, test(SOUND), 0.8)
+        judge(check, one, test(SOUND), 0.8)
 
 
 def test_a_doubted_camera_is_refused_until_confirmed():
     check, one = FocalCheck(0.04), camera()
-    assert check.by_landmarks(one, test(SOUND, WRONG), 0.8) == 0.5
-    assert check.by_landmarks(one, test(SOUND, VAGUE), 0.8) == 0.5
-    assert check.by_landmarks(one, test(SOUND, CONFIRMING), 0.8) == 1.0
-    assert check.by_landmarks(one, test(SOUND), 0.8) == 1.0
+    assert judge(check, one, test(SOUND, WRONG), 0.8) == 0.5
+    assert judge(check, one, test(SOUND, VAGUE), 0.8) == 0.5
+    assert judge(check, one, test(SOUND, CONFIRMING), 0.8) == 1.0
+    assert judge(check, one, test(SOUND), 0.8) == 1.0
 
 
 @pytest.mark.parametrize('given, refused', (
@@ -85,7 +98,19 @@ def test_scene_coordinates_tell_a_wrong_focal(given, refused):
     assert ratio == (pytest.approx(FOCAL / given, rel=0.02) if refused else 1.0)
 
 
+@pytest.mark.parametrize('given, expected', ((FOCAL, 1.0), (1.1 * FOCAL, 1 / 1.1),
+                                             (2 * FOCAL, 0.5), (FOCAL / 2, 2.0)))
+def test_features_decide_where_there_are_enough(given, expected):
+    check, one, seen = FocalCheck(0.04), camera(), scene(given)
+    pose = estimate_pose(seen, RansacConfig()).world_from_camera[0]
+    # a refinement that contradicts, and a search that nobody asks for
+    ratio = check.by_landmarks(one, test(FocalFit(0.97, 0.003, 1.0)), 0.8, lambda: seen, pose)
+    assert ratio == (1.0 if given == FOCAL else pytest.approx(expected, rel=0.02))
+    few = scene(given, count=15)
+    assert check.by_landmarks(camera(), test(SOUND, CONFIRMING), 0.8, lambda: few, pose) == 1.0
+
+
 def test_zero_tests_nothing():
     never = SimpleNamespace()
-    assert FocalCheck(0.0).by_landmarks(camera(), never, 0.8) == 1.0
+    assert judge(FocalCheck(0.0), camera(), never, 0.8) == 1.0
     assert FocalCheck(0.0).by_scene_coordinates(never, never) == 1.0

@@ -5,15 +5,51 @@ RootSIFT (Arandjelovic and Zisserman, CVPR 2012) and Lowe's ratio test (IJCV 200
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+import torch
+
+from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.types import Frame
 
 RATIO = 0.8  # of Lowe's test
+LONGEST = 1280  # long side of the images that features are found in, at most [px]
+MOST = 3000     # features of an image
+UNIT = 512.0    # a quantised descriptor's length; hardly a component of RootSIFT is above a half
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of an image, strongest first: pixels (K, 2) and quantised descriptors (K, 128)."""
+
+    pixels: np.ndarray
+    descriptors: np.ndarray
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.pixels)
+
+    def first(self, count: int) -> Features:
+        """Only the strongest."""
+        return Features(self.pixels[:count], self.descriptors[:count])
+
+
+def quantised(descriptors: np.ndarray) -> np.ndarray:
+    """Unit descriptors (K, 128) as uint8."""
+    return np.clip(np.round(UNIT * descriptors), 0, 255).astype(np.uint8)
+
+
+def unit(descriptors: np.ndarray) -> np.ndarray:
+    """Quantised descriptors (K, 128) as float32 of unit length."""
+    values = descriptors.astype(np.float32)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
 
 
 def root_sift(image: np.ndarray, most: int,
               mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (K, 2) and unit descriptors (K, 128) float32 of an image's features.
+    """Pixels (K, 2) and unit descriptors (K, 128) float32 of an image's features, strongest first.
 
     Of an image (H, W) uint8, at most so many, and only where a mask (H, W) bool is set.
     """
@@ -22,8 +58,23 @@ def root_sift(image: np.ndarray, most: int,
                                                else mask.astype(np.uint8))
     if not found:
         return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
+    order = np.argsort([-k.response for k in found], kind='stable')
+    descriptors = descriptors[order]
     descriptors /= descriptors.sum(1, keepdims=True) + 1e-7
-    return np.array([k.pt for k in found], float), np.sqrt(descriptors)
+    return np.array([k.pt for k in found], float)[order], np.sqrt(descriptors)
+
+
+def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) -> Features:
+    """Features of a frame as its resampler shows it, in the pixels of another ideal pinhole.
+
+    Both pinholes look where the camera looks; a point moves by the ratio of their focal lengths
+    about the principal point.
+    """
+    pixels, descriptors = root_sift(resampler(to_gray(frame.image)), MOST,
+                                    resampler.shown(frame.mask))
+    ratio = matrix[0, 0] / resampler.matrix[0, 0]
+    return Features((pixels - resampler.matrix[:2, 2]) * ratio + matrix[:2, 2],
+                    quantised(descriptors))
 
 
 def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray | None = None,
@@ -36,13 +87,12 @@ def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray | None = None,
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), int)
-    similarity = a @ b.T
+    # torch: its maxima along rows take a tenth of numpy's
+    similarity = torch.from_numpy(a) @ torch.from_numpy(b).T
     if possible is not None:
-        similarity = np.where(possible, similarity, np.float32(-1.0))
-    rows, nearest = np.arange(len(a)), similarity.argmax(1)
-    both = similarity.argmax(0)[nearest] == rows
-    best = similarity[rows, nearest]
-    similarity[rows, nearest] = -1.0
-    second = np.maximum(similarity.max(1), least_second)
+        similarity.masked_fill_(torch.from_numpy(~possible), -1.0)
+    best, nearest = similarity.max(1)
+    both = similarity.max(0).indices[nearest] == torch.arange(len(a))
+    second = similarity.scatter_(1, nearest[:, None], -1.0).amax(1).clamp(min=least_second)
     good = both & (1.0 - best < ratio ** 2 * (1.0 - second))
-    return np.stack([rows[good], nearest[good]], 1)
+    return torch.stack([good.nonzero()[:, 0], nearest[good]], 1).numpy()

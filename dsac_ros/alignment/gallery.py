@@ -12,7 +12,6 @@ from torch.nn.functional import avg_pool2d, grid_sample, normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import Alignment, align
-from dsac_ros.alignment.features import mutual, root_sift
 from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
 from dsac_ros.alignment.search import approach, search
@@ -23,8 +22,6 @@ from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 RECALLED = 10    # pictures that an image may be near to
-FEATURES = 3000  # of an image or a picture
-FEATURE_PX = 2.5  # between a landmark and the feature that it is
 
 # images (1, 1, H, W) in [0, 1] -> descriptors (1, C, H/8, W/8)
 Encode = Callable[[Tensor], Tensor]
@@ -47,7 +44,6 @@ class Gallery:
         codes = np.stack([picture.code for picture in self.pictures])
         self.codes = torch.from_numpy(codes).to(self.device).float()
         self._described: dict[int, Tensor] = {}
-        self._features: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def search(self, image: np.ndarray, matrix: np.ndarray, candidates: Iterable[PoseEstimate]
                ) -> Alignment | None:
@@ -94,50 +90,18 @@ class Gallery:
             mutual = like[:, nearest].argmax(0) == rows
             points.append(self.landmarks.points[self.landmarks.picture == index][mutual])
             pixels.append(centres[nearest[mutual]])
-        return (matches(points, pixels, matrix),
-                matches([torch.cat(points)], [torch.cat(pixels)], matrix))
-
-    def match(self, image: np.ndarray, mask: np.ndarray, descriptors: Tensor,
-              matrix: Tensor) -> SceneCoordinates:
-        """Landmarks of the most similar pictures that are features of the image, too.
-
-        Of the same as `recall`, where a mask (H, W) bool is set, and as one image. A feature looks
-        the same turned, from elsewhere and from twice as near, where a cell's descriptor does not;
-        but there are few of them.
-        """
-        pixels, seen = root_sift(image, FEATURES, mask)
-        points, where = [], []
-        for index in self._similar(image, normalize(descriptors.float(), dim=1)):
-            landmarks, known = self._features_of(index)
-            ours, theirs = mutual(seen, known).T
-            shown = self.landmarks.points[self.landmarks.picture == index]
-            points.append(shown[torch.from_numpy(landmarks[theirs]).to(self.device)])
-            where.append(torch.from_numpy(pixels[ours]).to(self.device).float())
-        return matches([torch.cat(points)], [torch.cat(where)], matrix)
+        return (matched_points(points, pixels, matrix),
+                matched_points([torch.cat(points)], [torch.cat(pixels)], matrix))
 
     def describe(self) -> None:
         """Make the descriptors of all pictures now, so that no query waits for them."""
         for index in range(len(self.pictures)):
             self._descriptors(index)
-            self._features_of(index)
 
     def _similar(self, image: np.ndarray, descriptors: Tensor) -> list[int]:
         """The pictures most similar to an image (H, W) uint8 of unit descriptors (1, C, h, w)."""
         likeness = self.codes @ code(descriptors, as_input(image, self.device))
         return likeness.topk(min(RECALLED, len(likeness))).indices.tolist()
-
-    def _features_of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The landmarks (M,) of a picture that are features, and their descriptors (M, 128)."""
-        if index not in self._features:
-            picture = self.pictures[index]
-            pixels, descriptors = root_sift(picture.image, FEATURES)
-            near = np.zeros(0, int)
-            if len(pixels):
-                apart = np.linalg.norm(picture.pixels[:, None] - pixels, axis=2)
-                near = np.flatnonzero(apart.min(1) < FEATURE_PX)
-                descriptors = descriptors[apart.argmin(1)[near]]
-            self._features[index] = near, descriptors
-        return self._features[index]
 
     def _descriptors(self, index: int) -> Tensor:
         """Descriptors (L, C) of unit length of a picture's landmarks."""
@@ -155,7 +119,7 @@ class Gallery:
         return self._described[index]
 
 
-def matches(points: Sequence[Tensor], pixels: Sequence[Tensor],
+def matched_points(points: Sequence[Tensor], pixels: Sequence[Tensor],
             matrix: Tensor) -> SceneCoordinates:
     """Points (N, 3) seen at pixels (N, 2), of each image of a batch, the shorter ones padded."""
     padded_points, padded_pixels = (pad_sequence(list(x), batch_first=True)

@@ -111,6 +111,7 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
         min_landmark_share=share_asked(nothing[:, 3]), min_matches=matches_asked(impostors),
+        clear_ratio=clear_ratio(held_out.matches[correct], matches_asked(impostors)),
         **thresholds(held_out, is_correct(alone.twists, correct_within),
                      float(np.exp(nothing[:, 0].max()))))
 
@@ -136,6 +137,16 @@ def matches_asked(impostors: Evidence | None) -> int:
     """How many features confirm a pose, where impostors show as many as these."""
     shown = impostors.matches.max() if impostors is not None and len(impostors) else 0
     return max(Calibration.min_matches, math.ceil(ABOVE_WRONG * shown))
+
+
+def clear_ratio(matches: np.ndarray, asked: int) -> float:
+    """Share of landmarks from which on no feature is asked, by the matches (F,) of right frames.
+
+    Where half of them have fewer than are asked, features cost their time and tell nothing more.
+    """
+    if len(matches) and np.median(matches) < asked:
+        return 0.0
+    return Calibration.clear_ratio
 
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:

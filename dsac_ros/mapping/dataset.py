@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dsac_ros.alignment.features import LONGEST, features_of_frame
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resamplers, to_gray
@@ -50,8 +51,9 @@ class ViewMaker:
     def __init__(self, config: MappingConfig) -> None:
         self.config = config
         self._resamplers = Resamplers(config.short_side)
+        self._full = Resamplers(None, longest=LONGEST)
 
-    def __call__(self, posed: PosedFrame) -> View:
+    def __call__(self, posed: PosedFrame, tracked: bool = False) -> View:
         frame = posed.frame
         resampler = self._resamplers(frame.camera)
         depth = None
@@ -60,12 +62,14 @@ class ViewMaker:
         return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
                     matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
                     depth=depth, stamp_ns=frame.stamp_ns,
-                    focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]))
+                    focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]),
+                    features=features_of_frame(frame, self._full(frame.camera), resampler.matrix)
+                    if tracked else None)
 
 
 def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
             stage: Callable[[str], Callable[[float], None]] = lambda name: lambda share: None,
-            units: tuple[np.ndarray, float] | None = None) -> Dataset:
+            units: tuple[np.ndarray, float] | None = None, track: bool = True) -> Dataset:
     """Read all frames once, check their poses, hold a time block out, normalise the scene.
 
     Args:
@@ -75,11 +79,12 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
         total: at least how many frames there are.
         stage: begins a stage of the work and returns what takes its progress.
         units: origin and scale of a scene that is known already.
+        track: find features of up to `most_tracked` frames at their full resolution.
 
     Raises:
         MappingError: too few usable frames, or poses that the images contradict.
     """
-    views = read_views(frames, config, total, stage('reading'))
+    views = read_views(frames, config, total, stage('reading'), track)
     pairs = find_pairs(views, stage('checking'))
     if not units:
         check_motion(views, pairs, config.trust_poses)
@@ -97,9 +102,10 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
 
 
 def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None,
-               progress: Callable[[float], None]) -> list[View]:
+               progress: Callable[[float], None], track: bool) -> list[View]:
     """Views of as many frames as there is room for, with poses in their own unit of length."""
     make = ViewMaker(config)
+    tracked_every = math.ceil((total or 1) / most_tracked(config))
     views: list[View] = []
     every, dark, room = 1, 0, available_memory() / MEMORY_SHARE
     for index, posed in enumerate(frames):
@@ -109,7 +115,7 @@ def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int |
         if posed.frame.image.std() < MIN_CONTRAST:
             dark += 1
             continue
-        views.append(make(posed))
+        views.append(make(posed, track and len(views) % tracked_every == 0))
         most = min(config.max_frames, max(MIN_FRAMES, int(room / size(views[-1]))))
         if len(views) > most:  # how many have a pose is known at the end alone
             views, every = views[::2], 2 * every
@@ -121,6 +127,11 @@ def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int |
         raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
                            f'at least {MIN_FRAMES}; record more of the scene')
     return views
+
+
+def most_tracked(config: MappingConfig) -> int:
+    """How many views points are tracked through: matching them must not eat up the time."""
+    return int(min(400, max(60, 60 * config.minutes)))
 
 
 def size(view: View) -> int:

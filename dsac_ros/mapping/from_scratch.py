@@ -56,7 +56,7 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     recipe = replace(find_recipe(config.recipe), end_to_end=end_to_end)
     clock = Stages(progress)
     device = choose_device(device)
-    data = dataset.prepare(frames, config, total, clock.stage)
+    data = dataset.prepare(frames, config, total, clock.stage, track=False)
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
     if recipe.needs_depth and all(view.depth is None for view in data.views):

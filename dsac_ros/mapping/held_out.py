@@ -24,9 +24,10 @@ from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Localization, PosedFrame
 
-# leaves covariances as the refinement says them
+# leaves covariances as the refinement says them, and always asks the features
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
-                  alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0).as_dict()
+                  alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0,
+                  clear_ratio=math.inf).as_dict()
 MIRRORED = 32  # frames, at most, that a map without held-out ones is shown
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 

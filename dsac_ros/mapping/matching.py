@@ -2,15 +2,18 @@
 """Features that several views share: RootSIFT, matched along the epipolar lines of known poses."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsac_ros.alignment.features import mutual, root_sift
+from dsac_ros.alignment.features import MOST, Features, mutual, quantised, root_sift, unit
 from dsac_ros.mapping.view import View
 
-FEATURES = 1200         # SIFT features of a view
+# Descriptors compared in all, and the features of a view that are kept at least: many views share
+# the time that few may take for all of their features.
+COMPARISONS, LEAST_FEATURES = 5e9, 1200
 LEAST_SECOND = 0.8      # similarity that a second candidate is taken to have at least
 NEAR, FAR = 6, 5        # partners of a view: its nearest ones, and some further off
 MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
@@ -22,33 +25,46 @@ class Matches:
     """F features of all views, and which of them look alike.
 
     view (F,) says where a feature is seen, pixels (F, 2) where in it; edges (E, 2) are the two
-    features of a match.
+    features of a match; descriptors (F, 128) uint8 are quantised.
     """
 
     view: np.ndarray
     pixels: np.ndarray
     edges: np.ndarray
+    descriptors: np.ndarray
+
+    def of_first(self, views: int) -> Matches:
+        """The features of so many views, the first, and the matches among these."""
+        count = int(np.searchsorted(self.view, views))
+        return Matches(self.view[:count], self.pixels[:count],
+                       self.edges[(self.edges < count).all(1)], self.descriptors[:count])
 
 
 def match(views: Sequence[View], within_px: float,
           progress: Callable[[float], None] = lambda share: None) -> Matches:
     """Match the views with their neighbours, within a distance of the epipolar lines."""
-    pixels, descriptors = [], []
-    for done, view in enumerate(views, 1):
-        where, what = root_sift(view.image, FEATURES, view.mask)
-        pixels.append(where)
-        descriptors.append(what)
-        progress(0.5 * done / len(views))
-    first = np.concatenate([[0], np.cumsum([len(p) for p in pixels])])
     pairs = neighbours(views)
+    most = int(min(MOST, max(LEAST_FEATURES, math.sqrt(COMPARISONS / max(1, len(pairs))))))
+    found = [features_of(view).first(most) for view in views]
+    first = np.concatenate([[0], np.cumsum([len(one) for one in found])])
     edges = [np.zeros((0, 2), int)]
     for done, (a, b) in enumerate(pairs, 1):
-        off = epipolar_distance(views[a], views[b], pixels[a], pixels[b])
-        pair = mutual(descriptors[a], descriptors[b], off < within_px, LEAST_SECOND)
+        off = epipolar_distance(views[a], views[b], found[a].pixels, found[b].pixels)
+        pair = mutual(unit(found[a].descriptors), unit(found[b].descriptors), off < within_px,
+                      LEAST_SECOND)
         edges.append(pair + [first[a], first[b]])
-        progress(0.5 + 0.5 * done / len(pairs))
+        progress(done / len(pairs))
     view = np.repeat(np.arange(len(views)), np.diff(first))
-    return Matches(view, np.concatenate(pixels), np.concatenate(edges))
+    return Matches(view, np.concatenate([one.pixels for one in found]), np.concatenate(edges),
+                   np.concatenate([one.descriptors for one in found]))
+
+
+def features_of(view: View) -> Features:
+    """The features of a view, found in its image where it brings none."""
+    if view.features is not None:
+        return view.features
+    pixels, descriptors = root_sift(view.image, MOST, view.mask)
+    return Features(pixels, quantised(descriptors))
 
 
 def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from dsac_ros.alignment.features import UNIT, quantised, unit
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.matching import Matches, homogeneous, match
 from dsac_ros.mapping.view import View
@@ -29,13 +30,15 @@ class Tracks:
     """P points seen in M observations.
 
     points (P, 3) in scene units; point (M,) and view (M,) say what an observation sees and from
-    where, pixels (M, 2) where the feature was found.
+    where, pixels (M, 2) where the feature was found; descriptors (P, 128) uint8 are the means of
+    the observations', quantised.
     """
 
     points: np.ndarray
     point: np.ndarray
     view: np.ndarray
     pixels: np.ndarray
+    descriptors: np.ndarray
 
 
 def find_tracks(views: Sequence[View],
@@ -65,7 +68,10 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
         label[found >= 0] = found[found >= 0] + sum(map(len, points))
         points.append(some)
     seen = label >= 0
-    return Tracks(np.concatenate(points), label[seen], view[seen], pixels[seen])
+    means = np.zeros((sum(map(len, points)), matches.descriptors.shape[1]), np.float32)
+    np.add.at(means, label[seen], unit(matches.descriptors[seen]))
+    return Tracks(np.concatenate(points), label[seen], view[seen], pixels[seen],
+                  quantised(unit(means * UNIT)))
 
 
 def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,

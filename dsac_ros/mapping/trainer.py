@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from dsac_ros.alignment.landmarks import Picture
+from dsac_ros.alignment.point_map import PointMap
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
@@ -24,10 +24,12 @@ from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
+from dsac_ros.mapping.matching import match
 from dsac_ros.mapping.pictures import as_view, choose_pictures, coded, size
+from dsac_ros.mapping.point_selection import point_map
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
-from dsac_ros.mapping.tracks import find_tracks, with_depth
+from dsac_ros.mapping.tracks import MAX_ERROR_PX, linked, with_depth
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
@@ -73,20 +75,27 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     else:
         encoder, encoder_id = load_encoder()
     encoder.to(device)
-    every = math.ceil(len(data.views) / most_tracked(config))
-    tracked = data.views[::every]
+    chosen = [index for index, view in enumerate(data.views) if view.features is not None]
+    tracked = [data.views[index] for index in chosen]
     kept = list(known.pictures) if known else []
     rehearsed = [as_view(picture, data.scale) for picture in kept]
-    tracks = find_tracks([*tracked, *rehearsed], clock.stage('matching'))
+    # held-out views come last: what is measured on them must not know them, the map may
+    held = [view for view in data.held_out if view.features is not None]
+    matches = match([*tracked, *rehearsed, *held], MAX_ERROR_PX, clock.stage('matching'))
+    tracks = linked([*tracked, *rehearsed], matches.of_first(len(tracked) + len(rehearsed)))
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     if kept and room < PICTURE_BYTES:
         log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
                     'kept: set pictures_mb above %g', sum(map(size, kept)) / 1e6,
                     config.pictures_mb)
     pictures = choose_pictures([*tracked, *rehearsed], tracks, data.scale, room, kept)
+    points, every_point = (
+        point_map(found, data.scale, config.points, known.points if known else None)
+        for found in (tracks, linked([*tracked, *rehearsed, *held], matches)))
     views = list(data.views)
     if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
-        views[::every] = with_depth(tracked, tracks)
+        for index, view in zip(chosen, with_depth(tracked, tracks)):
+            views[index] = view
     if kept:  # what is learned again is kept
         views += rehearsed * max(1, round(len(views) / len(kept)))
     patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
@@ -114,23 +123,24 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
 
     header = describe(data, config, encoder_id, output.stem, map_frame, known)
     header['training'] = trained
-    return finish(network, header, pictures, data, output, checkpoint, device, clock, known)
+    return finish(network, header, pictures, data, output, checkpoint, device, clock, known,
+                  points, every_point)
 
 
 def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Picture],
            data: dataset.Dataset, output: Path, checkpoint: Checkpoint, device: str,
-           clock: Stages, known: Map | None = None) -> Map:
-    """Measure what was learned on the held-out block and write the map."""
-    candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures)
+           clock: Stages, known: Map | None = None, points: PointMap | None = None,
+           every_point: PointMap | None = None) -> Map:
+    """Measure what was learned on the held-out block and write the map.
+
+    It is measured with `points`, and written with those that held-out views saw as well.
+    """
+    candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures,
+                    points=points)
     learned, held_out = ([dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
                          for views in (data.views, data.held_out))
     header |= measure(candidate, learned, held_out, device, clock.stage('measuring'), known)
     header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
-    written = save_map(output, network, header, pictures)
+    written = save_map(output, network, header, pictures, every_point)
     checkpoint.path.unlink(missing_ok=True)
     return written
-
-
-def most_tracked(config: MappingConfig) -> int:
-    """How many views points are tracked through: matching them must not eat up the time."""
-    return int(min(400, max(60, 60 * config.minutes)))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsac_ros.alignment.features import Features
+
 
 @dataclass(frozen=True)
 class View:
@@ -13,7 +15,8 @@ class View:
 
     image (H, W) uint8 of an ideal pinhole `matrix`, mask (H, W) bool, depth (H, W) float32 or
     None, scene_from_camera (4, 4) float64 in scene units. stamp_ns is the frame's stamp, focal_px
-    the focal length of the camera that took it, 0 where that is not known.
+    the focal length of the camera that took it, 0 where that is not known. features are those of
+    the image at its full resolution, in the pixels of this one; None of a view without tracks.
     """
 
     image: np.ndarray
@@ -23,3 +26,4 @@ class View:
     depth: np.ndarray | None
     stamp_ns: int = 0
     focal_px: float = 0.0
+    features: Features | None = None

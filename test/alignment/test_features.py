@@ -7,19 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
+from walls import SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.alignment.features import mutual, root_sift
-from dsac_ros.alignment.gallery import Gallery
-from dsac_ros.alignment.landmarks import Picture, compressed
-from dsac_ros.config import RansacConfig
-from dsac_ros.metrics import twist_error
-from dsac_ros.network.encoder import load_encoder
-from dsac_ros.ransac.estimator import estimate_pose
 
 WALL = texture(0)
 
@@ -64,55 +56,3 @@ def test_an_image_without_features_matches_nothing():
     pixels, descriptors = root_sift(np.full((64, 80), 90, np.uint8), 800)
     assert pixels.shape == (0, 2) and descriptors.shape == (0, 128)
     assert mutual(descriptors, descriptors).shape == (0, 2)
-
-
-@pytest.fixture(scope='module')
-def gallery():
-    encoder, _ = load_encoder()
-    pictures = []
-    for offset, wall in ((0.0, WALL), (10.0, texture(1))):
-        image = seen_from(pose(), wall)
-        pixels = np.unique(root_sift(image, 300)[0].round().astype(int), axis=0)
-        camera_from_map = np.eye(4)
-        camera_from_map[0, 3] = -offset
-        pictures.append(Picture(compressed(image), MATRIX, camera_from_map, pixels,
-                                depth_at(pixels, pose()), np.ones(256, np.float32) / 16))
-    return Gallery(pictures, encoder)
-
-
-def matched(gallery, image, columns=320):
-    """The correspondences of the image's first columns."""
-    with torch.no_grad():
-        descriptors = gallery.encode(torch.from_numpy(image)[None, None].float() / 255)
-    mask = np.zeros(image.shape, bool)
-    mask[:, :columns] = True
-    return gallery.match(image, mask, descriptors, torch.from_numpy(MATRIX))
-
-
-def found_by_features(gallery, image):
-    return estimate_pose(matched(gallery, image), RansacConfig())
-
-
-def test_what_the_mask_hides_is_no_feature(gallery):
-    image = seen_from(pose(0.1), WALL)
-    whole, part = matched(gallery, image), matched(gallery, image, 150)
-    assert whole.pixels[..., 0].max() > 200 > 150 > part.pixels[part.valid][:, 0].max()
-    assert part.valid.sum() > 20
-
-
-def test_features_tell_a_pose_that_is_turned_about_the_optical_axis(gallery):
-    true = pose(0.2, 0.1, 0.6)
-    roll = np.radians(75.0)
-    true[:2, :2] = [[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]
-    found = found_by_features(gallery, seen_from(true, WALL))
-    error = twist_error(found.world_from_camera[0].numpy(), true)
-    assert found.inlier_count[0] > 40
-    assert np.linalg.norm(error[:3]) < 0.03 and np.linalg.norm(error[3:]) < 0.01
-
-
-def test_hardly_any_feature_of_another_place_agrees_with_a_pose(gallery):
-    assert found_by_features(gallery, seen_from(pose(0.1), texture(2))).inlier_count[0] < 12
-
-
-def test_an_image_of_nothing_has_no_pose(gallery):
-    assert not found_by_features(gallery, np.full((240, 320), 90, np.uint8)).found[0]

@@ -2,6 +2,8 @@
 """mapping/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,8 @@ def scene():
     wrong = rng.random(len(view)) < 0.1
     pixels[wrong] += rng.normal(0, 50, (wrong.sum(), 2))
     given = motions(rng, 0.02, 0.01) @ true
-    return true, given, Tracks(points + rng.normal(0, 0.05, points.shape), point, view, pixels)
+    return true, given, Tracks(points + rng.normal(0, 0.05, points.shape), point, view, pixels,
+                               np.zeros((POINTS, 128), np.uint8))
 
 
 def off(poses, true):
@@ -99,7 +102,8 @@ def test_the_right_side_is_the_gradient_of_the_cost(scene, which):
 def test_eliminating_the_points_solves_the_whole_system(scene):
     _, given, tracks = scene
     few = tracks.point < 8
-    tracks = Tracks(tracks.points[:8], tracks.point[few], tracks.view[few], tracks.pixels[few])
+    tracks = Tracks(tracks.points[:8], tracks.point[few], tracks.view[few], tracks.pixels[few],
+                    tracks.descriptors[:8])
     intrinsics = np.tile([500.0, 320, 240], (VIEWS, 1))
     normal = linearised(given, tracks.points, given, intrinsics, tracks, 2.0)[1]
     of_poses, of_points, between, right_poses, right_points = normal
@@ -124,7 +128,7 @@ def test_points_behind_a_camera_have_no_derivatives_and_are_no_gain(scene):
     _, given, tracks = scene
     intrinsics = np.tile([500.0, 320, 240], (VIEWS, 1))
     before, _ = linearised(given, tracks.points, given, intrinsics, tracks, 2.0)
-    behind = Tracks(tracks.points * [1, 1, -1], tracks.point, tracks.view, tracks.pixels)
+    behind = replace(tracks, points=tracks.points * [1, 1, -1])
     cost, normal = linearised(given, behind.points, given, intrinsics, behind, 2.0)
     assert cost > 2 * before
     assert not normal[1].any() and not normal[4].any()

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmarks as a feature-based map keeps them: points with one mean descriptor each.
+
+An image is matched in two steps. Each of its strongest features votes, by its nearest descriptor,
+for the mapping views that saw that point; then all features are matched with the points that the
+best views saw together, by mutual nearest neighbours and Lowe's ratio test (Sattler et al., TPAMI
+2017, match 2D to 3D directly as well). Viewpoint and scale may change as far as SIFT follows.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.alignment.features import Features, unit
+
+VOTERS = 1000       # features that vote, the strongest
+LEAST_SIMILAR = 0.8  # cosine of a feature and a point that is worth a vote
+VIEWS = 20          # mapping views that an image is matched with
+RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
+PREFIX = 'points.'
+
+
+@dataclass(frozen=True)
+class PointMap:
+    """P points of a place, seen in V mapping views.
+
+    points (P, 3) float32 [m] in the map's frame, descriptors (P, 128) uint8 as `quantised`; view
+    and point (M,) say which view saw which point, ordered by view.
+    """
+
+    points: np.ndarray
+    descriptors: np.ndarray
+    view: np.ndarray
+    point: np.ndarray
+
+    def __len__(self) -> int:
+        """How many points there are."""
+        return len(self.points)
+
+
+class PointMatcher:
+    """Matches the features of images with the points of one map."""
+
+    def __init__(self, points: PointMap, device: torch.device | str = 'cpu') -> None:
+        """Takes the points; their descriptors are made ready once."""
+        self.points = points
+        self._descriptors = torch.from_numpy(unit(points.descriptors)).to(device)
+        self._view = torch.from_numpy(points.view).to(device)
+        self._point = torch.from_numpy(points.point).to(device)
+        seen = torch.bincount(self._point, minlength=len(points)).clamp(min=1)
+        # a point that many views saw says less about which of them is near
+        self._vote = seen.double().rsqrt()
+
+    def match(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Return indices (K,) of features and the points (K,) that they are taken for."""
+        nothing = np.zeros(0, int), np.zeros(0, int)
+        if len(features) < 2 or len(self.points) < 2:
+            return nothing
+        descriptors = torch.from_numpy(unit(features.descriptors)).to(self._descriptors)
+        near = self._near_points(descriptors[:VOTERS])
+        if len(near) < 2:
+            return nothing
+        similarity = descriptors @ self._descriptors[near].T
+        best = similarity.max(1)
+        both = similarity.max(0).indices[best.indices] == torch.arange(
+            len(descriptors), device=near.device)
+        second = similarity.scatter(1, best.indices[:, None], -1.0).max(1).values
+        good = both & (1.0 - best.values < RATIO ** 2 * (1.0 - second))
+        return good.nonzero()[:, 0].cpu().numpy(), near[best.indices[good]].cpu().numpy()
+
+    def _near_points(self, voters: Tensor) -> Tensor:
+        """Indices of the points that the views with most votes saw."""
+        best = (voters @ self._descriptors.T).max(1)
+        weight = (best.values - LEAST_SIMILAR).clamp(min=0.0).double()
+        of_point = torch.zeros_like(self._vote).index_add_(0, best.indices, weight) * self._vote
+        votes = torch.zeros(int(self._view.max()) + 1, dtype=torch.float64,
+                            device=self._view.device)
+        votes.index_add_(0, self._view, of_point[self._point])
+        views = votes.topk(min(VIEWS, len(votes))).indices
+        return self._point[torch.isin(self._view, views)].unique()
+
+
+def to_tensors(points: PointMap | None) -> dict[str, Tensor]:
+    """The points as a map file keeps them."""
+    if points is None:
+        return {}
+    columns = {'xyz': points.points, 'descriptors': points.descriptors,
+               'view': points.view.astype(np.int16), 'point': points.point.astype(np.int32)}
+    return {PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
+            for name, value in columns.items()}
+
+
+def from_tensors(tensors: dict[str, Tensor]) -> PointMap | None:
+    """The points behind `to_tensors`; None where the map has none."""
+    if PREFIX + 'xyz' not in tensors:
+        return None
+    xyz, descriptors, view, point = (tensors[PREFIX + name].numpy()
+                                     for name in ('xyz', 'descriptors', 'view', 'point'))
+    return PointMap(xyz, descriptors, view.astype(int), point.astype(int))

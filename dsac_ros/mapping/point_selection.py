@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selection of the tracked points that a map keeps with their descriptors."""
+from __future__ import annotations
+
+import numpy as np
+
+from dsac_ros.alignment.point_map import PointMap
+from dsac_ros.mapping.tracks import Tracks
+
+
+def point_map(tracks: Tracks, scale: float, most: int,
+              known: PointMap | None = None) -> PointMap | None:
+    """Keep at most so many points of the tracks, and of a map that is known already.
+
+    Every view keeps its most often observed points first: a place that few views show must not
+    give way to one that all of them show. scale [m] is the unit of the tracks' scene. None where
+    there is no point.
+    """
+    points = scale * tracks.points
+    descriptors, view, point = tracks.descriptors, tracks.view, tracks.point
+    if known is not None:
+        view = np.concatenate([known.view, view + known.view.max(initial=-1) + 1])
+        point = np.concatenate([known.point, point + len(known)])
+        points = np.concatenate([known.points, points])
+        descriptors = np.concatenate([known.descriptors, descriptors])
+    if not len(points):
+        return None
+    kept = np.sort(np.argsort(place_in_views(view, point, len(points)), kind='stable')[:most])
+    renumbered = np.full(len(points), -1)
+    renumbered[kept] = np.arange(len(kept))
+    seen = renumbered[point] >= 0
+    view, point = view[seen], renumbered[point[seen]]
+    order = np.lexsort((point, view))
+    return PointMap(points[kept].astype(np.float32), descriptors[kept], view[order], point[order])
+
+
+def place_in_views(view: np.ndarray, point: np.ndarray, count: int) -> np.ndarray:
+    """Best place (count,) of each point among those of one view, ordered by observations.
+
+    Of observations (M,) of views and points.
+    """
+    observed = np.bincount(point, minlength=count)
+    order = np.lexsort((-observed[point], view))
+    first = np.concatenate([[0], np.flatnonzero(np.diff(view[order])) + 1])
+    start = np.repeat(first, np.diff(np.concatenate([first, [len(order)]])))
+    best = np.full(count, len(view))
+    np.minimum.at(best, point[order], np.arange(len(order)) - start)
+    return best
