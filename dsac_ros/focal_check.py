@@ -113,7 +113,7 @@ class MatchedFocal:
 
     @property
     def off(self) -> float:
-        """How far the ratio is from one, as the absolute value of its logarithm."""
+        """Absolute value of the logarithm of the ratio."""
         return abs(math.log(self.ratio))
 
 

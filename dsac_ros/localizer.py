@@ -272,7 +272,7 @@ class FeaturePose:
 
     @property
     def count(self) -> int:
-        """How many features agree with the pose."""
+        """Number of features that agree with the pose."""
         return int(self.estimate.inlier_count[0])
 
     def better(self, alignment: Alignment | None) -> tuple[torch.Tensor, torch.Tensor]:

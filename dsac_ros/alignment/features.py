@@ -28,7 +28,7 @@ class Features:
     descriptors: np.ndarray
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of features."""
         return len(self.pixels)
 
     def first(self, count: int) -> Features:

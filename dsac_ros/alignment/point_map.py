@@ -37,7 +37,7 @@ class PointMap:
     point: np.ndarray
 
     def __len__(self) -> int:
-        """How many points there are."""
+        """Number of points."""
         return len(self.points)
 
 

@@ -130,7 +130,7 @@ def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int |
 
 
 def most_tracked(config: MappingConfig) -> int:
-    """How many views points are tracked through: matching them must not eat up the time."""
+    """Limit the views that points are tracked through: matching them takes time."""
     return int(min(400, max(60, 60 * config.minutes)))
 
 
