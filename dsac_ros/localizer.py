@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dsac_ros.alignment.align import Alignment
+from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.features import LONGEST, features_of_frame
 from dsac_ros.alignment.gallery import Gallery, matched_points
 from dsac_ros.alignment.point_map import PointMatcher
@@ -22,9 +23,7 @@ from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
-from dsac_ros.ransac.correspondences import correspondences
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
-from dsac_ros.ransac.scoring import squared_error
 from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.ransac.threads import threads
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
@@ -38,8 +37,6 @@ APART_HYPOTHESES, APART = 256, 3
 CORNER = 0.1
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
 FEATURE_PX = 4.0  # reprojection error of an inlier among features
-TIGHT_PX = 1.0  # of one that tells which of two poses is the better
-FAVOUR = 1.03  # of these, for a pose that was not fitted to them
 FIRST_LOOK = 8  # where pictures decide, so many times fewer minimal sets are drawn
 
 
@@ -261,37 +258,6 @@ class Localizer:
                 and se3.same_view(alignment.world_from_camera,
                                   pose.to(alignment.world_from_camera), CORNER,
                                   self.gallery.depth))
-
-
-@dataclass(frozen=True)
-class FeaturePose:
-    """Pose that features of an image tell: their matches with points (1, N) and the estimate."""
-
-    scene: SceneCoordinates
-    estimate: PoseEstimate
-
-    @property
-    def count(self) -> int:
-        """Number of features that agree with the pose."""
-        return int(self.estimate.inlier_count[0])
-
-    def better(self, alignment: Alignment | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pose (4, 4) and covariance (6, 6) of these features, or of an alignment.
-
-        Of the one with more matches within TIGHT_PX. Templates are finer where they fit, but may
-        hold on to the wrong place of a repeated pattern; the matches favour the pose that was
-        fitted to them, by a few in a hundred.
-        """
-        own = self.estimate.world_from_camera[0]
-        if alignment is not None and (FAVOUR * self._tight(alignment.world_from_camera)
-                                      >= self._tight(own)):
-            return alignment.world_from_camera, alignment.covariance
-        return own, self.estimate.covariance[0]
-
-    def _tight(self, world_from_camera: torch.Tensor) -> int:
-        seen = correspondences(self.scene)
-        pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
-        return int(((squared_error(pose, seen)[0, 0] < TIGHT_PX ** 2) & seen.valid[0]).sum())
 
 
 def confirmed(alignment: Alignment | None) -> float:
