@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from dsac_ros.alignment.align import Alignment
+from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
-from dsac_ros.alignment.features import LONGEST, features_of_frame
-from dsac_ros.alignment.gallery import Gallery, matched_points
-from dsac_ros.alignment.point_map import PointMatcher
+from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, in_half
@@ -36,7 +35,6 @@ APART_HYPOTHESES, APART = 256, 3
 # What landmarks in a corner of the image alone say is believed this near to what else confirms it.
 CORNER = 0.1
 CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
-FEATURE_PX = 4.0  # reprojection error of an inlier among features
 FIRST_LOOK = 8  # where pictures decide, so many times fewer minimal sets are drawn
 
 
@@ -53,10 +51,8 @@ class Localizer:
         self.network = loaded.network.to(self.device).eval()
         self.gallery = (Gallery(loaded.pictures, self._encode, self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
-        self.points = (PointMatcher(loaded.points, self.device)
-                       if loaded.points is not None else None)
+        self.features = FeatureLocalizer(loaded.points, self.device)
         self._resamplers = Resamplers(loaded.header['short_side'])
-        self._full_resamplers = Resamplers(None, longest=LONGEST)
         self._settle(ransac, accept)
 
     @classmethod
@@ -201,20 +197,7 @@ class Localizer:
             yield each.only(index)
 
     def _by_features(self, frame: Frame, matrix: np.ndarray) -> FeaturePose:
-        """Match features of a frame with the map's points and estimate the pose from them.
-
-        The frame's ideal pinhole has the intrinsics `matrix` (3, 3).
-        """
-        pixels, points = np.zeros((0, 2)), np.zeros((0, 3), np.float32)
-        if self.points is not None:
-            features = features_of_frame(frame, self._full_resamplers(frame.camera), matrix)
-            rows, index = self.points.match(features)
-            pixels, points = features.pixels[rows], self.points.points.points[index]
-        scene = matched_points([torch.from_numpy(points).to(self.device)],
-                               [torch.from_numpy(pixels).to(self.device).float()],
-                               torch.from_numpy(matrix).to(self.device))
-        return FeaturePose(scene, self._estimate(scene, replace(self.last_look,
-                                                                inlier_px=FEATURE_PX)))
+        return self.features.localize(frame, matrix, self.last_look)
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
                timings: dict[str, float], features: FeaturePose | None = None) -> Localization:
