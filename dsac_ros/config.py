@@ -194,8 +194,12 @@ class MappingConfig:
                                  unit='MB', low=0.0)
     points: int = setting(25000, 'most points that the map keeps with a descriptor of 128 bytes '
                           'each, for views that it never saw', low=0, high=1_000_000)
-    short_side: int = setting(480, 'short side of the images that the network sees', unit='px',
+    short_side: int = setting(480, 'short side of the images that poses are refined on', unit='px',
                               low=64)
+    network_short_side: int = setting(240, 'short side of the images that the network of the ace '
+                                      'recipe sees, of a lens like that of most mapping frames; '
+                                      'those of other recipes see `short_side`', unit='px',
+                                      low=64, high=480)
     max_frames: int = setting(2000, 'frames kept, evenly spread over the source', low=2)
     passes: int = setting(2, 'augmented passes over the frames that fill the buffer', low=1)
     patches_per_image: int = setting(1024, 'patches buffered per image and pass', low=16)

@@ -24,8 +24,8 @@ from dsac_ros.types import SceneCoordinates
 REFINED_SHARE, SIGMAS = 0.5, 3.0
 #: A search contradicts by this gain in fit, or by a ratio this far off where it is determined.
 MIN_GAIN, FAR_OFF, DETERMINED = 1.06, 0.18, 0.02
-#: A search confirms a camera where it ends within half of what is allowed, and this share of all
-#: landmarks in view looks as it should.
+#: A search confirms a camera where it ends within half of what is allowed, is determined to what
+#: is allowed, and this share of all landmarks in view looks as it should.
 CONFIRMING = 0.5
 #: Scene coordinates contradict where another focal length has this many times the inliers.
 MORE_INLIERS, INLIER_PX = 1.25, 10.0
@@ -79,10 +79,12 @@ class FocalCheck:
             return self._fitting[camera]
         found = test.searched()
         far = abs(math.log(found.ratio))
-        if far > self.max_error and (found.gain > MIN_GAIN
-                                     or (far > FAR_OFF and found.sigma < DETERMINED)):
+        contradicts = far > self.max_error and (
+            found.gain > MIN_GAIN or (far > FAR_OFF and found.sigma < DETERMINED))
+        if contradicts and not fit.excludes(found.ratio):
             self._fitting[camera] = found.ratio
-        elif far < REFINED_SHARE * self.max_error and inlier_ratio > CONFIRMING:
+        elif (far < REFINED_SHARE * self.max_error and found.sigma < self.max_error
+              and inlier_ratio > CONFIRMING):
             self._fitting[camera] = 1.0
         return self._fitting.get(camera, 1.0)
 
@@ -115,6 +117,11 @@ class MatchedFocal:
     def off(self) -> float:
         """Absolute value of the logarithm of the ratio."""
         return abs(math.log(self.ratio))
+
+    def excludes(self, ratio: float) -> bool:
+        """Return True if enough correspondences fit another focal length than this one."""
+        return (self.inliers >= ENOUGH
+                and abs(math.log(ratio / self.ratio)) > SIGMAS * self.sigma)
 
 
 def fitted_focal(scene: SceneCoordinates, world_from_camera: Tensor,

@@ -12,19 +12,20 @@ import numpy as np
 import torch
 
 from dsac_ros.alignment.align import Alignment
-from dsac_ros.alignment.feature_localizer import FeatureLocalizer
+from dsac_ros.alignment.feature_localizer import FeatureLocalizer, FeatureQuery
 from dsac_ros.alignment.feature_pose import FeaturePose
-from dsac_ros.alignment.gallery import Gallery
+from dsac_ros.alignment.gallery import Gallery, as_input
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.device import choose_device, in_half
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry import se3
-from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
+from dsac_ros.geometry.resample import Resampler, Resamplers, network_resamplers, to_gray
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
 from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.ransac.threads import threads
+from dsac_ros.scene_coordinates import in_pinhole, with_depth
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,13 @@ class Localizer:
         self.map = loaded
         self.device = torch.device(device)
         self.network = loaded.network.to(self.device).eval()
-        self.gallery = (Gallery(loaded.pictures, self._encode, self.device)
+        self._network_resamplers = network_resamplers(loaded.header['network_focal_px'],
+                                                       loaded.header['short_side'])
+        self.gallery = (Gallery(loaded.pictures, self._encode, self._network_resamplers,
+                                self.device)
                         if any(len(p.pixels) for p in loaded.pictures) else None)
         self.features = FeatureLocalizer(loaded.points, self.device)
-        self._resamplers = Resamplers(loaded.header['short_side'])
+        self._resamplers = Resamplers.to_short_side(loaded.header['short_side'])
         self._settle(ransac, accept)
 
     @classmethod
@@ -106,8 +110,7 @@ class Localizer:
                 f'{image.std():.1f} of 255); is the lens covered or the exposure off?',
                 frame.stamp_ns, frame.name, timings_ms=clock.laps), None, None
         with torch.inference_mode():  # thousands of small operations: no book is kept
-            shows = resampler.shown(frame.mask)
-            descriptors, scene = self._scene_coordinates(image, resampler.matrix, shows)
+            seen, descriptors, scene = self._scene_coordinates(frame, resampler.matrix)
             if frame.depth is not None:
                 scene = with_depth(scene, resampler.depth(frame.depth))
             clock.lap('network')
@@ -120,46 +123,47 @@ class Localizer:
                                                                   estimate.world_from_camera[0])
                     answer = with_focal_verdict(answer, ratio, frame.camera)
                 return answer, scene, estimate
-            features = None
+            features = FeatureQuery(self.features, frame, resampler.matrix, self.last_look, clock)
             alignment = self.gallery.search(image, resampler.matrix, self._candidates(
-                image, resampler.matrix, descriptors, estimate))
+                seen, descriptors, scene, estimate, features))
             clock.lap('align')
             convincing = self.calibration.convincing(confirmed(alignment))
             if not convincing or alignment.overall < self.calibration.clear_ratio:
-                features = self._by_features(frame, resampler.matrix)
-                clock.lap('features')
+                features.pose()
             if not convincing:
                 estimate = self._estimate(scene, self.last_look, guess)
-                if self.calibration.agreeing(features.count):
-                    alignment = self.gallery.search(image, resampler.matrix, [features.estimate])
-                clock.lap('align')
-            answer = self._judge(frame, estimate, alignment, clock.laps, features)
+                clock.lap('ransac')
+            answer = self._judge(frame, estimate, alignment, clock.laps, features.found)
             if answer.accepted:
-                ratio = self._fitting_focal(frame, image, resampler, answer, alignment, features)
+                ratio = self._fitting_focal(image, resampler, answer, alignment, features)
                 answer = with_focal_verdict(answer, ratio, frame.camera)
                 clock.lap('focal')
         return answer, scene, estimate
 
-    def _fitting_focal(self, frame: Frame, image: np.ndarray, resampler: Resampler,
-                       answer: Localization, alignment: Alignment | None,
-                       features: FeaturePose | None) -> float:
+    def _fitting_focal(self, image: np.ndarray, resampler: Resampler, answer: Localization,
+                       alignment: Alignment | None, features: FeatureQuery) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
         pose = self._in_map(answer.world_from_camera)
         test = self.gallery.focal_test(image, resampler.matrix, pose)
-
-        def matched() -> SceneCoordinates:
-            return (features or self._by_features(frame, resampler.matrix)).scene
         with threads(1):
             return self.focal_check.by_landmarks(
-                resampler, test, alignment.overall if alignment else 0.0, matched, pose)
+                resampler, test, alignment.overall if alignment else 0.0,
+                lambda: features.pose().scene, pose)
 
-    def _scene_coordinates(self, image: np.ndarray, matrix: np.ndarray, shows: np.ndarray,
-                           ) -> tuple[torch.Tensor, SceneCoordinates]:
-        images = torch.from_numpy(image).to(self.device)[None, None].float() / 255
-        matrices = torch.from_numpy(matrix).float().to(self.device)[None]
-        mask = torch.from_numpy(shows).to(self.device)[None]
-        descriptors = self._encode(images)
-        return descriptors, self.network.correspondences(descriptors, matrices, mask)
+    def _scene_coordinates(self, frame: Frame, matrix: np.ndarray,
+                           ) -> tuple[torch.Tensor, torch.Tensor, SceneCoordinates]:
+        """Return a frame as the network sees it, its descriptors, and the scene coordinates.
+
+        Image (1, 1, H, W) and descriptors (1, C, H/8, W/8); the cells are in the pixels of the
+        frame's ideal pinhole with the intrinsics `matrix` (3, 3).
+        """
+        resampler = self._network_resamplers(frame.camera)
+        seen = as_input(resampler(to_gray(frame.image)), self.device)
+        descriptors = self._encode(seen)
+        scene = self.network.correspondences(
+            descriptors, torch.from_numpy(resampler.matrix).float().to(self.device)[None],
+            torch.from_numpy(resampler.shown(frame.mask)).to(self.device)[None])
+        return seen, descriptors, in_pinhole(scene, torch.from_numpy(matrix))
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
         # The encoder alone: the head's points need all digits, and of every image its experts get
@@ -179,12 +183,20 @@ class Localizer:
         near[:3, 3] -= self.map.origin
         return torch.from_numpy(near)
 
-    def _candidates(self, image: np.ndarray, matrix: np.ndarray, descriptors: torch.Tensor,
-                    estimate: PoseEstimate) -> Iterator[PoseEstimate]:
-        """Poses worth a look, the likeliest first; each is made when it is asked for."""
+    def _candidates(self, seen: torch.Tensor, descriptors: torch.Tensor, scene: SceneCoordinates,
+                    estimate: PoseEstimate, features: FeatureQuery) -> Iterator[PoseEstimate]:
+        """Yield poses worth an alignment, the likeliest first; each is made when asked for.
+
+        Features say surely where they agree. Where an image is blurred or dark they do not, and
+        descriptors of the network are matched with reference images.
+        """
         yield estimate
-        apart, together = self.gallery.recall(image, descriptors,
-                                              torch.from_numpy(matrix).to(self.device))
+        if features.pose().count:
+            yield features.pose().estimate
+        if self.calibration.agreeing(features.pose().count):
+            return
+        apart, together = self.gallery.recall(seen, descriptors, scene.pixels[0],
+                                              scene.matrices[0])
         each = self._estimate(apart, replace(self.further_look, hypotheses=APART_HYPOTHESES))
         counts = each.inlier_count
         first, *others = [index for index in counts.argsort(descending=True)[:APART].tolist()
@@ -195,9 +207,6 @@ class Localizer:
             yield every
         for index in others:
             yield each.only(index)
-
-    def _by_features(self, frame: Frame, matrix: np.ndarray) -> FeaturePose:
-        return self.features.localize(frame, matrix, self.last_look)
 
     def _judge(self, frame: Frame, estimate: PoseEstimate, alignment: Alignment | None,
                timings: dict[str, float], features: FeaturePose | None = None) -> Localization:
@@ -270,10 +279,3 @@ def fewer(ransac: RansacConfig) -> RansacConfig:
     """As good as the whole budget where it need not find the one hypothesis among thousands."""
     return replace(ransac, hypotheses=-(-ransac.hypotheses // FIRST_LOOK),
                    screened=-(-ransac.screened // FIRST_LOOK), rescored=-(-ransac.rescored // 2))
-
-
-def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:
-    """The scene coordinates and what a sensor measured at their pixels, of depth (H, W) [m]."""
-    u, v = scene.pixels[0].round().long().T.cpu().numpy()
-    measured = torch.from_numpy(np.ascontiguousarray(depth[v, u], dtype=np.float32))
-    return replace(scene, depth=measured.to(scene.pixels.device)[None])

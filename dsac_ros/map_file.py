@@ -24,8 +24,9 @@ import numpy as np
 
 from dsac_ros.errors import MapError
 
-# 1: a head without experts; 2: no pictures; 3: experts layer by layer; 4: no points
-FORMAT_VERSION = 5
+# 1: a head without experts; 2: no pictures; 3: experts layer by layer; 4: no points;
+# 5: the network sees the images that poses are refined on
+FORMAT_VERSION = 6
 #: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
 OWN_ENCODER = 'own'
 _KEY = 'dsac_map'
@@ -60,8 +61,8 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
              pictures: Sequence[Any] = (), points: Any = None) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
-    header needs origin and encoder_id; format_version, scale, id and what the network is
-    (`network`, or `head` and `descriptor`) are added here.
+    header needs origin, encoder_id, short_side and network_focal_px; format_version, scale, id and
+    what the network is (`network`, or `head` and `descriptor`) are added here.
     """
     import torch
     from safetensors.torch import save

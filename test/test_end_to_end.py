@@ -251,7 +251,7 @@ def test_an_update_adds_frames_and_keeps_what_was_known(tiny_map, tmp_path, caps
     assert found['new', 'first'] < MEDIAN_M
     first, both = read_header(old), read_header(new)
     assert both['frames'] == 24 and both['provenance']['updated'] == first['id']
-    for name in ('short_side', 'map_frame', 'calibration', 'held_out'):
+    for name in ('short_side', 'network_focal_px', 'map_frame', 'calibration', 'held_out'):
         assert both[name] == first[name], name
     assert len(both['keyframes']) == 24 and both['keyframes'][:12] == first['keyframes']
     assert (np.array(both['bounds']['max']) >= first['bounds']['max']).all()

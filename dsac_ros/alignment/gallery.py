@@ -16,7 +16,7 @@ from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
 from dsac_ros.alignment.search import approach, search
 from dsac_ros.device import in_half
-from dsac_ros.geometry.resample import STRIDE, cell_centres
+from dsac_ros.geometry.resample import STRIDE, Resamplers
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
@@ -33,11 +33,11 @@ class Gallery:
     Not thread-safe.
     """
 
-    def __init__(self, pictures: Sequence[Picture], encode: Encode,
+    def __init__(self, pictures: Sequence[Picture], encode: Encode, resamplers: Resamplers,
                  device: torch.device | str = 'cpu') -> None:
-        """Takes pictures with at least one landmark, and the encoder that made the codes."""
+        """Takes pictures with landmarks, the encoder, and the resamplers to the image it sees."""
         self.pictures = [picture for picture in pictures if len(picture.pixels)]
-        self.encode = encode
+        self.encode, self._resamplers = encode, resamplers
         self.device = torch.device(device)
         self.landmarks: Landmarks = landmarks_of(self.pictures, self.device)
         self.depth = float(np.median(np.concatenate([p.depth for p in self.pictures])))
@@ -66,20 +66,23 @@ class Gallery:
         return FocalTest(Pyramid.of(image, self.device), intrinsics,
                          world_from_camera.to(self.device), self.landmarks)
 
-    def recall(self, image: np.ndarray, descriptors: Tensor,
+    def recall(self, seen: Tensor, descriptors: Tensor, centres: Tensor,
                matrix: Tensor) -> tuple[SceneCoordinates, SceneCoordinates]:
         """Landmarks of the most similar pictures, each where its descriptor fits best.
 
-        Of an image (H, W) uint8, its descriptors (1, C, h, w) and intrinsics (3, 3). Picture by
-        picture as a batch, since what one right picture says may drown among many wrong ones, and
-        all together as one image. A match is mutual: no other landmark of the picture is nearer
-        to the image's cell.
+        Args:
+            seen: the image (1, 1, H, W) in [0, 1] that the network saw.
+            descriptors: its descriptors (1, C, H/8, W/8).
+            centres: pixels (N, 2) of its cells in the pinhole `matrix` (3, 3).
+            matrix: intrinsics of that pinhole.
+
+        Picture by picture as a batch, since what one right picture says may drown among many
+        wrong ones, and all together as one image. A match is mutual: no other landmark of the
+        picture is nearer to the image's cell.
         """
         descriptors = normalize(descriptors.float(), dim=1)
         cells = descriptors[0].flatten(1)
-        centres = torch.from_numpy(cell_centres(
-            (STRIDE * descriptors.shape[3], STRIDE * descriptors.shape[2]))).to(self.device)
-        similar = self._similar(image, descriptors)
+        similar = self._similar(seen, descriptors)
         known = [self._descriptors(index) for index in similar]
         with in_half(self.device):
             likeness = (torch.cat(known) @ cells).float()  # the maximum of halves takes longer
@@ -98,22 +101,23 @@ class Gallery:
         for index in range(len(self.pictures)):
             self._descriptors(index)
 
-    def _similar(self, image: np.ndarray, descriptors: Tensor) -> list[int]:
-        """The pictures most similar to an image (H, W) uint8 of unit descriptors (1, C, h, w)."""
-        likeness = self.codes @ code(descriptors, as_input(image, self.device))
+    def _similar(self, seen: Tensor, descriptors: Tensor) -> list[int]:
+        """The pictures most similar to an image (1, 1, H, W) of unit descriptors (1, C, h, w)."""
+        likeness = self.codes @ code(descriptors, seen)
         return likeness.topk(min(RECALLED, len(likeness))).indices.tolist()
 
     def _descriptors(self, index: int) -> Tensor:
         """Descriptors (L, C) of unit length of a picture's landmarks."""
         if index not in self._described:
             picture = self.pictures[index]
-            image = picture.image
-            height, width = image.shape
+            resampler = self._resamplers(picture.camera)
             with torch.no_grad():
-                descriptors = self.encode(as_input(image, self.device)).float()
-            pixels = torch.from_numpy(picture.pixels).to(self.device).float()
-            grid = (pixels + 0.5) / pixels.new_tensor([width, height]) * 2 - 1
-            there = grid_sample(normalize(descriptors, dim=1), grid[None, None],
+                descriptors = self.encode(as_input(resampler(picture.image), self.device)).float()
+            ratio = resampler.matrix[0, 0] / picture.matrix[0, 0]
+            pixels = (picture.pixels - picture.matrix[:2, 2]) * ratio + resampler.matrix[:2, 2]
+            sides = torch.tensor(resampler.size_wh)
+            grid = (torch.from_numpy(pixels).float() + 0.5) / sides * 2 - 1
+            there = grid_sample(normalize(descriptors, dim=1), grid.to(self.device)[None, None],
                                 align_corners=False, padding_mode='border')[0, :, 0].T
             self._described[index] = normalize(there, dim=1)
         return self._described[index]

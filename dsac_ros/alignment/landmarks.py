@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from dsac_ros.types import Camera
+
 QUALITY = 80  # of the compressed pictures
 PATCH = 11   # side of a template [px of its level]
 LEVELS = 4   # of the pyramid: pixels of 1, 2, 4 and 8 px
@@ -32,6 +34,12 @@ class Picture:
     pixels: np.ndarray
     depth: np.ndarray
     code: np.ndarray
+
+    @property
+    def camera(self) -> Camera:
+        """The ideal pinhole."""
+        height, width = self.image.shape
+        return Camera((width, height), self.matrix)
 
     @property
     def image(self) -> np.ndarray:

@@ -111,7 +111,7 @@ class SiftSfm:
         """Takes the map, and the seconds that learning it took."""
         require()
         self.map, self.seconds = learned, seconds
-        self._resamplers = Resamplers(None, LONG_SIDE)
+        self._resamplers = Resamplers.to_own_size(LONG_SIDE)
         self._descriptors = normalised(learned.descriptors.astype(np.float32))
 
     @classmethod
@@ -124,7 +124,7 @@ class SiftSfm:
         """
         require('pycolmap')
         start = time.monotonic()
-        resamplers = Resamplers(None, LONG_SIDE)
+        resamplers = Resamplers.to_own_size(LONG_SIDE)
         images = [features_of(posed.frame, resamplers(posed.frame.camera),
                               posed.world_from_camera) for posed in frames]
         if not images:

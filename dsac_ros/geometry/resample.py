@@ -5,6 +5,9 @@ It changes intrinsics only, so the pose of the image stays what it was.
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -13,6 +16,7 @@ from dsac_ros.types import Camera
 
 STRIDE = 8
 KEPT = 8  # resamplers
+NETWORK_LEAST = 64  # short side of the images that a network sees [px]
 SHRINKS_BELOW = 0.95  # scale under which pixels are averaged before they are sampled
 
 
@@ -23,7 +27,7 @@ class Resampler:
     pixels that come from inside the image. The maps are computed once, here.
     """
 
-    def __init__(self, camera: Camera, short_side: int = 480) -> None:
+    def __init__(self, camera: Camera, short_side: float = 480) -> None:
         """Takes the camera of the images to come and the short side of the result [px]."""
         check_camera(camera)
         self.camera = camera
@@ -88,13 +92,30 @@ class Resampler:
 class Resamplers:
     """A resampler for each camera that comes along; of more than KEPT the oldest makes room."""
 
-    def __init__(self, short_side: int | None = 480, longest: int | None = None) -> None:
-        """Takes the short side of the results [px]; None: that of each camera's own images.
-
-        Their own size is reduced to that of a long side of `longest` [px].
-        """
-        self.short_side, self.longest = short_side, longest
+    def __init__(self, short_side_of: Callable[[Camera], float]) -> None:
+        """Takes the short side [px] of the results as a function of the camera."""
+        self.short_side_of = short_side_of
         self._of_camera: dict[tuple, Resampler] = {}
+
+    @classmethod
+    def to_short_side(cls, short_side: float) -> Resamplers:
+        """Results of the same short side [px], whatever the camera."""
+        return cls(lambda camera: short_side)
+
+    @classmethod
+    def to_own_size(cls, longest: float = math.inf) -> Resamplers:
+        """Results as large as the camera's images, with a long side of at most `longest` [px]."""
+        return cls(lambda camera: round(min(camera.size_wh)
+                                        * min(1.0, longest / max(camera.size_wh))))
+
+    @classmethod
+    def to_focal(cls, focal: float, least: float, most: float) -> Resamplers:
+        """Results of the same focal length [px]: all lenses show a thing at the same size.
+
+        Their short side stays between `least` and `most` [px].
+        """
+        return cls(lambda camera: float(np.clip(focal * short_side_per_focal(camera), least,
+                                                most)))
 
     def __call__(self, camera: Camera) -> Resampler:
         """The resampler of this camera."""
@@ -102,31 +123,46 @@ class Resamplers:
         if key not in self._of_camera:
             if len(self._of_camera) >= KEPT:
                 self._of_camera.pop(next(iter(self._of_camera)))
-            self._of_camera[key] = Resampler(camera, self.short_side or self._own_side(camera))
+            self._of_camera[key] = Resampler(camera, self.short_side_of(camera))
         return self._of_camera[key]
-
-    def _own_side(self, camera: Camera) -> int:
-        short, long = sorted(camera.size_wh)
-        return short if self.longest is None else round(short * min(1.0, self.longest / long))
 
     def __len__(self) -> int:
         return len(self._of_camera)
 
 
-def ideal_pinhole(camera: Camera, short_side: int) -> tuple[np.ndarray, tuple[int, int]]:
+def network_resamplers(focal: float, most: float) -> Resamplers:
+    """Resamplers to the focal length [px] that the network of a map knows.
+
+    Short sides are at most `most` [px].
+    """
+    return Resamplers.to_focal(focal, NETWORK_LEAST, most)
+
+
+def ideal_pinhole(camera: Camera, short_side: float) -> tuple[np.ndarray, tuple[int, int]]:
     """Matrix (3, 3) and size_wh of the ideal pinhole that sees what the camera sees.
 
     Its focal length is the geometric mean of fx and fy, scaled so that the short side of the
     image with square pixels becomes `short_side`; sides are the nearest multiples of 8.
     """
-    fx, fy = float(camera.matrix[0, 0]), float(camera.matrix[1, 1])
-    focal = np.sqrt(fx * fy)
-    square = np.array([camera.size_wh[0] * focal / fx, camera.size_wh[1] * focal / fy])
+    focal, square = with_square_pixels(camera)
     scale = short_side / square.min()
     width, height = (max(STRIDE, STRIDE * int(side / STRIDE + 0.5)) for side in square * scale)
     matrix = np.array([[focal * scale, 0.0, (width - 1) / 2],
                        [0.0, focal * scale, (height - 1) / 2], [0.0, 0.0, 1.0]])
     return matrix, (width, height)
+
+
+def with_square_pixels(camera: Camera) -> tuple[float, np.ndarray]:
+    """Focal length [px] and sides (2,) of the camera's image if its pixels were square."""
+    fx, fy = float(camera.matrix[0, 0]), float(camera.matrix[1, 1])
+    focal = np.sqrt(fx * fy)
+    return focal, np.array([camera.size_wh[0] * focal / fx, camera.size_wh[1] * focal / fy])
+
+
+def short_side_per_focal(camera: Camera) -> float:
+    """Short side of the camera's image as a multiple of its focal length."""
+    focal, square = with_square_pixels(camera)
+    return float(square.min() / focal)
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from dsac_ros.mapping.pose_check import PoseAgreement, check_poses
 from dsac_ros.mapping.scene_depth import check_motion, check_units, typical_depth
 from dsac_ros.mapping.view import View
 from dsac_ros.mapping.view_pairs import find_pairs
-from dsac_ros.types import Camera, Frame, PosedFrame
+from dsac_ros.types import Frame, PosedFrame
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ class ViewMaker:
 
     def __init__(self, config: MappingConfig) -> None:
         self.config = config
-        self._resamplers = Resamplers(config.short_side)
-        self._full = Resamplers(None, longest=LONGEST)
+        self._resamplers = Resamplers.to_short_side(config.short_side)
+        self._full = Resamplers.to_own_size(LONGEST)
 
     def __call__(self, posed: PosedFrame, tracked: bool = False) -> View:
         frame = posed.frame
@@ -160,10 +160,20 @@ def normalised(view: View, origin: np.ndarray, scale: float) -> View:
     return replace(view, scene_from_camera=pose)
 
 
+def network_focal(data: Dataset, short_side: int) -> float:
+    """Focal length [px] of the images that a network sees, for this short side of most views."""
+    return short_side * float(np.median([view.matrix[0, 0] / min(view.image.shape)
+                                         for view in (*data.views, *data.held_out)]))
+
+
+def network_data(data: Dataset, resamplers: Resamplers) -> Dataset:
+    """The data as a network sees it, by the resamplers to its images."""
+    return replace(data, views=[view.resampled(resamplers) for view in data.views],
+                   held_out=[view.resampled(resamplers) for view in data.held_out])
+
+
 def as_posed_frame(view: View, origin: np.ndarray, scale: float) -> PosedFrame:
     """The view as a query whose pose in the world is known; without its depth."""
     pose = view.scene_from_camera.copy()
     pose[:3, 3] = origin + scale * pose[:3, 3]
-    height, width = view.image.shape
-    camera = Camera((width, height), view.matrix)
-    return PosedFrame(Frame(view.image, camera, mask=view.mask), pose)
+    return PosedFrame(Frame(view.image, view.camera, mask=view.mask), pose)

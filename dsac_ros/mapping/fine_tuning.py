@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from dsac_ros.config import EndToEndConfig, MappingConfig, RansacConfig
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, training_loss
-from dsac_ros.localizer import with_depth
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.dataset import MIN_HELD_OUT
 from dsac_ros.mapping.schedule import learning_rate
@@ -33,6 +32,7 @@ from dsac_ros.network.head import Head
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.ransac.expectation import EntropyControl, expected_loss
+from dsac_ros.scene_coordinates import with_depth
 from dsac_ros.types import SceneCoordinates
 
 log = logging.getLogger(__name__)

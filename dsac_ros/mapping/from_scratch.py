@@ -17,6 +17,7 @@ from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.pose_losses import training_loss
+from dsac_ros.geometry.resample import network_resamplers
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
@@ -62,15 +63,17 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     if recipe.needs_depth and all(view.depth is None for view in data.views):
         raise MappingError(f'the recipe {recipe.name} starts from depth and no frame has any; use '
                            'frames with depth, or a recipe that does without, such as dsacpp')
-    network = new_network(recipe.network, data, config.seed).to(device)
+    focal = dataset.network_focal(data, config.short_side)
+    data_seen = dataset.network_data(data, network_resamplers(focal, config.short_side))
+    network = new_network(recipe.network, data_seen, config.seed).to(device)
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config, end_to_end))
     clock.stage('training')
-    guard = Guard(data.held_out, end_to_end.rgbd)
-    trained = train_network(network, data.views, recipe, config, checkpoint, resume, progress,
+    guard = Guard(data_seen.held_out, end_to_end.rgbd)
+    trained = train_network(network, data_seen.views, recipe, config, checkpoint, resume, progress,
                             guard)
     trained |= guard.verdict(network)
-    header = describe(data, config, recipe.network, output.stem, map_frame)
+    header = describe(data, config, recipe.network, output.stem, map_frame, focal)
     header['training'] = trained
     return finish(network, header, [], data, output, checkpoint, device, clock)
 

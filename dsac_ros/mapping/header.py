@@ -16,11 +16,12 @@ from dsac_ros.mapping.dataset import Dataset
 KEYFRAMES = 100
 
 
-def describe(data: Dataset, config: MappingConfig, encoder_id: str,
-             name: str, map_frame: str, known: Map | None = None) -> dict[str, Any]:
+def describe(data: Dataset, config: MappingConfig, encoder_id: str, name: str,
+             map_frame: str, network_focal_px: float, known: Map | None = None) -> dict[str, Any]:
     """The header of a map, but for what is measured after the training.
 
-    What is known already is told along with it.
+    network_focal_px is the focal length of the images that the network sees. What is known
+    already is told along with it.
     """
     low, high = data.bounds
     path = keyframes(data)
@@ -41,6 +42,7 @@ def describe(data: Dataset, config: MappingConfig, encoder_id: str,
         'recipe': config.recipe,
         'encoder_id': encoder_id,
         'short_side': config.short_side,
+        'network_focal_px': network_focal_px,
         'image_size_wh': list(data.views[0].image.shape[::-1]),
         'pose_agreement': as_dict(data.pose_agreement) if data.pose_agreement else None,
         'focal_px': float(data.views[0].matrix[0, 0]),

@@ -10,6 +10,7 @@ import torch
 
 from dsac_ros.alignment.gallery import Encode, as_input, code
 from dsac_ros.alignment.landmarks import Picture, compressed, spread_out
+from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.mapping.tracks import Tracks
 from dsac_ros.mapping.view import View
 
@@ -75,12 +76,15 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         served = np.where(twin >= 0, np.maximum(served, likeness), served)
 
 
-def coded(pictures: Sequence[Picture], encode: Encode,
+def coded(pictures: Sequence[Picture], encode: Encode, resamplers: Resamplers,
           device: torch.device | str) -> list[Picture]:
-    """The pictures with what they look like as a whole to an encoder."""
+    """The pictures with what they look like as a whole to an encoder.
+
+    resamplers make the images that the encoder sees.
+    """
     found = []
     for picture in pictures:
-        shown = as_input(picture.image, device)
+        shown = as_input(resamplers(picture.camera)(picture.image), device)
         with torch.no_grad():
             descriptors = torch.nn.functional.normalize(encode(shown).float(), dim=1)
         found.append(replace(picture, code=code(descriptors, shown).cpu().numpy()))

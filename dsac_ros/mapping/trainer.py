@@ -15,6 +15,7 @@ from dsac_ros.alignment.point_map import PointMap
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
 from dsac_ros.errors import MappingError
+from dsac_ros.geometry.resample import network_resamplers
 from dsac_ros.map_file import OWN_ENCODER, Map, save_map
 from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.checkpoint import Checkpoint, fingerprint
@@ -98,7 +99,12 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
             views[index] = view
     if kept:  # what is learned again is kept
         views += rehearsed * max(1, round(len(views) / len(kept)))
-    patches = buffer.fill(encoder, views, config, generator, device, clock.stage('encoding'))
+    focal = (known.header['network_focal_px'] if known
+             else dataset.network_focal(data, config.network_short_side))
+    resamplers = network_resamplers(focal, config.short_side)
+    data_seen = dataset.network_data(replace(data, views=views), resamplers)
+    patches = buffer.fill(encoder, data_seen.views, config, generator, device,
+                          clock.stage('encoding'))
     if known:
         head = known.network.head.requires_grad_(True).to(device)
         # smaller steps, so that what is not rehearsed is not lost either
@@ -112,16 +118,15 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     trained = train_head(head, patches, config, checkpoint, resume, progress)
     network = SceneNetwork(encoder, head, data.scale)
     if end_to_end:
-        learner = make_learner(network, patches, replace(data, views=views), config, end_to_end,
-                               device)
+        learner = make_learner(network, patches, data_seen, config, end_to_end, device)
         told = fine_tune(learner, end_to_end, config.seed, clock.stage('fine-tuning'))
         trained['end_to_end'] = told
         if end_to_end.finetune_encoder and told['kept_step']:
             encoder_id = OWN_ENCODER
-    del patches, views
-    pictures = coded(pictures, encoder, device)
+    del patches, views, data_seen
+    pictures = coded(pictures, encoder, resamplers, device)
 
-    header = describe(data, config, encoder_id, output.stem, map_frame, known)
+    header = describe(data, config, encoder_id, output.stem, map_frame, focal, known)
     header['training'] = trained
     return finish(network, header, pictures, data, output, checkpoint, device, clock, known,
                   points, every_point)

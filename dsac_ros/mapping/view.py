@@ -2,11 +2,13 @@
 """A posed frame as the network sees it."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dsac_ros.alignment.features import Features
+from dsac_ros.geometry.resample import Resamplers
+from dsac_ros.types import Camera
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,16 @@ class View:
     stamp_ns: int = 0
     focal_px: float = 0.0
     features: Features | None = None
+
+    @property
+    def camera(self) -> Camera:
+        """The ideal pinhole."""
+        height, width = self.image.shape
+        return Camera((width, height), self.matrix)
+
+    def resampled(self, resamplers: Resamplers) -> View:
+        """The view as another ideal pinhole shows it, without its features."""
+        resampler = resamplers(self.camera)
+        return replace(self, image=resampler(self.image), mask=resampler.shown(self.mask),
+                       matrix=resampler.matrix, features=None,
+                       depth=None if self.depth is None else resampler.depth(self.depth))

@@ -16,9 +16,9 @@ class Stopwatch:
         self.last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """End a stage."""
+        """End a stage; one that comes again adds to its time."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
-        self.laps[stage] = (now - self.last) * 1e3
+        self.laps[stage] = self.laps.get(stage, 0.0) + (now - self.last) * 1e3
         self.last = now

@@ -94,7 +94,7 @@ def restamped(frames: Iterable[PosedFrame], rate_hz: float) -> Iterator[PosedFra
 
 def undistorted(frames: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
     """The frames as an ideal pinhole of about the same size sees them."""
-    resamplers = Resamplers(short_side=None)
+    resamplers = Resamplers.to_own_size()
     for posed in frames:
         yield PosedFrame(_ideal(posed.frame, resamplers(posed.frame.camera)),
                          posed.world_from_camera)

@@ -15,7 +15,7 @@ from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.align import align
-from dsac_ros.alignment.gallery import Gallery, from_tensors, to_tensors
+from dsac_ros.alignment.gallery import Gallery, as_input, from_tensors, to_tensors
 from dsac_ros.alignment.landmarks import (
     LEVELS,
     PATCH,
@@ -28,6 +28,7 @@ from dsac_ros.alignment.landmarks import (
 from dsac_ros.alignment.search import CONVINCING
 from dsac_ros.alignment.support import support
 from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.resample import Resamplers, cell_centres
 from dsac_ros.metrics import twist_error
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.ransac.estimator import estimate_pose
@@ -218,11 +219,17 @@ def test_pictures_recall_where_an_image_was_taken():
         moved[0, 3] -= offset
         pictures.append(Picture(shown.webp, MATRIX, moved, shown.pixels, shown.depth,
                                 np.ones(256, np.float32) / 16))
-    gallery = Gallery(pictures, encoder)
+    # the network sees images of half the size
+    resamplers = Resamplers.to_focal(MATRIX[0, 0] / 2, 64, 480)
+    gallery = Gallery(pictures, encoder, resamplers)
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
     with torch.no_grad():
-        descriptors = encoder(torch.from_numpy(query)[None, None].float() / 255)
-    apart, together = gallery.recall(query, descriptors, torch.from_numpy(MATRIX))
+        half = resamplers(pictures[0].camera)
+        seen = as_input(half(query), 'cpu')
+        descriptors = encoder(seen)
+    cells = (cell_centres(half.size_wh) - half.matrix[:2, 2]) * 2 + MATRIX[:2, 2]
+    apart, together = gallery.recall(seen, descriptors, torch.from_numpy(cells).float(),
+                                     torch.from_numpy(MATRIX))
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3

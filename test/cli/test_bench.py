@@ -72,7 +72,8 @@ def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypa
 
 @pytest.mark.slow
 def test_a_map_of_a_whole_network_is_not_fine_tuned(tiny_map, tmp_path, capsys):
-    header = {'origin': [0.0] * 3, 'encoder_id': 'dsacstar_tiny', 'short_side': 64}
+    header = {'origin': [0.0] * 3, 'encoder_id': 'dsacstar_tiny', 'short_side': 64,
+              'network_focal_px': 60.0}
     save_map(tmp_path / 'whole.map', WholeNetwork('dsacstar_tiny', 2.5), header)
     frames = as_folder(tmp_path / 'frames', tiny_map.queries[:1])
     assert main(['bench', 'finetune', str(tmp_path / 'whole.map'), frames, '--queries', frames,

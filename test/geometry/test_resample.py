@@ -148,6 +148,15 @@ def test_gray_is_luminance_of_rgb():
 def test_own_sizes_are_kept_up_to_a_longest_side(size_wh, expected):
     matrix = np.array([[500.0, 0, size_wh[0] / 2 - 0.5], [0, 500.0, size_wh[1] / 2 - 0.5],
                        [0, 0, 1]])
-    resampler = Resamplers(None, longest=1280)(Camera(size_wh, matrix))
+    resampler = Resamplers.to_own_size(1280)(Camera(size_wh, matrix))
     assert resampler.size_wh == expected
     assert resampler.matrix[0, 0] == pytest.approx(500.0 * expected[0] / size_wh[0])
+
+
+def test_lenses_of_all_focal_lengths_at_one_scale():
+    resamplers = Resamplers.to_focal(250.0, 64, 480)
+    for focal, short_side in ((500.0, 240), (1000.0, 120), (200.0, 480), (5000.0, 64)):
+        matrix = np.array([[focal, 0, 319.5], [0, focal, 239.5], [0, 0, 1.0]])
+        resampler = resamplers(Camera((640, 480), matrix))
+        assert min(resampler.size_wh) == short_side
+        assert resampler.matrix[0, 0] == pytest.approx(focal * short_side / 480)

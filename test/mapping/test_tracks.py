@@ -10,6 +10,7 @@ import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment.features import Features, unit
+from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.matching import Matches
 from dsac_ros.mapping.pictures import LANDMARKS, as_view, choose_pictures, coded
@@ -201,6 +202,7 @@ def test_pictures_have_the_codes_of_the_encoder_that_is_asked(views, tracks):
         return torch.tensor([3.0, 0, 0, 4.0]).view(1, 4, 1, 1).expand(
             1, 4, images.shape[2] // 8, images.shape[3] // 8)
     plain = choose_pictures(views, tracks, DISTANCE, 30e3)
-    for before, after in zip(plain, coded(plain, encode, 'cpu'), strict=True):
+    resamplers = Resamplers.to_short_side(64)
+    for before, after in zip(plain, coded(plain, encode, resamplers, 'cpu'), strict=True):
         np.testing.assert_allclose(after.code, [0.6, 0, 0, 0.8], atol=1e-6)
         np.testing.assert_array_equal(after.webp, before.webp)

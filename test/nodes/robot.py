@@ -51,7 +51,8 @@ def untrained_map(path: Path, seed: int = 0) -> Path:
     encoder, encoder_id = load_encoder()
     network = SceneNetwork(encoder, Head(encoder.config.descriptor, HeadConfig(16, 1)), 2.5).eval()
     save_map(path, network, {'origin': [1.0, 2.0, 3.0], 'encoder_id': encoder_id, 'frames': 7,
-                             'short_side': 96, 'name': f'untrained {seed}', 'map_frame': 'map'})
+                             'short_side': 96, 'network_focal_px': 80.0,
+                             'name': f'untrained {seed}', 'map_frame': 'map'})
     return path
 
 
