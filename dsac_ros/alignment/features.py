@@ -77,22 +77,17 @@ def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) ->
                     quantised(descriptors))
 
 
-def mutual(a: np.ndarray, b: np.ndarray, possible: np.ndarray | None = None,
-           least_second: float = 0.0, ratio: float = RATIO) -> np.ndarray:
+def mutual(a: np.ndarray, b: np.ndarray, ratio: float = RATIO) -> np.ndarray:
     """Index pairs (K, 2) of unit descriptors that are each other's nearest and stand out.
 
-    Among the pairs that are `possible` (Na, Nb) bool: where the poses are known, a pattern that
-    repeats itself hardly ever does so on the epipolar line. There a second candidate may be
-    missing, and is taken to be as similar as `least_second`. ratio is that of Lowe's test.
+    ratio is that of Lowe's test.
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), int)
     # torch: its maxima along rows take a tenth of numpy's
     similarity = torch.from_numpy(a) @ torch.from_numpy(b).T
-    if possible is not None:
-        similarity.masked_fill_(torch.from_numpy(~possible), -1.0)
     best, nearest = similarity.max(1)
     both = similarity.max(0).indices[nearest] == torch.arange(len(a))
-    second = similarity.scatter_(1, nearest[:, None], -1.0).amax(1).clamp(min=least_second)
+    second = similarity.scatter_(1, nearest[:, None], -1.0).amax(1)
     good = both & (1.0 - best < ratio ** 2 * (1.0 - second))
     return torch.stack([good.nonzero()[:, 0], nearest[good]], 1).numpy()

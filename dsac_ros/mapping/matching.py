@@ -2,19 +2,16 @@
 """Features that several views share: RootSIFT, matched along the epipolar lines of known poses."""
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsac_ros.alignment.features import MOST, Features, mutual, quantised, root_sift, unit
+from dsac_ros.alignment.features import MOST, Features, quantised, root_sift
+from dsac_ros.mapping.guided_matching import PosedFeatures, guided_matches
+from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.view import View
 
-# Descriptors compared in all, and the features of a view that are kept at least: many views share
-# the time that few may take for all of their features.
-COMPARISONS, LEAST_FEATURES = 5e9, 1200
-LEAST_SECOND = 0.8      # similarity that a second candidate is taken to have at least
 NEAR, FAR = 6, 5        # partners of a view: its nearest ones, and some further off
 MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
 MAX_DISTANCE = 1.5      # between partners, in units of the scene's depth
@@ -44,15 +41,17 @@ def match(views: Sequence[View], within_px: float,
           progress: Callable[[float], None] = lambda share: None) -> Matches:
     """Match the views with their neighbours, within a distance of the epipolar lines."""
     pairs = neighbours(views)
-    most = int(min(MOST, max(LEAST_FEATURES, math.sqrt(COMPARISONS / max(1, len(pairs))))))
-    found = [features_of(view).first(most) for view in views]
+    found = list(in_parallel(features_of, views))
+    posed = [posed_features(view, one) for view, one in zip(views, found)]
     first = np.concatenate([[0], np.cumsum([len(one) for one in found])])
+
+    def matched(pair: tuple[int, int]) -> np.ndarray:
+        a, b = pair
+        return guided_matches(posed[a], posed[b], within_px) + first[[a, b]]
+
     edges = [np.zeros((0, 2), int)]
-    for done, (a, b) in enumerate(pairs, 1):
-        off = epipolar_distance(views[a], views[b], found[a].pixels, found[b].pixels)
-        pair = mutual(unit(found[a].descriptors), unit(found[b].descriptors), off < within_px,
-                      LEAST_SECOND)
-        edges.append(pair + [first[a], first[b]])
+    for done, pair in enumerate(in_parallel(matched, pairs), 1):
+        edges.append(pair)
         progress(done / len(pairs))
     view = np.repeat(np.arange(len(views)), np.diff(first))
     return Matches(view, np.concatenate([one.pixels for one in found]), np.concatenate(edges),
@@ -65,6 +64,14 @@ def features_of(view: View) -> Features:
         return view.features
     pixels, descriptors = root_sift(view.image, MOST, view.mask)
     return Features(pixels, quantised(descriptors))
+
+
+def posed_features(view: View, features: Features) -> PosedFeatures:
+    """The features of a view as rays from its pose."""
+    rays = homogeneous(features.pixels) @ np.linalg.inv(view.matrix).T
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    return PosedFeatures(rays @ view.scene_from_camera[:3, :3].T, features.descriptors,
+                         view.scene_from_camera[:3, 3], view.matrix[0, 0])
 
 
 def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
@@ -96,12 +103,6 @@ def agreeing(views: Sequence[View], matches: Matches, within_px: float) -> Match
     lines = unit_lines(np.einsum('eij,ej->ei', maps[which], pixels[matches.edges[:, 0]]))
     off = np.abs((lines * pixels[matches.edges[:, 1]]).sum(1))
     return replace(matches, edges=matches.edges[off < within_px])
-
-
-def epipolar_distance(a: View, b: View, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:
-    """Distance (Na, Nb) [px] of pixels in b from the epipolar lines of pixels in a."""
-    lines = unit_lines(homogeneous(in_a) @ fundamental(a, b).T)
-    return np.abs(lines.astype(np.float32) @ homogeneous(in_b).astype(np.float32).T)
 
 
 def fundamental(a: View, b: View) -> np.ndarray:
