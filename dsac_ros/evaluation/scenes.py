@@ -22,7 +22,7 @@ import numpy as np
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import SourceError
-from dsac_ros.mapping.dataset import ViewMaker
+from dsac_ros.mapping.reading import ViewMaker
 from dsac_ros.mapping.scene_depth import check_motion, typical_depth
 from dsac_ros.mapping.view_pairs import find_pairs
 from dsac_ros.sources.open_source import open_source

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -96,6 +97,7 @@ class Resamplers:
         """Takes the short side [px] of the results as a function of the camera."""
         self.short_side_of = short_side_of
         self._of_camera: dict[tuple, Resampler] = {}
+        self._lock = Lock()  # frames of many cameras may be read by several threads
 
     @classmethod
     def to_short_side(cls, short_side: float) -> Resamplers:
@@ -120,11 +122,14 @@ class Resamplers:
     def __call__(self, camera: Camera) -> Resampler:
         """The resampler of this camera."""
         key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        if key not in self._of_camera:
-            if len(self._of_camera) >= KEPT:
-                self._of_camera.pop(next(iter(self._of_camera)))
-            self._of_camera[key] = Resampler(camera, self.short_side_of(camera))
-        return self._of_camera[key]
+        found = self._of_camera.get(key)
+        if found is None:
+            found = Resampler(camera, self.short_side_of(camera))
+            with self._lock:
+                if len(self._of_camera) >= KEPT:
+                    self._of_camera.pop(next(iter(self._of_camera)))
+                self._of_camera[key] = found
+        return found
 
     def __len__(self) -> int:
         return len(self._of_camera)

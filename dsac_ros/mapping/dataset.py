@@ -2,30 +2,21 @@
 """Posed frames as the network sees them: resampled, gray, in the scene's own units."""
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsac_ros.alignment.features import LONGEST, features_of_frame
 from dsac_ros.config import MappingConfig
-from dsac_ros.errors import MappingError
-from dsac_ros.geometry.resample import Resamplers, to_gray
-from dsac_ros.localizer import MIN_CONTRAST
-from dsac_ros.mapping.memory import available_memory
+from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.mapping.pose_check import PoseAgreement, check_poses
+from dsac_ros.mapping.reading import read_views
 from dsac_ros.mapping.scene_depth import check_motion, check_units, typical_depth
 from dsac_ros.mapping.view import View
 from dsac_ros.mapping.view_pairs import find_pairs
 from dsac_ros.types import Frame, PosedFrame
 
-log = logging.getLogger(__name__)
-
-MIN_FRAMES = 4
-MEMORY_SHARE = 3    # of the free memory the views take one part: the rest is for learning
-MIN_HELD_OUT = 8    # frames that say enough to calibrate on; fewer are better learned from
+MIN_HELD_OUT = 8  # frames that say enough to calibrate on; fewer are better learned from
 
 
 @dataclass(frozen=True)
@@ -45,28 +36,6 @@ class Dataset:
     pose_agreement: PoseAgreement | None = None
 
 
-class ViewMaker:
-    """Turns frames into views."""
-
-    def __init__(self, config: MappingConfig) -> None:
-        self.config = config
-        self._resamplers = Resamplers.to_short_side(config.short_side)
-        self._full = Resamplers.to_own_size(LONGEST)
-
-    def __call__(self, posed: PosedFrame, tracked: bool = False) -> View:
-        frame = posed.frame
-        resampler = self._resamplers(frame.camera)
-        depth = None
-        if frame.depth is not None and self.config.depth == 'auto':
-            depth = resampler.depth(frame.depth).astype(np.float32, copy=False)
-        return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
-                    matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
-                    depth=depth, stamp_ns=frame.stamp_ns,
-                    focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]),
-                    features=features_of_frame(frame, self._full(frame.camera), resampler.matrix)
-                    if tracked else None)
-
-
 def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
             stage: Callable[[str], Callable[[float], None]] = lambda name: lambda share: None,
             units: tuple[np.ndarray, float] | None = None, track: bool = True) -> Dataset:
@@ -79,7 +48,7 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
         total: at least how many frames there are.
         stage: begins a stage of the work and returns what takes its progress.
         units: origin and scale of a scene that is known already.
-        track: find features of up to `most_tracked` frames at their full resolution.
+        track: find features of the frames from new viewpoints at their full resolution.
 
     Raises:
         MappingError: too few usable frames, or poses that the images contradict.
@@ -99,44 +68,6 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
         held_out=[normalised(view, origin, scale) for view in views[first:last]],
         origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
         pose_agreement=agreement)
-
-
-def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None,
-               progress: Callable[[float], None], track: bool) -> list[View]:
-    """Views of as many frames as there is room for, with poses in their own unit of length."""
-    make = ViewMaker(config)
-    tracked_every = math.ceil((total or 1) / most_tracked(config))
-    views: list[View] = []
-    every, dark, room = 1, 0, available_memory() / MEMORY_SHARE
-    for index, posed in enumerate(frames):
-        progress((index + 1) / max(total or 0, index + 1))
-        if index % every:
-            continue
-        if posed.frame.image.std() < MIN_CONTRAST:
-            dark += 1
-            continue
-        views.append(make(posed, track and len(views) % tracked_every == 0))
-        most = min(config.max_frames, max(MIN_FRAMES, int(room / size(views[-1]))))
-        if len(views) > most:  # how many have a pose is known at the end alone
-            views, every = views[::2], 2 * every
-            if most < config.max_frames:
-                log.warning('memory is short: only every %dth frame is used', every)
-    if dark:
-        log.warning('%d frames without contrast (black, white or covered) were left out', dark)
-    if len(views) < MIN_FRAMES:
-        raise MappingError(f'{len(views)} usable posed frames ({dark} without contrast), expected '
-                           f'at least {MIN_FRAMES}; record more of the scene')
-    return views
-
-
-def most_tracked(config: MappingConfig) -> int:
-    """Limit the views that points are tracked through: matching them takes time."""
-    return int(min(400, max(60, 60 * config.minutes)))
-
-
-def size(view: View) -> int:
-    """Bytes of a view."""
-    return sum(one.nbytes for one in (view.image, view.mask, view.depth) if one is not None)
 
 
 def held_out_block(count: int, share: float) -> tuple[int, int]:

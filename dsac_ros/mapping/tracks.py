@@ -6,16 +6,13 @@ A point is the one nearest to all its rays in angle (iteratively reweighted midp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from dsac_ros.alignment.features import UNIT, quantised, unit
-from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.matching import Matches, homogeneous, match
 from dsac_ros.mapping.view import View
 
@@ -23,6 +20,7 @@ MAX_ERROR_PX = 3.0      # of an observation against the triangulated point
 MAX_DEPTH_ERROR = 0.02  # standard deviation of a point, as a share of its distance
 PEELS = 3
 ROUNDS = 10
+SYMMETRIC = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # its six entries, row by row
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,7 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
         label[found >= 0] = found[found >= 0] + sum(map(len, points))
         points.append(some)
     seen = label >= 0
-    means = np.zeros((sum(map(len, points)), matches.descriptors.shape[1]), np.float32)
-    np.add.at(means, label[seen], unit(matches.descriptors[seen]))
+    means = summing(label[seen], sum(map(len, points))) @ unit(matches.descriptors[seen])
     return Tracks(np.concatenate(points), label[seen], view[seen], pixels[seen],
                   quantised(unit(means * UNIT)))
 
@@ -93,7 +90,7 @@ def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
         label_, view_ = np.unique(label[rows], return_inverse=True)[1], view[rows]
         points, spread, angle = nearest_points(rays, poses[view_, :3, 3], label_,
                                                1.0 / focal[view_])
-        distance = ((points[label_] - poses[view_, :3, 3]) * rays).sum(1)
+        distance = dot(points[label_] - poses[view_, :3, 3], rays)
         keep = (angle * focal[view_] < error_px) & (distance > 0)
         # one observation of a point in a view, the best one
         order = np.lexsort((angle, view_, label_))
@@ -119,18 +116,22 @@ def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,
     their largest standard deviation (P,) and the angles (M,) between rays and points [rad].
     """
     count = label.max(initial=-1) + 1
-    across = np.eye(3) - rays[:, :, None] * rays[:, None]  # takes a vector to what is off the ray
+    summed = summing(label, count)
+    # I - ray ray' takes a vector to what is off the ray: its six entries, and the centre's part
+    across = np.stack([float(i == j) - rays[:, i] * rays[:, j]
+                       for i in range(3) for j in range(i, 3)], 1)
+    aside = centres - rays * dot(rays, centres)[:, None]
+    columns = np.concatenate([across, aside], 1)
     weight = np.ones(len(rays))
     for done in range(ROUNDS):
-        normal = np.zeros((count, 3, 3))
-        right = np.zeros((count, 3))
-        np.add.at(normal, label, across * weight[:, None, None])
-        np.add.at(right, label, np.einsum('mij,mj->mi', across, centres) * weight[:, None])
+        sums = summed @ (weight[:, None] * columns)
+        normal, right = sums[:, SYMMETRIC], sums[:, 6:]
         points = np.linalg.solve(normal + 1e-12 * np.eye(3) * np.trace(
             normal, axis1=1, axis2=2)[:, None, None], right[..., None])[..., 0]
         towards = points[label] - centres
-        distance = np.maximum(np.linalg.norm(towards, axis=1), 1e-9)
-        angle = np.linalg.norm(np.einsum('mij,mj->mi', across, towards), axis=1) / distance
+        distance = np.maximum(np.sqrt(dot(towards, towards)), 1e-9)
+        off = towards - rays * dot(rays, towards)[:, None]
+        angle = np.sqrt(dot(off, off)) / distance
         # wide at first: the fit must find the larger party before it turns the smaller one away
         share = angle / (noise * max(1.0, 2.0 ** (5 - done)))
         weight = 1.0 / ((noise * distance) ** 2 * (1.0 + share ** 2))
@@ -138,20 +139,12 @@ def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,
     return points, spread, angle
 
 
-def with_depth(views: Sequence[View], tracks: Tracks) -> list[View]:
-    """The views, those without measured depth with that of the nearest track at each pixel."""
-    filled = []
-    for index, view in enumerate(views):
-        points = tracks.points[tracks.point[tracks.view == index]]
-        if view.depth is not None or not len(points):
-            filled.append(view)
-            continue
-        camera_from_scene = np.linalg.inv(view.scene_from_camera)
-        camera = points @ camera_from_scene[:3, :3].T + camera_from_scene[:3, 3]
-        pixels = camera[:, :2] / camera[:, 2:] * view.matrix[0, 0] + view.matrix[:2, 2]
-        size_wh = (view.image.shape[1], view.image.shape[0])
-        nearest = cKDTree(pixels).query(cell_centres(size_wh))[1]
-        cells = camera[nearest, 2].reshape(size_wh[1] // STRIDE, size_wh[0] // STRIDE)
-        depth = cv2.resize(cells.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
-        filled.append(replace(view, depth=depth))
-    return filled
+def summing(label: np.ndarray, count: int) -> csr_array:
+    """Matrix (count, M) whose product with values (M, ...) sums those of equal labels (M,)."""
+    ones = np.ones(len(label), np.float32)
+    return csr_array((ones, (label, np.arange(len(label)))), shape=(count, len(label)))
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Products (M,) of vectors (M, 3)."""
+    return np.einsum('mi,mi->m', a, b)

@@ -26,11 +26,13 @@ from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.matching import match
+from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.pictures import as_view, choose_pictures, coded, size
 from dsac_ros.mapping.point_selection import point_map
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
-from dsac_ros.mapping.tracks import MAX_ERROR_PX, linked, with_depth
+from dsac_ros.mapping.track_depth import with_depth
+from dsac_ros.mapping.tracks import MAX_ERROR_PX, linked
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
@@ -76,14 +78,15 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     else:
         encoder, encoder_id = load_encoder()
     encoder.to(device)
-    chosen = [index for index, view in enumerate(data.views) if view.features is not None]
-    tracked = [data.views[index] for index in chosen]
+    tracked = [view for view in data.views if view.features is not None]
     kept = list(known.pictures) if known else []
     rehearsed = [as_view(picture, data.scale) for picture in kept]
     # held-out views come last: what is measured on them must not know them, the map may
     held = [view for view in data.held_out if view.features is not None]
     matches = match([*tracked, *rehearsed, *held], MAX_ERROR_PX, clock.stage('matching'))
-    tracks = linked([*tracked, *rehearsed], matches.of_first(len(tracked) + len(rehearsed)))
+    tracks, every_track = in_parallel(
+        lambda some: linked([*tracked, *rehearsed, *held], some),
+        (matches.of_first(len(tracked) + len(rehearsed)), matches))
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     if kept and room < PICTURE_BYTES:
         log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
@@ -92,11 +95,10 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     pictures = choose_pictures([*tracked, *rehearsed], tracks, data.scale, room, kept)
     points, every_point = (
         point_map(found, data.scale, config.points, known.points if known else None)
-        for found in (tracks, linked([*tracked, *rehearsed, *held], matches)))
+        for found in (tracks, every_track))
     views = list(data.views)
     if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
-        for index, view in zip(chosen, with_depth(tracked, tracks)):
-            views[index] = view
+        views = with_depth(views, tracked, tracks)
     if kept:  # what is learned again is kept
         views += rehearsed * max(1, round(len(views) / len(kept)))
     focal = (known.header['network_focal_px'] if known

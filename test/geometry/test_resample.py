@@ -2,12 +2,15 @@
 """Any image becomes the ideal pinhole's: a point lands where the ideal pinhole says."""
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, project
-from dsac_ros.geometry.resample import Resampler, Resamplers, cell_centres, to_gray
+from dsac_ros.geometry.resample import KEPT, Resampler, Resamplers, cell_centres, to_gray
 from dsac_ros.types import Camera
 
 CAMERAS = {
@@ -160,3 +163,18 @@ def test_lenses_of_all_focal_lengths_at_one_scale():
         resampler = resamplers(Camera((640, 480), matrix))
         assert min(resampler.size_wh) == short_side
         assert resampler.matrix[0, 0] == pytest.approx(focal * short_side / 480)
+
+
+def test_threads_share_the_resamplers_of_many_cameras():
+    cameras = [Camera((16, 16), np.array([[20.0 + k, 0, 7.5], [0, 20.0 + k, 7.5], [0, 0, 1]]))
+               for k in range(3 * KEPT)]
+    resamplers = Resamplers.to_short_side(16)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(resamplers, cameras * 20))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(one.camera is camera for one, camera in zip(found, cameras * 20))
+    assert len(resamplers) <= KEPT

@@ -9,7 +9,8 @@ import pytest
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping import dataset
+from dsac_ros.mapping import dataset, reading
+from dsac_ros.ransac.threads import threads
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 CAMERA = Camera((80, 64), np.array([[70.0, 0, 39.5], [0, 70, 31.5], [0, 0, 1]]))
@@ -132,8 +133,8 @@ def test_what_is_too_much_is_thinned_evenly(total):
 
 def test_frames_are_thinned_where_memory_is_short(monkeypatch, caplog):
     view, = dataset.prepare(wall_frames(4, 2.0), MappingConfig(short_side=64)).views[:1]
-    monkeypatch.setattr(dataset, 'available_memory',
-                        lambda: 12.5 * dataset.MEMORY_SHARE * dataset.size(view))
+    monkeypatch.setattr(reading, 'available_memory',
+                        lambda: 12.5 * reading.MEMORY_SHARE * reading.size(view))
     frames = wall_frames(40, 2.0)
     data = dataset.prepare(frames, MappingConfig(short_side=64))
     assert places(data.views, data) == places(frames[::4])
@@ -171,3 +172,54 @@ def test_a_camera_that_never_moves_is_an_error():
         posed.world_from_camera[0, 3] = 1e-16 * index  # rounding, as of inverted poses
     with pytest.raises(MappingError, match='same camera position'):
         dataset.prepare(still, CONFIG)
+
+
+def viewpoints(count):
+    """Frames that each show a new viewpoint."""
+    return wall_frames(2 * count, 2.0)[::2]
+
+
+def tracked(frames, total=None):
+    """Numbers of the frames whose views bring features."""
+    views = reading.read_views(frames, MappingConfig(short_side=64), total, lambda share: None,
+                               True)
+    return [index for index, view in enumerate(views) if view.features is not None]
+
+
+def test_frames_that_repeat_a_viewpoint_are_not_tracked():
+    frames = [frame for frame in viewpoints(6) for _ in range(3)]
+    assert tracked(frames) == list(range(0, 18, 3))
+
+
+def test_too_many_viewpoints_are_tracked_by_every_second(monkeypatch):
+    monkeypatch.setattr(reading, 'MOST_TRACKED', 8)
+    assert tracked(viewpoints(20)) == list(range(0, 20, 4))
+
+
+def test_of_two_views_the_tracked_one_is_kept():
+    views = reading.read_views(viewpoints(6), MappingConfig(short_side=64), None,
+                               lambda share: None, True)
+    bare = [replace(view, features=None) for view in views]
+    chosen = reading.every_second([bare[0], views[1], views[2], views[3], bare[4]])
+    assert list(map(id, chosen)) == list(map(id, [views[1], views[2], bare[4]]))
+
+
+def test_views_are_the_same_on_one_core_and_on_many():
+    frames = viewpoints(30)
+    one, many = [], []
+    for count, views in ((1, one), (4, many)):
+        with threads(count):
+            views += reading.read_views(frames, MappingConfig(short_side=64, max_frames=12), 30,
+                                        lambda share: None, True)
+    assert len(one) == len(many) == 8
+    for a, b in zip(one, many):
+        np.testing.assert_array_equal(a.image, b.image)
+        np.testing.assert_array_equal(a.features.pixels, b.features.pixels)
+        np.testing.assert_array_equal(a.features.descriptors, b.features.descriptors)
+
+
+@pytest.mark.parametrize('shape', [(20, 30), (20, 30, 3)])
+def test_contrast_is_that_of_all_values(shape):
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    image[..., :9] //= 3
+    assert reading.contrast(image) == pytest.approx(image.std())

@@ -14,7 +14,8 @@ from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.matching import Matches
 from dsac_ros.mapping.pictures import LANDMARKS, as_view, choose_pictures, coded
-from dsac_ros.mapping.tracks import find_tracks, nearest_points, with_depth
+from dsac_ros.mapping.track_depth import with_depth
+from dsac_ros.mapping.tracks import find_tracks, nearest_points
 from dsac_ros.mapping.view import View
 
 WALL = texture(0)
@@ -108,7 +109,7 @@ def test_views_without_a_single_feature_have_no_tracks_and_no_landmarks():
     smooth = [replace(view(pose(x)), image=ramp) for x in (0.0, 0.3, 0.6)]
     found = find_tracks(smooth)
     assert len(found.points) == len(found.point) == 0
-    assert all(one.depth is None for one in with_depth(smooth, found))
+    assert all(one.depth is None for one in with_depth(smooth, smooth, found))
 
 
 def test_a_camera_that_only_turns_has_no_depth():
@@ -130,7 +131,7 @@ def test_one_far_off_ray_does_not_move_a_point():
 
 
 def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
-    filled = with_depth(views, tracks)
+    filled = with_depth(views, views, tracks)
     pixels = np.array([[160, 120], [80, 60]])
     for one in filled:
         where = one.scene_from_camera.copy()
@@ -139,7 +140,21 @@ def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
         np.testing.assert_allclose(one.depth[pixels[:, 1], pixels[:, 0]], expected, rtol=0.06)
     measured = [View(v.image, v.mask, v.matrix, v.scene_from_camera,
                      np.full(SIZE_WH[::-1], 7, np.float32)) for v in views]
-    assert all((v.depth == 7).all() for v in with_depth(measured, tracks))
+    assert all((v.depth == 7).all() for v in with_depth(measured, measured, tracks))
+
+
+def test_a_view_without_tracks_has_the_depth_of_its_neighbour(tracks, views):
+    between = view(pose(0.1, 0.02, 0.0, 0.5))
+    filled, = with_depth([between], views, tracks)
+    pixels = np.array([[160, 120], [80, 60]])
+    expected = depth_at(pixels, pose(0.1, 0.02, 0.0, 0.5)) / DISTANCE
+    np.testing.assert_allclose(filled.depth[pixels[:, 1], pixels[:, 0]], expected, rtol=0.06)
+
+
+def test_a_view_far_from_all_tracks_has_no_depth(tracks, views):
+    away, beside = view(pose(0.0, turn_deg=90.0)), view(pose(3.0))
+    assert [one.depth for one in with_depth([away, beside], views, tracks)] == [None, None]
+    assert [one.depth for one in with_depth([away], [], tracks)] == [None]
 
 
 def test_few_pictures_show_all_points(views, tracks):
