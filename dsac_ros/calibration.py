@@ -32,6 +32,8 @@ class Calibration:
     where as many features as are asked count as the share of landmarks that is asked.
     clear_ratio: share of all landmarks in view from which on features are not asked, though they
     might give a better pose; 0 where features of this place hardly ever tell one.
+    features_first: poses by scene coordinates are seldom right enough to be refined, so that
+    features are asked before them.
     """
 
     covariance_scale: float = 10.0
@@ -52,6 +54,7 @@ class Calibration:
     min_landmark_share: float = 0.25
     min_matches: int = 20
     clear_ratio: float = 0.75
+    features_first: bool = False
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:

@@ -171,6 +171,9 @@ class AcceptConfig:
     min_matches: int = setting(-1, 'features of the image that agree with a pose which landmarks '
                                'do not confirm, at which that alone makes it trusted; negative: '
                                'from the map')
+    max_position_sigma: float = setting(0.1, 'standard deviation of the position at which a pose '
+                                        "is refused, as a share of the scene's depth; 0: not "
+                                        'tested', low=0.0)
     max_focal_error: float = setting(0.04, 'relative error of the given focal length at which a '
                                      'pose is refused, since the image fits another one; 0: the '
                                      'focal length is not tested', low=0.0, high=1.0)

@@ -1,14 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scene coordinates seen by another pinhole, and joined by measured depth."""
+"""Scene coordinates of a frame: predicted by the network of a map, joined by measured depth."""
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dsac_ros.types import SceneCoordinates
+from dsac_ros.alignment.gallery import as_input
+from dsac_ros.device import in_half
+from dsac_ros.geometry.resample import Resampler, network_resamplers, to_gray
+from dsac_ros.network.scene_network import SceneNetwork
+from dsac_ros.types import Frame, SceneCoordinates
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """Predictions for one frame.
+
+    image (1, 1, H, W) in [0, 1] is what the network saw, descriptors (1, C, H/8, W/8) are the
+    encoder's; the pixels of `scene` are those of the frame's own ideal pinhole.
+    """
+
+    image: Tensor
+    descriptors: Tensor
+    scene: SceneCoordinates
+
+
+class SceneRegressor:
+    """Scene coordinate regression with the network of one map, at the map's pixels per radian."""
+
+    def __init__(self, network: SceneNetwork, header: dict[str, Any],
+                 device: torch.device) -> None:
+        """Takes the network on its device and the header of its map."""
+        self.network, self.device = network, device
+        self.resamplers = network_resamplers(header['network_focal_px'], header['short_side'])
+
+    def __call__(self, frame: Frame, pinhole: Resampler) -> NetworkOutput:
+        """Predict the scene coordinates of a frame's cells, in the pixels of its ideal pinhole."""
+        resampler = self.resamplers(frame.camera)
+        image = as_input(resampler(to_gray(frame.image)), self.device)
+        descriptors = self.encode(image)
+        scene = self.network.correspondences(
+            descriptors, torch.from_numpy(resampler.matrix).float().to(self.device)[None],
+            torch.from_numpy(resampler.shown(frame.mask)).to(self.device)[None])
+        scene = in_pinhole(scene, torch.from_numpy(pinhole.matrix))
+        if frame.depth is not None:
+            scene = with_depth(scene, pinhole.depth(frame.depth))
+        return NetworkOutput(image, descriptors, scene)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images (1, 1, H, W) in [0, 1] to descriptors (1, C, H/8, W/8)."""
+        # The encoder alone: the head's points need all digits, and of every image its experts get
+        # other numbers of cells, for each of which a CPU would make a program anew.
+        with in_half(self.device):
+            return self.network.encoder(images).float()
 
 
 def in_pinhole(scene: SceneCoordinates, matrix: Tensor) -> SceneCoordinates:

@@ -96,6 +96,7 @@ class Result(IntEnum):
     OUT_OF_MAP = 9
     ERROR = 10
     BAD_INTRINSICS = 11
+    POSITION_UNDETERMINED = 12
 
 
 @dataclass(frozen=True)

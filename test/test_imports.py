@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 GROUND = {'types', 'config', 'errors'}
 FOUND = GROUND | {'geometry'}
-CORE = {'localizer', 'calibration', 'focal_check', 'scene_coordinates', 'map_file', 'process',
-        'metrics', 'mapping', 'baselines'}
+CORE = {'localizer', 'calibration', 'focal_check', 'decision', 'query', 'scene_coordinates',
+        'map_file', 'process', 'metrics', 'mapping', 'baselines'}
 BELOW_CORE = FOUND | {'device', 'network', 'ransac', 'alignment'}
 # room -> the rooms that it may import, itself always included
 MAY_IMPORT = {

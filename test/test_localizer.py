@@ -73,8 +73,9 @@ def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(ti
 def test_new_settings_do_not_make_the_pictures_anew_and_leave_the_old_ones_alone(localizer):
     changed = localizer.with_settings(RansacConfig(hypotheses=123), AcceptConfig(min_inliers=77))
     assert changed.gallery is localizer.gallery and changed.map is localizer.map
-    assert changed.ransac.hypotheses == 123 and changed.first_look.hypotheses <= 123
-    assert localizer.ransac == RansacConfig() and localizer.calibration != changed.calibration
+    assert changed.budgets.full.hypotheses == 123 > changed.budgets.screening.hypotheses
+    assert localizer.budgets.full == RansacConfig()
+    assert localizer.calibration != changed.calibration
     assert changed.calibration.min_inliers == 77
 
 
@@ -103,7 +104,7 @@ def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
     nothing = localizer.with_settings(RansacConfig(), AcceptConfig(**hard, min_matches=10 ** 6))
     refused = nothing.localize(tiny_map.queries[0].frame)
     assert refused.result is Result.LOW_INLIERS and 'features' in refused.reason
-    alone = Localizer(replace(localizer.map, pictures=()), 'cpu')
+    alone = Localizer(replace(localizer.map, pictures=(), points=None), 'cpu')
     assert refused.inlier_count == alone.localize(tiny_map.queries[0].frame).inlier_count
 
 
@@ -116,11 +117,11 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
         found = pictures(*arguments)
         return None if found is None else replace(found, corner=True)
     monkeypatch.setattr(localizer.gallery, 'search', in_a_corner)
-    monkeypatch.setattr('dsac_ros.localizer.CORNER', 0.5)  # a minute's map is coarse
+    monkeypatch.setattr('dsac_ros.decision.CORNER', 0.5)  # a minute's map is coarse
     trusting = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0,
-                            min_agreement=0.0, min_matches=10 ** 6)
+                            min_agreement=0.0, min_matches=10 ** 6, max_position_sigma=0.0)
     doubting = AcceptConfig(min_inlier_ratio=1.0, min_matches=10 ** 6)
-    alone = Localizer(replace(localizer.map, pictures=()), 'cpu', accept=trusting)
+    alone = Localizer(replace(localizer.map, pictures=(), points=None), 'cpu', accept=trusting)
     near, refused = (localizer.with_settings(RansacConfig(), accept).localize(frame)
                      for accept in (trusting, doubting))
     assert near.accepted and near.landmark_share == 0.0
@@ -128,6 +129,29 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
               for found in (near, alone.localize(frame))]
     assert errors[0] < 0.5 * errors[1], 'the aligned pose is the better one'
     assert refused.result is Result.LOW_INLIERS
+
+
+def test_a_position_that_is_not_determined_is_refused(localizer, tiny_map):
+    frame = tiny_map.queries[0].frame
+    strict = localizer.with_settings(RansacConfig(), AcceptConfig(max_position_sigma=1e-6))
+    usual, refused = localizer.localize(frame), strict.localize(frame)
+    assert usual.accepted and refused.result is Result.POSITION_UNDETERMINED
+    assert 'the rotation is x y z w = ' in refused.reason
+    np.testing.assert_array_equal(refused.world_from_camera, usual.world_from_camera)
+
+
+def test_features_alone_localize_where_they_are_asked_first(localizer, tiny_map):
+    calibration = {**localizer.map.header['calibration'], 'features_first': True}
+    first = Localizer(replace(localizer.map, header={**localizer.map.header,
+                                                     'calibration': calibration}), 'cpu')
+    answers = [first.localize_detailed(posed.frame) for posed in tiny_map.queries]
+    by_features = [one for one in answers if 'network' not in one[0].timings_ms]
+    assert len(by_features) >= len(answers) // 2
+    for found, scene, estimate in by_features:
+        assert found.accepted and found.inlier_count == 0 < found.feature_matches
+        assert scene.valid.sum() >= estimate.inliers.sum() == found.feature_matches
+    scene, estimate = first.scene_coordinates(tiny_map.queries[0].frame)
+    assert scene.grid_hw[0] > 1 and bool(estimate.found)
 
 
 def with_focal(frame, factor):

@@ -14,32 +14,9 @@ from dsac_ros.alignment.point_map import PointMap, PointMatcher
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.types import Frame
 
 INLIER_PX = 4.0  # reprojection error of an inlier among features
-
-
-class FeatureQuery:
-    """Pose of one frame by its features, estimated when first asked for.
-
-    found is the pose, None as long as nobody asked.
-    """
-
-    def __init__(self, localizer: FeatureLocalizer, frame: Frame, matrix: np.ndarray,
-                 config: RansacConfig, clock: Stopwatch) -> None:
-        """Takes what `FeatureLocalizer.localize` takes, and the clock of the query."""
-        self._localize = lambda: localizer.localize(frame, matrix, config)
-        self._clock = clock
-        self.found: FeaturePose | None = None
-
-    def pose(self) -> FeaturePose:
-        """Return the pose; the time goes to the stage `features`."""
-        if self.found is None:
-            self._clock.lap('align')
-            self.found = self._localize()
-            self._clock.lap('features')
-        return self.found
 
 
 class FeatureLocalizer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsac_ros.geometry.resample import Resampler, to_gray
-from dsac_ros.types import Frame, Localization
+from dsac_ros.types import Frame, Localization, Result
 
 if TYPE_CHECKING:
     from dsac_ros.localizer import Localizer
@@ -37,9 +37,10 @@ class QueryView:
 
 def look(localizer: Localizer, frame: Frame) -> QueryView | None:
     """Localize once more and keep what was seen; None where there was nothing to see."""
-    found, scene, estimate = localizer.localize_detailed(frame)
-    if scene is None or estimate is None:
+    found = localizer.localize(frame)
+    if found.result is Result.BAD_IMAGE:
         return None
+    scene, estimate = localizer.scene_coordinates(frame)
     image = Resampler(frame.camera, localizer.map.header['short_side'])(to_gray(frame.image))
     valid = scene.valid[0].cpu().numpy()
     points = scene.points_world[0].float().cpu().numpy()

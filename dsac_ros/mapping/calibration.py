@@ -31,6 +31,9 @@ COARSER = 3.0
 #: what wrong poses in the right room may (0.22 has been seen), and no more than what most right
 #: ones reach anywhere.
 SHARE_MARGIN, SHARES = 1.5, (0.23, 0.5)
+#: Features are asked first where scene coordinates alone are right for a smaller share of frames:
+#: a network's pose and its alignment take about half of the time of features and theirs.
+MOST_RIGHT = 0.45
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much; and so many times as many features as impostors show.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
@@ -112,6 +115,8 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         weight_share=weights[3],
         min_landmark_share=share_asked(nothing[:, 3]), min_matches=matches_asked(impostors),
         clear_ratio=clear_ratio(held_out.matches[correct], matches_asked(impostors)),
+        features_first=int(is_correct(alone.twists, correct_within).sum()) < MOST_RIGHT * len(
+            alone.twists),
         **thresholds(held_out, is_correct(alone.twists, correct_within),
                      float(np.exp(nothing[:, 0].max()))))
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig
-from dsac_ros.localizer import Localizer, in_world
+from dsac_ros.decision import in_world
+from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping.calibration import (
     Errors,
@@ -43,7 +44,7 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
     if not held_out and known:
         return {name: known.header[name] for name in ('held_out', 'calibration')}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
-                          device, accept=AcceptConfig(max_focal_error=0.0))
+                          device, accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0))
     if not held_out:
         shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
         return {'held_out': None, 'calibration': without_held_out(

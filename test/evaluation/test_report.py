@@ -35,15 +35,18 @@ class FakeLocalizer:
         self.map = SimpleNamespace(header={'short_side': 64})
         self.seen = []
 
-    def localize_detailed(self, frame):
+    def localize(self, frame):
         self.seen.append(frame.name)
+        return Localization(Result.ACCEPTED)
+
+    def scene_coordinates(self, frame):
         rows, columns = np.mgrid[:8, :10]
         pixels = np.stack([columns.ravel() * 8 + 3.5, rows.ravel() * 8 + 3.5], axis=1)
         points = torch.tensor(np.c_[pixels / 10, pixels[:, :1]])[None]
         scene = SceneCoordinates(points, torch.tensor(pixels)[None], torch.ones(1, 80),
                                  torch.ones(1, 80, dtype=torch.bool), torch.eye(3)[None], (8, 10))
         inliers = torch.arange(80)[None] % 3 > 0
-        return Localization(Result.ACCEPTED), scene, SimpleNamespace(inliers=inliers)
+        return scene, SimpleNamespace(inliers=inliers)
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame on its way to a pose: each step is taken when its result is first asked for."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from dsac_ros.alignment.feature_localizer import FeatureLocalizer
+from dsac_ros.alignment.feature_pose import FeaturePose
+from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.resample import Resampler, to_gray
+from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
+from dsac_ros.ransac.stopwatch import Stopwatch
+from dsac_ros.scene_coordinates import NetworkOutput, SceneRegressor
+from dsac_ros.types import Frame, SceneCoordinates
+
+SCREENING = 8  # where landmarks verify a pose, so many times fewer minimal sets are drawn
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """RANSAC settings: the whole budget, the reduced one for a pose that landmarks verify.
+
+    candidate is the reduced one for poses of other sources, which is never compiled: what is
+    seldom done, or of another shape every time, is not worth minutes of compiling.
+    """
+
+    full: RansacConfig
+    screening: RansacConfig
+    candidate: RansacConfig
+
+    @classmethod
+    def of(cls, config: RansacConfig, verified: bool) -> Budgets:
+        """Make the budgets of a map, from the settings and from whether it has landmarks."""
+        reduced = reduced_budget(config) if verified else config
+        return cls(replace(config, compiled=False), reduced, replace(reduced, compiled=False))
+
+
+def reduced_budget(config: RansacConfig) -> RansacConfig:
+    """As good as the whole budget where it need not find the one hypothesis among thousands."""
+    return replace(config, hypotheses=-(-config.hypotheses // SCREENING),
+                   screened=-(-config.screened // SCREENING), rescored=-(-config.rescored // 2))
+
+
+class Query:
+    """What is computed of one frame; the stages of its clock are those of the time they take.
+
+    features is the pose by local features and estimate the best one by scene coordinates so far;
+    None as long as they have not been computed.
+    """
+
+    def __init__(self, frame: Frame, resampler: Resampler, regressor: SceneRegressor,
+                 localizer: FeatureLocalizer, budgets: Budgets, clock: Stopwatch,
+                 guess: Tensor | None = None) -> None:
+        """Takes a frame, what computes, and perhaps a guess (4, 4) of its pose in the map."""
+        self.frame, self.resampler, self.clock = frame, resampler, clock
+        self._regressor, self._localizer = regressor, localizer
+        self._budgets, self._guess = budgets, None if guess is None else guess[None]
+        self._output: NetworkOutput | None = None
+        self.features: FeaturePose | None = None
+        self.estimate: PoseEstimate | None = None
+        with clock.stage('resample'):
+            self.image: np.ndarray = resampler(to_gray(frame.image))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Intrinsics (3, 3) of the ideal pinhole whose image is `image` (H, W) uint8."""
+        return self.resampler.matrix
+
+    @property
+    def matches(self) -> int:
+        """Number of features that agree with their pose; 0 where it has not been computed."""
+        return self.features.count if self.features else 0
+
+    def network_output(self) -> NetworkOutput:
+        """Return the scene coordinates, and what they were predicted from."""
+        if self._output is None:
+            with self.clock.stage('network'):
+                self._output = self._regressor(self.frame, self.resampler)
+        return self._output
+
+    def screening_estimate(self) -> PoseEstimate:
+        """Estimate the pose by scene coordinates with the reduced budget."""
+        return self._estimated(self._budgets.screening)
+
+    def full_estimate(self) -> PoseEstimate:
+        """Estimate the pose by scene coordinates with the whole budget."""
+        if self.estimate is not None and self._budgets.screening == self._budgets.full:
+            return self.estimate
+        return self._estimated(self._budgets.full)
+
+    def feature_pose(self) -> FeaturePose:
+        """Return the pose by local features."""
+        if self.features is None:
+            with self.clock.stage('features'):
+                self.features = self._localizer.localize(self.frame, self.matrix,
+                                                         self._budgets.full)
+        return self.features
+
+    def retrieved_estimate(self, scene: SceneCoordinates, hypotheses: int) -> PoseEstimate:
+        """Estimate poses by matches with retrieved images, with so many minimal sets."""
+        with self.clock.stage('ransac'):
+            return estimate_pose(scene, replace(self._budgets.candidate, hypotheses=hypotheses))
+
+    def correspondences(self) -> tuple[SceneCoordinates, PoseEstimate]:
+        """Return the scene coordinates and the pose by them; else matched features and theirs."""
+        if self.estimate is not None:
+            return self.network_output().scene, self.estimate
+        found = self.feature_pose()
+        return found.scene, found.estimate
+
+    def _estimated(self, budget: RansacConfig) -> PoseEstimate:
+        scene = self.network_output().scene
+        with self.clock.stage('ransac'):
+            self.estimate = estimate_pose(scene, budget, guess=self._guess)
+        return self.estimate
