@@ -86,7 +86,8 @@ class _Reader:
                  progress: Callable[[float], None], track: bool) -> None:
         self.config, self.total, self.progress = config, total, progress
         self.make = ViewMaker(config)
-        self.gate = ViewpointGate(total) if track else None
+        # how many frames come is not known: rather one view too many than one too few
+        self.gate = ViewpointGate(total or 1) if track else None
         self.room = available_memory() / MEMORY_SHARE
         self.views: list[View] = []
         self.every, self.viewpoint_every = 1, 1

@@ -11,8 +11,8 @@ RANSAC = {'hypotheses': 'num_hypotheses', 'inlier_px': 'inlier_threshold_px',
           'refine_iterations': 'refine_iterations', 'max_reprojection_px': 'max_reprojection_px',
           'seed': 'seed'}
 ACCEPT = {name: name for name in ('min_landmark_share', 'min_matches', 'min_inlier_ratio',
-                                  'min_inliers', 'min_spread', 'min_agreement', 'max_position_sigma',
-                                  'max_focal_error')}
+                                  'min_inliers', 'min_spread', 'min_agreement',
+                                  'max_position_sigma', 'max_focal_error')}
 
 RELOCALIZER = (
     Spec('map', 'map', '', 'map file that `dsac map` wrote; setting it loads the new map first '
