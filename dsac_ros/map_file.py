@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One file per map: safetensors with a JSON header.
 
-The tensors are the head's, in half precision, the pictures' (`alignment.gallery`) and the points'
-(`alignment.point_map`); the shared
-encoder is named by its id, unless it was tuned for the map, which then holds it, too. Where a
+The tensors are the head's, most of them in eight bits (`network.quantisation`), the pictures'
+(`alignment.gallery`) and the points' (`alignment.point_map`); the shared encoder is named by its
+id, unless it was tuned for the map, which then holds it, too. Where a
 recipe learned a whole network for the scene, the header names it, and all its tensors are the
 map's. Nothing in the file is code, so loading a map from a
 stranger is safe by construction.
@@ -25,7 +25,7 @@ import numpy as np
 from dsac_ros.errors import MapError
 
 # 1: a head without experts; 2: no pictures; 3: experts layer by layer; 4: no points;
-# 5: the network sees the images that poses are refined on
+# 5: the network sees the images that poses are refined on, its weights have 16 bits
 FORMAT_VERSION = 6
 #: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
 OWN_ENCODER = 'own'
@@ -64,20 +64,20 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
     header needs origin, encoder_id, short_side and network_focal_px; format_version, scale, id and
     what the network is (`network`, or `head` and `descriptor`) are added here.
     """
-    import torch
     from safetensors.torch import save
 
     from dsac_ros.alignment import gallery, point_map
     from dsac_ros.config import as_dict
     from dsac_ros.network.convolutional import WholeNetwork
+    from dsac_ros.network.quantisation import to_eight_bits
     if isinstance(network, WholeNetwork):
         own, kind = network, {'network': network.name}
     else:
         own = network if header['encoder_id'] == OWN_ENCODER else network.head
         kind = {'head': as_dict(network.head.config),
                 'descriptor': network.head.centres.shape[1]}
-    tensors = {name: value.detach().to('cpu', torch.float16).contiguous()
-               for name, value in own.state_dict().items()}
+    tensors = to_eight_bits({name: value.detach().cpu()
+                             for name, value in own.state_dict().items()})
     tensors |= gallery.to_tensors(pictures) | point_map.to_tensors(points)
     header = {**header, **kind, 'format_version': FORMAT_VERSION, 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
@@ -123,6 +123,7 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     from safetensors.torch import load
 
     from dsac_ros.alignment import gallery, point_map
+    from dsac_ros.network.quantisation import from_eight_bits
     path = Path(path)
     data = _read(path)
     header = _header_of(path, data)
@@ -130,8 +131,9 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     try:
         tensors = load(data)
         pictures, points = gallery.from_tensors(tensors), point_map.from_tensors(tensors)
-        own.load_state_dict({name: value.float() for name, value in tensors.items()
-                             if not name.startswith(('pictures.', point_map.PREFIX))})
+        own.load_state_dict(from_eight_bits({
+            name: value for name, value in tensors.items()
+            if not name.startswith(('pictures.', point_map.PREFIX))}))
     except (SafetensorError, RuntimeError) as error:
         raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
                        'copy or learn it again') from error
