@@ -159,12 +159,16 @@ def project(camera: Camera, points_camera: np.ndarray) -> np.ndarray:
     """Pixels (..., N, 2) of points (..., N, 3); NaN behind the camera or beyond the lens model."""
     check_shapes(points_camera=(points_camera, '... N 3'))
     points = np.asarray(points_camera, dtype=np.float64).reshape(-1, 3)
-    pixels = np.full((len(points), 2), np.nan)
-    with np.errstate(divide='ignore', invalid='ignore'):
-        radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
-    seen = (points[:, 2] > 0.0) & (radius <= field_limit(camera))
-    if seen.any():
-        pixels[seen] = _project_visible(camera, points[seen])
+    seen, limit = points[:, 2] > 0.0, field_limit(camera)
+    if limit < np.inf:
+        with np.errstate(divide='ignore', invalid='ignore'):
+            seen &= np.hypot(points[:, 0], points[:, 1]) / points[:, 2] <= limit
+    if len(points) and seen.all():
+        pixels = _project_visible(camera, points)
+    else:
+        pixels = np.full((len(points), 2), np.nan)
+        if seen.any():
+            pixels[seen] = _project_visible(camera, points[seen])
     return pixels.reshape(*np.shape(points_camera)[:-1], 2)
 
 
@@ -195,7 +199,8 @@ def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Pixels (N, 2) of points (N, 3) that all lie before the camera."""
     matrix, distortion = np.asarray(camera.matrix, np.float64), np.array(camera.distortion)
     if camera.model == PINHOLE:
-        return points[:, :2] / points[:, 2:] * np.diag(matrix)[:2] + matrix[:2, 2]
+        return np.stack([points[:, axis] / points[:, 2] * matrix[axis, axis] + matrix[axis, 2]
+                         for axis in (0, 1)], 1)
     zero = np.zeros(3)
     if camera.model == EQUIDISTANT:
         pixels, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, matrix, distortion)

@@ -12,7 +12,9 @@ from dsac_ros.mapping.guided_matching import PosedFeatures, guided_matches
 from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.view import View
 
-NEAR, FAR = 6, 5        # partners of a view: its nearest ones, and some further off
+PARTNERS = 11           # of a view, at most
+CROWDED = 0.5           # of the distance to a partner: nearer to another partner is no use
+NEAR, NEAR_ANGLE_DEG = 0.3, 20.0  # that are as far in place [scene units] and in direction
 MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
 MAX_DISTANCE = 1.5      # between partners, in units of the scene's depth
 
@@ -75,22 +77,37 @@ def posed_features(view: View, features: Features) -> PosedFeatures:
 
 
 def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
-    """Pairs of views that may see the same: near in place and in direction."""
+    """Pairs of views that may see the same: each with its partners."""
+    apart = distances(views)
+    return sorted({(min(i, j), max(i, j)) for i in range(len(views)) for j in partners(apart, i)})
+
+
+def partners(apart: np.ndarray, view: int) -> list[int]:
+    """The nearest views of which none stands near another, by distances (V, V).
+
+    Several views of one place add the same matches, and little parallax.
+    """
+    own = apart[view]
+    crowded = np.full(len(own), np.inf)  # distance to the nearest partner
+    found: list[int] = []
+    order = np.argsort(own, kind='stable')
+    for other in order[np.isfinite(own[order])].tolist():
+        if len(found) < PARTNERS and crowded[other] > CROWDED * own[other]:
+            found.append(other)
+            crowded = np.minimum(crowded, apart[other])
+    return found
+
+
+def distances(views: Sequence[View]) -> np.ndarray:
+    """Distances (V, V) of views in place and direction; infinite where they share nothing."""
     centres = np.stack([view.scene_from_camera[:3, 3] for view in views])
     axes = np.stack([view.scene_from_camera[:3, 2] for view in views])
-    pairs = set()
-    for i in range(len(views)):
-        distance = np.linalg.norm(centres - centres[i], axis=1)
-        angle = np.degrees(np.arccos(np.clip(axes @ axes[i], -1, 1)))
-        apart = distance / 0.3 + angle / 20.0
-        apart[(angle > MAX_ANGLE_DEG) | (distance > MAX_DISTANCE)] = np.inf
-        apart[i] = np.inf
-        order = np.argsort(apart, kind='stable')
-        order = order[np.isfinite(apart[order])]
-        rest = order[NEAR:NEAR + 10 * FAR]
-        far = rest[np.linspace(0, len(rest) - 1, min(FAR, len(rest))).astype(int)]
-        pairs |= {(min(i, j), max(i, j)) for j in (*order[:NEAR].tolist(), *far.tolist())}
-    return sorted(pairs)
+    distance = np.linalg.norm(centres[:, None] - centres, axis=2)
+    angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
+    apart = distance / NEAR + angle / NEAR_ANGLE_DEG
+    apart[(angle > MAX_ANGLE_DEG) | (distance > MAX_DISTANCE)] = np.inf
+    np.fill_diagonal(apart, np.inf)
+    return apart
 
 
 def agreeing(views: Sequence[View], matches: Matches, within_px: float) -> Matches:

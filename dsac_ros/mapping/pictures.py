@@ -69,11 +69,11 @@ def choose_pictures(views: Sequence[View], tracks: Tracks, scale: float, most_by
         pictures.append(picture)
         of_point = np.full(len(tracks.points), -1)
         of_point[tracks.point[own]] = np.flatnonzero(own)
-        twin = of_point[tracks.point]
-        angle = np.arccos(np.clip((towards * towards[twin]).sum(1), -1, 1)) / ANGLE
-        nearer = np.log(distance / distance[twin]) / SCALE
-        likeness = np.exp(-angle ** 2 - nearer ** 2)
-        served = np.where(twin >= 0, np.maximum(served, likeness), served)
+        shared = np.flatnonzero(of_point[tracks.point] >= 0)
+        twin = of_point[tracks.point[shared]]
+        angle = np.arccos(np.clip((towards[shared] * towards[twin]).sum(1), -1, 1)) / ANGLE
+        nearer = np.log(distance[shared] / distance[twin]) / SCALE
+        served[shared] = np.maximum(served[shared], np.exp(-angle ** 2 - nearer ** 2))
 
 
 def coded(pictures: Sequence[Picture], encode: Encode, resamplers: Resamplers,

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from dsac_ros.alignment.features import mutual, root_sift
+from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.view import View
 
 SHORT_SIDE = 240      # of the images that features are found in: enough, in a quarter of the time
@@ -55,8 +56,8 @@ def find_pairs(views: Sequence[View],
     matcher = _Matcher(views)
     count = len(views)
     anchors = np.unique(np.linspace(0, count - 2, min(ANCHORS, count - 1)).astype(int))
-    for done, anchor in enumerate(anchors.tolist(), 1):
-        _partners(matcher, anchor)
+    partnered = in_parallel(lambda anchor: _partners(matcher, anchor), anchors.tolist())
+    for done, _ in enumerate(partnered, 1):
         progress(done / len(anchors))
     if len(matcher.moving(MOTION[0])) < ENOUGH_PAIRS:
         _anywhere(matcher)
@@ -65,7 +66,7 @@ def find_pairs(views: Sequence[View],
 
 
 class _Matcher:
-    """Matches pairs of views, describing each view once."""
+    """Matches pairs of views, describing each view once; threads may share it."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self.views = views
@@ -131,7 +132,7 @@ def _anywhere(matcher: _Matcher) -> None:
     """Match views whatever their order: that of a collection of photographs says nothing."""
     count = len(matcher.views)
     spread = np.linspace(0, count - 1, min(count, MOST_VIEWS)).astype(int).tolist()
-    described = sorted({*spread, *list(matcher.features)[:MOST_VIEWS]})
+    described = sorted({*spread, *sorted(matcher.features)[:MOST_VIEWS]})
     pairs = np.array(list(combinations(described, 2)))
     for first, second in np.random.default_rng(0).permutation(pairs)[:MOST_TRIES].tolist():
         matcher.motion(first, second)
