@@ -24,9 +24,9 @@ FRAMES = 240          # ... in a recording of so many frames; a shorter one may 
 class ViewpointGate:
     """Judges images in the order in which they were taken."""
 
-    def __init__(self, total: int | None = None) -> None:
-        """Takes the number of images to come, if it is known."""
-        self._share = SHARE * min(1.0, (total or FRAMES) / FRAMES)
+    def __init__(self, total: int = FRAMES) -> None:
+        """Takes the number of images to come, about."""
+        self._share = SHARE * min(1.0, total / FRAMES)
         self._last: np.ndarray | None = None
         self._corners: np.ndarray | None = None
 

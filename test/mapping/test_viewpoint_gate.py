@@ -12,7 +12,7 @@ WALL = texture(0)
 STEP = SHARE * min(SIZE_WH) * 3.0 / MATRIX[0, 0]  # metres before the wall that just make it new
 
 
-def judged(images, total=None, masks=None):
+def judged(images, total=FRAMES, masks=None):
     gate = ViewpointGate(total)
     return [gate.is_new(image, mask) for image, mask in zip(images, masks or [None] * 99)]
 
