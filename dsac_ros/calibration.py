@@ -27,9 +27,9 @@ class Calibration:
     """The defaults serve maps too small to hold frames out.
 
     covariance = covariance_scale * (the refinement's) + diag(floor_m^2, floor_rad^2) where
-    landmarks confirm a pose, with alone_scale, .. where it is of scene coordinates alone;
-    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark share)),
-    where as many features as are asked count as the share of landmarks that is asked.
+    landmarks or features confirm a pose, with alone_scale, .. where it is of scene coordinates
+    alone; confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, landmark
+    share)), where as many features as are asked count as the share of landmarks that is asked.
     clear_ratio: share of all landmarks in view from which on features are not asked, though they
     might give a better pose; 0 where features of this place hardly ever tell one.
     features_first: poses by scene coordinates are seldom right enough to be refined, so that
@@ -80,12 +80,13 @@ class Calibration:
         known = {field.name for field in fields(self)}
         return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0 and k in known})
 
-    def covariance(self, raw: np.ndarray, share: float) -> np.ndarray:
+    def covariance(self, raw: np.ndarray, share: float, matches: int = 0) -> np.ndarray:
         """Covariance (6, 6) [m, rad] of real errors, from the refinement's.
 
-        Of a pose at which this share of the landmarks looks as it should.
+        Of a pose at which this share of the landmarks looks as it should, or with which so many
+        features agree.
         """
-        if self.convincing(share):
+        if self.convincing(share) or self.agreeing(matches):
             return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
         return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
 

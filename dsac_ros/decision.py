@@ -60,7 +60,8 @@ def decide(query: Query, alignment: Alignment | None, calibration: Calibration,
                                                                   depth):
         pose = alignment.world_from_camera
     pose, raw = in_world(pose, raw, origin)
-    covariance = calibration.covariance(raw, share) if np.isfinite(raw).all() else None
+    covariance = (calibration.covariance(raw, share, query.matches)
+                  if np.isfinite(raw).all() else None)
     if result is Result.ACCEPTED:
         result, reason = position_verdict(pose, covariance, max_position_sigma * depth)
     error = estimate if estimate is not None else features.estimate

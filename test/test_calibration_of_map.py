@@ -71,11 +71,13 @@ def test_covariance_never_falls_below_the_floor():
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [0.02] * 3 + [0.01] * 3)
 
 
-def test_a_pose_that_no_landmark_confirms_has_a_covariance_of_its_own():
+def test_a_pose_that_nothing_confirms_has_a_covariance_of_its_own():
     calibration = Calibration(covariance_scale=2.0, floor_m=0.001, floor_rad=0.001,
                               alone_scale=5.0, alone_floor_m=0.03, alone_floor_rad=0.02)
     confirmed, alone = (calibration.covariance(np.eye(6), share) for share in (0.5, 0.1))
+    by_features = calibration.covariance(np.eye(6), 0.1, matches=calibration.min_matches)
     np.testing.assert_allclose(confirmed, np.diag([2.0 + 1e-6] * 6))
+    np.testing.assert_array_equal(by_features, confirmed)
     np.testing.assert_allclose(alone, np.diag([5.0 + 9e-4] * 3 + [5.0 + 4e-4] * 3))
 
 

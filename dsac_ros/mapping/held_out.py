@@ -111,6 +111,6 @@ def judged(found: Localization, calibration: Calibration) -> Localization:
              found.feature_matches)
     result, reason = calibration.verdict(found.inlier_ratio, found.inlier_count, *shown)
     covariance = None if found.covariance is None else calibration.covariance(
-        found.covariance, found.landmark_share)
+        found.covariance, found.landmark_share, found.feature_matches)
     return replace(found, result=result, reason=reason, covariance=covariance,
                    confidence=float(calibration.confidence(found.inlier_ratio, *shown)))
