@@ -184,9 +184,9 @@ class MappingConfig:
     """How a scene is learned (ACE, section 3, with a schedule that follows a time budget)."""
 
     recipe: str = setting('ace', 'which system of the DSAC family learns it: `dsac map --help`')
-    minutes: float = setting(10.0, 'time for training the head; the schedule ends with it',
+    minutes: float = setting(1.0, 'most time for training the head; the schedule ends with it',
                              unit='min', low=0.01)
-    steps: int = setting(12500, 'most gradient steps', low=1)
+    steps: int = setting(800, 'most gradient steps', low=1)
     batch: int = setting(0, 'patches per step; 0: 2048 on a CPU, 5120 on a GPU', low=0)
     learning_rate: float = setting(5e-3, 'peak of the one-cycle schedule for 5120 patches a step; '
                                    'scaled by the square root of what the batch is', low=1e-6)

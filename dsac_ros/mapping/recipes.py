@@ -82,7 +82,7 @@ DEGREES_AND_CM = {'distance': 'angular', 'rotation_weight': math.degrees(1.0) / 
 
 # Up to 30 degrees of rotation and 1 million steps of one image each: DSAC*. The papers' rate of
 # 1e-4, constant over those, becomes the peak of a cycle ten times as high where minutes must do.
-WHOLE = {'steps': 1_000_000, 'learning_rate': 1e-3, 'max_rotation': 30.0}
+WHOLE = {'minutes': 10.0, 'steps': 1_000_000, 'learning_rate': 1e-3, 'max_rotation': 30.0}
 
 RECIPES = {recipe.name: recipe for recipe in (
     Recipe('ace', 'a head on the shipped encoder, on shuffled patches (the default)'),
