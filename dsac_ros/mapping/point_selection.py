@@ -7,10 +7,6 @@ import numpy as np
 from dsac_ros.alignment.point_map import PointMap
 from dsac_ros.mapping.tracks import Tracks
 
-# Standard deviation of a point, as a share of its distance. More than a landmark's: a feature is
-# recognised by its descriptor, and what lies far away still tells the rotation.
-POINT_DEPTH_ERROR = 0.06
-
 
 def point_map(tracks: Tracks, scale: float, most: int,
               known: PointMap | None = None) -> PointMap | None:

@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array
 
 from dsac_ros.alignment.features import UNIT, quantised, unit
 from dsac_ros.mapping.matching import Matches, homogeneous, match
 from dsac_ros.mapping.view import View
 
 MAX_ERROR_PX = 3.0      # of an observation against the triangulated point
-MAX_DEPTH_ERROR = 0.02  # standard deviation of a point, as a share of its distance
+MAX_DEPTH_ERROR = 0.2   # standard deviation of a point, as a share of its distance
+PRECISE = 0.02          # the same of a point that stands for the scene's shape
 PEELS = 3
+CHUNK = 65536           # matches whose similarity is computed at a time
 ROUNDS = 10
 SYMMETRIC = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # its six entries, row by row
 
@@ -29,7 +30,8 @@ class Tracks:
 
     points (P, 3) in scene units; point (M,) and view (M,) say what an observation sees and from
     where, pixels (M, 2) where the feature was found; descriptors (P, 128) uint8 are the means of
-    the observations', quantised.
+    the observations', quantised; depth_error (P,) is the standard deviation of a point as a share
+    of its distance from the nearest view.
     """
 
     points: np.ndarray
@@ -37,6 +39,15 @@ class Tracks:
     view: np.ndarray
     pixels: np.ndarray
     descriptors: np.ndarray
+    depth_error: np.ndarray
+
+    def precise(self) -> Tracks:
+        """Only the points whose place is known to PRECISE of their distance."""
+        kept = self.depth_error < PRECISE
+        index = np.cumsum(kept) - 1
+        seen = kept[self.point]
+        return Tracks(self.points[kept], index[self.point[seen]], self.view[seen],
+                      self.pixels[seen], self.descriptors[kept], self.depth_error[kept])
 
 
 def find_tracks(views: Sequence[View],
@@ -50,33 +61,66 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
     """The points behind the matches.
 
     Their observations are off by less than error_px, their standard deviation is less than
-    depth_error, as a share of their distance. A wrong match joins two tracks into one with no
-    common point: what the better one of them leaves over is linked once more, without it.
+    depth_error, as a share of their distance. Matches join features to tracks, the most similar
+    ones first, as long as a track is seen but once in a view. What a point does not explain of its
+    track is linked once more, without the rest.
     """
-    edges, view, pixels = matches.edges, matches.view, matches.pixels
+    view, pixels = matches.view, matches.pixels
+    alike = similarity(matches.descriptors, matches.edges)
+    edges = matches.edges[np.argsort(-alike, kind='stable')]
     label = np.full(len(view), -1)
-    points = [np.zeros((0, 3))]
+    points, errors = [np.zeros((0, 3))], [np.zeros(0)]
     for _ in range(PEELS):
-        left = edges[(label[edges] < 0).all(1)]
-        graph = coo_array((np.ones(len(left)), left.T), shape=(len(view), len(view)))
-        joined = connected_components(graph, directed=False)[1]
-        alone = joined.max(initial=-1) + 1 + np.arange(len(view))
-        some, found = triangulated(views, np.where(label < 0, joined, alone), view, pixels,
-                                   error_px, depth_error)
+        joined = tracks_of(edges[(label[edges] < 0).all(1)], view)
+        alone = len(view) + np.arange(len(view))
+        some, error, found = triangulated(views, np.where(label < 0, joined, alone), view, pixels,
+                                          error_px, depth_error)
         label[found >= 0] = found[found >= 0] + sum(map(len, points))
         points.append(some)
+        errors.append(error)
     seen = label >= 0
     means = summing(label[seen], sum(map(len, points))) @ unit(matches.descriptors[seen])
     return Tracks(np.concatenate(points), label[seen], view[seen], pixels[seen],
-                  quantised(unit(means * UNIT)))
+                  quantised(unit(means * UNIT)), np.concatenate(errors))
+
+
+def similarity(descriptors: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Cosine (E,) of the descriptors (F, 128) that edges (E, 2) join."""
+    parts = [np.einsum('ec,ec->e', *(unit(descriptors[end]) for end in part.T))
+             for part in np.split(edges, range(CHUNK, len(edges), CHUNK))]
+    return np.concatenate(parts)
+
+
+def tracks_of(edges: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """Labels (F,) of the tracks that edges (E, 2), in this order, join features to.
+
+    An edge between tracks that both have a feature of one view is left out: one of the matches
+    is wrong, and this is the later one. view (F,) says where a feature is seen.
+    """
+    parent = list(range(len(view)))
+    views = [1 << index for index in view.tolist()]  # of each track, as a set of bits
+
+    def root(feature: int) -> int:
+        while parent[feature] != feature:
+            parent[feature] = feature = parent[parent[feature]]
+        return feature
+
+    for one, other in edges.tolist():
+        one, other = root(one), root(other)
+        if not views[one] & views[other]:
+            parent[other] = one
+            views[one] |= views[other]
+    return np.array([root(feature) for feature in range(len(view))], int)
 
 
 def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
                  pixels: np.ndarray, error_px: float,
-                 depth_error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points (P, 3), one to each set of equal labels that has a precise one; and whose (M,).
+                 depth_error: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangulate one point for each set of equal labels (M,) that determines one.
 
-    -1 for observations of no point, the outliers of the sets among them.
+    Returns points (P, 3), their standard deviations (P,) as shares of their distances, below
+    depth_error, and the points (M,) that are observed; -1 for observations of no point, the
+    outliers of the sets among them.
     """
     poses = np.stack([v.scene_from_camera for v in views])
     inverse = np.stack([np.linalg.inv(v.matrix) for v in views])
@@ -103,9 +147,10 @@ def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
     rows, label_, keep = last
     nearest = np.full(len(points), np.inf)
     np.minimum.at(nearest, label_[keep], distance[keep])
-    keep &= spread[label_] < depth_error * nearest[label_]
+    error = spread / nearest
+    keep &= error[label_] < depth_error
     kept, belongs[rows[keep]] = np.unique(label_[keep], return_inverse=True)
-    return points[kept], belongs
+    return points[kept], error[kept], belongs
 
 
 def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,

@@ -28,11 +28,11 @@ from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.matching import match
 from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.pictures import as_view, choose_pictures, coded, size
-from dsac_ros.mapping.point_selection import POINT_DEPTH_ERROR, point_map
+from dsac_ros.mapping.point_selection import point_map
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.track_depth import with_depth
-from dsac_ros.mapping.tracks import MAX_DEPTH_ERROR, MAX_ERROR_PX, linked
+from dsac_ros.mapping.tracks import MAX_ERROR_PX, linked
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
@@ -85,22 +85,22 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     held = [view for view in data.held_out if view.features is not None]
     every_view = [*tracked, *rehearsed, *held]
     matches = match(every_view, MAX_ERROR_PX, clock.stage('matching'))
-    learned = matches.of_first(len(tracked) + len(rehearsed))
-    tracks, some_tracks, all_tracks = in_parallel(
-        lambda job: linked(every_view, job[0], depth_error=job[1]),
-        ((learned, MAX_DEPTH_ERROR), (learned, POINT_DEPTH_ERROR), (matches, POINT_DEPTH_ERROR)))
+    tracks, every_track = in_parallel(
+        lambda some: linked(every_view, some),
+        (matches.of_first(len(tracked) + len(rehearsed)), matches))
+    precise = tracks.precise()
     room = config.pictures_mb * 1e6 - sum(map(size, kept))
     if kept and room < PICTURE_BYTES:
         log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
                     'kept: set pictures_mb above %g', sum(map(size, kept)) / 1e6,
                     config.pictures_mb)
-    pictures = choose_pictures([*tracked, *rehearsed], tracks, data.scale, room, kept)
+    pictures = choose_pictures([*tracked, *rehearsed], precise, data.scale, room, kept)
     points, every_point = (
         point_map(found, data.scale, config.points, known.points if known else None)
-        for found in (some_tracks, all_tracks))
+        for found in (tracks, every_track))
     views = list(data.views)
     if not (end_to_end and end_to_end.rgbd):  # there depth is what a sensor says
-        views = with_depth(views, tracked, tracks)
+        views = with_depth(views, tracked, precise)
     if kept:  # what is learned again is kept
         views += rehearsed * max(1, round(len(views) / len(kept)))
     focal = (known.header['network_focal_px'] if known

@@ -38,6 +38,11 @@ def tracks(views):
     return find_tracks(views)
 
 
+@pytest.fixture(scope='module')
+def precise(tracks):
+    return tracks.precise()
+
+
 def test_the_points_of_a_wall_lie_on_it(tracks):
     assert len(tracks.points) > 150
     assert np.median(np.abs(tracks.points[:, 2] - 1.0)) < 0.003
@@ -96,6 +101,40 @@ def test_a_wrong_match_does_not_cost_the_tracks_that_it_joins(views):
     assert len(found.points) == 2 and len(found.point) == 16
     order = np.argsort(found.points[:, 0])
     np.testing.assert_allclose(found.points[order], points[[1, 0]], atol=1e-4)
+
+
+def test_many_tracks_in_a_chain_of_wrong_matches(views):
+    """Twenty points in a row, each seen by twelve views, and false matches of less likeness."""
+    points = np.stack([np.linspace(-0.3, 0.3, 20), np.zeros(20), np.ones(20)], 1)
+    pixels, view_of = [], np.tile(np.arange(12), 20)
+    for point, index in zip(np.repeat(points, 12, 0), view_of):
+        camera = np.linalg.inv(views[index].scene_from_camera)
+        x = MATRIX @ (camera[:3, :3] @ point + camera[:3, 3])
+        pixels.append(x[:2] / x[2])
+    edges = np.stack([np.arange(239), np.arange(1, 240)], 1)  # 11 to 12, 23 to 24 ... are false
+    descriptors = np.zeros((240, 128), np.uint8)
+    descriptors[np.arange(240), np.repeat(np.arange(20), 12)] = 255
+    found = tracking.linked(views, Matches(view_of, np.array(pixels), edges, descriptors))
+    assert len(found.points) == 20 and len(found.point) == 240
+    np.testing.assert_allclose(np.sort(found.points[:, 0]), points[:, 0], atol=1e-4)
+
+
+def test_a_track_is_seen_once_in_a_view():
+    edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
+    labels = tracking.tracks_of(edges, np.array([0, 1, 2, 0, 1]))
+    assert labels[0] == labels[1] == labels[2] != labels[3] == labels[4]
+
+
+def test_points_of_uncertain_depth_are_not_precise(tracks, views):
+    precise = tracks.precise()
+    assert 0 < len(precise.points) < len(tracks.points)
+    assert tracks.depth_error.max() < tracking.MAX_DEPTH_ERROR
+    assert precise.depth_error.max() < tracking.PRECISE <= np.sort(tracks.depth_error)[
+        len(precise.points)]
+    kept = tracks.depth_error < tracking.PRECISE
+    seen = kept[tracks.point]
+    np.testing.assert_array_equal(precise.points[precise.point], tracks.points[tracks.point[seen]])
+    np.testing.assert_array_equal(precise.pixels, tracks.pixels[seen])
 
 
 def test_views_that_share_nothing_have_no_tracks():
@@ -157,8 +196,8 @@ def test_a_view_far_from_all_tracks_has_no_depth(tracks, views):
     assert [one.depth for one in with_depth([away], [], tracks)] == [None]
 
 
-def test_few_pictures_show_all_points(views, tracks):
-    pictures = choose_pictures(views, tracks, DISTANCE, 1e9)
+def test_few_pictures_show_all_points(views, precise):
+    pictures = choose_pictures(views, precise, DISTANCE, 1e9)
     assert 2 <= len(pictures) < len(views)
     for one in pictures:
         assert len(one.pixels) <= LANDMARKS
