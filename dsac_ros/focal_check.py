@@ -33,8 +33,10 @@ MORE_INLIERS, INLIER_PX = 1.25, 10.0
 FEATURE_PX, AS_GOOD = 3.0, 0.95
 STARTS = (0.4, 0.55, 0.75, 1.0, 1.33, 1.8, 2.5)
 LEAST = 12
-#: So many features determine the focal length, where its standard deviation is below this.
-ENOUGH, WELL_DETERMINED = 60, 0.01
+#: So many features determine the focal length, where its standard deviation is below this; and so
+#: many contradict a search that ends elsewhere, or the focal length given where no larger share of
+#: them agrees with that.
+ENOUGH, WELL_DETERMINED, TELLING, AGREEING = 60, 0.01, 20, 0.8
 
 
 class FocalCheck:
@@ -72,7 +74,7 @@ class FocalCheck:
         if not contradicts and self._fitting.get(camera) == 1.0:
             return 1.0
         fit = fitted_focal(features(), pose, FEATURE_PX)
-        if fit.inliers >= ENOUGH and fit.sigma < WELL_DETERMINED:
+        if fit.is_telling:
             # features are matched whatever the focal length is, and so the better witness
             wrong = fit.off > self.max_error + SIGMAS * fit.sigma
             self._fitting[camera] = fit.ratio if wrong else 1.0
@@ -118,9 +120,16 @@ class MatchedFocal:
         """Absolute value of the logarithm of the ratio."""
         return abs(math.log(self.ratio))
 
+    @property
+    def is_telling(self) -> bool:
+        """Return True if correspondences determine the focal length, or refute the given one."""
+        determined = self.inliers >= ENOUGH and self.sigma < WELL_DETERMINED
+        refuting = self.inliers >= TELLING and self.inliers_given < AGREEING * self.inliers
+        return determined or (refuting and self.off > SIGMAS * self.sigma)
+
     def excludes(self, ratio: float) -> bool:
         """Return True if enough correspondences fit another focal length than this one."""
-        return (self.inliers >= ENOUGH
+        return (self.inliers >= TELLING
                 and abs(math.log(ratio / self.ratio)) > SIGMAS * self.sigma)
 
 

@@ -69,9 +69,14 @@ class FocalTest:
         return FocalFit(self._ratio(camera), camera.sigma, 1.0)
 
     def searched(self) -> FocalFit:
-        """Search for the focal length at which the landmarks fit best."""
-        given = best = self._given
-        fit = first = self._fit(given)
+        """Search for the focal length at which the landmarks fit best.
+
+        The gain is over the pose refined with the focal length given: one that features told is
+        not yet where the landmarks fit.
+        """
+        best = max(self._given, self._follow(self._given, OWN_LEVELS, hold_focal=True),
+                   key=self._fit)
+        fit = first = self._fit(best)
         for _ in range(ROUNDS):
             start = best
             for camera in self._candidates(start):
@@ -106,7 +111,8 @@ class FocalTest:
         depth = (seen.points @ camera.pose[2, :3] + camera.pose[2, 3]).median()
         return _Camera(dolly_zoomed(camera.pose, depth, factor), scaled(camera.matrix, factor))
 
-    def _follow(self, camera: _Camera, levels: tuple[int, ...]) -> _Camera:
+    def _follow(self, camera: _Camera, levels: tuple[int, ...],
+                hold_focal: bool = False) -> _Camera:
         """Match the landmarks level by level and refine pose and focal length on the matches."""
         for level in levels:
             seen = self._visible(camera)
@@ -120,9 +126,12 @@ class FocalTest:
                 continue
             near, start = nearby_correspondences(seen.points[good], pixels[good], camera.pose,
                                                  camera.matrix)
-            found = refine_with_focal(start[None, None], near, NOISE_PX * 2.0 ** level)
+            found = refine_with_focal(start[None, None], near, NOISE_PX * 2.0 ** level,
+                                      hold_focal=hold_focal)
             pose = se3.inverse(near.world_from_camera(found.camera_from_world)[0, 0]).float()
-            camera = _Camera(pose, scaled(camera.matrix, float(found.ratio)), float(found.sigma))
+            # a focal length that was held has not been determined
+            sigma = math.inf if hold_focal else float(found.sigma)
+            camera = _Camera(pose, scaled(camera.matrix, float(found.ratio)), sigma)
         return camera
 
 

@@ -16,17 +16,21 @@ class Stopwatch:
         self.device = device
         self.laps: dict[str, float] = {}
         self.last = time.perf_counter()
+        self._inner: tuple[float, ...] = ()  # time of the stages inside of each one that runs
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage inside of another one, which does not pay for it."""
+        """Measure a stage; one inside of another is not counted for the outer one."""
         self._wait()
-        start = time.perf_counter()
-        yield
-        self._wait()
-        elapsed = time.perf_counter() - start
-        self.laps[name] = self.laps.get(name, 0.0) + elapsed * 1e3
-        self.last += elapsed
+        start, self._inner = time.perf_counter(), (*self._inner, 0.0)
+        try:
+            yield
+        finally:
+            self._wait()
+            elapsed = time.perf_counter() - start
+            *outer, inner = self._inner
+            self.laps[name] = self.laps.get(name, 0.0) + (elapsed - inner) * 1e3
+            self._inner = (*outer[:-1], outer[-1] + elapsed) if outer else ()
 
     def lap(self, stage: str) -> None:
         """End a stage; one that comes again adds to its time."""
