@@ -19,8 +19,9 @@ from dsac_ros.types import Camera, Localization, Result
 CORNER = 0.1
 
 
-def decide(query: Query, alignment: Alignment | None, calibration: Calibration,
-           origin: np.ndarray, depth: float, max_position_sigma: float) -> Localization:
+def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor, Tensor] | None,
+           calibration: Calibration, origin: np.ndarray, depth: float,
+           max_position_sigma: float) -> Localization:
     """Choose between the poses that were found for a frame, and accept one or refuse.
 
     Features decide where enough of them agree, then landmarks, then the scene coordinates, which
@@ -29,14 +30,14 @@ def decide(query: Query, alignment: Alignment | None, calibration: Calibration,
     Args:
         query: what was computed of the frame.
         alignment: the best alignment with the landmarks.
+        by_features: pose (4, 4) and covariance (6, 6) that enough features agree with.
         calibration: thresholds and covariances of the map.
         origin: (3,) of the map's frame in the world.
         depth: distance of what the cameras of the map see, about [m].
         max_position_sigma: largest standard deviation of a position, as a share of the depth.
     """
-    frame, estimate, features = query.frame, query.estimate, query.features
+    frame, estimate = query.frame, query.estimate
     share = confirmed(alignment)
-    agreeing = calibration.agreeing(query.matches)
     evidence = {'inlier_ratio': 0.0, 'inlier_count': 0, 'inlier_spread': 0.0,
                 'hypothesis_agreement': 0.0, 'landmark_share': share,
                 'feature_matches': query.matches}
@@ -45,8 +46,8 @@ def decide(query: Query, alignment: Alignment | None, calibration: Calibration,
                      'inlier_count': int(estimate.inlier_count[0]),
                      'inlier_spread': float(estimate.spread[0]),
                      'hypothesis_agreement': float(estimate.agreement[0])}
-    if agreeing:
-        pose, raw = features.better(alignment)
+    if by_features is not None:
+        pose, raw = by_features
     elif calibration.convincing(share):
         pose, raw = alignment.world_from_camera, alignment.covariance
     elif estimate is not None and bool(estimate.found[0]):
@@ -56,15 +57,15 @@ def decide(query: Query, alignment: Alignment | None, calibration: Calibration,
                             'the image may show another place', frame.stamp_ns, frame.name,
                             timings_ms=query.clock.laps)
     result, reason = calibration.verdict(*evidence.values())
-    if result is Result.ACCEPTED and not agreeing and in_a_corner(pose, alignment, calibration,
-                                                                  depth):
+    if (result is Result.ACCEPTED and by_features is None
+            and in_a_corner(pose, alignment, calibration, depth)):
         pose = alignment.world_from_camera
     pose, raw = in_world(pose, raw, origin)
     covariance = (calibration.covariance(raw, share, query.matches)
                   if np.isfinite(raw).all() else None)
     if result is Result.ACCEPTED:
         result, reason = position_verdict(pose, covariance, max_position_sigma * depth)
-    error = estimate if estimate is not None else features.estimate
+    error = estimate if estimate is not None else query.features.estimate
     return Localization(
         result, reason, frame.stamp_ns, frame.name, world_from_camera=pose, covariance=covariance,
         reprojection_error_px=float(error.reprojection_error_px[0]), **evidence,

@@ -110,8 +110,8 @@ class Localizer:
                 query.feature_pose()
             if not convincing and not self.calibration.agreeing(query.matches):
                 query.full_estimate()
-            answer = decide(query, alignment, self.calibration, self.map.origin,
-                            self.network.scale, self.max_position_sigma)
+            answer = decide(query, alignment, self._by_features(query), self.calibration,
+                            self.map.origin, self.network.scale, self.max_position_sigma)
             if answer.accepted:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
@@ -166,6 +166,17 @@ class Localizer:
             yield every
         for index in others:
             yield each.only(index)
+
+    def _by_features(self, query: Query) -> tuple[Tensor, Tensor] | None:
+        """Return pose and covariance by features and landmarks; None where too few agree."""
+        if not self.calibration.agreeing(query.matches):
+            return None
+        found = query.features
+        pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
+        if self.gallery is None:
+            return pose, covariance
+        with query.clock.stage('align'):
+            return self.gallery.refine_jointly(query.image, query.matrix, pose, found.scene)
 
     def _fitting_focal(self, query: Query, answer: Localization,
                        alignment: Alignment | None) -> float:

@@ -84,24 +84,34 @@ def follow(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor
     """Pose and covariance after looking for the landmarks on one level; None if not found."""
     if len(seen) < LEAST:
         return None
-    predicted = match.predict(seen, camera_from_map, matrix)
-    scores = match.correlate(image, number, seen.templates, predicted, REACH[number])
-    pixels, alike = match.best_match(scores, predicted, number)
-    good = alike > ALIKE
-    if good.sum() < LEAST:
+    points, pixels = matched(image, number, seen, camera_from_map, matrix)
+    if len(points) < LEAST:
         return None
-    pose, covariance, inliers = fit(seen.points[good], pixels[good], camera_from_map, matrix,
-                                    2.0 ** number)
+    pose, covariance, inliers = fit(points, pixels, torch.ones_like(points[:, 0]),
+                                    camera_from_map, matrix, 2.0 ** number)
     return (pose, covariance) if inliers >= LEAST else None
 
 
-def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
+def matched(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor,
+            matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (N, 3) of the landmarks that are found on one level, and their pixels (N, 2)."""
+    if not len(seen):
+        return seen.points, seen.points[:, :2]
+    predicted = match.predict(seen, camera_from_map, matrix)
+    scores = match.correlate(image, number, seen.templates, predicted, REACH[number])
+    pixels, ncc = match.best_match(scores, predicted, number)
+    good = ncc > ALIKE
+    return seen.points[good], pixels[good]
+
+
+def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, matrix: Tensor,
         step_px: float) -> tuple[Tensor, Tensor, int]:
     """The pose at which points (N, 3) are seen at pixels (N, 2), its covariance, and by how many.
 
-    Robust, from a pose near; step_px is the size of a pixel of the level.
+    Robust, from a pose near; step_px is the size of a pixel of the level, and sigma (N,) are the
+    standard deviations of the pixels relative to each other.
     """
-    seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix)
+    seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix, sigma)
     pose, mixture = start[None, None], initial_mixture(start[None, None], 12.0 * step_px)
     pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
     pose, covariance, squared = refine.converge(pose, seen, mixture)
@@ -110,11 +120,16 @@ def fit(points: Tensor, pixels: Tensor, camera_from_map: Tensor, matrix: Tensor,
 
 
 def nearby_correspondences(points: Tensor, pixels: Tensor, camera_from_map: Tensor,
-                           matrix: Tensor) -> tuple[Correspondences, Tensor]:
-    """Points (N, 3) seen at pixels (N, 2), and a pose (4, 4) in the unit of their scaled world."""
+                           matrix: Tensor, sigma: Tensor | None = None,
+                           ) -> tuple[Correspondences, Tensor]:
+    """Points (N, 3) seen at pixels (N, 2), and a pose (4, 4) in the unit of their scaled world.
+
+    sigma (N,) are the relative standard deviations of the pixels, all the same by default.
+    """
     ones = torch.ones(1, len(points), device=points.device)
     seen = correspondences(SceneCoordinates(
-        points_world=points[None], pixels=pixels[None], sigma_px=ones, valid=ones > 0,
+        points_world=points[None], pixels=pixels[None],
+        sigma_px=ones if sigma is None else sigma[None], valid=ones > 0,
         matrices=matrix[None], grid_hw=(1, len(points))))
     start = camera_from_map.clone()
     start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale

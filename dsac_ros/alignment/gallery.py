@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dsac_ros.alignment.align import Alignment, align
 from dsac_ros.alignment.focal import FocalTest
+from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
 from dsac_ros.alignment.search import approach, search
 from dsac_ros.device import in_half
@@ -58,6 +59,14 @@ class Gallery:
             with threads(1):
                 return approach(pose, near, self.depth)
         return search(candidates, approached, self.depth)
+
+    def refine_jointly(self, image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
+                       features: SceneCoordinates) -> tuple[Tensor, Tensor]:
+        """Refine a pose (4, 4) of an image (H, W) uint8: `joint.refine_jointly`."""
+        with threads(1):
+            return refine_jointly(Pyramid.of(image, self.device),
+                                  torch.from_numpy(matrix).to(self.device).float(),
+                                  world_from_camera, self.landmarks, features)
 
     def focal_test(self, image: np.ndarray, matrix: np.ndarray,
                    world_from_camera: Tensor) -> FocalTest:

@@ -16,6 +16,7 @@ from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 from dsac_ros.alignment import match
 from dsac_ros.alignment.align import align
 from dsac_ros.alignment.gallery import Gallery, as_input, from_tensors, to_tensors
+from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import (
     LEVELS,
     PATCH,
@@ -32,6 +33,7 @@ from dsac_ros.geometry.resample import Resamplers, cell_centres
 from dsac_ros.metrics import twist_error
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.ransac.estimator import estimate_pose
+from dsac_ros.types import SceneCoordinates
 
 WALL = texture(0)
 QUERY = pose(0.25, -0.1, 0.3, 4.0)
@@ -100,6 +102,34 @@ def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
     metres, degrees = distance(found)
     assert metres < 0.02 and degrees < 0.4
     assert found.share > 0.3
+
+
+def matched_features(landmarks, wrong=0.0):
+    """Features at landmarks, 1.5 px noisy; a share of them agrees on another place."""
+    rng = np.random.default_rng(0)
+    points = landmarks.points[rng.choice(len(landmarks), 80, replace=False)].numpy()
+    camera_from_map = np.linalg.inv(QUERY)
+    camera = points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
+    pixels = camera[:, :2] / camera[:, 2:] * MATRIX[0, 0] + MATRIX[:2, 2]
+    pixels += rng.normal(scale=1.5, size=(80, 2))
+    pixels[:int(80 * wrong)] += [25.0, -10.0]
+    ones = torch.ones(1, 80)
+    return SceneCoordinates(torch.from_numpy(points)[None], torch.from_numpy(pixels).float()[None],
+                            ones, ones > 0, torch.from_numpy(MATRIX)[None], (1, 80))
+
+
+@pytest.mark.parametrize(('image', 'wrong', 'metres'), [
+    (seen_from(QUERY, WALL), 0.0, 0.005),   # as exact as landmarks alone
+    (seen_from(QUERY, WALL), 0.5, 0.005),   # half of the features contradict them
+    (seen_from(QUERY, texture(7)), 0.0, 0.03),  # no landmark is where it should be
+], ids=['both', 'wrong features', 'no landmarks'])
+def test_landmarks_and_features_refine_a_pose_together(landmarks, image, wrong, metres):
+    pose_found, covariance = refine_jointly(
+        Pyramid.of(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(
+            pose(0.27, -0.08, 0.28, 4.2)), landmarks, matched_features(landmarks, wrong))
+    error = twist_error(pose_found.numpy(), QUERY)
+    assert np.linalg.norm(error[:3]) < metres and np.degrees(np.linalg.norm(error[3:])) < 0.6
+    assert np.isfinite(covariance.numpy()).all()
 
 
 def test_what_fits_in_a_corner_of_the_image_confirms_nothing(landmarks):
