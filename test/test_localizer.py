@@ -58,7 +58,7 @@ def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
 
 def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(tiny_map):
     """One hypothesis alone would hardly ever do; the guess is one more."""
-    few = Localizer(replace(load_map(tiny_map.map), pictures=()), 'cpu',
+    few = Localizer(replace(load_map(tiny_map.map), pictures=(), points=None), 'cpu',
                     RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1))
     errors = np.array([[np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
                         if found.world_from_camera is not None else np.inf
