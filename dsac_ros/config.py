@@ -193,9 +193,9 @@ class MappingConfig:
     experts: int = setting(8, 'experts of the head, each for one cluster of descriptors', low=1)
     width: int = setting(160, "channels of an expert's hidden layers", low=8)
     blocks: int = setting(1, 'residual blocks of an expert', low=0)
-    pictures_mb: float = setting(8.0, 'most pictures that the map keeps to align poses with',
-                                 unit='MB', low=0.0)
-    points: int = setting(25000, 'most points that the map keeps with a descriptor of 128 bytes '
+    pictures_mb: float = setting(1.0, 'most pictures of these frames that the map keeps to align '
+                                 'poses with', unit='MB', low=0.0)
+    points: int = setting(25000, 'most points that the map keeps with a descriptor of 64 bytes '
                           'each, for views that it never saw', low=0, high=1_000_000)
     short_side: int = setting(480, 'short side of the images that poses are refined on', unit='px',
                               low=64)

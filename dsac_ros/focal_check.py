@@ -62,7 +62,8 @@ class FocalCheck:
         Args:
             camera: the resampler of the image, which stands for its camera.
             test: the landmarks of the image at the accepted pose.
-            inlier_ratio: share of all landmarks in view that look as they should.
+            inlier_ratio: share of all landmarks in view that look as they should, 0 where they
+                do not confirm the pose and so say nothing.
             features: matches features of the image with points; called where they are needed.
             pose: the accepted world_from_camera (4, 4).
         """
@@ -79,6 +80,11 @@ class FocalCheck:
             wrong = fit.off > self.max_error + SIGMAS * fit.sigma
             self._fitting[camera] = fit.ratio if wrong else 1.0
             return self._fitting[camera]
+        if fit.confirms(self.max_error):
+            self._fitting[camera] = 1.0
+            return 1.0
+        if not inlier_ratio:
+            return self._fitting.get(camera, 1.0)
         found = test.searched()
         far = abs(math.log(found.ratio))
         contradicts = far > self.max_error and (
@@ -126,6 +132,11 @@ class MatchedFocal:
         determined = self.inliers >= ENOUGH and self.sigma < WELL_DETERMINED
         refuting = self.inliers >= TELLING and self.inliers_given < AGREEING * self.inliers
         return determined or (refuting and self.off > SIGMAS * self.sigma)
+
+    def confirms(self, max_error: float) -> bool:
+        """Return True if enough correspondences agree with a focal length within `max_error`."""
+        return (self.inliers >= TELLING and self.inliers_given >= AS_GOOD * self.inliers
+                and self.off < max_error and self.sigma < REFINED_SHARE * max_error)
 
     def excludes(self, ratio: float) -> bool:
         """Return True if enough correspondences fit another focal length than this one."""

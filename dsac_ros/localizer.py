@@ -187,7 +187,7 @@ class Localizer:
         test = self.gallery.focal_test(query.image, query.matrix, pose)
         with threads(1):
             return self.focal_check.by_landmarks(
-                query.resampler, test, alignment.overall if alignment else 0.0,
+                query.resampler, test, alignment.overall if confirmed(alignment) else 0.0,
                 lambda: query.feature_pose().scene, pose)
 
     def _in_map(self, world_from_camera: np.ndarray) -> Tensor:

@@ -27,7 +27,7 @@ from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
 from dsac_ros.mapping.matching import match
 from dsac_ros.mapping.parallel import in_parallel
-from dsac_ros.mapping.pictures import as_view, choose_pictures, coded, size
+from dsac_ros.mapping.pictures import as_view, choose_pictures, coded
 from dsac_ros.mapping.point_selection import point_map
 from dsac_ros.mapping.pose_refinement import refined
 from dsac_ros.mapping.progress import Report, Stages
@@ -39,7 +39,6 @@ from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)
 
-PICTURE_BYTES = 50e3  # about, of one of the map's pictures
 UPDATE_RATE = 0.2  # of the learning rate, when a map is updated
 
 
@@ -89,12 +88,8 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
         lambda some: linked(every_view, some),
         (matches.of_first(len(tracked) + len(rehearsed)), matches))
     precise = tracks.precise()
-    room = config.pictures_mb * 1e6 - sum(map(size, kept))
-    if kept and room < PICTURE_BYTES:
-        log.warning('the map already has %.1f MB of pictures, none of the new frames will be '
-                    'kept: set pictures_mb above %g', sum(map(size, kept)) / 1e6,
-                    config.pictures_mb)
-    pictures = choose_pictures([*tracked, *rehearsed], precise, data.scale, room, kept)
+    pictures = choose_pictures([*tracked, *rehearsed], precise, data.scale,
+                               config.pictures_mb * 1e6, kept)
     points, every_point = (
         point_map(found, data.scale, config.points, known.points if known else None)
         for found in (tracks, every_track))

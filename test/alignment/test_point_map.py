@@ -7,7 +7,7 @@ import pytest
 import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.alignment.features import Features, features_of_frame, quantised, root_sift
+from dsac_ros.alignment.features import Features, features_of_frame, quantised, root_sift, unit
 from dsac_ros.alignment.gallery import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher, from_tensors, to_tensors
 from dsac_ros.config import RansacConfig
@@ -84,8 +84,14 @@ def test_an_image_of_nothing_matches_nothing(points, image):
 
 def test_a_map_file_holds_the_points(points):
     again = from_tensors(to_tensors(points))
-    for name in ('points', 'descriptors', 'view', 'point'):
+    for name in ('points', 'view', 'point'):
         assert np.array_equal(getattr(again, name), getattr(points, name))
+    cosine = (unit(again.descriptors) * unit(points.descriptors)).sum(1)
+    assert np.degrees(np.arccos(cosine.clip(-1, 1))).max() < 10.0
+    stored = to_tensors(again)
+    for name, value in to_tensors(points).items():
+        assert np.array_equal(stored[name].numpy(), value.numpy()), 'written again as it was'
+    assert stored['points.descriptors'].shape == (len(points), 64)
     assert from_tensors(to_tensors(None)) is None
 
 
