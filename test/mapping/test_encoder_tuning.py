@@ -104,6 +104,6 @@ def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):
 
 
 def test_an_update_without_room_for_pictures_keeps_those_there_are(own, tiny_map, tmp_path):
-    learn_map(tiny_map.mapping[:8], replace(MAPPING, pictures_mb=0.01, steps=5), device='cpu',
+    learn_map(tiny_map.mapping[:8], replace(MAPPING, pictures_mb=0.001, steps=5), device='cpu',
               output=tmp_path / 'full.map', known=load_map(own))
     assert len(load_map(tmp_path / 'full.map').pictures) == len(load_map(own).pictures)
