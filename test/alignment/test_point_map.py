@@ -113,7 +113,7 @@ def test_features_are_told_in_the_pixels_of_the_small_image():
 def test_every_view_keeps_its_best_points():
     view = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     point = np.array([0, 1, 2, 3, 0, 1, 0, 4, 5])
-    assert place_in_views(view, point, 6).tolist() == [0, 1, 2, 3, 1, 2]
+    assert place_in_views(view, point, np.ones(6)).tolist() == [0, 1, 2, 3, 1, 2]
     tracks = Tracks(np.arange(18.0).reshape(6, 3), point, view, np.zeros((9, 2)),
                     np.arange(6 * 128, dtype=np.uint8).reshape(6, 128), np.zeros(6))
     kept = point_map(tracks, 2.0, 4)
@@ -138,3 +138,8 @@ def test_no_track_is_no_map():
                    np.zeros(1, int))
     rows, index = PointMatcher(one).match(features(WALL[:240, :320]))
     assert len(rows) == len(index) == 0
+
+
+def test_of_two_points_seen_as_often_the_more_precise_is_worth_more():
+    view, point = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert place_in_views(view, point, np.array([0.5, 1.0])).tolist() == [1, 0]
