@@ -8,7 +8,7 @@ from dsac_ros.alignment.point_map import PointMap
 from dsac_ros.mapping.tracks import Tracks
 
 # A depth error [share of the distance] divides the worth of a point by 1 + DOUBT times itself.
-# With 20 in place of 0 a rooftop is within 1 % of the depth in 81 in place of 79 %, rooms the same.
+# 20 in place of 0: a rooftop within 1 % of the depth 81 in place of 79 %, rooms the same.
 DOUBT = 20.0
 
 
@@ -17,8 +17,8 @@ def point_map(tracks: Tracks, scale: float, most: int,
     """Keep at most so many points of the tracks, and of a map that is known already.
 
     Every view keeps first the points that are observed often and known precisely: a place that few
-    views show must not give way to one that all of them show. scale [m] is the unit of the tracks' scene. None where
-    there is no point.
+    views show must not give way to one that all of them show. scale [m] is the unit of the tracks'
+    scene. None where there is no point.
     """
     points = scale * tracks.points
     descriptors, view, point = tracks.descriptors, tracks.view, tracks.point
