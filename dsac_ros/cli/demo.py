@@ -41,8 +41,8 @@ class Size:
     map_options: tuple[str, ...]
 
 
-FULL = Size(100, 48, ('--minutes', '2.0', '--set', 'passes=1', '--set', 'short_side=360'))
-QUICK = Size(50, 16, ('--minutes', '0.7', '--set', 'passes=1', '--set', 'short_side=360'))
+FULL = Size(100, 48, ('--set', 'passes=1'))
+QUICK = Size(50, 16, ('--minutes', '0.4', '--set', 'passes=1'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
