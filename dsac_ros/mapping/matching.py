@@ -12,11 +12,11 @@ from dsac_ros.mapping.guided_matching import PosedFeatures, guided_matches
 from dsac_ros.mapping.parallel import in_parallel
 from dsac_ros.mapping.view import View
 
-PARTNERS = 11           # of a view, at most
+PARTNERS = 20           # of a view, at most
 CROWDED = 0.5           # of the distance to a partner: nearer to another partner is no use
 NEAR, NEAR_ANGLE_DEG = 0.3, 20.0  # that are as far in place [scene units] and in direction
 MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
-MAX_DISTANCE = 1.5      # between partners, in units of the scene's depth
+MAX_DISTANCE = 4.0      # between partners, in units of the scene's depth
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class Tracks:
     points (P, 3) in scene units; point (M,) and view (M,) say what an observation sees and from
     where, pixels (M, 2) where the feature was found; descriptors (P, 128) uint8 are the means of
     the observations', quantised; depth_error (P,) is the standard deviation of a point as a share
-    of its distance from the nearest view.
+    of its distance from the nearest view, parallax (P,) the largest angle between two of its rays
+    [rad].
     """
 
     points: np.ndarray
@@ -40,14 +41,19 @@ class Tracks:
     pixels: np.ndarray
     descriptors: np.ndarray
     depth_error: np.ndarray
+    parallax: np.ndarray
 
-    def precise(self) -> Tracks:
-        """Only the points whose place is known to PRECISE of their distance."""
-        kept = self.depth_error < PRECISE
+    def select(self, kept: np.ndarray) -> Tracks:
+        """Only the points of a mask (P,)."""
         index = np.cumsum(kept) - 1
         seen = kept[self.point]
         return Tracks(self.points[kept], index[self.point[seen]], self.view[seen],
-                      self.pixels[seen], self.descriptors[kept], self.depth_error[kept])
+                      self.pixels[seen], self.descriptors[kept], self.depth_error[kept],
+                      self.parallax[kept])
+
+    def precise(self) -> Tracks:
+        """Only the points whose place is known to PRECISE of their distance."""
+        return self.select(self.depth_error < PRECISE)
 
 
 def find_tracks(views: Sequence[View],
@@ -80,8 +86,11 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
         errors.append(error)
     seen = label >= 0
     means = summing(label[seen], sum(map(len, points))) @ unit(matches.descriptors[seen])
-    return Tracks(np.concatenate(points), label[seen], view[seen], pixels[seen],
-                  quantised(unit(means * UNIT)), np.concatenate(errors))
+    places = np.concatenate(points)
+    centres = np.stack([v.scene_from_camera[:3, 3] for v in views])
+    return Tracks(places, label[seen], view[seen], pixels[seen], quantised(unit(means * UNIT)),
+                  np.concatenate(errors),
+                  widest_angle(places[label[seen]] - centres[view[seen]], label[seen]))
 
 
 def similarity(descriptors: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -182,6 +191,23 @@ def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,
         weight = 1.0 / ((noise * distance) ** 2 * (1.0 + share ** 2))
     spread = 1.0 / np.sqrt(np.maximum(np.linalg.eigvalsh(normal)[:, 0], 1e-12))
     return points, spread, angle
+
+
+def widest_angle(rays: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Largest angle (P,) between two rays (M, 3) of the same label (M,), nearly [rad].
+
+    That between the ray farthest from their mean and the one farthest from it.
+    """
+    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    reference = summing(label, label.max(initial=-1) + 1) @ rays
+    apart = np.zeros(len(reference))
+    for _ in range(2):
+        reference /= np.linalg.norm(reference, axis=1, keepdims=True)
+        chord = np.linalg.norm(rays - reference[label], axis=1)
+        order = np.lexsort((chord, label))
+        farthest = order[np.diff(label[order], append=-1) != 0]
+        reference, apart = rays[farthest], chord[farthest]
+    return 2.0 * np.arcsin(np.minimum(apart / 2.0, 1.0))
 
 
 def summing(label: np.ndarray, count: int) -> csr_array:

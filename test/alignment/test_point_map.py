@@ -2,6 +2,8 @@
 """point_map.py and mapping/point_selection.py: features matched with the points of a map."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -115,11 +117,19 @@ def test_every_view_keeps_its_best_points():
     point = np.array([0, 1, 2, 3, 0, 1, 0, 4, 5])
     assert place_in_views(view, point, np.ones(6)).tolist() == [0, 1, 2, 3, 1, 2]
     tracks = Tracks(np.arange(18.0).reshape(6, 3), point, view, np.zeros((9, 2)),
-                    np.arange(6 * 128, dtype=np.uint8).reshape(6, 128), np.zeros(6))
+                    np.arange(6 * 128, dtype=np.uint8).reshape(6, 128), np.zeros(6),
+                    np.ones(6))
     kept = point_map(tracks, 2.0, 4)
     assert kept.points[:, 0].tolist() == [0.0, 6.0, 12.0, 24.0]
     assert kept.view.tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert kept.point.tolist() == [0, 1, 2, 0, 1, 0, 3]
+
+
+def test_points_of_little_parallax_are_left_out(tracks):
+    few = replace(tracks, parallax=np.where(np.arange(len(tracks.points)) % 2, 1.0, 0.01))
+    kept = point_map(few, DISTANCE, 100_000)
+    assert np.allclose(kept.points, DISTANCE * tracks.points[1::2])
+    assert len(np.unique(kept.point)) == len(kept)
 
 
 def test_points_of_a_known_map_stay(points, tracks):
@@ -132,7 +142,7 @@ def test_points_of_a_known_map_stay(points, tracks):
 
 def test_no_track_is_no_map():
     nothing = Tracks(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0, int), np.zeros((0, 2)),
-                     np.zeros((0, 128), np.uint8), np.zeros(0))
+                     np.zeros((0, 128), np.uint8), np.zeros(0), np.zeros(0))
     assert point_map(nothing, 1.0, 10) is None
     one = PointMap(np.zeros((1, 3), np.float32), np.zeros((1, 128), np.uint8), np.zeros(1, int),
                    np.zeros(1, int))

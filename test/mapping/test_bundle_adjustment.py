@@ -45,7 +45,7 @@ def scene():
     pixels[wrong] += rng.normal(0, 50, (wrong.sum(), 2))
     given = motions(rng, 0.02, 0.01) @ true
     return true, given, Tracks(points + rng.normal(0, 0.05, points.shape), point, view, pixels,
-                               np.zeros((POINTS, 128), np.uint8), np.zeros(POINTS))
+                               np.zeros((POINTS, 128), np.uint8), *np.zeros((2, POINTS)))
 
 
 def off(poses, true):
@@ -103,7 +103,7 @@ def test_eliminating_the_points_solves_the_whole_system(scene):
     _, given, tracks = scene
     few = tracks.point < 8
     tracks = Tracks(tracks.points[:8], tracks.point[few], tracks.view[few], tracks.pixels[few],
-                    tracks.descriptors[:8], tracks.depth_error[:8])
+                    tracks.descriptors[:8], tracks.depth_error[:8], tracks.parallax[:8])
     intrinsics = np.tile([500.0, 320, 240], (VIEWS, 1))
     normal = linearised(given, tracks.points, given, intrinsics, tracks, 2.0)[1]
     of_poses, of_points, between, right_poses, right_points = normal

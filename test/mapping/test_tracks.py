@@ -125,6 +125,14 @@ def test_a_track_is_seen_once_in_a_view():
     assert labels[0] == labels[1] == labels[2] != labels[3] == labels[4]
 
 
+def test_parallax_is_the_angle_between_the_outer_rays(tracks):
+    degrees = np.radians([0.0, 2.0, 7.0, 4.0])
+    rays = np.stack([np.sin(degrees), np.zeros(4), np.cos(degrees)], 1) * [[1], [2], [3], [4]]
+    found = tracking.widest_angle(np.concatenate([rays, rays[:2]]), np.array([0, 0, 0, 0, 1, 1]))
+    np.testing.assert_allclose(np.degrees(found), [7.0, 2.0])
+    assert len(tracks.parallax) == len(tracks.points) and (tracks.parallax > 0.0).all()
+
+
 def test_points_of_uncertain_depth_are_not_precise(tracks, views):
     precise = tracks.precise()
     assert 0 < len(precise.points) < len(tracks.points)
