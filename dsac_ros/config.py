@@ -171,6 +171,9 @@ class AcceptConfig:
     min_matches: int = setting(-1, 'features of the image that agree with a pose which landmarks '
                                'do not confirm, at which that alone makes it trusted; negative: '
                                'from the map')
+    max_latency_ms: float = setting(0.0, 'time after which no further candidate poses are sought '
+                                    'for an image that nothing has confirmed so far; 0: no limit',
+                                    unit='ms', low=0.0)
     max_position_sigma: float = setting(0.1, 'standard deviation of the position at which a pose '
                                         "is refused, as a share of the scene's depth; 0: not "
                                         'tested', low=0.0)

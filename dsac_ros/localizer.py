@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,7 @@ class Localizer:
         self.calibration = Calibration.from_dict(
             self.map.header.get('calibration')).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
+        self.max_latency_ms = accept.max_latency_ms or math.inf
         self.focal_check = FocalCheck(accept.max_focal_error)
 
     def prepare(self) -> None:
@@ -151,6 +153,8 @@ class Localizer:
             return
         if self.calibration.features_first:
             yield query.screening_estimate()
+        if query.clock.elapsed_ms() > self.max_latency_ms:
+            return
         output = query.network_output()
         with query.clock.stage('retrieval'):
             apart, together = self.gallery.recall(output.image, output.descriptors,
@@ -165,6 +169,8 @@ class Localizer:
         if every.inlier_count[0] > counts[first]:  # what fits one picture fits all of them
             yield every
         for index in others:
+            if query.clock.elapsed_ms() > self.max_latency_ms:
+                return
             yield each.only(index)
 
     def _by_features(self, query: Query) -> tuple[Tensor, Tensor] | None:

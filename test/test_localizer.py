@@ -131,6 +131,16 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
     assert refused.result is Result.LOW_INLIERS
 
 
+def test_no_images_are_retrieved_beyond_the_latency_allowed(localizer, tiny_map):
+    hard = {'min_landmark_share': 1.0, 'min_inliers': 10 ** 6, 'min_matches': 10 ** 6}
+    frame = replace(tiny_map.queries[0].frame, image=np.random.default_rng(0).integers(
+        0, 255, tiny_map.queries[0].frame.image.shape, dtype=np.uint8))
+    patient, hasty = (localizer.with_settings(RansacConfig(), AcceptConfig(
+        max_latency_ms=allowed, **hard)).localize(frame) for allowed in (0.0, 0.001))
+    assert 'retrieval' in patient.timings_ms and 'retrieval' not in hasty.timings_ms
+    assert not patient.accepted and not hasty.accepted
+
+
 def test_a_position_that_is_not_determined_is_refused(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     strict = localizer.with_settings(RansacConfig(), AcceptConfig(max_position_sigma=1e-6))

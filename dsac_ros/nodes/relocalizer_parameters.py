@@ -12,7 +12,7 @@ RANSAC = {'hypotheses': 'num_hypotheses', 'inlier_px': 'inlier_threshold_px',
           'seed': 'seed'}
 ACCEPT = {name: name for name in ('min_landmark_share', 'min_matches', 'min_inlier_ratio',
                                   'min_inliers', 'min_spread', 'min_agreement',
-                                  'max_position_sigma', 'max_focal_error')}
+                                  'max_position_sigma', 'max_latency_ms', 'max_focal_error')}
 
 RELOCALIZER = (
     Spec('map', 'map', '', 'map file that `dsac map` wrote; setting it loads the new map first '

@@ -15,7 +15,7 @@ class Stopwatch:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.laps: dict[str, float] = {}
-        self.last = time.perf_counter()
+        self._start = self.last = time.perf_counter()
         self._inner: tuple[float, ...] = ()  # time of the stages inside of each one that runs
 
     @contextmanager
@@ -31,6 +31,10 @@ class Stopwatch:
             *outer, inner = self._inner
             self.laps[name] = self.laps.get(name, 0.0) + (elapsed - inner) * 1e3
             self._inner = (*outer[:-1], outer[-1] + elapsed) if outer else ()
+
+    def elapsed_ms(self) -> float:
+        """Return the time since the beginning, whatever stages it was spent on."""
+        return (time.perf_counter() - self._start) * 1e3
 
     def lap(self, stage: str) -> None:
         """End a stage; one that comes again adds to its time."""
