@@ -22,8 +22,9 @@ from dsac_ros.types import SceneCoordinates
 # for the search; that gains at most 6 % in fit or is at most 12 % off.
 #: The refinement on one level shows about half of a small error, hence half of what is allowed.
 REFINED_SHARE, SIGMAS = 0.5, 3.0
-#: A search contradicts by this gain in fit, or by a ratio this far off where it is determined.
-MIN_GAIN, FAR_OFF, DETERMINED = 1.06, 0.18, 0.02
+#: A search contradicts by this gain in fit, or by a smaller one where the ratio is this far off;
+#: and only where it is determined.
+MIN_GAIN, FAR_GAIN, FAR_OFF, DETERMINED = 1.06, 1.03, 0.18, 0.02
 #: A search confirms a camera where it ends within half of what is allowed, is determined to what
 #: is allowed, and this share of all landmarks in view looks as it should.
 CONFIRMING = 0.5
@@ -87,8 +88,8 @@ class FocalCheck:
             return self._fitting.get(camera, 1.0)
         found = test.searched()
         far = abs(math.log(found.ratio))
-        contradicts = far > self.max_error and (
-            found.gain > MIN_GAIN or (far > FAR_OFF and found.sigma < DETERMINED))
+        contradicts = (far > self.max_error and found.sigma < DETERMINED
+                       and found.gain > (FAR_GAIN if far > FAR_OFF else MIN_GAIN))
         if contradicts and not fit.excludes(found.ratio):
             self._fitting[camera] = found.ratio
         elif (far < REFINED_SHARE * self.max_error and found.sigma < self.max_error

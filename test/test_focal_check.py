@@ -53,7 +53,9 @@ WRONG = FocalFit(0.5, 0.003, 1.5)
     (SOUND, CONFIRMING, 1.0),
     (SOUND, VAGUE, 1.0),
     (SOUND, WRONG, 0.5),
-    (SOUND, FocalFit(0.8, 0.005, 1.01), 0.8),                  # far off and determined
+    (SOUND, FocalFit(0.8, 0.005, 1.04), 0.8),                  # far off and determined
+    (SOUND, FocalFit(0.8, 0.005, 1.01), 1.0),                  # fits no better
+    (SOUND, FocalFit(0.8, 0.05, 1.2), 1.0),                    # fits better, undetermined
     (SOUND, FocalFit(0.8, 0.05, 1.01), 1.0),                   # far off and undetermined
     (FocalFit(0.92, 0.003, 1.0), CONFIRMING, 1.0),             # noise of the map's own poses
     (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 0.91),
