@@ -182,7 +182,7 @@ class Localizer:
         if self.gallery is None:
             return pose, covariance
         with query.clock.stage('align'):
-            return self.gallery.refine_jointly(query.image, query.matrix, pose, found.scene)
+            return self.gallery.refine_jointly(query.image, query.matrix, pose, found.guided)
 
     def _fitting_focal(self, query: Query, answer: Localization,
                        alignment: Alignment | None) -> float:
@@ -194,7 +194,7 @@ class Localizer:
         with threads(1):
             return self.focal_check.by_landmarks(
                 query.resampler, test, alignment.overall if confirmed(alignment) else 0.0,
-                lambda: query.feature_pose().scene, pose)
+                lambda: query.feature_pose().matches, pose)
 
     def _in_map(self, world_from_camera: np.ndarray) -> Tensor:
         """Return the pose (4, 4) of the world in the frame of the map, whose origin is near."""

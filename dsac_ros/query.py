@@ -109,7 +109,7 @@ class Query:
         if self.estimate is not None:
             return self.network_output().scene, self.estimate
         found = self.feature_pose()
-        return found.scene, found.estimate
+        return found.guided, found.estimate
 
     def _estimated(self, budget: RansacConfig) -> PoseEstimate:
         scene = self.network_output().scene

@@ -159,7 +159,7 @@ def test_features_alone_localize_where_they_are_asked_first(localizer, tiny_map)
     assert len(by_features) >= len(answers) // 2
     for found, scene, estimate in by_features:
         assert found.accepted and found.inlier_count == 0 < found.feature_matches
-        assert scene.valid.sum() >= estimate.inliers.sum() == found.feature_matches
+        assert scene.valid.sum() >= estimate.inliers.sum() > 0.5 * found.feature_matches
     scene, estimate = first.scene_coordinates(tiny_map.queries[0].frame)
     assert scene.grid_hw[0] > 1 and bool(estimate.found)
 

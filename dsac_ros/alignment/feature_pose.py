@@ -10,12 +10,15 @@ from dsac_ros.types import SceneCoordinates
 
 @dataclass(frozen=True)
 class FeaturePose:
-    """Pose that features of an image tell: their matches with points (1, N) and the estimate."""
+    """Pose that features of an image tell, and their matches with points.
 
-    scene: SceneCoordinates
+    matches (1, N) stand out among all points of the retrieved views; count of them agree with the
+    pose. guided (1, M) are matches among the points that the pose projects near a feature: they
+    make a pose precise and do not confirm it, since a wrong one finds some everywhere. estimate is
+    the pose by these.
+    """
+
+    matches: SceneCoordinates
+    guided: SceneCoordinates
     estimate: PoseEstimate
-
-    @property
-    def count(self) -> int:
-        """Number of features that agree with the pose."""
-        return int(self.estimate.inlier_count[0])
+    count: int

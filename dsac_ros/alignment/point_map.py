@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment.features import Features, unit
+from dsac_ros.alignment.guided_match import guided_match
 
-VOTERS = 1000       # features that vote, the strongest
+VOTERS = 400        # features that vote, the strongest; 1000 find the same views
 LEAST_SIMILAR = 0.8  # cosine of a feature and a point that is worth a vote
 VIEWS = 20          # mapping views that an image is matched with
 RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
@@ -48,7 +49,8 @@ class PointMatcher:
     def __init__(self, points: PointMap, device: torch.device | str = 'cpu') -> None:
         """Takes the points; their descriptors are made ready once."""
         self.points = points
-        self._descriptors = torch.from_numpy(unit(points.descriptors)).to(device)
+        self._unit = unit(points.descriptors)
+        self._descriptors = torch.from_numpy(self._unit).to(device)
         self._view = torch.from_numpy(points.view).to(device)
         self._point = torch.from_numpy(points.point).to(device)
         seen = torch.bincount(self._point, minlength=len(points)).clamp(min=1)
@@ -71,6 +73,12 @@ class PointMatcher:
         second = similarity.scatter(1, best.indices[:, None], -1.0).max(1).values
         good = both & (1.0 - best.values < RATIO ** 2 * (1.0 - second))
         return good.nonzero()[:, 0].cpu().numpy(), near[best.indices[good]].cpu().numpy()
+
+    def guided_match(self, features: Features, world_from_camera: np.ndarray,
+                     matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same as `match`, with the pose (4, 4) and the intrinsics (3, 3) known."""
+        return guided_match(features.pixels, unit(features.descriptors), self.points.points,
+                            self._unit, world_from_camera, matrix)
 
     def _near_points(self, voters: Tensor) -> Tensor:
         """Indices of the points that the views with most votes saw."""
