@@ -53,7 +53,7 @@ class Calibration:
     min_agreement: float = 0.0
     min_landmark_share: float = 0.25
     min_matches: int = 20
-    clear_ratio: float = 0.75
+    clear_ratio: float = 1.0
     features_first: bool = False
 
     @classmethod

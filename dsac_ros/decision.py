@@ -69,6 +69,7 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
     return Localization(
         result, reason, frame.stamp_ns, frame.name, world_from_camera=pose, covariance=covariance,
         reprojection_error_px=float(error.reprojection_error_px[0]), **evidence,
+        landmark_ratio=alignment.overall if alignment else 0.0,
         confidence=float(calibration.confidence(*(evidence[name] for name in (
             'inlier_ratio', 'inlier_spread', 'hypothesis_agreement', 'landmark_share',
             'feature_matches')))), timings_ms=query.clock.laps)

@@ -108,7 +108,7 @@ class Localization:
     perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
     order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
     map's landmarks in sight that look as they should (`alignment.support`), 0 where they lie in a
-    corner of the image and so confirm nothing, feature_matches how many features agree with a pose
+    corner of the image and so confirm nothing, landmark_ratio that of all in view, feature_matches how many features agree with a pose
     that landmarks do not confirm. confidence is in [0, 1].
     timings_ms: stage -> milliseconds.
     """
@@ -125,6 +125,7 @@ class Localization:
     inlier_spread: float = 0.0
     hypothesis_agreement: float = 0.0
     landmark_share: float = 0.0
+    landmark_ratio: float = 0.0
     feature_matches: int = 0
     confidence: float = 0.0
     timings_ms: dict[str, float] = field(default_factory=dict)

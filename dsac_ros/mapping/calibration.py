@@ -31,6 +31,9 @@ COARSER = 3.0
 #: what wrong poses in the right room may (0.22 has been seen), and no more than what most right
 #: ones reach anywhere.
 SHARE_MARGIN, SHARES = 1.5, (0.23, 0.5)
+#: Landmarks alone decide where this share of all in view looks as it should, and no less than in
+#: all right held-out frames but this share.
+LEAST_CLEAR, USUAL = 0.75, 0.1
 #: Features are asked first where scene coordinates alone are right for a smaller share of frames:
 #: a network's pose and its alignment take about half of the time of features and theirs.
 MOST_RIGHT = 0.45
@@ -43,7 +46,8 @@ MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 class Evidence:
     """What the estimator says of F frames, before any calibration.
 
-    inlier_ratio, inlier_count, spread, agreement, share, matches (F,); covariance (F, 6, 6) raw.
+    inlier_ratio, inlier_count, spread, agreement, share, matches (F,); covariance (F, 6, 6) raw;
+    ratio_in_view (F,) of all landmarks in view that look as they should.
     """
 
     inlier_ratio: np.ndarray
@@ -53,6 +57,7 @@ class Evidence:
     share: np.ndarray
     matches: np.ndarray
     covariance: np.ndarray
+    ratio_in_view: np.ndarray
 
     def __len__(self) -> int:
         return len(self.inlier_ratio)
@@ -114,7 +119,8 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
         min_landmark_share=share_asked(nothing[:, 3]), min_matches=matches_asked(impostors),
-        clear_ratio=clear_ratio(held_out.matches[correct], matches_asked(impostors)),
+        clear_ratio=clear_ratio(held_out.matches[correct], held_out.ratio_in_view[correct],
+                                matches_asked(impostors)),
         features_first=int(is_correct(alone.twists, correct_within).sum()) < MOST_RIGHT * len(
             alone.twists),
         **thresholds(held_out, is_correct(alone.twists, correct_within),
@@ -144,14 +150,19 @@ def matches_asked(impostors: Evidence | None) -> int:
     return max(Calibration.min_matches, math.ceil(ABOVE_WRONG * shown))
 
 
-def clear_ratio(matches: np.ndarray, asked: int) -> float:
-    """Share of landmarks from which on no feature is asked, by the matches (F,) of right frames.
+def clear_ratio(matches: np.ndarray, in_view: np.ndarray, asked: int) -> float:
+    """Share of landmarks in view from which on no feature is asked.
 
-    Where half of them have fewer than are asked, features cost their time and tell nothing more.
+    By the matches (F,) of right frames and the shares (F,) that they show. Where half of them have
+    fewer matches than are asked, features cost their time and tell nothing more. A pattern that
+    repeats itself, such as bricks, fits a period off as well; but then what does not repeat fits
+    less than in nearly all right frames.
     """
-    if len(matches) and np.median(matches) < asked:
+    if not len(matches):
+        return Calibration.clear_ratio
+    if np.median(matches) < asked:
         return 0.0
-    return Calibration.clear_ratio
+    return max(LEAST_CLEAR, float(np.quantile(in_view, USUAL)))
 
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:

@@ -100,7 +100,8 @@ def evidence(answers: Sequence[Localization]) -> Evidence:
         agreement=np.array([a.hypothesis_agreement for a in answers]),
         share=np.array([a.landmark_share for a in answers]),
         matches=np.array([a.feature_matches for a in answers]),
-        covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]))
+        covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]),
+        ratio_in_view=np.array([a.landmark_ratio for a in answers]))
 
 
 def judged(found: Localization, calibration: Calibration) -> Localization:

@@ -11,6 +11,7 @@ from dsac_ros.calibration import Calibration
 from dsac_ros.mapping.calibration import (
     Errors,
     Evidence,
+    clear_ratio,
     fit_calibration,
     mirrored,
     without_held_out,
@@ -24,8 +25,8 @@ def evidence(rng, count, ratio, share=(0.5, 0.9)):
     roots = rng.normal(size=(count, 6, 6)) * 1e-3 * rng.uniform(0.5, 3, (count, 1, 1))
     return Evidence(ratios, (ratios * 4800).astype(int), rng.uniform(0.7, 1.0, count),
                     rng.uniform(0.8, 1.0, count), rng.uniform(*share, count),
-                    np.zeros(count, int),
-                    roots @ roots.transpose(0, 2, 1))
+                    np.zeros(count, int), roots @ roots.transpose(0, 2, 1),
+                    rng.uniform(0.9, 1.0, count))
 
 
 def confidence(calibration, seen):
@@ -186,3 +187,13 @@ def test_a_mirrored_frame_keeps_a_camera_that_fits():
     assert frame.image[0].tolist() == [3, 2, 1, 0]
     assert frame.camera.matrix[0, 2] == 2.0
     assert camera.matrix[0, 2] == 1.0
+
+
+@pytest.mark.parametrize(('in_view', 'matches', 'clear'), [
+    (0.95, 40, 0.95),  # right frames of this place show nearly all landmarks
+    (0.6, 40, 0.75),   # landmarks are often hidden, and features confirm
+    (0.95, 5, 0.0),    # features tell nothing here
+])
+def test_landmarks_alone_decide_where_they_show_what_right_frames_do(in_view, matches, clear):
+    assert clear_ratio(np.full(20, matches), np.full(20, in_view), 20) == clear
+    assert clear_ratio(np.zeros(0), np.zeros(0), 20) == 1.0
