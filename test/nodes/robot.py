@@ -40,6 +40,7 @@ CAMERA = Camera((128, 96), np.array([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 
 BASE_FROM_CAMERA = np.array([[0, 0, 1, 0.3], [-1, 0, 0, 0.1], [0, -1, 0, 0.8], [0, 0, 0, 1.0]])
 # An untrained map agrees with nothing; with these every image has a pose nevertheless.
 ACCEPT_ALL = {'min_inlier_ratio': 0.0, 'min_inliers': 0, 'min_spread': 0.0, 'min_agreement': 0.0,
+              'max_position_sigma': 0.0, 'max_focal_error': 0.0,
               'num_hypotheses': 64, 'max_rate': 0.0, 'max_image_age': 10.0}
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LOOSE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
