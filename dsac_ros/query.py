@@ -45,7 +45,7 @@ def reduced_budget(config: RansacConfig) -> RansacConfig:
 
 
 class Query:
-    """What is computed of one frame; the stages of its clock are those of the time they take.
+    """Results computed of one frame; the clock has a stage for each of them.
 
     features is the pose by local features and estimate the best one by scene coordinates so far;
     None as long as they have not been computed.

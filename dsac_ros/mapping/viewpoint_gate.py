@@ -47,7 +47,7 @@ class ViewpointGate:
         return True
 
     def _moved(self, image: np.ndarray) -> float:
-        """How far the corners moved that were found again [px]; infinite where most were not."""
+        """Return the motion of the corners found again [px]; infinite where most were not."""
         before = self._last
         if self._corners is None or before is None or before.shape != image.shape:
             return np.inf

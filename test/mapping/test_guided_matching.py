@@ -15,7 +15,7 @@ FORWARD, SIDEWAYS = np.array([0.05, 0.0, 0.8]), np.array([0.7, 0.1, 0.0])
 
 def seen(points: np.ndarray, descriptors: np.ndarray, centre: np.ndarray,
          noise: np.ndarray | float = 0.0) -> PosedFeatures:
-    """What a camera at `centre` sees of points, its rays off by noise [rad]."""
+    """Project points into a camera at `centre`, with rays off by noise [rad]."""
     rays = points - centre
     rays = rays / np.linalg.norm(rays, axis=1, keepdims=True) + noise
     return PosedFeatures(rays / np.linalg.norm(rays, axis=1, keepdims=True), descriptors, centre,
