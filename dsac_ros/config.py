@@ -168,9 +168,9 @@ class AcceptConfig:
     min_landmark_share: float = setting(
         -1.0, 'share of the landmarks that look as they should, hidden ones left out, at which '
         'that alone makes a pose trusted; 1: in effect never; negative: from the map', high=1.0)
-    min_matches: int = setting(-1, 'features of the image that agree with a pose which landmarks '
-                               'do not confirm, at which that alone makes it trusted; negative: '
-                               'from the map')
+    min_matches: int = setting(-1, 'features of the image that agree with a pose, at most two in '
+                               'each of 48 parts of the image, at which that alone makes it '
+                               'trusted; negative: from the map')
     max_latency_ms: float = setting(0.0, 'time after which no further candidate poses are sought '
                                     'for an image that nothing has confirmed so far; 0: no limit',
                                     unit='ms', low=0.0)

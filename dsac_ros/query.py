@@ -71,7 +71,7 @@ class Query:
 
     @property
     def matches(self) -> int:
-        """Number of features that agree with their pose; 0 where it has not been computed."""
+        """Features, spread over the image, that agree with their pose; 0 if not asked."""
         return self.features.count if self.features else 0
 
     def network_output(self) -> NetworkOutput:
@@ -95,7 +95,7 @@ class Query:
         """Return the pose by local features."""
         if self.features is None:
             with self.clock.stage('features'):
-                self.features = self._localizer.localize(self.frame, self.matrix,
+                self.features = self._localizer.localize(self.frame, self.resampler,
                                                          self._budgets.full)
         return self.features
 

@@ -13,9 +13,9 @@ class FeaturePose:
     """Pose that features of an image tell, and their matches with points.
 
     matches (1, N) stand out among all points of the retrieved views; count of them agree with the
-    pose. guided (1, M) are matches among the points that the pose projects near a feature: they
-    make a pose precise and do not confirm it, since a wrong one finds some everywhere. estimate is
-    the pose by these.
+    pose, spread over the image (`feature_localizer.supporting`). guided (1, M) are matches among
+    the points that the pose projects near a feature: they make a pose precise and do not confirm
+    it, since a wrong one finds some everywhere. estimate is the pose by these.
     """
 
     matches: SceneCoordinates

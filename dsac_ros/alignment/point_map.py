@@ -2,9 +2,10 @@
 """Landmarks as a feature-based map keeps them: points with one mean descriptor each.
 
 An image is matched in two steps. Each of its strongest features votes, by its nearest descriptor,
-for the mapping views that saw that point; then all features are matched with the points that the
-best views saw together, by mutual nearest neighbours and Lowe's ratio test (Sattler et al., TPAMI
-2017, match 2D to 3D directly as well). Viewpoint and scale may change as far as SIFT follows.
+for the mapping views that saw that point (`PointMatcher.retrieve`); then all features are matched
+with the points that the best views saw together, by mutual nearest neighbours and Lowe's ratio
+test (Sattler et al., TPAMI 2017, match 2D to 3D directly as well). Viewpoint and scale may change
+as far as SIFT follows.
 """
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ from dsac_ros.alignment.guided_match import guided_match
 
 VOTERS = 400        # features that vote, the strongest; 1000 find the same views
 LEAST_SIMILAR = 0.8  # cosine of a feature and a point that is worth a vote
-VIEWS = 20          # mapping views that an image is matched with
 RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
 PREFIX = 'points.'
 FOUR_BITS, STEP = 15, 11  # largest value of a stored component, and what one step stands for
@@ -57,15 +57,28 @@ class PointMatcher:
         # a point that many views saw says less about which of them is near
         self._vote = seen.double().rsqrt()
 
-    def match(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Return indices (K,) of features and the points (K,) that they are taken for."""
-        nothing = np.zeros(0, int), np.zeros(0, int)
-        if len(features) < 2 or len(self.points) < 2:
-            return nothing
+    def retrieve(self, features: Features, count: int) -> Tensor:
+        """Return the indices (count,) of the mapping views that features vote for, best first.
+
+        Fewer where the map has not so many views; none of a map without points.
+        """
+        if not len(self.points):
+            return self._view
+        voters = torch.from_numpy(unit(features.first(VOTERS).descriptors)).to(self._descriptors)
+        best = (voters @ self._descriptors.T).max(1)
+        weight = (best.values - LEAST_SIMILAR).clamp(min=0.0).double()
+        of_point = torch.zeros_like(self._vote).index_add_(0, best.indices, weight) * self._vote
+        votes = torch.zeros(int(self._view.max()) + 1, dtype=torch.float64,
+                            device=self._view.device)
+        votes.index_add_(0, self._view, of_point[self._point])
+        return votes.topk(min(count, len(votes))).indices
+
+    def match(self, features: Features, views: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return indices (K,) of features and the points (K,) of `views` they are taken for."""
+        near = self._point[torch.isin(self._view, views)].unique()
+        if len(features) < 2 or len(near) < 2:
+            return np.zeros(0, int), np.zeros(0, int)
         descriptors = torch.from_numpy(unit(features.descriptors)).to(self._descriptors)
-        near = self._near_points(descriptors[:VOTERS])
-        if len(near) < 2:
-            return nothing
         similarity = descriptors @ self._descriptors[near].T
         best = similarity.max(1)
         both = similarity.max(0).indices[best.indices] == torch.arange(
@@ -79,17 +92,6 @@ class PointMatcher:
         """Return the same as `match`, with the pose (4, 4) and the intrinsics (3, 3) known."""
         return guided_match(features.pixels, unit(features.descriptors), self.points.points,
                             self._unit, world_from_camera, matrix)
-
-    def _near_points(self, voters: Tensor) -> Tensor:
-        """Indices of the points that the views with most votes saw."""
-        best = (voters @ self._descriptors.T).max(1)
-        weight = (best.values - LEAST_SIMILAR).clamp(min=0.0).double()
-        of_point = torch.zeros_like(self._vote).index_add_(0, best.indices, weight) * self._vote
-        votes = torch.zeros(int(self._view.max()) + 1, dtype=torch.float64,
-                            device=self._view.device)
-        votes.index_add_(0, self._view, of_point[self._point])
-        views = votes.topk(min(VIEWS, len(votes))).indices
-        return self._point[torch.isin(self._view, views)].unique()
 
 
 def to_tensors(points: PointMap | None) -> dict[str, Tensor]:

@@ -17,17 +17,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import SourceError
+from dsac_ros.geometry.altered_frames import zoomed
 from dsac_ros.mapping.reading import ViewMaker
 from dsac_ros.mapping.scene_depth import check_motion, typical_depth
 from dsac_ros.mapping.view_pairs import find_pairs
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.source import Source
-from dsac_ros.types import Frame, PosedFrame
+from dsac_ros.types import PosedFrame
 
 FULL, STRETCHES, THINNED, ZOOM = SPLITS = ('full', 'stretches', 'thinned', 'zoom')
 DEFAULT_SPLITS = (FULL, THINNED, ZOOM)
@@ -65,7 +65,7 @@ class FrameSelection:
         rows = frozenset(self.rows)
         for row, posed in enumerate(open_source(self.path, depth='off').posed_frames()):
             if row in rows:
-                yield replace(posed, frame=zoom(posed.frame)) if self.zoomed else posed
+                yield replace(posed, frame=zoomed(posed.frame)) if self.zoomed else posed
 
 
 @dataclass(frozen=True)
@@ -193,22 +193,3 @@ def evenly(rows: Sequence[int], most: int | None) -> tuple[int, ...]:
     if most is None or len(rows) <= most:
         return tuple(rows)
     return tuple(rows[index] for index in np.linspace(0, len(rows) - 1, most).astype(int))
-
-
-def zoom(frame: Frame) -> Frame:
-    """The middle half of a frame at twice the size, as a lens of twice the focal length sees it.
-
-    Of as many pixels as the frame, but for an odd one.
-    """
-    width, height = (side // 2 for side in frame.camera.size_wh)
-    left, top = ((side - half) // 2 for side, half in zip(frame.camera.size_wh, (width, height)))
-    middle = np.s_[top:top + height, left:left + width]
-    size_wh = (2 * width, 2 * height)
-    # a pixel's centre is an integer, its corner half a pixel before
-    scaled = np.array([[2.0, 0.0, 0.5 - 2 * left], [0.0, 2.0, 0.5 - 2 * top], [0.0, 0.0, 1.0]])
-    mask = None if frame.mask is None else cv2.resize(
-        frame.mask[middle].astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
-    return replace(
-        frame, image=cv2.resize(frame.image[middle], size_wh, interpolation=cv2.INTER_CUBIC),
-        camera=replace(frame.camera, size_wh=size_wh, matrix=scaled @ frame.camera.matrix),
-        depth=None, mask=mask)

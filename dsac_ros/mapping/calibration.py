@@ -2,8 +2,10 @@
 """Fit a map's `Calibration` on frames it has not learned from.
 
 The held-out frames show how far off right poses are and how much evidence stands behind them.
-Hardly any of them is wrong, so the other side comes from impostors: the same frames mirrored.
-Their patches look as real as ever, but no camera in this scene can have taken them.
+Hardly any of them is wrong, so the other side comes from altered ones (`geometry.altered_frames`).
+Mirrored frames are impostors: their patches look as real as ever, but no camera in this scene can
+have taken them. Zoomed and blurred frames have few features, and the coarse landmarks that remain
+agree on wrong positions where what they show is far away.
 """
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ import numpy as np
 
 from dsac_ros.calibration import LEAST_RATIO, Calibration, widened
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
-from dsac_ros.types import Frame
 
 #: Fewer right frames than this say nothing about a covariance.
 FEWEST_FRAMES = 8
@@ -28,17 +29,24 @@ LEAST_M, LEAST_RAD = 0.01, 0.001
 #: are must be in their covariance.
 COARSER = 3.0
 #: What is asked of the share of landmarks: so many times what impostors show, but no less than
-#: what wrong poses in the right room may (0.22 has been seen), and no more than what most right
-#: ones reach anywhere.
-SHARE_MARGIN, SHARES = 1.5, (0.23, 0.5)
+#: what wrong poses in the right room may (of zoomed and of blurred images 0.29 has been seen, a
+#: quarter of the depth off), and no more than what most right ones reach anywhere.
+SHARE_MARGIN, SHARES = 1.5, (0.3, 0.5)
+#: The same where wrong poses of zoomed and blurred frames show a share, up to so much: then
+#: landmarks alone hardly ever decide in this place.
+MOST_ASKED = 0.7
 #: Landmarks alone decide where this share of all in view looks as it should, and no less than in
 #: all right held-out frames but this share.
 LEAST_CLEAR, USUAL = 0.75, 0.1
 #: Features are asked first where scene coordinates alone are right for a smaller share of frames:
 #: a network's pose and its alignment take about half of the time of features and theirs.
 MOST_RIGHT = 0.45
+#: So many times as many features are asked as impostors show. In nine places mirrored and flipped
+#: images show 5 to 19, two in each part of the image; on one half of them up to 1.4 times as many
+#: as on the other.
+MATCHES_MARGIN = 1.5
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
-#: those that are, by so much; and so many times as many features as impostors show.
+#: those that are, by so much.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 
 
@@ -76,18 +84,8 @@ class Errors:
     covariance: np.ndarray
 
 
-def mirrored(frame: Frame) -> Frame:
-    """The frame as a mirror shows it: a place that does not exist, taken by the same camera."""
-    camera = frame.camera
-    matrix = camera.matrix.copy()
-    matrix[0, 2] = camera.size_wh[0] - 1 - matrix[0, 2]
-    mask = None if frame.mask is None else frame.mask[:, ::-1]
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), mask=mask, depth=None,
-                   camera=replace(camera, matrix=matrix), name=f'mirrored {frame.name}')
-
-
 def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence | None = None, *,
-                    alone: Errors | None = None,
+                    alone: Errors | None = None, misled: np.ndarray = np.zeros(0),
                     correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
                     ) -> Calibration:
     """The calibration of a map.
@@ -98,6 +96,7 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         impostors: evidence of frames that show no place of this map.
         alone: errors of the poses of the F frames by scene coordinates alone; those of `twists`,
             where landmarks had no part in them.
+        misled: shares of the landmarks (W,) at wrong poses of zoomed and blurred frames.
         correct_within: metres and degrees of what counts as right; for a scene whose unit is
             arbitrary give metres as a share of its size.
     """
@@ -118,7 +117,8 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         alone_floor_m=alone_floor_m, alone_floor_rad=alone_floor_rad, confidence_bias=bias,
         weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
         weight_share=weights[3],
-        min_landmark_share=share_asked(nothing[:, 3]), min_matches=matches_asked(impostors),
+        min_landmark_share=share_asked(nothing[:, 3], misled),
+        min_matches=matches_asked(impostors),
         clear_ratio=clear_ratio(held_out.matches[correct], held_out.ratio_in_view[correct],
                                 matches_asked(impostors)),
         features_first=int(is_correct(alone.twists, correct_within).sum()) < MOST_RIGHT * len(
@@ -139,15 +139,19 @@ def without_held_out(depth: float, impostors: Evidence) -> Calibration:
                    min_matches=matches_asked(impostors))
 
 
-def share_asked(impostors: np.ndarray) -> float:
-    """The share of landmarks that confirms a pose, where impostors show these (I,)."""
-    return float(np.clip(SHARE_MARGIN * impostors.max(), *SHARES))
+def share_asked(impostors: np.ndarray, misled: np.ndarray = np.zeros(0)) -> float:
+    """Return the share of landmarks that confirms a pose.
+
+    By the shares (I,) that impostors show, and those (W,) of wrong poses of blurred frames.
+    """
+    shown = float(np.clip(SHARE_MARGIN * impostors.max(), *SHARES))
+    return max(shown, min(MOST_ASKED, SHARE_MARGIN * float(misled.max(initial=0.0))))
 
 
 def matches_asked(impostors: Evidence | None) -> int:
     """How many features confirm a pose, where impostors show as many as these."""
     shown = impostors.matches.max() if impostors is not None and len(impostors) else 0
-    return max(Calibration.min_matches, math.ceil(ABOVE_WRONG * shown))
+    return max(Calibration.min_matches, math.ceil(MATCHES_MARGIN * shown))
 
 
 def clear_ratio(matches: np.ndarray, in_view: np.ndarray, asked: int) -> float:

@@ -12,13 +12,14 @@ import numpy as np
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig
 from dsac_ros.decision import in_world
+from dsac_ros.geometry.altered_frames import blurred, mirrored, zoomed
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
 from dsac_ros.mapping.calibration import (
     Errors,
     Evidence,
     fit_calibration,
-    mirrored,
+    is_correct,
     without_held_out,
 )
 from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
@@ -49,19 +50,24 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
         shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
         return {'held_out': None, 'calibration': without_held_out(
             candidate.network.scale, reflections(localizer, shown, progress)).as_dict()}
-    answers, alone, impostors = [], [], []
+    correct_within = CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG
+    answers, alone, impostors, misled = [], [], [], []
     for done, posed in enumerate(held_out, 1):
         answer, _, estimate = localizer.localize_detailed(posed.frame)
         answers.append(answer)
         alone.append(of_coordinates(estimate, candidate.origin))
-        impostors.append(localizer.localize(mirrored(posed.frame)))
+        if done % 2:
+            impostors.append(localizer.localize(mirrored(posed.frame)))
+        else:
+            misled += share_of_wrong(localizer.localize(blurred(zoomed(posed.frame))),
+                                     posed.world_from_camera, correct_within)
         progress(done / len(held_out))
     references = [posed.world_from_camera for posed in held_out]
     fitted = fit_calibration(
         evidence(answers), twists([a.world_from_camera for a in answers], references),
         evidence(impostors), alone=Errors(twists([pose for pose, _ in alone], references),
                                           np.stack([raw for _, raw in alone])),
-        correct_within=(CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG))
+        misled=np.array(misled), correct_within=correct_within)
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
 
@@ -74,6 +80,19 @@ def reflections(localizer: Localizer, frames: Sequence[PosedFrame],
         answers.append(localizer.localize(mirrored(posed.frame)))
         progress(done / len(frames))
     return evidence(answers)
+
+
+def share_of_wrong(found: Localization, reference: np.ndarray,
+                   correct_within: tuple[float, float]) -> list[float]:
+    """Return the share of landmarks that a wrong pose shows where they alone decide, else nothing.
+
+    correct_within: metres and degrees of a right pose.
+    """
+    usual = Calibration()
+    if usual.agreeing(found.feature_matches) or not usual.convincing(found.landmark_share):
+        return []
+    right = is_correct(twists([found.world_from_camera], [reference]), correct_within)[0]
+    return [] if right else [found.landmark_share]
 
 
 def of_coordinates(estimate: PoseEstimate | None, origin: np.ndarray,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.alignment import feature_localizer
-from dsac_ros.alignment.feature_localizer import CHANCE, FeatureLocalizer
+from dsac_ros.alignment.feature_localizer import CHANCE, FeatureLocalizer, supporting
+from dsac_ros.alignment.gallery import matched_points
 from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.resample import Resampler
 from dsac_ros.mapping.point_selection import point_map
 from dsac_ros.mapping.tracks import find_tracks
 from dsac_ros.mapping.view import View
@@ -32,7 +35,8 @@ def points():
 
 def localized(points, image):
     frame = Frame(image, Camera(SIZE_WH, MATRIX))
-    return FeatureLocalizer(points).localize(frame, MATRIX, RansacConfig())
+    pinhole = Resampler(frame.camera, min(SIZE_WH))
+    return FeatureLocalizer(points).localize(frame, pinhole, RansacConfig())
 
 
 def test_a_known_pose_finds_more_matches(points):
@@ -67,3 +71,15 @@ def test_a_map_without_points_has_no_pose():
     found = localized(None, seen_from(TRUE, WALL))
     assert found.count == 0 and not found.estimate.found[0]
     assert found.matches.valid.sum() == found.guided.valid.sum() == 0
+
+
+def test_matches_in_a_corner_hardly_count():
+    """Two hundred on one window count as two; two elsewhere as two more."""
+    corner = np.random.default_rng(0).uniform(2, 36, (200, 2))
+    pixels = torch.from_numpy(np.concatenate([corner, [[200, 30], [300, 200]]])).float()
+    intrinsics = torch.from_numpy(MATRIX).float()
+    rays = (pixels - intrinsics[:2, 2]) / intrinsics[0, 0]
+    points = torch.nn.functional.pad(3.0 * rays, (0, 1), value=3.0)
+    scene = matched_points([points], [pixels], intrinsics)
+    assert supporting(scene, torch.eye(4), SIZE_WH) == 4
+    assert supporting(scene, torch.from_numpy(pose(1.0)).float(), SIZE_WH) == 0

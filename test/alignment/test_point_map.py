@@ -50,9 +50,14 @@ def features(image, mask=None):
     return Features(pixels, quantised(descriptors))
 
 
+def matched(points, found, views=20):
+    matcher = PointMatcher(points)
+    return matcher.match(found, matcher.retrieve(found, views))
+
+
 def estimate(points, image):
     found = features(image)
-    rows, index = PointMatcher(points).match(found)
+    rows, index = matched(points, found)
     scene = matched_points([torch.from_numpy(points.points[index])],
                            [torch.from_numpy(found.pixels[rows]).float()],
                            torch.from_numpy(MATRIX))
@@ -70,7 +75,7 @@ def test_a_pose_that_is_turned_about_the_axis(points):
 
 
 def test_the_views_of_the_right_wall_are_chosen(points):
-    _, index = PointMatcher(points).match(features(seen_from(pose(0.1), texture(1))))
+    _, index = matched(points, features(seen_from(pose(0.1), texture(1))))
     assert len(index) > 40 and (points.points[index, 0] > 0.5 * APART).mean() > 0.95
 
 
@@ -80,7 +85,7 @@ def test_another_place_agrees_with_no_pose(points):
 
 @pytest.mark.parametrize('image', (np.full((240, 320), 90, np.uint8), WALL[:16, :16]))
 def test_an_image_of_nothing_matches_nothing(points, image):
-    rows, index = PointMatcher(points).match(features(image))
+    rows, index = matched(points, features(image))
     assert len(rows) == len(index) < 4
 
 
@@ -146,7 +151,7 @@ def test_no_track_is_no_map():
     assert point_map(nothing, 1.0, 10) is None
     one = PointMap(np.zeros((1, 3), np.float32), np.zeros((1, 128), np.uint8), np.zeros(1, int),
                    np.zeros(1, int))
-    rows, index = PointMatcher(one).match(features(WALL[:240, :320]))
+    rows, index = matched(one, features(WALL[:240, :320]))
     assert len(rows) == len(index) == 0
 
 

@@ -12,7 +12,7 @@ from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 from dsac_ros.baselines.sift_sfm import FEATURES, SiftSfm, features_of, require
 from dsac_ros.baselines.triangulation import partners
 from dsac_ros.errors import ConfigError, MapError, MappingError, SourceError
-from dsac_ros.evaluation.scenes import zoom
+from dsac_ros.geometry.altered_frames import zoomed
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.metrics import twist_error
 from dsac_ros.types import Camera, Frame, PosedFrame, Result
@@ -63,8 +63,8 @@ def test_a_new_view_of_the_wall_is_found(learned):
 @pytest.mark.benchmark
 def test_every_image_has_its_own_camera():
     """Those of the first frame were taken for all."""
-    mixed = SiftSfm.learn(posed_frames(lambda index, frame: zoom(frame) if index % 2 else frame))
-    for query in (frame(seen_from(QUERY, WALL)), zoom(frame(seen_from(QUERY, WALL)))):
+    mixed = SiftSfm.learn(posed_frames(lambda index, frame: zoomed(frame) if index % 2 else frame))
+    for query in (frame(seen_from(QUERY, WALL)), zoomed(frame(seen_from(QUERY, WALL)))):
         metres, degrees = off(mixed.localize(query), QUERY)
         assert metres < 0.02 and degrees < 0.3
 

@@ -13,9 +13,7 @@ from dsac_ros.evaluation.scenes import (
     find_scenes,
     held_out_stretches,
     read_scene,
-    zoom,
 )
-from dsac_ros.geometry.camera import camera_from_info, project
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame
 
@@ -123,27 +121,3 @@ def test_a_drive_in_one_place_has_no_depth(tmp_path):
             folder.write(Frame(np.zeros((24, 32), np.uint8), CAMERA), np.eye(4))
     with pytest.raises(MappingError, match='same camera position'):
         read_scene(Scene('still', tmp_path / 'train', None))
-
-
-@pytest.mark.parametrize('model, distortion', [('', ()), ('plumb_bob', (-0.2, 0.05, 0, 0, 0))])
-def test_zoom_shows_a_point_at_twice_the_distance(model, distortion):
-    """From the middle of the image, whatever the lens; pixels are counted from their centres."""
-    camera = camera_from_info((64, 48), (50, 0, 31.5, 0, 50, 23.5, 0, 0, 1), distortion,
-                              model=model)
-    image = np.zeros((48, 64, 3), np.uint8)
-    image[20:22, 40:42] = 255  # about pixel (40.5, 20.5)
-    zoomed = zoom(Frame(image, camera, mask=image[..., 0] > 0, depth=np.ones((48, 64))))
-    assert zoomed.image.shape == (48, 64, 3) and zoomed.depth is None
-    rows, columns = np.nonzero(zoomed.image[..., 0] > 127)
-    centre = np.array([columns.mean(), rows.mean()])
-    assert np.array_equal(zoomed.mask, zoomed.image[..., 0] > 127)
-    ray = np.array([[0.18, -0.06, 1.0]])
-    moved = project(zoomed.camera, ray)[0] - centre
-    assert moved == pytest.approx(2 * (project(camera, ray)[0] - [40.5, 20.5]))
-
-
-def test_zoom_of_odd_sizes_keeps_pixels_in_place():
-    camera = Camera((33, 25), CAMERA.matrix)
-    zoomed = zoom(Frame(np.zeros((25, 33), np.uint8), camera))
-    assert zoomed.image.shape[::-1] == zoomed.camera.size_wh == (32, 24)
-    assert zoomed.camera.matrix[0, 2] == 2 * 15.5 + 0.5 - 2 * 8
