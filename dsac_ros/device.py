@@ -7,6 +7,10 @@ import torch
 from dsac_ros.errors import ConfigError
 
 
+#: What torch calls the instructions by which a CPU multiplies bfloat16: AMX, and AVX-512 BF16.
+BFLOAT16 = ('_is_amx_tile_supported', '_is_avx512_bf16_supported')
+
+
 def choose_device(device: str) -> str:
     """auto -> cuda where there is one, else cpu; ConfigError for a device that is not there."""
     if device == 'auto':
@@ -34,11 +38,17 @@ def in_half(device: torch.device | str) -> torch.autocast:
     return in_bfloat16(device)
 
 
+def fastest_dtype(device: torch.device | str) -> torch.dtype:
+    """Return the type of numbers in which the device multiplies matrices fastest."""
+    context = in_half(device)
+    return context.fast_dtype if context._enabled else torch.float32
+
+
 def in_bfloat16(device: torch.device | str) -> torch.autocast:
     """The same for training: the exponents of float32, so that no gradient has to be scaled."""
     kind = torch.device(device).type
     if kind == 'cuda':
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        fast = bool(getattr(torch.cpu, '_is_amx_tile_supported', bool)())  # older ones do not tell
+        fast = any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)  # older ones do not tell
     return torch.autocast(kind, torch.bfloat16, enabled=fast)

@@ -17,9 +17,11 @@ from torch import Tensor
 
 from dsac_ros.alignment.features import Features, unit
 from dsac_ros.alignment.guided_match import guided_match
+from dsac_ros.device import fastest_dtype
 
 VOTERS = 400        # features that vote, the strongest; 1000 find the same views
-LEAST_SIMILAR = 0.8  # cosine of a feature and a point that is worth a vote
+FARTHEST = 0.2      # distance (1 less the cosine) of a feature and a point that is worth a vote
+BLOCK = 256         # features that are compared with points at a time
 RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
 PREFIX = 'points.'
 FOUR_BITS, STEP = 15, 11  # largest value of a stored component, and what one step stands for
@@ -50,7 +52,7 @@ class PointMatcher:
         """Takes the points; their descriptors are made ready once."""
         self.points = points
         self._unit = unit(points.descriptors)
-        self._descriptors = torch.from_numpy(self._unit).to(device)
+        self._descriptors = augmented(self._unit, -1.0, device)
         self._view = torch.from_numpy(points.view).to(device)
         self._point = torch.from_numpy(points.point).to(device)
         seen = torch.bincount(self._point, minlength=len(points)).clamp(min=1)
@@ -64,10 +66,11 @@ class PointMatcher:
         """
         if not len(self.points):
             return self._view
-        voters = torch.from_numpy(unit(features.first(VOTERS).descriptors)).to(self._descriptors)
-        best = (voters @ self._descriptors.T).max(1)
-        weight = (best.values - LEAST_SIMILAR).clamp(min=0.0).double()
-        of_point = torch.zeros_like(self._vote).index_add_(0, best.indices, weight) * self._vote
+        voters = augmented(unit(features.first(VOTERS).descriptors), 1.0, self._view.device)
+        nearest = [(block @ self._descriptors.T).float().max(1) for block in voters.split(BLOCK)]
+        best = torch.cat([one.indices for one in nearest])
+        weight = (torch.cat([one.values for one in nearest]) + FARTHEST).clamp(min=0.0).double()
+        of_point = torch.zeros_like(self._vote).index_add_(0, best, weight) * self._vote
         votes = torch.zeros(int(self._view.max()) + 1, dtype=torch.float64,
                             device=self._view.device)
         votes.index_add_(0, self._view, of_point[self._point])
@@ -78,20 +81,51 @@ class PointMatcher:
         near = self._point[torch.isin(self._view, views)].unique()
         if len(features) < 2 or len(near) < 2:
             return np.zeros(0, int), np.zeros(0, int)
-        descriptors = torch.from_numpy(unit(features.descriptors)).to(self._descriptors)
-        similarity = descriptors @ self._descriptors[near].T
-        best = similarity.max(1)
-        both = similarity.max(0).indices[best.indices] == torch.arange(
-            len(descriptors), device=near.device)
-        second = similarity.scatter(1, best.indices[:, None], -1.0).max(1).values
-        good = both & (1.0 - best.values < RATIO ** 2 * (1.0 - second))
-        return good.nonzero()[:, 0].cpu().numpy(), near[best.indices[good]].cpu().numpy()
+        best, index, second, feature = nearest_two(
+            augmented(unit(features.descriptors), 1.0, near.device), self._descriptors[near])
+        mutual = feature[index] == torch.arange(len(index), device=near.device)
+        good = mutual & (best < RATIO ** 2 * second)
+        return good.nonzero()[:, 0].cpu().numpy(), near[index[good]].cpu().numpy()
 
     def guided_match(self, features: Features, world_from_camera: np.ndarray,
                      matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same as `match`, with the pose (4, 4) and the intrinsics (3, 3) known."""
         return guided_match(features.pixels, unit(features.descriptors), self.points.points,
                             self._unit, world_from_camera, matrix)
+
+
+def augmented(descriptors: np.ndarray, last: float, device: torch.device | str) -> Tensor:
+    """Return unit descriptors (N, 128) with one component more, for products in half precision.
+
+    Of one with 1 and one with -1 the product is the cosine less 1, so that what is rounded is a
+    small part of the distance, not of the cosine.
+    """
+    values = torch.nn.functional.pad(torch.from_numpy(descriptors), (0, 1), value=last)
+    return values.to(device, fastest_dtype(device))
+
+
+def nearest_two(features: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Find the nearest points of features (N, 129) and the nearest features of points (P, 129).
+
+    Both `augmented`. A block of features at a time, whose products stay in the cache.
+
+    Returns:
+        For each feature the distance (N,), 1 less the cosine, of its nearest point, that point's
+        index (N,) and the distance (N,) of the second; for each point its nearest feature (P,).
+    """
+    best, index, second = [], [], []
+    of_point = features.new_full((len(points),), -torch.inf, dtype=torch.float32)
+    feature = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    for number, block in enumerate(features.split(BLOCK)):
+        like = (block @ points.T).float()
+        nearer = like.max(0)
+        feature = torch.where(nearer.values > of_point, nearer.indices + BLOCK * number, feature)
+        of_point = torch.maximum(of_point, nearer.values)
+        nearest = like.max(1)
+        best.append(nearest.values)
+        index.append(nearest.indices)
+        second.append(like.scatter_(1, nearest.indices[:, None], -torch.inf).amax(1))
+    return -torch.cat(best), torch.cat(index), -torch.cat(second), feature
 
 
 def to_tensors(points: PointMap | None) -> dict[str, Tensor]:

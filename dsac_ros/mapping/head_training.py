@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from dsac_ros.config import MappingConfig
+from dsac_ros.device import in_half
 from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.checkpoint import Checkpoint, Standing
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
@@ -62,8 +63,7 @@ def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.G
                descriptors: torch.Tensor, patches: Patches, done: float,
                losses: LossConfig) -> LossTerms:
     """One gradient step; half precision in the layers where the device is fast at it."""
-    device = descriptors.device.type
-    with torch.autocast(device, torch.float16, enabled=device == 'cuda'):
+    with in_half(descriptors.device):
         points, sigma = head(descriptors)
     terms = curriculum_loss(points, sigma, patches, done, losses)
     optimizer.zero_grad(set_to_none=True)
