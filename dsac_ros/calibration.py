@@ -53,7 +53,7 @@ class Calibration:
     min_agreement: float = 0.0
     min_landmark_share: float = 0.3
     min_matches: int = 10
-    clear_ratio: float = 1.0
+    clear_ratio: float = 0.7
     features_first: bool = False
 
     @classmethod

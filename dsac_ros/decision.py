@@ -76,14 +76,19 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
 
 
 def confirmed(alignment: Alignment | None) -> float:
-    """The share of the landmarks that confirm an alignment; none, where they lie in a corner."""
-    return 0.0 if alignment is None or alignment.corner else alignment.share
+    """Return the share of the landmarks that confirm an alignment.
+
+    None do where they lie in a corner of the image, or fit elsewhere as well.
+    """
+    if alignment is None or alignment.corner or alignment.repeats:
+        return 0.0
+    return alignment.share
 
 
 def in_a_corner(pose: Tensor, alignment: Alignment | None, calibration: Calibration,
                 depth: float) -> bool:
     """Return True if landmarks in a corner refine a pose (4, 4) that something else confirms."""
-    return (alignment is not None and alignment.corner
+    return (alignment is not None and alignment.corner and not alignment.repeats
             and calibration.convincing(alignment.share)
             and same_view(alignment.world_from_camera, pose.to(alignment.world_from_camera),
                           CORNER, depth))

@@ -6,7 +6,6 @@ import torch
 
 from dsac_ros.errors import ConfigError
 
-
 #: What torch calls the instructions by which a CPU multiplies bfloat16: AMX, and AVX-512 BF16.
 BFLOAT16 = ('_is_amx_tile_supported', '_is_avx512_bf16_supported')
 

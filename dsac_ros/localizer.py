@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,12 @@ class Localizer:
         if self.gallery is None:
             return None
         with query.clock.stage('align'):
-            return self.gallery.search(query.image, query.matrix, self._candidates(query))
+            best = self.gallery.search(query.image, query.matrix, self._candidates(query))
+            if (self.calibration.agreeing(query.matches)
+                    or not self.calibration.convincing(confirmed(best))):
+                return best
+            return replace(best, repeats=self.gallery.repeats(query.image, query.matrix,
+                                                              best.world_from_camera))
 
     def _candidates(self, query: Query) -> Iterator[PoseEstimate]:
         """Yield poses worth an alignment, the likeliest first; each is made when asked for.

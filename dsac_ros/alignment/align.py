@@ -34,7 +34,8 @@ class Alignment:
     world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
     fit: how well the landmarks look as they should, of poses of one image the better the more;
     share: of those that nothing hides, how many do; overall: of all in view; corner: whether they
-    lie in a corner of the image, which confirms no pose.
+    lie in a corner of the image, and repeats: whether they fit elsewhere as well (`repetition`),
+    either of which confirms no pose.
     """
 
     world_from_camera: Tensor
@@ -43,6 +44,7 @@ class Alignment:
     share: float
     overall: float
     corner: bool = False
+    repeats: bool = False
 
 
 def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks,

@@ -15,8 +15,11 @@ from dsac_ros.alignment.align import Alignment, align
 from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import Landmarks, Picture, Pyramid, landmarks_of
+from dsac_ros.alignment.match import visible
+from dsac_ros.alignment.repetition import repeats
 from dsac_ros.alignment.search import approach, search
 from dsac_ros.device import in_half
+from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import STRIDE, Resamplers
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.ransac.threads import threads
@@ -59,6 +62,15 @@ class Gallery:
             with threads(1):
                 return approach(pose, near, self.depth)
         return search(candidates, approached, self.depth)
+
+    def repeats(self, image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor) -> bool:
+        """Return True if an image (H, W) uint8 fits other poses as well: `repetition.repeats`."""
+        pyramid = Pyramid.of(image, self.device)
+        intrinsics = torch.from_numpy(matrix).to(self.device).float()
+        pose = se3.inverse(world_from_camera).float()
+        seen = self.landmarks.take(visible(self.landmarks, pose, intrinsics, pyramid.size_wh))
+        with threads(1):
+            return repeats(pyramid, seen, pose, intrinsics)
 
     def refine_jointly(self, image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
                        features: SceneCoordinates) -> tuple[Tensor, Tensor]:

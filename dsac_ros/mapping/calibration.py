@@ -3,9 +3,9 @@
 
 The held-out frames show how far off right poses are and how much evidence stands behind them.
 Hardly any of them is wrong, so the other side comes from altered ones (`geometry.altered_frames`).
-Mirrored frames are impostors: their patches look as real as ever, but no camera in this scene can
-have taken them. Zoomed and blurred frames have few features, and the coarse landmarks that remain
-agree on wrong positions where what they show is far away.
+Mirrored mapping frames are impostors: their patches look as real as ever, but no camera in this
+scene can have taken them. Zoomed and blurred frames have few features, and the coarse landmarks
+that remain agree on wrong positions where what they show is far away.
 """
 from __future__ import annotations
 
@@ -35,16 +35,13 @@ SHARE_MARGIN, SHARES = 1.5, (0.3, 0.5)
 #: The same where wrong poses of zoomed and blurred frames show a share, up to so much: then
 #: landmarks alone hardly ever decide in this place.
 MOST_ASKED = 0.7
-#: Landmarks alone decide where this share of all in view looks as it should, and no less than in
-#: all right held-out frames but this share.
-LEAST_CLEAR, USUAL = 0.75, 0.1
 #: Features are asked first where scene coordinates alone are right for a smaller share of frames:
 #: a network's pose and its alignment take about half of the time of features and theirs.
 MOST_RIGHT = 0.45
 #: So many times as many features are asked as impostors show. In nine places mirrored and flipped
-#: images show 5 to 19, two in each part of the image; on one half of them up to 1.4 times as many
+#: images show 5 to 22, two in each part of the image; on one half of them up to 1.14 times as many
 #: as on the other.
-MATCHES_MARGIN = 1.5
+MATCHES_MARGIN = 1.25
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
@@ -54,8 +51,7 @@ MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
 class Evidence:
     """What the estimator says of F frames, before any calibration.
 
-    inlier_ratio, inlier_count, spread, agreement, share, matches (F,); covariance (F, 6, 6) raw;
-    ratio_in_view (F,) of all landmarks in view that look as they should.
+    inlier_ratio, inlier_count, spread, agreement, share, matches (F,); covariance (F, 6, 6) raw.
     """
 
     inlier_ratio: np.ndarray
@@ -65,7 +61,6 @@ class Evidence:
     share: np.ndarray
     matches: np.ndarray
     covariance: np.ndarray
-    ratio_in_view: np.ndarray
 
     def __len__(self) -> int:
         return len(self.inlier_ratio)
@@ -119,8 +114,7 @@ def fit_calibration(held_out: Evidence, twists: np.ndarray, impostors: Evidence 
         weight_share=weights[3],
         min_landmark_share=share_asked(nothing[:, 3], misled),
         min_matches=matches_asked(impostors),
-        clear_ratio=clear_ratio(held_out.matches[correct], held_out.ratio_in_view[correct],
-                                matches_asked(impostors)),
+        clear_ratio=clear_ratio(held_out.matches[correct], matches_asked(impostors)),
         features_first=int(is_correct(alone.twists, correct_within).sum()) < MOST_RIGHT * len(
             alone.twists),
         **thresholds(held_out, is_correct(alone.twists, correct_within),
@@ -154,19 +148,13 @@ def matches_asked(impostors: Evidence | None) -> int:
     return max(Calibration.min_matches, math.ceil(MATCHES_MARGIN * shown))
 
 
-def clear_ratio(matches: np.ndarray, in_view: np.ndarray, asked: int) -> float:
-    """Share of landmarks in view from which on no feature is asked.
+def clear_ratio(matches: np.ndarray, asked: int) -> float:
+    """Return the share of landmarks in view from which on no feature is asked.
 
-    By the matches (F,) of right frames and the shares (F,) that they show. Where half of them have
-    fewer matches than are asked, features cost their time and tell nothing more. A pattern that
-    repeats itself, such as bricks, fits a period off as well; but then what does not repeat fits
-    less than in nearly all right frames.
+    0 where half of the right frames have fewer matches (F,) than are asked: features cost their
+    time there and tell nothing more.
     """
-    if not len(matches):
-        return Calibration.clear_ratio
-    if np.median(matches) < asked:
-        return 0.0
-    return max(LEAST_CLEAR, float(np.quantile(in_view, USUAL)))
+    return 0.0 if len(matches) and np.median(matches) < asked else Calibration.clear_ratio
 
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:

@@ -30,7 +30,7 @@ from dsac_ros.types import Localization, PosedFrame
 RAW = Calibration(covariance_scale=1.0, floor_m=0.0, floor_rad=0.0,
                   alone_scale=1.0, alone_floor_m=0.0, alone_floor_rad=0.0,
                   clear_ratio=math.inf).as_dict()
-MIRRORED = 32  # frames, at most, that a map without held-out ones is shown
+MIRRORED = 24  # learned frames, at most, that a map is shown mirrored: of all the place
 CORRECT_DEPTH = 0.1  # of the scene's depth: an error that leaves a pose right, in any unit
 
 
@@ -39,29 +39,31 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
             known: Map | None = None) -> dict[str, Any]:
     """`held_out` (the numbers of `dsac evaluate`) and `calibration` for the map's header.
 
-    With no frames held out, what was measured of a `known` map that this one goes on from stands;
-    of a new one mirrored frames of those that it learned from show what must not be accepted.
+    Mirrored frames of those that the map learned from show what must not be accepted. With no
+    frames held out, what was measured of a `known` map that this one goes on from stands.
     """
     if not held_out and known:
         return {name: known.header[name] for name in ('held_out', 'calibration')}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device, accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0))
+    shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
+    count = len(shown) + len(held_out)
+    impostors = []
+    for done, posed in enumerate(shown, 1):
+        impostors.append(localizer.localize(mirrored(posed.frame)))
+        progress(done / count)
     if not held_out:
-        shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
         return {'held_out': None, 'calibration': without_held_out(
-            candidate.network.scale, reflections(localizer, shown, progress)).as_dict()}
+            candidate.network.scale, evidence(impostors)).as_dict()}
     correct_within = CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG
-    answers, alone, impostors, misled = [], [], [], []
-    for done, posed in enumerate(held_out, 1):
+    answers, alone, misled = [], [], []
+    for done, posed in enumerate(held_out, len(shown) + 1):
         answer, _, estimate = localizer.localize_detailed(posed.frame)
         answers.append(answer)
         alone.append(of_coordinates(estimate, candidate.origin))
-        if done % 2:
-            impostors.append(localizer.localize(mirrored(posed.frame)))
-        else:
-            misled += share_of_wrong(localizer.localize(blurred(zoomed(posed.frame))),
-                                     posed.world_from_camera, correct_within)
-        progress(done / len(held_out))
+        misled += share_of_wrong(localizer.localize(blurred(zoomed(posed.frame))),
+                                 posed.world_from_camera, correct_within)
+        progress(done / count)
     references = [posed.world_from_camera for posed in held_out]
     fitted = fit_calibration(
         evidence(answers), twists([a.world_from_camera for a in answers], references),
@@ -70,16 +72,6 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
         misled=np.array(misled), correct_within=correct_within)
     report = evaluate([judged(a, fitted) for a in answers], references, device=device)
     return {'held_out': report.as_dict(), 'calibration': fitted.as_dict()}
-
-
-def reflections(localizer: Localizer, frames: Sequence[PosedFrame],
-                progress: Callable[[float], None]) -> Evidence:
-    """What the map shows of the frames mirrored: of places that do not exist."""
-    answers = []
-    for done, posed in enumerate(frames, 1):
-        answers.append(localizer.localize(mirrored(posed.frame)))
-        progress(done / len(frames))
-    return evidence(answers)
 
 
 def share_of_wrong(found: Localization, reference: np.ndarray,
@@ -119,8 +111,7 @@ def evidence(answers: Sequence[Localization]) -> Evidence:
         agreement=np.array([a.hypothesis_agreement for a in answers]),
         share=np.array([a.landmark_share for a in answers]),
         matches=np.array([a.feature_matches for a in answers]),
-        covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]),
-        ratio_in_view=np.array([a.landmark_ratio for a in answers]))
+        covariance=np.array([nothing if a.covariance is None else a.covariance for a in answers]))
 
 
 def judged(found: Localization, calibration: Calibration) -> Localization:
