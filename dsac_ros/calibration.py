@@ -51,8 +51,8 @@ class Calibration:
     min_inliers: int = 40
     min_spread: float = 0.1
     min_agreement: float = 0.0
-    min_landmark_share: float = 0.3
-    min_matches: int = 10
+    min_landmark_share: float = 0.35
+    min_matches: int = 12
     clear_ratio: float = 0.7
     features_first: bool = False
 

@@ -17,6 +17,7 @@ from dsac_ros.ransac.estimator import PoseEstimate
 # a part of the image, and nothing else, shows a large share of those in sight.
 CONVINCING, HOPELESS = 0.6, 0.15
 SURE = 0.85      # and from here on a pose that moved far is not aligned once more
+REVISED = 1      # the coarsest level of a second look at a pose that convinces
 STILL = 0.01     # a view that alignment changed by less will not change any more
 # A pose that alignment turned further than this may have ended where only a part of the image
 # fits: however well it looks there, others are tried as well.
@@ -35,9 +36,11 @@ def approach(pose: Tensor, align: Callable[[Tensor, int], Alignment | None],
     align: a pose and the coarsest level to the alignment; depth: of what is seen, about [m].
     """
     best: Alignment | None = None
-    for coarsest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
+    for furthest in (LEVELS - 2, LEVELS - 1, LEVELS - 1):
+        convinced = best is not None and best.overall >= CONVINCING
+        coarsest = REVISED if convinced else furthest
         found = align(pose, coarsest)
-        if found is None and coarsest < LEVELS - 1:
+        if found is None and best is None and coarsest < LEVELS - 1:
             continue
         if found is None or (best is not None and found.fit <= best.fit):
             break

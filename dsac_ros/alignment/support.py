@@ -23,7 +23,7 @@ DOUBT = 0.2         # share of the landmarks that are always looked for, hidden 
 LEAST_PARTS = 8
 # Levels of 2 px and, where motion has blurred the image, of 4 px: how much a share on them counts.
 # Large patches are alike more often by chance.
-LEVELS = {1: 1.0, 2: 0.7}
+LEVELS = {1: 1.0, 2: 0.5}
 
 
 def support(image: Pyramid, seen: Landmarks, camera_from_map: Tensor,
