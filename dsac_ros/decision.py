@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment.align import Alignment
+from dsac_ros.alignment.feature_localizer import CHANCE
+from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.calibration import Calibration
 from dsac_ros.geometry.rotation import quaternion_from_matrix
 from dsac_ros.geometry.se3 import same_view
@@ -57,6 +59,8 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
                             'the image may show another place', frame.stamp_ns, frame.name,
                             timings_ms=query.clock.laps)
     result, reason = calibration.verdict(*evidence.values())
+    if by_features is None and calibration.convincing(share):
+        result, reason = agreement_verdict(alignment, query.features, depth)
     if (result is Result.ACCEPTED and by_features is None
             and in_a_corner(pose, alignment, calibration, depth)):
         pose = alignment.world_from_camera
@@ -83,6 +87,24 @@ def confirmed(alignment: Alignment | None) -> float:
     if alignment is None or alignment.corner or alignment.repeats:
         return 0.0
     return alignment.share
+
+
+def agreement_verdict(alignment: Alignment, features: FeaturePose | None,
+                      depth: float) -> tuple[Result, str]:
+    """Return ACCEPTED, or AMBIGUOUS where features tell another pose than landmarks do.
+
+    Features that are too few to confirm their pose, and too many to agree by chance. depth: of
+    what the cameras of the map see, about [m].
+    """
+    if features is None or features.count <= CHANCE:
+        return Result.ACCEPTED, ''
+    pose, other = alignment.world_from_camera, features.estimate.world_from_camera[0]
+    if same_view(pose, other.to(pose), CORNER, depth):
+        return Result.ACCEPTED, ''
+    metres = float(torch.linalg.norm(pose[:3, 3] - other[:3, 3].to(pose)))
+    return Result.AMBIGUOUS, (
+        f'{alignment.share:.0%} of the landmarks fit one pose and {features.count} features '
+        f'another, {metres:.3g} m away')
 
 
 def in_a_corner(pose: Tensor, alignment: Alignment | None, calibration: Calibration,

@@ -30,24 +30,26 @@ def choose_device(device: str) -> str:
     return device
 
 
-def in_half(device: torch.device | str) -> torch.autocast:
-    """A context of half precision where the device multiplies matrices faster in it."""
-    if torch.device(device).type == 'cuda':
-        return torch.autocast('cuda', torch.float16)
-    return in_bfloat16(device)
-
-
 def fastest_dtype(device: torch.device | str) -> torch.dtype:
     """Return the type of numbers in which the device multiplies matrices fastest."""
-    context = in_half(device)
-    return context.fast_dtype if context._enabled else torch.float32
+    if torch.device(device).type == 'cuda':
+        return torch.float16
+    # older versions of torch do not tell
+    fast = any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def in_half(device: torch.device | str) -> torch.autocast:
+    """Return a context of half precision where the device multiplies matrices faster in it."""
+    dtype, kind = fastest_dtype(device), torch.device(device).type
+    if dtype == torch.float32:
+        return torch.autocast(kind, enabled=False)
+    return torch.autocast(kind, dtype)
 
 
 def in_bfloat16(device: torch.device | str) -> torch.autocast:
-    """The same for training: the exponents of float32, so that no gradient has to be scaled."""
-    kind = torch.device(device).type
-    if kind == 'cuda':
+    """Return the same for training: exponents of float32, so that no gradient is scaled."""
+    if torch.device(device).type == 'cuda':
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        fast = any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)  # older ones do not tell
-    return torch.autocast(kind, torch.bfloat16, enabled=fast)
+        return torch.autocast('cuda', torch.bfloat16, enabled=fast)
+    return in_half(device)

@@ -46,7 +46,8 @@ def measure(candidate: Map, learned: Sequence[PosedFrame], held_out: Sequence[Po
         return {name: known.header[name] for name in ('held_out', 'calibration')}
     localizer = Localizer(replace(candidate, header={**candidate.header, 'calibration': RAW}),
                           device, accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0))
-    shown = learned[::math.ceil(len(learned) / MIRRORED)] if candidate.pictures else []
+    says_something = candidate.pictures or held_out  # without either there is nothing to calibrate
+    shown = learned[::math.ceil(len(learned) / MIRRORED)] if says_something else []
     count = len(shown) + len(held_out)
     impostors = []
     for done, posed in enumerate(shown, 1):

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mapping/held_out.py: what altered frames teach a map about when not to be trusted."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dsac_ros.mapping import held_out
+from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
+
+CAMERA = Camera((16, 8), np.array([[9.0, 0, 7.5], [0, 9.0, 3.5], [0, 0, 1]]))
+DEPTH = 2.0
+
+
+def answer(metres, share):
+    pose = np.eye(4)
+    pose[0, 3] = metres
+    return Localization(Result.ACCEPTED, world_from_camera=pose, covariance=1e-6 * np.eye(6),
+                        inlier_ratio=0.6, inlier_count=900, inlier_spread=0.9,
+                        hypothesis_agreement=1.0, landmark_share=share)
+
+
+class Finder:
+    """Right where frames are intact; blurred ones end `off` metres away."""
+
+    off = 0.0
+
+    def __init__(self, *_, **__):
+        pass
+
+    def localize_detailed(self, frame):
+        return answer(0.001, 0.8), None, None
+
+    def localize(self, frame):
+        if frame.name.startswith('mirrored'):
+            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, landmark_share=0.1)
+        assert frame.name.startswith('blurred') and frame.camera.matrix[0, 0] == 18.0
+        return answer(self.off, 0.44)
+
+
+@pytest.mark.parametrize(('off', 'asked'), [(0.05, 0.35), (1.0, 0.66)])
+def test_landmarks_decide_where_blurred_frames_are_right(monkeypatch, off, asked):
+    monkeypatch.setattr(held_out, 'Localizer', Finder)
+    monkeypatch.setattr(Finder, 'off', off)
+    candidate = held_out.Map(header={'origin': [0.0] * 3},
+                             network=SimpleNamespace(scale=DEPTH), pictures=['one'])
+    posed = PosedFrame(Frame(np.zeros((8, 16), np.uint8), CAMERA, name='one'), np.eye(4))
+    found = held_out.measure(candidate, [posed] * 3, [posed] * 10, 'cpu')
+    assert found['calibration']['min_landmark_share'] == pytest.approx(asked)
