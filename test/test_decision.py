@@ -43,6 +43,7 @@ def test_features_may_contradict_landmarks(found, result):
 
 
 @pytest.mark.parametrize(('alignment', 'share'), [
-    (landmarks(), 0.4), (landmarks(corner=True), 0.0), (landmarks(repeats=True), 0.0), (None, 0.0)])
+    (landmarks(), 0.4), (landmarks(corner=True), 0.0), (landmarks(repeats=True), 0.0),
+    (None, 0.0)])
 def test_landmarks_in_a_corner_or_that_repeat_confirm_nothing(alignment, share):
     assert confirmed(alignment) == share
