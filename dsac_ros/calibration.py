@@ -34,6 +34,8 @@ class Calibration:
     might give a better pose; 0 where features of this place hardly ever tell one.
     features_first: poses by scene coordinates are seldom right enough to be refined, so that
     features are asked before them.
+    focal_error: relative error of the focal lengths that the map was learned with, 0 where images
+    fit theirs; queries with the same errors are right in this map.
     """
 
     covariance_scale: float = 10.0
@@ -55,6 +57,7 @@ class Calibration:
     min_matches: int = 12
     clear_ratio: float = 0.7
     features_first: bool = False
+    focal_error: float = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> Calibration:

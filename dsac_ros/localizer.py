@@ -76,7 +76,8 @@ class Localizer:
             self.map.header.get('calibration')).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
         self.max_latency_ms = accept.max_latency_ms or math.inf
-        self.focal_check = FocalCheck(accept.max_focal_error)
+        self.focal_check = FocalCheck(accept.max_focal_error and max(
+            accept.max_focal_error, self.calibration.focal_error))
 
     def prepare(self) -> None:
         """Precompute the descriptors of reference images, so that no query waits for them."""

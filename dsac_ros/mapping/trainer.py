@@ -22,6 +22,7 @@ from dsac_ros.mapping.checkpoint import Checkpoint, fingerprint
 from dsac_ros.mapping.clusters import cluster_centres
 from dsac_ros.mapping.encoder_tuning import make_learner
 from dsac_ros.mapping.fine_tuning import fine_tune
+from dsac_ros.mapping.focal_agreement import focal_error
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import describe
 from dsac_ros.mapping.held_out import measure
@@ -128,22 +129,25 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     header = describe(data, config, encoder_id, output.stem, map_frame, focal, known)
     header['training'] = trained
     return finish(network, header, pictures, data, output, checkpoint, device, clock, known,
-                  points, every_point)
+                  points, every_point, focal_error([*tracked, *rehearsed], tracks))
 
 
 def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Picture],
            data: dataset.Dataset, output: Path, checkpoint: Checkpoint, device: str,
            clock: Stages, known: Map | None = None, points: PointMap | None = None,
-           every_point: PointMap | None = None) -> Map:
+           every_point: PointMap | None = None, focal_off: float = 0.0) -> Map:
     """Measure what was learned on the held-out block and write the map.
 
-    It is measured with `points`, and written with those that held-out views saw as well.
+    It is measured with `points`, and written with those that held-out views saw as well. focal_off
+    is the relative error of the frames' focal lengths.
     """
     candidate = Map(header={**header, 'id': ''}, network=network.eval(), pictures=pictures,
                     points=points)
     learned, held_out = ([dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
                          for views in (data.views, data.held_out))
     header |= measure(candidate, learned, held_out, device, clock.stage('measuring'), known)
+    header['calibration']['focal_error'] = max(header['calibration'].get('focal_error', 0.0),
+                                               focal_off)
     header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
     written = save_map(output, network, header, pictures, every_point)
     checkpoint.path.unlink(missing_ok=True)
