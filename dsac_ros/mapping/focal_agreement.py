@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Focal lengths that mapping frames fit, beside those that they were given.
 
-Where one guess stands for many lenses, poses and points come to terms with it, and a query with
-the same guess gets the pose that belongs to this map, although its image fits another focal length.
+Where one guess stands for many lenses, poses and points come to terms with it. A query with the
+same guess gets the pose that belongs to this map, although its image fits another focal length.
 """
 from __future__ import annotations
 
