@@ -42,6 +42,9 @@ MOST_RIGHT = 0.45
 #: images show 5 to 22, two in each part of the image; on one half of them up to 1.14 times as many
 #: as on the other.
 MATCHES_MARGIN = 1.25
+#: No more than half of all that can count: a place of symmetries, a facade, shows as much of its
+#: mirror image, and features then cannot tell which of the two it is.
+MOST_MATCHES = 48
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
@@ -145,7 +148,7 @@ def share_asked(impostors: np.ndarray, misled: np.ndarray = np.zeros(0)) -> floa
 def matches_asked(impostors: Evidence | None) -> int:
     """How many features confirm a pose, where impostors show as many as these."""
     shown = impostors.matches.max() if impostors is not None and len(impostors) else 0
-    return max(Calibration.min_matches, math.ceil(MATCHES_MARGIN * shown))
+    return max(Calibration.min_matches, min(MOST_MATCHES, math.ceil(MATCHES_MARGIN * shown)))
 
 
 def clear_ratio(matches: np.ndarray, asked: int) -> float:
