@@ -148,7 +148,7 @@ def share_asked(impostors: np.ndarray, misled: np.ndarray = np.zeros(0)) -> floa
 def matches_asked(impostors: Evidence | None) -> int:
     """How many features confirm a pose, where impostors show as many as these."""
     shown = impostors.matches.max() if impostors is not None and len(impostors) else 0
-    return max(Calibration.min_matches, min(MOST_MATCHES, math.ceil(MATCHES_MARGIN * shown)))
+    return int(np.clip(math.ceil(MATCHES_MARGIN * shown), Calibration.min_matches, MOST_MATCHES))
 
 
 def clear_ratio(matches: np.ndarray, asked: int) -> float:

@@ -124,7 +124,8 @@ def test_without_held_out_frames_reflections_still_say_how_much_is_asked(shown, 
     assert replace(fitted, min_landmark_share=0.35) == Calibration.unmeasured(2.0)
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [([], 12), ([4, 6], 12), ([3, 11], 14), ([3, 63], 48)])
+@pytest.mark.parametrize(('shown', 'asked'), [([], 12), ([4, 6], 12), ([3, 11], 14),
+                                              ([3, 63], 48)])
 def test_more_features_are_asked_for_than_impostors_show(shown, asked):
     rng = np.random.default_rng(3)
     seen = evidence(rng, 40, (0.3, 0.9))
