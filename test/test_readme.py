@@ -15,7 +15,8 @@ from dsac_ros.cli.main import VERBS, make_parser
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'^```(\w*)\n(.*?)^```', README, re.S | re.M)
-LINES = [line.split('#')[0].strip() for _, block in BLOCKS for line in block.splitlines()]
+LINES = [line.split('#')[0].strip() for _, block in BLOCKS
+         for line in block.replace('\\\n', ' ').splitlines()]
 INLINE = re.findall(r'`([^`\n]+)`', README)
 
 

@@ -106,7 +106,7 @@ def test_more_landmarks_are_asked_for_than_impostors_show(shown, asked):
 @pytest.mark.parametrize(('shown', 'asked'), [([], 0.35), ([0.12], 0.35), ([0.1, 0.4], 0.6),
                                               ([0.6], 0.7)])
 def test_more_landmarks_are_asked_for_than_wrong_poses_of_blurred_frames_show(shown, asked):
-    """What is far away tells the rotation of a blurred image, and agrees on a wrong position."""
+    """Landmarks far away tell the rotation of a blurred image, and agree on a wrong position."""
     rng = np.random.default_rng(3)
     impostors = evidence(rng, 40, (0.01, 0.06), (0.0, 0.16))
     impostors.share[7] = 0.16
