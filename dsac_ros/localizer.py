@@ -138,11 +138,11 @@ class Localizer:
         if self.gallery is None:
             return None
         with query.clock.stage('align'):
-            best = self.gallery.search(query.image, query.matrix, self._candidates(query))
+            best = self.gallery.search(query.pyramid, query.intrinsics, self._candidates(query))
             if (self.calibration.agreeing(query.matches)
                     or not self.calibration.convincing(confirmed(best))):
                 return best
-            return replace(best, repeats=self.gallery.repeats(query.image, query.matrix,
+            return replace(best, repeats=self.gallery.repeats(query.pyramid, query.intrinsics,
                                                               best.world_from_camera))
 
     def _candidates(self, query: Query) -> Iterator[PoseEstimate]:
@@ -189,7 +189,7 @@ class Localizer:
         if self.gallery is None:
             return pose, covariance
         with query.clock.stage('align'):
-            return self.gallery.refine_jointly(query.image, query.matrix, pose, found.guided)
+            return self.gallery.refine_jointly(query.pyramid, query.intrinsics, pose, found.guided)
 
     def _fitting_focal(self, query: Query, answer: Localization,
                        alignment: Alignment | None) -> float:
@@ -197,7 +197,7 @@ class Localizer:
         pose = self._in_map(answer.world_from_camera)
         if self.gallery is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
-        test = self.gallery.focal_test(query.image, query.matrix, pose)
+        test = self.gallery.focal_test(query.pyramid, query.intrinsics, pose)
         with threads(1):
             return self.focal_check.by_landmarks(
                 query.resampler, test, alignment.overall if confirmed(alignment) else 0.0,

@@ -2,13 +2,16 @@
 """One frame on its way to a pose: each step is taken when its result is first asked for."""
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
+from dsac_ros.alignment.landmarks import Pyramid
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
@@ -73,6 +76,16 @@ class Query:
     def matches(self) -> int:
         """Features, spread over the image, that agree with their pose; 0 if not asked."""
         return self.features.count if self.features else 0
+
+    @functools.cached_property
+    def pyramid(self) -> Pyramid:
+        """The image at all levels, in which landmarks are looked for."""
+        return Pyramid.of(self.image, self.clock.device)
+
+    @functools.cached_property
+    def intrinsics(self) -> Tensor:
+        """`matrix` as a tensor (3, 3) on the device."""
+        return torch.from_numpy(self.matrix).to(self.clock.device).float()
 
     def network_output(self) -> NetworkOutput:
         """Return the scene coordinates, and what they were predicted from."""

@@ -49,43 +49,33 @@ class Gallery:
         self.codes = torch.from_numpy(codes).to(self.device).float()
         self._described: dict[int, Tensor] = {}
 
-    def search(self, image: np.ndarray, matrix: np.ndarray, candidates: Iterable[PoseEstimate]
+    def search(self, image: Pyramid, matrix: Tensor, candidates: Iterable[PoseEstimate]
                ) -> Alignment | None:
-        """Of the poses that an image (H, W) uint8 may have, the best aligned: `search.search`."""
-        pyramid = Pyramid.of(image, self.device)
-        intrinsics = torch.from_numpy(matrix).to(self.device).float()
-
+        """Of the poses that an image may have, the best aligned: `search.search`."""
         def near(pose: Tensor, coarsest: int) -> Alignment | None:
-            return align(pyramid, intrinsics, pose, self.landmarks, coarsest)
+            return align(image, matrix, pose, self.landmarks, coarsest)
 
         def approached(pose: Tensor) -> Alignment | None:
             with threads(1):
                 return approach(pose, near, self.depth)
         return search(candidates, approached, self.depth)
 
-    def repeats(self, image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor) -> bool:
-        """Return True if an image (H, W) uint8 fits other poses as well: `repetition.repeats`."""
-        pyramid = Pyramid.of(image, self.device)
-        intrinsics = torch.from_numpy(matrix).to(self.device).float()
+    def repeats(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> bool:
+        """Return True if an image fits other poses as well: `repetition.repeats`."""
         pose = se3.inverse(world_from_camera).float()
-        seen = self.landmarks.take(visible(self.landmarks, pose, intrinsics, pyramid.size_wh))
+        seen = self.landmarks.take(visible(self.landmarks, pose, matrix, image.size_wh))
         with threads(1):
-            return repeats(pyramid, seen, pose, intrinsics)
+            return repeats(image, seen, pose, matrix)
 
-    def refine_jointly(self, image: np.ndarray, matrix: np.ndarray, world_from_camera: Tensor,
+    def refine_jointly(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
                        features: SceneCoordinates) -> tuple[Tensor, Tensor]:
-        """Refine a pose (4, 4) of an image (H, W) uint8: `joint.refine_jointly`."""
+        """Refine a pose (4, 4) of an image: `joint.refine_jointly`."""
         with threads(1):
-            return refine_jointly(Pyramid.of(image, self.device),
-                                  torch.from_numpy(matrix).to(self.device).float(),
-                                  world_from_camera, self.landmarks, features)
+            return refine_jointly(image, matrix, world_from_camera, self.landmarks, features)
 
-    def focal_test(self, image: np.ndarray, matrix: np.ndarray,
-                   world_from_camera: Tensor) -> FocalTest:
-        """Return the test of the focal length of an image (H, W) uint8 at its pose (4, 4)."""
-        intrinsics = torch.from_numpy(matrix).to(self.device).float()
-        return FocalTest(Pyramid.of(image, self.device), intrinsics,
-                         world_from_camera.to(self.device), self.landmarks)
+    def focal_test(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> FocalTest:
+        """Return the test of the focal length of an image at its pose (4, 4)."""
+        return FocalTest(image, matrix, world_from_camera.to(self.device), self.landmarks)
 
     def recall(self, seen: Tensor, descriptors: Tensor, centres: Tensor,
                matrix: Tensor) -> tuple[SceneCoordinates, SceneCoordinates]:

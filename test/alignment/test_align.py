@@ -267,6 +267,6 @@ def test_pictures_recall_where_an_image_was_taken():
     best = each.only(int(each.inlier_count.argmax()))
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
-    found = gallery.search(query, MATRIX, [estimate])
+    found = gallery.search(Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate])
     assert found.share > CONVINCING
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01
