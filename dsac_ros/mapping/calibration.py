@@ -38,7 +38,7 @@ MOST_ASKED = 0.7
 #: Features are asked first where scene coordinates alone are right for a smaller share of frames:
 #: a network's pose and its alignment take about half of the time of features and theirs.
 MOST_RIGHT = 0.45
-#: So many times as many features are asked as impostors show. In nine places mirrored and flipped
+#: So many times as many features are asked as impostors show. In ten places mirrored and flipped
 #: images show 5 to 22, two in each part of the image; on one half of them up to 1.14 times as many
 #: as on the other.
 MATCHES_MARGIN = 1.25

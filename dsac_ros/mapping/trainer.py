@@ -146,8 +146,8 @@ def finish(network: SceneNetwork, header: dict[str, Any], pictures: Sequence[Pic
     learned, held_out = ([dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
                          for views in (data.views, data.held_out))
     header |= measure(candidate, learned, held_out, device, clock.stage('measuring'), known)
-    header['calibration']['focal_error'] = max(header['calibration'].get('focal_error', 0.0),
-                                               focal_off)
+    before = header['calibration'].get('focal_error', 0.0)
+    header['calibration'] = {**header['calibration'], 'focal_error': max(before, focal_off)}
     header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(), 'device': device}
     written = save_map(output, network, header, pictures, every_point)
     checkpoint.path.unlink(missing_ok=True)
