@@ -19,7 +19,7 @@ def draw_query(view: QueryView) -> Figure:
     """A query image, its scene coordinates as colours, and the cells that agree with the pose."""
     height, width = view.image.shape
     figure = Figure(figsize=(9.6, 9.6 / 3 * height / width + 0.35))
-    pictures = (('the image as the network sees it', view.image),
+    pictures = (('the image, undistorted', view.image),
                 ('scene coordinates (x, y, z as red, green, blue)', view.colours),
                 (f'green: the {view.inlier_ratio:.0%} of cells that agree with the pose',
                  shaded(view)))
