@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class QueryView:
     """One frame.
 
-    image (H, W) uint8 as the network sees it; colours (h, w, 3) in [0, 1]; per cell, row by row:
+    image (H, W) uint8 of the ideal pinhole; colours (h, w, 3) in [0, 1]; per cell, row by row:
     pixels (N, 2), valid and inliers (N,) bool.
     """
 
