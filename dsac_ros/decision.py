@@ -32,7 +32,8 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
     Args:
         query: what was computed of the frame.
         alignment: the best alignment with the landmarks.
-        by_features: pose (4, 4) and covariance (6, 6) that enough features agree with.
+        by_features: pose (4, 4) and covariance (6, 6) in which features take part: enough to
+            confirm it, or a few that make one more precise which landmarks confirm.
         calibration: thresholds and covariances of the map.
         origin: (3,) of the map's frame in the world.
         depth: distance of what the cameras of the map see, about [m].
@@ -96,15 +97,25 @@ def agreement_verdict(alignment: Alignment, features: FeaturePose | None,
     Features that are too few to confirm their pose, and too many to agree by chance. depth: of
     what the cameras of the map see, about [m].
     """
-    if features is None or features.count <= CHANCE:
+    if not beyond_chance(features) or tell_one_view(alignment, features, depth):
         return Result.ACCEPTED, ''
     pose, other = alignment.world_from_camera, features.estimate.world_from_camera[0]
-    if same_view(pose, other.to(pose), CORNER, depth):
-        return Result.ACCEPTED, ''
     metres = float(torch.linalg.norm(pose[:3, 3] - other[:3, 3].to(pose)))
     return Result.AMBIGUOUS, (
         f'{alignment.share:.0%} of the landmarks fit one pose and {features.count} features '
         f'another, {metres:.3g} m away')
+
+
+def tell_one_view(alignment: Alignment, features: FeaturePose | None, depth: float) -> bool:
+    """Return True if features, more than agree by chance, tell the view that landmarks tell."""
+    return beyond_chance(features) and same_view(
+        alignment.world_from_camera,
+        features.estimate.world_from_camera[0].to(alignment.world_from_camera), CORNER, depth)
+
+
+def beyond_chance(features: FeaturePose | None) -> bool:
+    """Return True if more features agree than with some pose of another place."""
+    return features is not None and features.count > CHANCE
 
 
 def in_a_corner(pose: Tensor, alignment: Alignment | None, calibration: Calibration,

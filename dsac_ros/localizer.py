@@ -18,7 +18,7 @@ from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.gallery import Gallery
 from dsac_ros.calibration import Calibration
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.decision import confirmed, decide, with_focal_verdict
+from dsac_ros.decision import confirmed, decide, tell_one_view, with_focal_verdict
 from dsac_ros.device import choose_device
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
@@ -114,8 +114,9 @@ class Localizer:
                 query.feature_pose()
             if not convincing and not self.calibration.agreeing(query.matches):
                 query.full_estimate()
-            answer = decide(query, alignment, self._by_features(query), self.calibration,
-                            self.map.origin, self.network.scale, self.max_position_sigma)
+            answer = decide(query, alignment, self._by_features(query, alignment),
+                            self.calibration, self.map.origin, self.network.scale,
+                            self.max_position_sigma)
             if answer.accepted:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
@@ -180,12 +181,20 @@ class Localizer:
                 return
             yield each.only(index)
 
-    def _by_features(self, query: Query) -> tuple[Tensor, Tensor] | None:
-        """Return pose and covariance by features and landmarks; None where too few agree."""
-        if not self.calibration.agreeing(query.matches):
-            return None
+    def _by_features(self, query: Query,
+                     alignment: Alignment | None) -> tuple[Tensor, Tensor] | None:
+        """Return pose and covariance by features and landmarks; None where too few agree.
+
+        Features too few to confirm a pose still make one more precise that landmarks confirm.
+        """
         found = query.features
-        pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
+        if self.calibration.agreeing(query.matches):
+            pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
+        elif (self.calibration.convincing(confirmed(alignment))
+              and tell_one_view(alignment, found, self.network.scale)):
+            pose, covariance = alignment.world_from_camera, alignment.covariance
+        else:
+            return None
         if self.gallery is None:
             return pose, covariance
         with query.clock.stage('align'):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dsac_ros.alignment.align import Alignment
-from dsac_ros.decision import agreement_verdict, confirmed
+from dsac_ros.decision import agreement_verdict, confirmed, tell_one_view
 from dsac_ros.types import Result
 
 DEPTH_M = 2.0
@@ -40,6 +40,13 @@ def test_features_may_contradict_landmarks(found, result):
     assert verdict is result
     assert ('40% of the landmarks' in reason and '0.5 m' in reason) == (result is not
                                                                        Result.ACCEPTED)
+
+
+@pytest.mark.parametrize(('found', 'one'), [
+    (None, False), (features(0.05, 7), False), (features(0.05, 8), True),
+    (features(0.5, 10), False)])
+def test_few_features_may_tell_the_view_that_landmarks_tell(found, one):
+    assert tell_one_view(landmarks(), found, DEPTH_M) is one
 
 
 @pytest.mark.parametrize(('alignment', 'share'), [

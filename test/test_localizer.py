@@ -108,6 +108,23 @@ def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
     assert refused.inlier_count == alone.localize(tiny_map.queries[0].frame).inlier_count
 
 
+def test_features_too_few_to_confirm_make_what_landmarks_confirm_precise(
+        localizer, tiny_map, monkeypatch):
+    header = localizer.map.header
+    asking = Localizer(replace(localizer.map, header={**header, 'calibration': {
+        **header['calibration'], 'clear_ratio': 2.0, 'min_matches': 10 ** 6}}), 'cpu')
+    refined, jointly = [], asking.gallery.refine_jointly
+
+    def recorded(*arguments):
+        refined.append(arguments)
+        return jointly(*arguments)
+    monkeypatch.setattr(asking.gallery, 'refine_jointly', recorded)
+    errors = [np.linalg.norm(twist_error(found.world_from_camera, posed.world_from_camera)[:3])
+              for posed in tiny_map.queries if (found := asking.localize(posed.frame)).accepted]
+    assert len(refined) >= len(tiny_map.queries) // 2
+    assert len(errors) >= len(refined) and max(errors) < 0.1
+
+
 def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_accepted(
         localizer, tiny_map, monkeypatch):
     frame, truth = tiny_map.queries[1].frame, tiny_map.queries[1].world_from_camera

@@ -2,11 +2,14 @@
 """Patterns that repeat themselves: bricks fit where they are, and a period off as well.
 
 Then a pose is as good as its neighbours, however many landmarks look as they should at it. It
-shows in the image: the landmarks, moved together by some pixels, look as they should again.
+shows in the image: the landmarks, moved together by some pixels, look as they should again, and
+less so in between. Where they look less and less so, as along an edge, one pose fits best.
 """
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import Landmarks, Pyramid
@@ -39,5 +42,7 @@ def repeats(image: Pyramid, seen: Landmarks, camera_from_map: Tensor, matrix: Te
     moved = match.Prediction(predicted.pixels[best], predicted.warp[best])
     alike = match.correlate(image, LEVEL, seen.templates[best], moved, REACH) > ALIKE
     share = alike.float().mean(0)
-    share[REACH - OWN:REACH + OWN + 1, REACH - OWN:REACH + OWN + 1] = 0.0
-    return bool(share.max() > REPEATING)
+    highest = max_pool2d(share[None], 2 * OWN + 1, stride=1, padding=OWN)[0]
+    elsewhere = torch.where(share == highest, share, 0.0)
+    elsewhere[REACH - OWN:REACH + OWN + 1, REACH - OWN:REACH + OWN + 1] = 0.0
+    return bool(elsewhere.max() > REPEATING)

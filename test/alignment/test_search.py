@@ -119,3 +119,14 @@ def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, fit
 
 def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
     assert approached(None, None) == (None, [NEAR, FAR])
+
+
+def test_an_image_that_three_poses_hardly_fit_is_given_up():
+    hopeless = [(20.0 * i, aligned(20.0 * i + 1, 20, 0.1)) for i in range(2)] + [(60.0, None)]
+    assert searched([*hopeless, (80.0, aligned(80.0, 200, 0.9))])[1] == 3
+
+
+def test_one_of_three_poses_that_fits_a_little_keeps_the_search_going():
+    first = [(0.0, aligned(1.0, 40, 0.3)), (30.0, None), (60.0, None)]
+    best, tried = searched([*first, (80.0, aligned(80.0, 200, 0.9))])
+    assert tried == 4 and best.fit == 200
