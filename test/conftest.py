@@ -34,7 +34,10 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['PYTHONPATH'] = os.pathsep.join(
     [str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
 sys.path.insert(0, str(REPOSITORY))
-# Parallel workers (pytest -n) share the cores; libraries read these when they are imported.
+# Libraries read these when they are imported. Threads that wait must not take a core from others:
+# on a busy machine a small operation of two threads took sixty times as long. Parallel workers
+# (pytest -n) share the cores.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 if WORKERS := int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 0)):
     THREADS = str(max(1, len(os.sched_getaffinity(0)) // WORKERS))
     os.environ.update(OMP_NUM_THREADS=THREADS, OPENCV_FOR_THREADS_NUM=THREADS)
