@@ -126,6 +126,9 @@ class ConvolutionalHead(nn.Module):
 class WholeNetwork(SceneNetwork):
     """One of NETWORKS for a scene of unit `scale` [m]; all of it belongs to the map."""
 
+    encoder: ConvolutionalEncoder
+    head: ConvolutionalHead
+
     def __init__(self, name: str, scale: float) -> None:
         config = NETWORKS[name]
         encoder = ConvolutionalEncoder(config)
