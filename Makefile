@@ -4,18 +4,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# yes: `make lint` also asks for the layout of `ruff format`.
+FORMAT ?= no
 
 # With ROS 2 sourced its Python path reaches into the environment. It is used when all of the
 # runtime can be imported from there, this package's built messages included, and hidden otherwise.
 ROS_FAMILY := rclpy, dsac_ros.msg, cv_bridge.boost.cv_bridge_boost, sensor_msgs_py, tf2_ros, tf_transformations
 CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import $(ROS_FAMILY)' >/dev/null 2>&1; \
 	then unset PYTHONPATH; fi; export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+# A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
+PARALLEL := -p xdist.plugin -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test lint clean
 
 help:
 	@echo 'make demo    learn a rendered room, localize in it through the node, write a report'
-	@echo 'make test    run the tests'
+	@echo 'make test    run the tests, on all cores'
+	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make setup   only what both do first: a virtual environment in $(VENV)'
 	@echo 'make clean   remove the virtual environment and what the builds left'
 
@@ -39,7 +44,14 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@echo '== tests'
-	@$(CLEAN_PATH); $(BIN)/python -m pytest -q
+	@$(CLEAN_PATH); $(BIN)/python -m pytest -q $(PARALLEL)
+
+lint: $(STAMP)
+	@echo '== ruff'
+	@$(BIN)/ruff check
+	@test '$(FORMAT)' != yes || $(BIN)/ruff format --check
+	@echo '== mypy'
+	@env -u PYTHONPATH $(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+# The one place of the version; ROS tools read and raise it there.
+VERSION = ElementTree.parse(Path(__file__).with_name('package.xml')).findtext('version')
 # Folders that stand beside the package in a checkout -> where a wheel carries them.
 SHARED = {'msg': 'dsac_ros/msg', 'config': 'dsac_ros/share/config',
           'launch': 'dsac_ros/share/launch'}
@@ -34,13 +37,14 @@ class BuildWithInterface(build_py):
 
 setup(
     name='dsac_ros',
-    version='0.1.0',
+    version=VERSION,
     description='Where a robot is, from one camera image: scene coordinate regression for ROS 2',
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['dsac_ros', 'dsac_ros.*']),
     package_data={'dsac_ros': [f'**/*.{ending}' for ending in (
-        'safetensors', 'md', 'json', 'xml', 'jpg', 'png', 'npz', 'html', 'css', 'msg', 'txt')]},
+        'safetensors', 'md', 'json', 'xml', 'jpg', 'png', 'npz', 'html', 'css', 'msg', 'txt')]
+                  + ['py.typed']},
     cmdclass={'build_py': BuildWithInterface},
     install_requires=[
         'torch>=2.4',
@@ -60,7 +64,8 @@ setup(
         'scikit-image>=0.22',
         'pyyaml>=6.0',
     ],
-    extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=16'],
+    extras_require={'test': ['pytest>=7', 'pytest-xdist>=3.7', 'hypothesis>=6', 'av>=16',
+                             'ruff>=0.5', 'mypy>=1.11', 'types-pyyaml>=6'],
                     # Video files, and video in bags.
                     'video': ['av>=16'],
                     # The peer of `dsac bench damage --peer`; nothing else uses them:

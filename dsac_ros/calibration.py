@@ -140,4 +140,5 @@ class Calibration:
 def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
     """Covariances (..., 6, 6): scale * raw + diag(floor_m^2, floor_rad^2)."""
     symmetric = (raw + np.swapaxes(raw, -1, -2)) / 2
-    return scale * symmetric + np.diag(np.repeat([floor_m ** 2, floor_rad ** 2], 3))
+    wide: np.ndarray = scale * symmetric + np.diag(np.repeat([floor_m ** 2, floor_rad ** 2], 3))
+    return wide

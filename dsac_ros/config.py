@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsac_ros.errors import ConfigError
 
-C = TypeVar('C')
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar('C', bound='DataclassInstance')
 
 
 def setting(default: Any, description: str, *, unit: str = '', low: float | None = None,

@@ -49,7 +49,7 @@ class Map:
     @property
     def id(self) -> str:
         """Hash of the content: equal maps have equal ids."""
-        return self.header['id']
+        return str(self.header['id'])
 
     @property
     def origin(self) -> np.ndarray:
@@ -70,6 +70,7 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
     from dsac_ros.config import as_dict
     from dsac_ros.network.convolutional import WholeNetwork
     from dsac_ros.network.quantisation import to_eight_bits
+    kind: dict[str, Any]
     if isinstance(network, WholeNetwork):
         own, kind = network, {'network': network.name}
     else:
@@ -182,7 +183,7 @@ def _header_of(path: Path, data: bytes) -> dict[str, Any]:
         raise foreign
     try:
         description = json.loads(data[8:8 + length])
-        header = json.loads(description['__metadata__'][_KEY])
+        header: dict[str, Any] = json.loads(description['__metadata__'][_KEY])
     except (ValueError, KeyError, TypeError):
         if len(data) < 8 + length:
             raise MapError(f'{path} is truncated: {len(data)} bytes, expected at least '

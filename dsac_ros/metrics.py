@@ -139,7 +139,8 @@ class Report:
             'device': self.device,
             **self.extra,
         }
-        return json_ready(values)
+        ready: dict[str, Any] = json_ready(values)
+        return ready
 
 
 def recall_key(limit_m: float, limit_deg: float) -> str:

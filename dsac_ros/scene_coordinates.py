@@ -56,7 +56,8 @@ class SceneRegressor:
         # The encoder alone: the head's points need all digits, and of every image its experts get
         # other numbers of cells, for each of which a CPU would make a program anew.
         with in_half(self.device):
-            return self.network.encoder(images).float()
+            descriptors: Tensor = self.network.encoder(images).float()
+        return descriptors
 
 
 def in_pinhole(scene: SceneCoordinates, matrix: Tensor) -> SceneCoordinates:

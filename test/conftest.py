@@ -8,6 +8,7 @@ import fcntl
 import importlib
 import importlib.util
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -33,6 +34,13 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['PYTHONPATH'] = os.pathsep.join(
     [str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
 sys.path.insert(0, str(REPOSITORY))
+# Libraries read these when they are imported. Threads that wait must not take a core from others:
+# on a busy machine a small operation of two threads took sixty times as long. Parallel workers
+# (pytest -n) share the cores.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+if WORKERS := int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 0)):
+    THREADS = str(max(1, len(os.sched_getaffinity(0)) // WORKERS))
+    os.environ.update(OMP_NUM_THREADS=THREADS, OPENCV_FOR_THREADS_NUM=THREADS)
 
 importlib.import_module('dsac_ros.embedded').install()
 
@@ -47,6 +55,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     other = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=other)
     items[:] = [item for item in items if item not in other]
+    if WORKERS:
+        _slow_files_first(items)
+
+
+def _slow_files_first(items: list[pytest.Item]) -> None:
+    """Sort files for parallel workers: long ones first, and before those that share a map.
+
+    While one worker learns that map, the other has something else to do.
+    """
+    slow, sharing = ({item.path for item in items if condition(item)} for condition in (
+        lambda item: item.get_closest_marker('slow'),
+        lambda item: 'tiny_map' in getattr(item, 'fixturenames', ())))
+    items.sort(key=lambda item: (item.path not in slow, item.path in sharing))
 
 
 @pytest.fixture
@@ -198,7 +219,24 @@ class TinyScene:
 
 @pytest.fixture(scope='session')
 def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> TinyScene:
-    """A map learned once per session: half a minute of one core (mark such tests `slow`)."""
+    """A map learned once per session: half a minute of one core (mark such tests `slow`).
+
+    Parallel workers share it: the first one that needs it learns it, the others wait.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if WORKERS else folder) / 'tiny_map'
+    folder.mkdir(exist_ok=True)
+    path, frames = folder / 'corner.map', folder / 'frames.pickle'
+    with (folder / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not frames.exists():
+            frames.write_bytes(pickle.dumps(learn_tiny_map(path)))
+        mapping, queries = pickle.loads(frames.read_bytes())
+    return TinyScene(mapping, queries, path)
+
+
+def learn_tiny_map(path: Path) -> tuple[list[Any], list[Any]]:
+    """Write the map; the posed frames that it was learned from, and those left out."""
     import torch
 
     from dsac_ros.config import MappingConfig
@@ -210,12 +248,11 @@ def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> TinyScene:
     source = RenderedSource(world, drive(world, seed=1, frames=32, rate_hz=5.0),
                             robot_camera((320, 240)))
     frames = list(source.posed_frames())
-    scene = TinyScene([posed for i, posed in enumerate(frames) if i % 4 != 2], frames[2::4],
-                      tmp_path_factory.mktemp('tiny') / 'corner.map')
+    mapping = [posed for i, posed in enumerate(frames) if i % 4 != 2]
     config = MappingConfig(minutes=10.0, steps=500, batch=1024, width=256, short_side=240,
                            passes=1, patches_per_image=400, held_out=0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    learn_map(scene.mapping, config, device='cpu', output=scene.map, map_frame='corner')
+    learn_map(mapping, config, device='cpu', output=path, map_frame='corner')
     torch.set_num_threads(threads)
-    return scene
+    return mapping, frames[2::4]

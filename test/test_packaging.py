@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from test_imports import FILES, ROS, imports, room_of
 
 from dsac_ros.msg import RelocalizationStatus
@@ -32,7 +33,7 @@ def wheel(tmp_path_factory):
     for part in ('dsac_ros', 'msg', 'config', 'launch'):
         shutil.copytree(ROOT / part, copy / part,
                         ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
-    for part in ('setup.py', 'pyproject.toml', 'LICENSE'):
+    for part in ('setup.py', 'pyproject.toml', 'LICENSE', 'package.xml'):
         shutil.copy(ROOT / part, copy)
     done = subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(folder)],
                           cwd=copy, capture_output=True, text=True)
@@ -89,10 +90,14 @@ def manifest():
     return ElementTree.parse(ROOT / 'package.xml').getroot()
 
 
-def test_the_version_is_said_once():
-    version = re.search(r"version='([\d.]+)'", (ROOT / 'setup.py').read_text()).group(1)
-    assert manifest().findtext('version') == version
-    assert f'{version} ' in (ROOT / 'CHANGELOG.rst').read_text()
+def test_the_version_is_that_of_package_xml(wheel):
+    version = manifest().findtext('version')
+    assert f'dsac_ros-{version}.dist-info/METADATA' in wheel
+    releases = re.findall(r'^(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$',
+                          (ROOT / 'CHANGELOG.rst').read_text(), re.M)
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert releases[0] == (version, str(citation['date-released']))
+    assert str(citation['version']) == version
 
 
 def test_every_ros_package_that_is_used_is_a_dependency():
@@ -150,6 +155,21 @@ def test_a_fresh_machine_with_ros_gets_every_requirement():
     assert {key for key in ROSDEP_KEYS.values() if key} <= declared
     by_pip = ' '.join(name for name, key in ROSDEP_KEYS.items() if not key)
     assert f'pip install {by_pip} ' in (ROOT / 'README.md').read_text()
+
+
+@pytest.mark.parametrize('path', sorted([*ROOT.glob('.github/**/*.yml'),
+                                         *ROOT.glob('.pre-commit-config.yaml')]),
+                         ids=lambda path: path.name)
+def test_files_for_github_are_yaml(path):
+    assert yaml.safe_load(path.read_text())
+
+
+def test_ci_tests_the_oldest_python_on():
+    workflow = yaml.safe_load((ROOT / '.github/workflows/ci.yml').read_text())
+    versions = workflow['jobs']['test']['strategy']['matrix']['python']
+    assert f"python_requires='>={versions[0]}'" in (ROOT / 'setup.py').read_text()
+    text = (ROOT / '.ci' / 'run').read_text()
+    assert 'make lint\nmake test\n' in text
 
 
 def test_the_set_up_names_no_address():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,7 +87,7 @@ def pycolmap_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
     return inverse(pose[:, :3], pose[:, 3])
 
 
-def colmap_camera(matrix: np.ndarray, size_wh: tuple[int, int]) -> dict:
+def colmap_camera(matrix: np.ndarray, size_wh: tuple[int, int]) -> dict[str, Any]:
     """A pinhole camera as COLMAP and PoseLib describe it."""
     return {'model': 'PINHOLE', 'width': size_wh[0], 'height': size_wh[1],
             'params': [matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]]}

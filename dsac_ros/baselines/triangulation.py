@@ -101,7 +101,8 @@ def triangulate(images: Sequence[Features],
     if not matches:
         return Structure(np.zeros((0, 3)), [])
     pycolmap.logging.minloglevel = 2
-    model, camera_ids = pycolmap.Reconstruction(), {}
+    model = pycolmap.Reconstruction()
+    camera_ids: dict[tuple[tuple[int, int], bytes], int] = {}
     for index, image in enumerate(images, 1):
         key = (image.size_wh, image.matrix.tobytes())
         if key not in camera_ids:

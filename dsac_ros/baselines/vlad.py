@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,8 +39,9 @@ class Vlad:
         _, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
         basis = vectors[:, ::-1][:, :REDUCED].astype(np.float16)
         cv2.setRNGSeed(1)
+        no_labels: Any = None  # OpenCV's types ask for an array
         _, _, words = cv2.kmeans(
-            sample @ basis.astype(np.float32), min(WORDS, len(sample)), None,
+            sample @ basis.astype(np.float32), min(WORDS, len(sample)), no_labels,
             (cv2.TERM_CRITERIA_MAX_ITER, 12, 0), 1, cv2.KMEANS_PP_CENTERS)
         empty = cls(basis, words.astype(np.float16), np.zeros((0, words.size), np.int8))
         codes = np.array([empty.encode(one) for one in descriptors])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a long job is, on stderr: a bar for people, one JSON object per line for programs."""
+"""Progress of a long job on stderr: a bar, plain lines for a log, or JSON lines for programs."""
 from __future__ import annotations
 
 import argparse
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 T = TypeVar('T')
 STYLES = ('bar', 'json', 'off')
+LINE_SECONDS = 10.0  # between the lines of a stage where stderr is no terminal
 
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
     """Add --progress."""
     parser.add_argument('--progress', choices=STYLES, default='bar', help='progress on stderr: '
-                        'a bar, one JSON object per line, or none (default: %(default)s)')
+                        'a bar (a line every ten seconds where that is no terminal), one JSON '
+                        'object per line, or none (default: %(default)s)')
 
 
 def clock(seconds: float) -> str:
@@ -60,8 +62,39 @@ class StageBar:
             self.bar, self.stage = None, ''
 
 
+class StageLines:
+    """One line per finished stage, and one every ten seconds within a stage: no control codes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream` (default: stderr)."""
+        self.stream = stream or sys.stderr
+        self.stage = ''
+        self.begun = self.written = -math.inf
+        self.finished = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Write this state, if a line is due."""
+        known = describe(progress)
+        self.write(progress.stage, f'{min(1.0, progress.fraction):.0%}' + (known and f', {known}'),
+                   finished=progress.fraction >= 1.0)
+
+    def write(self, stage: str, text: str, *, finished: bool = False) -> None:
+        """Write `text` about a stage if a line is due; its end is told once, at once."""
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.begun, self.written, self.finished = stage, now, now, False
+        if self.finished or (not finished and now - self.written < LINE_SECONDS):
+            return
+        self.written, self.finished = now, finished
+        print(f'{stage} {clock(now - self.begun)} {text}', file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """End the present stage; a later state begins another."""
+        self.stage = ''
+
+
 def describe(progress: Progress) -> str:
-    """What stands behind the bar: time left, loss, valid share; what is unknown is left out."""
+    """Join time left, loss and valid share; what is unknown is left out."""
     known = [('left', progress.seconds_left, clock), ('loss', progress.loss, '{:.2f}'.format),
              ('valid', progress.valid, '{:.0%}'.format)]
     return ', '.join(f'{name} {show(value)}' for name, value, show in known
@@ -103,10 +136,10 @@ class Silence:
         """Nothing is left open."""
 
 
-def reporter(style: str) -> StageBar | JsonLines | Silence:
-    """The progress callback of --progress."""
-    makers: dict[str, Callable[[], StageBar | JsonLines | Silence]] = {
-        'bar': StageBar, 'json': JsonLines, 'off': Silence}
+def reporter(style: str) -> StageBar | StageLines | JsonLines | Silence:
+    """Make the progress callback of --progress."""
+    makers: dict[str, Callable[[], StageBar | StageLines | JsonLines | Silence]] = {
+        'bar': StageBar if sys.stderr.isatty() else StageLines, 'json': JsonLines, 'off': Silence}
     return makers[style]()
 
 
@@ -118,9 +151,12 @@ def note(text: str) -> None:
 
 def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Iterator[T]:
     """The items, with a bar (or JSON lines) that counts them."""
-    if style == 'bar':
+    if style == 'bar' and sys.stderr.isatty():
         from tqdm import tqdm
         yield from tqdm(items, total=total, desc=what, ncols=88, file=sys.stderr, mininterval=0.2)
+        return
+    if style == 'bar':
+        yield from _counted_in_lines(items, total, what)
         return
     start, last = time.monotonic(), -math.inf
     for done, item in enumerate(items, 1):
@@ -131,3 +167,13 @@ def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Ite
             left = (now - start) / done * (total - done) if total else None
             print(json.dumps({'stage': what, 'fraction': done / total if total else None,
                               'seconds_left': left}), file=sys.stderr, flush=True)
+
+
+def _counted_in_lines(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+    """Yield the items, with a line that counts them every ten seconds and at their end."""
+    lines, done, of = StageLines(), 0, '' if total is None else f'/{total}'
+    for item in items:
+        lines.write(what, f'{done}{of}')
+        yield item
+        done += 1
+    lines.write(what, f'{done}{of}', finished=True)

@@ -43,7 +43,9 @@ def compressed(quality: int) -> Damage:
     """JPEG of this quality."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         data = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        return replace(frame, image=cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+        decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        assert decoded is not None
+        return replace(frame, image=decoded)
     return damage
 
 
@@ -62,7 +64,8 @@ def covered(share: float) -> Damage:
 def shrunk(factor: float) -> Damage:
     """1/factor as many pixels along each side."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
-        size_wh = tuple(round(side / factor) for side in frame.camera.size_wh)
+        width, height = frame.camera.size_wh
+        size_wh = round(width / factor), round(height / factor)
         scale = np.array(size_wh) / frame.camera.size_wh
         matrix = frame.camera.matrix.copy()
         # a pixel's centre is an integer, its corner half a pixel before

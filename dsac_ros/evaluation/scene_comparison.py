@@ -101,7 +101,8 @@ def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path
                 results = learned[file]
                 if not isinstance(results, str):
                     results = attempt(localize_all, results, split, found.depth, progress)
-                told = {'error' if isinstance(results, str) else 'results': results}
+                told: dict[str, Any] = {
+                    'error' if isinstance(results, str) else 'results': results}
                 yield Row(scene.name, split.name, name, len(split.mapping), len(split.queries),
                           found.depth, **told, notes=found.notes)
 

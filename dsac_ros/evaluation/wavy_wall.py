@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,13 +63,15 @@ def coordinates(world: np.ndarray, seen: np.ndarray, matrix: np.ndarray,
 
 def batch(scenes: Sequence[SceneCoordinates]) -> SceneCoordinates:
     """Many images as one batch; with depth where the first has it."""
-    return replace(scenes[0], **{name: torch.cat([getattr(scene, name) for scene in scenes])
-                                 for name in tensors(scenes[0])})
+    joined: dict[str, Any] = {name: torch.cat([getattr(scene, name) for scene in scenes])
+                              for name in tensors(scenes[0])}
+    return replace(scenes[0], **joined)
 
 
 def on(scene: SceneCoordinates, device: str) -> SceneCoordinates:
     """The scene on a device, where a network's answer would be already."""
-    return replace(scene, **{name: x.to(device) for name, x in tensors(scene).items()})
+    moved: dict[str, Any] = {name: x.to(device) for name, x in tensors(scene).items()}
+    return replace(scene, **moved)
 
 
 def tensors(scene: SceneCoordinates) -> dict[str, Tensor]:

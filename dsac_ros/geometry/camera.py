@@ -17,6 +17,8 @@ from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.distortion import distortion_of
 from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 
+Numbers = Sequence[float] | np.ndarray
+
 MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
 MIN_FOCAL = 0.05  # share of the width or height: a pinhole that sees 169 degrees
 ALIKE = 0.1  # share by which the place of a principal point may differ in width and height
@@ -26,8 +28,8 @@ FIELD_SAMPLES = 4096
 FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
 
 
-def camera_from_info(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[float] = (),
-                     p: Sequence[float] = (), model: str = '',
+def camera_from_info(size_wh: tuple[int, int], k: Numbers, d: Numbers = (), p: Numbers = (),
+                     model: str = '',
                      roi: tuple[int, int, int, int] | None = None,
                      binning: tuple[int, int] = (1, 1)) -> Camera:
     """The camera that a calibration describes, in the pixels of the image that was sent.
@@ -54,7 +56,7 @@ def camera_from_info(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[f
     return camera
 
 
-def fisheye_camera(size_wh: tuple[int, int], k: Sequence[float], d: Sequence[float]) -> Camera:
+def fisheye_camera(size_wh: tuple[int, int], k: Numbers, d: Numbers) -> Camera:
     """An equidistant camera, also where its (up to four) coefficients are zero: r = f theta."""
     if len(d) > 4:
         raise CameraError(f'equidistant has {len(d)} coefficients, expected 4')
@@ -209,7 +211,7 @@ def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
     return pixels.reshape(-1, 2)
 
 
-def _raw_or_rectified_matrix(k: Sequence[float], d: Sequence[float], p: Sequence[float],
+def _raw_or_rectified_matrix(k: Numbers, d: Numbers, p: Numbers,
                              ) -> tuple[np.ndarray, tuple[float, ...], str]:
     """K, D and what was assumed: where K is zero, P holds, whose image has no distortion."""
     matrix = np.array(k, dtype=np.float64).reshape(-1)

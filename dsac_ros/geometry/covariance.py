@@ -17,13 +17,15 @@ def covariance_at(covariance: np.ndarray, lever_world: np.ndarray) -> np.ndarray
     x, y, z = np.asarray(lever_world, dtype=np.float64)
     jacobian = np.eye(6)
     jacobian[:3, 3:] = [[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]
-    return jacobian @ covariance @ jacobian.T
+    moved: np.ndarray = jacobian @ covariance @ jacobian.T
+    return moved
 
 
 def rotated_covariance(covariance: np.ndarray, target_from_world: np.ndarray) -> np.ndarray:
     """The covariance in the axes of another world, turned by target_from_world (3, 3)."""
     blocks = np.kron(np.eye(2), target_from_world)
-    return blocks @ covariance @ blocks.T
+    rotated: np.ndarray = blocks @ covariance @ blocks.T
+    return rotated
 
 
 def inflated_covariance(covariance: np.ndarray, scale: float, floors: np.ndarray) -> np.ndarray:
@@ -31,9 +33,9 @@ def inflated_covariance(covariance: np.ndarray, scale: float, floors: np.ndarray
 
     Only the diagonal is raised, so a covariance stays positive semidefinite.
     """
-    inflated = scale * (covariance + covariance.T) / 2
-    lacking = np.maximum(np.square(floors) - np.diag(inflated), 0.0)
-    return inflated + np.diag(lacking)
+    inflated: np.ndarray = scale * (covariance + covariance.T) / 2
+    inflated += np.diag(np.maximum(np.square(floors) - np.diag(inflated), 0.0))
+    return inflated
 
 
 def is_covariance(covariance: np.ndarray) -> bool:
@@ -41,5 +43,5 @@ def is_covariance(covariance: np.ndarray) -> bool:
     if np.shape(covariance) != (6, 6) or not np.isfinite(covariance).all():
         return False
     size = max(float(np.abs(covariance).max()), 1e-300)
-    return (np.abs(covariance - covariance.T).max() <= 1e-6 * size
-            and np.linalg.eigvalsh(covariance)[0] >= -1e-9 * size)
+    return bool(np.abs(covariance - covariance.T).max() <= 1e-6 * size
+                and np.linalg.eigvalsh(covariance)[0] >= -1e-9 * size)

@@ -30,7 +30,8 @@ def quaternion(a: Tensor, b: Tensor) -> Tensor:
 def chordal(a: Tensor, b: Tensor) -> Tensor:
     """|R - R*|_F = 2 sqrt(2) sin(theta / 2) of rotations (..., 3, 3) -> (...)."""
     check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
-    return (a - b).flatten(-2).norm(dim=-1)
+    distance: Tensor = (a - b).flatten(-2).norm(dim=-1)
+    return distance
 
 
 def angle_axis(a: Tensor, b: Tensor) -> Tensor:
@@ -39,7 +40,8 @@ def angle_axis(a: Tensor, b: Tensor) -> Tensor:
     Depends on where the world's axes point and jumps where a rotation passes through pi.
     """
     check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
-    return (axis_angle_from_matrix(a) - axis_angle_from_matrix(b)).norm(dim=-1)
+    distance: Tensor = (axis_angle_from_matrix(a) - axis_angle_from_matrix(b)).norm(dim=-1)
+    return distance
 
 
 DISTANCES = {f.__name__: f for f in (angular, quaternion, chordal, angle_axis)}

@@ -48,7 +48,8 @@ def axes_from_optical(axes: str) -> np.ndarray:
 
 def is_mirrored(poses: np.ndarray) -> np.ndarray:
     """Return whether poses (..., 4, 4) have a determinant below zero: one frame is left-handed."""
-    return np.linalg.det(poses[..., :3, :3]) < 0
+    mirrored: np.ndarray = np.linalg.det(poses[..., :3, :3]) < 0
+    return mirrored
 
 
 def _with_w_first(rotations: np.ndarray) -> np.ndarray:

@@ -105,6 +105,8 @@ class ReprojectionLoss(nn.Module):
     Cipolla, CVPR 2017, section 4.2).
     """
 
+    grid: Tensor
+
     def __init__(self, config: PoseLossConfig) -> None:
         super().__init__()
         self.focal, self.max_px = config.focal_px, config.max_px

@@ -96,7 +96,7 @@ class Resamplers:
     def __init__(self, short_side_of: Callable[[Camera], float]) -> None:
         """Takes the short side [px] of the results as a function of the camera."""
         self.short_side_of = short_side_of
-        self._of_camera: dict[tuple, Resampler] = {}
+        self._of_camera: dict[tuple[object, ...], Resampler] = {}
         self._lock = Lock()  # frames of many cameras may be read by several threads
 
     @classmethod

@@ -20,7 +20,8 @@ def skew(vectors: Tensor) -> Tensor:
     """Cross-product matrices: vectors (..., 3) -> (..., 3, 3) with `skew(a) @ b = a x b`."""
     x, y, z = vectors.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
+    return rows.reshape(*x.shape, 3, 3)
 
 
 def exponential_coefficients(squared_angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,7 +75,7 @@ def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
     rows = [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
             2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
             2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return torch.stack(rows, -1).reshape(*x.shape, 3, 3)
 
 
 def quaternion_from_matrix(rotation: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class Trajectory:
         stamp_ns = min(max(stamp_ns, int(self.stamps_ns[0])), int(self.stamps_ns[-1]))
         after = int(np.searchsorted(self.stamps_ns, stamp_ns))
         if self.stamps_ns[after] == stamp_ns:
-            return self.world_from_x[after].copy()
+            return np.array(self.world_from_x[after])
         if self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
             return None
         before = after - 1
@@ -77,4 +77,6 @@ def slerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
     angle = np.arccos(min(cosine, 1.0))
     if angle < 1e-6:  # the arc is straight to double precision
         return (1.0 - share) * start + share * end
-    return (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+    blend = np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end
+    unit: np.ndarray = blend / np.sin(angle)
+    return unit

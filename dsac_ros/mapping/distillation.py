@@ -29,7 +29,7 @@ def root_sift_at(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     small = cv2.resize(image, None, fx=SHRINK, fy=SHRINK, interpolation=cv2.INTER_AREA)
     places = (pixels + 0.5) * SHRINK - 0.5
     keypoints = [cv2.KeyPoint(float(u), float(v), KEYPOINT, 0.0) for u, v in places]
-    descriptors = cv2.SIFT_create().compute(small, keypoints)[1]
+    descriptors = cv2.SIFT_create().compute(small, keypoints)[1]  # type: ignore[attr-defined]
     return np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-7))
 
 

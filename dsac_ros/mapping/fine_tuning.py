@@ -27,8 +27,6 @@ from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.dataset import MIN_HELD_OUT
 from dsac_ros.mapping.schedule import learning_rate
 from dsac_ros.mapping.view import View
-from dsac_ros.network.encoder import Encoder
-from dsac_ros.network.head import Head
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.ransac.expectation import EntropyControl, expected_loss
@@ -57,7 +55,7 @@ class Judge:
     (1, 4, 4) and, where a sensor measured it, depth (H, W) in scene units.
     """
 
-    encoder: Encoder
+    encoder: nn.Module
     descriptors: Sequence[Tensor]
     matrices: Sequence[Tensor]
     masks: Sequence[Tensor]
@@ -65,7 +63,7 @@ class Judge:
     depths: Sequence[np.ndarray | None]
 
     @classmethod
-    def of(cls, encoder: Encoder, views: Sequence[View], device: str) -> Judge:
+    def of(cls, encoder: nn.Module, views: Sequence[View], device: str) -> Judge:
         """Encode the views."""
         def tensor(x: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(x)).to(device)[None]
@@ -79,7 +77,7 @@ class Judge:
     def __len__(self) -> int:
         return len(self.matrices)
 
-    def __call__(self, head: Head, rgbd: bool = False) -> Tensor:
+    def __call__(self, head: nn.Module, rgbd: bool = False) -> Tensor:
         """Logarithms (F,) of max(rotation [deg], translation [cm in a room]) of the frames.
 
         With rgbd the depth of those that have it takes part.
@@ -129,9 +127,17 @@ class Learner(Protocol):
     enough; judges: how many frames judge.
     """
 
-    module: nn.Module
-    usable: Sequence[int]
-    judges: int
+    @property
+    def module(self) -> nn.Module:
+        """See above."""
+
+    @property
+    def usable(self) -> Sequence[int]:
+        """See above."""
+
+    @property
+    def judges(self) -> int:
+        """See above."""
 
     def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
         """An image's scene coordinates in a room, with gradients, and world_from_camera (1, 4, 4).
@@ -212,7 +218,8 @@ def untouched(reason: str, explanation: str) -> dict[str, Any]:
     return {'steps': 0, 'kept_step': 0, 'reason': reason}
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Tensor]) -> None:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor,
+            parameters: Sequence[Tensor]) -> None:
     """One step, unless the gradient is not a number."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -229,7 +236,7 @@ def in_room(scene_from_camera: Tensor) -> Tensor:
 class HeadLearner:
     """The head alone learns, on the feature buffer image by image."""
 
-    def __init__(self, head: Head, patches: FeatureBuffer, judge: Judge) -> None:
+    def __init__(self, head: nn.Module, patches: FeatureBuffer, judge: Judge) -> None:
         """The rows of an image lie side by side, in the order in which they were encoded."""
         self.module, self.patches, self.judge = head, patches, judge
         self.judges = len(judge)

@@ -174,6 +174,7 @@ class Objectives:
 
     def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator,
                  device: torch.device) -> None:
+        assert recipe.end_to_end is not None
         self.mapping, self.end_to_end = config, recipe.end_to_end
         self.generator = generator
         self.entropy = EntropyControl(recipe.end_to_end)

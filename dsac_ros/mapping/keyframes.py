@@ -78,7 +78,7 @@ class KeyframeGate:
 
     def keep(self, image: np.ndarray, world_from_camera: np.ndarray) -> tuple[Verdict, str]:
         """Whether the image (H, W[, 3]) is new and sharp; KEPT makes it the last keyframe."""
-        digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+        digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         if digest == self._digest:
             return Verdict.DUPLICATE, 'the image is the same as the one before: a frozen camera?'
         self._digest = digest
@@ -123,7 +123,7 @@ class Coverage:
         """Count an image that was judged."""
         self.images += 1
         self.verdicts[verdict] += 1
-        if verdict is not Verdict.KEPT:
+        if verdict is not Verdict.KEPT or world_from_camera is None:
             self.last_reason = reason
             return
         if self.poses:

@@ -199,10 +199,10 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
     while rejected < MOST_REJECTED:
         use_scene = scenes and uniform(generator, 0, 1) < config.rendered_share
         if use_scene:
-            chosen = torch.randint(len(scenes), (), generator=generator)
+            chosen = int(torch.randint(len(scenes), (), generator=generator))
             pair = posed_pair(scenes[chosen], config, generator)
         else:
-            chosen = torch.randint(len(photographs), (), generator=generator)
+            chosen = int(torch.randint(len(photographs), (), generator=generator))
             pair = photograph_pair(photographs[chosen], config, generator)
         # a view without any texture teaches nothing
         if pair is None or pair.first.std() < 8 or pair.second.std() < 8:
@@ -221,7 +221,7 @@ def description(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pos
     digest = hashlib.sha256()
     for image in (*photographs, *(posed.frame.image for scene in scenes for posed in scene)):
         digest.update(repr(image.shape).encode())
-        digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(image).data)
     return {**as_dict(config), 'photographs': len(photographs), 'scenes': len(scenes),
             'images': digest.hexdigest()[:16]}
 

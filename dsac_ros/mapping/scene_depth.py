@@ -32,9 +32,8 @@ def typical_depth(views: Sequence[View], pairs: ViewPairs) -> float:
     """
     measured = [view.depth[view.depth > 0] for view in views[::max(1, len(views) // 50)]
                 if view.depth is not None]
-    measured = np.concatenate(measured) if measured else np.zeros(0)
-    if measured.size:
-        return float(np.median(measured))
+    if any(depths.size for depths in measured):
+        return float(np.median(np.concatenate(measured)))
     depths = triangulated_depths(views, pairs)[1]
     if depths.size >= LEAST_DEPTHS:
         return float(np.median(depths))

@@ -107,7 +107,8 @@ class _Matcher:
         if index not in self.features:
             view = self.views[index]
             scale = min(1.0, SHORT_SIDE / min(view.image.shape))
-            image, mask = view.image, view.mask.astype(np.uint8)
+            image: np.ndarray = view.image
+            mask: np.ndarray = view.mask.astype(np.uint8)
             if scale < 1.0:
                 size_wh = tuple(round(scale * side) for side in image.shape[::-1])
                 image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)

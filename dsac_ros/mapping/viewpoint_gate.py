@@ -6,6 +6,8 @@ flow (Lucas and Kanade, pyramids of Bouguet), forward and backward (Kalal et al.
 """
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -19,6 +21,7 @@ LOST = 0.5            # share of corners below which the images have nothing in 
 MOVING = 0.75         # quantile of the motions: near things show parallax, most may be far
 SHARE = 0.05          # of the short side: motion that makes a viewpoint new, ...
 FRAMES = 240          # ... in a recording of so many frames; a shorter one may spend more on each
+NONE: Any = None      # OpenCV's types ask for an array here, its functions do without
 
 
 class ViewpointGate:
@@ -51,9 +54,9 @@ class ViewpointGate:
         before = self._last
         if self._corners is None or before is None or before.shape != image.shape:
             return np.inf
-        there, found, _ = cv2.calcOpticalFlowPyrLK(before, image, self._corners, None,
+        there, found, _ = cv2.calcOpticalFlowPyrLK(before, image, self._corners, NONE,
                                                    winSize=WINDOW, maxLevel=LEVELS)
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(image, before, there, None,
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(image, before, there, NONE,
                                                      winSize=WINDOW, maxLevel=LEVELS)
         sure = (found.ravel() > 0) & (returned.ravel() > 0)
         sure &= np.abs(back - self._corners).max((1, 2)) < RETURN_PX

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dsac_ros.network.scene_network import SceneNetwork
 
@@ -62,7 +63,8 @@ class ResidualBlock(nn.Module):
         y = x
         for layer in self.layers:
             y = relu(layer(y), inplace=True)
-        return self.skip(x) + y
+        shortcut: Tensor = self.skip(x)
+        return shortcut + y
 
 
 class ConvolutionalEncoder(nn.Module):
@@ -77,7 +79,7 @@ class ConvolutionalEncoder(nn.Module):
         widths = (inputs[-1], *config.blocks)
         self.blocks = nn.ModuleList(map(ResidualBlock, widths, widths[1:]))
         self.channels = widths[-1]
-        self.to(memory_format=torch.channels_last)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         x = ((images - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
@@ -123,6 +125,9 @@ class ConvolutionalHead(nn.Module):
 
 class WholeNetwork(SceneNetwork):
     """One of NETWORKS for a scene of unit `scale` [m]; all of it belongs to the map."""
+
+    encoder: ConvolutionalEncoder
+    head: ConvolutionalHead
 
     def __init__(self, name: str, scale: float) -> None:
         config = NETWORKS[name]

@@ -13,6 +13,7 @@ from importlib.resources import files
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dsac_ros.config import setting
 from dsac_ros.errors import MapError
@@ -66,7 +67,8 @@ class Encoder(nn.Module):
         pairs = zip(config.dilations[::2], config.dilations[1::2])
         self.blocks = nn.ModuleList([Residual(eighth, pair, norm) for pair in pairs])
         self.project = nn.Conv2d(eighth, config.descriptor, 1)
-        self.to(memory_format=torch.channels_last)  # as the images: no layer turns them round
+        # as the images: no layer turns them round
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         x = standardise(images).contiguous(memory_format=torch.channels_last)
@@ -76,7 +78,8 @@ class Encoder(nn.Module):
             x = block(x)
         x = self.project(x)
         # unit length times sqrt(C): every channel has about unit variance, whatever the contrast
-        return x * (x.shape[1] / (x.square().sum(1, keepdim=True) + 1e-6)).sqrt()
+        descriptors: Tensor = x * (x.shape[1] / (x.square().sum(1, keepdim=True) + 1e-6)).sqrt()
+        return descriptors
 
 
 def standardise(images: Tensor) -> Tensor:
@@ -96,10 +99,14 @@ def folded(encoder: Encoder) -> Encoder:
             if len(source) == 1:
                 target.load_state_dict(source.state_dict())
                 continue
-            conv, norm = source
+            (new, *_), (conv, norm) = target, source
+            assert isinstance(new, nn.Conv2d) and isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None and norm.running_var is not None
+            assert new.bias is not None
             gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-            target[0].weight.copy_(conv.weight * gain[:, None, None, None])
-            target[0].bias.copy_(norm.bias - norm.running_mean * gain)
+            new.weight.copy_(conv.weight * gain[:, None, None, None])
+            new.bias.copy_(norm.bias - norm.running_mean * gain)
         plain.project.load_state_dict(encoder.project.state_dict())
     return plain.eval()
 

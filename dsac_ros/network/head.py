@@ -74,7 +74,7 @@ class Experts(nn.Module):
         x = relu(self.enter(descriptors, whose), inplace=True)
         for block in self.blocks:
             y = x
-            for layers in block:
+            for layers in block.children():
                 y = relu(layers(y, whose), inplace=True)
             x = x + y
         x = relu(self.leave(x, whose), inplace=True).float()
@@ -93,6 +93,8 @@ class Head(nn.Module):
     centres (E, C), of unit length, say which expert a descriptor belongs to: `clusters.py` places
     them before the training, which leaves them alone.
     """
+
+    centres: Tensor
 
     def __init__(self, descriptor: int, config: HeadConfig = HeadConfig()) -> None:
         super().__init__()

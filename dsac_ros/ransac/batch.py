@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
 from dsac_ros.types import SceneCoordinates
 
-T = TypeVar('T')
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar('T', bound='DataclassInstance')
 # Of the fields of SceneCoordinates what follows the leading dimensions.
 OWN_DIMENSIONS = {'points_world': 2, 'pixels': 2, 'sigma_px': 1, 'valid': 1, 'matrices': 2,
                   'depth': 1}

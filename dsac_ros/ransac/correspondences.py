@@ -74,8 +74,8 @@ class Correspondences:
         return self._each(lambda values: values.repeat_interleave(count, 0))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Correspondences:
-        values = (getattr(self, one.name) for one in fields(self))
-        return Correspondences(*(None if value is None else change(value) for value in values))
+        return replace(self, **{one.name: change(values) for one in fields(self)
+                                if (values := getattr(self, one.name)) is not None})
 
     def camera_from_scaled(self, world_from_camera: Tensor) -> Tensor:
         """Poses (B, K, 4, 4) in the world's unit -> camera_from_world of the scaled world."""

@@ -106,9 +106,10 @@ def step_equations(camera_from_world: Tensor, at: refine.Linearised, weight: Ten
     if at.depth is not None:
         rows.append((at.rows_depth, at.focal_squared[:, 0]))
     # A point in the camera's axes moves its residual as the camera's translation does.
-    pull = sum((row[..., :6, None, :] * row[..., None, :3, :]
-                * (weight * factor[:, None, None])[..., None, None, :]).double()
-               for row, factor in rows)
+    first, *others = [(row[..., :6, None, :] * row[..., None, :3, :]
+                       * (weight * factor[:, None, None])[..., None, None, :]).double()
+                      for row, factor in rows]
+    pull = sum(others, first)
     axes = camera_from_world[..., None, :3, :3].double()
     return Equations(refine.normal_equations(at, weight)[0], pull.mT @ axes)
 

@@ -25,7 +25,7 @@ def solve_minimal(seen: Correspondences, sets: Tensor) -> tuple[Tensor, Tensor]:
     shape = (*sets.shape, 3)
     points, rays = corners.points.reshape(shape), corners.rays.reshape(shape)
     poses, solved = solve_p3p(points, rays)
-    if seen.nearness is not None:
+    if corners.nearness is not None:
         near = corners.nearness.reshape(sets.shape)
         measured = (near > 0.0).all(-1)
         camera = rays / near.where(near > 0.0, 1.0)[..., None]

@@ -146,7 +146,8 @@ def spans_triangle(points: Tensor, dtype: torch.dtype) -> Tensor:
     longest = sides.amax(0)
     a, b, c = sides / longest
     squared_area = a * b - 0.25 * (a + b - c).square()
-    return (squared_area > MIN_AREA ** 2) & (longest < 0.1 * torch.finfo(dtype).max)
+    proper: Tensor = (squared_area > MIN_AREA ** 2) & (longest < 0.1 * torch.finfo(dtype).max)
+    return proper
 
 
 def _differ(rays: Tensor) -> Tensor:
@@ -221,7 +222,8 @@ def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
 def _obeys_the_cosines(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
     """Whether distances (3, S) are a solution, to half of the digits: (S,)."""
     excess = (_squared_sides(d, cosines) - sides).abs().amax(0)
-    return excess < torch.finfo(d.dtype).eps ** 0.5
+    obeys: Tensor = excess < torch.finfo(d.dtype).eps ** 0.5
+    return obeys
 
 
 def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:

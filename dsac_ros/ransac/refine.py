@@ -60,11 +60,12 @@ class Linearised:
     @property
     def rows_depth(self) -> Tensor:
         """Derivatives and residual of the measured depth (B, K, 7, N)."""
+        assert self.depth is not None
         return _constant(_depth_columns, self.depth.dtype, self.depth.device).mT @ self.depth
 
     def along(self, held: Linearised) -> Linearised:
         """These residuals with the derivatives of others of the same poses."""
-        depth = None if self.depth is None else torch.cat(
+        depth = None if self.depth is None or held.depth is None else torch.cat(
             (held.depth[..., :3, :], self.depth[..., 3:, :]), -2)
         terms = torch.cat((held.terms[..., :8, :], self.terms[..., 8:, :]), -2)
         return replace(self, terms=terms, depth=depth)
@@ -230,4 +231,5 @@ def covariance(bend: Tensor, noise: Tensor, camera_from_world: Tensor, scale: Te
     mapping = torch.zeros_like(local)
     mapping[..., :3, :3] = axes * scale[:, None, None, None].double()
     mapping[..., 3:, 3:] = axes
-    return mapping @ local @ mapping.mT
+    covariance: Tensor = mapping @ local @ mapping.mT
+    return covariance

@@ -21,4 +21,4 @@ def draw_cells(weight: Tensor, count: int, generator: torch.Generator) -> Tensor
 
 def draw_minimal_sets(weight: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
     """Minimal sets (B, count, size) of cells; a cell drawn twice makes a degenerate set."""
-    return draw_cells(weight, count * size, generator).unflatten(1, (count, size))
+    return draw_cells(weight, count * size, generator).reshape(len(weight), count, size)

@@ -24,7 +24,8 @@ def camera_points(camera_from_world: Tensor, points: Tensor) -> tuple[Tensor, Te
     """Coordinates x, y, z (B, H, N) of points (B, N, 3) in the cameras of poses (B, H, 4, 4)."""
     rows = camera_from_world[..., :3, :].transpose(1, 2).flatten(1, 2)
     homogeneous = torch.cat((points.mT, torch.ones_like(points[:, None, :, 0])), 1)
-    return (rows @ homogeneous).unflatten(1, (3, camera_from_world.shape[1])).unbind(1)
+    x, y, z = (rows @ homogeneous).unflatten(1, (3, camera_from_world.shape[1])).unbind(1)
+    return x, y, z
 
 
 def behind(depth: Tensor, value: float) -> Tensor:
@@ -50,6 +51,7 @@ def squared_error(camera_from_world: Tensor, seen: Correspondences) -> Tensor:
 
 def depth_error(z: Tensor, seen: Correspondences) -> Tensor:
     """Share (B, H, N) by which depths z are off the measured ones; 0 where none was measured."""
+    assert seen.nearness is not None
     nearness = seen.nearness[:, None]
     return z * nearness - (nearness > 0.0).to(z.dtype)
 

@@ -39,4 +39,5 @@ def distribution(scores: Tensor, alpha: float | Tensor) -> Tensor:
 
 def entropy_bits(probability: Tensor) -> Tensor:
     """Entropy (B,) of distributions (B, H) [bit]."""
-    return torch.special.entr(probability).sum(-1) / math.log(2.0)
+    nats: Tensor = torch.special.entr(probability).sum(-1)
+    return nats / math.log(2.0)

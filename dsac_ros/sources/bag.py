@@ -85,7 +85,7 @@ class BagSource(Source):
         return header_of(first.content).frame_id.lstrip('/')
 
     @property
-    def map_frame(self) -> str:
+    def map_frame(self) -> str:  # type: ignore[override]  # others know it from the start
         """The frame of the poses: only the messages tell."""
         return self.poses().world
 
@@ -268,7 +268,7 @@ def read_intrinsics(bag: BagFile, topic: str, unread: Notes) -> list[Intrinsics]
     return sorted(found, key=lambda info: info.stamp_ns)
 
 
-def _content_key(info: Any) -> tuple:
+def _content_key(info: Any) -> tuple[object, ...]:
     """What of a CameraInfo makes it differ from another, without its header."""
     arrays = (np.asarray(getattr(info, n, getattr(info, n.upper(), ()))).tobytes() for n in 'kdp')
     roi = info.roi

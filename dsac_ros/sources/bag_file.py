@@ -34,7 +34,7 @@ class Topic(NamedTuple):
 
     name: str
     type: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples
 
 
 class Message(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -167,7 +168,7 @@ class _Search:
                 else self._help(camera))
         return f'{text} and there is no topic of poses, {self._frames()}{cure}'
 
-    def _samples(self, topic: str) -> tuple[Whose, list[tuple]]:
+    def _samples(self, topic: str) -> tuple[Whose, list[tuple[Any, ...]]]:
         """The samples of a topic; of several frames those that lead to the camera."""
         found = self.found.samples
         if not found:
@@ -249,12 +250,12 @@ class _Search:
             return self.named_frame
         frame = self.frame_id.lstrip('/')
         if not frame:
-            optical = self._only_optical()
-            if optical:
+            only = self._only_optical()
+            if only:
                 self.assumptions.add(f'the frame_id of the images is empty, and the only optical '
-                                     f'frame in TF is taken, {optical[0]}; --image-frame names '
+                                     f'frame in TF is taken, {only[0]}; --image-frame names '
                                      'another')
-                return optical[0]
+                return only[0]
             raise SourceError(f'{self.bag.path}: the frame_id of the images is empty, '
                               f'{self._frames()}: name that of the camera with --image-frame')
         optical = optical_frame(frame, self.tree.below(frame))

@@ -32,7 +32,7 @@ SPLIT = re.compile(r'(_\d{4}(-\d\d){5})?(_\d+)?$')
 METADATA = 'metadata.yaml'
 PACKED = ('.zstd', '.zst', '.lz4', '.gz', '.bz2', '.xz')
 CONTENT = {MAGIC: '.mcap', b'SQLite format 3\0': '.db3', b'#ROSBAG V2.0\n': '.bag'}
-UNPACKERS: dict[bytes, Callable[[Any], BinaryIO]] = {
+UNPACKERS: dict[bytes, Callable[..., Any]] = {
     b'\x28\xb5\x2f\xfd': zstd.open, b'\x04"M\x18': lz4.frame.open, b'\x1f\x8b': gzip.open,
     b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}
 # What else lies under the name of a bag, and what helps.
@@ -100,7 +100,7 @@ class StorageFiles:
     def __init__(self, path: Path) -> None:
         """Takes a bag and finds, checks and unpacks its files."""
         self.path = path
-        self._temporary: TemporaryDirectory | None = None
+        self._temporary: TemporaryDirectory[str] | None = None
         files = storage_files(path)
         if not files:
             raise SourceError(f'{path} holds no storage files, expected {", ".join(SUFFIXES)}')

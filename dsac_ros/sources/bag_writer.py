@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, Camera
 
 STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 SUFFIX = {'mcap': '.mcap', 'sqlite3': '.db3'}
-METADATA_VERSION = 8  # the newest that humble reads as well as jazzy
+METADATA_VERSION: Literal[8] = 8  # the newest that humble reads as well as jazzy
 FIRST_TOO_LATE_NS = (1 << 31) * 1_000_000_000  # seconds of builtin_interfaces/Time are int32
 FOREVER = QosTime(9223372036, 854775807)
 IMAGE_ENCODINGS = {2: 'mono8', 3: 'rgb8'}

@@ -87,8 +87,9 @@ def stamps_beside(source: FileSource, images: Sequence[Path], folder: Path) -> l
         stamps = [name_stamp(image) for image in images]
         if stamps and None not in stamps:
             source.assume(f'the names of the images in {images[0].parent} are their stamps')
-    source.has_stamps = bool(stamps) and None not in stamps
-    return stamps if source.has_stamps else [i * MADE_UP_STEP_NS for i in range(len(images))]
+    told = [stamp for stamp in stamps if stamp is not None]
+    source.has_stamps = bool(stamps) and len(told) == len(stamps)
+    return told if source.has_stamps else [i * MADE_UP_STEP_NS for i in range(len(images))]
 
 
 def read_stamps(source: FileSource, file: Path) -> dict[str, int]:

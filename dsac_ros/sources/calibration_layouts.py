@@ -45,6 +45,7 @@ class Intrinsics:
     def camera(self, image_wh: tuple[int, int] | None, rectified: bool) -> Camera:
         """The camera of raw images, or of rectified ones, in the size that was calibrated."""
         size_wh = self.size_wh or image_wh
+        assert size_wh is not None  # who asks without an image has seen to it
         if self.fisheye and not rectified:
             return fisheye_camera(size_wh, self.k, self.d)
         if not rectified:
@@ -159,6 +160,7 @@ def _stereo(values: Mapping[str, Any], number: str) -> NamedCamera:
     """One of the two cameras that OpenCV's stereo_calib writes, named M1 and M2."""
     others = {key: value for key, value in values.items() if key[-1:] not in ('1', '2')}
     found = _opencv({**others, 'M1': values[f'M{number}'], 'D1': values.get(f'D{number}', [])})
+    assert found is not None  # M1 is a matrix
     return NamedCamera(found.camera, found.size_wh is not None, f'M{number}')
 
 

@@ -102,7 +102,7 @@ def _info(message: Any, image_wh: tuple[int, int] | None) -> _Info:
     k, d, p = (np.array(getattr(message, name, getattr(message, name.upper(), ())), np.float64)
                .reshape(-1) for name in ('k', 'd', 'p'))
     roi = message.roi
-    region = tuple(int(x) for x in (roi.x_offset, roi.y_offset, roi.width, roi.height))
+    region = int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
     info = _Info((int(message.width), int(message.height)), k, d, p,
                  str(message.distortion_model or ''), region if all(region[2:]) else None,
                  (max(1, int(message.binning_x)), max(1, int(message.binning_y))))
@@ -153,7 +153,7 @@ def _resolve_binning(info: _Info, image_wh: tuple[int, int] | None) -> _Info:
     """
     if info.binning == (1, 1) or not info.matrix.any() or not all(info.size_wh):
         return info
-    binned_wh = tuple(size // b for size, b in zip(info.sent_wh, info.binning))
+    binned_wh = (info.sent_wh[0] // info.binning[0], info.sent_wh[1] // info.binning[1])
     size_is_binned = image_wh is not None and image_wh == info.sent_wh
     steps = _binning_of_principal_point(info)
     binning = 'x'.join(map(str, info.binning))
@@ -180,9 +180,10 @@ def _resolve_binning(info: _Info, image_wh: tuple[int, int] | None) -> _Info:
 
 def _near(binned_wh: tuple[int, int], image_wh: tuple[int, int] | None) -> tuple[int, int]:
     """Size of a binned image: that of the image itself where only a few rows are missing."""
-    fits = image_wh is not None and all(abs(a - b) <= BINNED_SIZE * b
-                                        for a, b in zip(image_wh, binned_wh))
-    return tuple(image_wh) if fits else binned_wh
+    if image_wh is None:
+        return binned_wh
+    fits = all(abs(a - b) <= BINNED_SIZE * b for a, b in zip(image_wh, binned_wh))
+    return image_wh if fits else binned_wh
 
 
 def _binning_of_principal_point(info: _Info) -> float:

@@ -74,8 +74,8 @@ def open_colmap(path: Path, calibration: Calibration | None = None,
         raise SourceError(f'{folder}: image {quoted(name)} is of camera {number}, which the model '
                           'does not have')
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
-        camera = calibration or (lambda size_wh, camera=cameras.get(image.camera_id): camera)
-        files = FrameFiles(image.name, file, index * MADE_UP_STEP_NS, camera)
+        files = FrameFiles(image.name, file, index * MADE_UP_STEP_NS,
+                           calibration or _given(cameras[image.camera_id]))
         source.files.append(files.posed(_world_from_camera(image)))
     return source
 
@@ -181,6 +181,11 @@ def _tell_unregistered(source: FileSource, folder: Path, model: Path,
     if others:
         source.unread.add(f'{len(others)} of {len(there)} images of {folder}, which the model '
                           f'does not register: {some_names(others)}')
+
+
+def _given(camera: Camera) -> Calibration:
+    """Give the same camera for images of any size."""
+    return lambda size_wh: camera
 
 
 def _camera(folder: Path, number: int, camera: ColmapCamera) -> Camera:

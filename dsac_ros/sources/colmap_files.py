@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.text_files import quoted
+
+T = TypeVar('T')
 
 # Name and number of parameters of the camera models, by their number in binary files.
 CAMERA_MODELS = {0: ('SIMPLE_PINHOLE', 3), 1: ('PINHOLE', 4), 2: ('SIMPLE_RADIAL', 4),
@@ -75,10 +78,12 @@ def read_model(folder: Path) -> ColmapModel:
     other = [folder / f'{name}.txt' for name in ('cameras', 'images')]
     if suffix == '.bin' and all(path.is_file() for path in other):
         unread.append(f'{" and ".join(str(path) for path in other)}, since there are binary files')
-    read, camera, image = ((_read_binary, _binary_camera, _binary_image) if suffix == '.bin'
-                           else (_read_text, _text_camera, _text_image))
-    cameras = dict(read(folder / f'cameras{suffix}', camera, unread))
-    return ColmapModel(cameras, list(read(folder / f'images{suffix}', image, unread)), unread)
+    cameras, images = folder / f'cameras{suffix}', folder / f'images{suffix}'
+    if suffix == '.bin':
+        return ColmapModel(dict(_read_binary(cameras, _binary_camera, unread)),
+                           _read_binary(images, _binary_image, unread), unread)
+    return ColmapModel(dict(_read_text(cameras, _text_camera, unread)),
+                       _read_text(images, _text_image, unread), unread)
 
 
 class Cursor:
@@ -88,7 +93,7 @@ class Cursor:
         """Takes the contents of the file at `path`."""
         self.path, self.data, self.at = path, data, 0
 
-    def take(self, layout: struct.Struct) -> tuple:
+    def take(self, layout: struct.Struct) -> tuple[Any, ...]:
         """The next values of a layout."""
         start = self.skip(layout.size)
         return layout.unpack_from(self.data, start)
@@ -128,7 +133,7 @@ def _opened(path: Path) -> Iterator[Cursor]:
         raise SourceError(f'{path} cannot be read: {error}') from None
 
 
-def _read_binary(path: Path, read: Callable[[Cursor], object], unread: list[str]) -> list:
+def _read_binary(path: Path, read: Callable[[Cursor], T], unread: list[str]) -> list[T]:
     """The records of a binary file; bytes after the last one are told."""
     with _opened(path) as cursor:
         (count,) = cursor.take(COUNT)
@@ -160,7 +165,7 @@ def _binary_image(cursor: Cursor) -> ColmapImage:
     return ColmapImage(name, camera_id, tuple(numbers[:4]), tuple(numbers[4:]))
 
 
-def _read_text(path: Path, read: Callable[[str], object], unread: list[str]) -> list:
+def _read_text(path: Path, read: Callable[[str], T], unread: list[str]) -> list[T]:
     """The records of a text file; another number of them than its head announces is told."""
     records, announced, points_may_follow = [], None, False
     for number, line in _lines(path):

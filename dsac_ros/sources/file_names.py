@@ -38,7 +38,7 @@ class Pairs:
     by_number: tuple[Path, Path] | None = None
 
 
-def natural_key(name: str) -> tuple:
+def natural_key(name: str) -> tuple[object, ...]:
     """Sort key of a name or relative path: frame-9 before frame-10, stamps by their value."""
     return (*(tuple(Decimal(part) if index % 2 else part.casefold()
                     for index, part in enumerate(NUMBER.split(component)))
@@ -134,8 +134,10 @@ def _fixed_numbers(paths: Sequence[Path]) -> dict[int, Decimal]:
 
 def _joined_by_stamp(images: Sequence[Path], files: Sequence[Path]) -> dict[Path, Path]:
     """Images and files whose names are stamps of the same instant, less than 1 ms apart."""
-    image_stamps, file_stamps = ([name_stamp(path) for path in paths] for paths in (images, files))
-    if None in image_stamps or None in file_stamps:
+    image_stamps, file_stamps = (
+        [stamp for path in paths if (stamp := name_stamp(path)) is not None]
+        for paths in (images, files))
+    if len(image_stamps) < len(images) or len(file_stamps) < len(files):
         return {}
     distance = np.array(file_stamps, dtype=np.int64)
     found: dict[Path, Path] = {}

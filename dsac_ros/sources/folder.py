@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import yaml
@@ -86,14 +87,14 @@ def open_folder(path: Path, calibration: Calibration | None = None, depth: bool 
         source.unread.add(f'{", ".join(sorted(map(str, about.keys() - KEYS)))} of '
                           f'{path / DATASET}')
     tell_foreign_images(source, path / IMAGES)
-    poses = [_pose(file) for file in files_beside(source, images, path / poses, POSE_SUFFIXES)]
+    pose_files = files_beside(source, images, path / poses, POSE_SUFFIXES)
     depth_files = _depth(source, images, path) if depth else [None] * len(images)
     cameras = ([calibration] * len(images) if calibration
                else _calibrations(source, images, path, about))
     stamps = stamps_beside(source, images, path)
-    files = [FrameFiles(image.stem, image, stamp, camera, depth_file).posed(pose)
-             for image, stamp, camera, depth_file, pose
-             in zip(images, stamps, cameras, depth_files, poses, strict=True)]
+    files = [FrameFiles(image.stem, image, stamp, camera, depth_file).posed(_pose(pose_file))
+             for image, stamp, camera, depth_file, pose_file
+             in zip(images, stamps, cameras, depth_files, pose_files, strict=True)]
     source.files = sorted(files, key=lambda one: one.stamp_ns)
     return source
 
@@ -116,7 +117,7 @@ def _depth(source: FileSource, images: Sequence[Path], path: Path,
     """Readers of the depth of each image; one that has none, though others do, lacks it."""
     files = files_beside(source, images, path / DEPTH, DEPTH_SUFFIXES)
     if not any(files):
-        return files
+        return [None] * len(files)
     return [partial(read_depth, file) if file else _no_depth for file in files]
 
 
@@ -124,7 +125,7 @@ def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
     raise ImageError('there is no depth file')
 
 
-def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about: dict,
+def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about: dict[str, Any],
                   ) -> list[Calibration]:
     """The camera of each image: from its own file, or from the only one."""
     folder = path / CALIBRATION
@@ -147,7 +148,7 @@ def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about:
     return [read(file) for file in files if file]
 
 
-def _about(path: Path) -> dict:
+def _about(path: Path) -> dict[str, Any]:
     """The contents of dataset.yaml, empty where there is none."""
     file = path / DATASET
     about = (read_yaml(file) or {}) if file.is_file() else {}

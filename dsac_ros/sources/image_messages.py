@@ -61,7 +61,9 @@ def decode_compressed(message: Any, assume: Assume | None = None) -> np.ndarray:
     # image_transport compresses a Bayer mosaic as if it were gray.
     source = said.encoding.lower()
     mosaic = find_encoding(source) if source.startswith('bayer_') and image.ndim == 2 else None
-    return cv2.cvtColor(image, mosaic.to_rgb) if mosaic else image
+    if mosaic is None or mosaic.to_rgb is None:
+        return image
+    return cv2.cvtColor(image, mosaic.to_rgb)
 
 
 def stamp_ns(stamp: Any) -> int:

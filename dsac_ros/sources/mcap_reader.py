@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from lz4.frame import LZ4FrameDecompressor
@@ -68,7 +68,7 @@ class Contents:
     schemas: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     channels: dict[int, tuple[int, str, str]] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
-    counts: Counter | None = None
+    counts: Counter[int] | None = None
 
 
 class McapReader:
@@ -147,16 +147,18 @@ class McapReader:
 
     def _scan(self, begin: int, end: int) -> Contents:
         """Everything that the records between two places hold."""
-        found = Contents(counts=Counter())
+        counts: Counter[int] = Counter()
+        found = Contents(counts=counts)
         for offset, code, data in self._records(begin, end):
             if code == DATA_END:
                 break
             if code == MESSAGE:
                 channel, _, log_ns, _ = _message_head(data)
-                found.counts[channel] += 1
+                counts[channel] += 1
                 found.blocks.append(Block(log_ns, offset, frozenset([channel])))
             elif code == CHUNK:
-                inside, starts = Counter(), []
+                inside: Counter[int] = Counter()
+                starts = []
                 for inner, part in _records_of(_unpacked(data)):
                     if inner == MESSAGE:
                         channel, _, log_ns, _ = _message_head(part)
@@ -164,7 +166,7 @@ class McapReader:
                         starts.append(log_ns)
                     else:
                         _note(found, inner, BytesIO(part))
-                found.counts.update(inside)
+                counts.update(inside)
                 if starts:
                     found.blocks.append(Block(min(starts), offset, frozenset(inside)))
             else:
@@ -193,11 +195,12 @@ class McapReader:
 
     def _connection(self, number: int) -> Connection:
         schema, topic, encoding = self._contents.channels[number]
+        counts = self._contents.counts
         name, written, text = self._contents.schemas.get(schema, ('', '', ''))
         if name.count('/') == 1:  # as ROS 1 names it
             name = name.replace('/', '/msg/')
         definition = MessageDefinition(FORMATS.get(written, MessageDefinitionFormat.NONE), text)
-        return Connection(number, topic, name, definition, '', self._contents.counts[number],
+        return Connection(number, topic, name, definition, '', counts[number] if counts else 0,
                           ConnectionExtRosbag2(encoding, []), self)
 
 
@@ -264,7 +267,7 @@ def _unpacked(data: bytes) -> memoryview:
     return memoryview(chunk)
 
 
-def _unpack(file: BinaryIO, layout: str) -> tuple:
+def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
     """Numbers at the current place."""
     data = file.read(struct.calcsize(layout))
     if len(data) < struct.calcsize(layout):

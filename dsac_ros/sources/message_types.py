@@ -138,7 +138,8 @@ def _serves(types: Typestore, standard: Typestore, name: str) -> bool:
                for field, kind in standard.fielddefs[name][1])
 
 
-def _same(types: Typestore, standard: Typestore, own: tuple, expected: tuple) -> bool:
+def _same(types: Typestore, standard: Typestore, own: tuple[Any, ...],
+          expected: tuple[Any, ...]) -> bool:
     """Return whether two kinds of a field hold the same, lists of any length alike."""
     lists = (Nodetype.ARRAY, Nodetype.SEQUENCE)
     if own[0] in lists and expected[0] in lists:

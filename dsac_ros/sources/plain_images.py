@@ -43,8 +43,9 @@ def _beside(images: Sequence[Path]) -> list[Calibration]:
     """The calibration of each image, in its folder or in the calibration/ beside that."""
     read = cache(read_calibration)
     found = [find_calibration(image.parent, image.stem, read) for image in images]
-    if None not in found:
-        return found
+    told = [calibration for calibration in found if calibration is not None]
+    if len(told) == len(found):
+        return told
     image = images[found.index(None)]
     files = list_files(image.parent.parent / CALIBRATION, CALIBRATION_SUFFIXES)
     paired = files * len(images) if len(files) == 1 else pair_files(images, files).files

@@ -42,8 +42,8 @@ class PoseMessages:
     """
 
     tree: TfTree = field(default_factory=TfTree)
-    samples: dict[Whose, list[tuple]] = field(default_factory=lambda: defaultdict(list))
-    left_out: Counter = field(default_factory=Counter)
+    samples: dict[Whose, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     of_others: list[str] = field(default_factory=list)
 
     def leave_out(self, topic: str, reason: str) -> None:
@@ -95,12 +95,12 @@ def read_pose_messages(bag: BagFile, pose_topic: str | None, image_topic: str) -
             found.tree.add(one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp),
                            _row(one.transform.translation, one.transform.rotation),
                            static=topic.endswith('tf_static'))
-    if is_path:
+    if pose_topic and is_path:
         _add_path(found, bag, pose_topic)
     return found
 
 
-def trajectory_of(samples: list[tuple]) -> tuple[Trajectory, int]:
+def trajectory_of(samples: list[tuple[Any, ...]]) -> tuple[Trajectory, int]:
     """The trajectory of samples, and how many of them are not finite or have no rotation."""
     stamps = np.array([sample[0] for sample in samples], dtype=np.int64)
     poses = poses_from_rows(np.array([sample[1:] for sample in samples]))

@@ -275,6 +275,6 @@ def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
             for one in files]
 
 
-def _seconds(stamps_ns: Sequence[int]) -> str:
+def _seconds(stamps_ns: Sequence[int] | np.ndarray) -> str:
     """The first and the last of some stamps, in seconds."""
     return f'{min(stamps_ns) / 1e9:.3f} to {max(stamps_ns) / 1e9:.3f} s'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class TfTree:
 
     def __init__(self) -> None:
         """Starts without frames; `add` them, then ask."""
-        self._samples: dict[tuple[str, str], list[tuple]] = defaultdict(list)
-        self._static: dict[tuple[str, str], tuple] = {}
+        self._samples: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
+        self._static: dict[tuple[str, str], tuple[float, ...]] = {}
         self._edges: dict[str, tuple[str, Trajectory | np.ndarray]] | None = None
         self._moved_static: set[tuple[str, str]] = set()
         self._contradictions: list[str] = []
@@ -100,8 +101,10 @@ class TfTree:
         for name in (target, source):
             pose = np.eye(4)
             for child, parent, motion in self._edges_below(name, common):
-                edge = (motion if isinstance(motion, np.ndarray)
-                        else motion.at(stamp_ns, max_gap_ns))
+                if isinstance(motion, np.ndarray):
+                    pose = motion @ pose
+                    continue
+                edge = motion.at(stamp_ns, max_gap_ns)
                 if edge is None:
                     return missing_pose(motion, stamp_ns, max_gap_ns, f'TF {parent} <- {child}')
                 pose = edge @ pose
@@ -137,7 +140,7 @@ class TfTree:
     def _parents(self) -> dict[str, tuple[str, Trajectory | np.ndarray]]:
         """Per child its parent and the motion of that edge, made when first asked for."""
         if self._edges is None:
-            counts: dict[str, Counter] = defaultdict(Counter)
+            counts: dict[str, Counter[str]] = defaultdict(Counter)
             for parent, child in self._static:
                 counts[child][parent] += 1
             for (parent, child), rows in self._samples.items():

@@ -73,7 +73,8 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
     tells its unit.
     """
     path = Path(path)
-    header, times, rows, extra = None, [], [], 0
+    header, times, extra = None, [], 0
+    rows: list[list[float]] = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = split_line(line)
         named = read_header(line) if not rows else None

@@ -137,7 +137,7 @@ class PictureDecoder:
         except FFmpegError as error:
             if packet is not None:
                 del self._waiting[packet.pts]
-                yield number, replace(self._gate.damage(number), detail=error.strerror)
+                yield number, replace(self._gate.damage(number), detail=error.strerror or '')
             return
         for frame in frames:
             place = self._waiting.pop(frame.pts, number)

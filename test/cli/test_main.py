@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,6 +96,12 @@ def test_wrong_usage_exits_with_2(words, capsys):
     assert 'usage: dsac' in capsys.readouterr().err
 
 
+def processor_seconds():
+    """Time that child processes took so far; other work on this machine does not count."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @pytest.mark.parametrize('words', [[], *([verb] for verb in command.VERBS)])
 def test_help_is_quick_and_pulls_nothing_heavy(words):
     code = ('import sys\nfrom dsac_ros.cli.main import main\n'
@@ -103,10 +109,10 @@ def test_help_is_quick_and_pulls_nothing_heavy(words):
             'except SystemExit as end:\n    assert not end.code\n'
             "heavy = {'torch', 'cv2', 'numpy', 'rosbags', 'rclpy', 'matplotlib', 'scipy'}\n"
             "print('HEAVY', sorted(heavy & set(sys.modules)))\n")
-    start = time.perf_counter()
+    before = processor_seconds()
     done = subprocess.run([sys.executable, '-c', code, *words, '--help'], check=True,
                           capture_output=True, text=True)
-    seconds = time.perf_counter() - start
+    seconds = processor_seconds() - before
     assert done.stdout.startswith('usage: dsac')
     assert 'HEAVY []' in done.stdout
     assert seconds < 2.0, 'an order of magnitude above what it takes'

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 
-from dsac_ros.cli.progress import JsonLines, StageBar, clock, counted
+import pytest
+
+from dsac_ros.cli import progress
+from dsac_ros.cli.progress import JsonLines, StageBar, StageLines, clock, counted, reporter
 from dsac_ros.mapping.progress import Progress
 
 RUN = (Progress('reading', 0.5), Progress('reading', 1.0), Progress('training', 0.0),
@@ -32,6 +35,48 @@ def test_a_closed_bar_begins_the_same_stage_anew():
         bar(Progress('reading', 1.0))
         bar.close()
     assert stream.getvalue().count('\n') == 2
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Set the time that `progress` reads."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
+    return lambda seconds: now.__setitem__(0, seconds)
+
+
+def test_plain_lines_come_every_ten_seconds(at):
+    stream = io.StringIO()
+    lines = StageLines(stream)
+    for tenth in range(300):
+        at(tenth / 10)
+        lines(Progress('training', tenth / 300, 30 - tenth / 10, 3.2, 0.5))
+    assert stream.getvalue().splitlines() == [
+        'training 0:10 33%, left 0:20, loss 3.20, valid 50%',
+        'training 0:20 67%, left 0:10, loss 3.20, valid 50%']
+
+
+def test_plain_lines_tell_each_end_once(at):
+    stream = io.StringIO()
+    lines = StageLines(stream)
+    for seconds, stage, fraction in ((0, 'reading', 0.5), (3, 'reading', 1.0), (4, 'reading', 1.0),
+                                     (5, 'training', 0.0), (6, 'training', 1.0)):
+        at(float(seconds))
+        lines(Progress(stage, fraction))
+    assert stream.getvalue().splitlines() == ['reading 0:03 100%', 'training 0:01 100%']
+
+
+def test_counted_items_write_a_line_every_ten_seconds(at, capsys):
+    for item in counted(range(300), 300, 'localize', 'bar'):
+        at((item + 1) / 10)
+    assert capsys.readouterr().err.splitlines() == [
+        'localize 0:10 100/300', 'localize 0:20 200/300', 'localize 0:30 300/300']
+
+
+@pytest.mark.parametrize(('terminal', 'expected'), [(True, StageBar), (False, StageLines)])
+def test_a_bar_is_drawn_on_terminals_only(terminal, expected, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, 'isatty', lambda: terminal, raising=False)
+    assert type(reporter('bar')) is expected
 
 
 def test_json_lines_are_json_and_never_skip_a_stage():

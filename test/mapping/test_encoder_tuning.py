@@ -14,7 +14,7 @@ from dsac_ros.alignment.gallery import as_input, code
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import OWN_ENCODER, load_map
-from dsac_ros.mapping import dataset
+from dsac_ros.mapping import dataset, fine_tuning
 from dsac_ros.mapping.encoder_tuning import NetworkLearner
 from dsac_ros.mapping.fine_tuning import fine_tune, mean_cost
 from dsac_ros.mapping.trainer import learn_map
@@ -37,15 +37,16 @@ def learner(tiny_map):
     return NetworkLearner(known.network, replace(data, held_out=data.views), MAPPING, 'cpu')
 
 
-@pytest.fixture
-def own(tiny_map, tmp_path, monkeypatch):
+@pytest.fixture(scope='module')
+def own(tiny_map, tmp_path_factory):
     """A map whose encoder was tuned. A corner seen eight times judges nothing, so all is kept."""
-    costs = itertools.count(100, -1)
-    monkeypatch.setattr(NetworkLearner, 'cost', lambda self, rgbd: torch.full(
-        (8,), float(next(costs))))
-    learn_map(tiny_map.mapping, MAPPING, device='cpu', output=tmp_path / 'own.map',
-              end_to_end=replace(CONFIG, finetune_steps=2))
-    return tmp_path / 'own.map'
+    costs, path = itertools.count(100, -1), tmp_path_factory.mktemp('own') / 'own.map'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetworkLearner, 'cost', lambda self, rgbd: torch.full(
+            (8,), float(next(costs))))
+        learn_map(tiny_map.mapping, MAPPING, device='cpu', output=path,
+                  end_to_end=replace(CONFIG, finetune_steps=2))
+    return path
 
 
 @pytest.mark.parametrize('rgbd', [False, True])
@@ -59,7 +60,8 @@ def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
             assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
 
-def test_encoder_and_head_learn_together(learner):
+def test_encoder_and_head_learn_together(learner, monkeypatch):
+    monkeypatch.setattr(fine_tuning, 'JUDGEMENTS', 2)
     before = copy.deepcopy(learner.module)
     told = fine_tune(learner, CONFIG, seed=0)
     assert told['kept_step'] > 0

@@ -154,6 +154,7 @@ def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch,
         assert used[0].max_px == 40.0
 
 
+@pytest.mark.slow
 def test_an_adaptive_loss_finds_the_size_of_the_errors(wall, monkeypatch):
     """Its logarithms start far off, and a rate that suits a network would leave them there."""
     patches, judge, known = wall

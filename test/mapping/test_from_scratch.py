@@ -77,6 +77,7 @@ def away(localizer, posed):
     return np.linalg.norm(scene.points_world[0].numpy() + localizer.map.origin - true, axis=1)
 
 
+@pytest.mark.slow
 def test_the_tiny_network_learns_the_wall(frames, tmp_path):
     """The whole way: the loss falls, the map is written and loaded, its points lie on the wall."""
     said = []

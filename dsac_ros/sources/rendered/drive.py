@@ -77,8 +77,9 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     late = np.round((np.arange(frames) / rate_hz + 0.3 / ODOMETRY_HZ) * 1e9)
     images = start_ns + late.astype(np.int64)
     tracks = (Trajectory(stamps, truth), Trajectory(stamps, believed))
-    world_from_base, odom_from_base = (np.stack([track.at(int(t)) for t in images])
-                                       for track in tracks)
+    world_from_base, odom_from_base = (
+        np.stack([pose for t in images if (pose := track.at(int(t))) is not None])
+        for track in tracks)
     return Drive(images, world_from_base, odom_from_base, mast(height_m, np.radians(tilt_deg)),
                  Odometry(stamps, truth, believed))
 
@@ -107,7 +108,8 @@ def move(space: FreeSpace, rng: np.random.Generator, planner: np.random.Generato
 
 def plan(space: FreeSpace, rng: np.random.Generator, length_m: float) -> np.ndarray:
     """A tour (N, 2) of at least this length through random places, evenly spaced by STEP_M."""
-    parts, place, total = [], space.draw_place(rng), 0.0
+    parts: list[np.ndarray] = []
+    place, total = space.draw_place(rng), 0.0
     visited = [place]
     # Smoothing shortens the tour, by less than this.
     while total < 1.25 * length_m:

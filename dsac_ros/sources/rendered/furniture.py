@@ -156,7 +156,8 @@ def table(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) 
             b.box(spot.at(x, y, h / 2 - 0.02), (0.05, 0.05, h - 0.04), spot.yaw, legs)
     for _ in range(int(b.rng.integers(4, 9))):
         x, y = b.rng.uniform(-w / 2 + 0.18, w / 2 - 0.18), b.rng.uniform(-d / 2 + .16, d / 2 - .16)
-        turned = Spot(*spot.at(x, y, 0)[:2], spot.yaw + b.rng.normal() * 0.5)
+        at = spot.at(x, y, 0)
+        turned = Spot(at[0], at[1], spot.yaw + b.rng.normal() * 0.5)
         kind = b.rng.uniform()
         if kind < 0.4:
             sheet = prints.page(b.rng, (210, 148))
@@ -195,8 +196,8 @@ def desk(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) -
     prints.write_lines(screen, b.rng, (14, 14, 140, 150), (240, 240, 240), 12)
     b.box(spot.at(0, d / 4, h + 0.09), (0.06, 0.05, 0.18), spot.yaw, p.metal, casts=False)
     b.box(spot.at(0, d / 4, h + 0.32), (0.56, 0.03, 0.34), spot.yaw, p.metal, front=screen)
-    turned = Spot(*spot.at(b.rng.uniform(-0.3, 0.3), -d / 2 - 0.12, 0)[:2],
-                  spot.yaw + np.pi + b.rng.normal() * 0.3)
+    at = spot.at(b.rng.uniform(-0.3, 0.3), -d / 2 - 0.12, 0)
+    turned = Spot(at[0], at[1], spot.yaw + np.pi + b.rng.normal() * 0.3)
     chair(b, p, turned)
 
 

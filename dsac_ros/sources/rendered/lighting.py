@@ -37,7 +37,8 @@ def bake(patches: Patches, boxes: list[Box], lights: list[Light], extent: np.nda
     """
     places, counts, rows = layout(patches)
     points, normals, cells = samples(patches, places, counts)
-    light = sum(direct(points, normals, source, boxes, rng) for source in lights)
+    first, *others = [direct(points, normals, source, boxes, rng) for source in lights]
+    light = sum(others, first)
     typical = float(np.percentile(light.mean(axis=1), 70))
     light += typical * ambient * ambient_share(points, normals, boxes, extent, rng)[:, None]
     shines = np.repeat(patches.emission, counts.prod(axis=1))

@@ -43,8 +43,9 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     photographs = package_photographs(FREE)
     paths = list_photographs(photograph_paths)
     # A room has place for a few dozen prints; reading a whole archive would be waste.
-    chosen = rng.choice(len(paths), size=min(len(paths), 40), replace=False) if paths else []
-    extra = [read_photograph(paths[int(i)]) for i in chosen]
+    chosen: list[int] = (
+        rng.choice(len(paths), size=min(len(paths), 40), replace=False).tolist() if paths else [])
+    extra = [read_photograph(paths[i]) for i in chosen]
     photographs = extra + photographs[:3] if extra else photographs
     extent = np.array((rng.uniform(4.2, 8.5), rng.uniform(4.2, 7.0), rng.uniform(2.45, 3.0)))
     builder = Builder(rng)
@@ -79,9 +80,9 @@ def stand_along(b: Builder, p: Palette, wall: Wall, *, door: bool
     rng, taken = b.rng, []
     x = 0.75
     if door:
-        at = rng.uniform(0.5, wall.length - 1.5)
-        on_wall(b, wall, (at, 0, 0.95, 2.05), prints.door(rng, pixels(0.95, 2.05, 250)), layer=2)
-        taken.append((at - 0.2, 0.0, 1.35, 2.1))
+        left = rng.uniform(0.5, wall.length - 1.5)
+        on_wall(b, wall, (left, 0, 0.95, 2.05), prints.door(rng, pixels(0.95, 2.05, 250)), layer=2)
+        taken.append((left - 0.2, 0.0, 1.35, 2.1))
     while x < wall.length - 1.3:
         make, w, d, h = draw_piece(rng)
         w = min(w, wall.length - 0.7 - x)
@@ -175,7 +176,7 @@ def fill_middle(b: Builder, p: Palette, extent: np.ndarray) -> None:
     swap = abs(np.sin(yaw)) > 0.7
     limit = room[::-1] if swap else room
     w, d = np.minimum(limit, (rng.uniform(1.2, 2.0), rng.uniform(0.7, 1.0)))
-    spot = Spot(*centre, yaw)
+    spot = Spot(centre[0], centre[1], yaw)
     furniture.table(b, p, spot, (w, d, 0.74))
     for x in np.linspace(-w / 2 + 0.35, w / 2 - 0.35, max(1, int(w / 0.6))):
         for side in (-1, 1):

@@ -120,8 +120,8 @@ def decorate_ceiling(image: np.ndarray, rng: np.random.Generator) -> None:
         cv2.circle(image, centre, int(rng.integers(4, 9)), (110, 110, 112), 2, cv2.LINE_AA)
     for _ in range(int(rng.integers(1, 4))):
         at = int(rng.uniform(0.1, 0.9) * (w if rng.uniform() < 0.5 else h))
-        ends = ((at, 0), (at, h)) if rng.uniform() < 0.5 else ((0, at), (w, at))
-        cv2.line(image, *ends, (170, 165, 158), int(rng.integers(3, 9)))
+        begin, end = ((at, 0), (at, h)) if rng.uniform() < 0.5 else ((0, at), (w, at))
+        cv2.line(image, begin, end, (170, 165, 158), int(rng.integers(3, 9)))
 
 
 def spread(length: float, pitch: float) -> np.ndarray:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 RECTANGLE, DISC, TRIANGLE = 0, 1, 2
 
@@ -85,7 +87,7 @@ class Builder:
     textures: list[np.ndarray] = field(default_factory=list)
     shadow_boxes: list[Box] = field(default_factory=list)
     obstacles: list[Obstacle] = field(default_factory=list)
-    _rows: list[tuple] = field(default_factory=list)
+    _rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def material(self, image: np.ndarray, px_per_m: float, *, grain: bool = False) -> Material:
         """Register a texture whose parts are cut out at a fixed scale."""
@@ -113,7 +115,7 @@ class Builder:
         h = min(float(np.linalg.norm(edge_t)) * material.px_per_m, height)
         return self.rng.uniform(0, width - w + 1e-9), self.rng.uniform(0, height - h + 1e-9), w, h
 
-    def box(self, centre: np.ndarray, size: np.ndarray, yaw: float,
+    def box(self, centre: ArrayLike, size: ArrayLike, yaw: float,
             skin: Material, *, front: np.ndarray | None = None, top: np.ndarray | None = None,
             casts: bool = True, bottom: bool = False) -> None:
         """Add an upright box; `front` (at local -y) and `top` may have images of their own."""
@@ -156,15 +158,17 @@ class Builder:
             side = 1.7 * radius * max(taper, 1.0)
             self.shadow_boxes.append(Box(centre, np.array((side, side, height)), 0.0))
 
-    def block(self, centre: np.ndarray, size: np.ndarray, yaw: float) -> None:
+    def block(self, centre: ArrayLike, size: ArrayLike, yaw: float) -> None:
         """Mark a footprint as no way for a robot."""
-        box = Box(np.asarray(centre, float), np.asarray(size, float), float(yaw))
+        size = np.asarray(size, float)
+        box = Box(np.asarray(centre, float), size, float(yaw))
         self.obstacles.append(Obstacle(box.corners_xy(), float(size[2])))
 
     def patches(self) -> Patches:
         """All that was added, as arrays."""
         columns = list(zip(*self._rows))
-        floats = [np.asarray(columns[i], np.float64) for i in (0, 1, 2)]
-        return Patches(*floats, np.asarray(columns[3], np.int8), np.asarray(columns[4], np.int32),
+        origins, edges_s, edges_t = (np.asarray(columns[i], np.float64) for i in (0, 1, 2))
+        return Patches(origins, edges_s, edges_t,
+                       np.asarray(columns[3], np.int8), np.asarray(columns[4], np.int32),
                        np.asarray(columns[5], np.float64), np.asarray(columns[6], bool),
                        np.asarray(columns[7], np.float32))

@@ -45,7 +45,7 @@ def noise(rng: Rng, hw: tuple[int, int], cell: float, octaves: int = 4,
 
 def paint(base: Colour | np.ndarray, *layers: tuple[np.ndarray, float]) -> np.ndarray:
     """`base` times (1 + the sum of weight * layer), as uint8."""
-    gain = 1.0 + sum(layer * weight for layer, weight in layers)
+    gain = np.asarray(1.0 + sum(layer * weight for layer, weight in layers))
     return as_image(np.asarray(base, np.float32) * gain[..., None])
 
 
@@ -132,8 +132,7 @@ def tiles(rng: Rng, hw: tuple[int, int], base: Colour, tile_px: int,
 
 def carpet(rng: Rng, hw: tuple[int, int], base: Colour) -> np.ndarray:
     """Loops of a second colour and worn areas."""
-    loops = rng.standard_normal(hw).astype(np.float32)
-    loops = cv2.GaussianBlur(loops, (0, 0), 0.8)
+    loops = cv2.GaussianBlur(rng.standard_normal(hw).astype(np.float32), (0, 0), 0.8)
     return paint(base, (loops, 0.35), (noise(rng, hw, 220, 5), 0.10),
                  (np.clip(noise(rng, hw, 90, 3) - 1.2, 0, 2), -0.25))
 
