@@ -153,29 +153,29 @@ class EndToEndConfig:
 
 @dataclass(frozen=True)
 class AcceptConfig:
-    """When a pose is trusted. The map's own calibration stands where a value is negative.
+    """When a pose is accepted. The map's own acceptance model stands where a value is negative.
 
-    Either enough landmarks look as they should, or the scene coordinates meet all the other
-    conditions.
+    Enough landmarks or enough local features verify a pose alone; else the scene coordinates must
+    meet all other conditions.
     """
 
-    min_inlier_ratio: float = setting(-1.0, 'inliers among the cells, for poses that landmarks '
-                                      'do not confirm; negative: from the map', high=1.0)
-    min_inliers: int = setting(-1, 'inlier cells, for poses that landmarks do not confirm; '
+    min_inlier_ratio: float = setting(-1.0, 'inliers among the cells, for poses that nothing else '
+                                      'verifies; negative: from the map', high=1.0)
+    min_inliers: int = setting(-1, 'inlier cells, for poses that nothing else verifies; '
                                'negative: from the map')
     min_spread: float = setting(-1.0, 'share of the image that the inliers cover, for poses that '
-                                'landmarks do not confirm; negative: from the map', high=1.0)
+                                'nothing else verifies; negative: from the map', high=1.0)
     min_agreement: float = setting(-1.0, 'share of the refined hypotheses that agree with the '
-                                   'winner, for poses that landmarks do not confirm; negative: '
+                                   'winner, for poses that nothing else verifies; negative: '
                                    'from the map', high=1.0)
-    min_landmark_share: float = setting(
-        -1.0, 'share of the landmarks that look as they should, hidden ones left out, at which '
-        'that alone makes a pose trusted; 1: in effect never; negative: from the map', high=1.0)
-    min_matches: int = setting(-1, 'features of the image that agree with a pose, at most two in '
-                               'each of 48 parts of the image, at which that alone makes it '
-                               'trusted; negative: from the map')
-    max_latency_ms: float = setting(0.0, 'time after which no further candidate poses are sought '
-                                    'for an image that nothing has confirmed so far; 0: no limit',
+    min_visible_inlier_ratio: float = setting(
+        -1.0, 'inliers among the landmarks that are not occluded at which these alone verify a '
+        'pose; 1: in effect never; negative: from the map', high=1.0)
+    min_feature_inliers: int = setting(
+        -1, 'local features that agree with a pose, at most two in each of 48 grid bins of the '
+        'image, at which these alone verify it; negative: from the map')
+    max_latency_ms: float = setting(0.0, 'time after which no further candidate poses are '
+                                    'computed for an image without a verified pose; 0: no limit',
                                     unit='ms', low=0.0)
     max_position_sigma: float = setting(0.1, 'standard deviation of the position at which a pose '
                                         "is refused, as a share of the scene's depth; 0: not "
@@ -199,8 +199,8 @@ class MappingConfig:
     experts: int = setting(8, 'experts of the head, each for one cluster of descriptors', low=1)
     width: int = setting(160, "channels of an expert's hidden layers", low=8)
     blocks: int = setting(1, 'residual blocks of an expert', low=0)
-    pictures_mb: float = setting(1.0, 'most pictures of these frames that the map keeps to align '
-                                 'poses with', unit='MB', low=0.0)
+    reference_images_mb: float = setting(1.0, 'size of the reference images that the map keeps '
+                                         'to align poses with', unit='MB', low=0.0)
     points: int = setting(25000, 'most points that the map keeps with a descriptor of 64 bytes '
                           'each, for views that it never saw', low=0, high=1_000_000)
     short_side: int = setting(480, 'short side of the images that poses are refined on', unit='px',

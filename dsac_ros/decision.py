@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trust a pose or say why not, by what the map learned on its held-out frames."""
+"""Decision on a frame: the pose that is believed, and whether it is accepted."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,128 +8,129 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import CHANCE
 from dsac_ros.alignment.feature_pose import FeaturePose
-from dsac_ros.calibration import Calibration
 from dsac_ros.geometry.rotation import quaternion_from_matrix
 from dsac_ros.geometry.se3 import same_view
 from dsac_ros.query import Query
-from dsac_ros.types import Camera, Localization, Result
+from dsac_ros.types import Camera, Localization, PoseStatistics, Result
 
-# What landmarks in a corner of the image alone say is believed this near to what else confirms it.
-CORNER = 0.1
+# Landmarks and features tell one view where their poses are this near, as a share of the depth or
+# as an angle [rad]; landmarks in a corner are believed this near to a pose that is verified.
+SAME_VIEW = 0.1
 
 
 def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor, Tensor] | None,
-           calibration: Calibration, origin: np.ndarray, depth: float,
+           model: AcceptanceModel, origin: np.ndarray, depth: float,
            max_position_sigma: float) -> Localization:
     """Choose between the poses that were found for a frame, and accept one or refuse.
 
-    Features decide where enough of them agree, then landmarks, then the scene coordinates, which
-    alone the thresholds of the cells are for.
+    Features decide where enough of them agree, then landmarks, then the scene coordinates.
 
     Args:
         query: what was computed of the frame.
         alignment: the best alignment with the landmarks.
         by_features: pose (4, 4) and covariance (6, 6) in which features take part: enough to
-            confirm it, or a few that make one more precise which landmarks confirm.
-        calibration: thresholds and covariances of the map.
+            verify it, or a few that make one more precise which landmarks verify.
+        model: acceptance model of the map.
         origin: (3,) of the map's frame in the world.
-        depth: distance of what the cameras of the map see, about [m].
+        depth: median depth of the scene [m].
         max_position_sigma: largest standard deviation of a position, as a share of the depth.
     """
     frame, estimate = query.frame, query.estimate
-    share = confirmed(alignment)
-    evidence = {'inlier_ratio': 0.0, 'inlier_count': 0, 'inlier_spread': 0.0,
-                'hypothesis_agreement': 0.0, 'landmark_share': share,
-                'feature_matches': query.matches}
-    if estimate is not None:
-        evidence |= {'inlier_ratio': float(estimate.inlier_ratio[0]),
-                     'inlier_count': int(estimate.inlier_count[0]),
-                     'inlier_spread': float(estimate.spread[0]),
-                     'hypothesis_agreement': float(estimate.agreement[0])}
+    statistics = statistics_of(query, alignment, depth)
     if by_features is not None:
         pose, raw = by_features
-    elif calibration.convincing(share):
+    elif model.accepted_by_landmarks(statistics):
         pose, raw = alignment.world_from_camera, alignment.covariance
     elif estimate is not None and bool(estimate.found[0]):
         pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
+        if (model.verdict(statistics)[0] is Result.ACCEPTED
+                and is_refined_in_a_corner(pose, alignment, model, depth)):
+            pose = alignment.world_from_camera
     else:
         return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                             'the image may show another place', frame.stamp_ns, frame.name,
                             timings_ms=query.clock.laps)
-    result, reason = calibration.verdict(*evidence.values())
-    if by_features is None and calibration.convincing(share):
-        result, reason = agreement_verdict(alignment, query.features, depth)
-    if (result is Result.ACCEPTED and by_features is None
-            and in_a_corner(pose, alignment, calibration, depth)):
-        pose = alignment.world_from_camera
     pose, raw = in_world(pose, raw, origin)
-    covariance = (calibration.covariance(raw, share, query.matches)
-                  if np.isfinite(raw).all() else None)
-    if result is Result.ACCEPTED:
-        result, reason = position_verdict(pose, covariance, max_position_sigma * depth)
     error = estimate if estimate is not None else query.features.estimate
-    return Localization(
-        result, reason, frame.stamp_ns, frame.name, world_from_camera=pose, covariance=covariance,
-        reprojection_error_px=float(error.reprojection_error_px[0]), **evidence,
-        landmark_ratio=alignment.overall if alignment else 0.0,
-        confidence=float(calibration.confidence(*(evidence[name] for name in (
-            'inlier_ratio', 'inlier_spread', 'hypothesis_agreement', 'landmark_share',
-            'feature_matches')))), timings_ms=query.clock.laps)
+    found = Localization(
+        Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera=pose, covariance=raw,
+        statistics=statistics, timings_ms=query.clock.laps,
+        reprojection_error_px=float(error.reprojection_error_px[0]))
+    return judged(found, model, max_position_sigma * depth)
 
 
-def confirmed(alignment: Alignment | None) -> float:
-    """Return the share of the landmarks that confirm an alignment.
+def judged(found: Localization, model: AcceptanceModel, max_sigma_m: float = 0.0) -> Localization:
+    """Apply an acceptance model to a localization whose covariance is that of the refinement.
 
-    None do where they lie in a corner of the image, or fit elsewhere as well.
+    max_sigma_m: largest standard deviation of the position; 0: not tested.
     """
-    if alignment is None or alignment.corner or alignment.repeats:
+    if found.world_from_camera is None:
+        return found
+    result, reason = model.verdict(found.statistics)
+    covariance = found.covariance
+    if covariance is not None:
+        covariance = (model.covariance(covariance, found.statistics)
+                      if np.isfinite(covariance).all() else None)
+    if result is Result.ACCEPTED:
+        result, reason = position_verdict(found.world_from_camera, covariance, max_sigma_m)
+    return replace(found, result=result, reason=reason, covariance=covariance,
+                   confidence=model.confidence(found.statistics))
+
+
+def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> PoseStatistics:
+    """Collect the evidence of scene coordinates, landmarks and features for a frame's pose."""
+    found = PoseStatistics(visible_inlier_ratio=verified_ratio(alignment),
+                           feature_inliers=query.feature_inliers)
+    if found.visible_inlier_ratio and beyond_chance(query.features):
+        found = replace(found, contradicted=not tell_one_view(alignment, query.features, depth))
+    if query.estimate is None:
+        return found
+    estimate = query.estimate
+    return replace(found, inlier_ratio=float(estimate.inlier_ratio[0]),
+                   inlier_count=int(estimate.inlier_count[0]),
+                   inlier_spread=float(estimate.spread[0]),
+                   hypothesis_agreement=float(estimate.agreement[0]))
+
+
+def verified_ratio(alignment: Alignment | None) -> float:
+    """Return the visible inlier ratio of an alignment.
+
+    0 where its inliers lie in a corner of the image or the landmarks are repetitive.
+    """
+    if (alignment is None or alignment.verification.poorly_distributed or alignment.repetitive):
         return 0.0
-    return alignment.share
-
-
-def agreement_verdict(alignment: Alignment, features: FeaturePose | None,
-                      depth: float) -> tuple[Result, str]:
-    """Return ACCEPTED, or AMBIGUOUS where features tell another pose than landmarks do.
-
-    Features that are too few to confirm their pose, and too many to agree by chance. depth: of
-    what the cameras of the map see, about [m].
-    """
-    if not beyond_chance(features) or tell_one_view(alignment, features, depth):
-        return Result.ACCEPTED, ''
-    pose, other = alignment.world_from_camera, features.estimate.world_from_camera[0]
-    metres = float(torch.linalg.norm(pose[:3, 3] - other[:3, 3].to(pose)))
-    return Result.AMBIGUOUS, (
-        f'{alignment.share:.0%} of the landmarks fit one pose and {features.count} features '
-        f'another, {metres:.3g} m away')
+    return alignment.verification.visible_inlier_ratio
 
 
 def tell_one_view(alignment: Alignment, features: FeaturePose | None, depth: float) -> bool:
-    """Return True if features, more than agree by chance, tell the view that landmarks tell."""
+    """Return True if more features than agree by chance tell the view that landmarks tell."""
+    pose = alignment.world_from_camera
     return beyond_chance(features) and same_view(
-        alignment.world_from_camera,
-        features.estimate.world_from_camera[0].to(alignment.world_from_camera), CORNER, depth)
+        pose, features.estimate.world_from_camera[0].to(pose), SAME_VIEW, depth)
 
 
 def beyond_chance(features: FeaturePose | None) -> bool:
     """Return True if more features agree than with some pose of another place."""
-    return features is not None and features.count > CHANCE
+    return features is not None and features.inlier_count > CHANCE
 
 
-def in_a_corner(pose: Tensor, alignment: Alignment | None, calibration: Calibration,
-                depth: float) -> bool:
-    """Return True if landmarks in a corner refine a pose (4, 4) that something else confirms."""
-    return (alignment is not None and alignment.corner and not alignment.repeats
-            and calibration.convincing(alignment.share)
-            and same_view(alignment.world_from_camera, pose.to(alignment.world_from_camera),
-                          CORNER, depth))
+def is_refined_in_a_corner(pose: Tensor, alignment: Alignment | None, model: AcceptanceModel,
+                           depth: float) -> bool:
+    """Return True if landmarks in a corner refine a pose (4, 4) that something else verifies."""
+    if alignment is None or not alignment.verification.poorly_distributed or alignment.repetitive:
+        return False
+    corner = PoseStatistics(visible_inlier_ratio=alignment.verification.visible_inlier_ratio)
+    return model.accepted_by_landmarks(corner) and same_view(
+        alignment.world_from_camera, pose.to(alignment.world_from_camera), SAME_VIEW, depth)
 
 
 def position_verdict(world_from_camera: np.ndarray, covariance: np.ndarray | None,
                      max_sigma_m: float) -> tuple[Result, str]:
-    """ACCEPTED, or POSITION_UNDETERMINED with the rotation, which may be right nevertheless.
+    """Return ACCEPTED, or POSITION_UNDETERMINED with the rotation, which may be right.
 
     Points far away determine the rotation of a pose (4, 4) and hardly its position.
     """
@@ -147,14 +148,14 @@ def position_verdict(world_from_camera: np.ndarray, covariance: np.ndarray | Non
 
 def in_world(pose: Tensor, covariance: Tensor,
              origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A pose (4, 4) of the map's frame in that of the world, and its covariance, as arrays."""
+    """Move a pose (4, 4) from the map's frame to the world; return it and its covariance."""
     placed = pose.cpu().double().numpy().copy()
     placed[:3, 3] += origin
     return placed, covariance.cpu().double().numpy()
 
 
 def with_focal_verdict(found: Localization, ratio: float, camera: Camera) -> Localization:
-    """Refuse an accepted localization where its image fits `ratio` times the focal length."""
+    """Refuse an accepted localization whose image fits `ratio` times the focal length."""
     if ratio == 1.0:
         return found
     given = float(np.sqrt(camera.matrix[0, 0] * camera.matrix[1, 1]))

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Online: a frame through network and RANSAC to a pose that is trusted, or a reason why not."""
+"""Localizer: a frame through network, RANSAC and alignment to a pose, or a reason why not."""
 from __future__ import annotations
 
 import copy
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
+from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
-from dsac_ros.alignment.gallery import Gallery
-from dsac_ros.calibration import Calibration
+from dsac_ros.alignment.landmarks import landmarks_of
+from dsac_ros.alignment.reference_database import ReferenceDatabase
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.decision import confirmed, decide, tell_one_view, with_focal_verdict
+from dsac_ros.decision import decide, statistics_of, tell_one_view, with_focal_verdict
 from dsac_ros.device import choose_device
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
@@ -32,17 +34,27 @@ from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
-MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or covered
-# Minimal sets for each retrieved reference image, and how many of these are aligned.
+MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or occluded
+# Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
-CHANCE = 9  # matches with one picture that fit some pose, although another place is seen
+CHANCE = 9  # matches with one reference image that fit some pose of another place
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A localization and what it was made of, for reports.
+
+    correspondences and the estimate by them are scene coordinates; matched features where these
+    decided without the network; None of an image that was not looked at.
+    """
+
+    localization: Localization
+    correspondences: SceneCoordinates | None = None
+    estimate: PoseEstimate | None = None
 
 
 class Localizer:
-    """Answers where a frame was taken, in the frame of one map.
-
-    Not thread-safe: one worker, one localizer.
-    """
+    """Localizes frames in one map. Not thread-safe: one worker, one localizer."""
 
     def __init__(self, loaded: Map, device: str = 'cpu', ransac: RansacConfig = RansacConfig(),
                  accept: AcceptConfig = AcceptConfig()) -> None:
@@ -51,9 +63,15 @@ class Localizer:
         self.network = loaded.network.to(self.device).eval()
         self.regressor = SceneRegressor(self.network, loaded.header, self.device)
         self.features = FeatureLocalizer(loaded.points, self.device)
-        self.gallery = (Gallery(loaded.pictures, self.regressor.encode, self.regressor.resamplers,
-                                self.device)
-                        if any(len(p.pixels) for p in loaded.pictures) else None)
+        self.aligner: Aligner | None = None
+        self.database: ReferenceDatabase | None = None
+        references = [one for one in loaded.reference_images if len(one.pixels)]
+        if references:
+            landmarks = landmarks_of(references, self.device)
+            self.aligner = Aligner(landmarks, float(np.median(np.concatenate(
+                [one.depth for one in references]))))
+            self.database = ReferenceDatabase(references, landmarks, self.regressor.encode,
+                                              self.regressor.resamplers, self.device)
         self._resamplers = Resamplers.to_short_side(loaded.header['short_side'])
         self._apply_settings(ransac, accept)
 
@@ -65,66 +83,62 @@ class Localizer:
         return cls(load_map(Path(path), device), device, ransac, accept)
 
     def with_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> Localizer:
-        """The same map under other settings; what was made of its pictures is not made again."""
+        """Return a localizer of the same map under other settings; they share what is cached."""
         changed = copy.copy(self)
         changed._apply_settings(ransac, accept)
         return changed
 
     def _apply_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
-        self.budgets = Budgets.of(ransac, verified=self.gallery is not None)
-        self.calibration = Calibration.from_dict(
-            self.map.header.get('calibration')).overridden(accept)
+        self.budgets = Budgets.of(ransac, verified=self.aligner is not None)
+        self.acceptance = AcceptanceModel.from_dict(
+            self.map.header.get('acceptance')).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
         self.max_latency_ms = accept.max_latency_ms or math.inf
         self.focal_check = FocalCheck(accept.max_focal_error and max(
-            accept.max_focal_error, self.calibration.focal_error))
+            accept.max_focal_error, self.acceptance.focal_error))
 
-    def prepare(self) -> None:
-        """Precompute the descriptors of reference images, so that no query waits for them."""
-        if self.gallery is not None:
-            self.gallery.describe()
+    def warm_up(self) -> None:
+        """Compute the descriptors of reference images, so that no query waits for them."""
+        if self.database is not None:
+            self.database.precompute_descriptors()
 
     def localize(self, frame: Frame, guess: np.ndarray | None = None) -> Localization:
-        """Where this frame was taken, or why that is not known.
+        """Localize a frame, or say why that is not possible.
 
         Measured depth takes part where the frame has it. A guess, world_from_camera (4, 4), is one
         more hypothesis among those drawn, and no more trusted than they are.
 
         Raises CameraError and ImageError for intrinsics and images that cannot be used at all.
         """
-        return self.localize_detailed(frame, guess)[0]
+        return self.trace(frame, guess).localization
 
-    def localize_detailed(self, frame: Frame, guess: np.ndarray | None = None) -> tuple[
-            Localization, SceneCoordinates | None, PoseEstimate | None]:
-        """`localize`, with correspondences and the estimate by them, for reports.
-
-        They are scene coordinates; matched features where these decided without the network; None
-        of an image that is not looked at.
-        """
+    def trace(self, frame: Frame, guess: np.ndarray | None = None) -> Trace:
+        """Localize a frame like `localize`, and keep what the pose was made of."""
         query = self._query(frame, guess)
         if query.image.std() < MIN_CONTRAST:
-            return Localization(
+            return Trace(Localization(
                 Result.BAD_IMAGE, f'the image has no contrast (standard deviation '
                 f'{query.image.std():.1f} of 255); is the lens covered or the exposure off?',
-                frame.stamp_ns, frame.name, timings_ms=query.clock.laps), None, None
+                frame.stamp_ns, frame.name, timings_ms=query.clock.laps))
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
             alignment = self._aligned(query)
-            convincing = self.calibration.convincing(confirmed(alignment))
-            if not convincing or alignment.overall < self.calibration.clear_ratio:
+            if not self._accepted_by_landmarks(query, alignment):
                 query.feature_pose()
-            if not convincing and not self.calibration.agreeing(query.matches):
-                query.full_estimate()
+                if not self._accepted_by_features(query):
+                    query.full_estimate()
+            elif alignment.verification.inlier_ratio < self.acceptance.clear_ratio:
+                query.feature_pose()
             answer = decide(query, alignment, self._by_features(query, alignment),
-                            self.calibration, self.map.origin, self.network.scale,
+                            self.acceptance, self.map.origin, self.network.scale,
                             self.max_position_sigma)
             if answer.accepted:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
                 answer = with_focal_verdict(answer, ratio, frame.camera)
-        return answer, *query.correspondences()
+        return Trace(answer, *query.correspondences())
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
-        """The scene coordinates of a frame, and the pose by them alone."""
+        """Return the scene coordinates of a frame, and the pose by them alone."""
         query = self._query(frame)
         with torch.inference_mode():
             return query.network_output().scene, query.full_estimate()
@@ -136,37 +150,38 @@ class Localizer:
 
     def _aligned(self, query: Query) -> Alignment | None:
         """Return the best alignment with the landmarks; None where nothing could be aligned."""
-        if self.gallery is None:
+        if self.aligner is None:
             return None
         with query.clock.stage('align'):
-            best = self.gallery.search(query.pyramid, query.intrinsics, self._candidates(query))
-            if (self.calibration.agreeing(query.matches)
-                    or not self.calibration.convincing(confirmed(best))):
+            best = self.aligner.search(query.pyramid, query.intrinsics, self._candidates(query))
+            if (self._accepted_by_features(query)
+                    or not self._accepted_by_landmarks(query, best)):
                 return best
-            return replace(best, repeats=self.gallery.repeats(query.pyramid, query.intrinsics,
-                                                              best.world_from_camera))
+            return replace(best, repetitive=self.aligner.is_repetitive(
+                query.pyramid, query.intrinsics, best.world_from_camera))
 
     def _candidates(self, query: Query) -> Iterator[PoseEstimate]:
-        """Yield poses worth an alignment, the likeliest first; each is made when asked for.
+        """Yield candidate poses, the most likely first; each is computed when it is asked for.
 
-        Scene coordinates are the quickest, where they are right for most images of the place;
-        else features are asked at once. Where an image is blurred or dark there are few features:
-        then descriptors of the network are matched with retrieved reference images.
+        Scene coordinates are the quickest where they are right for most images of the place; else
+        features come first. A blurred or dark image has few features: then descriptors of the
+        network are matched with retrieved reference images.
         """
-        if not self.calibration.features_first:
+        if not self.acceptance.features_first:
             yield query.screening_estimate()
-        if query.feature_pose().count:
+        if query.feature_pose().inlier_count:
             yield query.feature_pose().estimate
-        if self.calibration.agreeing(query.matches):
+        if self._accepted_by_features(query):
             return
-        if self.calibration.features_first:
+        if self.acceptance.features_first:
             yield query.screening_estimate()
         if query.clock.elapsed_ms() > self.max_latency_ms:
             return
         output = query.network_output()
         with query.clock.stage('retrieval'):
-            apart, together = self.gallery.recall(output.image, output.descriptors,
-                                                  output.scene.pixels[0], output.scene.matrices[0])
+            apart, together = self.database.retrieve(
+                output.image, output.descriptors, output.scene.pixels[0],
+                output.scene.matrices[0])
         each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
         counts = each.inlier_count
         first, *others = [
@@ -174,7 +189,7 @@ class Localizer:
             if counts[index] >= CHANCE] or [0]
         yield each.only(first)
         every = query.retrieved_estimate(together, self.budgets.candidate.hypotheses)
-        if every.inlier_count[0] > counts[first]:  # what fits one picture fits all of them
+        if every.inlier_count[0] > counts[first]:  # what fits one image fits all of them
             yield every
         for index in others:
             if query.clock.elapsed_ms() > self.max_latency_ms:
@@ -185,35 +200,44 @@ class Localizer:
                      alignment: Alignment | None) -> tuple[Tensor, Tensor] | None:
         """Return pose and covariance by features and landmarks; None where too few agree.
 
-        Features too few to confirm a pose still make one more precise that landmarks confirm.
+        Features too few to verify a pose still make one more precise that landmarks verify.
         """
         found = query.features
-        if self.calibration.agreeing(query.matches):
+        if self._accepted_by_features(query):
             pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
-        elif (self.calibration.convincing(confirmed(alignment))
+        elif (self._accepted_by_landmarks(query, alignment)
               and tell_one_view(alignment, found, self.network.scale)):
             pose, covariance = alignment.world_from_camera, alignment.covariance
         else:
             return None
-        if self.gallery is None:
+        if self.aligner is None:
             return pose, covariance
         with query.clock.stage('align'):
-            return self.gallery.refine_jointly(query.pyramid, query.intrinsics, pose, found.guided)
+            return self.aligner.refine_jointly(query.pyramid, query.intrinsics, pose, found.guided)
 
     def _fitting_focal(self, query: Query, answer: Localization,
                        alignment: Alignment | None) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
         pose = self._in_map(answer.world_from_camera)
-        if self.gallery is None:
+        if self.aligner is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
-        test = self.gallery.focal_test(query.pyramid, query.intrinsics, pose)
+        test = self.aligner.focal_test(query.pyramid, query.intrinsics, pose)
+        verified = answer.statistics.visible_inlier_ratio > 0
         with threads(1):
             return self.focal_check.by_landmarks(
-                query.resampler, test, alignment.overall if confirmed(alignment) else 0.0,
+                query.resampler, test, alignment.verification.inlier_ratio if verified else 0.0,
                 lambda: query.feature_pose().matches, pose)
 
+    def _accepted_by_landmarks(self, query: Query, alignment: Alignment | None) -> bool:
+        return self.acceptance.accepted_by_landmarks(
+            statistics_of(query, alignment, self.network.scale))
+
+    def _accepted_by_features(self, query: Query) -> bool:
+        return self.acceptance.accepted_by_features(
+            statistics_of(query, None, self.network.scale))
+
     def _in_map(self, world_from_camera: np.ndarray) -> Tensor:
-        """Return the pose (4, 4) of the world in the frame of the map, whose origin is near."""
+        """Move a pose (4, 4) from the world to the frame of the map."""
         near = np.array(world_from_camera, dtype=float)
         near[:3, 3] -= self.map.origin
         return torch.from_numpy(near)

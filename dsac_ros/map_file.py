@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file per map: safetensors with a JSON header.
+"""Map file: safetensors with a JSON header, one file a map.
 
-The tensors are the head's, most of them in eight bits (`network.quantisation`), the pictures'
-(`alignment.gallery`) and the points' (`alignment.point_map`); the shared encoder is named by its
-id, unless it was tuned for the map, which then holds it, too. Where a
-recipe learned a whole network for the scene, the header names it, and all its tensors are the
-map's. Nothing in the file is code, so loading a map from a
-stranger is safe by construction.
+The tensors are the head's, most of them in eight bits (`network.quantisation`), those of the
+reference images (`alignment.reference_image`) and of the points (`alignment.point_map`). The
+shared encoder is named by its id, unless it was tuned for the map, which then holds it, too.
+Where a recipe learned a whole network for the scene, the header names it, and all its tensors are
+the map's. Nothing in the file is code, so loading a map from a stranger is safe by construction.
 """
 from __future__ import annotations
 
@@ -18,15 +17,22 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dsac_ros.errors import MapError
 
-# 1: a head without experts; 2: no pictures; 3: experts layer by layer; 4: no points;
-# 5: the network sees the images that poses are refined on, its weights have 16 bits
-FORMAT_VERSION = 6
+if TYPE_CHECKING:
+    from dsac_ros.alignment.point_map import PointMap
+    from dsac_ros.alignment.reference_image import ReferenceImage
+    from dsac_ros.network.convolutional import WholeNetwork
+    from dsac_ros.network.scene_network import SceneNetwork
+
+# 1: a head without experts; 2: no reference images; 3: experts layer by layer; 4: no points;
+# 5: the network sees the images that poses are refined on, its weights have 16 bits;
+# 6: the same under other names
+FORMAT_VERSION = 7
 #: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
 OWN_ENCODER = 'own'
 _KEY = 'dsac_map'
@@ -37,14 +43,14 @@ _MAX_HEADER_BYTES = 64 << 20
 class Map:
     """A loaded map.
 
-    `network` (SceneNetwork), the `pictures` (of alignment) and the `points` (PointMap, None where
-    the map has none) are relative to `origin` (3,) [m]; header is what `read_header` returns.
+    network, reference_images and points (None where the map has none) are relative to `origin`
+    (3,) [m]; header is what `read_header` returns.
     """
 
     header: dict[str, Any]
-    network: Any
-    pictures: Sequence[Any] = ()
-    points: Any = None
+    network: SceneNetwork | WholeNetwork
+    reference_images: Sequence[ReferenceImage] = ()
+    points: PointMap | None = None
 
     @property
     def id(self) -> str:
@@ -57,8 +63,9 @@ class Map:
         return np.asarray(self.header['origin'], dtype=np.float64)
 
 
-def save_map(path: Path, network: Any, header: dict[str, Any],
-             pictures: Sequence[Any] = (), points: Any = None) -> Map:
+def save_map(path: Path, network: SceneNetwork | WholeNetwork, header: dict[str, Any],
+             reference_images: Sequence[ReferenceImage] = (),
+             points: PointMap | None = None) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
     header needs origin, encoder_id, short_side and network_focal_px; format_version, scale, id and
@@ -66,7 +73,7 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
     """
     from safetensors.torch import save
 
-    from dsac_ros.alignment import gallery, point_map
+    from dsac_ros.alignment import point_map, reference_image
     from dsac_ros.config import as_dict
     from dsac_ros.network.convolutional import WholeNetwork
     from dsac_ros.network.quantisation import to_eight_bits
@@ -79,13 +86,14 @@ def save_map(path: Path, network: Any, header: dict[str, Any],
                 'descriptor': network.head.centres.shape[1]}
     tensors = to_eight_bits({name: value.detach().cpu()
                              for name, value in own.state_dict().items()})
-    tensors |= gallery.to_tensors(pictures) | point_map.to_tensors(points)
+    tensors |= reference_image.to_tensors(reference_images) | point_map.to_tensors(points)
     header = {**header, **kind, 'format_version': FORMAT_VERSION, 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
     write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
-    return Map(header=header, network=network, pictures=pictures, points=points)
+    return Map(header=header, network=network, reference_images=reference_images,
+               points=points)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -123,7 +131,7 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from dsac_ros.alignment import gallery, point_map
+    from dsac_ros.alignment import point_map, reference_image
     from dsac_ros.network.quantisation import from_eight_bits
     path = Path(path)
     data = _read(path)
@@ -131,15 +139,17 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     network, own = _network_of(path, header)
     try:
         tensors = load(data)
-        pictures, points = gallery.from_tensors(tensors), point_map.from_tensors(tensors)
+        references = reference_image.from_tensors(tensors)
+        points = point_map.from_tensors(tensors)
         own.load_state_dict(from_eight_bits({
             name: value for name, value in tensors.items()
-            if not name.startswith(('pictures.', point_map.PREFIX))}))
+            if not name.startswith((reference_image.PREFIX, point_map.PREFIX))}))
     except (SafetensorError, RuntimeError) as error:
         raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
                        'copy or learn it again') from error
     network = network.requires_grad_(False).eval().to(device)
-    return Map(header=header, network=network, pictures=pictures, points=points)
+    return Map(header=header, network=network, reference_images=references,
+               points=points)
 
 
 def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:

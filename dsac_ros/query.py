@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame on its way to a pose: each step is taken when its result is first asked for."""
+"""Lazy results of one frame: each step is computed when its result is first asked for."""
 from __future__ import annotations
 
 import functools
@@ -42,7 +42,7 @@ class Budgets:
 
 
 def reduced_budget(config: RansacConfig) -> RansacConfig:
-    """As good as the whole budget where it need not find the one hypothesis among thousands."""
+    """Return fewer hypotheses: as good where landmarks verify the pose afterwards."""
     return replace(config, hypotheses=-(-config.hypotheses // SCREENING),
                    screened=-(-config.screened // SCREENING), rescored=-(-config.rescored // 2))
 
@@ -57,7 +57,7 @@ class Query:
     def __init__(self, frame: Frame, resampler: Resampler, regressor: SceneRegressor,
                  localizer: FeatureLocalizer, budgets: Budgets, clock: Stopwatch,
                  guess: Tensor | None = None) -> None:
-        """Takes a frame, what computes, and perhaps a guess (4, 4) of its pose in the map."""
+        """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose."""
         self.frame, self.resampler, self.clock = frame, resampler, clock
         self._regressor, self._localizer = regressor, localizer
         self._budgets, self._guess = budgets, None if guess is None else guess[None]
@@ -73,9 +73,9 @@ class Query:
         return self.resampler.matrix
 
     @property
-    def matches(self) -> int:
-        """Features, spread over the image, that agree with their pose; 0 if not asked."""
-        return self.features.count if self.features else 0
+    def feature_inliers(self) -> int:
+        """Distributed inliers of the pose by local features; 0 if not computed."""
+        return self.features.inlier_count if self.features else 0
 
     @functools.cached_property
     def pyramid(self) -> Pyramid:

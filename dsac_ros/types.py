@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that travel between the rooms of the house; all frozen, none with behaviour.
+"""The values that travel between modules; all frozen, none with behaviour.
 
 Conventions (docs/conventions.md): `world_from_camera` is a 4x4 that takes points of the optical
 camera frame (x right, y down, z forward) to the world; metres, radians, integer nanoseconds; an
@@ -100,16 +100,34 @@ class Result(IntEnum):
 
 
 @dataclass(frozen=True)
-class Localization:
-    """Where a frame was taken, or why that is not known.
+class PoseStatistics:
+    """Evidence for a pose, from which `acceptance.AcceptanceModel` decides.
 
-    world_from_camera (4, 4) float64 is None where there is no estimate at all; it may stand
-    beside a refusal, as the best guess that was not good enough. covariance (6, 6) is of the
-    perturbation (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS
-    order). inlier_spread is the share of the image that holds inliers, landmark_share that of the
-    map's landmarks in sight that look as they should (`alignment.support`), 0 where they lie in a
-    corner of the image and so confirm nothing, landmark_ratio that of all in view, feature_matches
-    how many features agree with a pose, at most two in each of 48 parts of the image. confidence
+    inlier_ratio, inlier_count: cells whose scene coordinates agree with the pose. inlier_spread:
+    share of the image that these inliers cover. hypothesis_agreement: share of the refined
+    hypotheses that agree with the winner. visible_inlier_ratio: inliers among the landmarks that
+    are not occluded (`alignment.verification`); 0 where they lie in a corner of the image or are
+    repetitive and so verify nothing. feature_inliers: local features that agree, at most two in
+    each of 48 grid bins. contradicted: landmarks tell one view and features, more than agree by
+    chance, another.
+    """
+
+    inlier_ratio: float = 0.0
+    inlier_count: int = 0
+    inlier_spread: float = 0.0
+    hypothesis_agreement: float = 0.0
+    visible_inlier_ratio: float = 0.0
+    feature_inliers: int = 0
+    contradicted: bool = False
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Pose of a frame, or the reason why it is not known.
+
+    world_from_camera (4, 4) float64 is None where there is no estimate at all; beside a refusal
+    it is the best guess, which was not good enough. covariance (6, 6) is of the perturbation
+    (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS order). confidence
     is in [0, 1]. timings_ms: stage -> milliseconds.
     """
 
@@ -119,18 +137,12 @@ class Localization:
     name: str = ''
     world_from_camera: np.ndarray | None = None
     covariance: np.ndarray | None = None
-    inlier_ratio: float = 0.0
-    inlier_count: int = 0
+    statistics: PoseStatistics = PoseStatistics()
     reprojection_error_px: float = float('nan')
-    inlier_spread: float = 0.0
-    hypothesis_agreement: float = 0.0
-    landmark_share: float = 0.0
-    landmark_ratio: float = 0.0
-    feature_matches: int = 0
     confidence: float = 0.0
     timings_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
-        """Whether the pose may be used."""
+        """Return True if the pose may be used."""
         return self.result == Result.ACCEPTED

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""decision.py: landmarks and features that contradict each other are no reason to trust a pose."""
+"""decision.py: which pose is believed where landmarks and features disagree."""
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
-from dsac_ros.decision import agreement_verdict, confirmed, tell_one_view
-from dsac_ros.types import Result
+from dsac_ros.alignment.verification import Verification
+from dsac_ros.decision import judged, statistics_of, tell_one_view, verified_ratio
+from dsac_ros.types import Localization, PoseStatistics, Result
 
 DEPTH_M = 2.0
 
@@ -20,26 +23,28 @@ def pose(metres):
     return result
 
 
-def landmarks(**how):
-    return Alignment(pose(0.0), torch.eye(6), 100.0, 0.4, 0.4, **how)
+def landmarks(poorly_distributed=False, repetitive=False):
+    return Alignment(pose(0.0), torch.eye(6), Verification(100.0, 0.4, 0.4, poorly_distributed),
+                     repetitive)
 
 
 def features(metres, count):
-    return SimpleNamespace(count=count, estimate=SimpleNamespace(
+    return SimpleNamespace(inlier_count=count, estimate=SimpleNamespace(
         world_from_camera=pose(metres)[None].float()))
 
 
-@pytest.mark.parametrize(('found', 'result'), [
-    (None, Result.ACCEPTED),
-    (features(0.05, 10), Result.ACCEPTED),
-    (features(0.5, 7), Result.ACCEPTED),    # so many agree by chance
-    (features(0.5, 10), Result.AMBIGUOUS),
+@pytest.mark.parametrize(('found', 'contradicted'), [
+    (None, False),
+    (features(0.05, 10), False),   # the same view
+    (features(0.5, 7), False),     # too few to say anything
+    (features(0.5, 10), True),
 ])
-def test_features_may_contradict_landmarks(found, result):
-    verdict, reason = agreement_verdict(landmarks(), found, DEPTH_M)
-    assert verdict is result
-    assert ('40% of the landmarks' in reason and '0.5 m' in reason) == (result is not
-                                                                       Result.ACCEPTED)
+def test_features_may_contradict_landmarks(found, contradicted):
+    query = SimpleNamespace(features=found, estimate=None,
+                            feature_inliers=found.inlier_count if found else 0)
+    assert statistics_of(query, landmarks(), DEPTH_M) == PoseStatistics(
+        visible_inlier_ratio=0.4, feature_inliers=query.feature_inliers, contradicted=contradicted)
+    assert not statistics_of(query, None, DEPTH_M).contradicted
 
 
 @pytest.mark.parametrize(('found', 'one'), [
@@ -49,8 +54,24 @@ def test_few_features_may_tell_the_view_that_landmarks_tell(found, one):
     assert tell_one_view(landmarks(), found, DEPTH_M) is one
 
 
-@pytest.mark.parametrize(('alignment', 'share'), [
-    (landmarks(), 0.4), (landmarks(corner=True), 0.0), (landmarks(repeats=True), 0.0),
-    (None, 0.0)])
-def test_landmarks_in_a_corner_or_that_repeat_confirm_nothing(alignment, share):
-    assert confirmed(alignment) == share
+@pytest.mark.parametrize(('alignment', 'ratio'), [
+    (landmarks(), 0.4), (landmarks(poorly_distributed=True), 0.0),
+    (landmarks(repetitive=True), 0.0), (None, 0.0)])
+def test_landmarks_in_a_corner_or_repetitive_ones_verify_nothing(alignment, ratio):
+    assert verified_ratio(alignment) == ratio
+
+
+@pytest.mark.parametrize(('ratio', 'sigma_m', 'result'), [
+    (0.5, 0.0, Result.ACCEPTED), (0.5, 1.0, Result.ACCEPTED),
+    (0.5, 0.01, Result.POSITION_UNDETERMINED), (0.1, 1.0, Result.LOW_INLIERS)])
+def test_an_acceptance_model_is_applied_to_a_localization(ratio, sigma_m, result):
+    raw = Localization(Result.ACCEPTED, world_from_camera=np.eye(4), covariance=np.eye(6) * 1e-4,
+                       statistics=PoseStatistics(visible_inlier_ratio=ratio))
+    model = AcceptanceModel()
+    found = judged(raw, model, sigma_m)
+    assert found.result is result
+    np.testing.assert_array_equal(found.covariance, model.covariance(raw.covariance,
+                                                                     raw.statistics))
+    assert found.confidence == model.confidence(raw.statistics)
+    nothing = Localization(Result.LOW_INLIERS, 'nowhere')
+    assert judged(nothing, model) is nothing

@@ -247,11 +247,11 @@ def test_an_update_adds_frames_and_keeps_what_was_known(tiny_map, tmp_path, caps
                          '--device', 'cpu', '--progress', 'off', '--json']) == 0
             found[name, half] = json.loads(capsys.readouterr().out)['median_translation_m']
     assert found['new', 'second'] < found['old', 'second']
-    # 9 cm were measured, and 17 without the pictures of the first half to learn from again
+    # 9 cm were measured, and 17 without the reference images of the first half to learn from again
     assert found['new', 'first'] < MEDIAN_M
     first, both = read_header(old), read_header(new)
     assert both['frames'] == 24 and both['provenance']['updated'] == first['id']
-    for name in ('short_side', 'network_focal_px', 'map_frame', 'calibration', 'held_out'):
+    for name in ('short_side', 'network_focal_px', 'map_frame', 'acceptance', 'held_out'):
         assert both[name] == first[name], name
     assert len(both['keyframes']) == 24 and both['keyframes'][:12] == first['keyframes']
     assert (np.array(both['bounds']['max']) >= first['bounds']['max']).all()

@@ -38,7 +38,7 @@ def test_what_the_mask_hides_is_no_correspondence(localizer, tiny_map):
     height, width = frame.image.shape[:2]
     mask = np.ones((height, width), bool)
     mask[:, :width // 2] = False
-    whole, half = (localizer.localize_detailed(f)[1] for f in (frame, replace(frame, mask=mask)))
+    whole, half = (localizer.trace(f).correspondences for f in (frame, replace(frame, mask=mask)))
     assert whole.valid.all()
     grid = half.valid.reshape(half.grid_hw)
     columns = half.grid_hw[1] // 2
@@ -49,16 +49,16 @@ def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     depth = np.zeros(frame.image.shape[:2], np.float32)
     depth[:120] = 1.5
-    scene = localizer.localize_detailed(replace(frame, depth=depth))[1]
+    scene = localizer.trace(replace(frame, depth=depth)).correspondences
     measured = scene.depth.reshape(scene.grid_hw)
     rows = scene.grid_hw[0] // 2
     assert (measured[:rows] == 1.5).all() and not measured[rows:].any()
-    assert localizer.localize_detailed(replace(frame, depth=None))[1].depth is None
+    assert localizer.trace(replace(frame, depth=None)).correspondences.depth is None
 
 
 def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(tiny_map):
     """One hypothesis alone would hardly ever do; the guess is one more."""
-    few = Localizer(replace(load_map(tiny_map.map), pictures=(), points=None), 'cpu',
+    few = Localizer(replace(load_map(tiny_map.map), reference_images=(), points=None), 'cpu',
                     RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1))
     errors = np.array([[np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
                         if found.world_from_camera is not None else np.inf
@@ -70,55 +70,58 @@ def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(ti
     assert few.map.origin.any()
 
 
-def test_new_settings_do_not_make_the_pictures_anew_and_leave_the_old_ones_alone(localizer):
+def test_new_settings_share_what_is_cached(localizer):
     changed = localizer.with_settings(RansacConfig(hypotheses=123), AcceptConfig(min_inliers=77))
-    assert changed.gallery is localizer.gallery and changed.map is localizer.map
+    assert changed.database is localizer.database and changed.map is localizer.map
     assert changed.budgets.full.hypotheses == 123 > changed.budgets.screening.hypotheses
     assert localizer.budgets.full == RansacConfig()
-    assert localizer.calibration != changed.calibration
-    assert changed.calibration.min_inliers == 77
+    assert localizer.acceptance != changed.acceptance
+    assert changed.acceptance.min_inliers == 77
 
 
-def test_pictures_answer_where_the_scene_coordinates_say_nothing(localizer, tiny_map):
+def test_retrieval_answers_where_scene_coordinates_do_not(localizer, tiny_map):
     """A head that puts every cell in the same point leaves RANSAC without a pose."""
     network = copy.deepcopy(localizer.network)
     for part in (network.head.experts.point.weight, network.head.experts.point.bias):
         part.zero_()
     blind = Localizer(replace(localizer.map, network=network), 'cpu')
-    found = [blind.localize_detailed(posed.frame) for posed in tiny_map.queries]
-    assert not any(estimate.found[0] for _, _, estimate in found)
+    found = [blind.trace(posed.frame) for posed in tiny_map.queries]
+    assert not any(one.estimate.found[0] for one in found)
     right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.1
-             for (one, *_), posed in zip(found, tiny_map.queries) if one.accepted]
+             for one, posed in zip((trace.localization for trace in found), tiny_map.queries)
+             if one.accepted]
     assert len(right) >= len(found) // 2 and all(right)
 
 
 def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
     """And where they may not either, the scene coordinates are what is judged."""
-    hard = {'min_landmark_share': 1.0, 'min_inliers': 10 ** 6}
+    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6}
     by_features = localizer.with_settings(RansacConfig(), AcceptConfig(**hard))
     found = [by_features.localize(posed.frame) for posed in tiny_map.queries]
     right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.3
              for one, posed in zip(found, tiny_map.queries) if one.accepted]
     assert len(right) >= len(found) // 2 and all(right)
-    assert all(one.accepted == (one.feature_matches >= 12) for one in found)
-    nothing = localizer.with_settings(RansacConfig(), AcceptConfig(**hard, min_matches=10 ** 6))
+    assert all(one.accepted == (one.statistics.feature_inliers >= 12) for one in found)
+    nothing = localizer.with_settings(RansacConfig(), AcceptConfig(
+        **hard, min_feature_inliers=10 ** 6))
     refused = nothing.localize(tiny_map.queries[0].frame)
     assert refused.result is Result.LOW_INLIERS and 'features' in refused.reason
-    alone = Localizer(replace(localizer.map, pictures=(), points=None), 'cpu')
-    assert refused.inlier_count == alone.localize(tiny_map.queries[0].frame).inlier_count
+    alone = Localizer(replace(localizer.map, reference_images=(), points=None), 'cpu')
+    assert refused.statistics.inlier_count == alone.localize(
+        tiny_map.queries[0].frame).statistics.inlier_count
 
 
 def test_features_too_few_to_confirm_make_what_landmarks_confirm_precise(
         localizer, tiny_map, monkeypatch):
     header = localizer.map.header
-    asking = Localizer(replace(localizer.map, header={**header, 'calibration': {
-        **header['calibration'], 'clear_ratio': 2.0, 'min_matches': 10 ** 6}}), 'cpu')
-    refined, jointly = [], asking.gallery.refine_jointly
+    asking = Localizer(replace(localizer.map, header={**header, 'acceptance': {
+        **header['acceptance'], 'clear_ratio': 2.0, 'min_feature_inliers': 10 ** 6}}), 'cpu')
+    refined, jointly = [], asking.aligner.refine_jointly
 
     def recorded(*arguments):
         refined.append(arguments)
         return jointly(*arguments)
-    monkeypatch.setattr(asking.gallery, 'refine_jointly', recorded)
+    monkeypatch.setattr(asking.aligner, 'refine_jointly', recorded)
     errors = [np.linalg.norm(twist_error(found.world_from_camera, posed.world_from_camera)[:3])
               for posed in tiny_map.queries if (found := asking.localize(posed.frame)).accepted]
     assert len(refined) >= len(tiny_map.queries) // 2
@@ -128,20 +131,22 @@ def test_features_too_few_to_confirm_make_what_landmarks_confirm_precise(
 def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_accepted(
         localizer, tiny_map, monkeypatch):
     frame, truth = tiny_map.queries[1].frame, tiny_map.queries[1].world_from_camera
-    pictures = localizer.gallery.search
+    search = localizer.aligner.search
 
     def in_a_corner(*arguments):
-        found = pictures(*arguments)
-        return None if found is None else replace(found, corner=True)
-    monkeypatch.setattr(localizer.gallery, 'search', in_a_corner)
-    monkeypatch.setattr('dsac_ros.decision.CORNER', 0.5)  # a minute's map is coarse
+        found = search(*arguments)
+        return None if found is None else replace(found, verification=replace(
+            found.verification, poorly_distributed=True))
+    monkeypatch.setattr(localizer.aligner, 'search', in_a_corner)
+    monkeypatch.setattr('dsac_ros.decision.SAME_VIEW', 0.5)  # a minute's map is coarse
     trusting = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0,
-                            min_agreement=0.0, min_matches=10 ** 6, max_position_sigma=0.0)
-    doubting = AcceptConfig(min_inlier_ratio=1.0, min_matches=10 ** 6)
-    alone = Localizer(replace(localizer.map, pictures=(), points=None), 'cpu', accept=trusting)
+                            min_agreement=0.0, min_feature_inliers=10 ** 6, max_position_sigma=0.0)
+    doubting = AcceptConfig(min_inlier_ratio=1.0, min_feature_inliers=10 ** 6)
+    alone = Localizer(replace(localizer.map, reference_images=(), points=None), 'cpu',
+                      accept=trusting)
     near, refused = (localizer.with_settings(RansacConfig(), accept).localize(frame)
                      for accept in (trusting, doubting))
-    assert near.accepted and near.landmark_share == 0.0
+    assert near.accepted and near.statistics.visible_inlier_ratio == 0.0
     errors = [np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
               for found in (near, alone.localize(frame))]
     assert errors[0] < 0.5 * errors[1], 'the aligned pose is the better one'
@@ -149,7 +154,8 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
 
 
 def test_no_images_are_retrieved_beyond_the_latency_allowed(localizer, tiny_map):
-    hard = {'min_landmark_share': 1.0, 'min_inliers': 10 ** 6, 'min_matches': 10 ** 6}
+    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6,
+            'min_feature_inliers': 10 ** 6}
     frame = replace(tiny_map.queries[0].frame, image=np.random.default_rng(0).integers(
         0, 255, tiny_map.queries[0].frame.image.shape, dtype=np.uint8))
     patient, hasty = (localizer.with_settings(RansacConfig(), AcceptConfig(
@@ -168,15 +174,17 @@ def test_a_position_that_is_not_determined_is_refused(localizer, tiny_map):
 
 
 def test_features_alone_localize_where_they_are_asked_first(localizer, tiny_map):
-    calibration = {**localizer.map.header['calibration'], 'features_first': True}
+    acceptance = {**localizer.map.header['acceptance'], 'features_first': True}
     first = Localizer(replace(localizer.map, header={**localizer.map.header,
-                                                     'calibration': calibration}), 'cpu')
-    answers = [first.localize_detailed(posed.frame) for posed in tiny_map.queries]
-    by_features = [one for one in answers if 'network' not in one[0].timings_ms]
-    assert len(by_features) >= len(answers) // 2
-    for found, scene, estimate in by_features:
-        assert found.accepted and found.inlier_count == 0 < found.feature_matches
-        assert scene.valid.sum() >= estimate.inliers.sum() > 0.5 * found.feature_matches
+                                                     'acceptance': acceptance}), 'cpu')
+    traces = [first.trace(posed.frame) for posed in tiny_map.queries]
+    by_features = [one for one in traces if 'network' not in one.localization.timings_ms]
+    assert len(by_features) >= len(traces) // 2
+    for one in by_features:
+        found, scene, estimate = one.localization, one.correspondences, one.estimate
+        assert found.accepted
+        assert found.statistics.inlier_count == 0 < found.statistics.feature_inliers
+        assert scene.valid.sum() >= estimate.inliers.sum() > 0.5 * found.statistics.feature_inliers
     scene, estimate = first.scene_coordinates(tiny_map.queries[0].frame)
     assert scene.grid_hw[0] > 1 and bool(estimate.found)
 

@@ -12,7 +12,7 @@ PIXELS_PER_METRE = 110.0
 
 
 def texture(seed: int) -> np.ndarray:
-    """A picture full of corners of all sizes (900, 1200) uint8."""
+    """A reference image full of corners of all sizes (900, 1200) uint8."""
     rng = np.random.default_rng(seed)
     total = np.zeros((900, 1200))
     for cell in (60, 24, 10, 5):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last stage: a pose that is nearly right is aligned with pictures of the same place."""
+"""Retrieval, local features, alignment and verification of poses by what a map keeps."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a pose that is nearly right to one at which the image looks like the map's pictures.
+"""Alignment of a pose: template matching of landmarks and robust refinement, coarse to fine.
 
-Coarse to fine: at each level of the pyramid every landmark is looked for where the pose predicts
-it, and the pose follows the matches by the robust Gauss-Newton that ends RANSAC.
+At each level of the pyramid every landmark is looked for where the pose predicts it, and the pose
+is refined on the matches by the robust Gauss-Newton that also ends RANSAC.
 """
 from __future__ import annotations
 
@@ -13,105 +13,114 @@ from torch import Tensor
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Pyramid
-from dsac_ros.alignment.support import ALIKE, support
+from dsac_ros.alignment.verification import INLIER_NCC, Verification, verify_pose
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import Correspondences, correspondences
 from dsac_ros.ransac.mixture import initial_mixture
 from dsac_ros.types import SceneCoordinates
 
-REACH = (2, 2, 5, 6)     # how far is searched on each level [px of the level]
+REACH = (2, 2, 5, 6)     # radius of the search on each level [px of the level]
 LEAST = 12               # matches of a pose
-COARSEST_END = 1         # a pose that no finer level than this agrees with is not aligned
+COARSEST_END = 1         # a pose that was refined on no finer level than this is not aligned
 ITERATIONS = 3
-SETTLED = 0.002          # a pose that the finest level moved by less is not followed there again
+SETTLED = 0.002          # a pose that the finest level moved by less is not refined there again
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A pose at which the landmarks are where they should be.
+    """A pose aligned with landmarks, and their evidence for it.
 
-    world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame;
-    fit: how well the landmarks look as they should, of poses of one image the better the more;
-    share: of those that nothing hides, how many do; overall: of all in view; corner: whether they
-    lie in a corner of the image, and repeats: whether they fit elsewhere as well (`repetition`),
-    either of which confirms no pose.
+    world_from_camera (4, 4) float64 and covariance (6, 6) as in PoseEstimate, in the map's frame.
+    repetitive: the landmarks fit displaced poses as well (`repetition`).
     """
 
     world_from_camera: Tensor
     covariance: Tensor
-    fit: float
-    share: float
-    overall: float
-    corner: bool = False
-    repeats: bool = False
+    verification: Verification
+    repetitive: bool = False
 
 
 def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks,
           coarsest: int = LEVELS - 1) -> Alignment | None:
-    """The pose near `world_from_camera` (4, 4) at which an image fits the landmarks.
+    """Align a pose with the landmarks; None if they are not found around it.
 
-    Of the image with intrinsics (3, 3), from level `coarsest` on: the coarser, the further it
-    reaches. Where the finest still moved the pose other landmarks are in reach then: it is
-    followed once more, and what fits better is kept. None where it fits nowhere near.
+    Where the finest level still moved the pose, other landmarks come into view: it is refined once
+    more, and the pose with the higher score is kept.
+
+    Args:
+        image: pyramid of the image.
+        matrix: its intrinsics (3, 3).
+        world_from_camera: pose (4, 4) to start from.
+        landmarks: of the map.
+        coarsest: level to start from; the coarser, the further it reaches.
     """
     def in_view(pose: Tensor) -> Landmarks:
         return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
     best = world_from_camera.to(landmarks.points.device).double()
     pose = se3.inverse(best).float()
-    seen, fitted, reached = in_view(pose), None, LEVELS
-    for number in range(coarsest, -1, -1):
-        step = follow(image, number, seen, pose, matrix)
-        if step is None:
+    visible, refined, reached = in_view(pose), None, LEVELS
+    for level in range(coarsest, -1, -1):
+        found = refine_at_level(image, level, visible, pose, matrix)
+        if found is None:
             continue
-        before, best, fitted, reached = best, step[0], step, number
+        before, best, refined, reached = best, found[0], found, level
         pose = se3.inverse(best).float()
-        seen = in_view(pose)
-    if fitted is None or reached > COARSEST_END:
+        visible = in_view(pose)
+    if refined is None or reached > COARSEST_END:
         return None
-    found = Alignment(*fitted, *support(image, seen, pose, matrix))
-    depth = float((seen.points @ pose[2, :3] + pose[2, 3]).median()) if len(seen) else 0.0
+    aligned = Alignment(*refined, verify_pose(image, visible, pose, matrix))
+    depth = (float((visible.points @ pose[2, :3] + pose[2, 3]).median())
+             if len(visible) else 0.0)
     if reached > 0 or se3.same_view(before, best, SETTLED, depth):
-        return found
-    step = follow(image, 0, seen, pose, matrix)
-    if step is None:
-        return found
-    pose = se3.inverse(step[0]).float()
-    again = Alignment(*step, *support(image, in_view(pose), pose, matrix))
-    return max(found, again, key=lambda one: one.fit)
+        return aligned
+    found = refine_at_level(image, 0, visible, pose, matrix)
+    if found is None:
+        return aligned
+    pose = se3.inverse(found[0]).float()
+    again = Alignment(*found, verify_pose(image, in_view(pose), pose, matrix))
+    return max(aligned, again, key=lambda one: one.verification.score)
 
 
-def follow(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor,
-           matrix: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Pose and covariance after looking for the landmarks on one level; None if not found."""
-    if len(seen) < LEAST:
+def refine_at_level(image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor,
+                    matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Refine a pose on matches of one level; return pose and covariance, None with too few."""
+    if len(landmarks) < LEAST:
         return None
-    points, pixels = matched(image, number, seen, camera_from_map, matrix)
+    points, pixels = match_landmarks(image, level, landmarks, camera_from_map, matrix)
     if len(points) < LEAST:
         return None
     pose, covariance, inliers = fit(points, pixels, torch.ones_like(points[:, 0]),
-                                    camera_from_map, matrix, 2.0 ** number)
+                                    camera_from_map, matrix, 2.0 ** level)
     return (pose, covariance) if inliers >= LEAST else None
 
 
-def matched(image: Pyramid, number: int, seen: Landmarks, camera_from_map: Tensor,
-            matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (N, 3) of the landmarks that are found on one level, and their pixels (N, 2)."""
-    if not len(seen):
-        return seen.points, seen.points[:, :2]
-    predicted = match.predict(seen, camera_from_map, matrix)
-    scores = match.correlate(image, number, seen.templates, predicted, REACH[number])
-    pixels, ncc = match.best_match(scores, predicted, number)
-    good = ncc > ALIKE
-    return seen.points[good], pixels[good]
+def match_landmarks(image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor,
+                    matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Match landmarks on one level; return the points (N, 3) found and their pixels (N, 2)."""
+    if not len(landmarks):
+        return landmarks.points, landmarks.points[:, :2]
+    predicted = match.predict(landmarks, camera_from_map, matrix)
+    scores = match.correlate(image, level, landmarks.templates, predicted, REACH[level])
+    pixels, ncc = match.best_match(scores, predicted, level)
+    good = ncc > INLIER_NCC
+    return landmarks.points[good], pixels[good]
 
 
 def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, matrix: Tensor,
         step_px: float) -> tuple[Tensor, Tensor, int]:
-    """The pose at which points (N, 3) are seen at pixels (N, 2), its covariance, and by how many.
+    """Fit a pose to points (N, 3) at pixels (N, 2) robustly, from a pose (4, 4) near it.
 
-    Robust, from a pose near; step_px is the size of a pixel of the level, and sigma (N,) are the
-    standard deviations of the pixels relative to each other.
+    Args:
+        points: places [m] in the map.
+        pixels: where they are matched.
+        sigma: standard deviations (N,) of the pixels relative to each other.
+        camera_from_map: pose to start from.
+        matrix: intrinsics (3, 3).
+        step_px: size of a pixel of the level [px].
+
+    Returns:
+        world_from_camera (4, 4), covariance (6, 6) and number of inliers.
     """
     seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix, sigma)
     pose, mixture = start[None, None], initial_mixture(start[None, None], 12.0 * step_px)
@@ -124,9 +133,9 @@ def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, 
 def nearby_correspondences(points: Tensor, pixels: Tensor, camera_from_map: Tensor,
                            matrix: Tensor, sigma: Tensor | None = None,
                            ) -> tuple[Correspondences, Tensor]:
-    """Points (N, 3) seen at pixels (N, 2), and a pose (4, 4) in the unit of their scaled world.
+    """Make correspondences of points (N, 3) and pixels (N, 2), and a pose in their scaled unit.
 
-    sigma (N,) are the relative standard deviations of the pixels, all the same by default.
+    sigma (N,) are the relative standard deviations of the pixels, equal by default.
     """
     ones = torch.ones(1, len(points), device=points.device)
     seen = correspondences(SceneCoordinates(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Localization by local features: detect, match with the points of a map, estimate the pose.
 
-The pose is estimated twice, from matches that stand out among the points of the retrieved views,
-and from those that are found with the first pose known. Where few matches agree they are sought
-among the points of fewer views, of which fewer look alike.
+The pose is estimated twice: from matches that pass the ratio test among the points of the
+retrieved views, and from those that are found with the first pose known. With few inliers the
+features are matched again with the points of fewer views, among which fewer are similar.
 """
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.features import LONGEST, Features, features_of_frame
-from dsac_ros.alignment.gallery import matched_points
-from dsac_ros.alignment.landmarks import parts
+from dsac_ros.alignment.landmarks import grid_bins
+from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, Resamplers
@@ -27,25 +27,25 @@ from dsac_ros.types import Frame, SceneCoordinates
 
 INLIER_PX = 4.0    # reprojection error of an inlier among features
 VIEWS = (20, 5)    # mapping views that an image is matched with, the second where that fails
-PER_PART = 2       # matches that count in each of the 48 parts of an image
-# Supporting matches from which on no other views are tried, and at most so many where some pose
-# fits another place.
+PER_BIN = 2        # inliers that count in each of the 48 grid bins of an image
+# Distributed inliers from which on no other views are tried, and the most that a pose has by
+# chance in another place.
 ENOUGH, CHANCE = 12, 7
 GUIDED_SETS = 64   # minimal sets beside the first pose: it is hardly ever beaten
-LEAST_CONFIRMING = 0.5  # share of the first pose's matches that must agree with the precise one
+LEAST_KEPT = 0.5   # share of the first pose's inliers that the precise one must keep
 
 
 class FeatureLocalizer:
-    """Localizes frames by their features in one map, at the frames' full resolution."""
+    """Localizes frames by their local features in one map, at their full resolution."""
 
     def __init__(self, points: PointMap | None, device: torch.device | str = 'cpu') -> None:
-        """Takes the points of the map; None: no feature is ever matched."""
+        """Take the points of the map; with None no feature is ever matched."""
         self.device = torch.device(device)
         self._matcher = None if points is None else PointMatcher(points, device)
         self._resamplers = Resamplers.to_own_size(LONGEST)
 
     def localize(self, frame: Frame, pinhole: Resampler, config: RansacConfig) -> FeaturePose:
-        """Match features of a frame with the map's points and estimate the pose from them.
+        """Match features of a frame with the points of the map and estimate the pose.
 
         The matches are in the pixels of the frame's ideal pinhole, whose images `pinhole` makes.
         """
@@ -58,34 +58,33 @@ class FeatureLocalizer:
         best: FeaturePose | None = None
         for count in VIEWS:
             found = self._first_pose(features, views[:count], pinhole, config)
-            if best is None or found.count > best.count:
+            if best is None or found.inlier_count > best.inlier_count:
                 best = found
-            if best.count >= ENOUGH:
+            if best.inlier_count >= ENOUGH:
                 break
-        return best if best.count <= CHANCE else self._made_precise(best, features, pinhole,
-                                                                   config)
+        if best.inlier_count <= CHANCE:
+            return best
+        return self._precise_pose(best, features, pinhole, config)
 
     def _first_pose(self, features: Features, views: Tensor, pinhole: Resampler,
                     config: RansacConfig) -> FeaturePose:
-        """Estimate the pose from matches that stand out among the points of these views."""
+        """Estimate the pose from matches that pass the ratio test among the points of views."""
         matches = self._matched(features, *self._matcher.match(features, views), pinhole.matrix)
         estimate = estimate_pose(matches, config)
-        count = (supporting(matches, estimate.world_from_camera[0], pinhole.size_wh)
+        count = (count_distributed_inliers(matches, estimate.world_from_camera[0], pinhole.size_wh)
                  if bool(estimate.found[0]) else 0)
         return FeaturePose(matches, matches, estimate, count)
 
-    def _made_precise(self, first: FeaturePose, features: Features, pinhole: Resampler,
+    def _precise_pose(self, first: FeaturePose, features: Features, pinhole: Resampler,
                       config: RansacConfig) -> FeaturePose:
-        """Estimate the pose from matches that are found with it known; `first` where that fails.
-
-        It fails where the matches that the first pose is made of do not support the other one.
-        """
+        """Estimate the pose from guided matches; return `first` where they lose its inliers."""
         known = first.estimate.world_from_camera
         guided = self._matched(features, *self._matcher.guided_match(
             features, known[0].cpu().numpy(), pinhole.matrix), pinhole.matrix)
         precise = estimate_pose(guided, replace(config, hypotheses=GUIDED_SETS), guess=known)
-        count = supporting(first.matches, precise.world_from_camera[0], pinhole.size_wh)
-        if count < LEAST_CONFIRMING * first.count:
+        count = count_distributed_inliers(first.matches, precise.world_from_camera[0],
+                                          pinhole.size_wh)
+        if count < LEAST_KEPT * first.inlier_count:
             return first
         return FeaturePose(first.matches, guided, precise, count)
 
@@ -100,15 +99,15 @@ class FeatureLocalizer:
                               torch.from_numpy(matrix).to(self.device))
 
 
-def supporting(matches: SceneCoordinates, world_from_camera: Tensor,
-               size_wh: tuple[int, int]) -> int:
-    """Count the matches (1, N) within INLIER_PX of a pose (4, 4), at most PER_PART of a part.
+def count_distributed_inliers(matches: SceneCoordinates, world_from_camera: Tensor,
+                              size_wh: tuple[int, int]) -> int:
+    """Count the matches (1, N) within INLIER_PX of a pose (4, 4), at most PER_BIN in a grid bin.
 
-    The parts are those of an image of this size. What repeats itself in a corner, one window of
+    The bins are those of an image of this size. What repeats itself in a corner, one window of
     many or one chair, fits a wrong pose with many matches.
     """
     seen = correspondences(matches)
     pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
-    near = (squared_error(pose, seen)[0, 0] < INLIER_PX ** 2) & seen.valid[0]
-    in_part = torch.bincount(parts(matches.pixels[0][near], size_wh))
-    return int(in_part.clamp(max=PER_PART).sum())
+    inlier = (squared_error(pose, seen)[0, 0] < INLIER_PX ** 2) & seen.valid[0]
+    in_bin = torch.bincount(grid_bins(matches.pixels[0][inlier], size_wh))
+    return int(in_bin.clamp(max=PER_BIN).sum())

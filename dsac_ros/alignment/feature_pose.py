@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pose by matched features."""
+"""Result of the localization by local features."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ from dsac_ros.types import SceneCoordinates
 
 @dataclass(frozen=True)
 class FeaturePose:
-    """Pose that features of an image tell, and their matches with points.
+    """Pose by local features, and the matches behind it.
 
-    matches (1, N) stand out among all points of the retrieved views; count of them agree with the
-    pose, spread over the image (`feature_localizer.supporting`). guided (1, M) are matches among
-    the points that the pose projects near a feature: they make a pose precise and do not confirm
-    it, since a wrong one finds some everywhere. estimate is the pose by these.
+    matches (1, N) pass the ratio test among all points of the retrieved views; inlier_count of
+    them agree with the pose, distributed over the image (`count_distributed_inliers`). guided
+    (1, M) are matches with the points that the pose projects near a feature: they make the pose
+    precise and do not verify it, since a wrong pose finds some everywhere. estimate is the pose
+    by these.
     """
 
     matches: SceneCoordinates
     guided: SceneCoordinates
     estimate: PoseEstimate
-    count: int
+    inlier_count: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features that look the same from elsewhere: RootSIFT, matched where they stand out.
+"""Local features: RootSIFT, matched by mutual nearest neighbours with a ratio test.
 
 RootSIFT (Arandjelovic and Zisserman, CVPR 2012) and Lowe's ratio test (IJCV 2004).
 """
@@ -32,26 +32,26 @@ class Features:
         return len(self.pixels)
 
     def first(self, count: int) -> Features:
-        """Only the strongest."""
+        """Select the strongest."""
         return Features(self.pixels[:count], self.descriptors[:count])
 
 
 def quantised(descriptors: np.ndarray) -> np.ndarray:
-    """Unit descriptors (K, 128) as uint8."""
+    """Quantise unit descriptors (K, 128) to uint8."""
     return np.clip(np.round(UNIT * descriptors), 0, 255).astype(np.uint8)
 
 
 def unit(descriptors: np.ndarray) -> np.ndarray:
-    """Quantised descriptors (K, 128) as float32 of unit length."""
+    """Convert quantised descriptors (K, 128) to float32 of unit length."""
     values = descriptors.astype(np.float32)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
 
 
 def root_sift(image: np.ndarray, most: int,
               mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (K, 2) and unit descriptors (K, 128) float32 of an image's features, strongest first.
+    """Detect and describe features: pixels (K, 2), unit descriptors (K, 128), strongest first.
 
-    Of an image (H, W) uint8, at most so many, and only where a mask (H, W) bool is set.
+    At most so many in an image (H, W) uint8, and only where a mask (H, W) bool is set.
     """
     sift = cv2.SIFT_create(most, contrastThreshold=0.02, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(image, None if mask is None
@@ -65,10 +65,10 @@ def root_sift(image: np.ndarray, most: int,
 
 
 def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) -> Features:
-    """Features of a frame as its resampler shows it, in the pixels of another ideal pinhole.
+    """Detect features of a frame, in the pixels of the ideal pinhole `matrix` (3, 3).
 
-    Both pinholes look where the camera looks; a point moves by the ratio of their focal lengths
-    about the principal point.
+    That pinhole and the resampler's look where the camera looks: a point moves by the ratio of
+    their focal lengths about the principal point.
     """
     pixels, descriptors = root_sift(resampler(to_gray(frame.image)), MOST,
                                     resampler.shown(frame.mask))
@@ -78,9 +78,9 @@ def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) ->
 
 
 def mutual(a: np.ndarray, b: np.ndarray, ratio: float = RATIO) -> np.ndarray:
-    """Index pairs (K, 2) of unit descriptors that are each other's nearest and stand out.
+    """Match unit descriptors (N, C) and (M, C); return index pairs (K, 2).
 
-    ratio is that of Lowe's test.
+    Pairs are mutual nearest neighbours that pass Lowe's test with this ratio.
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), int)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Test of the focal length: whether the landmarks around a pose fit another one better.
+"""Test of the focal length: do the landmarks fit another one better?
 
 Two tests. The cheap one refines pose and focal length on the matches of one pyramid level: it
 notices a few percent. The search starts from several focal lengths, each with the camera moved
-along its axis so that the landmarks keep their size in the image (a dolly zoom), and compares how
-well the landmarks fit: it notices a factor of two, at the cost of about twenty alignments.
+along its axis so that the landmarks keep their size in the image (a dolly zoom), and compares the
+scores: it notices a factor of two, at the cost of about twenty alignments.
 """
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.align import ALIKE, LEAST, REACH, nearby_correspondences
+from dsac_ros.alignment.align import LEAST, match_landmarks, nearby_correspondences
 from dsac_ros.alignment.landmarks import Landmarks, Pyramid
-from dsac_ros.alignment.support import support
+from dsac_ros.alignment.verification import verify_pose
 from dsac_ros.geometry import se3
 from dsac_ros.ransac.focal import dolly_zoomed, refine_with_focal
 
@@ -36,8 +36,8 @@ NOISE_PX = 4.0
 class FocalFit:
     """Focal length at which landmarks fit, as a multiple of the one that was given.
 
-    sigma is the standard deviation of its logarithm; gain is the fit there (see
-    `support.support`) over that of the pose with the focal length given.
+    sigma is the standard deviation of its logarithm; gain is the score there (`verify_pose`) over
+    that of the pose with the focal length given.
     """
 
     ratio: float
@@ -65,7 +65,7 @@ class FocalTest:
 
     def refined(self) -> FocalFit:
         """Refine pose and focal length from where they are, on one level."""
-        camera = self._follow(self._given, (LEVEL,))
+        camera = self._refined(self._given, (LEVEL,))
         return FocalFit(self._ratio(camera), camera.sigma, 1.0)
 
     def searched(self) -> FocalFit:
@@ -74,24 +74,24 @@ class FocalTest:
         The gain is over the pose refined with the focal length given: one that features told is
         not yet where the landmarks fit.
         """
-        best = max(self._given, self._follow(self._given, OWN_LEVELS, hold_focal=True),
-                   key=self._fit)
-        fit = first = self._fit(best)
+        best = max(self._given, self._refined(self._given, OWN_LEVELS, hold_focal=True),
+                   key=self._score)
+        score = first = self._score(best)
         for _ in range(ROUNDS):
             start = best
             for camera in self._candidates(start):
-                found = self._fit(camera)
-                if found > fit:
-                    best, fit = camera, found
+                found = self._score(camera)
+                if found > score:
+                    best, score = camera, found
             # far from the truth one round leads only part of the way
             if abs(math.log(self._ratio(best) / self._ratio(start))) < math.log(STARTS[4]):
                 break
-        return FocalFit(self._ratio(best), best.sigma, fit / max(first, 1e-9))
+        return FocalFit(self._ratio(best), best.sigma, score / max(first, 1e-9))
 
     def _candidates(self, start: _Camera) -> Iterator[_Camera]:
-        yield self._follow(start, OWN_LEVELS)
+        yield self._refined(start, OWN_LEVELS)
         for factor in STARTS:
-            yield self._follow(self._dolly_zoomed(start, factor), START_LEVELS)
+            yield self._refined(self._dolly_zoomed(start, factor), START_LEVELS)
 
     def _ratio(self, camera: _Camera) -> float:
         return float(camera.matrix[0, 0] / self._given.matrix[0, 0])
@@ -100,32 +100,26 @@ class FocalTest:
         return self._landmarks.take(match.visible(self._landmarks, camera.pose, camera.matrix,
                                                   self._image.size_wh))
 
-    def _fit(self, camera: _Camera) -> float:
-        return support(self._image, self._visible(camera), camera.pose, camera.matrix)[0]
+    def _score(self, camera: _Camera) -> float:
+        return verify_pose(self._image, self._visible(camera), camera.pose, camera.matrix).score
 
     def _dolly_zoomed(self, camera: _Camera, factor: float) -> _Camera:
         """Multiply focal length and median depth of the visible landmarks by a factor."""
-        seen = self._visible(camera)
-        if not len(seen):
+        visible = self._visible(camera)
+        if not len(visible):
             return camera
-        depth = (seen.points @ camera.pose[2, :3] + camera.pose[2, 3]).median()
+        depth = (visible.points @ camera.pose[2, :3] + camera.pose[2, 3]).median()
         return _Camera(dolly_zoomed(camera.pose, depth, factor), scaled(camera.matrix, factor))
 
-    def _follow(self, camera: _Camera, levels: tuple[int, ...],
+    def _refined(self, camera: _Camera, levels: tuple[int, ...],
                 hold_focal: bool = False) -> _Camera:
         """Match the landmarks level by level and refine pose and focal length on the matches."""
         for level in levels:
-            seen = self._visible(camera)
-            if len(seen) < LEAST:
+            points, pixels = match_landmarks(self._image, level, self._visible(camera),
+                                             camera.pose, camera.matrix)
+            if len(points) < LEAST:
                 continue
-            predicted = match.predict(seen, camera.pose, camera.matrix)
-            scores = match.correlate(self._image, level, seen.templates, predicted, REACH[level])
-            pixels, ncc = match.best_match(scores, predicted, level)
-            good = ncc > ALIKE
-            if good.sum() < LEAST:
-                continue
-            near, start = nearby_correspondences(seen.points[good], pixels[good], camera.pose,
-                                                 camera.matrix)
+            near, start = nearby_correspondences(points, pixels, camera.pose, camera.matrix)
             found = refine_with_focal(start[None, None], near, NOISE_PX * 2.0 ** level,
                                       hold_focal=hold_focal)
             pose = se3.inverse(near.world_from_camera(found.camera_from_world)[0, 0]).float()

@@ -19,14 +19,14 @@ NEAREST = 1e-3        # depth of a point, as a share of the median, below which 
 def guided_match(pixels: np.ndarray, descriptors: np.ndarray, points: np.ndarray,
                  of_points: np.ndarray, world_from_camera: np.ndarray,
                  matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices (K,) of features and the points (K,) that they are taken for.
+    """Match features with points near their projection; return K indices of both.
 
     Args:
-        pixels: where the features are (N, 2).
-        descriptors: theirs (N, 128), of unit length.
-        points: places of the points (P, 3) in the map.
+        pixels: of the features (N, 2).
+        descriptors: of the features (N, 128), of unit length.
+        points: places (P, 3) in the map.
         of_points: descriptors (P, 128) of the points, of unit length.
-        world_from_camera: the known pose (4, 4) in the map.
+        world_from_camera: known pose (4, 4) in the map.
         matrix: intrinsics (3, 3) of the pixels.
     """
     rotation = world_from_camera[:3, :3]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refinement of a pose on landmarks and matched features together.
 
-Templates are finer where they fit, but may hold on to the wrong place of a repeated pattern, or
-find nothing where the view has changed. Features are recognised wherever they are, and coarser.
-The robust fit weighs both, and leaves out whichever contradicts the rest.
+Template matches are more precise where they exist, but may settle on the wrong period of a
+repeated pattern, or fail where the view has changed. Feature matches are more robust and less
+precise. The robust fit weights both and rejects outliers of either.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.align import fit, matched
+from dsac_ros.alignment.align import fit, match_landmarks
 from dsac_ros.alignment.landmarks import Landmarks, Pyramid
 from dsac_ros.geometry import se3
 from dsac_ros.types import SceneCoordinates
@@ -41,7 +41,7 @@ def refine_jointly(image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
     for level in REFINED_LEVELS:
         camera_from_map = se3.inverse(pose).float()
         visible = landmarks.take(match.visible(landmarks, camera_from_map, matrix, image.size_wh))
-        points, pixels = matched(image, level, visible, camera_from_map, matrix)
+        points, pixels = match_landmarks(image, level, visible, camera_from_map, matrix)
         known = features.points_world[0].to(points)
         sigma = torch.cat([torch.full_like(points[:, 0], 2.0 ** level),
                            torch.full_like(known[:, 0], FEATURE_SIGMA)])

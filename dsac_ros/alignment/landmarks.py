@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a map remembers of the scene's looks: a few pictures, and points of known depth in them."""
+"""Landmarks: points of known depth in reference images, with templates to find them by."""
 from __future__ import annotations
 
 import functools
@@ -12,67 +12,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from dsac_ros.types import Camera
+from dsac_ros.alignment.reference_image import ReferenceImage
 
-QUALITY = 80  # of the compressed pictures
 PATCH = 11   # side of a template [px of its level]
-LEVELS = 4   # of the pyramid: pixels of 1, 2, 4 and 8 px
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One gray image of the ideal pinhole `matrix`, taken at camera_from_map (4, 4).
-
-    webp (M,) uint8 is the image as the map's file keeps it: it is compressed once, however often
-    the map is read and written. pixels (L, 2) integers and depth (L,) [m] are the points known in
-    it; code (C,) is what the place looks like as a whole, of unit length.
-    """
-
-    webp: np.ndarray
-    matrix: np.ndarray
-    camera_from_map: np.ndarray
-    pixels: np.ndarray
-    depth: np.ndarray
-    code: np.ndarray
-
-    @property
-    def camera(self) -> Camera:
-        """The ideal pinhole."""
-        height, width = self.image.shape
-        return Camera((width, height), self.matrix)
-
-    @property
-    def image(self) -> np.ndarray:
-        """The image (H, W) uint8."""
-        return cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE)
-
-
-def compressed(image: np.ndarray) -> np.ndarray:
-    """The image (H, W) uint8 as the bytes of a WebP (M,) uint8."""
-    return cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].ravel()
+LEVELS = 4   # of the image pyramid: pixels of 1, 2, 4 and 8 px
+GRID_WH = (8, 6)  # bins that an image is divided into
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """L points, each as one picture shows it.
+    """L points, each as one reference image shows it.
 
-    points (L, 3) [m] in the map's frame; picture (L,) its index; centre (L, 3) of the camera that
-    took it; across (L, 3, 2): where the point moves when its pixel does, at the same depth [m/px];
-    size (L,): pixels per metre there; templates (L, LEVELS, PATCH, PATCH) uint8.
+    points (L, 3) [m] in the map's frame; reference (L,) index of the reference image; centre
+    (L, 3) of its camera; d_point_d_pixel (L, 3, 2): derivative of the point by its pixel at the
+    same depth [m/px]; scale (L,): pixels per metre there; templates (L, LEVELS, PATCH, PATCH)
+    uint8.
     """
 
     points: Tensor
-    picture: Tensor
+    reference: Tensor
     centre: Tensor
-    across: Tensor
-    size: Tensor
+    d_point_d_pixel: Tensor
+    scale: Tensor
     templates: Tensor
 
     def __len__(self) -> int:
         return len(self.points)
 
     def take(self, chosen: Tensor) -> Landmarks:
-        """Those `chosen` (N,)."""
+        """Select the landmarks of these indices (N,)."""
         return Landmarks(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -92,27 +60,27 @@ class Pyramid:
 
     @classmethod
     def of(cls, image: np.ndarray, device: torch.device | str = 'cpu') -> Pyramid:
-        """The pyramid of an image (H, W) uint8."""
+        """Build the pyramid of an image (H, W) uint8."""
         height, width = image.shape
         atlas = np.zeros((height, width + max(1, width // 2)), np.float32)
         size_wh, corner, corners = (width, height), (0, 0), []
-        for number in range(LEVELS):
+        for level in range(LEVELS):
             height, width = image.shape
             left, top = corner
             atlas[top:top + height, left:left + width] = image
             corners.append([corner, (left + width - 1, top + height - 1)])
             # the second one stands to the right of the first, the others below it
-            corner = (size_wh[0], top + height if number else 0)
+            corner = (size_wh[0], top + height if level else 0)
             image = cv2.resize(image, (max(1, width // 2), max(1, height // 2)),
                                interpolation=cv2.INTER_AREA)
         first, last = torch.tensor(corners, dtype=torch.float32, device=device).unbind(1)
         return cls(torch.from_numpy(atlas)[None, None].to(device), first, last, size_wh)
 
     def patches(self, level: Tensor, pixels: Tensor, warp: Tensor, reach: int) -> Tensor:
-        """Squares (N, 2 reach + 1, 2 reach + 1) of the levels (N,), about pixels (N, 2).
+        """Sample squares (N, 2 reach + 1, 2 reach + 1) of the levels (N,) around pixels (N, 2).
 
-        Pixels are those of the whole image, and warp (N, 2, 2) takes a step on the square to one
-        there. What lies outside repeats the border.
+        Pixels are those of the whole image; warp (N, 2, 2) maps a step on the square to a step
+        there. Samples outside of the image repeat its border.
         """
         side = 2 * reach + 1
         shrink = 0.5 ** level[:, None]
@@ -128,57 +96,58 @@ class Pyramid:
 
 @functools.lru_cache(maxsize=16)
 def steps(reach: int, device: torch.device) -> Tensor:
-    """The pixels (2, (2 reach + 1)^2) of a square, row by row, from its middle."""
+    """Return the steps (2, (2 reach + 1)^2) from the middle of a square to its pixels, by row."""
     along = torch.arange(-reach, reach + 1, dtype=torch.float32, device=device)
     return torch.stack(torch.meshgrid(along, along, indexing='xy')).reshape(2, -1)
 
 
-def landmarks_of(pictures: Sequence[Picture], device: torch.device | str = 'cpu') -> Landmarks:
-    """The points of all pictures, with their templates cut out."""
+def landmarks_of(references: Sequence[ReferenceImage],
+                 device: torch.device | str = 'cpu') -> Landmarks:
+    """Return the landmarks of all reference images, with their templates."""
     columns: list[tuple[Tensor, ...]] = []
-    for index, picture in enumerate(pictures):
-        map_from_camera = np.linalg.inv(picture.camera_from_map)
-        inverse = np.linalg.inv(picture.matrix)
-        depth = picture.depth[:, None].astype(float)
-        rays = np.concatenate([picture.pixels, np.ones((len(depth), 1))], 1) @ inverse.T
+    for index, reference in enumerate(references):
+        map_from_camera = np.linalg.inv(reference.camera_from_map)
+        inverse = np.linalg.inv(reference.matrix)
+        depth = reference.depth[:, None].astype(float)
+        rays = np.concatenate([reference.pixels, np.ones((len(depth), 1))], 1) @ inverse.T
         points = (rays * depth) @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
-        across = depth[:, :, None] * (map_from_camera[:3, :3] @ inverse)[None, :, :2]
+        d_point_d_pixel = depth[:, :, None] * (map_from_camera[:3, :3] @ inverse)[None, :, :2]
         centre = np.broadcast_to(map_from_camera[:3, 3], points.shape)
         columns.append((
             torch.from_numpy(points).float(), torch.full((len(points),), index),
-            torch.from_numpy(centre.copy()).float(), torch.from_numpy(across).float(),
-            torch.from_numpy(picture.matrix[0, 0] / picture.depth).float(),
-            templates_of(Pyramid.of(picture.image), torch.from_numpy(picture.pixels).float())))
+            torch.from_numpy(centre.copy()).float(), torch.from_numpy(d_point_d_pixel).float(),
+            torch.from_numpy(reference.matrix[0, 0] / reference.depth).float(),
+            templates_of(Pyramid.of(reference.image), torch.from_numpy(reference.pixels).float())))
     return Landmarks(*(torch.cat(column).to(device) for column in zip(*columns)))
 
 
 def templates_of(image: Pyramid, pixels: Tensor) -> Tensor:
-    """What an image looks like about pixels (L, 2), (L, LEVELS, PATCH, PATCH) uint8."""
+    """Cut templates (L, LEVELS, PATCH, PATCH) uint8 out of an image around pixels (L, 2)."""
     upright = torch.eye(2).expand(len(pixels), 2, 2)
-    templates = [image.patches(torch.full((len(pixels),), number), pixels, 2.0 ** number * upright,
-                               PATCH // 2) for number in range(LEVELS)]
+    templates = [image.patches(torch.full((len(pixels),), level), pixels, 2.0 ** level * upright,
+                               PATCH // 2) for level in range(LEVELS)]
     return torch.stack(templates, 1).round().to(torch.uint8)
 
 
-def parts(pixels: Tensor, size_wh: tuple[int, int],
-          grid: tuple[int, int] = (8, 6)) -> Tensor:
-    """In which part (N,) of an image's `grid`, counted row by row, pixels (N, 2) lie."""
-    bins = torch.tensor(grid, device=pixels.device)
+def grid_bins(pixels: Tensor, size_wh: tuple[int, int],
+              grid_wh: tuple[int, int] = GRID_WH) -> Tensor:
+    """Return the grid bin (N,) of an image that each of the pixels (N, 2) lies in, by row."""
+    bins = torch.tensor(grid_wh, device=pixels.device)
     place = pixels / torch.tensor(size_wh, device=pixels.device) * bins
     column, row = place.long().clamp(min=0).minimum(bins - 1).unbind(1)
-    return column + grid[0] * row
+    return column + grid_wh[0] * row
 
 
-def spread_out(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most: int,
-               grid: tuple[int, int] = (8, 6)) -> Tensor:
-    """Indices of at most `most` of pixels (N, 2): of every bin of the image those that come first.
+def select_uniformly(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most: int,
+                     grid_wh: tuple[int, int] = GRID_WH) -> Tensor:
+    """Select at most `most` of pixels (N, 2) by priority (N,), as many in each grid bin.
 
     Points in one corner would leave a pose undetermined, however many they are.
     """
-    bin_of = parts(pixels, size_wh, grid)
+    bin_of = grid_bins(pixels, size_wh, grid_wh)
     order = priority.argsort(descending=True, stable=True)
     order = order[bin_of[order].argsort(stable=True)]
-    held = torch.bincount(bin_of, minlength=grid[0] * grid[1])
+    held = torch.bincount(bin_of, minlength=grid_wh[0] * grid_wh[1])
     first = held.cumsum(0) - held
     rank = torch.arange(len(order), device=pixels.device) - first[bin_of[order]]
-    return order[rank < max(1, most // (grid[0] * grid[1]))]
+    return order[rank < max(1, most // (grid_wh[0] * grid_wh[1]))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmarks as a feature-based map keeps them: points with one mean descriptor each.
+"""Points of a feature-based map: each with one mean descriptor.
 
 An image is matched in two steps. Each of its strongest features votes, by its nearest descriptor,
 for the mapping views that saw that point (`PointMatcher.retrieve`); then all features are matched
@@ -19,7 +19,7 @@ from dsac_ros.alignment.features import Features, unit
 from dsac_ros.alignment.guided_match import guided_match
 from dsac_ros.device import fastest_dtype
 
-VOTERS = 400        # features that vote, the strongest; 1000 find the same views
+VOTERS = 400        # strongest features of an image that vote; 1000 find the same views
 FARTHEST = 0.2      # distance (1 less the cosine) of a feature and a point that is worth a vote
 BLOCK = 256         # features that are compared with points at a time
 RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
@@ -49,7 +49,7 @@ class PointMatcher:
     """Matches the features of images with the points of one map."""
 
     def __init__(self, points: PointMap, device: torch.device | str = 'cpu') -> None:
-        """Takes the points; their descriptors are made ready once."""
+        """Take the points and unpack their descriptors once."""
         self.points = points
         self._unit = unit(points.descriptors)
         self._descriptors = augmented(self._unit, -1.0, device)
@@ -77,7 +77,7 @@ class PointMatcher:
         return votes.topk(min(count, len(votes))).indices
 
     def match(self, features: Features, views: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Return indices (K,) of features and the points (K,) of `views` they are taken for."""
+        """Match features with the points of `views`; return K indices of features and points."""
         near = self._point[torch.isin(self._view, views)].unique()
         if len(features) < 2 or len(near) < 2:
             return np.zeros(0, int), np.zeros(0, int)
@@ -89,13 +89,13 @@ class PointMatcher:
 
     def guided_match(self, features: Features, world_from_camera: np.ndarray,
                      matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same as `match`, with the pose (4, 4) and the intrinsics (3, 3) known."""
+        """Match with the pose (4, 4) and intrinsics (3, 3) known; return the same as `match`."""
         return guided_match(features.pixels, unit(features.descriptors), self.points.points,
                             self._unit, world_from_camera, matrix)
 
 
 def augmented(descriptors: np.ndarray, last: float, device: torch.device | str) -> Tensor:
-    """Return unit descriptors (N, 128) with one component more, for products in half precision.
+    """Append one component to unit descriptors (N, 128), for products in half precision.
 
     Of one with 1 and one with -1 the product is the cosine less 1, so that what is rounded is a
     small part of the distance, not of the cosine.
@@ -116,10 +116,10 @@ def nearest_two(features: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tenso
     best, index, second = [], [], []
     of_point = features.new_full((len(points),), -torch.inf, dtype=torch.float32)
     feature = torch.zeros(len(points), dtype=torch.long, device=points.device)
-    for number, block in enumerate(features.split(BLOCK)):
+    for start, block in zip(range(0, len(features), BLOCK), features.split(BLOCK)):
         like = (block @ points.T).float()
         nearer = like.max(0)
-        feature = torch.where(nearer.values > of_point, nearer.indices + BLOCK * number, feature)
+        feature = torch.where(nearer.values > of_point, nearer.indices + start, feature)
         of_point = torch.maximum(of_point, nearer.values)
         nearest = like.max(1)
         best.append(nearest.values)
@@ -129,10 +129,10 @@ def nearest_two(features: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 def to_tensors(points: PointMap | None) -> dict[str, Tensor]:
-    """The points as a map file keeps them.
+    """Return the points as a map file stores them.
 
-    Descriptors in four bits a component; of the observations, ordered by view, the number in each
-    view and the points.
+    Descriptors have four bits a component. Observations are ordered by view: their number in each
+    view, and their points.
     """
     if points is None:
         return {}
@@ -145,7 +145,7 @@ def to_tensors(points: PointMap | None) -> dict[str, Tensor]:
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> PointMap | None:
-    """The points behind `to_tensors`; None where the map has none."""
+    """Invert `to_tensors`; None where the map has no points."""
     if PREFIX + 'xyz' not in tensors:
         return None
     xyz, descriptors, seen, point = (tensors[PREFIX + name].numpy()
@@ -155,7 +155,7 @@ def from_tensors(tensors: dict[str, Tensor]) -> PointMap | None:
 
 
 def packed(descriptors: np.ndarray) -> np.ndarray:
-    """Descriptors (P, 128) uint8 in four bits a component (P, 64) uint8.
+    """Pack descriptors (P, 128) uint8 into four bits a component (P, 64) uint8.
 
     What is rounded away turns a descriptor by 4 degrees; those of one point in two views differ by
     some 30. Means of descriptors hardly have components above FOUR_BITS steps.
@@ -165,6 +165,6 @@ def packed(descriptors: np.ndarray) -> np.ndarray:
 
 
 def unpacked(pairs: np.ndarray) -> np.ndarray:
-    """The descriptors (P, 128) uint8 behind `packed`."""
+    """Invert `packed`: descriptors (P, 128) uint8."""
     steps = np.stack([pairs >> 4, pairs & FOUR_BITS], 2).reshape(len(pairs), -1)
     return (steps * STEP).astype(np.uint8)

@@ -35,7 +35,7 @@ from dsac_ros.errors import ConfigError, MapError, MappingError, SourceError
 from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
 from dsac_ros.map_file import write_atomically
 from dsac_ros.ransac.stopwatch import Stopwatch
-from dsac_ros.types import Frame, Localization, PosedFrame, Result
+from dsac_ros.types import Frame, Localization, PosedFrame, PoseStatistics, Result
 
 FEATURES = 3000
 LONG_SIDE = 1280             # of images at most [px]
@@ -179,7 +179,7 @@ class SiftSfm:
         world_from_camera = inverse(pose.R, pose.t)
         world_from_camera[:3, 3] += self.map.origin
         return Localization(Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera,
-                            inlier_ratio=inliers / len(rows), inlier_count=inliers,
+                            statistics=PoseStatistics(inliers / len(rows), inliers),
                             timings_ms=clock.laps)
 
 

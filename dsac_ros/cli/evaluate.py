@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.report)
     source = open_named_source(args)
     localizer = load_localizer(args)
-    localizer.prepare()
+    localizer.warm_up()
 
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate

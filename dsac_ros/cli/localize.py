@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,7 @@ def as_dict(found: Localization) -> dict[str, Any]:
     values: dict[str, Any] = {
         'name': found.name, 'stamp_ns': found.stamp_ns, 'accepted': found.accepted,
         'result': found.result.name, 'reason': found.reason, 'confidence': found.confidence,
-        'inlier_ratio': found.inlier_ratio, 'inlier_count': found.inlier_count,
-        'landmark_share': found.landmark_share, 'feature_matches': found.feature_matches}
+        **asdict(found.statistics)}
     if found.accepted:
         values['world_from_camera'] = found.world_from_camera.tolist()
         if found.covariance is not None:

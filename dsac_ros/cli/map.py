@@ -117,14 +117,14 @@ def learn_source(args: argparse.Namespace, output: Path, old_map: Path | None = 
     from dsac_ros.map_file import load_map
     from dsac_ros.mapping.learning import learn
     config, end_to_end = settings_of(args)
-    known = load_map(old_map) if old_map else None
+    base_map = load_map(old_map) if old_map else None
     source = open_named_source(args)
     progress = reporter(args.progress)
     try:
         return learn(source.posed_frames(), config, end_to_end, finetune=args.finetune,
                      device=args.device, output=output, total=len(source),
                      map_frame=source.map_frame, progress=progress, resume=resume,
-                     known=known), source
+                     base_map=base_map), source
     except PoseMismatchError as error:
         if getattr(args, 'pose_delay', 0) or convention_of(args) != PoseConvention():
             raise MappingError(f'{error}; that comes on top of the pose options given: leave '

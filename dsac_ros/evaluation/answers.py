@@ -13,7 +13,7 @@ import numpy as np
 from dsac_ros.geometry.covariance import covariance_at
 from dsac_ros.metrics import twist_error
 from dsac_ros.sources.poses import poses_from_rows
-from dsac_ros.types import Localization, Result
+from dsac_ros.types import Localization, PoseStatistics, Result
 
 UNANSWERED = 'the node gave no answer to this frame'
 
@@ -48,9 +48,11 @@ def localizations_heard(events: Sequence[Mapping[str, Any]], stamps_ns: Sequence
                                        camera[:3, 3] - base[:3, 3])
         heard.append(Localization(
             Result(status['result']), status['reason'], stamp, name, camera, covariance,
-            inlier_ratio=status['inlier_ratio'], inlier_count=status['inlier_count'],
+            PoseStatistics(inlier_ratio=status['inlier_ratio'],
+                           inlier_count=status['inlier_count'],
+                           hypothesis_agreement=status['agreement']),
             reprojection_error_px=status['reprojection_error_px'],
-            hypothesis_agreement=status['agreement'], confidence=status['confidence'],
+            confidence=status['confidence'],
             timings_ms={'inference': status['inference_ms']}))
     return heard
 

@@ -87,7 +87,8 @@ def write_errors(path: Path, localizations: Sequence[Localization], report: Repo
         for row, found in enumerate(localizations):
             writer.writerow([report.names[row], found.stamp_ns, found.result.name,
                              f'{report.translation_m[row]:.6f}', f'{report.rotation_deg[row]:.6f}',
-                             f'{found.confidence:.4f}', f'{found.inlier_ratio:.4f}', found.reason])
+                             f'{found.confidence:.4f}',
+                             f'{found.statistics.inlier_ratio:.4f}', found.reason])
 
 
 def chosen_views(localizer: Localizer, frames: Iterable[PosedFrame],

@@ -165,7 +165,7 @@ def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConf
             learn(frames, config, EndToEndConfig(), device=device, output=path,
                   total=len(frames), progress=progress)
         localizer = Localizer.load(path, device, ransac, accept)
-        localizer.prepare()
+        localizer.warm_up()
         seconds = localizer.map.header['provenance']['seconds']
         return LearnedMap(localizer, path.stat().st_size, seconds, reused)
     return learner

@@ -78,7 +78,7 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
 def measured(name: str, told: dict[str, Any], known: Map, queries: Sequence[PosedFrame],
              device: str) -> Row:
     """The row of one head."""
-    localizer = Localizer(replace(known, pictures=()), device, accept=EVERY_POSE)
+    localizer = Localizer(replace(known, reference_images=()), device, accept=EVERY_POSE)
 
     def report(frames: Sequence[PosedFrame]) -> dict[str, Any]:
         found, references = localize_posed_frames(localizer, frames)

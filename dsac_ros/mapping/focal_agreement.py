@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dsac_ros.alignment.gallery import matched_points
+from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.config import AcceptConfig
 from dsac_ros.focal_check import FEATURE_PX, SIGMAS, fitted_focal
 from dsac_ros.mapping.tracks import Tracks

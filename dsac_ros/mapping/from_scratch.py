@@ -29,7 +29,7 @@ from dsac_ros.mapping.fine_tuning import (
     mean_cost,
     surely_better,
 )
-from dsac_ros.mapping.header import describe
+from dsac_ros.mapping.header import make_header
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
 from dsac_ros.mapping.pose_refinement import refined
@@ -37,7 +37,7 @@ from dsac_ros.mapping.progress import Report, Stages
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
-from dsac_ros.mapping.trainer import finish
+from dsac_ros.mapping.trainer import validated, write
 from dsac_ros.mapping.training import train
 from dsac_ros.mapping.view import View
 from dsac_ros.network.convolutional import WholeNetwork
@@ -73,9 +73,11 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     trained = train_network(network, data_seen.views, recipe, config, checkpoint, resume, progress,
                             guard)
     trained |= guard.verdict(network)
-    header = describe(data, config, recipe.network, output.stem, map_frame, focal)
+    header = make_header(data, config, recipe.network, output.stem, map_frame, focal)
     header['training'] = trained
-    return finish(network, header, [], data, output, checkpoint, device, clock)
+    candidate = Map({**header, 'id': ''}, network.eval())
+    header |= validated(candidate, data, device, clock)
+    return write(replace(candidate, header=header), output, checkpoint, device, clock)
 
 
 def new_network(name: str, data: dataset.Dataset, seed: int) -> WholeNetwork:

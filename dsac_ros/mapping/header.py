@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a map says of the frames and settings it was learned from."""
+"""Header of a map: the frames and settings that it was learned from."""
 from __future__ import annotations
 
 import math
@@ -16,17 +16,17 @@ from dsac_ros.mapping.dataset import Dataset
 KEYFRAMES = 100
 
 
-def describe(data: Dataset, config: MappingConfig, encoder_id: str, name: str,
-             map_frame: str, network_focal_px: float, known: Map | None = None) -> dict[str, Any]:
-    """The header of a map, but for what is measured after the training.
+def make_header(data: Dataset, config: MappingConfig, encoder_id: str, name: str, map_frame: str,
+                network_focal_px: float, base_map: Map | None = None) -> dict[str, Any]:
+    """Make the header of a map, but for what is measured after the training.
 
-    network_focal_px is the focal length of the images that the network sees. What is known
-    already is told along with it.
+    network_focal_px is the focal length of the images that the network sees. Of a map that is
+    updated frames, bounds and keyframes are included.
     """
     low, high = data.bounds
     path = keyframes(data)
-    if known:
-        old = known.header
+    if base_map:
+        old = base_map.header
         low = np.minimum(low, old['bounds']['min']).tolist()
         high = np.maximum(high, old['bounds']['max']).tolist()
         path = sparse([*old['keyframes'], *path])
@@ -35,7 +35,7 @@ def describe(data: Dataset, config: MappingConfig, encoder_id: str, name: str,
         'map_frame': map_frame,
         'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
         'frames': (len(data.views) + len(data.held_out)
-                   + (known.header['frames'] if known else 0)),
+                   + (base_map.header['frames'] if base_map else 0)),
         'origin': data.origin.tolist(),
         'bounds': {'min': low, 'max': high},
         'keyframes': path,
@@ -48,12 +48,12 @@ def describe(data: Dataset, config: MappingConfig, encoder_id: str, name: str,
         'focal_px': float(data.views[0].matrix[0, 0]),
         'provenance': {'torch': torch.__version__, 'config': as_dict(config),
                        'depth': any(view.depth is not None for view in data.views),
-                       **({'updated': known.id} if known else {})},
+                       **({'updated': base_map.id} if base_map else {})},
     }
 
 
 def keyframes(data: Dataset) -> list[list[float]]:
-    """Up to KEYFRAMES views, for a picture of the map: position [m], camera's down and ahead."""
+    """Return up to KEYFRAMES views to draw: position [m], y and z axes of the camera."""
     rows = []
     digits = 3 - math.floor(math.log10(data.scale))  # whatever the unit is
     for view in sparse(data.views):
@@ -64,5 +64,5 @@ def keyframes(data: Dataset) -> list[list[float]]:
 
 
 def sparse(rows: list[Any]) -> list[Any]:
-    """At most KEYFRAMES of them, evenly spread."""
+    """Select at most KEYFRAMES rows, evenly spread."""
     return rows[::max(1, math.ceil(len(rows) / KEYFRAMES))]

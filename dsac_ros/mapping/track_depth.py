@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.parallel import in_parallel
-from dsac_ros.mapping.pictures import distances
+from dsac_ros.mapping.reference_selection import distances
 from dsac_ros.mapping.tracks import Tracks
 from dsac_ros.mapping.view import View
 

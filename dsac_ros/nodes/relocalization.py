@@ -71,7 +71,7 @@ def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
     localizer = Localizer.load(user_path(path), device=values.device,
                                ransac=ransac_config(values), accept=accept_config(values))
     if values.warmup:
-        localizer.prepare()
+        localizer.warm_up()
         side = int(localizer.map.header['short_side'])
         size_wh = (side * 4 // 3, side)
         centre = [(size - 1) / 2 for size in size_wh]
@@ -103,8 +103,9 @@ class Relocalization:
                 raise Refused(Result.STALE, reason)
             frame = frame_from_shot(shot, self._rectified, values.rotate_180,
                                     values.camera_frame)
-            localization, *seen = localizer.localize_detailed(frame)
-            view = (frame, *seen)
+            trace = localizer.trace(frame)
+            localization = trace.localization
+            view = (frame, trace.correspondences, trace.estimate)
         except Refused as refusal:
             localization = Localization(refusal.result, str(refusal), stamp)
         except Exception as error:   # a fault of ours must not end the robot's eyes

@@ -10,8 +10,8 @@ from dsac_ros.nodes.parameters import Spec, from_setting, settings_from
 RANSAC = {'hypotheses': 'num_hypotheses', 'inlier_px': 'inlier_threshold_px',
           'refine_iterations': 'refine_iterations', 'max_reprojection_px': 'max_reprojection_px',
           'seed': 'seed'}
-ACCEPT = {name: name for name in ('min_landmark_share', 'min_matches', 'min_inlier_ratio',
-                                  'min_inliers', 'min_spread', 'min_agreement',
+ACCEPT = {name: name for name in ('min_visible_inlier_ratio', 'min_feature_inliers',
+                                  'min_inlier_ratio', 'min_inliers', 'min_spread', 'min_agreement',
                                   'max_position_sigma', 'max_latency_ms', 'max_focal_error')}
 
 RELOCALIZER = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""alignment/: pictures of a wall pull a pose that is nearly right to where it belongs."""
+"""alignment/: reference images of a wall pull a pose near the right one to it."""
 from __future__ import annotations
 
 import sys
@@ -15,19 +15,24 @@ from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.align import align
-from dsac_ros.alignment.gallery import Gallery, as_input, from_tensors, to_tensors
+from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import (
     LEVELS,
     PATCH,
-    Picture,
     Pyramid,
-    compressed,
     landmarks_of,
-    spread_out,
+    select_uniformly,
 )
-from dsac_ros.alignment.search import CONVINCING
-from dsac_ros.alignment.support import support
+from dsac_ros.alignment.reference_database import ReferenceDatabase, as_input
+from dsac_ros.alignment.reference_image import (
+    ReferenceImage,
+    compressed,
+    from_tensors,
+    to_tensors,
+)
+from dsac_ros.alignment.search import ACCEPTED
+from dsac_ros.alignment.verification import Verification, verify_pose
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resamplers, cell_centres
 from dsac_ros.metrics import twist_error
@@ -39,16 +44,16 @@ WALL = texture(0)
 QUERY = pose(0.25, -0.1, 0.3, 4.0)
 
 
-def picture(where: np.ndarray, wall: np.ndarray = WALL) -> Picture:
+def reference(where: np.ndarray, wall: np.ndarray = WALL) -> ReferenceImage:
     grid = np.stack(np.meshgrid(np.arange(16, 310, 14), np.arange(16, 230, 14)), -1)
     pixels = grid.reshape(-1, 2)
-    return Picture(compressed(seen_from(where, wall)), MATRIX, np.linalg.inv(where), pixels,
-                   depth_at(pixels, where), np.eye(8)[0])
+    return ReferenceImage(compressed(seen_from(where, wall)), MATRIX, np.linalg.inv(where), pixels,
+                          depth_at(pixels, where), np.eye(8)[0])
 
 
 @pytest.fixture(scope='module')
 def landmarks():
-    return landmarks_of([picture(pose(x)) for x in (-0.4, 0.0, 0.4)])
+    return landmarks_of([reference(pose(x)) for x in (-0.4, 0.0, 0.4)])
 
 
 def aligned(image, start, landmarks):
@@ -67,7 +72,7 @@ def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     found = aligned(seen_from(QUERY, WALL), start, landmarks)
     metres, degrees = distance(found)
     assert metres < 0.005 and degrees < 0.1
-    assert found.share > 0.8
+    assert found.verification.visible_inlier_ratio > 0.8
 
 
 @pytest.mark.parametrize(('moved', 'fits', 'levels', 'kept'), [
@@ -79,14 +84,15 @@ def test_a_pose_that_the_finest_level_moved_is_followed_there_again(monkeypatch,
                                                                    fits, levels, kept):
     followed = []
 
-    def follow(image, number, seen, camera_from_map, matrix):
-        followed.append(number)
+    def refine(image, level, landmarks, camera_from_map, matrix):
+        followed.append(level)
         found = torch.from_numpy(QUERY.copy())
         found[0, 3] += moved * followed.count(0)
         return found, torch.eye(6)
-    answers = iter(fits)
-    monkeypatch.setattr('dsac_ros.alignment.align.follow', follow)
-    monkeypatch.setattr('dsac_ros.alignment.align.support', lambda *_: (next(answers), 1.0, 1.0))
+    scores = iter(fits)
+    monkeypatch.setattr('dsac_ros.alignment.align.refine_at_level', refine)
+    monkeypatch.setattr('dsac_ros.alignment.align.verify_pose',
+                        lambda *_: Verification(next(scores), 1.0, 1.0, False))
     found = aligned(seen_from(QUERY, WALL), QUERY, landmarks)
     assert followed == levels
     assert distance(found)[0] == pytest.approx(kept)
@@ -101,7 +107,7 @@ def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
     found = aligned(change(seen_from(QUERY, WALL)), pose(0.3, -0.05, 0.2, 4.5), landmarks)
     metres, degrees = distance(found)
     assert metres < 0.02 and degrees < 0.4
-    assert found.share > 0.3
+    assert found.verification.visible_inlier_ratio > 0.3
 
 
 def matched_features(landmarks, wrong=0.0):
@@ -141,9 +147,10 @@ def test_what_fits_in_a_corner_of_the_image_confirms_nothing(landmarks):
     for wide, confirms in ((0.3, False), (0.8, True)):
         patch = seen.take(((pixels[:, 0] < wide * SIZE_WH[0])
                            & (pixels[:, 1] < wide * SIZE_WH[1])).nonzero()[:, 0])
-        fit, share, overall, corner = support(image, patch, camera_from_map, matrix)
-        assert fit > 0.0 and share > 0.5 and overall > 0.9
-        assert corner != confirms
+        found = verify_pose(image, patch, camera_from_map, matrix)
+        assert found.score > 0.0 and found.inlier_ratio > 0.9
+        assert found.visible_inlier_ratio > 0.5
+        assert found.poorly_distributed != confirms
 
 
 @pytest.mark.parametrize('image', [seen_from(QUERY, texture(1)),
@@ -151,7 +158,7 @@ def test_what_fits_in_a_corner_of_the_image_confirms_nothing(landmarks):
                          ids=['another wall', 'nothing'])
 def test_another_place_is_not_taken_for_this_one(landmarks, image):
     found = aligned(image, QUERY, landmarks)
-    assert found is None or found.share < 0.1
+    assert found is None or found.verification.visible_inlier_ratio < 0.1
 
 
 def test_a_camera_that_looks_away_sees_no_landmark(landmarks):
@@ -216,19 +223,19 @@ def test_points_are_taken_from_all_over_the_image():
     generator = torch.Generator().manual_seed(0)
     crowd = torch.rand(1000, 2, generator=generator) * 40
     few = torch.rand(50, 2, generator=generator) * torch.tensor([320.0, 240])
-    chosen = spread_out(torch.cat([crowd, few]), torch.ones(1050), SIZE_WH, 96)
+    chosen = select_uniformly(torch.cat([crowd, few]), torch.ones(1050), SIZE_WH, 96)
     assert (chosen >= 1000).sum() > 30 and (chosen < 1000).sum() <= 4
     assert len(chosen.unique()) == len(chosen)
 
 
 def test_of_one_place_the_better_points_come_first():
     pixels = torch.full((20, 2), 7.0)
-    chosen = spread_out(pixels, torch.arange(20.0), SIZE_WH, 48 * 3)
+    chosen = select_uniformly(pixels, torch.arange(20.0), SIZE_WH, 48 * 3)
     assert sorted(chosen.tolist()) == [17, 18, 19]
 
 
-def test_pictures_survive_the_map_file():
-    before = [picture(pose(x)) for x in (0.0, 0.5)]
+def test_reference_images_survive_the_map_file():
+    before = [reference(pose(x)) for x in (0.0, 0.5)]
     after = from_tensors(to_tensors(before))
     assert len(after) == 2 and from_tensors({}) == [] and to_tensors([]) == {}
     for a, b in zip(before, after):
@@ -236,30 +243,31 @@ def test_pictures_survive_the_map_file():
         np.testing.assert_array_equal(a.pixels, b.pixels)
         np.testing.assert_allclose(a.depth, b.depth, rtol=1e-6)
         np.testing.assert_allclose(a.camera_from_map, b.camera_from_map)
-        np.testing.assert_allclose(a.code, b.code)
+        np.testing.assert_allclose(a.global_descriptor, b.global_descriptor)
 
 
-def test_pictures_recall_where_an_image_was_taken():
+def test_retrieval_finds_where_an_image_was_taken():
     encoder, _ = load_encoder()
     walls = {0.0: WALL, 10.0: texture(1), 20.0: texture(2)}
-    pictures = []
+    references = []
     for offset, wall in walls.items():
-        shown = picture(pose(), wall)
+        shown = reference(pose(), wall)
         moved = shown.camera_from_map.copy()
         moved[0, 3] -= offset
-        pictures.append(Picture(shown.webp, MATRIX, moved, shown.pixels, shown.depth,
-                                np.ones(256, np.float32) / 16))
+        references.append(ReferenceImage(shown.webp, MATRIX, moved, shown.pixels,
+                                         shown.depth, np.ones(256, np.float32) / 16))
     # the network sees images of half the size
     resamplers = Resamplers.to_focal(MATRIX[0, 0] / 2, 64, 480)
-    gallery = Gallery(pictures, encoder, resamplers)
+    landmarks = landmarks_of(references)
+    database = ReferenceDatabase(references, landmarks, encoder, resamplers)
     query = seen_from(pose(0.2, 0.1, 0.2), walls[10.0])
     with torch.no_grad():
-        half = resamplers(pictures[0].camera)
+        half = resamplers(references[0].camera)
         seen = as_input(half(query), 'cpu')
         descriptors = encoder(seen)
     cells = (cell_centres(half.size_wh) - half.matrix[:2, 2]) * 2 + MATRIX[:2, 2]
-    apart, together = gallery.recall(seen, descriptors, torch.from_numpy(cells).float(),
-                                     torch.from_numpy(MATRIX))
+    apart, together = database.retrieve(seen, descriptors, torch.from_numpy(cells).float(),
+                                        torch.from_numpy(MATRIX))
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3
@@ -267,6 +275,7 @@ def test_pictures_recall_where_an_image_was_taken():
     best = each.only(int(each.inlier_count.argmax()))
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
-    found = gallery.search(Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate])
-    assert found.share > CONVINCING
+    found = Aligner(landmarks, 2.0).search(
+        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate])
+    assert found.verification.visible_inlier_ratio > ACCEPTED
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

@@ -9,8 +9,12 @@ import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.alignment import feature_localizer
-from dsac_ros.alignment.feature_localizer import CHANCE, FeatureLocalizer, supporting
-from dsac_ros.alignment.gallery import matched_points
+from dsac_ros.alignment.feature_localizer import (
+    CHANCE,
+    FeatureLocalizer,
+    count_distributed_inliers,
+)
+from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.mapping.point_selection import point_map
@@ -45,15 +49,15 @@ def test_a_known_pose_finds_more_matches(points):
     found = localized(points, np.clip(blurred + noise, 0, 255).astype(np.uint8))
     error = twist_error(found.estimate.world_from_camera[0].numpy(), TRUE)
     assert np.linalg.norm(error[:3]) < 0.02 and np.linalg.norm(error[3:]) < 0.01
-    assert found.guided.valid.sum() > 1.1 * found.count
-    assert CHANCE < found.count <= found.matches.valid.sum()
+    assert found.guided.valid.sum() > 1.1 * found.inlier_count
+    assert CHANCE < found.inlier_count <= found.matches.valid.sum()
 
 
 def test_guided_matches_do_not_confirm_a_pose(points, monkeypatch):
     """Another place: even where a pose by chance guides, what it finds is not counted."""
     monkeypatch.setattr(feature_localizer, 'CHANCE', 0)
     found = localized(points, seen_from(pose(0.1), texture(2)))
-    assert found.count <= CHANCE
+    assert found.inlier_count <= CHANCE
 
 
 def test_a_pose_that_guides_to_nothing_stays(points, monkeypatch):
@@ -63,13 +67,13 @@ def test_a_pose_that_guides_to_nothing_stays(points, monkeypatch):
     monkeypatch.setattr(feature_localizer.PointMatcher, 'guided_match',
                         lambda self, *known: (np.zeros(0, int), np.zeros(0, int)))
     found = localized(points, image)
-    assert found.guided is found.matches and found.count >= plain.count
+    assert found.guided is found.matches and found.inlier_count >= plain.inlier_count
     assert np.linalg.norm(twist_error(found.estimate.world_from_camera[0].numpy(), TRUE)) < 0.05
 
 
 def test_a_map_without_points_has_no_pose():
     found = localized(None, seen_from(TRUE, WALL))
-    assert found.count == 0 and not found.estimate.found[0]
+    assert found.inlier_count == 0 and not found.estimate.found[0]
     assert found.matches.valid.sum() == found.guided.valid.sum() == 0
 
 
@@ -81,5 +85,5 @@ def test_matches_in_a_corner_hardly_count():
     rays = (pixels - intrinsics[:2, 2]) / intrinsics[0, 0]
     points = torch.nn.functional.pad(3.0 * rays, (0, 1), value=3.0)
     scene = matched_points([points], [pixels], intrinsics)
-    assert supporting(scene, torch.eye(4), SIZE_WH) == 4
-    assert supporting(scene, torch.from_numpy(pose(1.0)).float(), SIZE_WH) == 0
+    assert count_distributed_inliers(scene, torch.eye(4), SIZE_WH) == 4
+    assert count_distributed_inliers(scene, torch.from_numpy(pose(1.0)).float(), SIZE_WH) == 0

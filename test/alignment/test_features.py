@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features look the same turned and from nearer; matched with pictures they tell the pose."""
+"""alignment/features.py: features match when turned and from nearer, and tell the pose."""
 from __future__ import annotations
 
 import sys

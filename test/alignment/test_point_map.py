@@ -10,7 +10,7 @@ import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.alignment.features import Features, features_of_frame, quantised, root_sift, unit
-from dsac_ros.alignment.gallery import matched_points
+from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher, from_tensors, to_tensors
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler

@@ -2,7 +2,6 @@
 """alignment/search.py: which of several poses is believed, and when the search for one ends."""
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.landmarks import LEVELS
-from dsac_ros.alignment.search import REVISED, approach, search
+from dsac_ros.alignment.search import RESTART_LEVEL, refine_with_restarts, search
+from dsac_ros.alignment.verification import Verification
 
 DEPTH = 2.0
 
@@ -25,8 +25,9 @@ def turned(degrees, metres=0.0):
     return pose
 
 
-def aligned(degrees, fit, overall, metres=0.0):
-    return Alignment(turned(degrees, metres), torch.eye(6), fit, 0.6, overall)
+def aligned(degrees, score, inlier_ratio, metres=0.0, visible=0.6):
+    return Alignment(turned(degrees, metres), torch.eye(6),
+                     Verification(score, visible, inlier_ratio, False))
 
 
 def searched(steps):
@@ -45,14 +46,14 @@ def searched(steps):
 def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search():
     best, tried = searched([(0.5, aligned(0.0, 200, 0.8)), (0.0, None)])
     assert tried == 1
-    assert best.fit == 200
+    assert best.verification.score == 200
 
 
 @pytest.mark.parametrize('first', [aligned(0.0, 120, 0.7), aligned(5.5, 120, 0.4)])
 def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
     best, tried = searched([(6.0, first), (3.0, aligned(2.0, 210, 0.85)), (9.0, None)])
     assert tried == 2
-    assert best.fit == 210
+    assert best.verification.score == 210
 
 
 @pytest.mark.parametrize('second', [(-6.0, aligned(0.01, 118, 0.5)), (0.3, None)],
@@ -60,29 +61,29 @@ def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
 def test_two_ways_to_the_same_pose_end_it_too(second):
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), second, (9.0, None)])
     assert tried == (1 if second[1] is None else 2)
-    assert best.fit == 120
+    assert best.verification.score == 120
 
 
 def test_the_same_direction_from_elsewhere_is_another_way():
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)),
                             (9.0, None)])
     assert tried == 3
-    assert best.fit == 120
+    assert best.verification.score == 120
 
 
 def test_landmarks_count_for_more_where_two_ways_lead_to_them():
     once, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(3.0, 118, 0.5))])
     twice, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5))])
-    assert once.share == 0.6
-    assert 0.7 < twice.share < 1.0
+    assert once.verification.visible_inlier_ratio == 0.6
+    assert 0.7 < twice.verification.visible_inlier_ratio < 1.0
 
 
 def test_a_better_pose_is_not_confirmed_by_what_led_to_a_worse_one():
-    best, tried = searched([(6.0, replace(aligned(0.0, 90, 0.5), share=0.2)),
-                            (-6.0, replace(aligned(0.0, 91, 0.5), share=0.2)),
-                            (9.0, replace(aligned(5.0, 120, 0.5), share=0.2))])
+    best, tried = searched([(6.0, aligned(0.0, 90, 0.5, visible=0.2)),
+                            (-6.0, aligned(0.0, 91, 0.5, visible=0.2)),
+                            (9.0, aligned(5.0, 120, 0.5, visible=0.2))])
     assert tried == 3
-    assert best.fit == 120 and best.share == 0.2
+    assert best.verification.score == 120 and best.verification.visible_inlier_ratio == 0.2
 
 
 def test_where_nothing_looks_right_there_is_no_pose():
@@ -96,25 +97,26 @@ def approached(*steps):
     def align(pose, coarsest):
         tried.append(coarsest)
         return steps[len(tried) - 1]
-    return approach(turned(8.0), align, DEPTH), tried
+    return refine_with_restarts(turned(8.0), align, DEPTH), tried
 
 
 NEAR, FAR = LEVELS - 2, LEVELS - 1
 
 
-@pytest.mark.parametrize(('steps', 'levels', 'fit'), [
+@pytest.mark.parametrize(('steps', 'levels', 'score'), [
     ([aligned(0.0, 100, 0.9)], [NEAR], 100),                             # well aligned
     ([aligned(7.0, 100, 0.7)], [NEAR], 100),                             # so was it before
-    ([aligned(0.0, 60, 0.7), aligned(0.5, 90, 0.7)], [NEAR, REVISED], 90),  # but not from afar
+    # but not from afar
+    ([aligned(0.0, 60, 0.7), aligned(0.5, 90, 0.7)], [NEAR, RESTART_LEVEL], 90),
     ([aligned(7.9, 60, 0.3)], [NEAR], 60),                               # does not move
     ([aligned(0.0, 9, 0.05)], [NEAR], 9),                                # nothing to hold on to
     ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.9)], [NEAR, FAR], 90),
     ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),   # worse than before
     ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90)])
-def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, fit):
+def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, score):
     best, tried = approached(*steps)
     assert tried == levels
-    assert best.fit == fit
+    assert best.verification.score == score
 
 
 def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
@@ -129,4 +131,4 @@ def test_an_image_that_three_poses_hardly_fit_is_given_up():
 def test_one_of_three_poses_that_fits_a_little_keeps_the_search_going():
     first = [(0.0, aligned(1.0, 40, 0.3)), (30.0, None), (60.0, None)]
     best, tried = searched([*first, (80.0, aligned(80.0, 200, 0.9))])
-    assert tried == 4 and best.fit == 200
+    assert tried == 4 and best.verification.score == 200

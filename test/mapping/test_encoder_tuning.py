@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""End-to-end training of encoder and head: the map carries both, and its pictures follow."""
+"""End-to-end training of encoder and head: the map carries both, reference images follow."""
 from __future__ import annotations
 
 import copy
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros.alignment.gallery import as_input, code
+from dsac_ros.alignment.reference_database import as_input, global_descriptor
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import OWN_ENCODER, load_map
@@ -86,26 +86,30 @@ def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
     tuned, shipped = known.network.encoder.state_dict(), load_encoder()[0].state_dict()
     assert not any(torch.equal(tuned[name], shipped[name].half().float()) for name in shipped
                    if 'weight' in name)
-    # the map's pictures are recalled by what this encoder, not the shipped one, says of them
-    for picture in known.pictures[:3]:
-        shown = as_input(picture.image, 'cpu')
+    # global descriptors are those of this encoder, not of the shipped one
+    for reference in known.reference_images[:3]:
+        shown = as_input(reference.image, 'cpu')
         with torch.no_grad():
-            seen = code(torch.nn.functional.normalize(known.network.encoder(shown), dim=1), shown)
-        np.testing.assert_allclose(picture.code, seen.numpy(), atol=3e-3)
+            unit = torch.nn.functional.normalize(known.network.encoder(shown), dim=1)
+            seen = global_descriptor(unit, shown)
+        np.testing.assert_allclose(reference.global_descriptor, seen.numpy(), atol=3e-3)
     answers = [Localizer.load(own, 'cpu').localize(posed.frame) for posed in tiny_map.queries[:3]]
     assert max(answer.landmark_share for answer in answers) > 0.3
 
 
 def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):
     learn_map(tiny_map.mapping[:8], MAPPING, device='cpu', output=tmp_path / 'more.map',
-              known=load_map(own))
+              base_map=load_map(own))
     before, after = load_map(own), load_map(tmp_path / 'more.map')
     assert after.header['encoder_id'] == OWN_ENCODER
     torch.testing.assert_close(after.network.encoder.state_dict(),
                                before.network.encoder.state_dict())
 
 
-def test_an_update_without_room_for_pictures_keeps_those_there_are(own, tiny_map, tmp_path):
-    learn_map(tiny_map.mapping[:8], replace(MAPPING, pictures_mb=0.001, steps=5), device='cpu',
-              output=tmp_path / 'full.map', known=load_map(own))
-    assert len(load_map(tmp_path / 'full.map').pictures) == len(load_map(own).pictures)
+def test_an_update_without_room_keeps_reference_images(own, tiny_map, tmp_path):
+    full = replace(MAPPING, reference_images_mb=0.001, steps=5)
+    learn_map(tiny_map.mapping[:8], full, device='cpu', output=tmp_path / 'full.map',
+              base_map=load_map(own))
+    kept, before = (len(load_map(path).reference_images)
+                    for path in (tmp_path / 'full.map', own))
+    assert kept == before

@@ -69,7 +69,7 @@ def learn(frames, config, **options):
 
 def away(localizer, posed):
     """Distances (N,) [m] of the predicted points from where the wall is seen."""
-    _, scene, _ = localizer.localize_detailed(posed.frame)
+    scene = localizer.trace(posed.frame).correspondences
     matrix = scene.matrices[0].numpy()
     rays = (scene.pixels[0].numpy() - matrix[:2, 2]) / matrix[0, 0]
     centre = posed.world_from_camera[:3, 3]
@@ -250,7 +250,7 @@ def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
     known = learn(frames[:6], config('dsacstar_tiny', steps=2), **options)
     for recipe in ('ace', 'dsacstar_tiny'):
         with pytest.raises(MappingError, match='only a map of the recipe ace can be updated'):
-            learn(frames, config(recipe), known=known, **options)
+            learn(frames, config(recipe), base_map=known, **options)
 
 
 def test_checkpoints_are_of_one_recipe(frames, tmp_path):

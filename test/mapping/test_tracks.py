@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/tracks.py and pictures.py: points that views share, and the views worth keeping."""
+"""mapping/tracks.py, reference_selection.py: points that views share, and views to keep."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -13,7 +13,12 @@ from dsac_ros.alignment.features import Features, unit
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.mapping import tracks as tracking
 from dsac_ros.mapping.matching import Matches
-from dsac_ros.mapping.pictures import LANDMARKS, as_view, choose_pictures, coded
+from dsac_ros.mapping.reference_selection import (
+    LANDMARKS,
+    as_view,
+    select_reference_images,
+    with_global_descriptors,
+)
 from dsac_ros.mapping.track_depth import with_depth
 from dsac_ros.mapping.tracks import find_tracks, nearest_points
 from dsac_ros.mapping.view import View
@@ -204,36 +209,36 @@ def test_a_view_far_from_all_tracks_has_no_depth(tracks, views):
     assert [one.depth for one in with_depth([away], [], tracks)] == [None]
 
 
-def test_few_pictures_show_all_points(views, precise):
-    pictures = choose_pictures(views, precise, DISTANCE, 1e9)
-    assert 2 <= len(pictures) < len(views)
-    for one in pictures:
+def test_few_reference_images_show_all_points(views, precise):
+    references = select_reference_images(views, precise, DISTANCE, 1e9)
+    assert 2 <= len(references) < len(views)
+    for one in references:
         assert len(one.pixels) <= LANDMARKS
         off = one.depth / depth_at(one.pixels, np.linalg.inv(one.camera_from_map)) - 1
         assert np.mean(np.abs(off) < 0.03) > 0.97
 
 
-def test_pictures_stay_within_their_bytes(views, tracks):
-    everything = choose_pictures(views, tracks, DISTANCE, 1e9)
-    one = choose_pictures(views, tracks, DISTANCE, 30e3)
+def test_reference_images_stay_within_their_bytes(views, tracks):
+    everything = select_reference_images(views, tracks, DISTANCE, 1e9)
+    one = select_reference_images(views, tracks, DISTANCE, 30e3)
     assert 1 <= len(one) < len(everything)
-    assert choose_pictures(views, tracks, DISTANCE, 10.0) == []
+    assert select_reference_images(views, tracks, DISTANCE, 10.0) == []
 
 
-def points_of(picture):
-    """What the picture knows: columns, rows and depths."""
-    return {(*pixel, depth) for pixel, depth in zip(picture.pixels.tolist(),
-                                                    picture.depth.tolist())}
+def points_of(reference):
+    """What the reference image knows: columns, rows and depths."""
+    return {(*pixel, depth) for pixel, depth in zip(reference.pixels.tolist(),
+                                                    reference.depth.tolist())}
 
 
-def test_kept_pictures_come_first_and_learn_more_points(views):
-    """An update: the pictures of one half of the wall, and the views of the other half."""
+def test_kept_reference_images_come_first_and_learn_more_points(views):
+    """An update: the reference images of one half of the wall, and the views of the other half."""
     half = find_tracks(views[:7])
-    kept = choose_pictures(views[:7], half, DISTANCE, 1e9)
-    known = [as_view(picture, DISTANCE) for picture in kept]
+    kept = select_reference_images(views[:7], half, DISTANCE, 1e9)
+    known = [as_view(reference, DISTANCE) for reference in kept]
     seen = [*views[5:], *known]
     tracks = find_tracks(seen)
-    updated = choose_pictures(seen, tracks, DISTANCE, 1e9, kept)
+    updated = select_reference_images(seen, tracks, DISTANCE, 1e9, kept)
     more = 0
     for before, after in zip(kept, updated):
         np.testing.assert_array_equal(after.webp, before.webp)
@@ -243,28 +248,30 @@ def test_kept_pictures_come_first_and_learn_more_points(views):
         assert np.mean(np.abs(off) < 0.03) > 0.97
     assert more > 10
     assert len(kept) < len(updated)
-    full = choose_pictures(seen, tracks, DISTANCE, -1.0, kept)  # no room is left for new ones
+    # no room is left for new ones
+    full = select_reference_images(seen, tracks, DISTANCE, -1.0, kept)
     assert [points_of(one) for one in full] == [points_of(one) for one in updated[:len(kept)]]
     same = [*views[:7], *known]  # what the kept ones show hardly needs more
-    again = choose_pictures(same, find_tracks(same), DISTANCE, 1e9, kept)
+    again = select_reference_images(same, find_tracks(same), DISTANCE, 1e9, kept)
     assert len(again) <= len(kept) + 2
 
 
-def test_a_view_of_a_picture_is_what_it_was_made_of(views, tracks):
-    picture = choose_pictures(views, tracks, DISTANCE, 1e9)[0]
-    again = as_view(picture, DISTANCE)
+def test_a_view_of_a_reference_image_is_what_it_was_made_of(views, tracks):
+    reference = select_reference_images(views, tracks, DISTANCE, 1e9)[0]
+    again = as_view(reference, DISTANCE)
     source = next(one for one in views
                   if np.allclose(one.scene_from_camera, again.scene_from_camera))
     assert np.abs(again.image.astype(int) - source.image).mean() < 4
     assert again.mask.all() and again.depth is None
 
 
-def test_pictures_have_the_codes_of_the_encoder_that_is_asked(views, tracks):
+def test_global_descriptors_are_those_of_the_encoder(views, tracks):
     def encode(images):
         return torch.tensor([3.0, 0, 0, 4.0]).view(1, 4, 1, 1).expand(
             1, 4, images.shape[2] // 8, images.shape[3] // 8)
-    plain = choose_pictures(views, tracks, DISTANCE, 30e3)
+    plain = select_reference_images(views, tracks, DISTANCE, 30e3)
     resamplers = Resamplers.to_short_side(64)
-    for before, after in zip(plain, coded(plain, encode, resamplers, 'cpu'), strict=True):
-        np.testing.assert_allclose(after.code, [0.6, 0, 0, 0.8], atol=1e-6)
+    described = with_global_descriptors(plain, encode, resamplers, 'cpu')
+    for before, after in zip(plain, described, strict=True):
+        np.testing.assert_allclose(after.global_descriptor, [0.6, 0, 0, 0.8], atol=1e-6)
         np.testing.assert_array_equal(after.webp, before.webp)

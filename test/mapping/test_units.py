@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros.mapping import held_out
+from dsac_ros.localizer import Trace
+from dsac_ros.mapping import validation
 from dsac_ros.mapping.dataset import Dataset
 from dsac_ros.mapping.header import keyframes
 from dsac_ros.mapping.view import View
 from dsac_ros.ransac.estimator import PoseEstimate
-from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
+from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 
 CAMERA = Camera((8, 8), np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))
 DEPTH = 2.0  # of the scene, in its first unit
@@ -28,43 +29,43 @@ class Finder:
     def __init__(self, *_: object, **__: object) -> None:
         self.rng = np.random.default_rng(0)
 
-    def localize_detailed(self, frame: Frame) -> tuple[Localization, None, PoseEstimate]:
+    def trace(self, frame: Frame) -> Trace:
         found = self.localize(frame)
         pose, covariance = (torch.from_numpy(some)[None] for some in
                             (found.world_from_camera, found.covariance))
         rest = {field.name: None for field in fields(PoseEstimate)}
-        return found, None, PoseEstimate(**{**rest, 'found': torch.tensor([True]),
-                                            'world_from_camera': pose, 'covariance': covariance})
+        return Trace(found, None, PoseEstimate(**{**rest, 'found': torch.tensor([True]),
+                                            'world_from_camera': pose, 'covariance': covariance}))
 
     def localize(self, frame: Frame) -> Localization:
         if frame.name.startswith('mirrored'):
-            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, inlier_count=5,
-                                landmark_share=0.24)
+            return Localization(Result.LOW_INLIERS, statistics=PoseStatistics(
+                0.02, 5, visible_inlier_ratio=0.24))
         pose = np.eye(4)
         pose[:3, 3] = self.rng.normal(0, 0.01 * self.unit, 3)
         raw = np.diag([(0.002 * self.unit) ** 2] * 3 + [1e-6] * 3)
         return Localization(Result.ACCEPTED, world_from_camera=pose, covariance=raw,
-                            inlier_ratio=0.6, inlier_count=900, inlier_spread=0.9,
-                            hypothesis_agreement=1.0, landmark_share=0.8)
+                            statistics=PoseStatistics(0.6, 900, 0.9, 1.0, 0.8))
 
 
-def calibration(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> dict[str, float]:
-    monkeypatch.setattr(held_out, 'Localizer', Finder)
+def acceptance(monkeypatch: pytest.MonkeyPatch, unit: float, frames: int) -> dict[str, float]:
+    monkeypatch.setattr(validation, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'unit', unit)
-    candidate = held_out.Map(header={'origin': [0.0] * 3},
-                             network=SimpleNamespace(scale=DEPTH * unit), pictures=['one'])
+    candidate = validation.Map(header={'origin': [0.0] * 3},
+                             network=SimpleNamespace(scale=DEPTH * unit), reference_images=['one'])
     posed = PosedFrame(Frame(np.zeros((8, 8), np.uint8), CAMERA), np.eye(4))
-    return held_out.measure(candidate, [posed] * 3, [posed] * frames, 'cpu')['calibration']
+    return validation.validate(candidate, [posed] * 3, [posed] * frames, 'cpu')['acceptance']
 
 
 @pytest.mark.parametrize('frames', [0, 20])
 @pytest.mark.parametrize('unit', [1000.0, 0.01])
-def test_a_calibration(monkeypatch, unit, frames):
-    metric, other = (calibration(monkeypatch, one, frames) for one in (1.0, unit))
+def test_an_acceptance_model(monkeypatch, unit, frames):
+    metric, other = (acceptance(monkeypatch, one, frames) for one in (1.0, unit))
     for floor in ('floor_m', 'alone_floor_m'):
         assert other.pop(floor) == pytest.approx(unit * metric.pop(floor), rel=1e-6)
     assert other == pytest.approx(metric, rel=1e-6)
-    assert metric['min_landmark_share'] == pytest.approx(0.36)  # of what the reflections show
+    # from the ratio of the negatives
+    assert metric['min_visible_inlier_ratio'] == pytest.approx(0.36)
 
 
 @pytest.mark.parametrize('unit', [1000.0, 0.001])

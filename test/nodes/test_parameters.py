@@ -70,11 +70,11 @@ def defaults(table, **values):
 
 def test_parameters_reach_the_settings():
     values = defaults(RELOCALIZER, num_hypotheses=99, inlier_threshold_px=7.0, min_inliers=50,
-                      min_landmark_share=0.4)
+                      min_visible_inlier_ratio=0.4)
     assert ransac_config(values).hypotheses == 99
     assert ransac_config(values).inlier_px == 7.0
     assert accept_config(values).min_inliers == 50
-    assert accept_config(values).min_landmark_share == 0.4
+    assert accept_config(values).min_visible_inlier_ratio == 0.4
     assert keyframe_config(defaults(MAPPER, min_translation=0.5)).min_translation == 0.5
 
 

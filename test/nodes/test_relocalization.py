@@ -9,6 +9,7 @@ import pytest
 from robot import BASE_FROM_CAMERA, camera_info, texture
 
 from dsac_ros.geometry.covariance import is_covariance
+from dsac_ros.localizer import Trace
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.relocalization import Relocalization, base_covariance
@@ -41,11 +42,11 @@ class FixedLocalizer:
     def __init__(self, pose=None, covariance=None):
         self.pose, self.covariance = pose, covariance
 
-    def localize_detailed(self, frame):
+    def trace(self, frame):
         if self.pose is None:
             raise RuntimeError('CUDA out of memory')
-        return Localization(Result.ACCEPTED, stamp_ns=frame.stamp_ns, world_from_camera=self.pose,
-                            covariance=self.covariance), None, None
+        return Trace(Localization(Result.ACCEPTED, stamp_ns=frame.stamp_ns,
+                                  world_from_camera=self.pose, covariance=self.covariance))
 
 
 def shot(frame_id='camera', stamp=NOW):

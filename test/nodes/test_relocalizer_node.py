@@ -70,7 +70,7 @@ def test_poses_are_what_the_localizer_says(robot, localizer):
     status = robot.answer_to(texture(1), camera_info())
     expected = localizer.localize(Frame(texture(1), CAMERA))
     assert status.result == Status.ACCEPTED and status.state == Status.LOCALIZED
-    assert status.inlier_count == expected.inlier_count
+    assert status.inlier_count == expected.statistics.inlier_count
     assert status.map_id == localizer.map.id and status.camera == 'camera'
     assert status.header.frame_id == 'map'
     camera_pose = matrix(last(robot, 'camera_pose', status))
@@ -105,7 +105,8 @@ def test_debug_topics_are_there_for_who_looks(robot, localizer):
             break
     cloud = point_cloud2.read_points(points[-1])
     assert {'x', 'y', 'z', 'rgb', 'sigma', 'inlier'} == set(cloud.dtype.names)
-    _, scene, estimate = localizer.localize_detailed(Frame(texture(1), CAMERA))
+    trace = localizer.trace(Frame(texture(1), CAMERA))
+    scene, estimate = trace.correspondences, trace.estimate
     assert len(cloud) == int(scene.valid.sum())
     assert cloud['inlier'].sum() == int(estimate.inliers.sum())
     expected = scene.points_world[0, 0].numpy() + localizer.map.origin

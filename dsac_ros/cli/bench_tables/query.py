@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(args: argparse.Namespace) -> Table:
     """Latency per stage."""
     localizer = load_localizer(args)
-    localizer.prepare()
+    localizer.warm_up()
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate
     frames = posed_frames(args, 'localize')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/held_out.py: what altered frames teach a map about when not to be trusted."""
+"""mapping/validation.py: what altered frames teach a map about when not to be trusted."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -7,19 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dsac_ros.mapping import held_out
-from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result
+from dsac_ros.localizer import Trace
+from dsac_ros.mapping import validation
+from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 
 CAMERA = Camera((16, 8), np.array([[9.0, 0, 7.5], [0, 9.0, 3.5], [0, 0, 1]]))
 DEPTH = 2.0
 
 
-def answer(metres, share):
+def found(metres, ratio):
     pose = np.eye(4)
     pose[0, 3] = metres
     return Localization(Result.ACCEPTED, world_from_camera=pose, covariance=1e-6 * np.eye(6),
-                        inlier_ratio=0.6, inlier_count=900, inlier_spread=0.9,
-                        hypothesis_agreement=1.0, landmark_share=share)
+                        statistics=PoseStatistics(0.6, 900, 0.9, 1.0, ratio))
 
 
 class Finder:
@@ -30,22 +30,23 @@ class Finder:
     def __init__(self, *_, **__):
         pass
 
-    def localize_detailed(self, frame):
-        return answer(0.001, 0.8), None, None
+    def trace(self, frame):
+        return Trace(found(0.001, 0.8))
 
     def localize(self, frame):
         if frame.name.startswith('mirrored'):
-            return Localization(Result.LOW_INLIERS, inlier_ratio=0.02, landmark_share=0.1)
+            return Localization(Result.LOW_INLIERS, statistics=PoseStatistics(
+                0.02, visible_inlier_ratio=0.1))
         assert frame.name.startswith('blurred') and frame.camera.matrix[0, 0] == 18.0
-        return answer(self.off, 0.44)
+        return found(self.off, 0.44)
 
 
 @pytest.mark.parametrize(('off', 'asked'), [(0.05, 0.35), (1.0, 0.66)])
 def test_landmarks_decide_where_blurred_frames_are_right(monkeypatch, off, asked):
-    monkeypatch.setattr(held_out, 'Localizer', Finder)
+    monkeypatch.setattr(validation, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'off', off)
-    candidate = held_out.Map(header={'origin': [0.0] * 3},
-                             network=SimpleNamespace(scale=DEPTH), pictures=['one'])
+    candidate = validation.Map(header={'origin': [0.0] * 3},
+                             network=SimpleNamespace(scale=DEPTH), reference_images=['one'])
     posed = PosedFrame(Frame(np.zeros((8, 16), np.uint8), CAMERA, name='one'), np.eye(4))
-    found = held_out.measure(candidate, [posed] * 3, [posed] * 10, 'cpu')
-    assert found['calibration']['min_landmark_share'] == pytest.approx(asked)
+    header = validation.validate(candidate, [posed] * 3, [posed] * 10, 'cpu')
+    assert header['acceptance']['min_visible_inlier_ratio'] == pytest.approx(asked)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acceptance model of a map: when to trust a pose, its confidence and its covariance.
+
+Fitted by `mapping.fit_acceptance` on frames held out of the mapping; applied by `decision`.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from dsac_ros.config import AcceptConfig
+from dsac_ros.types import PoseStatistics, Result
+
+#: Inlier ratios below this are all the same: nothing.
+LEAST_RATIO = 1e-3
+#: Of the scene's depth: standard deviation of a position where nothing was measured.
+UNMEASURED_SHARE = 0.01
+#: Where a map does not tell poses of scene coordinates alone apart, whose numbers they have.
+ALONE = {'alone_scale': 'covariance_scale', 'alone_floor_m': 'floor_m',
+         'alone_floor_rad': 'floor_rad'}
+
+
+@dataclass(frozen=True)
+class AcceptanceModel:
+    """Thresholds, covariance and confidence of poses; the defaults serve maps too small to fit it.
+
+    covariance = covariance_scale * (that of the refinement) + diag(floor_m^2, floor_rad^2) where
+    landmarks or features verify a pose, with alone_scale, .. where only scene coordinates do.
+    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, visible inlier
+    ratio), where min_feature_inliers features are worth min_visible_inlier_ratio.
+    clear_ratio: inlier ratio of all landmarks in view from which on features are not matched,
+    though they might improve the pose; 0 where features of this place hardly ever verify one.
+    features_first: poses by scene coordinates are seldom good enough to be aligned, so features
+    are matched first.
+    focal_error: relative error of the focal lengths that the map was learned with, 0 where images
+    fit theirs; queries with the same errors are right in this map.
+    """
+
+    covariance_scale: float = 10.0
+    floor_m: float = 0.02
+    floor_rad: float = 0.01
+    alone_scale: float = 10.0
+    alone_floor_m: float = 0.02
+    alone_floor_rad: float = 0.01
+    confidence_bias: float = 4.0
+    weight_log_ratio: float = 3.0
+    weight_spread: float = 2.0
+    weight_agreement: float = 1.0
+    weight_visible_inlier_ratio: float = 4.0
+    min_inlier_ratio: float = 0.1
+    min_inliers: int = 40
+    min_spread: float = 0.1
+    min_agreement: float = 0.0
+    min_visible_inlier_ratio: float = 0.35
+    min_feature_inliers: int = 12
+    clear_ratio: float = 0.7
+    features_first: bool = False
+    focal_error: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any] | None) -> AcceptanceModel:
+        """Invert `as_dict`; names that this version does not know are ignored.
+
+        Of a map that has no values for poses by scene coordinates alone, the other ones serve.
+        """
+        values, known = values or {}, {f.name for f in fields(cls)}
+        values = {alone: values[name] for alone, name in ALONE.items() if name in values} | values
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    @classmethod
+    def unmeasured(cls, depth: float) -> AcceptanceModel:
+        """Return the model of a map too small to hold frames out; depth: of its scene [m]."""
+        return cls(floor_m=UNMEASURED_SHARE * depth, alone_floor_m=UNMEASURED_SHARE * depth)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for the map's header."""
+        return asdict(self)
+
+    def overridden(self, accept: AcceptConfig) -> AcceptanceModel:
+        """Replace thresholds by those of `accept` that are not negative."""
+        known = {field.name for field in fields(self)}
+        return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0 and k in known})
+
+    def accepted_by_landmarks(self, statistics: PoseStatistics) -> bool:
+        """Return True if landmarks alone verify the pose."""
+        ratio = statistics.visible_inlier_ratio
+        return ratio > 0 and ratio >= self.min_visible_inlier_ratio
+
+    def accepted_by_features(self, statistics: PoseStatistics) -> bool:
+        """Return True if local features alone verify the pose."""
+        count = statistics.feature_inliers
+        return count > 0 and count >= self.min_feature_inliers
+
+    def covariance(self, raw: np.ndarray, statistics: PoseStatistics) -> np.ndarray:
+        """Return the covariance (6, 6) [m, rad] of real errors, from that of the refinement."""
+        if self.accepted_by_landmarks(statistics) or self.accepted_by_features(statistics):
+            return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
+        return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
+
+    def confidence(self, statistics: PoseStatistics) -> float:
+        """Return the probability in [0, 1] that the pose is right."""
+        features = statistics.feature_inliers / max(1, self.min_feature_inliers)
+        exponent = (self.confidence_bias
+                    + self.weight_log_ratio * math.log(max(statistics.inlier_ratio, LEAST_RATIO))
+                    + self.weight_spread * statistics.inlier_spread
+                    + self.weight_agreement * statistics.hypothesis_agreement
+                    + self.weight_visible_inlier_ratio * max(
+                        statistics.visible_inlier_ratio,
+                        self.min_visible_inlier_ratio * min(1.0, features)))
+        return 1 / (1 + math.exp(-min(50.0, max(-50.0, exponent))))
+
+    def verdict(self, statistics: PoseStatistics) -> tuple[Result, str]:
+        """Return ACCEPTED, or the first condition that fails, with its numbers.
+
+        Enough feature inliers decide alone, and so do landmarks that features do not contradict.
+        Otherwise, or where the map has no landmarks in view, all conditions on the scene
+        coordinates must hold.
+        """
+        s = statistics
+        if self.accepted_by_features(s):
+            return Result.ACCEPTED, ''
+        if self.accepted_by_landmarks(s):
+            return (Result.ACCEPTED, '') if not s.contradicted else (Result.AMBIGUOUS, (
+                f'{s.visible_inlier_ratio:.0%} of the landmarks fit one pose and '
+                f'{s.feature_inliers} features another'))
+        if s.inlier_ratio < self.min_inlier_ratio or s.inlier_count < self.min_inliers:
+            return Result.LOW_INLIERS, (
+                f'{s.inlier_count} inliers ({s.inlier_ratio:.1%} of the cells), expected at least '
+                f'{self.min_inliers} and {self.min_inlier_ratio:.1%}; or '
+                f'{s.visible_inlier_ratio:.0%} of the landmarks, expected '
+                f'{self.min_visible_inlier_ratio:.0%}; or {s.feature_inliers} features, expected '
+                f'{self.min_feature_inliers}')
+        if s.inlier_spread < self.min_spread:
+            return Result.LOW_SPREAD, (f'the inliers cover {s.inlier_spread:.0%} of the image, '
+                                       f'expected at least {self.min_spread:.0%}')
+        if s.hypothesis_agreement < self.min_agreement:
+            return Result.AMBIGUOUS, (f'{s.hypothesis_agreement:.0%} of the refined hypotheses '
+                                      'agree with the best, expected at least '
+                                      f'{self.min_agreement:.0%}')
+        return Result.ACCEPTED, ''
+
+
+def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
+    """Return covariances (..., 6, 6): scale * raw + diag(floor_m^2, floor_rad^2)."""
+    symmetric = (raw + np.swapaxes(raw, -1, -2)) / 2
+    wide: np.ndarray = scale * symmetric + np.diag(np.repeat([floor_m ** 2, floor_rad ** 2], 3))
+    return wide

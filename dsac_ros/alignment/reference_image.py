@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reference images: the few mapping frames that a map keeps, and points of known depth in them."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsac_ros.types import Camera
+
+WEBP_QUALITY = 80
+PREFIX = 'reference_images.'
+
+
+@dataclass(frozen=True)
+class ReferenceImage:
+    """One gray image of the ideal pinhole `matrix`, taken at camera_from_map (4, 4).
+
+    webp (M,) uint8 is the image as the map file stores it: it is compressed once, however often
+    the map is read and written. pixels (L, 2) integers and depth (L,) [m] are the points known in
+    it; global_descriptor (C,) is of unit length.
+    """
+
+    webp: np.ndarray
+    matrix: np.ndarray
+    camera_from_map: np.ndarray
+    pixels: np.ndarray
+    depth: np.ndarray
+    global_descriptor: np.ndarray
+
+    @property
+    def camera(self) -> Camera:
+        """The ideal pinhole."""
+        height, width = self.image.shape
+        return Camera((width, height), self.matrix)
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image (H, W) uint8."""
+        return cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE)
+
+
+def compressed(image: np.ndarray) -> np.ndarray:
+    """Compress an image (H, W) uint8 to the bytes of a WebP (M,) uint8."""
+    return cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])[1].ravel()
+
+
+def to_tensors(references: Sequence[ReferenceImage]) -> dict[str, Tensor]:
+    """Return reference images as a map file stores them."""
+    if not references:
+        return {}
+    columns: dict[str, Any] = {
+        'image_bytes': np.concatenate([one.webp for one in references]),
+        'image_sizes': np.array([len(one.webp) for one in references]),
+        'matrix': np.stack([one.matrix for one in references]),
+        'camera_from_map': np.stack([one.camera_from_map for one in references]),
+        'global_descriptor': np.stack([one.global_descriptor
+                                       for one in references]).astype(np.float16),
+        'landmarks': np.array([len(one.pixels) for one in references]),
+        'pixels': np.concatenate([one.pixels for one in references]).astype(np.int16),
+        'depth': np.concatenate([one.depth for one in references]).astype(np.float32)}
+    return {PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
+            for name, value in columns.items()}
+
+
+def from_tensors(tensors: dict[str, Tensor]) -> list[ReferenceImage]:
+    """Invert `to_tensors`; empty where the map has no reference images."""
+    column = {name.removeprefix(PREFIX): value.numpy() for name, value in tensors.items()
+              if name.startswith(PREFIX)}
+    if not column:
+        return []
+    images = np.split(column['image_bytes'], np.cumsum(column['image_sizes'])[:-1])
+    starts = np.cumsum(column['landmarks'])[:-1]
+    return [ReferenceImage(*columns) for columns in zip(
+        images, column['matrix'], column['camera_from_map'],
+        np.split(column['pixels'].astype(int), starts), np.split(column['depth'], starts),
+        column['global_descriptor'].astype(np.float32))]
