@@ -13,7 +13,7 @@ ROS_FAMILY := rclpy, dsac_ros.msg, cv_bridge.boost.cv_bridge_boost, sensor_msgs_
 CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import $(ROS_FAMILY)' >/dev/null 2>&1; \
 	then unset PYTHONPATH; fi; export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
-PARALLEL := -p xdist.plugin -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test lint clean
 

@@ -63,14 +63,15 @@ class StageBar:
 
 
 class StageLines:
-    """One line per finished stage, and one every ten seconds within a stage: no control codes."""
+    """One line at the end of each stage, and one every ten seconds within it: no control codes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream` (default: stderr)."""
         self.stream = stream or sys.stderr
         self.stage = ''
+        self.text = ''
         self.begun = self.written = -math.inf
-        self.finished = False
+        self.finished = True
 
     def __call__(self, progress: Progress) -> None:
         """Write this state, if a line is due."""
@@ -82,15 +83,22 @@ class StageLines:
         """Write `text` about a stage if a line is due; its end is told once, at once."""
         now = time.monotonic()
         if stage != self.stage:
+            self.close()
             self.stage, self.begun, self.written, self.finished = stage, now, now, False
-        if self.finished or (not finished and now - self.written < LINE_SECONDS):
-            return
-        self.written, self.finished = now, finished
-        print(f'{stage} {clock(now - self.begun)} {text}', file=self.stream, flush=True)
+        self.text = text
+        if not self.finished and (finished or now - self.written >= LINE_SECONDS):
+            self._print()
+            self.written, self.finished = now, finished
 
     def close(self) -> None:
-        """End the present stage; a later state begins another."""
-        self.stage = ''
+        """End the present stage; one that ended before its time keeps its last state."""
+        if not self.finished:
+            self._print()
+        self.stage, self.finished = '', True
+
+    def _print(self) -> None:
+        elapsed = clock(time.monotonic() - self.begun)
+        print(f'{self.stage} {elapsed} {self.text}', file=self.stream, flush=True)
 
 
 def describe(progress: Progress) -> str:

@@ -66,6 +66,17 @@ def test_plain_lines_tell_each_end_once(at):
     assert stream.getvalue().splitlines() == ['reading 0:03 100%', 'training 0:01 100%']
 
 
+def test_a_stage_that_ends_early_keeps_its_last_line(at):
+    stream = io.StringIO()
+    lines = StageLines(stream)
+    for seconds, stage in ((0, 'training'), (2, 'training'), (3, 'measuring')):
+        at(float(seconds))
+        lines(Progress(stage, 0.1 * seconds))
+    lines.close()
+    lines.close()
+    assert stream.getvalue().splitlines() == ['training 0:03 20%', 'measuring 0:00 30%']
+
+
 def test_counted_items_write_a_line_every_ten_seconds(at, capsys):
     for item in counted(range(300), 300, 'localize', 'bar'):
         at((item + 1) / 10)
