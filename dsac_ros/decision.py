@@ -43,23 +43,23 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
     statistics = statistics_of(query, alignment, depth)
     if by_features is not None:
         pose, raw = by_features
-    elif model.accepted_by_landmarks(statistics):
+    elif alignment is not None and model.accepted_by_landmarks(statistics):
         pose, raw = alignment.world_from_camera, alignment.covariance
     elif estimate is not None and bool(estimate.found[0]):
         pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
-        if (model.verdict(statistics)[0] is Result.ACCEPTED
+        if (alignment is not None and model.verdict(statistics)[0] is Result.ACCEPTED
                 and is_refined_in_a_corner(pose, alignment, model, depth)):
             pose = alignment.world_from_camera
     else:
         return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
                             'the image may show another place', frame.stamp_ns, frame.name,
                             timings_ms=query.clock.laps)
-    pose, raw = in_world(pose, raw, origin)
-    error = estimate if estimate is not None else query.features.estimate
+    world_from_camera, covariance = in_world(pose, raw, origin)
+    _, reprojected = query.correspondences()
     found = Localization(
-        Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera=pose, covariance=raw,
-        statistics=statistics, timings_ms=query.clock.laps,
-        reprojection_error_px=float(error.reprojection_error_px[0]))
+        Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera=world_from_camera,
+        covariance=covariance, statistics=statistics, timings_ms=query.clock.laps,
+        reprojection_error_px=float(reprojected.reprojection_error_px[0]))
     return judged(found, model, max_position_sigma * depth)
 
 
@@ -85,7 +85,8 @@ def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> Po
     """Collect the evidence of scene coordinates, landmarks and features for a frame's pose."""
     found = PoseStatistics(visible_inlier_ratio=verified_ratio(alignment),
                            feature_inliers=query.feature_inliers)
-    if found.visible_inlier_ratio and beyond_chance(query.features):
+    if (alignment is not None and found.visible_inlier_ratio
+            and query.feature_inliers > CHANCE):
         found = replace(found, contradicted=not tell_one_view(alignment, query.features, depth))
     if query.estimate is None:
         return found
@@ -101,27 +102,23 @@ def verified_ratio(alignment: Alignment | None) -> float:
 
     0 where its inliers lie in a corner of the image or the landmarks are repetitive.
     """
-    if (alignment is None or alignment.verification.poorly_distributed or alignment.repetitive):
+    if alignment is None or alignment.verification.poorly_distributed or alignment.repetitive:
         return 0.0
     return alignment.verification.visible_inlier_ratio
 
 
 def tell_one_view(alignment: Alignment, features: FeaturePose | None, depth: float) -> bool:
     """Return True if more features than agree by chance tell the view that landmarks tell."""
+    if features is None or features.inlier_count <= CHANCE:
+        return False
     pose = alignment.world_from_camera
-    return beyond_chance(features) and same_view(
-        pose, features.estimate.world_from_camera[0].to(pose), SAME_VIEW, depth)
+    return same_view(pose, features.estimate.world_from_camera[0].to(pose), SAME_VIEW, depth)
 
 
-def beyond_chance(features: FeaturePose | None) -> bool:
-    """Return True if more features agree than with some pose of another place."""
-    return features is not None and features.inlier_count > CHANCE
-
-
-def is_refined_in_a_corner(pose: Tensor, alignment: Alignment | None, model: AcceptanceModel,
+def is_refined_in_a_corner(pose: Tensor, alignment: Alignment, model: AcceptanceModel,
                            depth: float) -> bool:
     """Return True if landmarks in a corner refine a pose (4, 4) that something else verifies."""
-    if alignment is None or not alignment.verification.poorly_distributed or alignment.repetitive:
+    if not alignment.verification.poorly_distributed or alignment.repetitive:
         return False
     corner = PoseStatistics(visible_inlier_ratio=alignment.verification.visible_inlier_ratio)
     return model.accepted_by_landmarks(corner) and same_view(

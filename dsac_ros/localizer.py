@@ -122,7 +122,7 @@ class Localizer:
                 frame.stamp_ns, frame.name, timings_ms=query.clock.laps))
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
             alignment = self._aligned(query)
-            if not self._accepted_by_landmarks(query, alignment):
+            if alignment is None or not self._accepted_by_landmarks(query, alignment):
                 query.feature_pose()
                 if not self._accepted_by_features(query):
                     query.full_estimate()
@@ -150,17 +150,18 @@ class Localizer:
 
     def _aligned(self, query: Query) -> Alignment | None:
         """Return the best alignment with the landmarks; None where nothing could be aligned."""
-        if self.aligner is None:
+        if self.aligner is None or self.database is None:
             return None
         with query.clock.stage('align'):
-            best = self.aligner.search(query.pyramid, query.intrinsics, self._candidates(query))
-            if (self._accepted_by_features(query)
+            best = self.aligner.search(query.pyramid, query.intrinsics,
+                                       self._candidates(query, self.database))
+            if (best is None or self._accepted_by_features(query)
                     or not self._accepted_by_landmarks(query, best)):
                 return best
             return replace(best, repetitive=self.aligner.is_repetitive(
                 query.pyramid, query.intrinsics, best.world_from_camera))
 
-    def _candidates(self, query: Query) -> Iterator[PoseEstimate]:
+    def _candidates(self, query: Query, database: ReferenceDatabase) -> Iterator[PoseEstimate]:
         """Yield candidate poses, the most likely first; each is computed when it is asked for.
 
         Scene coordinates are the quickest where they are right for most images of the place; else
@@ -179,7 +180,7 @@ class Localizer:
             return
         output = query.network_output()
         with query.clock.stage('retrieval'):
-            apart, together = self.database.retrieve(
+            apart, together = database.retrieve(
                 output.image, output.descriptors, output.scene.pixels[0],
                 output.scene.matrices[0])
         each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
@@ -203,9 +204,11 @@ class Localizer:
         Features too few to verify a pose still make one more precise that landmarks verify.
         """
         found = query.features
+        if found is None:
+            return None
         if self._accepted_by_features(query):
             pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
-        elif (self._accepted_by_landmarks(query, alignment)
+        elif (alignment is not None and self._accepted_by_landmarks(query, alignment)
               and tell_one_view(alignment, found, self.network.scale)):
             pose, covariance = alignment.world_from_camera, alignment.covariance
         else:
@@ -218,15 +221,16 @@ class Localizer:
     def _fitting_focal(self, query: Query, answer: Localization,
                        alignment: Alignment | None) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
+        assert answer.world_from_camera is not None
         pose = self._in_map(answer.world_from_camera)
         if self.aligner is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
         test = self.aligner.focal_test(query.pyramid, query.intrinsics, pose)
-        verified = answer.statistics.visible_inlier_ratio > 0
+        ratio = (alignment.verification.inlier_ratio
+                 if alignment is not None and answer.statistics.visible_inlier_ratio else 0.0)
         with threads(1):
             return self.focal_check.by_landmarks(
-                query.resampler, test, alignment.verification.inlier_ratio if verified else 0.0,
-                lambda: query.feature_pose().matches, pose)
+                query.resampler, test, ratio, lambda: query.feature_pose().matches, pose)
 
     def _accepted_by_landmarks(self, query: Query, alignment: Alignment | None) -> bool:
         return self.acceptance.accepted_by_landmarks(

@@ -24,9 +24,10 @@ import numpy as np
 from dsac_ros.errors import MapError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dsac_ros.alignment.point_map import PointMap
     from dsac_ros.alignment.reference_image import ReferenceImage
-    from dsac_ros.network.convolutional import WholeNetwork
     from dsac_ros.network.scene_network import SceneNetwork
 
 # 1: a head without experts; 2: no reference images; 3: experts layer by layer; 4: no points;
@@ -48,7 +49,7 @@ class Map:
     """
 
     header: dict[str, Any]
-    network: SceneNetwork | WholeNetwork
+    network: SceneNetwork
     reference_images: Sequence[ReferenceImage] = ()
     points: PointMap | None = None
 
@@ -63,7 +64,7 @@ class Map:
         return np.asarray(self.header['origin'], dtype=np.float64)
 
 
-def save_map(path: Path, network: SceneNetwork | WholeNetwork, header: dict[str, Any],
+def save_map(path: Path, network: SceneNetwork, header: dict[str, Any],
              reference_images: Sequence[ReferenceImage] = (),
              points: PointMap | None = None) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
@@ -76,14 +77,16 @@ def save_map(path: Path, network: SceneNetwork | WholeNetwork, header: dict[str,
     from dsac_ros.alignment import point_map, reference_image
     from dsac_ros.config import as_dict
     from dsac_ros.network.convolutional import WholeNetwork
+    from dsac_ros.network.head import Head
     from dsac_ros.network.quantisation import to_eight_bits
-    kind: dict[str, Any]
+    own: nn.Module = network
     if isinstance(network, WholeNetwork):
-        own, kind = network, {'network': network.name}
+        kind: dict[str, Any] = {'network': network.name}
     else:
-        own = network if header['encoder_id'] == OWN_ENCODER else network.head
-        kind = {'head': as_dict(network.head.config),
-                'descriptor': network.head.centres.shape[1]}
+        head = network.head
+        assert isinstance(head, Head)
+        own = network if header['encoder_id'] == OWN_ENCODER else head
+        kind = {'head': as_dict(head.config), 'descriptor': head.centres.shape[1]}
     tensors = to_eight_bits({name: value.detach().cpu()
                              for name, value in own.state_dict().items()})
     tensors |= reference_image.to_tensors(reference_images) | point_map.to_tensors(points)

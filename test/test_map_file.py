@@ -88,7 +88,7 @@ def rewrite_header(path, **values):
                                                  (2, 'learn the map again')])
 def test_another_format(path, version, advice):
     rewrite_header(path, format_version=version)
-    with pytest.raises(MapError, match=rf'map format {version}, this version reads 6; {advice}'):
+    with pytest.raises(MapError, match=rf'map format {version}, this version reads 7; {advice}'):
         read_header(path)
 
 

@@ -50,47 +50,44 @@ class FeatureLocalizer:
         The matches are in the pixels of the frame's ideal pinhole, whose images `pinhole` makes.
         """
         config = replace(config, inlier_px=INLIER_PX)
-        if self._matcher is None:
+        matcher = self._matcher
+        if matcher is None:
             nothing = self._scene(np.zeros((0, 2)), np.zeros((0, 3), np.float32), pinhole.matrix)
             return FeaturePose(nothing, nothing, estimate_pose(nothing, config), 0)
         features = features_of_frame(frame, self._resamplers(frame.camera), pinhole.matrix)
-        views = self._matcher.retrieve(features, VIEWS[0])
-        best: FeaturePose | None = None
-        for count in VIEWS:
-            found = self._first_pose(features, views[:count], pinhole, config)
-            if best is None or found.inlier_count > best.inlier_count:
-                best = found
+        views = matcher.retrieve(features, VIEWS[0])
+        best = self._first_pose(matcher, features, views, pinhole, config)
+        for count in VIEWS[1:]:
             if best.inlier_count >= ENOUGH:
                 break
+            found = self._first_pose(matcher, features, views[:count], pinhole, config)
+            best = max(best, found, key=lambda one: one.inlier_count)
         if best.inlier_count <= CHANCE:
             return best
-        return self._precise_pose(best, features, pinhole, config)
+        return self._precise_pose(matcher, best, features, pinhole, config)
 
-    def _first_pose(self, features: Features, views: Tensor, pinhole: Resampler,
-                    config: RansacConfig) -> FeaturePose:
+    def _first_pose(self, matcher: PointMatcher, features: Features, views: Tensor,
+                    pinhole: Resampler, config: RansacConfig) -> FeaturePose:
         """Estimate the pose from matches that pass the ratio test among the points of views."""
-        matches = self._matched(features, *self._matcher.match(features, views), pinhole.matrix)
+        rows, index = matcher.match(features, views)
+        matches = self._scene(features.pixels[rows], matcher.points.points[index], pinhole.matrix)
         estimate = estimate_pose(matches, config)
         count = (count_distributed_inliers(matches, estimate.world_from_camera[0], pinhole.size_wh)
                  if bool(estimate.found[0]) else 0)
         return FeaturePose(matches, matches, estimate, count)
 
-    def _precise_pose(self, first: FeaturePose, features: Features, pinhole: Resampler,
-                      config: RansacConfig) -> FeaturePose:
+    def _precise_pose(self, matcher: PointMatcher, first: FeaturePose, features: Features,
+                      pinhole: Resampler, config: RansacConfig) -> FeaturePose:
         """Estimate the pose from guided matches; return `first` where they lose its inliers."""
         known = first.estimate.world_from_camera
-        guided = self._matched(features, *self._matcher.guided_match(
-            features, known[0].cpu().numpy(), pinhole.matrix), pinhole.matrix)
+        rows, index = matcher.guided_match(features, known[0].cpu().numpy(), pinhole.matrix)
+        guided = self._scene(features.pixels[rows], matcher.points.points[index], pinhole.matrix)
         precise = estimate_pose(guided, replace(config, hypotheses=GUIDED_SETS), guess=known)
         count = count_distributed_inliers(first.matches, precise.world_from_camera[0],
                                           pinhole.size_wh)
         if count < LEAST_KEPT * first.inlier_count:
             return first
         return FeaturePose(first.matches, guided, precise, count)
-
-    def _matched(self, features: Features, rows: np.ndarray, index: np.ndarray,
-                 matrix: np.ndarray) -> SceneCoordinates:
-        return self._scene(features.pixels[rows], self._matcher.points.points[index], matrix)
 
     def _scene(self, pixels: np.ndarray, points: np.ndarray,
                matrix: np.ndarray) -> SceneCoordinates:

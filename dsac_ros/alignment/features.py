@@ -44,7 +44,8 @@ def quantised(descriptors: np.ndarray) -> np.ndarray:
 def unit(descriptors: np.ndarray) -> np.ndarray:
     """Convert quantised descriptors (K, 128) to float32 of unit length."""
     values = descriptors.astype(np.float32)
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
+    length = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
+    return np.asarray(values / length)
 
 
 def root_sift(image: np.ndarray, most: int,
@@ -53,7 +54,7 @@ def root_sift(image: np.ndarray, most: int,
 
     At most so many in an image (H, W) uint8, and only where a mask (H, W) bool is set.
     """
-    sift = cv2.SIFT_create(most, contrastThreshold=0.02, enable_precise_upscale=True)
+    sift = cv2.SIFT.create(most, contrastThreshold=0.02, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(image, None if mask is None
                                                else mask.astype(np.uint8))
     if not found:

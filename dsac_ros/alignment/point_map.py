@@ -161,7 +161,7 @@ def packed(descriptors: np.ndarray) -> np.ndarray:
     some 30. Means of descriptors hardly have components above FOUR_BITS steps.
     """
     steps = np.minimum((descriptors.astype(int) + STEP // 2) // STEP, FOUR_BITS).astype(np.uint8)
-    return steps[:, ::2] << 4 | steps[:, 1::2]
+    return np.asarray(steps[:, ::2] << 4 | steps[:, 1::2])
 
 
 def unpacked(pairs: np.ndarray) -> np.ndarray:

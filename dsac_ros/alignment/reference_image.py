@@ -42,7 +42,7 @@ class ReferenceImage:
     @property
     def image(self) -> np.ndarray:
         """The image (H, W) uint8."""
-        return cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE))
 
 
 def compressed(image: np.ndarray) -> np.ndarray:

@@ -75,8 +75,7 @@ def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignme
         depth: median depth of the scene [m].
     """
     best: Alignment | None = None
-    start: Tensor | None = None
-    twice = False
+    twice, turned = False, 0.0
     ratios: list[float] = []
     for candidate in candidates:
         pose = candidate.world_from_camera[0]
@@ -96,9 +95,9 @@ def search(candidates: Iterable[PoseEstimate], align: Callable[[Tensor], Alignme
                                                ENDS, depth)
         if best is None or found.verification.score > best.verification.score:
             twice = twice and again
-            best, start = found, pose
+            best = found
+            turned = float(rotation_angle(best.world_from_camera[:3, :3].T @ pose[:3, :3]))
         twice |= again
-        turned = rotation_angle(best.world_from_camera[:3, :3].T @ start[:3, :3])
         if ((twice and best.verification.visible_inlier_ratio > TWICE)
                 or (turned < NEAR_RAD and best.verification.inlier_ratio >= ACCEPTED)):
             break

@@ -18,6 +18,7 @@ from dsac_ros.mapping import buffer, dataset
 from dsac_ros.mapping.encoder_tuning import make_learner
 from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.metrics import evaluate
+from dsac_ros.network.encoder import Encoder
 from dsac_ros.types import PosedFrame
 
 # What is changed of the settings, by the name of the row.
@@ -59,6 +60,7 @@ def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[Pose
     data = dataset.prepare(frames, settings, len(frames),
                            units=(known.origin, known.header['scale']))
     encoder = known.network.encoder.to(device)
+    assert isinstance(encoder, Encoder)
     generator = torch.Generator().manual_seed(settings.seed)
     patches = buffer.fill(encoder, data.views, settings, generator, device)
     yield measured('before', {}, known, queries, device)

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def fit_acceptance(held_out: Observations, twists: np.ndarray,
     """
     alone = alone or PoseErrors(twists, held_out.covariance)
     correct = is_correct(twists, correct_within)
-    usable = is_correct(alone.twists, tuple(COARSER * limit for limit in correct_within))
+    usable = is_correct(alone.twists, (COARSER * correct_within[0], COARSER * correct_within[1]))
     scale, floor_m, floor_rad = fit_covariance(twists[correct], held_out.covariance[correct],
                                                correct_within)
     alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
@@ -244,7 +245,7 @@ def fit_confidence(positive: np.ndarray, negative: np.ndarray,
     return (float(bias - centre @ weights), *(float(weight) for weight in weights))
 
 
-def thresholds(held_out: Observations, correct: np.ndarray, nothing: float) -> dict[str, float]:
+def thresholds(held_out: Observations, correct: np.ndarray, nothing: float) -> dict[str, Any]:
     """Return thresholds on scene coordinates between right frames and the ratio `nothing`.
 
     correct (F,): whose pose by scene coordinates alone is right, since these are what is judged.

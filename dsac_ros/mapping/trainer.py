@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.device import choose_device
@@ -29,7 +30,8 @@ from dsac_ros.mapping.reconstruction import reconstruct
 from dsac_ros.mapping.reference_selection import with_global_descriptors
 from dsac_ros.mapping.validation import validate
 from dsac_ros.mapping.view import View
-from dsac_ros.network.encoder import load_encoder
+from dsac_ros.network.encoder import Encoder, load_encoder
+from dsac_ros.network.head import Head
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import PosedFrame
 
@@ -128,18 +130,22 @@ def train_network(data: Dataset, views: Sequence[View], config: MappingConfig,
                   progress: Report) -> TrainedNetwork:
     """Encode the views, train the head on their patches, and fine-tune where settings say so."""
     generator = torch.Generator().manual_seed(config.seed)
+    encoder: nn.Module
+    head: nn.Module
     if base_map:
         encoder, encoder_id = base_map.network.encoder, base_map.header['encoder_id']
         focal_px = base_map.header['network_focal_px']
     else:
         encoder, encoder_id = load_encoder()
         focal_px = dataset.network_focal(data, config.network_short_side)
+    assert isinstance(encoder, Encoder)
     encoder.to(device)
     resamplers = network_resamplers(focal_px, config.short_side)
     seen = dataset.network_data(replace(data, views=list(views)), resamplers)
     patches = buffer.fill(encoder, seen.views, config, generator, device, clock.stage('encoding'))
     if base_map:
         head = base_map.network.head.requires_grad_(True).to(device)
+        assert isinstance(head, Head)
     else:
         head = new_head(encoder.config.descriptor, config, device)
         head.centres.copy_(cluster_centres(patches.descriptors, config.experts, generator))
