@@ -57,8 +57,9 @@ def visible(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
     votes = votes.index_add(0, reference, view_similarity)
     best = votes.topk(min(REFERENCES, len(votes))).indices
     chosen = ((view_similarity > 0) & torch.isin(reference, best)).nonzero()[:, 0]
-    kept: Tensor = chosen[select_uniformly(pixels[chosen], view_similarity[chosen], size_wh, MOST)]
-    return inside[kept]
+    spread = select_uniformly(pixels[chosen], view_similarity[chosen], size_wh, MOST)
+    found: Tensor = inside[chosen[spread]]
+    return found
 
 
 def predict(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor) -> Prediction:

@@ -94,7 +94,7 @@ def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
             seen = global_descriptor(unit, shown)
         np.testing.assert_allclose(reference.global_descriptor, seen.numpy(), atol=3e-3)
     answers = [Localizer.load(own, 'cpu').localize(posed.frame) for posed in tiny_map.queries[:3]]
-    assert max(answer.landmark_share for answer in answers) > 0.3
+    assert max(answer.statistics.visible_inlier_ratio for answer in answers) > 0.3
 
 
 def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):
