@@ -199,11 +199,12 @@ def describe(results: dict[str, Any]) -> list[str]:
 
 
 def end_to_end_line(told: dict[str, Any]) -> str:
-    """What end-to-end training gave, as held-out frames judge it."""
+    """Summarise end-to-end training: the expected loss of held-out frames before and after."""
     if 'reason' in told:
         return f'end to end: not trained, {told["reason"]}'
-    if 'unjudged' in told:
-        return f'end to end: trained, and nothing judged whether it helped ({told["unjudged"]})'
-    undone = '' if told['after'] < told['before'] else '; not surely better, so nothing is changed'
+    if 'not_validated' in told:
+        return f'end to end: trained, not validated ({told["not_validated"]})'
+    undone = ('' if told['after'] < told['before']
+              else '; not significantly better, so nothing is changed')
     return (f'end to end: {told["before"]:.3g} before, {told["after"]:.3g} after '
             f'(cm and deg in a room, on held-out frames){undone}')

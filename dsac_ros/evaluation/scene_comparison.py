@@ -25,8 +25,7 @@ from dsac_ros.evaluation.scenes import (
 )
 from dsac_ros.localizer import Localizer
 from dsac_ros.mapping.learning import learn
-from dsac_ros.mapping.progress import Progress
-from dsac_ros.mapping.progress import Report as ReportProgress
+from dsac_ros.mapping.progress import Progress, ProgressCallback
 from dsac_ros.metrics import Report, evaluate, field_median, percentiles
 from dsac_ros.types import PosedFrame
 
@@ -76,7 +75,7 @@ class Row:
 
 def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path,
             splits: Sequence[str] = DEFAULT_SPLITS, max_queries: int | None = None,
-            progress: ReportProgress = lambda state: None) -> Iterator[Row]:
+            progress: ProgressCallback = lambda state: None) -> Iterator[Row]:
     """Measure every system on every split of every scene.
 
     Args:
@@ -108,7 +107,7 @@ def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path
 
 
 def localize_all(learned: LearnedMap, split: Split, depth: float,
-                 progress: ReportProgress) -> dict[str, Any]:
+                 progress: ProgressCallback) -> dict[str, Any]:
     """The results of a split's queries."""
     queries = reported(split.queries, 'localizing', progress)
     report = evaluate(*localize_posed_frames(learned.system, queries))
@@ -134,7 +133,8 @@ def summarize(report: Report, depth: float) -> dict[str, Any]:
         'query_ms': None if times is None else percentiles(times)}
 
 
-def reported(frames: FrameSelection, stage: str, progress: ReportProgress) -> Iterator[PosedFrame]:
+def reported(frames: FrameSelection, stage: str,
+             progress: ProgressCallback) -> Iterator[PosedFrame]:
     """The frames, and after each the share that is done."""
     for done, posed in enumerate(frames, 1):
         yield posed
@@ -157,7 +157,7 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConfig, device: str,
-                 progress: ReportProgress) -> Learner:
+                 progress: ProgressCallback) -> Learner:
     """This package with these settings."""
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
@@ -171,7 +171,7 @@ def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConf
     return learner
 
 
-def sift_sfm_learner(progress: ReportProgress) -> Learner:
+def sift_sfm_learner(progress: ProgressCallback) -> Learner:
     """SIFT and structure from motion."""
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()

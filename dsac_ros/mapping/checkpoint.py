@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """Where a training stands: its parts, the step, and what there is to tell of it.
 
     The parts have state_dict and load_state_dict, as those of torch have.
@@ -59,7 +59,7 @@ class Standing:
     checkpoint: Checkpoint
     parts: dict[str, Any]
     step: int = 0
-    told: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
 
     def resume(self, device: str) -> None:
@@ -67,13 +67,13 @@ class Standing:
         state = self.checkpoint.load(device)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
-        self.step, self.told = state['step'], state['told']
+        self.step, self.metadata = state['step'], state['metadata']
 
-    def save(self, told: dict[str, Any]) -> None:
-        """Write the checkpoint; where nothing new is told the last word stands."""
-        self.told, self.saved = told or self.told, time.monotonic()
+    def save(self, metadata: dict[str, Any]) -> None:
+        """Write the checkpoint; where nothing new is metadata the last word state."""
+        self.metadata, self.saved = metadata or self.metadata, time.monotonic()
         self.checkpoint.save({**{name: part.state_dict() for name, part in self.parts.items()},
-                              'step': self.step, 'told': self.told})
+                              'step': self.step, 'metadata': self.metadata})
 
     @property
     def due(self) -> bool:

@@ -9,7 +9,7 @@ from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.geometry.resample import STRIDE
 from dsac_ros.mapping.buffer import FeatureBuffer, augmented
 from dsac_ros.mapping.dataset import Dataset
-from dsac_ros.mapping.fine_tuning import MIN_CELLS, HeadLearner, Judge, Learner
+from dsac_ros.mapping.fine_tuning import MIN_CELLS, HeadLearner, Learner, Validator
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
@@ -21,7 +21,7 @@ def make_learner(network: SceneNetwork, patches: FeatureBuffer, data: Dataset,
     if end_to_end.finetune_encoder:
         return NetworkLearner(network, data, config, device)
     head = network.head.requires_grad_(True)
-    return HeadLearner(head, patches, Judge.of(network.encoder, data.held_out, device))
+    return HeadLearner(head, patches, Validator.of(network.encoder, data.held_out, device))
 
 
 class NetworkLearner:
@@ -33,18 +33,18 @@ class NetworkLearner:
         self.module = network.requires_grad_(True)
         self.data, self.config, self.device = data, config, torch.device(device)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.judges = len(data.held_out)
+        self.validation_views = len(data.held_out)
         self.usable = [index for index, view in enumerate(data.views)
                        if view.mask.sum() >= MIN_CELLS * STRIDE ** 2]
 
     def cost(self, rgbd: bool) -> Tensor:
-        """See `Judge`."""
-        judge = Judge.of(self.module.encoder, self.data.held_out, str(self.device))
-        return judge(self.module.head, rgbd)
+        """See `Validator`."""
+        validator = Validator.of(self.module.encoder, self.data.held_out, str(self.device))
+        return validator(self.module.head, rgbd)
 
     def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
         """See `Learner`."""
         view = augmented(self.data.views[image], self.config, self.generator)
         seen = Sample.of(view, self.device, self.generator)
         points, sigma = seen.predicted(self.module)
-        return seen.in_room(points, rgbd, sigma)
+        return seen.to_metric(points, rgbd, sigma)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last stage of a map: its network learns from the poses that RANSAC makes of its points.
 
-Image by image the expected pose loss is minimised (`ransac.expectation`). Held-out frames judge
+Image by image the expected pose loss is minimised (`ransac.expectation`). Held-out frames validate
 what is learned as it goes, and the best is kept, the first included: a map is never left worse
 than it was found. The head alone learns here, on the feature buffer, because all maps share the
 encoder; with `encoder_tuning` it learns, too.
@@ -38,17 +38,17 @@ log = logging.getLogger(__name__)
 # Pose losses weigh centimetres against degrees as in a room: a scene's typical depth counts as
 # this many metres, whatever its unit.
 ROOM_M = 2.5
-JUDGEMENTS = 8     # times that the held-out frames are asked
+VALIDATIONS = 8     # times that the held-out frames are asked
 IMAGES = 2         # per step
-MIN_JUDGES = 4
+MIN_VALIDATION_VIEWS = 4
 MAX_GRADIENT = 1.0  # norm; RANSAC's gradients have heavy tails
 LOSS_RATE = 0.05   # peak learning rate of what a pose loss learns itself: logarithms, from far off
-SURE = 1.0         # standard errors by which judged frames must gain before weights are exchanged
+SURE = 1.0         # standard errors by which validation frames must gain before weights are kept
 MIN_CELLS = 64
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validator:
     """Frames that training does not see, encoded once.
 
     Of each frame descriptors (1, C, h, w), matrix (1, 3, 3), mask (1, H, W), scene_from_camera
@@ -63,7 +63,7 @@ class Judge:
     depths: Sequence[np.ndarray | None]
 
     @classmethod
-    def of(cls, encoder: nn.Module, views: Sequence[View], device: str) -> Judge:
+    def of(cls, encoder: nn.Module, views: Sequence[View], device: str) -> Validator:
         """Encode the views."""
         def tensor(x: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(x)).to(device)[None]
@@ -92,7 +92,7 @@ class Judge:
                 if rgbd and depth is not None:
                     scene = with_depth(scene, ROOM_M * depth)
                 found = estimate_pose(scene, RansacConfig())
-                loss = cost(found.world_from_camera, in_room(pose.to(found.world_from_camera)))
+                loss = cost(found.world_from_camera, to_metric(pose.to(found.world_from_camera)))
                 logarithms.append(math.log(max(float(loss), 1e-3) if bool(found.found) else 1e3))
         return torch.tensor(logarithms)
 
@@ -102,7 +102,7 @@ def mean_cost(logarithms: Tensor) -> float:
     return float(logarithms.mean().exp())
 
 
-def surely_better(after: Tensor, before: Tensor) -> bool:
+def significantly_better(after: Tensor, before: Tensor) -> bool:
     """Whether the frames' costs fell by more than chance: of logarithms (F,) of the same frames.
 
     Weights are looked at many times, and the best of many looks at noise is an improvement.
@@ -113,7 +113,7 @@ def surely_better(after: Tensor, before: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Kept:
-    """Weights, what they cost (F,) the frames that judge, and the step that they are of."""
+    """Weights, their cost (F,) on the validation frames, and the step that they are of."""
 
     costs: Tensor
     weights: dict[str, Tensor]
@@ -124,7 +124,7 @@ class Learner(Protocol):
     """What learns end to end, and from which images.
 
     module: whose parameters learn, those that ask for a gradient; usable: the images with cells
-    enough; judges: how many frames judge.
+    enough; validation_views: their number.
     """
 
     @property
@@ -136,7 +136,7 @@ class Learner(Protocol):
         """See above."""
 
     @property
-    def judges(self) -> int:
+    def validation_views(self) -> int:
         """See above."""
 
     def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
@@ -146,22 +146,22 @@ class Learner(Protocol):
         """
 
     def cost(self, rgbd: bool) -> Tensor:
-        """See `Judge`."""
+        """See `Validator`."""
 
 
 def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
               progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
-    """Minimise the expected pose loss through a network; returns what the map's header says.
+    """Minimise the expected pose loss of a network; return what the map's header says.
 
-    Its weights end as the best of those that were judged `surely_better`. With too few frames to
-    judge by, or none with cells enough to learn from, nothing is changed.
+    Its weights end as the best that were validated as `significantly_better`. With too few frames
+    to validate on, or none with cells enough to learn from, nothing is changed.
     """
     module, usable = learner.module, learner.usable
-    if learner.judges < MIN_JUDGES:
+    if learner.validation_views < MIN_VALIDATION_VIEWS:
         return untouched('too few held-out frames',
-                         f'{learner.judges} must judge whether it became better, expected at '
-                         f'least {MIN_JUDGES}; {MIN_HELD_OUT / MappingConfig.held_out:.0f} frames '
-                         'have some held out, fewer with --set held_out=0.2')
+                         f'{learner.validation_views} to validate on, expected at least '
+                         f'{MIN_VALIDATION_VIEWS}; {MIN_HELD_OUT / MappingConfig.held_out:.0f} '
+                         'frames have some held out, fewer with --set held_out=0.2')
     if not usable:
         return untouched('too few cells in every image',
                          f'an image needs {MIN_CELLS} cells to have a pose; raise '
@@ -176,9 +176,9 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
     best = Kept(before, copy.deepcopy(module.state_dict()), 0)
     step, asked = 0, 0
 
-    def judged() -> Kept:
+    def validated() -> Kept:
         now = learner.cost(config.rgbd)
-        if now.mean() < best.costs.mean() and surely_better(now, before):
+        if now.mean() < best.costs.mean() and significantly_better(now, before):
             return Kept(now, copy.deepcopy(module.state_dict()), step)
         return best
     start = time.monotonic()
@@ -198,11 +198,11 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
         if losses:
             descend(optimizer, torch.stack(losses).mean(), parameters)
             control.observe(float(np.mean(bits)))
-        if done * JUDGEMENTS >= asked + 1:
+        if done * VALIDATIONS >= asked + 1:
             asked += 1
-            best = judged()
+            best = validated()
         progress(done)
-    best = judged()
+    best = validated()
     module.load_state_dict(best.weights)
     log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
              'frames)', mean_cost(before), mean_cost(best.costs), best.step, step)
@@ -228,7 +228,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor,
         optimizer.step()
 
 
-def in_room(scene_from_camera: Tensor) -> Tensor:
+def to_metric(scene_from_camera: Tensor) -> Tensor:
     """Poses (..., 4, 4) in scene units as poses of a room."""
     return se3.from_parts(scene_from_camera[..., :3, :3], ROOM_M * scene_from_camera[..., :3, 3])
 
@@ -236,17 +236,17 @@ def in_room(scene_from_camera: Tensor) -> Tensor:
 class HeadLearner:
     """The head alone learns, on the feature buffer image by image."""
 
-    def __init__(self, head: nn.Module, patches: FeatureBuffer, judge: Judge) -> None:
+    def __init__(self, head: nn.Module, patches: FeatureBuffer, validator: Validator) -> None:
         """The rows of an image lie side by side, in the order in which they were encoded."""
-        self.module, self.patches, self.judge = head, patches, judge
-        self.judges = len(judge)
+        self.module, self.patches, self.validator = head, patches, validator
+        self.validation_views = len(validator)
         counts = patches.image.bincount(minlength=len(patches.intrinsics))
         self.ends = counts.cumsum(0).tolist()
         self.usable = (counts >= MIN_CELLS).nonzero()[:, 0].tolist()
 
     def cost(self, rgbd: bool) -> Tensor:
-        """See `Judge`."""
-        return self.judge(self.module, rgbd)
+        """See `Validator`."""
+        return self.validator(self.module, rgbd)
 
     def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
         """See `Learner`."""
@@ -263,4 +263,4 @@ class HeadLearner:
             sigma_px=sigma[None, :, 0], valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
             matrices=matrix, grid_hw=(1, len(rows)),
             depth=ROOM_M * seen.depth[None] if rgbd else None)
-        return scene, in_room(se3.inverse(camera_from_scene))
+        return scene, to_metric(se3.inverse(camera_from_scene))

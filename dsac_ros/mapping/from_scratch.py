@@ -21,19 +21,19 @@ from dsac_ros.geometry.resample import network_resamplers
 from dsac_ros.map_file import Map
 from dsac_ros.mapping import dataset
 from dsac_ros.mapping.buffer import augmented
-from dsac_ros.mapping.checkpoint import Checkpoint, Standing, fingerprint
+from dsac_ros.mapping.checkpoint import Checkpoint, TrainingState, fingerprint
 from dsac_ros.mapping.fine_tuning import (
     LOSS_RATE,
-    MIN_JUDGES,
-    Judge,
+    MIN_VALIDATION_VIEWS,
+    Validator,
     mean_cost,
-    surely_better,
+    significantly_better,
 )
 from dsac_ros.mapping.header import make_header
 from dsac_ros.mapping.losses import LossTerms
 from dsac_ros.mapping.objectives import errors, objective_terms, terms_of
 from dsac_ros.mapping.pose_refinement import refined
-from dsac_ros.mapping.progress import Report, Stages
+from dsac_ros.mapping.progress import ProgressCallback, Stages
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.samples import Sample
 from dsac_ros.mapping.schedule import Schedule, learning_rate
@@ -48,7 +48,8 @@ from dsac_ros.types import PosedFrame
 def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
                        end_to_end: EndToEndConfig, *, device: str, output: Path,
                        total: int | None = None, map_frame: str = 'map',
-                       progress: Report = lambda state: None, resume: bool = False) -> Map:
+                       progress: ProgressCallback = lambda state: None,
+                       resume: bool = False) -> Map:
     """Learn a scene by the recipe of the settings and write its map; see `trainer.learn_map`.
 
     end_to_end: settings of the last stage, the recipe's own where nothing else is wanted. Raises
@@ -69,10 +70,10 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
                             fingerprint(data, config, end_to_end))
     clock.stage('training')
-    guard = Guard(data_seen.held_out, end_to_end.rgbd)
+    best_weights = BestWeights(data_seen.held_out, end_to_end.rgbd)
     trained = train_network(network, data_seen.views, recipe, config, checkpoint, resume, progress,
-                            guard)
-    trained |= guard.verdict(network)
+                            best_weights)
+    trained |= best_weights.verdict(network)
     header = make_header(data, config, recipe.network, output.stem, map_frame, focal)
     header['training'] = trained
     candidate = Map({**header, 'id': ''}, network.eval())
@@ -100,7 +101,7 @@ def centre_of_view(view: View) -> np.ndarray:
 
 def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
                   config: MappingConfig, checkpoint: Checkpoint, resume: bool,
-                  progress: Report, guard: Guard) -> dict[str, Any]:
+                  progress: ProgressCallback, best_weights: BestWeights) -> dict[str, Any]:
     """Train the network, one augmented image a step; returns what the map's header says of it."""
     device = network.head.point.weight.device
     generator = torch.Generator().manual_seed(config.seed)
@@ -109,17 +110,18 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
                                   {'params': [*objectives.pose_loss.parameters()]}], fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule = Schedule(replace(config, early_stop=math.inf))  # the stages have their shares
-    stands = Standing(checkpoint, {'network': network, 'optimizer': optimizer, 'scaler': scaler,
-                                   'schedule': schedule, 'objectives': objectives, 'guard': guard})
+    state = TrainingState(checkpoint, {
+        'network': network, 'optimizer': optimizer, 'scaler': scaler, 'schedule': schedule,
+        'objectives': objectives, 'best_weights': best_weights})
     if resume:
-        stands.resume(str(device))
-        generator.manual_seed(config.seed + stands.step)
+        state.resume(str(device))
+        generator.manual_seed(config.seed + state.step)
     order = shuffled(len(views), generator)
 
     def step(done: float) -> LossTerms:
         stage, share = recipe.stage_at(done)
         if stage.objective == END_TO_END:
-            guard.remember(network)
+            best_weights.remember(network)
         peaks = stage.rate * config.learning_rate, LOSS_RATE
         for group, peak in zip(optimizer.param_groups, peaks):
             group['lr'] = learning_rate(share, peak)
@@ -128,21 +130,21 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
         terms = objectives(stage, seen.predicted(network)[0], seen)
         descend(terms.total, optimizer, scaler, stage.max_gradient)
         return terms
-    return train(stands, schedule, step, progress)
+    return train(state, schedule, step, progress)
 
 
-class Guard:
-    """Keeps the last stage from making a network worse: held-out views judge before and after."""
+class BestWeights:
+    """Keeps the weights before the last stage unless held-out views are better after it."""
 
     def __init__(self, views: Sequence[View], rgbd: bool = False) -> None:
-        """With fewer than MIN_JUDGES views there is no judgement, and the last weights stay."""
+        """With fewer than MIN_VALIDATION_VIEWS views the last weights stay."""
         self.views, self.rgbd = views, rgbd
         self.before: Tensor | None = None
         self.weights: dict[str, Tensor] = {}
 
     def remember(self, network: WholeNetwork) -> None:
         """The weights with which the last stage begins; later calls change nothing."""
-        if self.before is None and len(self.views) >= MIN_JUDGES:
+        if self.before is None and len(self.views) >= MIN_VALIDATION_VIEWS:
             self.before, self.weights = self.cost(network), copy.deepcopy(network.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,17 +156,17 @@ class Guard:
         self.before, self.weights = state['before'], state['weights']
 
     def cost(self, network: WholeNetwork) -> Tensor:
-        """See `fine_tuning.Judge`."""
+        """See `fine_tuning.Validator`."""
         device = str(network.head.point.weight.device)
-        return Judge.of(network.encoder, self.views, device)(network.head, self.rgbd)
+        return Validator.of(network.encoder, self.views, device)(network.head, self.rgbd)
 
     def verdict(self, network: WholeNetwork) -> dict[str, Any]:
         """Take the remembered weights where the new ones are no better; for the map's header."""
         if self.before is None:
-            return {'end_to_end': {'unjudged': f'{len(self.views)} held-out frames, expected at '
-                                               f'least {MIN_JUDGES}'}}
+            return {'end_to_end': {'not_validated': (
+                f'{len(self.views)} held-out frames, expected at least {MIN_VALIDATION_VIEWS}')}}
         after = self.cost(network)
-        if not surely_better(after, self.before):
+        if not significantly_better(after, self.before):
             network.load_state_dict(self.weights)
             after = self.before
         return {'end_to_end': {'before': round(mean_cost(self.before), 4),
@@ -201,7 +203,7 @@ class Objectives:
         """The loss of points (N, 3) in scene units for a sample's N patches."""
         if stage.objective != END_TO_END:
             return objective_terms(stage.objective, points, seen.patches)
-        scene, world_from_camera = seen.in_room(points, self.end_to_end.rgbd)
+        scene, world_from_camera = seen.to_metric(points, self.end_to_end.rgbd)
         found = expected_loss(scene, world_from_camera, self.end_to_end, self.entropy.alpha,
                               self.generator, self.pose_loss)
         if bool(found.found):

@@ -11,9 +11,9 @@ import torch
 from dsac_ros.config import MappingConfig
 from dsac_ros.device import in_half
 from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.checkpoint import Checkpoint, Standing
+from dsac_ros.mapping.checkpoint import Checkpoint, TrainingState
 from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
-from dsac_ros.mapping.progress import Report
+from dsac_ros.mapping.progress import ProgressCallback
 from dsac_ros.mapping.schedule import Schedule, learning_rate
 from dsac_ros.mapping.training import train
 from dsac_ros.network.head import Head, HeadConfig
@@ -28,7 +28,7 @@ def new_head(descriptor: int, config: MappingConfig, device: str) -> Head:
 
 
 def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
-               checkpoint: Checkpoint, resume: bool, progress: Report) -> dict[str, Any]:
+               checkpoint: Checkpoint, resume: bool, progress: ProgressCallback) -> dict[str, Any]:
     """Train the head on shuffled patches; returns what the map's header says of it."""
     device = patches.descriptors.device
     generator = torch.Generator(device=device).manual_seed(config.seed)
@@ -38,18 +38,18 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
     optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule = Schedule(config)
-    stands = Standing(checkpoint, {'head': head, 'optimizer': optimizer, 'scaler': scaler,
+    state = TrainingState(checkpoint, {'head': head, 'optimizer': optimizer, 'scaler': scaler,
                                    'schedule': schedule})
     if resume:
-        stands.resume(str(device))
-        generator.manual_seed(config.seed + stands.step)
+        state.resume(str(device))
+        generator.manual_seed(config.seed + state.step)
     losses, rows = LossConfig(), batches(len(patches), batch, generator)
 
     def step(done: float) -> LossTerms:
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(done, peak)
         return train_step(head, optimizer, scaler, *patches.batch(next(rows)), done, losses)
-    return train(stands, schedule, step, progress)
+    return train(state, schedule, step, progress)
 
 
 def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[torch.Tensor]:

@@ -16,13 +16,13 @@ from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, residual, ta
 
 # A coordinate that nothing bounds runs away: the reprojection error falls with distance.
 CONFIG = LossConfig(max_depth=10.0)
-TAME_PX = 100.0   # beyond it errors count with their square root (DSAC*)
+SOFT_CLAMP_PX = 100.0   # beyond it errors count with their square root (DSAC*)
 NEAR_TARGET = 0.05  # of a measured point: DSAC*'s 0.1 m in a scene 2 m deep [scene units]
 NEAR_PX = 10.0    # what RANSAC calls an inlier
 
 
 @dataclass(frozen=True)
-class Errors:
+class CoordinateErrors:
     """Of N points: depth (N,) and distance (N,) to the target [scene units], error (N,) [px].
 
     measured (N,) bool: whose target is a measured point; the others' is the proxy at depth 1.
@@ -40,22 +40,23 @@ class Errors:
                 & (self.reprojection < CONFIG.max_reprojection_px))
 
 
-def errors(points: Tensor, patches: Patches) -> Errors:
+def errors(points: Tensor, patches: Patches) -> CoordinateErrors:
     """How far points (N, 3) in scene units are from where they should be and be seen."""
     in_camera = to_camera(points, patches)
-    return Errors(
+    return CoordinateErrors(
         depth=in_camera[:, 2].detach(),
         away=torch.linalg.vector_norm(in_camera - target(patches), dim=1),
         reprojection=torch.linalg.vector_norm(residual(in_camera, patches, CONFIG), dim=1),
         measured=patches.depth > 0)
 
 
-def tame(error: Tensor) -> Tensor:
-    """The error up to TAME_PX, its square root from there on, without a step."""
-    return torch.where(error < TAME_PX, error, (TAME_PX * error.clamp_min(TAME_PX)).sqrt())
+def soft_clamp(error: Tensor) -> Tensor:
+    """Return the error up to SOFT_CLAMP_PX, its square root from there on, without a step."""
+    beyond = (SOFT_CLAMP_PX * error.clamp_min(SOFT_CLAMP_PX)).sqrt()
+    return torch.where(error < SOFT_CLAMP_PX, error, beyond)
 
 
-def coordinates(found: Errors) -> Tensor:
+def coordinates(found: CoordinateErrors) -> Tensor:
     """Losses (N,) of DSAC++'s first stage and of DSAC* from RGB-D: the distance to the target.
 
     An image with measured points asks nothing of cells without; one with none has proxies.
@@ -64,22 +65,22 @@ def coordinates(found: Errors) -> Tensor:
     return CONFIG.proxy_weight * found.away * wanted * (len(wanted) / wanted.sum())
 
 
-def reprojection(found: Errors) -> Tensor:
+def reprojection(found: CoordinateErrors) -> Tensor:
     """Losses (N,) of DSAC++'s second stage: the reprojection error alone."""
-    return tame(found.reprojection)
+    return soft_clamp(found.reprojection)
 
 
-def guided(found: Errors) -> Tensor:
+def guided(found: CoordinateErrors) -> Tensor:
     """Losses (N,) of DSAC*: the reprojection error of what is valid, else the distance.
 
     A cell with a measured point is valid near that point only (the seed's case I, else case II).
     """
     near = ~found.measured | (found.away < NEAR_TARGET)
-    return torch.where(found.valid & near, tame(found.reprojection),
+    return torch.where(found.valid & near, soft_clamp(found.reprojection),
                        CONFIG.proxy_weight * found.away)
 
 
-OBJECTIVES: dict[str, Callable[[Errors], Tensor]] = {
+OBJECTIVES: dict[str, Callable[[CoordinateErrors], Tensor]] = {
     'coordinates': coordinates, 'reprojection': reprojection, 'guided': guided}
 
 
@@ -89,7 +90,7 @@ def objective_terms(name: str, points: Tensor, patches: Patches) -> LossTerms:
     return terms_of(OBJECTIVES[name](found).mean(), found)
 
 
-def terms_of(loss: Tensor, found: Errors) -> LossTerms:
+def terms_of(loss: Tensor, found: CoordinateErrors) -> LossTerms:
     """A loss (), and the shares that progress is judged by."""
     return LossTerms(total=loss, valid=found.valid.float().mean(),
                      near=(found.valid & (found.reprojection < NEAR_PX)).float().mean())

@@ -23,13 +23,13 @@ class Progress:
     valid: float = math.nan
 
 
-Report = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
 class Stages:
     """Seconds per stage of the mapping, and their progress passed on."""
 
-    def __init__(self, progress: Report) -> None:
+    def __init__(self, progress: ProgressCallback) -> None:
         self.progress = progress
         self.starts: list[tuple[str, float]] = [('start', time.monotonic())]
 

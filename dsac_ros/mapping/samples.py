@@ -11,7 +11,7 @@ from torch import Tensor
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.buffer import patch_cells
-from dsac_ros.mapping.fine_tuning import ROOM_M, in_room
+from dsac_ros.mapping.fine_tuning import ROOM_M, to_metric
 from dsac_ros.mapping.losses import Patches
 from dsac_ros.mapping.view import View
 from dsac_ros.network.scene_network import SceneNetwork
@@ -63,7 +63,7 @@ class Sample:
             units, sigma = network.head(network.encoder(self.image).permute(0, 2, 3, 1))
         return units[0].flatten(0, 1)[self.cells], sigma[0].flatten(0, 1)[self.cells]
 
-    def in_room(self, points: Tensor, rgbd: bool,
+    def to_metric(self, points: Tensor, rgbd: bool,
                 sigma: Tensor | None = None) -> tuple[SceneCoordinates, Tensor]:
         """Points (N, 3) in scene units and world_from_camera (1, 4, 4), in metres of a room.
 
@@ -77,4 +77,4 @@ class Sample:
             matrices=self.matrix[None],
             grid_hw=(1, len(points)), depth=ROOM_M * self.patches.depth[None] if rgbd else None)
         camera_from_scene = se3.from_parts(self.patches.rotation[:1], self.patches.translation[:1])
-        return scene, in_room(se3.inverse(camera_from_scene))
+        return scene, to_metric(se3.inverse(camera_from_scene))

@@ -25,7 +25,7 @@ from dsac_ros.mapping.fine_tuning import fine_tune
 from dsac_ros.mapping.head_training import new_head, train_head
 from dsac_ros.mapping.header import make_header
 from dsac_ros.mapping.pose_refinement import refined
-from dsac_ros.mapping.progress import Report, Stages
+from dsac_ros.mapping.progress import ProgressCallback, Stages
 from dsac_ros.mapping.reconstruction import reconstruct
 from dsac_ros.mapping.reference_selection import with_global_descriptors
 from dsac_ros.mapping.validation import validate
@@ -42,7 +42,7 @@ UPDATE_RATE = 0.2  # of the learning rate, when a map is updated
 
 def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
               total: int | None = None, map_frame: str = 'map',
-              progress: Report = lambda state: None, resume: bool = False,
+              progress: ProgressCallback = lambda state: None, resume: bool = False,
               base_map: Map | None = None, end_to_end: EndToEndConfig | None = None) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
@@ -127,7 +127,7 @@ class TrainedNetwork:
 def train_network(data: Dataset, views: Sequence[View], config: MappingConfig,
                   base_map: Map | None, end_to_end: EndToEndConfig | None, *,
                   checkpoint: Checkpoint, resume: bool, device: str, clock: Stages,
-                  progress: Report) -> TrainedNetwork:
+                  progress: ProgressCallback) -> TrainedNetwork:
     """Encode the views, train the head on their patches, and fine-tune where settings say so."""
     generator = torch.Generator().manual_seed(config.seed)
     encoder: nn.Module

@@ -9,38 +9,38 @@ from typing import Any
 import torch
 
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping.checkpoint import Standing
+from dsac_ros.mapping.checkpoint import TrainingState
 from dsac_ros.mapping.losses import LossTerms
-from dsac_ros.mapping.progress import Progress, Report
+from dsac_ros.mapping.progress import Progress, ProgressCallback
 from dsac_ros.mapping.schedule import Schedule
 
 LOOK = 10  # steps between two looks at the terms, which make a GPU wait
 
 
-def train(stands: Standing, schedule: Schedule, step: Callable[[float], LossTerms],
-          progress: Report) -> dict[str, Any]:
+def train(state: TrainingState, schedule: Schedule, step: Callable[[float], LossTerms],
+          progress: ProgressCallback) -> dict[str, Any]:
     """Take steps from where the training stands; returns what the map's header says of it.
 
     step takes the schedule's progress in [0, 1). Raises MappingError where it ends in NaN.
     """
     terms = None
     try:
-        while (done := schedule.at(stands.step)) < 1.0:
+        while (done := schedule.at(state.step)) < 1.0:
             terms = step(done)
-            stands.step += 1
-            if stands.step % LOOK == 0:
-                schedule.observe(terms.near.item(), stands.step)
-                progress(training_state(schedule, terms))
-            if stands.due:
-                stands.save(summary(stands.step, schedule, terms))
+            state.step += 1
+            if state.step % LOOK == 0:
+                schedule.observe(terms.near.item(), state.step)
+                progress(progress_of(schedule, terms))
+            if state.due:
+                state.save(summary(state.step, schedule, terms))
     except KeyboardInterrupt:
-        stands.save(summary(stands.step, schedule, terms))
+        state.save(summary(state.step, schedule, terms))
         raise
     if terms and not torch.isfinite(terms.total):
         raise MappingError('the training diverged; check that poses are camera-to-world in the '
                            'optical frame (x right, y down, z forward) and intrinsics in pixels')
-    stands.save(summary(stands.step, schedule, terms))  # for Ctrl-C while the map is measured
-    return stands.told
+    state.save(summary(state.step, schedule, terms))  # for Ctrl-C while the map is measured
+    return state.metadata
 
 
 def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str,
             'stopped_early': schedule.cooling is not None}
 
 
-def training_state(schedule: Schedule, terms: LossTerms) -> Progress:
+def progress_of(schedule: Schedule, terms: LossTerms) -> Progress:
     """The progress to show: time left from the pace so far."""
     done = schedule.progress
     left = schedule.seconds() * (1 - done) / done if done > 0.01 else math.nan

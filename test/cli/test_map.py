@@ -43,9 +43,10 @@ def test_what_a_whole_network_does_not_know_is_refused(words, told, tmp_path, ca
     ({'before': 2.0, 'after': 1.0}, 'end to end: 2 before, 1 after (cm and deg in a room, on '
                                     'held-out frames)'),
     ({'before': 2.0, 'after': 2.0}, 'end to end: 2 before, 2 after (cm and deg in a room, on '
-                                    'held-out frames); not surely better, so nothing is changed'),
+                                    'held-out frames); not significantly better, so nothing is '
+                                    'changed'),
     ({'reason': 'too few held-out frames'}, 'end to end: not trained, too few held-out frames'),
-    ({'unjudged': 'few'}, 'end to end: trained, and nothing judged whether it helped (few)')])
+    ({'not_validated': 'few'}, 'end to end: trained, not validated (few)')])
 def test_what_end_to_end_training_gave_is_told(told, line):
     assert end_to_end_line(told) == line
 

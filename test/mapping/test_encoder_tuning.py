@@ -61,7 +61,7 @@ def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
 
 
 def test_encoder_and_head_learn_together(learner, monkeypatch):
-    monkeypatch.setattr(fine_tuning, 'JUDGEMENTS', 2)
+    monkeypatch.setattr(fine_tuning, 'VALIDATIONS', 2)
     before = copy.deepcopy(learner.module)
     told = fine_tune(learner, CONFIG, seed=0)
     assert told['kept_step'] > 0

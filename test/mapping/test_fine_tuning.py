@@ -18,28 +18,28 @@ from dsac_ros.mapping.buffer import FeatureBuffer
 from dsac_ros.mapping.fine_tuning import (
     ROOM_M,
     HeadLearner,
-    Judge,
+    Validator,
     fine_tune,
     mean_cost,
-    surely_better,
+    significantly_better,
 )
 from dsac_ros.network.encoder import Encoder, EncoderConfig
 from dsac_ros.network.head import Head, HeadConfig
 
 ROWS, COLUMNS = 12, 16
 CODE = ROWS * COLUMNS  # every cell looks different
-JUDGES = 12
+FRAMES = 12
 CONFIG = EndToEndConfig(hypotheses=16, cells=200, finetune_steps=16, finetune_rate=3e-3)
 
 
 @pytest.fixture(autouse=True)
-def few_judgements(monkeypatch):
-    monkeypatch.setattr(fine_tuning, 'JUDGEMENTS', 2)
+def few_validations(monkeypatch):
+    monkeypatch.setattr(fine_tuning, 'VALIDATIONS', 2)
 
 
 @pytest.fixture(scope='module')
 def wall():
-    """Descriptors of a wall seen six times, a judge, and a head that half knows the wall."""
+    """Descriptors of a wall seen six times, a validator, and a head that half knows the wall."""
     image, world_from_camera = wavy_wall(0, rows=ROWS, columns=COLUMNS, depth=ROOM_M)
     scene_from_camera = world_from_camera.clone()
     scene_from_camera[:3, 3] /= ROOM_M
@@ -58,13 +58,13 @@ def wall():
         image=torch.arange(count).repeat_interleave(cells),
         intrinsics=image.matrices[0][[0, 0, 1], [0, 2, 2]].expand(count, 3),
         camera_from_scene=camera_from_scene.expand(count, 3, 4))
-    judges = [seen().T.reshape(1, CODE, ROWS, COLUMNS) for _ in range(JUDGES)]
+    validation_frames = [seen().T.reshape(1, CODE, ROWS, COLUMNS) for _ in range(FRAMES)]
     encoder = Encoder(EncoderConfig(stem=(4, 8, 8), dilations=(1, 1), descriptor=CODE))
-    judge = Judge(encoder, judges, [image.matrices] * JUDGES,
-                  [torch.ones(1, 8 * ROWS, 8 * COLUMNS, dtype=torch.bool)] * JUDGES,
-                  [scene_from_camera[None]] * JUDGES,
-                  [in_every_pixel(depth / ROOM_M)] * JUDGES)
-    return patches, judge, half_learned(patches, image.points_world[0] / ROOM_M, generator)
+    validator = Validator(encoder, validation_frames, [image.matrices] * FRAMES,
+                  [torch.ones(1, 8 * ROWS, 8 * COLUMNS, dtype=torch.bool)] * FRAMES,
+                  [scene_from_camera[None]] * FRAMES,
+                  [in_every_pixel(depth / ROOM_M)] * FRAMES)
+    return patches, validator, half_learned(patches, image.points_world[0] / ROOM_M, generator)
 
 
 def in_every_pixel(depth):
@@ -97,18 +97,18 @@ def half_learned(patches, points, generator):
                                     {'rgbd': True, 'pose_loss': 'adaptive',
                                      'finetune_steps': 32}])
 def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
-    patches, judge, known = wall
+    patches, validator, known = wall
     head = copy.deepcopy(known)
-    told = fine_tune(HeadLearner(head, patches, judge), replace(CONFIG, **change), seed=0)
+    told = fine_tune(HeadLearner(head, patches, validator), replace(CONFIG, **change), seed=0)
     assert told['kept_step'] > 0
     assert told['after'] < told['before']
-    assert told['after'] == pytest.approx(mean_cost(judge(head, 'rgbd' in change)), abs=1e-3)
+    assert told['after'] == pytest.approx(mean_cost(validator(head, 'rgbd' in change)), abs=1e-3)
 
 
 def test_a_training_that_goes_wrong_changes_nothing(wall):
-    patches, judge, known = wall
+    patches, validator, known = wall
     head = copy.deepcopy(known)
-    told = fine_tune(HeadLearner(head, patches, judge), replace(CONFIG, finetune_rate=10.0),
+    told = fine_tune(HeadLearner(head, patches, validator), replace(CONFIG, finetune_rate=10.0),
                      seed=0)
     assert told['steps'] > 0
     assert told['kept_step'] == 0
@@ -117,11 +117,12 @@ def test_a_training_that_goes_wrong_changes_nothing(wall):
         assert torch.equal(head.state_dict()[name], value)
 
 
-def test_without_frames_to_judge_by_nothing_is_changed(wall):
-    patches, judge, known = wall
+def test_without_validation_frames_nothing_is_changed(wall):
+    patches, validator, known = wall
     head = copy.deepcopy(known)
-    few = Judge(judge.encoder, *(list(x)[:1] for x in (
-        judge.descriptors, judge.matrices, judge.masks, judge.scene_from_camera, judge.depths)))
+    few = Validator(validator.encoder, *(list(x)[:1] for x in (
+        validator.descriptors, validator.matrices, validator.masks, validator.scene_from_camera,
+        validator.depths)))
     told = fine_tune(HeadLearner(head, patches, few), CONFIG, seed=0)
     assert told['steps'] == 0 and 'few' in told['reason']
     assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
@@ -129,9 +130,9 @@ def test_without_frames_to_judge_by_nothing_is_changed(wall):
 
 def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
     """It raised, after the whole training of the map."""
-    patches, judge, known = wall
+    patches, validator, known = wall
     monkeypatch.setattr(fine_tuning, 'MIN_CELLS', ROWS * COLUMNS + 1)
-    told = fine_tune(HeadLearner(copy.deepcopy(known), patches, judge), CONFIG, seed=0)
+    told = fine_tune(HeadLearner(copy.deepcopy(known), patches, validator), CONFIG, seed=0)
     assert told == {'steps': 0, 'kept_step': 0, 'reason': 'too few cells in every image'}
 
 
@@ -140,13 +141,13 @@ def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
     {'pose_loss': 'weighted', 'rotation_distance': 'chordal'},
     {'pose_loss': 'reprojection', 'loss_clamp': 40.0}])
 def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch, change):
-    patches, judge, known = wall
+    patches, validator, known = wall
     used = []
     original = fine_tuning.expected_loss
     monkeypatch.setattr(fine_tuning, 'expected_loss',
                         lambda *args: used.append(args[-1]) or original(*args))
     config = build(EndToEndConfig, {**asdict(CONFIG), 'finetune_steps': 1, **change})
-    fine_tune(HeadLearner(copy.deepcopy(known), patches, judge), config, seed=0)
+    fine_tune(HeadLearner(copy.deepcopy(known), patches, validator), config, seed=0)
     if change['pose_loss'] == 'weighted':
         assert used[0].distance is DISTANCES[change['rotation_distance']]
         assert used[0].beta == change.get('rotation_weight', 500.0)
@@ -157,7 +158,7 @@ def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch,
 @pytest.mark.slow
 def test_an_adaptive_loss_finds_the_size_of_the_errors(wall, monkeypatch):
     """Its logarithms start far off, and a rate that suits a network would leave them there."""
-    patches, judge, known = wall
+    patches, validator, known = wall
     losses, errors = [], []
     original = fine_tuning.training_loss
 
@@ -167,7 +168,7 @@ def test_an_adaptive_loss_finds_the_size_of_the_errors(wall, monkeypatch):
             (poses[0][..., :3, 3] - poses[1][..., :3, 3]).norm(dim=-1).detach().mean()))
         return losses[0]
     monkeypatch.setattr(fine_tuning, 'training_loss', listening)
-    fine_tune(HeadLearner(copy.deepcopy(known), patches, judge),
+    fine_tune(HeadLearner(copy.deepcopy(known), patches, validator),
               replace(CONFIG, pose_loss='adaptive', finetune_steps=200, finetune_rate=1e-9,
                       selection='argmax'), seed=0)
     mean = torch.stack(errors[-400:]).mean()
@@ -179,12 +180,12 @@ def test_an_adaptive_loss_finds_the_size_of_the_errors(wall, monkeypatch):
                                             ([0.3, 0.1] * 4, True), ([float('nan')] * 8, False)])
 def test_better_is_what_is_better_by_more_than_chance(gain, sure):
     before = torch.arange(8.0)
-    assert surely_better(before - torch.tensor(gain), before) == sure
+    assert significantly_better(before - torch.tensor(gain), before) == sure
 
 
 def test_a_gain_that_may_be_chance_changes_nothing(wall):
     """The best of many looks at noise is always some gain: here half a standard error."""
-    patches, judge, known = wall
+    patches, validator, known = wall
 
     class Noise(HeadLearner):
         looks = 0
@@ -192,21 +193,21 @@ def test_a_gain_that_may_be_chance_changes_nothing(wall):
         def cost(self, rgbd: bool) -> torch.Tensor:
             self.looks += 1
             return torch.tensor([1.0, -1.2] * 12) if self.looks > 1 else torch.zeros(24)
-    learner = Noise(copy.deepcopy(known), patches, judge)
+    learner = Noise(copy.deepcopy(known), patches, validator)
     told = fine_tune(learner, replace(CONFIG, finetune_steps=4), seed=0)
     assert told['kept_step'] == 0 and told['after'] == told['before']
 
 
 def test_depth_is_judged_by_where_it_is_trained_with(wall):
-    _, judge, known = wall
-    blind = replace(judge, depths=[None] * JUDGES)
-    assert mean_cost(judge(known, rgbd=True)) < 0.9 * mean_cost(judge(known))
-    assert torch.equal(blind(known, rgbd=True), judge(known))
+    _, validator, known = wall
+    blind = replace(validator, depths=[None] * FRAMES)
+    assert mean_cost(validator(known, rgbd=True)) < 0.9 * mean_cost(validator(known))
+    assert torch.equal(blind(known, rgbd=True), validator(known))
 
 
 def test_an_image_of_the_buffer_is_the_scene_that_its_camera_sees(wall):
-    patches, judge, known = wall
-    images = HeadLearner(known, patches, judge)
+    patches, validator, known = wall
+    images = HeadLearner(known, patches, validator)
     scene, pose = images.scene(3, rgbd=True)
     assert images.usable == list(range(6))
     camera = se3.transform(se3.inverse(pose), scene.points_world)

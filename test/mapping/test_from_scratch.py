@@ -131,7 +131,7 @@ def test_end_to_end_follows_the_points_and_only_changes_the_light(frames):
     rays = (patches.pixels - patches.principal) / patches.focal[:, None]
     in_camera = patches.depth[:, None] * torch.cat([rays, torch.ones(len(rays), 1)], 1)
     right = (in_camera - patches.translation) @ patches.rotation[0]
-    _, world_from_camera = sample.in_room(right, rgbd=False)
+    _, world_from_camera = sample.to_metric(right, rgbd=False)
     np.testing.assert_allclose(world_from_camera[0, :3, 3].numpy(),
                                ROOM_M * data.views[0].scene_from_camera[:3, 3], atol=1e-5)
     assert objectives(LAST, right, sample).total < 0.01
@@ -174,7 +174,7 @@ def last_stage(frames, monkeypatch):
         return original(self, stage, points, sample)
     monkeypatch.setattr(from_scratch.Objectives, '__call__', spied)
 
-    def train(checkpoint, guard, resume=False, interrupt_at=math.inf):
+    def train(checkpoint, best_weights, resume=False, interrupt_at=math.inf):
         network = from_scratch.new_network('dsacstar_tiny', data, int(resume))
         first = {}
 
@@ -189,33 +189,35 @@ def last_stage(frames, monkeypatch):
             patch.setattr(Sample, 'predicted', spied_predicted)
             with contextlib.suppress(KeyboardInterrupt):
                 from_scratch.train_network(network, data.views, recipe, settings, checkpoint,
-                                           resume, interrupt, guard)
+                                           resume, interrupt, best_weights)
         return network, first['network']
     return train, steps, data
 
 
 def test_the_log_variances_of_an_adaptive_loss_are_learned(last_stage, tmp_path):
     train, steps, _ = last_stage
-    train(Checkpoint(tmp_path / 'c', ''), from_scratch.Guard([]), interrupt_at=0.15)
+    train(Checkpoint(tmp_path / 'c', ''), from_scratch.BestWeights([]), interrupt_at=0.15)
     first, last = (steps[i]['objectives']['pose_loss']['log_variances'] for i in (0, -1))
     assert (first != last).all()
 
 
 def test_a_training_goes_on_from_where_its_last_stage_was_interrupted(last_stage, tmp_path):
-    """Weights, sharpness, learned variances and what the guard remembers, all of them."""
+    """Weights, sharpness, learned variances and what BestWeights remembers, all of them."""
     train, steps, data = last_stage
-    checkpoint, guard = Checkpoint(tmp_path / 'c', ''), from_scratch.Guard(data.views[:4])
-    network, _ = train(checkpoint, guard, interrupt_at=0.15)
+    checkpoint = Checkpoint(tmp_path / 'c', '')
+    best_weights = from_scratch.BestWeights(data.views[:4])
+    network, _ = train(checkpoint, best_weights, interrupt_at=0.15)
     saved = checkpoint.load('cpu')
     assert saved['objectives']['alpha'] != steps[0]['objectives']['alpha']
     steps.clear()
-    again = from_scratch.Guard(data.views[:4])
+    again = from_scratch.BestWeights(data.views[:4])
     _, first = train(checkpoint, again, resume=True, interrupt_at=0.0)
     assert same(first, network.state_dict())
     assert steps[0]['objectives']['alpha'] == saved['objectives']['alpha']
     assert same(steps[0]['objectives']['pose_loss'], saved['objectives']['pose_loss'])
-    assert torch.equal(again.before, guard.before) and same(again.weights, guard.weights)
-    assert not same(again.weights, first), 'the guard keeps what was before the last stage'
+    assert torch.equal(again.before, best_weights.before)
+    assert same(again.weights, best_weights.weights)
+    assert not same(again.weights, first), 'those before the last stage are kept'
 
 
 def same(a, b):
@@ -286,28 +288,29 @@ def test_the_last_stage_is_undone_where_held_out_frames_are_no_better(frames, mo
                                                                       kept):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
-    guard = from_scratch.Guard(data.views[:4])
+    best_weights = from_scratch.BestWeights(data.views[:4])
     costs = iter([torch.zeros(4), torch.full((4,), after).log()])
-    monkeypatch.setattr(guard, 'cost', lambda network: next(costs))
-    guard.remember(network)
+    monkeypatch.setattr(best_weights, 'cost', lambda network: next(costs))
+    best_weights.remember(network)
     before = network.head.point.bias.clone()
     with torch.no_grad():
         network.head.point.bias += 1.0
-    assert guard.verdict(network) == {'end_to_end': {'before': 1.0, 'after': min(1.0, after)}}
+    assert best_weights.verdict(network) == {
+        'end_to_end': {'before': 1.0, 'after': min(1.0, after)}}
     assert torch.equal(network.head.point.bias, before) != kept
 
 
-def test_where_nothing_judges_the_last_stage_the_map_says_so(frames):
+def test_a_map_says_that_its_last_stage_was_not_validated(frames):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
-    guard = from_scratch.Guard(data.views[:3])
-    guard.remember(network)
-    assert guard.verdict(network) == {'end_to_end': {
-        'unjudged': '3 held-out frames, expected at least 4'}}
+    best_weights = from_scratch.BestWeights(data.views[:3])
+    best_weights.remember(network)
+    assert best_weights.verdict(network) == {'end_to_end': {
+        'not_validated': '3 held-out frames, expected at least 4'}}
 
 
 def test_a_network_is_judged_by_the_poses_of_held_out_frames(frames):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
-    cost = from_scratch.Guard(data.views[:4]).cost(network)
+    cost = from_scratch.BestWeights(data.views[:4]).cost(network)
     assert (cost > np.log(10.0)).all()  # one point everywhere tells no pose

@@ -49,10 +49,10 @@ def test_a_resumed_training_has_the_weights_and_the_moments_of_the_first(patches
     with pytest.raises(KeyboardInterrupt):
         train(patches, checkpoint, report=interrupted_at(20))
     stood = checkpoint.load('cpu')
-    assert stood['step'] == 20 and stood['told']['steps'] == 20
+    assert stood['step'] == 20 and stood['metadata']['steps'] == 20
     # nothing is left to do: what comes back is what was saved, and no error
     head, told = train(patches, checkpoint, replace(CONFIG, steps=20), resume=True)
-    assert told == stood['told']
+    assert told == stood['metadata']
     assert all(torch.equal(value, stood['head'][name])
                for name, value in head.state_dict().items())
     moments = checkpoint.load('cpu')['optimizer']['state']

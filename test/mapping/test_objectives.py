@@ -9,10 +9,10 @@ from dsac_ros.mapping.losses import LossConfig, Patches
 from dsac_ros.mapping.objectives import (
     NEAR_TARGET,
     OBJECTIVES,
-    TAME_PX,
+    SOFT_CLAMP_PX,
     errors,
     objective_terms,
-    tame,
+    soft_clamp,
 )
 
 WEIGHT = LossConfig().proxy_weight
@@ -90,10 +90,11 @@ def test_guided_by_depth_only_a_point_near_its_target_is_valid():
 
 
 def test_large_errors_count_with_their_square_root():
-    error = torch.tensor([1.0, TAME_PX, 4 * TAME_PX, 9 * TAME_PX], requires_grad=True)
-    loss = tame(error)
-    torch.testing.assert_close(loss, torch.tensor([1.0, 1.0 * TAME_PX, 2 * TAME_PX,
-                                                   3 * TAME_PX]))
+    error = torch.tensor([1.0, SOFT_CLAMP_PX, 4 * SOFT_CLAMP_PX, 9 * SOFT_CLAMP_PX],
+                         requires_grad=True)
+    loss = soft_clamp(error)
+    torch.testing.assert_close(loss, torch.tensor([1.0, 1.0 * SOFT_CLAMP_PX, 2 * SOFT_CLAMP_PX,
+                                                   3 * SOFT_CLAMP_PX]))
     loss.sum().backward()
     assert error.grad.max() <= 1.0 and error.grad.min() > 0.0
 

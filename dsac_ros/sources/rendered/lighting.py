@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsac_ros.sources.rendered.shading import Lightmaps
-from dsac_ros.sources.rendered.surfaces import Box, Patches
+from dsac_ros.sources.rendered.surfaces import Box, SurfacePatches
 
 SAMPLES_PER_M = 7.0
 MAP_WIDTH = 512
@@ -28,7 +28,7 @@ class Light:
     colour: np.ndarray
 
 
-def bake(patches: Patches, boxes: list[Box], lights: list[Light], extent: np.ndarray,
+def bake(patches: SurfacePatches, boxes: list[Box], lights: list[Light], extent: np.ndarray,
          ambient: np.ndarray, rng: np.random.Generator) -> Lightmaps:
     """Irradiance on a coarse grid over every patch, scaled to a good exposure.
 
@@ -49,7 +49,7 @@ def bake(patches: Patches, boxes: list[Box], lights: list[Light], extent: np.nda
     return Lightmaps(image, np.concatenate([places, counts - 1], axis=1))
 
 
-def layout(patches: Patches) -> tuple[np.ndarray, np.ndarray, int]:
+def layout(patches: SurfacePatches) -> tuple[np.ndarray, np.ndarray, int]:
     """Where each patch's samples stand in the lightmap: first (Q, 2), counts (Q, 2), rows."""
     lengths = np.stack([np.linalg.norm(e, axis=1) for e in (patches.edges_s, patches.edges_t)], 1)
     counts = np.clip(np.ceil(lengths * SAMPLES_PER_M), 1, MAP_WIDTH - 1).astype(np.int64) + 1
@@ -65,7 +65,7 @@ def layout(patches: Patches) -> tuple[np.ndarray, np.ndarray, int]:
     return places, counts, y + shelf
 
 
-def samples(patches: Patches, places: np.ndarray, counts: np.ndarray
+def samples(patches: SurfacePatches, places: np.ndarray, counts: np.ndarray
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points just before the patches (N, 3), their normals, and their lightmap cells (N, 2)."""
     points, normals, cells = [], [], []

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsac_ros.sources.rendered.surfaces import DISC, TRIANGLE, Patches
+from dsac_ros.sources.rendered.surfaces import DISC, TRIANGLE, SurfacePatches
 
 NEAR = 0.02
 NOTHING = -1
 
 
 @dataclass(frozen=True)
-class View:
+class RayHits:
     """One look at the patches.
 
     gradients (Q, 3, 3): rows (s/z, t/z, 1/z), columns (u, v, 1); seen (H, W) int32: patch index or
@@ -31,8 +31,8 @@ class View:
     inverse_depth: np.ndarray
 
 
-def cast(patches: Patches, world_from_camera: np.ndarray, matrix: np.ndarray,
-         size_wh: tuple[int, int]) -> View:
+def cast(patches: SurfacePatches, world_from_camera: np.ndarray, matrix: np.ndarray,
+         size_wh: tuple[int, int]) -> RayHits:
     """What a pinhole camera with this matrix sees."""
     rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
     edges_s, edges_t = patches.edges_s @ rotation, patches.edges_t @ rotation
@@ -64,7 +64,7 @@ def cast(patches: Patches, world_from_camera: np.ndarray, matrix: np.ndarray,
         if closest[index] > behind.min():
             draw(gradients[index], int(patches.shapes[index]), index, u[x0:x1], v[y0:y1],
                  seen[y0:y1, x0:x1], behind)
-    return View(gradients, seen, nearest)
+    return RayHits(gradients, seen, nearest)
 
 
 def draw(gradient: np.ndarray, shape: int, index: int, u: np.ndarray, v: np.ndarray,
@@ -110,7 +110,7 @@ def bounding_boxes(origins: np.ndarray, edges_s: np.ndarray, edges_t: np.ndarray
     return boxes, in_view
 
 
-def soften_edges(image: np.ndarray, view: View, shapes: np.ndarray) -> None:
+def soften_edges(image: np.ndarray, view: RayHits, shapes: np.ndarray) -> None:
     """Blend two neighbouring pixels by where between them the nearer patch ends. In place.
 
     As in geometry buffer anti-aliasing (Persson 2011): the border of the nearer patch is where the
@@ -136,7 +136,7 @@ def soften_edges(image: np.ndarray, view: View, shapes: np.ndarray) -> None:
             after[far[~inner]] += change[~inner]
 
 
-def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: View,
+def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: RayHits,
            shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far each pixel's patch reaches towards the next pixel (N,), 0..1, and whether it counts.
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from dsac_ros.sources.rendered.atlas import Atlas
-from dsac_ros.sources.rendered.raycast import NOTHING, View
-from dsac_ros.sources.rendered.surfaces import Patches
+from dsac_ros.sources.rendered.raycast import NOTHING, RayHits
+from dsac_ros.sources.rendered.surfaces import SurfacePatches
 
 BAND_ROWS = 32
 
@@ -29,7 +29,7 @@ class Lightmaps:
 class Shader:
     """Textures and lightmaps of one room, ready for any view of it."""
 
-    def __init__(self, patches: Patches, atlas: Atlas, lightmaps: Lightmaps) -> None:
+    def __init__(self, patches: SurfacePatches, atlas: Atlas, lightmaps: Lightmaps) -> None:
         self._atlas, self._lightmaps = atlas, lightmaps
         place = atlas.places[patches.textures].astype(np.float64)
         scale = atlas.scales[patches.textures]
@@ -42,7 +42,7 @@ class Shader:
                                       light[:, :2] - start * slope], axis=1).astype(np.float32)
         self._start, self._size = start, size
 
-    def shade(self, view: View) -> np.ndarray:
+    def shade(self, view: RayHits) -> np.ndarray:
         """Linear colours (H, W, 3) float32; black where nothing is seen."""
         g = view.gradients.astype(np.float64)
         # From patch coordinates to atlas texels, still affine in the pixel.

@@ -53,7 +53,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Patches:
+class SurfacePatches:
     """All patches of a room, Q of them.
 
     origins, edges_s, edges_t (Q, 3) [m]; shapes (Q,); regions (Q, 4): x, y, w, h in texels of
@@ -164,11 +164,11 @@ class Builder:
         box = Box(np.asarray(centre, float), size, float(yaw))
         self.obstacles.append(Obstacle(box.corners_xy(), float(size[2])))
 
-    def patches(self) -> Patches:
+    def patches(self) -> SurfacePatches:
         """All that was added, as arrays."""
         columns = list(zip(*self._rows))
         origins, edges_s, edges_t = (np.asarray(columns[i], np.float64) for i in (0, 1, 2))
-        return Patches(origins, edges_s, edges_t,
+        return SurfacePatches(origins, edges_s, edges_t,
                        np.asarray(columns[3], np.int8), np.asarray(columns[4], np.int32),
                        np.asarray(columns[5], np.float64), np.asarray(columns[6], bool),
                        np.asarray(columns[7], np.float32))
