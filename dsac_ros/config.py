@@ -81,7 +81,7 @@ class PoseConvention:
 
 @dataclass(frozen=True)
 class RansacConfig:
-    """How one frame's scene coordinates become a pose."""
+    """Settings of RANSAC, from the scene coordinates of a frame to its pose."""
 
     hypotheses: int = setting(2048, 'minimal sets drawn per frame; an eighth where landmarks '
                               'decide', low=1, high=65536)
@@ -105,7 +105,7 @@ class RansacConfig:
 
 @dataclass(frozen=True)
 class EndToEndConfig:
-    """How RANSAC is differentiated in training.
+    """Settings of training through differentiable RANSAC.
 
     Hypotheses, threshold and gradient are DSAC*'s by default, loss and entropy DSAC++'s in kind.
     """
@@ -153,7 +153,7 @@ class EndToEndConfig:
 
 @dataclass(frozen=True)
 class AcceptConfig:
-    """When a pose is accepted. The map's own acceptance model stands where a value is negative.
+    """Settings of acceptance. Where a value is negative the map's own acceptance model stands.
 
     Enough landmarks or enough local features verify a pose alone; else the scene coordinates must
     meet all other conditions.
@@ -187,7 +187,7 @@ class AcceptConfig:
 
 @dataclass(frozen=True)
 class MappingConfig:
-    """How a scene is learned (ACE, section 3, with a schedule that follows a time budget)."""
+    """Settings of mapping (ACE, section 3, with a schedule that follows a time budget)."""
 
     recipe: str = setting('ace', 'which system of the DSAC family learns it: `dsac map --help`')
     minutes: float = setting(1.0, 'most time for training the head; the schedule ends with it',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good a run of localizations is: never aligned, every frame counted, refusals too.
+"""Metrics of a run of localizations: never aligned, every frame counted, refusals too.
 
 What counts how (`evaluate`):
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a process of ours, a command or a node, shares the machine with others."""
+"""Priority and threads of a process, so that it shares the machine with others."""
 from __future__ import annotations
 
 import ctypes

@@ -63,7 +63,7 @@ class PosedFrame:
 
 @dataclass(frozen=True)
 class SceneCoordinates:
-    """What the network says of B images: the one contract between network and RANSAC.
+    """Predictions of the network for B images: the one contract between network and RANSAC.
 
     points_world (B, N, 3) [m], pixels (B, N, 2) of the cells' centres, sigma_px (B, N) the
     predicted standard deviation of the reprojection error, valid (B, N) bool: cells that lie on

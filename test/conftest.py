@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of nodes share: a runtime, a DDS domain of their own, processes that always end."""
+"""Fixtures of the tests of nodes: a runtime, a DDS domain each, processes that always end."""
 from __future__ import annotations
 
 import contextlib

@@ -56,7 +56,7 @@ def room_of(path: Path) -> str:
 
 
 def stands_in(path: Path, place: str) -> bool:
-    """Whether a file is the place, or inside of it."""
+    """Return True if a file is the place, or inside of it."""
     own = path.relative_to(PACKAGE).as_posix()
     return own == place or own.startswith(f'{place}/')
 

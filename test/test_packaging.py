@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pip and colcon install: nothing forgotten, and both say the same."""
+"""Packages of pip and colcon: nothing forgotten, and both say the same."""
 from __future__ import annotations
 
 import ast

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process of ours asks of the machine, seen from a process of its own."""
+"""process.py: priority and threads, seen from a process of its own."""
 from __future__ import annotations
 
 import ctypes

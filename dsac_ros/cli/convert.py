@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kind_of(args: argparse.Namespace) -> str:
-    """What DEST is to become: bag, folder or tum."""
+    """Return the kind of DEST: bag, folder or tum."""
     suffix = args.dest.suffix.lower()
     if args.to:
         return args.to

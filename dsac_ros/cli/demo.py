@@ -34,7 +34,7 @@ TRIES, TIMED_FRAMES = 3, 6
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to do."""
+    """Amount of work of a demo."""
 
     mapping_frames: int
     held_out_frames: int
@@ -170,7 +170,7 @@ def play_once(folder: Path, bag: Path, frames: int, rate: float) -> list[dict[st
 
 
 def playing_rate(map_file: Path, bag: Path) -> float:
-    """How fast the drive can be played so that the node keeps up: from a few images, timed."""
+    """Return the rate at which the node keeps up with the drive, timed on a few images."""
     from dsac_ros.cli.demo_recording import RATE_HZ
     from dsac_ros.localizer import Localizer
     from dsac_ros.sources.open_source import open_source

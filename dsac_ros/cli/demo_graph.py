@@ -87,11 +87,11 @@ class Graph:
             self.events.append(json.loads(line))
 
     def count(self, kind: str) -> int:
-        """How many events of one kind have been heard."""
+        """Return the number of events of one kind that were heard."""
         return sum(event['event'] == kind for event in list(self.events))
 
     def is_running(self, name: str) -> bool:
-        """Whether a process has not ended; NodeFailedError when it ended badly."""
+        """Return True while a process runs; raise NodeFailedError if it failed."""
         code = self._processes[name].poll()
         if code:
             path = self.folder / f'{name}.log'

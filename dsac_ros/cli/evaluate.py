@@ -72,7 +72,7 @@ def load_localizer(args: argparse.Namespace) -> Localizer:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers were measured on."""
+    """Return the machine and device that the numbers were measured on."""
     import os
 
     import torch

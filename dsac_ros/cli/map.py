@@ -157,7 +157,7 @@ def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig
 
 
 def how_to_go_on(checkpoint: Path) -> str:
-    """What somebody who interrupted the work can do: only the training can be resumed."""
+    """Say how to go on after an interruption: only the training can be resumed."""
     if checkpoint.exists():
         return 'the same command with --resume goes on from here; no map was written'
     return 'no map was written; the training had not begun, so the same command begins anew'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera does to a scene besides seeing it: tilt, zoom, exposure, noise, blur."""
+"""Augmentation of images: exposure, noise and blur."""
 from __future__ import annotations
 
 import math
@@ -14,7 +14,7 @@ from dsac_ros.config import setting
 
 @dataclass(frozen=True)
 class PhotometricConfig:
-    """How strongly images are changed; each change is drawn anew for each image."""
+    """Strength of the changes; each is drawn anew for each image."""
 
     gain: float = setting(0.4, 'largest change of the exposure, log scale', low=0.0)
     gamma: float = setting(0.3, 'largest change of the contrast curve, log scale', low=0.0)

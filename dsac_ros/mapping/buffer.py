@@ -121,7 +121,7 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
 
 
 def affordable(rounds: int, descriptor: int, device: str) -> int:
-    """How many patches of each of `rounds` images a quarter of the free memory holds, at least 64.
+    """Return the patches of each of `rounds` images that fit a quarter of the memory, at least 64.
 
     A quarter: the buffer is put together from its parts, so that it needs twice its size, and the
     views and the training need the rest. On a CPU never more than MOST_BYTES.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an interrupted training stands, on the disk."""
+"""Checkpoints of a training on the disk."""
 from __future__ import annotations
 
 import hashlib
@@ -23,7 +23,7 @@ CHECKPOINT_SECONDS = 20.0  # between two of them
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where an interrupted training stands; only usable for the same frames and settings."""
+    """State of an interrupted training; only usable for the same frames and settings."""
 
     path: Path
     fingerprint: str
@@ -51,7 +51,7 @@ class Checkpoint:
 
 @dataclass
 class TrainingState:
-    """Where a training stands: its parts, the step, and what there is to tell of it.
+    """State of a training: its parts, the step, and metadata for the map's header.
 
     The parts have state_dict and load_state_dict, as those of torch have.
     """
@@ -77,7 +77,7 @@ class TrainingState:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to save again."""
+        """Return True if it is time to save again."""
         return time.monotonic() - self.saved > CHECKPOINT_SECONDS
 
 

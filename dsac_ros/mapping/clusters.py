@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which descriptors of a scene belong together: the centres of the head's experts."""
+"""Clusters of a scene's descriptors, whose centres gate the experts of the head."""
 from __future__ import annotations
 
 import torch

@@ -17,7 +17,7 @@ from dsac_ros.types import SceneCoordinates
 
 def make_learner(network: SceneNetwork, patches: FeatureBuffer, data: Dataset,
                  config: MappingConfig, end_to_end: EndToEndConfig, device: str) -> Learner:
-    """What the settings have learn: the head on the buffer, or the whole network on the views."""
+    """Return the learner that settings ask for: the head on the buffer, or the whole network."""
     if end_to_end.finetune_encoder:
         return NetworkLearner(network, data, config, device)
     head = network.head.requires_grad_(True)

@@ -103,7 +103,7 @@ def mean_cost(logarithms: Tensor) -> float:
 
 
 def significantly_better(after: Tensor, before: Tensor) -> bool:
-    """Whether the frames' costs fell by more than chance: of logarithms (F,) of the same frames.
+    """Return True if the frames' log costs (F,) fell by more than chance.
 
     Weights are looked at many times, and the best of many looks at noise is an improvement.
     """
@@ -121,7 +121,7 @@ class Kept:
 
 
 class Learner(Protocol):
-    """What learns end to end, and from which images.
+    """A module that learns end to end, and the images that it learns from.
 
     module: whose parameters learn, those that ask for a gradient; usable: the images with cells
     enough; validation_views: their number.
@@ -213,7 +213,7 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
 
 
 def untouched(reason: str, explanation: str) -> dict[str, Any]:
-    """What the header says of a map that was not fine-tuned, and the log."""
+    """Log why a map was not fine-tuned, and return it for the header."""
     log.warning('the map was not fine-tuned: %s (%s)', reason, explanation)
     return {'steps': 0, 'kept_step': 0, 'reason': reason}
 

@@ -148,7 +148,7 @@ class BestWeights:
             self.before, self.weights = self.cost(network), copy.deepcopy(network.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers, for a checkpoint."""
+        """Return the state for a checkpoint."""
         return {'before': self.before, 'weights': self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ class BestWeights:
 
 
 class Objectives:
-    """What each stage of a recipe minimises; the last one remembers how sharply RANSAC chooses."""
+    """Objective of each stage of a recipe; the last one adapts the sharpness of the selection."""
 
     def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator,
                  device: torch.device) -> None:
@@ -185,7 +185,7 @@ class Objectives:
         self.pose_loss = training_loss(recipe.end_to_end, recipe.pose_loss).to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has learned itself, for a checkpoint."""
+        """Return what is learned here, for a checkpoint."""
         return {'alpha': self.entropy.alpha, 'pose_loss': self.pose_loss.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which images of a drive are worth keeping: sharp, from a new viewpoint, not seen before."""
+"""Selection of keyframes: images that are sharp, steady and from a new viewpoint."""
 from __future__ import annotations
 
 import hashlib
@@ -20,7 +20,7 @@ COVERAGE_CELL_M = 0.5
 
 @dataclass(frozen=True)
 class KeyframeConfig:
-    """What a keyframe must be."""
+    """Conditions on a keyframe."""
 
     min_translation: float = setting(0.10, 'movement since the last keyframe that makes a new one',
                                      unit='m', low=0.0)
@@ -59,7 +59,7 @@ class KeyframeGate:
         self._digest = b''
 
     def moved(self, stamp_ns: int, world_from_camera: np.ndarray) -> tuple[Verdict, str]:
-        """Whether the camera is steady and somewhere new; KEPT or MOTION, POSE with a sentence."""
+        """Check that the camera is steady and somewhere new: KEPT, MOTION, or POSE and a reason."""
         if not np.isfinite(world_from_camera).all():
             return Verdict.POSE, 'the pose holds NaN or infinity'
         last, self._last = self._last, (stamp_ns, world_from_camera)
@@ -77,7 +77,7 @@ class KeyframeGate:
         return Verdict.KEPT, ''
 
     def keep(self, image: np.ndarray, world_from_camera: np.ndarray) -> tuple[Verdict, str]:
-        """Whether the image (H, W[, 3]) is new and sharp; KEPT makes it the last keyframe."""
+        """Check that an image (H, W[, 3]) is new and sharp; KEPT makes it the last keyframe."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         if digest == self._digest:
             return Verdict.DUPLICATE, 'the image is the same as the one before: a frozen camera?'
@@ -109,7 +109,7 @@ def sharpness(image: np.ndarray) -> float:
 
 
 class Coverage:
-    """What was recorded so far: counts, the path and the ground that its positions cover."""
+    """Statistics of a recording: counts, the path and the ground that its positions cover."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -135,7 +135,7 @@ class Coverage:
 
     @property
     def cells(self) -> int:
-        """How many ground cells hold a keyframe."""
+        """Return the number of ground cells with a keyframe."""
         return len(self._cells)
 
     @property

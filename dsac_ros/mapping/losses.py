@@ -15,7 +15,7 @@ from dsac_ros.config import setting
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Which predictions are valid, and what is asked of the others."""
+    """Settings of the curriculum: which predictions are valid, and the loss of the others."""
 
     min_depth: float = setting(0.02, 'nearest valid point', unit='scene units', low=0.0)
     max_depth: float = setting(200.0, 'farthest valid point', unit='scene units', low=0.0)
@@ -76,7 +76,7 @@ def to_camera(points: Tensor, patches: Patches) -> Tensor:
 
 
 def residual(in_camera: Tensor, patches: Patches, config: LossConfig) -> Tensor:
-    """Where points (N, 3) of the camera frame are seen less where they should be (N, 2) [px]."""
+    """Return reprojection errors (N, 2) [px] of points (N, 3) of the camera frame."""
     plane = in_camera[:, :2] / in_camera[:, 2:].clamp_min(config.min_depth)
     return plane * patches.focal[:, None] - (patches.pixels - patches.principal)
 

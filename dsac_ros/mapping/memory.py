@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory is left: of the machine, and of the container or service that this runs in."""
+"""Memory that is available: of the machine, and of the container or service."""
 from __future__ import annotations
 
 import math

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DSAC++ and DSAC* ask of scene coordinates before RANSAC is part of the training.
+"""Objectives of DSAC++ and DSAC* on scene coordinates, before training through RANSAC.
 
 An objective is a mean loss of points (N, 3) in scene units for patches (N); errors are Euclidean,
 where the curriculum of ACE (`losses`) takes sums of absolute values.
@@ -23,7 +23,7 @@ NEAR_PX = 10.0    # what RANSAC calls an inlier
 
 @dataclass(frozen=True)
 class CoordinateErrors:
-    """Of N points: depth (N,) and distance (N,) to the target [scene units], error (N,) [px].
+    """Errors of N points: depth and distance to the target (N,) [scene units], error (N,) [px].
 
     measured (N,) bool: whose target is a measured point; the others' is the proxy at depth 1.
     """
@@ -35,13 +35,13 @@ class CoordinateErrors:
 
     @property
     def valid(self) -> Tensor:
-        """Which reprojection errors mean something (N,) bool (DSAC*, section 3.4)."""
+        """Valid points (N,) bool (DSAC*, section 3.4)."""
         return ((self.depth > CONFIG.min_depth) & (self.depth < CONFIG.max_depth)
                 & (self.reprojection < CONFIG.max_reprojection_px))
 
 
 def errors(points: Tensor, patches: Patches) -> CoordinateErrors:
-    """How far points (N, 3) in scene units are from where they should be and be seen."""
+    """Compute the errors of points (N, 3) in scene units for their patches (N)."""
     in_camera = to_camera(points, patches)
     return CoordinateErrors(
         depth=in_camera[:, 2].detach(),

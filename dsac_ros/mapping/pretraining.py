@@ -44,7 +44,7 @@ LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=2
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How the encoder is pre-trained."""
+    """Settings of the pre-training of the encoder."""
 
     steps: int = setting(8000, 'gradient steps', low=1)
     pairs: int = setting(5, 'pairs of views per step', low=1)
@@ -217,7 +217,7 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
 
 def description(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
                 config: PretrainConfig) -> dict[str, Any]:
-    """What a training is made of: two with the same description learn the same."""
+    """Describe a training: two with the same description learn the same."""
     digest = hashlib.sha256()
     for image in (*photographs, *(posed.frame.image for scene in scenes for posed in scene)):
         digest.update(repr(image.shape).encode())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a long training says of itself while it runs, and how long its stages took."""
+"""Progress of a mapping and the times of its stages."""
 from __future__ import annotations
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     fraction is of the stage; seconds_left of the whole, NaN if not known yet; loss and valid
     (share of patches with a valid coordinate) only while training.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the systems of the DSAC family learn a scene, by name: networks, stages and objectives.
+"""Recipes of the DSAC family by name: networks, stages and objectives.
 
 `ace` trains a small head on the shipped encoder. The others train a whole network for the scene,
 as their papers do, in stages; docs/recipes.md says what differs between them and from the papers.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a training stands between its start (0) and its end (1), and the step size there."""
+"""Schedule of a training from its start (0) to its end (1), and the learning rate there."""
 from __future__ import annotations
 
 import math
@@ -27,7 +27,7 @@ class Schedule:
         self.steady_since = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from."""
+        """Return the state for `load_state_dict`."""
         return {'seconds': self.seconds(), 'progress': self.progress, 'cooling': self.cooling,
                 'steady_since': self.steady_since}
 

@@ -44,7 +44,7 @@ def train(state: TrainingState, schedule: Schedule, step: Callable[[float], Loss
 
 
 def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str, Any]:
-    """What the map's header says of the training so far; nothing before its first step."""
+    """Summarise the training so far for the map's header; empty before its first step."""
     if terms is None:
         return {}
     return {'steps': step, 'seconds': round(schedule.seconds(), 1),

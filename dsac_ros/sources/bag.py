@@ -69,7 +69,7 @@ class BagSource(Source):
         self._wordings: dict[str, str] = {}
 
     def __len__(self) -> int:
-        """How many images there are, from the index of the bag."""
+        """Return the number of images, from the index of the bag."""
         return -(-self.bag.topics[self.topics.image].count // self.stride)
 
     @property
@@ -90,7 +90,7 @@ class BagSource(Source):
         return self.poses().world
 
     def poses(self) -> CameraPoses:
-        """Where the camera was; read from the bag when first asked for."""
+        """Poses of the camera; read from the bag when first asked for."""
         if self._poses is None:
             self._poses = find_poses(self.bag, self.topics.image, self.camera_frame,
                                      self._pose_options, self.assumptions, self.unread)
@@ -269,7 +269,7 @@ def read_intrinsics(bag: BagFile, topic: str, unread: Notes) -> list[Intrinsics]
 
 
 def _content_key(info: Any) -> tuple[object, ...]:
-    """What of a CameraInfo makes it differ from another, without its header."""
+    """Return the contents of a CameraInfo, without its header, to compare."""
     arrays = (np.asarray(getattr(info, n, getattr(info, n.upper(), ()))).tobytes() for n in 'kdp')
     roi = info.roi
     return (info.width, info.height, info.distortion_model, *arrays, info.binning_x,

@@ -30,7 +30,7 @@ TellLeftOut = Callable[[str, str], None]
 
 
 class Topic(NamedTuple):
-    """What a bag knows of a topic without reading its messages."""
+    """Description of a topic in the index of a bag."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class Message(NamedTuple):
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is a bag: a file by its suffix, a folder by what it holds."""
+    """Return True if a path is a bag: a file by its suffix, a folder by its contents."""
     if path.is_file():
         return is_bag_file(path) or path.name == METADATA
     return path.is_dir() and ((path / METADATA).is_file()

@@ -74,7 +74,7 @@ class CameraPoses:
 
     @property
     def span(self) -> str:
-        """When the poses begin and end, for a message."""
+        """Say when the poses begin and end, for a message."""
         begin, end = self._limits()
         return (f'the poses are of {begin / 1e9:.3f} to {end / 1e9:.3f} s' if begin <= end
                 else 'the poses have no stamps')

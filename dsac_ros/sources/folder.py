@@ -59,12 +59,12 @@ KEYS = frozenset(('format', 'version', 'map_frame', 'camera'))  # of dataset.yam
 
 
 def is_scene_folder(path: Path) -> bool:
-    """Whether a folder has the layout, or holds folders that have."""
+    """Return True if a folder has the layout, or holds folders that have."""
     return (path / IMAGES).is_dir() or any(_parts(path))
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a folder in the layout holds; none where there is no such folder."""
+    """Return the number of frames in a folder of the layout; 0 if there is none."""
     return len(list_images(path / IMAGES)) if (path / IMAGES).is_dir() else 0
 
 
@@ -162,7 +162,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def is_numbers(value: object) -> bool:
-    """Whether something out of a YAML file is a list of numbers."""
+    """Return True if a value of a YAML file is a list of numbers."""
     return isinstance(value, list) and all(isinstance(x, (int, float)) for x in value)
 
 

@@ -26,7 +26,7 @@ AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENT
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the name is that of a finished image file."""
+    """Return True if the name is that of a finished image file."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
 
 

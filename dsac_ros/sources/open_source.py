@@ -223,6 +223,6 @@ def _stamps_expected(source: FileSource) -> str:
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a folder holds images and nothing that says more about them."""
+    """Return True if a folder holds images and nothing that says more about them."""
     return bool(list_images(path)) and not (is_seven_scenes(path) or is_tum_folder(path)
                                             or is_scene_folder(path) or find_model(path))

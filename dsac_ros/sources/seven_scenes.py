@@ -31,7 +31,7 @@ SEQUENCE = re.compile(r'(?:seq(?:uence)?)?[-_ ]?([0-9]{1,4})')
 
 
 def is_seven_scenes(path: Path) -> bool:
-    """Whether a path is a sequence, a scene of sequences, or a split file of a scene."""
+    """Return True if a path is a sequence, a scene of sequences, or a split file of a scene."""
     if path.is_file():
         return path.name in ('TrainSplit.txt', 'TestSplit.txt')
     return any(path.glob(PATTERN)) or any(path.glob(f'seq-*/{PATTERN}'))

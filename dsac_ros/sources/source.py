@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of frames offers, and the source whose frames are files."""
+"""Interface of all sources of frames, and the source whose frames are files."""
 from __future__ import annotations
 
 import os
@@ -100,7 +100,7 @@ class Source(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many frames there are, with and without a pose."""
+        """Return the number of frames, with and without a pose."""
 
     @abstractmethod
     def _frames(self) -> Iterator[Frame | LeftOut]:
@@ -141,7 +141,7 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """Where one frame lies. calibration makes the camera of an image of a given size_wh.
+    """Files of one frame; calibration makes the camera of an image of a given size_wh.
 
     depth raises ImageError where its file is of no use. Where there is no pose, no_pose says why.
     """
@@ -188,7 +188,7 @@ class FileSource(Source):
         self.has_stamps, self.map_frame = has_stamps, map_frame
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return the number of images."""
         return len(self.files)
 
     def interpret_poses(self, convention: PoseConvention, delay_ns: int, max_gap_ns: int) -> None:

@@ -78,7 +78,7 @@ class TfTree:
         return [frame for frame in self.frames if name in self.above(frame)]
 
     def reaches(self, target: str, source: str) -> bool:
-        """Whether there is a way of transforms between two frames, at whatever time."""
+        """Return True if transforms connect two frames, at whatever time."""
         return self._common(target, source) is not None
 
     def held(self, target: str, source: str) -> list[str]:

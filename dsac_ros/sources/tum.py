@@ -41,7 +41,7 @@ PUBLISHED = re.compile(r'(?<![a-z0-9])(?:freiburg|fr)([123])(?![0-9])')
 
 
 def is_tum_folder(path: Path) -> bool:
-    """Whether a folder is TUM's RGB-D layout."""
+    """Return True if a folder is in TUM's RGB-D layout."""
     return (path / 'rgb.txt').is_file()
 
 

@@ -31,7 +31,7 @@ def aligned(degrees, score, inlier_ratio, metres=0.0, visible=0.6):
 
 
 def searched(steps):
-    """What is believed of candidates at these degrees with these alignments; how many it took."""
+    """Search candidates at these degrees with these alignments; return best and number tried."""
     tried = []
 
     def align(pose):
@@ -91,7 +91,7 @@ def test_where_nothing_looks_right_there_is_no_pose():
 
 
 def approached(*steps):
-    """Where an alignment ends whose attempts give these; from which levels it was tried."""
+    """Refine with attempts that give these; return the result and the levels tried."""
     tried = []
 
     def align(pose, coarsest):

@@ -49,7 +49,7 @@ def scene():
 
 
 def off(poses, true):
-    """How far poses are from the true ones after the best similarity: (V,) of the scene's unit."""
+    """Distances (V,) of poses from the true ones after the best similarity [scene units]."""
     found, right = np.linalg.inv(poses)[:, :3, 3], np.linalg.inv(true)[:, :3, 3]
     a, b = found - found.mean(0), right - right.mean(0)
     u, s, vt = np.linalg.svd(a.T @ b)

@@ -43,7 +43,7 @@ def wall_frames(count: int, distance: float, unit: float = 1.0,
 
 
 def places(of, data=None):
-    """Where posed frames, or the views of a data set, were taken, along x."""
+    """Return the x of posed frames, or of the views of a data set."""
     if data is None:
         return [round(f.world_from_camera[0, 3], 6) for f in of]
     return places(dataset.as_posed_frame(view, data.origin, data.scale) for view in of)

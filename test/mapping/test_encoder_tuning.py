@@ -30,7 +30,7 @@ CONFIG = EndToEndConfig(hypotheses=32, cells=300, finetune_encoder=True, finetun
 
 @pytest.fixture
 def learner(tiny_map):
-    """What learns from the frames of the map, and is judged on some of them."""
+    """A learner on the frames of the map, validated on some of them."""
     known = load_map(tiny_map.map)
     data = dataset.prepare(tiny_map.mapping, replace(MAPPING, held_out=0.0),
                            units=(known.origin, known.header['scale']))

@@ -256,7 +256,7 @@ def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
 
 
 def test_checkpoints_are_of_one_recipe(frames, tmp_path):
-    """Of the same network too: what was minimised is part of what a training is."""
+    """The objective is part of a training, of the same network too."""
     data = prepare(frames, config('dsacstar'))
     prints = {from_scratch.fingerprint(data, config(name))
               for name in ('dsacstar', 'dsacstar_rgbd', 'dsacstar_tiny')}

@@ -18,7 +18,7 @@ CONFIG = MappingConfig(steps=40, minutes=1000.0, batch=64, width=16, experts=2)
 
 @pytest.fixture
 def patches():
-    """What a camera at the origin sees of a wall at depth 1, with a descriptor per place."""
+    """A camera at the origin before a wall at depth 1, with a descriptor per place."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(512, 2, generator=generator) * 320
     descriptors = torch.randn(512, 8, generator=generator)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recipes ask of scene coordinates."""
+"""mapping/objectives.py: losses of the recipes on scene coordinates."""
 from __future__ import annotations
 
 import pytest

@@ -226,7 +226,7 @@ def test_reference_images_stay_within_their_bytes(views, tracks):
 
 
 def points_of(reference):
-    """What the reference image knows: columns, rows and depths."""
+    """Points of a reference image: columns, rows and depths."""
     return {(*pixel, depth) for pixel, depth in zip(reference.pixels.tolist(),
                                                     reference.depth.tolist())}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several tables share: the frames, the recalls in a line, the memory."""
+"""Parts that several tables share: the frames, the recalls in a line, the memory."""
 from __future__ import annotations
 
 import argparse

@@ -64,7 +64,7 @@ def ransac_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def speed_line(speed: dict[str, Any]) -> str:
-    """How long one frame and a batch take, and where the time goes."""
+    """Lines with the time of one frame, of a batch, and of each stage."""
     one, many = speed['one_ms'], speed['batch_of_16_ms']
     stages = ', '.join(f'{stage} {ms:.1f}' for stage, ms in speed['stages_ms'].items())
     return (f'{speed["device"]}: one frame {one:.1f} ms ({stages}), a batch of 16 {many:.1f} ms '

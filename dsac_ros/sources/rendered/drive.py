@@ -34,7 +34,7 @@ class Odometry:
 
 @dataclass(frozen=True)
 class Drive:
-    """Where the robot was when each of N images was taken.
+    """Poses of the robot at each of N images.
 
     stamps_ns (N,) int64; world_from_base (N, 4, 4) the truth, odom_from_base (N, 4, 4) what the
     wheels say; base_from_camera (4, 4) to the optical frame; odometry at a higher rate, between
@@ -192,7 +192,7 @@ def shaken(rng: np.random.Generator, positions: np.ndarray, yaw: np.ndarray) -> 
 
 
 def with_drift(rng: np.random.Generator, truth: np.ndarray) -> np.ndarray:
-    """What the wheels believe, odom_from_base (M, 4, 4), from the origin.
+    """Return the wheel odometry odom_from_base (M, 4, 4), from the origin.
 
     Its scale is off by about a percent, and its heading wanders with the way driven.
     """

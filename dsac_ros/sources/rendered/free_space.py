@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a robot can drive in a room, and ways from here to there with distance to furniture."""
+"""Free space of a room, and paths through it that keep their distance from furniture."""
 from __future__ import annotations
 
 import heapq
@@ -49,7 +49,7 @@ class FreeSpace:
 
     def view_length(self, place: np.ndarray, angles: np.ndarray, limit_m: float = 3.0
                     ) -> np.ndarray:
-        """How far one sees from a place (2,) along angles (K,) [rad] before anything stands."""
+        """Return the free distances (K,) from a place (2,) along angles (K,) [rad]."""
         reach = np.arange(2, int(limit_m / 0.1)) * 0.1
         ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         points = place + reach[None, :, None] * ways[:, None]

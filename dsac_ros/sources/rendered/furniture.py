@@ -40,7 +40,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a piece stands: the middle of its footprint on the floor, and its yaw."""
+    """Place of a piece of furniture: the middle of its footprint on the floor, and its yaw."""
 
     x: float
     y: float

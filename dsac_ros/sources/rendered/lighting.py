@@ -50,7 +50,7 @@ def bake(patches: SurfacePatches, boxes: list[Box], lights: list[Light], extent:
 
 
 def layout(patches: SurfacePatches) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where each patch's samples stand in the lightmap: first (Q, 2), counts (Q, 2), rows."""
+    """Return the places of patches in the lightmap: first (Q, 2), counts (Q, 2), rows."""
     lengths = np.stack([np.linalg.norm(e, axis=1) for e in (patches.edges_s, patches.edges_t)], 1)
     counts = np.clip(np.ceil(lengths * SAMPLES_PER_M), 1, MAP_WIDTH - 1).astype(np.int64) + 1
     counts[patches.emission > 0] = 2
@@ -86,7 +86,7 @@ def samples(patches: SurfacePatches, places: np.ndarray, counts: np.ndarray
 
 
 def slabs(points: np.ndarray, ways: np.ndarray, box: Box) -> np.ndarray:
-    """Where rays meet a box, in lengths of `ways`; inf where they miss. Points, ways (..., 3)."""
+    """Intersect rays with a box: distances in lengths of `ways` (..., 3), inf where they miss."""
     c, s = np.float32(np.cos(box.yaw)), np.float32(np.sin(box.yaw))
     enter, leave = np.float32(0), np.float32(np.inf)
     p, d = points - box.centre.astype(np.float32), ways
@@ -125,7 +125,7 @@ def direct(points: np.ndarray, normals: np.ndarray, light: Light, boxes: list[Bo
 
 
 def passing(points: np.ndarray, ways: np.ndarray, boxes: list[Box], widen_m: float) -> np.ndarray:
-    """Which rays (N, 3) pass the sphere around each box, widened towards their end, (B, N) bool.
+    """Return which rays (N, 3) pass the sphere around each box, widened to their end (B, N) bool.
 
     Only those can hit the box.
     """
@@ -142,7 +142,7 @@ def passing(points: np.ndarray, ways: np.ndarray, boxes: list[Box], widen_m: flo
 
 def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], extent: np.ndarray,
                   rng: np.random.Generator) -> np.ndarray:
-    """How open each point is (N,), 1 in the middle of a free wall: near surfaces take light."""
+    """Return the ambient openness (N,) of points, 1 in the middle of a free wall."""
     ways = rng.standard_normal((DIRECTIONS, 3)).astype(np.float32)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     walls = np.where(ways > 0, extent.astype(np.float32) - points[:, None], -points[:, None])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which patch every pixel sees, where on it, and how far away: exact, without triangles.
+"""Ray casting: the patch that every pixel sees, the place on it and its depth, exactly.
 
 With M = [edge_s, edge_t, origin] in camera axes and a ray d = K^-1 (u, v, 1), a patch's plane is
 met where M (s, t, 1)^T = z d, so (s/z, t/z, 1/z)^T = M^-1 K^-1 (u, v, 1)^T: three affine functions
@@ -33,7 +33,7 @@ class RayHits:
 
 def cast(patches: SurfacePatches, world_from_camera: np.ndarray, matrix: np.ndarray,
          size_wh: tuple[int, int]) -> RayHits:
-    """What a pinhole camera with this matrix sees."""
+    """Cast the rays of a pinhole camera with this matrix."""
     rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
     edges_s, edges_t = patches.edges_s @ rotation, patches.edges_t @ rotation
     origins = (patches.origins - centre) @ rotation
@@ -78,7 +78,7 @@ def draw(gradient: np.ndarray, shape: int, index: int, u: np.ndarray, v: np.ndar
 
 
 def inside(s: np.ndarray, t: np.ndarray, w: np.ndarray, shape: int) -> np.ndarray:
-    """Whether (s/z, t/z, 1/z) lie on a patch of this shape, in front of the camera."""
+    """Return True where (s/z, t/z, 1/z) lie on a patch of this shape, in front of the camera."""
     if shape == DISC:
         return ((2 * s - w) ** 2 + (2 * t - w) ** 2 <= w * w) & (w > 0)
     limit = w - s - t if shape == TRIANGLE else w - np.maximum(s, t)
@@ -138,7 +138,7 @@ def soften_edges(image: np.ndarray, view: RayHits, shapes: np.ndarray) -> None:
 
 def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: RayHits,
            shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each pixel's patch reaches towards the next pixel (N,), 0..1, and whether it counts.
+    """Return the coverage (N,) in [0, 1] of each pixel's patch towards the next, and its validity.
 
     It does where the border runs rather across that way than along it, (N,) bool; the other axis
     takes care of the rest.

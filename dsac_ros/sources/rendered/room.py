@@ -128,7 +128,7 @@ def add_windows(b: Builder, wall: Wall, taken: list[tuple[float, float, float, f
 
 def overlaps(box: tuple[float, float, float, float],
              others: list[tuple[float, float, float, float]], gap: float) -> bool:
-    """Whether the box comes closer than `gap` to one of the others."""
+    """Return True if the box comes closer than `gap` to one of the others."""
     x, z, w, h = box
     return any(x < ox + ow + gap and ox < x + w + gap and z < oz + oh + gap and oz < z + h + gap
                for ox, oz, ow, oh in others)

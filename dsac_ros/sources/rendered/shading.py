@@ -79,7 +79,7 @@ class Shader:
 
 def footprint(step_u: tuple[np.ndarray, np.ndarray], step_v: tuple[np.ndarray, np.ndarray]
               ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """How a pixel is filtered: the offset of two probes along its longer side, and their level.
+    """Return the filter of each pixel: offset of two probes along its longer side, and level.
 
     step_u, step_v are the texels crossed by one pixel along u and v. Two probes halve the blur of
     surfaces seen at a slant; as they round their levels differently, their mean also hides where

@@ -52,7 +52,7 @@ class RenderedSource(Source):
                                         max(rate_hz, 0.1))
 
     def __len__(self) -> int:
-        """How many images of the drive are taken."""
+        """Return the number of images of the drive."""
         return len(self._indices)
 
     def frame(self, index: int) -> PosedFrame:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a room is made of: flat textured patches, and the boxes that cast shadows and block ways.
+"""Surfaces of a room: flat textured patches, and boxes that cast shadows and block ways.
 
 A patch is `origin + s edge_s + t edge_t` with s, t in [0, 1]; s runs along the texture's columns,
 t down its rows, and `edge_s x edge_t` points away from whoever sees the patch's front.
@@ -46,7 +46,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """What a robot cannot pass: the footprint's corners (4, 2) and the height [m]."""
+    """Obstacle of a robot: the corners (4, 2) of its footprint and its height [m]."""
 
     corners_xy: np.ndarray
     height: float
@@ -70,7 +70,7 @@ class SurfacePatches:
     emission: np.ndarray
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return their number."""
         return len(self.origins)
 
     @cached_property

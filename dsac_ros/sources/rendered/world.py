@@ -42,7 +42,7 @@ class RenderedWorld:
 
     @property
     def obstacles(self) -> tuple[Obstacle, ...]:
-        """Where furniture stands."""
+        """Layout of the furniture."""
         return self._obstacles
 
     def render(self, world_from_camera: np.ndarray, camera: Camera
