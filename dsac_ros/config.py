@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar('C', bound='DataclassInstance')
+#: Origin of a default that was chosen by reasoning or on the first scenes, and never varied since.
+NOT_MEASURED = 'chosen by hand; not varied in a measurement'
 
 
 def setting(default: Any, description: str, *, unit: str = '', low: float | None = None,
-            high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field that knows its description, unit and range."""
+            high: float | None = None, choices: tuple[str, ...] = (), origin: str = '') -> Any:
+    """Make a dataclass field with description, unit, range, and the origin of its default."""
     return field(default=default, metadata={'description': description, 'unit': unit, 'low': low,
-                                            'high': high, 'choices': choices})
+                                            'high': high, 'choices': choices, 'origin': origin})
 
 
 def build(cls: type[C], values: dict[str, Any]) -> C:
