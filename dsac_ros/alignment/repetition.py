@@ -28,7 +28,7 @@ class RepetitionConfig:
     reach: int = setting(20, 'largest displacement', unit='px', origin=NOT_MEASURED)
     own_peak: int = setting(4, 'radius within which a landmark matches itself', unit='px',
                             origin='half the side of a template')
-    most: int = setting(128, 'landmarks that are displaced', origin='for the time it takes; not measured')
+    most: int = setting(128, 'landmarks that are displaced', origin=NOT_MEASURED)
     ratio: float = setting(0.6, 'inlier ratio of a second peak that makes landmarks repetitive',
                            origin='in rooms and on a rooftop up to 0.5, on bricks near 1')
 
