@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an executor sees of a node: things that become ready and have a callback to run."""
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+
+Work = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class Entity:
+    """A subscription, timer, service, client or guard condition of a node."""
+
+    def __init__(self, node: Any, callback_group: CallbackGroup) -> None:
+        self._node = weakref.ref(node)
+        self.callback_group = callback_group
+        callback_group.add_entity(self)
+
+    def is_ready(self) -> bool:
+        """Whether there is work."""
+        return False
+
+    def take(self) -> Work | None:
+        """The next piece of work, callback and arguments; None when another thread has it."""
+        return None
+
+    def seconds_left(self) -> float | None:
+        """How long until it becomes ready by itself [s]; None when only an event can do that."""
+        return None
+
+    def wake_executor(self) -> None:
+        """Tell the executor that this entity may be ready."""
+        node = self._node()
+        if node is not None:
+            node._wake_executor()

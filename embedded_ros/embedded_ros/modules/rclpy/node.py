@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: a name, and the topics, services, timers and parameters under it."""
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rcl_interfaces.msg import Log, ParameterEvent
+
+from rclpy import logging
+from rclpy.callback_groups import (
+    CallbackGroup,
+    MutuallyExclusiveCallbackGroup,
+    ReentrantCallbackGroup,
+)
+from rclpy.client import Client
+from rclpy.clock import Clock, ROSClock
+from rclpy.constants import S_TO_NS
+from rclpy.context import Context
+from rclpy.duration import Duration
+from rclpy.exceptions import NotInitializedException
+from rclpy.guard_condition import GuardCondition
+from rclpy.node_graph import NodeGraph
+from rclpy.node_names import NodeNames
+from rclpy.node_parameters import NodeParameters
+from rclpy.parameter import Parameter
+from rclpy.parameter_service import ParameterService
+from rclpy.publisher import Publisher
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    profile_from,
+    qos_profile_parameter_events,
+    qos_profile_services_default,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions, apply_overrides
+from rclpy.service import Service
+from rclpy.subscription import Subscription
+from rclpy.time_source import TimeSource
+from rclpy.timer import Rate, Timer
+from rclpy.utilities import get_default_context
+
+# rmw's profile for logs: who opens a console late still sees the last ten seconds.
+ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL,
+                    lifespan=Duration(seconds=10))
+
+
+class Node(NodeNames, NodeParameters, NodeGraph):
+    """A node of the ROS graph."""
+
+    def __init__(self, node_name: str, *, context: Context | None = None,
+                 cli_args: list[str] | None = None, namespace: str | None = None,
+                 use_global_arguments: bool = True, enable_rosout: bool = True,
+                 start_parameter_services: bool = True,
+                 parameter_overrides: list[Parameter] | None = None,
+                 allow_undeclared_parameters: bool = False,
+                 automatically_declare_parameters_from_overrides: bool = False,
+                 enable_logger_service: bool = False) -> None:
+        self._context = context or get_default_context()
+        if not self._context.ok():
+            raise NotInitializedException('cannot create node')
+        NodeNames.__init__(self, node_name, namespace, cli_args,
+                           self._context.arguments if use_global_arguments else None)
+        self._publishers: list[Publisher] = []
+        self._waiting: list[Any] = []    # subscriptions, services, clients, timers, guards
+        self._executor: Any = None
+        self._default_callback_group = MutuallyExclusiveCallbackGroup()
+        self._clock = ROSClock()
+        self._logger = logging.get_logger(
+            self.get_fully_qualified_name().strip('/').replace('/', '.'))
+        self._context.graph.add_node(self)
+        events = self.create_publisher(ParameterEvent, '/parameter_events',
+                                       qos_profile_parameter_events)
+        NodeParameters.__init__(self, self._overrides(parameter_overrides),
+                                allow_undeclared_parameters, events.publish)
+        if enable_rosout:
+            self._rosout = self.create_publisher(Log, '/rosout', ROSOUT)
+            logging.add_sink(self._logger.name, self._to_rosout)
+        if automatically_declare_parameters_from_overrides:
+            self.declare_parameters('', [(name, parameter.value) for name, parameter
+                                         in self._parameter_overrides.items()],
+                                    ignore_override=True)
+        self._time_source = TimeSource(self, self._clock)
+        if start_parameter_services:
+            self._parameter_service = ParameterService(self)
+
+    def _to_rosout(self, severity: int, name: str, text: str, function: str, file: str,
+                   line: int) -> None:
+        if self._context.ok():
+            self._rosout.publish(Log(
+                stamp=self._clock.now().to_msg(), level=int(severity), name=name, msg=text,
+                file=file, function=function, line=line))
+
+    # -- who we are ----------------------------------------------------------------------------
+    @property
+    def context(self) -> Context:
+        """The context this node lives in."""
+        return self._context
+
+    @property
+    def default_callback_group(self) -> CallbackGroup:
+        """The group of callbacks that name none: one at a time."""
+        return self._default_callback_group
+
+    @property
+    def executor(self) -> Any:
+        """The executor that runs our callbacks."""
+        return self._executor() if self._executor is not None else None
+
+    @executor.setter
+    def executor(self, executor: Any) -> None:
+        current = self.executor
+        if current is not None and current is not executor:
+            current.remove_node(self)
+        self._executor = weakref.ref(executor) if executor is not None else None
+
+    def get_clock(self) -> Clock:
+        """ROS time."""
+        return self._clock
+
+    def get_logger(self) -> logging.RcutilsLogger:
+        """The node's logger."""
+        return self._logger
+
+    # -- what we have --------------------------------------------------------------------------
+    @property
+    def publishers(self) -> Iterator[Publisher]:
+        """Our publishers."""
+        return iter(list(self._publishers))
+
+    @property
+    def subscriptions(self) -> Iterator[Subscription]:
+        """Our subscriptions."""
+        return self._of(Subscription)
+
+    @property
+    def clients(self) -> Iterator[Client]:
+        """Our service clients."""
+        return self._of(Client)
+
+    @property
+    def services(self) -> Iterator[Service]:
+        """Our service servers."""
+        return self._of(Service)
+
+    @property
+    def timers(self) -> Iterator[Timer]:
+        """Our timers."""
+        return self._of(Timer)
+
+    @property
+    def guards(self) -> Iterator[GuardCondition]:
+        """Our guard conditions."""
+        return self._of(GuardCondition)
+
+    def _of(self, kind: type) -> Iterator[Any]:
+        return iter([entity for entity in list(self._waiting) if isinstance(entity, kind)])
+
+    def entities(self) -> list[Any]:
+        """All that an executor has to watch."""
+        return list(self._waiting)
+
+    def endpoints(self) -> list[Any]:
+        """All that has DDS readers or writers."""
+        return [*self._publishers, *(e for e in list(self._waiting) if hasattr(e, 'readers'))]
+
+    def _wake_executor(self) -> None:
+        executor = self.executor
+        if executor is not None:
+            executor.wake()
+
+    def _add(self, entity: Any) -> Any:
+        self._waiting += [entity, *getattr(entity, 'event_handlers', ())]
+        self._context.graph.update()
+        self._wake_executor()
+        return entity
+
+    def _destroy(self, entity: Any, owners: list[Any]) -> bool:
+        if entity not in owners:
+            return False
+        owners.remove(entity)
+        for handler in getattr(entity, 'event_handlers', ()):
+            self._waiting.remove(handler)
+        entity.destroy()
+        self._context.graph.update()
+        self._wake_executor()
+        return True
+
+    # -- what we make --------------------------------------------------------------------------
+    def create_publisher(self, msg_type: Any, topic: str, qos_profile: QoSProfile | int, *,
+                         callback_group: CallbackGroup | None = None, event_callbacks: Any = None,
+                         qos_overriding_options: QoSOverridingOptions | None = None,
+                         publisher_class: type[Publisher] = Publisher) -> Any:
+        """Publish a topic."""
+        name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
+        apply_overrides(self, 'publisher', name, profile, qos_overriding_options)
+        publisher = publisher_class(self, msg_type, topic, profile, event_callbacks,
+                                    callback_group or self._default_callback_group)
+        self._publishers.append(publisher)
+        self._waiting += publisher.event_handlers
+        self._context.graph.update()
+        return publisher
+
+    def create_subscription(self, msg_type: Any, topic: str, callback: Callable[..., Any],
+                            qos_profile: QoSProfile | int, *,
+                            callback_group: CallbackGroup | None = None,
+                            event_callbacks: Any = None,
+                            qos_overriding_options: QoSOverridingOptions | None = None,
+                            raw: bool = False) -> Subscription:
+        """Subscribe to a topic."""
+        name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
+        apply_overrides(self, 'subscription', name, profile, qos_overriding_options)
+        return self._add(Subscription(self, msg_type, topic, callback,
+                                      callback_group or self._default_callback_group, profile,
+                                      raw, event_callbacks))
+
+    def create_client(self, srv_type: Any, srv_name: str, *,
+                      qos_profile: QoSProfile = qos_profile_services_default,
+                      callback_group: CallbackGroup | None = None) -> Client:
+        """Call a service."""
+        return self._add(Client(self, srv_type, srv_name,
+                                callback_group or self._default_callback_group, qos_profile))
+
+    def create_service(self, srv_type: Any, srv_name: str, callback: Callable[..., Any], *,
+                       qos_profile: QoSProfile = qos_profile_services_default,
+                       callback_group: CallbackGroup | None = None) -> Service:
+        """Serve a service."""
+        return self._add(Service(self, srv_type, srv_name, callback,
+                                 callback_group or self._default_callback_group, qos_profile))
+
+    def create_timer(self, timer_period_sec: float, callback: Callable[[], Any],
+                     callback_group: CallbackGroup | None = None, clock: Clock | None = None,
+                     autostart: bool = True) -> Timer:
+        """Call back every period of a clock, ROS time where none is named."""
+        return self._add(Timer(self, callback, callback_group or self._default_callback_group,
+                               int(float(timer_period_sec) * S_TO_NS), clock or self._clock,
+                               autostart))
+
+    def create_guard_condition(self, callback: Callable[[], Any],
+                               callback_group: CallbackGroup | None = None) -> GuardCondition:
+        """Call back when any thread triggers."""
+        return self._add(GuardCondition(self, callback,
+                                        callback_group or self._default_callback_group))
+
+    def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
+        """Keep a loop at a frequency [Hz]."""
+        if frequency <= 0:
+            raise ValueError('frequency must be > 0')
+        timer = self.create_timer(1.0 / frequency, lambda: None, ReentrantCallbackGroup(), clock)
+        return Rate(timer, context=self._context)
+
+    # -- the end -------------------------------------------------------------------------------
+    def destroy_publisher(self, publisher: Publisher) -> bool:
+        """Stop publishing."""
+        return self._destroy(publisher, self._publishers)
+
+    def _destroy_waiting(self, entity: Any) -> bool:
+        return self._destroy(entity, self._waiting)
+
+    destroy_subscription = destroy_client = destroy_service = _destroy_waiting
+    destroy_timer = destroy_guard_condition = _destroy_waiting
+
+    def destroy_rate(self, rate: Rate) -> bool:
+        """Stop a rate."""
+        rate.destroy()
+        return self._destroy(rate._timer, self._waiting)
+
+    def destroy_node(self) -> None:
+        """Leave the graph with everything we have."""
+        executor = self.executor
+        if executor is not None:
+            executor.remove_node(self)
+        logging.remove_sink(self._logger.name)
+        self._context.graph.remove_node(self)
+        for entity in [*self._publishers, *self._waiting]:
+            entity.destroy()
+        self._publishers.clear()
+        self._waiting.clear()
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy_node()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions: CDR bytes in, callbacks out."""
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from embedded_ros.dds.cdr_type import topic_type
+from embedded_ros.dds.names import dds_topic
+from rclpy.dds_qos import dds_qos
+from embedded_ros.messages import deserialize
+from rclpy.entity import Entity, Work
+from rclpy.event_handler import watch_reader
+from rclpy.qos import HistoryPolicy, QoSProfile
+from embedded_ros.typestore import type_hash
+
+
+class Subscription(Entity):
+    """Calls `callback(message)`, or `callback(message, info)`, for what arrives on a topic.
+
+    Arriving bytes wait here, as many as the history's depth; they are decoded only when their
+    turn comes, so a queue of one costs nothing for the images it drops.
+    """
+
+    def __init__(self, node: Any, msg_type: Any, topic: str, callback: Callable[..., Any],
+                 callback_group: Any, qos_profile: QoSProfile, raw: bool = False,
+                 event_callbacks: Any = None) -> None:
+        super().__init__(node, callback_group)
+        self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
+        self.topic_name = node.resolve_topic_name(topic)
+        self.callback, self.raw = callback, raw
+        self._with_info = _takes_info(callback)
+        keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
+        self._samples: deque[Any] = deque(maxlen=None if keep_all else max(1, qos_profile.depth))
+        self._participant = node.context.participant
+        qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
+        self._reader: Any = self._participant.create_reader(
+            dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample)
+        self.event_handlers = watch_reader(node, callback_group, self._reader, self.topic_name,
+                                           event_callbacks)
+
+    def _on_sample(self, sample: Any) -> None:
+        self._samples.append(sample)
+        self.wake_executor()
+
+    def is_ready(self) -> bool:
+        return bool(self._samples)
+
+    def take(self) -> Work | None:
+        try:
+            sample = self._samples.popleft()
+        except IndexError:
+            return None
+        message = sample.cdr if self.raw else deserialize(sample.cdr, self.msg_type)
+        if not self._with_info:
+            return self.callback, (message,)
+        stamp = sample.sample_info.source_timestamp
+        return self.callback, (message, {'source_timestamp': stamp, 'received_timestamp': stamp})
+
+    def get_publisher_count(self) -> int:
+        """How many publishers send to here."""
+        return len(self._reader.get_matched_publications()) if self._reader else 0
+
+    def writers(self) -> list[Any]:
+        """The DDS writers this entity owns, for the graph."""
+        return []
+
+    def readers(self) -> list[Any]:
+        """The DDS readers this entity owns, for the graph."""
+        return [self._reader] if self._reader is not None else []
+
+    def destroy(self) -> None:
+        """Leave the topic."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._participant.delete(reader)
+        self._samples.clear()
+
+
+def _takes_info(callback: Callable[..., Any]) -> bool:
+    """Whether a callback has a second positional parameter, for MessageInfo."""
+    try:
+        inspect.signature(callback).bind(object())
+        return False
+    except TypeError:
+        pass
+    try:
+        inspect.signature(callback).bind(object(), object())
+    except TypeError:
+        raise RuntimeError('Subscription.__init__(): callback should be either be callable with '
+                           'one argument (to get only the message) or two (to get message and '
+                           'message info)') from None
+    return True
