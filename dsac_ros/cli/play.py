@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 def play(player: BagPlayer, args: argparse.Namespace) -> int:
     """Wait for who listens, then publish; returns how many messages were sent."""
-    from dsac_ros.nodes.bag_player import Pace
     from dsac_ros.errors import SourceError
+    from dsac_ros.nodes.bag_player import Pace
     for topic, reason in player.skipped.items():
         print(f'dsac: {topic} is left out: {reason}', file=sys.stderr)
     unknown = [topic for topic in args.wait_for if topic not in player.publishers]

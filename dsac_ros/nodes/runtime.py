@@ -53,7 +53,8 @@ def register_messages(definitions: Mapping[str, str]) -> None:
 def message_files() -> list[Path]:
     """Return our .msg files, in the installed package or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
-    return sorted((package / 'msg').glob('*.msg')) or sorted((package.parent / 'msg').glob('*.msg'))
+    folders = (package / 'msg', package.parent / 'msg')
+    return next((files for folder in folders if (files := sorted(folder.glob('*.msg')))), [])
 
 
 def choose_runtime() -> str:

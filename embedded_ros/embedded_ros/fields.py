@@ -16,37 +16,35 @@ from rosbags.typesys.base import normalize_fieldname
 
 TYPECODES = {'int8': 'b', 'uint8': 'B', 'char': 'B', 'int16': 'h', 'uint16': 'H', 'int32': 'i',
              'uint32': 'I', 'int64': 'q', 'uint64': 'Q', 'float32': 'f', 'float64': 'd'}
-IDL = {'float32': 'float', 'float64': 'double', 'bool': 'boolean', 'byte': 'octet',
-       'char': 'uint8'}
 
 
 class Field:
     """A field of one message type."""
 
-    idl = ''
+    base = ''    # the primitive type, where it is one
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.wire_name = normalize_fieldname(name)
 
     def default(self) -> Any:
-        """A fresh default value."""
+        """Return a fresh default value."""
         raise TypeError(f'{type(self).__name__} has no default')
 
     def checked(self, value: Any) -> Any:
-        """`value` as it is stored; AssertionError where it does not belong here."""
+        """Return the value as it is stored; AssertionError where it does not belong here."""
         return value
 
     def to_wire(self, value: Any) -> Any:
-        """The value as rosbags' serializer wants it."""
+        """Return the value as rosbags' serializer wants it."""
         return value
 
     def from_wire(self, value: Any) -> Any:
-        """The value as the user sees it."""
+        """Return the value as the user sees it."""
         return value
 
     def shown(self, value: Any) -> str:
-        """The value inside `repr(message)`."""
+        """Return the value inside `repr(message)`."""
         return repr(value)
 
 
@@ -55,8 +53,7 @@ class Scalar(Field):
 
     def __init__(self, name: str, base: str, bound: int = 0, default: Any = None) -> None:
         super().__init__(name)
-        self.idl = IDL.get(base, f'string<{bound}>' if bound else base)
-        self._base, self._bound, self._default = base, bound, default
+        self.base, self._bound, self._default = base, bound, default
         self._type = {'bool': bool, 'string': str, 'byte': bytes, 'float32': float,
                       'float64': float}.get(base, int)
         self._range: tuple[int, int] | None = None
@@ -67,7 +64,7 @@ class Scalar(Field):
     def default(self) -> Any:
         if self._default is not None:
             return self._default
-        return b'\0' if self._base == 'byte' else self._type()
+        return b'\0' if self.base == 'byte' else self._type()
 
     def checked(self, value: Any) -> Any:
         assert isinstance(value, self._type), (
@@ -76,27 +73,26 @@ class Scalar(Field):
         if self._range:
             assert self._range[0] <= value <= self._range[1], (
                 f"The '{self.name}' field must be an integer in {list(self._range)}")
-        elif self._base == 'byte':
+        elif self.base == 'byte':
             assert len(value) == 1, f"The '{self.name}' field must be of length 1"
-        elif self._bound and self._base == 'string':
+        elif self._bound and self.base == 'string':
             assert len(value) <= self._bound, (
                 f"The '{self.name}' field must not be longer than {self._bound}")
         return value
 
     def to_wire(self, value: Any) -> Any:
-        return value[0] if self._base == 'byte' else value
+        return value[0] if self.base == 'byte' else value
 
     def from_wire(self, value: Any) -> Any:
-        return bytes([value]) if self._base == 'byte' else value
+        return bytes([value]) if self.base == 'byte' else value
 
 
 class Nested:
-    """What a field needs to know of a message class inside a message."""
+    """Class of a message inside a message, and its conversions."""
 
     def __init__(self, cls: type, to_wire: Callable[[Any], Any],
                  from_wire: Callable[[Any, type], Any]) -> None:
         self.cls, self.to_wire, self.from_wire = cls, to_wire, from_wire
-        self.idl: str = '/'.join(cls.TYPE_NAME.split('/')[::2])  # type: ignore[attr-defined]
 
 
 class Submessage(Field):
@@ -104,7 +100,7 @@ class Submessage(Field):
 
     def __init__(self, name: str, nested: Nested) -> None:
         super().__init__(name)
-        self._nested, self.idl = nested, nested.idl
+        self._nested = nested
 
     def default(self) -> Any:
         return self._nested.cls()
@@ -127,7 +123,6 @@ class NumberSequence(Field):
 
     def __init__(self, name: str, base: str, bound: int) -> None:
         super().__init__(name)
-        self.idl = f'sequence<{IDL.get(base, base)}{f", {bound}" if bound else ""}>'
         self._typecode, self._bound = TYPECODES[base], bound
 
     def default(self) -> Any:
@@ -178,7 +173,6 @@ class NumberArray(Field):
 
     def __init__(self, name: str, base: str, size: int) -> None:
         super().__init__(name)
-        self.idl = f'{IDL.get(base, base)}[{size}]'
         self._dtype, self._size = np.dtype(TYPECODES[base]), size
 
     def default(self) -> Any:
@@ -207,8 +201,6 @@ class ObjectList(Field):
     def __init__(self, element: Field, size: int, fixed: bool) -> None:
         super().__init__(element.name)
         self._element, self._size, self._fixed = element, size, fixed
-        bound = f', {size}' if size else ''
-        self.idl = f'{element.idl}[{size}]' if fixed else f'sequence<{element.idl}{bound}>'
 
     def default(self) -> Any:
         return [self._element.default() for _ in range(self._size)] if self._fixed else []
@@ -225,8 +217,8 @@ class ObjectList(Field):
 
     def to_wire(self, value: Any) -> Any:
         values = [self._element.to_wire(v) for v in value]
-        if self._element.idl in ('boolean', 'octet'):
-            return np.array(values, np.bool_ if self._element.idl == 'boolean' else np.uint8)
+        if self._element.base in ('bool', 'byte'):
+            return np.array(values, np.bool_ if self._element.base == 'bool' else np.uint8)
         return values
 
     def from_wire(self, value: Any) -> Any:
@@ -235,13 +227,13 @@ class ObjectList(Field):
 
 
 def constant(base: str, value: Any) -> Any:
-    """A constant of a message as rclpy shows it."""
+    """Return a constant of a message as rclpy shows it."""
     return bytes([value]) if base == 'byte' else value
 
 
 def field(name: str, description: Any, default: Any,
           nested: Callable[[str], Nested]) -> Field:
-    """The field that one of rosbags' field descriptions calls for."""
+    """Return the field that one of rosbags' field descriptions calls for."""
     kind, content = description
     if kind == Nodetype.BASE:
         return Scalar(name, content[0], content[1], default)

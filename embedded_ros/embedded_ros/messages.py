@@ -54,14 +54,9 @@ class Message:
                            for name, field in self.FIELDS.items())
         return f'{self.__module__}.{type(self).__name__}({values})'
 
-    @classmethod
-    def get_fields_and_field_types(cls) -> dict[str, str]:
-        """Field name -> IDL type, such as 'sequence<uint8>'."""
-        return {name: field.idl for name, field in cls.FIELDS.items()}
-
 
 def message_class(type_name: str) -> type[Message]:
-    """The class of a type, `std_msgs/msg/String`; always the same object."""
+    """Return the class of a type, `std_msgs/msg/String`; always the same object."""
     return _message_class(type_name)
 
 
@@ -87,13 +82,13 @@ def _nested(type_name: str) -> kinds.Nested:
 
 
 def to_wire(message: Message) -> Any:
-    """The value of rosbags' class for the same type, sharing bulk data."""
+    """Return the value of rosbags' class for the same type, sharing bulk data."""
     values = [field.to_wire(getattr(message, name)) for name, field in message.FIELDS.items()]
     return store().types[message.TYPE_NAME](*(values or [0] * _placeholders(message.TYPE_NAME)))
 
 
 def from_wire(wire: Any, cls: type[Message]) -> Message:
-    """A message of class `cls` from rosbags' value."""
+    """Return a message of class `cls` from rosbags' value."""
     message = cls.__new__(cls)
     for name, field in cls.FIELDS.items():
         object.__setattr__(message, name, field.from_wire(getattr(wire, field.wire_name)))
@@ -106,10 +101,10 @@ def _placeholders(type_name: str) -> int:
 
 
 def serialize(message: Message) -> bytes:
-    """CDR bytes, with their four bytes of encapsulation header."""
+    """Return CDR bytes, with their four bytes of encapsulation header."""
     return encode(to_wire(message), message.TYPE_NAME)
 
 
 def deserialize(cdr: bytes, cls: type[Message]) -> Message:
-    """The message that the CDR bytes hold."""
+    """Return the message that the CDR bytes hold."""
     return from_wire(decode(cdr, cls.TYPE_NAME), cls)

@@ -60,7 +60,7 @@ def domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.fixture
 def ros_context(domain_id: int) -> Iterator[Any]:
-    """An initialized rclpy Context of its own, shut down at the end."""
+    """Return an initialized rclpy Context of its own, shut down at the end."""
     import rclpy
     from rclpy.context import Context
     context = Context()
@@ -71,7 +71,7 @@ def ros_context(domain_id: int) -> Iterator[Any]:
 
 @pytest.fixture
 def executor(ros_context: Any) -> Iterator[Any]:
-    """A single-threaded executor of `ros_context`; its nodes are destroyed at the end."""
+    """Return a single-threaded executor of `ros_context`; its nodes are destroyed at the end."""
     from rclpy.executors import SingleThreadedExecutor
     executor = SingleThreadedExecutor(context=ros_context)
     yield executor
@@ -83,7 +83,7 @@ def executor(ros_context: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def make_node(ros_context: Any, executor: Any) -> Callable[..., Any]:
-    """Make nodes that `executor` spins: make_node('name', cls=Node, **options)."""
+    """Return a function that makes nodes which `executor` spins."""
     def make(name: str, cls: Any = None, **options: Any) -> Any:
         from rclpy.node import Node
         node = (cls or Node)(name, context=ros_context, **options)
@@ -94,7 +94,7 @@ def make_node(ros_context: Any, executor: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def spin_until(executor: Any) -> Callable[..., bool]:
-    """Spin until a condition holds: spin_until(lambda: messages, timeout=20.0) -> whether."""
+    """Return a function that spins until a condition holds, and returns True if it does."""
     def spin(condition: Callable[[], Any], timeout: float = 20.0) -> bool:
         end = time.monotonic() + timeout
         while not condition() and time.monotonic() < end:
@@ -129,7 +129,7 @@ class RunningProcess:
 
     @property
     def output(self) -> str:
-        """Everything said so far."""
+        """Return everything said so far."""
         return '\n'.join(self.lines)
 
     def wait_for(self, text: str, timeout: float = 20.0) -> str:
@@ -169,7 +169,7 @@ class RunningProcess:
 
 @pytest.fixture
 def run_process(domain_id: int) -> Iterator[Callable[..., RunningProcess]]:
-    """Start child processes on this test's domain: run_process([command ...], NAME='value')."""
+    """Return a function that starts a child process on this test's domain."""
     started: list[RunningProcess] = []
 
     def run(command: list[str], **environment: str) -> RunningProcess:

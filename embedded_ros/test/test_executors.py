@@ -6,10 +6,8 @@ import time
 
 import pytest
 import rclpy
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import (
     ExternalShutdownException,
-    MultiThreadedExecutor,
     SingleThreadedExecutor,
 )
 from rclpy.task import Future
@@ -80,52 +78,6 @@ def test_spin_until_future_complete_gives_up_in_time(executor, make_node):
     assert 0.15 < time.monotonic() - start < 1.0
 
 
-def test_a_guard_condition_of_another_thread(make_node, executor):
-    node, calls = make_node('a'), []
-    guard = node.create_guard_condition(lambda: calls.append(1))
-    threading.Timer(0.1, guard.trigger).start()
-    start = time.monotonic()
-    while not calls:
-        executor.spin_once(timeout_sec=5.0)
-    assert time.monotonic() - start < 3.0
-
-
-@pytest.mark.parametrize(('group', 'parallel'), [
-    (ReentrantCallbackGroup, True), (MutuallyExclusiveCallbackGroup, False)])
-def test_callback_groups_decide_what_runs_in_parallel(ros_context, group, parallel):
-    node, together, running = rclpy.create_node('a', context=ros_context), [], []
-    members = group()
-
-    def work():
-        running.append(1)
-        time.sleep(0.05)
-        together.append(len(running))
-        running.pop()
-    for _ in range(2):
-        node.create_timer(0.01, work, members)
-    executor = MultiThreadedExecutor(num_threads=4, context=ros_context)
-    executor.add_node(node)
-    end = time.monotonic() + 1.0
-    while time.monotonic() < end and len(together) < 6:
-        executor.spin_once(timeout_sec=0.1)
-    assert executor.shutdown(5.0)
-    assert (max(together) > 1) is parallel
-    node.destroy_node()
-
-
-def test_an_exception_in_a_thread_leaves_spin(ros_context):
-    node = rclpy.create_node('a', context=ros_context)
-
-    def fail():
-        raise ValueError('broken')
-    node.create_timer(0.01, fail)
-    executor = MultiThreadedExecutor(num_threads=2, context=ros_context)
-    executor.add_node(node)
-    with pytest.raises(ValueError, match='broken'):
-        executor.spin()
-    executor.shutdown(5.0)
-
-
 def test_shutdown_of_the_context_ends_a_waiting_spin(ros_context):
     node = rclpy.create_node('a', context=ros_context)
     executor = SingleThreadedExecutor(context=ros_context)
@@ -133,21 +85,6 @@ def test_shutdown_of_the_context_ends_a_waiting_spin(ros_context):
     threading.Timer(0.2, ros_context.try_shutdown).start()
     with pytest.raises(ExternalShutdownException):
         executor.spin()
-
-
-def test_a_rate_keeps_a_loop_in_time(ros_context):
-    node = rclpy.create_node('a', context=ros_context)
-    executor = SingleThreadedExecutor(context=ros_context)
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    rate = node.create_rate(20.0)
-    start = time.monotonic()
-    for _ in range(4):
-        rate.sleep()
-    assert 0.12 < time.monotonic() - start < 1.0
-    executor.shutdown()
-    thread.join(5.0)
 
 
 def test_logging_filters_hold_per_line(make_node, capfd):

@@ -9,7 +9,6 @@ from lifecycle_msgs.srv import (
 )
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from std_msgs.msg import String
 
 from embedded_ros import offered
 
@@ -77,20 +76,6 @@ def test_what_follows_a_failure(make_node, answer, on_error, then, capfd):
     if isinstance(answer, Exception) and 'rclpy' in offered():
         # A real rclpy keeps the reason to itself.
         assert 'ValueError: no map' in capfd.readouterr().err
-
-
-def test_lifecycle_publishers_speak_only_when_active(make_node, spin_until):
-    node, got = make_node('managed', Managed), []
-    publisher = node.create_lifecycle_publisher(String, 'x', 10)
-    node.create_subscription(String, 'x', lambda m: got.append(m.data), 10)
-    assert spin_until(lambda: publisher.get_subscription_count() == 1)
-    publisher.publish(String(data='silent'))
-    node.trigger_configure()
-    node.trigger_activate()
-    assert publisher.is_activated
-    publisher.publish(String(data='spoken'))
-    assert spin_until(lambda: got)
-    assert got == ['spoken']
 
 
 def call(node, executor, srv_type, name, **request):

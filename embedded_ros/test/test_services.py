@@ -3,9 +3,7 @@ import sys
 import threading
 
 import pytest
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import MultiThreadedExecutor
-from rclpy.node import Node
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import Empty, SetBool, Trigger
 
@@ -100,30 +98,3 @@ def test_an_error_in_a_service_callback_leaves_spin(make_node, executor):
     future = client.call_async(Trigger.Request())
     with pytest.raises(ValueError, match='broken'):
         executor.spin_until_future_complete(future, 5.0)
-
-
-def test_a_blocking_call_from_a_callback_works_with_several_threads(ros_context):
-    server, caller = (Node(name, context=ros_context) for name in ('server', 'caller'))
-    server.create_service(Trigger, 'go', lambda request, response: Trigger.Response(message='ok'))
-    client = caller.create_client(Trigger, 'go', callback_group=MutuallyExclusiveCallbackGroup())
-    assert client.wait_for_service(5.0)
-    answers = []
-
-    def call():
-        timer.cancel()
-        answers.append(client.call(Trigger.Request(), timeout_sec=5.0).message)
-    timer = caller.create_timer(0.01, call)
-    executor = MultiThreadedExecutor(num_threads=3, context=ros_context)
-    executor.add_node(server)
-    executor.add_node(caller)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    for _ in range(100):
-        if answers:
-            break
-        threading.Event().wait(0.05)
-    executor.shutdown()
-    thread.join(5.0)
-    assert answers == ['ok']
-    server.destroy_node()
-    caller.destroy_node()

@@ -6,23 +6,9 @@ from builtin_interfaces.msg import Time as TimeMsg
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
-from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMsg
 
 SIMULATED = [Parameter('use_sim_time', value=True)]
-
-
-def test_arithmetic_of_times():
-    stamp = Time(seconds=3, nanoseconds=5)
-    assert (stamp + Duration(seconds=1.5)).nanoseconds == 4_500_000_005
-    assert (stamp - Time(seconds=1)) == Duration(seconds=2, nanoseconds=5)
-    assert stamp.seconds_nanoseconds() == (3, 5)
-    assert Time.from_msg(stamp.to_msg(), ClockType.SYSTEM_TIME) == stamp
-    assert Duration.from_msg(Duration(nanoseconds=-1).to_msg()) == Duration(nanoseconds=-1)
-    with pytest.raises(TypeError, match='different clock types'):
-        assert stamp < Time(seconds=4, clock_type=ClockType.ROS_TIME)
-    with pytest.raises(ValueError, match='negative'):
-        stamp - Duration(seconds=4)
 
 
 def test_clocks_tell_their_own_time():
@@ -86,19 +72,3 @@ def test_jumps_are_reported(simulated):
     backward.unregister()
     set_time(40)
     assert jumps == [-51]
-
-
-def test_a_sleep_on_simulated_time_ends_when_it_comes(simulated, ros_context):
-    import threading
-    node, set_time = simulated
-    set_time(5)
-    outcome = []
-    until = Time(seconds=7, clock_type=ClockType.ROS_TIME)
-    thread = threading.Thread(
-        target=lambda: outcome.append(node.get_clock().sleep_until(until, ros_context)))
-    thread.start()
-    set_time(6)
-    assert thread.is_alive()
-    set_time(8)
-    thread.join(5.0)
-    assert outcome == [True]

@@ -90,18 +90,6 @@ def test_qos_that_does_not_match_is_told_on_both_sides(make_node, spin_until, ca
     assert 'New subscription discovered on topic' in ''.join(shown)
 
 
-def test_matches_are_told(make_node, spin_until):
-    from rclpy.event_handler import PublisherEventCallbacks
-    node, told = make_node('a'), []
-    node.create_publisher(String, 'x', 10,
-                          event_callbacks=PublisherEventCallbacks(matched=told.append))
-    subscription = node.create_subscription(String, 'x', print, 10)
-    assert spin_until(lambda: told)
-    assert told[-1].current_count == 1
-    node.destroy_subscription(subscription)
-    assert spin_until(lambda: told[-1].current_count == 0)
-
-
 def test_a_late_subscriber_gets_what_is_latched(make_node, spin_until):
     node, got = make_node('a'), []
     node.create_publisher(String, 'latched', LATCHED).publish(String(data='kept'))
@@ -132,27 +120,6 @@ def test_keep_all_keeps_all(make_node, spin_until):
         publisher.publish(String(data=str(i)))
     assert spin_until(lambda: len(got) == 50)
     assert [m.data for m in got] == [str(i) for i in range(50)]
-
-
-def test_bytes_are_published_as_they_are_and_received_raw(make_node, spin_until):
-    from rclpy.serialization import deserialize_message, serialize_message
-    node, got = make_node('a'), []
-    publisher = node.create_publisher(Header, 'x', 10)
-    node.create_subscription(Header, 'x', got.append, 10, raw=True)
-    assert spin_until(lambda: publisher.get_subscription_count() == 1)
-    publisher.publish(serialize_message(Header(frame_id='f')))
-    assert spin_until(lambda: got)
-    assert deserialize_message(got[0], Header).frame_id == 'f'
-
-
-def test_a_callback_with_two_arguments_learns_when_it_was_sent(make_node, spin_until):
-    node, got = make_node('a'), []
-    publisher = node.create_publisher(String, 'x', 10)
-    node.create_subscription(String, 'x', lambda msg, info: got.append(info), 10)
-    assert spin_until(lambda: publisher.get_subscription_count() == 1)
-    publisher.publish(String())
-    assert spin_until(lambda: got)
-    assert abs(got[0]['source_timestamp'] - node.get_clock().now().nanoseconds) < 10e9
 
 
 def test_a_message_of_another_type_is_refused(make_node):
@@ -189,12 +156,3 @@ def test_the_graph_is_asked_again_only_for_what_changed(make_node, spin_until, m
     read.clear()
     (info,) = node.get_publishers_info_by_topic('x')
     assert info.node_name == 'one' and not read
-
-
-def test_wait_for_message_takes_one_without_spinning(make_node):
-    from rclpy.wait_for_message import wait_for_message
-    node = make_node('a')
-    node.create_publisher(String, 'x', LATCHED).publish(String(data='hi'))
-    found, message = wait_for_message(String, node, 'x', qos_profile=LATCHED, time_to_wait=5)
-    assert found and message.data == 'hi'
-    assert wait_for_message(String, node, 'silent', time_to_wait=0.1) == (False, None)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import torch
-from embedded_ros.testing import RunningProcess, reserve_domain
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
@@ -31,6 +30,7 @@ from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.nodes import conversions
 from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera
+from embedded_ros.testing import RunningProcess, reserve_domain
 
 CAMERA = Camera((128, 96), np.array([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 1]]))
 BASE_FROM_CAMERA = np.array([[0, 0, 1, 0.3], [-1, 0, 0, 0.1], [0, -1, 0, 0.8], [0, 0, 0, 1.0]])

@@ -25,7 +25,7 @@ PRIMITIVES: dict[str, Any] = {
 
 
 class CdrSample:
-    """What the data types have in common: the bytes."""
+    """Base of the data types: it holds the bytes."""
 
     cdr: bytes
 
@@ -33,12 +33,12 @@ class CdrSample:
         self.cdr = cdr
 
     def serialize(self, *_: Any, **__: Any) -> bytes:
-        """The bytes as they are."""
+        """Return the bytes as they are."""
         return self.cdr
 
     @classmethod
     def deserialize(cls, data: bytes, *_: Any, **__: Any) -> CdrSample:
-        """A sample around the bytes."""
+        """Return a sample around the bytes."""
         return cls(data)
 
     deserialize_key = deserialize
@@ -72,7 +72,7 @@ def _byte_pipe(cls: Any) -> Any:
 
 @functools.cache
 def _described(type_name: str) -> type[IdlStruct]:
-    """The IdlStruct with the fields of a ROS type."""
+    """Return the IdlStruct with the fields of a ROS type."""
     fields = {name: _field(node) for name, node in store().fielddefs[type_name][1]}
     return make_idl_struct(_identifier(type_name), dds_type(type_name), fields)
 

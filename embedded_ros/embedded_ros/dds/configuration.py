@@ -20,13 +20,13 @@ LOOPBACK = '<Interfaces><NetworkInterface name="lo" multicast="true"/></Interfac
 
 
 def is_local_only() -> bool:
-    """Whether the environment keeps ROS on this machine."""
+    """Return True if the environment keeps ROS on this machine."""
     return (os.environ.get('ROS_LOCALHOST_ONLY') == '1'
             or os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '').upper() == 'LOCALHOST')
 
 
 def domain_id_from_environment() -> int:
-    """ROS_DOMAIN_ID, 0 where it is not set."""
+    """Return ROS_DOMAIN_ID, 0 where it is not set."""
     text = os.environ.get('ROS_DOMAIN_ID') or '0'
     if not text.isdecimal():
         raise RCLError(f'ROS_DOMAIN_ID is {text!r}, expected a number')

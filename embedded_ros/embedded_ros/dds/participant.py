@@ -65,7 +65,7 @@ class Participant:
         atexit.register(self.close)
 
     def create_writer(self, topic: str, data_type: Any, qos: Qos) -> DataWriter:
-        """A writer on a DDS topic."""
+        """Return a writer on a DDS topic."""
         self.check_open()
         writer = DataWriter(self.entity, Topic(self.entity, topic, data_type), qos=qos)
         self._guids[writer] = writer.guid.bytes
@@ -73,7 +73,7 @@ class Participant:
 
     def create_reader(self, topic: str, data_type: Any, qos: Qos,
                       on_sample: OnSample) -> DataReader:
-        """A reader on a DDS topic whose samples go to `on_sample`."""
+        """Return a reader on a DDS topic whose samples go to `on_sample`."""
         self.check_open()
         reader = DataReader(self.entity, Topic(self.entity, topic, data_type), qos=qos)
         condition = ReadCondition(reader, UNREAD)
@@ -114,12 +114,12 @@ class Participant:
             return [] if self._closed else reader.take(N=MOST_SAMPLES)
 
     def check_open(self) -> None:
-        """RCLError after `close`, as rcl has it for a context that was shut down."""
+        """Raise RCLError after `close`, as rcl does for a context that was shut down."""
         if self._closed:
             raise RCLError('the context is invalid: it was shut down')
 
     def guid(self, entity: Entity) -> bytes:
-        """The 16 bytes that name a reader or writer on the network; empty for a deleted one."""
+        """Return the 16 bytes that name a reader or writer; empty for a deleted one."""
         return self._guids.get(entity, b'')
 
     def call_soon(self, chore: Callable[[], None]) -> None:
@@ -175,7 +175,7 @@ class TellingWaitSet(WaitSet):
 
 
 def _guarded(function: Callable[..., None], *args: Any) -> None:
-    """An error in one callback must not stop reception for all others."""
+    """Call a function; an error in it must not stop reception for all others."""
     try:
         function(*args)
     except DDSException as error:

@@ -41,7 +41,7 @@ ENCODINGS = {
 
 
 def encoding_of(name: str) -> Encoding:
-    """What an encoding's name means; CvBridgeError when it is unknown."""
+    """Return the meaning of an encoding's name; CvBridgeError when it is unknown."""
     if name in ENCODINGS:
         return ENCODINGS[name]
     match = re.fullmatch(r'(8U|8S|16U|16S|32S|32F|64F)(?:C(\d+))?', name)
@@ -54,7 +54,7 @@ class CvBridge:
     """Converts between messages and arrays."""
 
     def imgmsg_to_cv2(self, img_msg: Any, desired_encoding: str = 'passthrough') -> np.ndarray:
-        """The image as (H, W) or (H, W, C); an array of its own, rows without padding."""
+        """Return the image as (H, W) or (H, W, C); an array of its own, rows without padding."""
         source = encoding_of(img_msg.encoding)
         row_bytes = img_msg.width * source.channels * source.dtype.itemsize
         rows = img_msg.height
@@ -72,7 +72,7 @@ class CvBridge:
 
     def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = 'passthrough',
                       header: Any = None) -> Any:
-        """A sensor_msgs/Image of an array (H, W) or (H, W, C)."""
+        """Return a sensor_msgs/Image of an array (H, W) or (H, W, C)."""
         if not isinstance(cvim, np.ndarray):
             raise TypeError('Your input type is not a numpy array')
         channels = 1 if cvim.ndim < 3 else cvim.shape[2]
@@ -96,23 +96,8 @@ class CvBridge:
         message.data.frombytes(np.ascontiguousarray(cvim).tobytes())
         return message
 
-    def compressed_imgmsg_to_cv2(self, cmprs_img_msg: Any,
-                                 desired_encoding: str = 'passthrough') -> np.ndarray | None:
-        """The image of a sensor_msgs/CompressedImage, BGR as OpenCV decodes it.
-
-        As in ROS 2, bytes that are no image give None when nothing is to be converted.
-        """
-        data = np.asarray(memoryview(cmprs_img_msg.data), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if image is None:
-            if desired_encoding == 'passthrough':
-                return None
-            raise CvBridgeError(f'cannot decode {len(data)} bytes of {cmprs_img_msg.format!r}')
-        colour = {1: 'mono', 3: 'bgr', 4: 'bgra'}[1 if image.ndim < 3 else image.shape[2]]
-        return _converted(image, f'{colour}{8 * image.dtype.itemsize}', desired_encoding)
-
     def cv2_to_compressed_imgmsg(self, cvim: np.ndarray, dst_format: str = 'jpg') -> Any:
-        """A sensor_msgs/CompressedImage of a BGR or gray array."""
+        """Return a sensor_msgs/CompressedImage of a BGR or gray array."""
         if not isinstance(cvim, np.ndarray):
             raise TypeError('Your input type is not a numpy array')
         done, data = cv2.imencode('.' + dst_format, cvim)

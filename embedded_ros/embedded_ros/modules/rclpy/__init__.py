@@ -13,14 +13,13 @@ from rclpy.signals import (
 from rclpy.task import Future
 from rclpy.utilities import (
     get_default_context,
-    get_rmw_implementation_identifier,
     ok,
     try_shutdown,
 )
 from rclpy.utilities import shutdown as _shutdown
 
 __all__ = ['Context', 'create_node', 'get_default_context', 'get_global_executor',
-           'get_rmw_implementation_identifier', 'init', 'ok', 'shutdown', 'spin', 'spin_once',
+           'init', 'ok', 'shutdown', 'spin', 'spin_once',
            'spin_until_future_complete', 'try_shutdown']
 IS_EMBEDDED = True
 _global_executors: list[Any] = []
@@ -48,7 +47,7 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
 
 
 def get_global_executor() -> Any:
-    """The executor of `spin(node)` and its like."""
+    """Return the executor of `spin(node)` and its like."""
     if not _global_executors:
         from rclpy.executors import SingleThreadedExecutor
         _global_executors.append(SingleThreadedExecutor())
@@ -57,7 +56,7 @@ def get_global_executor() -> Any:
 
 
 def create_node(node_name: str, **options: Any) -> Any:
-    """A plain `Node`."""
+    """Return a plain `Node`."""
     from rclpy.node import Node
     return Node(node_name, **options)
 

@@ -46,7 +46,7 @@ class ParameterRule:
     value: Any
 
     def matches(self, full_name: str) -> bool:
-        """Whether it is for the node `/ns/name`; `*` is one name, `**` any number of them."""
+        """Return True if it is for the node `/ns/name`; `*` is one name, `**` any number."""
         pattern = '/' + self.pattern.strip('/')
         regex = re.escape(pattern).replace(r'/\*\*', '(/.+)?').replace(r'\*', '[^/]+')
         return re.fullmatch(regex, full_name) is not None
@@ -54,7 +54,7 @@ class ParameterRule:
 
 @dataclass
 class Arguments:
-    """What the ROS part of a command line says."""
+    """The ROS part of a command line."""
 
     arguments: list[str]
     remaps: list[Remap] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Arguments:
             raise RCLError(f'Failed to parse global arguments: unknown ROS argument {flag!r}')
 
     def remapped_node(self, name: str, namespace: str) -> tuple[str, str]:
-        """Name and namespace of a node after `__node:=` and `__ns:=`."""
+        """Return name and namespace of a node after `__node:=` and `__ns:=`."""
         original = name
         for rule in reversed(self.remaps):
             if rule.node in ('', original):
@@ -112,19 +112,6 @@ def _ros_words(arguments: list[str]) -> list[str]:
     return words
 
 
-def without_ros_arguments(arguments: list[str]) -> list[str]:
-    """The words outside of `--ros-args ... --`."""
-    words, inside = [], False
-    for argument in arguments:
-        if argument == ROS_ARGS:
-            inside = True
-        elif inside and argument == '--':
-            inside = False
-        elif not inside:
-            words.append(argument)
-    return words
-
-
 def _remap(text: str) -> Remap:
     source, separator, target = text.partition(':=')
     if not separator or not source or not target:
@@ -146,7 +133,7 @@ def _parameter(text: str) -> ParameterRule:
 
 
 def read_parameter_file(path: str) -> list[ParameterRule]:
-    """The rules of a parameter file: node names, `ros__parameters:`, values."""
+    """Return the rules of a parameter file: node names, `ros__parameters:`, values."""
     try:
         content = yaml.load(Path(path).read_text(), _Loader)
     except (OSError, yaml.YAMLError) as error:
@@ -179,7 +166,7 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 
 def _value(value: Any, name: str) -> Any:
-    """A YAML value as a parameter value; sequences have elements of one type."""
+    """Return a YAML value as a parameter value; sequences have elements of one type."""
     if value == []:
         return None    # rcl does not know of what it is empty: the parameter is not set
     if isinstance(value, list):

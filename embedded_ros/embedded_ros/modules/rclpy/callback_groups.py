@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which callbacks may run at the same time."""
+"""Groups of callbacks that may or may not run at the same time."""
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import Any
 
 
 class CallbackGroup:
     """Base of the groups."""
 
-    def __init__(self) -> None:
-        self.entities: set[weakref.ReferenceType[Any]] = set()
-
-    def add_entity(self, entity: Any) -> None:
-        """Put a subscription, timer ... under this group's rule."""
-        self.entities.add(weakref.ref(entity, self.entities.discard))
-
-    def has_entity(self, entity: Any) -> bool:
-        """Whether the entity is in this group."""
-        return weakref.ref(entity) in self.entities
-
     def can_execute(self, entity: Any) -> bool:
-        """Whether a callback of the entity may start now."""
+        """Return True if a callback of the entity may start now."""
         raise TypeError(f'{type(self).__name__} has no rule')
 
     def beginning_execution(self, entity: Any) -> bool:
@@ -30,7 +18,7 @@ class CallbackGroup:
         raise TypeError(f'{type(self).__name__} has no rule')
 
     def ending_execution(self, entity: Any) -> None:
-        """The callback has ended."""
+        """Give the right to run back."""
 
 
 class ReentrantCallbackGroup(CallbackGroup):
@@ -47,7 +35,6 @@ class MutuallyExclusiveCallbackGroup(CallbackGroup):
     """One callback at a time."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._active: Any = None
         self._lock = threading.Lock()
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from embedded_ros.dds.cdr_type import service_type
 from embedded_ros.dds.names import dds_reply, dds_request
-from rclpy.dds_qos import dds_qos
 from embedded_ros.dds.service_header import unwrap, wrap
 from embedded_ros.messages import deserialize, serialize
+from embedded_ros.typestore import type_hash
+from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
-from embedded_ros.typestore import type_hash
 
 POLL_S = 0.01
 
@@ -79,16 +79,6 @@ class Client(Entity):
         future.add_done_callback(self.remove_pending_request)
         return future
 
-    def call(self, request: Any, timeout_sec: float | None = None) -> Any:
-        """Send a request and wait; not from a callback of a single-threaded executor."""
-        done = threading.Event()
-        future = self.call_async(request)
-        future.add_done_callback(lambda _: done.set())
-        if not done.wait(timeout_sec):
-            self.remove_pending_request(future)
-            raise TimeoutError('Timeout occurred')
-        return future.result()
-
     def remove_pending_request(self, future: Future) -> None:
         """Forget a request."""
         with self._lock:
@@ -97,7 +87,7 @@ class Client(Entity):
                     del self._pending[sequence]
 
     def service_is_ready(self) -> bool:
-        """Whether a server is there and both directions are matched."""
+        """Return True if a server is there and both directions are matched."""
         return bool(self._writer.get_matched_subscriptions()
                     and self._reader.get_matched_publications())
 
@@ -111,11 +101,11 @@ class Client(Entity):
         return self.context.ok() and self.service_is_ready()
 
     def writers(self) -> list[Any]:
-        """The DDS writers this entity owns, for the graph."""
+        """Return the DDS writers this entity owns, for the graph."""
         return [self._writer] if self._writer is not None else []
 
     def readers(self) -> list[Any]:
-        """The DDS readers this entity owns, for the graph."""
+        """Return the DDS readers this entity owns, for the graph."""
         return [self._reader] if self._reader is not None else []
 
     def destroy(self) -> None:

@@ -2,7 +2,6 @@
 """Clocks: system, steady, and ROS time, which is the system's or /clock's."""
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -10,9 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from rclpy.clock_type import ClockType
-from rclpy.constants import S_TO_NS
 from rclpy.duration import Duration
-from rclpy.exceptions import NotInitializedException
 from rclpy.time import Time
 
 __all__ = ['Clock', 'ClockChange', 'ClockType', 'JumpHandle', 'JumpThreshold', 'ROSClock',
@@ -20,7 +17,7 @@ __all__ = ['Clock', 'ClockChange', 'ClockType', 'JumpHandle', 'JumpThreshold', '
 
 
 class ClockChange(IntEnum):
-    """What happened to the source of time in a jump."""
+    """Change of the source of time in a jump."""
 
     ROS_TIME_NO_CHANGE = 1
     ROS_TIME_ACTIVATED = 2
@@ -29,7 +26,7 @@ class ClockChange(IntEnum):
 
 
 class JumpThreshold:
-    """Which jumps are worth a callback."""
+    """Smallest jumps that are worth a callback."""
 
     def __init__(self, *, min_forward: Duration | None, min_backward: Duration | None,
                  on_clock_change: bool = True) -> None:
@@ -43,7 +40,7 @@ class JumpThreshold:
         self.on_clock_change = on_clock_change
 
     def exceeded(self, change: ClockChange, delta_ns: int) -> bool:
-        """Whether a jump passes the threshold."""
+        """Return True if a jump passes the threshold."""
         if change in (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED):
             return self.on_clock_change
         return bool((self.min_forward and delta_ns >= self.min_forward.nanoseconds)
@@ -76,12 +73,6 @@ class JumpHandle:
             self._clock._jump_handles.discard(self)
             self._clock = None
 
-    def __enter__(self) -> JumpHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unregister()
-
 
 class Clock:
     """A clock of one type; `Clock(clock_type=ClockType.ROS_TIME)` is a ROSClock."""
@@ -97,16 +88,16 @@ class Clock:
 
     @property
     def clock_type(self) -> ClockType:
-        """The kind of clock."""
+        """Return the kind of clock."""
         return self._clock_type
 
     @property
     def is_simulated(self) -> bool:
-        """Whether time comes from /clock."""
+        """Return True if time comes from /clock."""
         return False
 
     def now(self) -> Time:
-        """The time now."""
+        """Return the time now."""
         steady = self._clock_type is ClockType.STEADY_TIME
         nanoseconds = time.monotonic_ns() if steady else time.time_ns()
         return Time(nanoseconds=nanoseconds, clock_type=self._clock_type)
@@ -121,36 +112,6 @@ class Clock:
         """Call back around jumps of the clock; keep the handle."""
         return JumpHandle(clock=self, threshold=threshold, pre_callback=pre_callback,
                           post_callback=post_callback)
-
-    def sleep_until(self, until: Time, context: Any = None) -> bool:
-        """Sleep until the clock shows `until`; False when shutdown or another clock came first."""
-        from rclpy.utilities import get_default_context
-        context = context or get_default_context()
-        if not context.ok():
-            raise NotInitializedException()
-        if until.clock_type != self._clock_type:
-            raise ValueError("until's clock type does not match this clock's type")
-        wake, changed = threading.Event(), threading.Event()
-
-        def on_jump(jump: TimeJump) -> None:
-            if jump.clock_change in (ClockChange.ROS_TIME_ACTIVATED,
-                                     ClockChange.ROS_TIME_DEACTIVATED):
-                changed.set()
-            wake.set()
-        context.on_shutdown(wake.set)
-        threshold = JumpThreshold(min_forward=Duration(nanoseconds=1), min_backward=None)
-        with self.create_jump_callback(threshold, post_callback=on_jump):
-            while context.ok() and not changed.is_set():
-                left = (until - self.now()).nanoseconds
-                if left <= 0:
-                    return True
-                wake.wait(None if self.is_simulated else left / S_TO_NS)
-                wake.clear()
-        return False
-
-    def sleep_for(self, rel_time: Duration, context: Any = None) -> bool:
-        """Sleep for a duration of this clock."""
-        return self.sleep_until(self.now() + rel_time, context)
 
     def __repr__(self) -> str:
         return f'Clock(clock_type={self._clock_type.name})'
@@ -167,7 +128,7 @@ class ROSClock(Clock):
 
     @property
     def ros_time_is_active(self) -> bool:
-        """Whether time comes from /clock."""
+        """Return True if time comes from /clock."""
         return self._active
 
     @property

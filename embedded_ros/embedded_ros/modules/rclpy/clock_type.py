@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a time is counted from."""
+"""Kinds of clocks, by what their time is counted from."""
 from __future__ import annotations
 
 from enum import IntEnum

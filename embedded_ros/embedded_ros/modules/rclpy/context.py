@@ -6,19 +6,18 @@ import sys
 import threading
 from collections.abc import Callable
 from inspect import ismethod
-from types import TracebackType
 from typing import Any
 from weakref import WeakMethod
 
 from cyclonedds.core import DDSException
 
 from embedded_ros.dds.configuration import domain_id_from_environment
-from rclpy.graph import Graph
 from embedded_ros.dds.participant import Participant
+from embedded_ros.errors import RCLError
 from rclpy import logging
 from rclpy.arguments import Arguments
-from embedded_ros.errors import RCLError
 from rclpy.exceptions import NotInitializedException
+from rclpy.graph import Graph
 
 
 def _join(domain_id: int) -> Participant:
@@ -58,25 +57,21 @@ class Context:
 
     @property
     def participant(self) -> Participant:
-        """What readers and writers are made on."""
+        """Return the DDS participant that readers and writers are made on."""
         if self._participant is None:
             raise NotInitializedException()
         return self._participant
 
     @property
     def graph(self) -> Graph:
-        """Who is there: ours and the others'."""
+        """Return the graph of nodes, ours and the others'."""
         if self._graph is None:
             raise NotInitializedException()
         return self._graph
 
     def ok(self) -> bool:
-        """Whether initialized and not shut down."""
+        """Return True if initialized and not shut down."""
         return self._ok
-
-    def get_domain_id(self) -> int:
-        """The DDS domain."""
-        return self.participant.domain_id
 
     def on_shutdown(self, callback: Callable[[], Any]) -> None:
         """Call back at shutdown; methods are held weakly."""
@@ -109,11 +104,3 @@ class Context:
             if callback is not None:
                 callback()
         self.participant.close()
-
-    def __enter__(self) -> Context:
-        self.init()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.try_shutdown()

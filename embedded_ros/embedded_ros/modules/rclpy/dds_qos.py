@@ -23,7 +23,7 @@ UNLIMITED = -1
 
 
 def dds_qos(profile: QoSProfile, user_data: str = '') -> Qos:
-    """DDS QoS of an endpoint; `user_data` is text such as `typehash=RIHS01_...;`."""
+    """Return the DDS QoS of an endpoint; `user_data` is text, `typehash=RIHS01_...;`."""
     keep_all = profile.history == HistoryPolicy.KEEP_ALL
     history = (Policy.History.KeepAll if keep_all
                else Policy.History.KeepLast(max(1, profile.depth)))
@@ -50,7 +50,7 @@ def dds_qos(profile: QoSProfile, user_data: str = '') -> Qos:
 
 
 def ros_qos(qos: Qos) -> QoSProfile:
-    """The ROS profile of a discovered endpoint; DDS does not announce history."""
+    """Return the ROS profile of a discovered endpoint; DDS does not announce history."""
     reliable = isinstance(qos[Policy.Reliability], Policy.Reliability.Reliable)
     latched = qos[Policy.Durability] == Policy.Durability.TransientLocal
     profile = QoSProfile(
@@ -67,7 +67,7 @@ def ros_qos(qos: Qos) -> QoSProfile:
 
 
 def user_data_of(qos: Qos) -> dict[str, str]:
-    """`typehash=...;serviceid=...;` of a discovered endpoint as a dict."""
+    """Return `typehash=...;serviceid=...;` of a discovered endpoint as a dict."""
     policy = qos[Policy.Userdata]
     text = policy.data.decode(errors='replace') if policy else ''
     return dict(item.split('=', 1) for item in text.split(';') if '=' in item)

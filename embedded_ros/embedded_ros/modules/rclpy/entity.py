@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an executor sees of a node: things that become ready and have a callback to run."""
+"""Parts of a node that become ready and have a callback to run in an executor."""
 from __future__ import annotations
 
 import weakref
@@ -12,23 +12,22 @@ Work = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class Entity:
-    """A subscription, timer, service, client or guard condition of a node."""
+    """A subscription, timer, service or client of a node."""
 
     def __init__(self, node: Any, callback_group: CallbackGroup) -> None:
         self._node = weakref.ref(node)
         self.callback_group = callback_group
-        callback_group.add_entity(self)
 
     def is_ready(self) -> bool:
-        """Whether there is work."""
+        """Return True if there is work."""
         return False
 
     def take(self) -> Work | None:
-        """The next piece of work, callback and arguments; None when another thread has it."""
+        """Return the next piece of work, callback and arguments, or None."""
         return None
 
     def seconds_left(self) -> float | None:
-        """How long until it becomes ready by itself [s]; None when only an event can do that."""
+        """Return the time until it is ready by itself [s]; None when only an event can do that."""
         return None
 
     def wake_executor(self) -> None:

@@ -109,10 +109,3 @@ class ParameterUninitializedException(ParameterException):
 
     def __init__(self, parameter_name: str) -> None:
         super().__init__('The parameter has been declared but not initialized', parameter_name)
-
-
-class ROSInterruptException(Exception):
-    """A sleep was cut short by shutdown."""
-
-    def __init__(self) -> None:
-        super().__init__('rclpy.shutdown() has been called')

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rclpy.entity import Entity
@@ -50,7 +48,7 @@ class Executor:
 
     @property
     def context(self) -> Any:
-        """The context of the nodes."""
+        """Return the context of the nodes."""
         return self._context
 
     def add_node(self, node: Any) -> bool:
@@ -70,7 +68,7 @@ class Executor:
         self._found.clear()
 
     def get_nodes(self) -> list[Any]:
-        """The nodes served."""
+        """Return the nodes served."""
         return list(self._nodes)
 
     def create_task(self, callback: Any, *args: Any, **kwargs: Any) -> Task:
@@ -94,13 +92,6 @@ class Executor:
         """Run one piece of work, or wait that long for some [s]; None waits for ever."""
         with contextlib.suppress(TimeoutException, ShutdownException):
             self._execute(self._wait_for_work(timeout_sec))
-
-    def spin_once_until_future_complete(self, future: Future,
-                                        timeout_sec: float | None = None) -> None:
-        """As `spin_once`, but return when the future is done."""
-        future.add_done_callback(lambda _: self.wake())
-        with contextlib.suppress(TimeoutException, ShutdownException):
-            self._execute(self._wait_for_work(timeout_sec, future.done))
 
     def spin_until_future_complete(self, future: Future,
                                    timeout_sec: float | None = None) -> None:
@@ -185,7 +176,7 @@ class Executor:
                                            threading.TIMEOUT_MAX))
 
     def _claim(self) -> Task | None:
-        """The next piece of work; its callback group is claimed with it."""
+        """Return the next piece of work; its callback group is claimed with it."""
         if self._tasks:
             return self._tasks.popleft()
         if not self._found:
@@ -220,36 +211,3 @@ class Executor:
 
 class SingleThreadedExecutor(Executor):
     """Runs callbacks in the thread that spins."""
-
-
-class MultiThreadedExecutor(Executor):
-    """Runs callbacks in a pool of threads."""
-
-    def __init__(self, num_threads: int | None = None, *, context: Any = None) -> None:
-        super().__init__(context=context)
-        self._pool = ThreadPoolExecutor(num_threads or os.cpu_count() or 1,
-                                        thread_name_prefix='executor')
-        self._errors: deque[BaseException] = deque()
-
-    def _execute(self, task: Task) -> None:
-        self._pool.submit(self._run_in_pool, task)
-        if self._errors:
-            raise self._errors.popleft()
-
-    def _run_in_pool(self, task: Task) -> None:
-        self._run(task)
-        error = task.exception()
-        if error is not None:
-            self._errors.append(error)
-            self.wake()
-
-    def _claim(self) -> Task | None:
-        if self._errors:
-            raise self._errors.popleft()
-        return super()._claim()
-
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Stop, and wait for running callbacks."""
-        finished = super().shutdown(timeout_sec)
-        self._pool.shutdown(wait=finished, cancel_futures=True)
-        return finished

@@ -22,9 +22,9 @@ from cyclonedds.core import InstanceState
 
 from embedded_ros.dds.cdr_type import topic_type
 from embedded_ros.dds.participant import Participant
+from embedded_ros.typestore import decode, encode, store, type_hash
 from rclpy.dds_qos import dds_qos
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from embedded_ros.typestore import decode, encode, store, type_hash
 
 TOPIC = 'ros_discovery_info'
 INFO = 'rmw_dds_common/msg/ParticipantEntitiesInfo'
@@ -99,7 +99,7 @@ class Graph:
             for g in (*node.reader_gid_seq, *node.writer_gid_seq)}
 
     def nodes(self) -> list[NodeName]:
-        """All nodes: ours and those of every living participant."""
+        """Return all nodes: ours and those of every living participant."""
         own = self._participant.guid(self._participant.entity)
         names = [NodeName(n.get_name(), n.get_namespace()) for n in self._nodes]
         alive = self._living_participants()
@@ -110,7 +110,7 @@ class Graph:
         return names
 
     def owner(self, endpoint: Any) -> NodeName:
-        """The node that owns a discovered endpoint."""
+        """Return the node that owns a discovered endpoint."""
         guid = endpoint.key.bytes
         for node in self._nodes:
             for entity in node.endpoints():

@@ -14,7 +14,7 @@ OPTIONS = {'throttle_duration_sec', 'throttle_time_source_type', 'skip_first', '
 
 
 class LoggingSeverity(IntEnum):
-    """How serious a message is."""
+    """Severity of a message."""
 
     UNSET = 0
     DEBUG = 10
@@ -36,26 +36,12 @@ class RcutilsLogger:
         self.name = name
         self._seen: dict[Any, float] = {}
 
-    def get_child(self, name: str) -> RcutilsLogger:
-        """The logger `<this>.<name>`."""
-        if not name:
-            raise ValueError('Child logger name must not be empty.')
-        return RcutilsLogger(f'{self.name}.{name}' if self.name else name)
-
-    def set_level(self, level: int) -> None:
-        """Show messages from this level on."""
-        _levels[self.name] = LoggingSeverity(level)
-
     def get_effective_level(self) -> LoggingSeverity:
-        """The level that holds here: our own or the nearest ancestor's."""
+        """Return the level that holds here: our own or the nearest ancestor's."""
         name = self.name
         while name and _levels.get(name, LoggingSeverity.UNSET) == LoggingSeverity.UNSET:
             name = name.rpartition('.')[0]
         return _levels[name]
-
-    def is_enabled_for(self, severity: int) -> bool:
-        """Whether a message of this severity is shown."""
-        return severity >= self.get_effective_level()
 
     def log(self, message: Any, severity: int, **options: Any) -> bool:
         """Log a message; False when a filter held it back."""
@@ -64,7 +50,7 @@ class RcutilsLogger:
             raise TypeError(f'parameter "{unknown.pop()}" is not one of the recognized logging '
                             f'options "{sorted(OPTIONS)}"')
         severity = LoggingSeverity(severity)
-        if not self.is_enabled_for(severity):
+        if not severity >= self.get_effective_level():
             return False
         # The caller of debug(), info() ... is two frames up; of log() itself, one.
         frame = sys._getframe(1)
@@ -134,7 +120,7 @@ def configure(levels: dict[str, str]) -> None:
 
 
 def get_logging_severity_from_string(level: str) -> LoggingSeverity:
-    """The severity of a name in any case."""
+    """Return the severity of a name in any case."""
     try:
         return LoggingSeverity[level.upper()]
     except KeyError:
@@ -143,7 +129,7 @@ def get_logging_severity_from_string(level: str) -> LoggingSeverity:
 
 
 def get_logger(name: str) -> RcutilsLogger:
-    """A logger of that name."""
+    """Return a logger of that name."""
     if not name:
         raise ValueError('Logger name must not be empty.')
     return RcutilsLogger(name)
@@ -152,16 +138,6 @@ def get_logger(name: str) -> RcutilsLogger:
 def set_logger_level(name: str, level: int, detailed_error: bool = False) -> None:
     """Set the level of a logger by name; '' is the default of all."""
     _levels[name] = LoggingSeverity(level)
-
-
-def get_logger_level(name: str) -> LoggingSeverity:
-    """The level set for that very logger."""
-    return _levels.get(name, LoggingSeverity.UNSET)
-
-
-def get_logger_effective_level(name: str) -> LoggingSeverity:
-    """The level that holds for a logger."""
-    return RcutilsLogger(name).get_effective_level()
 
 
 def add_sink(name: str, sink: Callable[..., None]) -> None:

@@ -16,7 +16,7 @@ TOKEN = r'[A-Za-z_][A-Za-z0-9_]*'
 
 
 def validate_node_name(name: str) -> bool:
-    """True, or InvalidNodeNameException."""
+    """Return True or raise InvalidNodeNameException."""
     if not re.fullmatch(TOKEN, name):
         raise InvalidNodeNameException(
             'node name', name, 'must be letters, digits and underscores, and must not be empty '
@@ -25,7 +25,7 @@ def validate_node_name(name: str) -> bool:
 
 
 def validate_namespace(namespace: str) -> bool:
-    """True, or InvalidNamespaceException."""
+    """Return True or raise InvalidNamespaceException."""
     if not re.fullmatch(rf'/|(/{TOKEN})+', namespace):
         raise InvalidNamespaceException(
             'namespace', namespace, 'must be absolute and made of names between single slashes', 0)
@@ -33,18 +33,18 @@ def validate_namespace(namespace: str) -> bool:
 
 
 def absolute_namespace(namespace: str | None) -> str:
-    """'' and relative namespaces as rcl reads them."""
+    """Read '' and relative namespaces as rcl does."""
     namespace = namespace or '/'
     return namespace if namespace.startswith('/') else '/' + namespace
 
 
 def full_node_name(name: str, namespace: str) -> str:
-    """/ns/name."""
+    """Return /ns/name."""
     return f'{namespace.rstrip("/")}/{name}'
 
 
 def expand(name: str, node: str, namespace: str, *, is_service: bool = False) -> str:
-    """The full name of `name` (relative, absolute or private) in a node."""
+    """Return the full name of `name` (relative, absolute or private) in a node."""
     result = name.replace('{node}', node).replace('{ns}', namespace).replace(
         '{namespace}', namespace)
     if result == '~' or result.startswith('~/'):
@@ -60,7 +60,7 @@ def expand(name: str, node: str, namespace: str, *, is_service: bool = False) ->
 
 def remap(full_name: str, rules: list[Remap], node: str, namespace: str, *,
           is_service: bool = False) -> str:
-    """What the first matching rule makes of a full name."""
+    """Apply the first rule that matches a full name."""
     foreign = 'rostopic://' if is_service else 'rosservice://'
     own = 'rosservice://' if is_service else 'rostopic://'
     for rule in rules:

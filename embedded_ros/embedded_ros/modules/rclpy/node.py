@@ -12,7 +12,6 @@ from rclpy import logging
 from rclpy.callback_groups import (
     CallbackGroup,
     MutuallyExclusiveCallbackGroup,
-    ReentrantCallbackGroup,
 )
 from rclpy.client import Client
 from rclpy.clock import Clock, ROSClock
@@ -20,7 +19,6 @@ from rclpy.constants import S_TO_NS
 from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.exceptions import NotInitializedException
-from rclpy.guard_condition import GuardCondition
 from rclpy.node_graph import NodeGraph
 from rclpy.node_names import NodeNames
 from rclpy.node_parameters import NodeParameters
@@ -38,7 +36,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions, apply_overrides
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.time_source import TimeSource
-from rclpy.timer import Rate, Timer
+from rclpy.timer import Timer
 from rclpy.utilities import get_default_context
 
 # rmw's profile for logs: who opens a console late still sees the last ten seconds.
@@ -53,17 +51,14 @@ class Node(NodeNames, NodeParameters, NodeGraph):
                  cli_args: list[str] | None = None, namespace: str | None = None,
                  use_global_arguments: bool = True, enable_rosout: bool = True,
                  start_parameter_services: bool = True,
-                 parameter_overrides: list[Parameter] | None = None,
-                 allow_undeclared_parameters: bool = False,
-                 automatically_declare_parameters_from_overrides: bool = False,
-                 enable_logger_service: bool = False) -> None:
+                 parameter_overrides: list[Parameter] | None = None) -> None:
         self._context = context or get_default_context()
         if not self._context.ok():
             raise NotInitializedException('cannot create node')
         NodeNames.__init__(self, node_name, namespace, cli_args,
                            self._context.arguments if use_global_arguments else None)
         self._publishers: list[Publisher] = []
-        self._waiting: list[Any] = []    # subscriptions, services, clients, timers, guards
+        self._waiting: list[Any] = []    # subscriptions, services, clients, timers
         self._executor: Any = None
         self._default_callback_group = MutuallyExclusiveCallbackGroup()
         self._clock = ROSClock()
@@ -72,15 +67,10 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         self._context.graph.add_node(self)
         events = self.create_publisher(ParameterEvent, '/parameter_events',
                                        qos_profile_parameter_events)
-        NodeParameters.__init__(self, self._overrides(parameter_overrides),
-                                allow_undeclared_parameters, events.publish)
+        NodeParameters.__init__(self, self._overrides(parameter_overrides), events.publish)
         if enable_rosout:
             self._rosout = self.create_publisher(Log, '/rosout', ROSOUT)
             logging.add_sink(self._logger.name, self._to_rosout)
-        if automatically_declare_parameters_from_overrides:
-            self.declare_parameters('', [(name, parameter.value) for name, parameter
-                                         in self._parameter_overrides.items()],
-                                    ignore_override=True)
         self._time_source = TimeSource(self, self._clock)
         if start_parameter_services:
             self._parameter_service = ParameterService(self)
@@ -95,17 +85,17 @@ class Node(NodeNames, NodeParameters, NodeGraph):
     # -- who we are ----------------------------------------------------------------------------
     @property
     def context(self) -> Context:
-        """The context this node lives in."""
+        """Return the context this node lives in."""
         return self._context
 
     @property
     def default_callback_group(self) -> CallbackGroup:
-        """The group of callbacks that name none: one at a time."""
+        """Return the group of callbacks that name none: one at a time."""
         return self._default_callback_group
 
     @property
     def executor(self) -> Any:
-        """The executor that runs our callbacks."""
+        """Return the executor that runs our callbacks."""
         return self._executor() if self._executor is not None else None
 
     @executor.setter
@@ -116,53 +106,27 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         self._executor = weakref.ref(executor) if executor is not None else None
 
     def get_clock(self) -> Clock:
-        """ROS time."""
+        """Return the clock of ROS time."""
         return self._clock
 
     def get_logger(self) -> logging.RcutilsLogger:
-        """The node's logger."""
+        """Return the node's logger."""
         return self._logger
-
-    # -- what we have --------------------------------------------------------------------------
-    @property
-    def publishers(self) -> Iterator[Publisher]:
-        """Our publishers."""
-        return iter(list(self._publishers))
-
-    @property
-    def subscriptions(self) -> Iterator[Subscription]:
-        """Our subscriptions."""
-        return self._of(Subscription)
-
-    @property
-    def clients(self) -> Iterator[Client]:
-        """Our service clients."""
-        return self._of(Client)
-
-    @property
-    def services(self) -> Iterator[Service]:
-        """Our service servers."""
-        return self._of(Service)
 
     @property
     def timers(self) -> Iterator[Timer]:
-        """Our timers."""
+        """Return our timers."""
         return self._of(Timer)
-
-    @property
-    def guards(self) -> Iterator[GuardCondition]:
-        """Our guard conditions."""
-        return self._of(GuardCondition)
 
     def _of(self, kind: type) -> Iterator[Any]:
         return iter([entity for entity in list(self._waiting) if isinstance(entity, kind)])
 
     def entities(self) -> list[Any]:
-        """All that an executor has to watch."""
+        """Return all that an executor has to watch."""
         return list(self._waiting)
 
     def endpoints(self) -> list[Any]:
-        """All that has DDS readers or writers."""
+        """Return all that has DDS readers or writers."""
         return [*self._publishers, *(e for e in list(self._waiting) if hasattr(e, 'readers'))]
 
     def _wake_executor(self) -> None:
@@ -190,13 +154,12 @@ class Node(NodeNames, NodeParameters, NodeGraph):
     # -- what we make --------------------------------------------------------------------------
     def create_publisher(self, msg_type: Any, topic: str, qos_profile: QoSProfile | int, *,
                          callback_group: CallbackGroup | None = None, event_callbacks: Any = None,
-                         qos_overriding_options: QoSOverridingOptions | None = None,
-                         publisher_class: type[Publisher] = Publisher) -> Any:
+                         qos_overriding_options: QoSOverridingOptions | None = None) -> Publisher:
         """Publish a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'publisher', name, profile, qos_overriding_options)
-        publisher = publisher_class(self, msg_type, topic, profile, event_callbacks,
-                                    callback_group or self._default_callback_group)
+        publisher = Publisher(self, msg_type, topic, profile, event_callbacks,
+                              callback_group or self._default_callback_group)
         self._publishers.append(publisher)
         self._waiting += publisher.event_handlers
         self._context.graph.update()
@@ -206,14 +169,14 @@ class Node(NodeNames, NodeParameters, NodeGraph):
                             qos_profile: QoSProfile | int, *,
                             callback_group: CallbackGroup | None = None,
                             event_callbacks: Any = None,
-                            qos_overriding_options: QoSOverridingOptions | None = None,
-                            raw: bool = False) -> Subscription:
+                            qos_overriding_options: QoSOverridingOptions | None = None
+                            ) -> Subscription:
         """Subscribe to a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'subscription', name, profile, qos_overriding_options)
         return self._add(Subscription(self, msg_type, topic, callback,
                                       callback_group or self._default_callback_group, profile,
-                                      raw, event_callbacks))
+                                      event_callbacks))
 
     def create_client(self, srv_type: Any, srv_name: str, *,
                       qos_profile: QoSProfile = qos_profile_services_default,
@@ -237,19 +200,6 @@ class Node(NodeNames, NodeParameters, NodeGraph):
                                int(float(timer_period_sec) * S_TO_NS), clock or self._clock,
                                autostart))
 
-    def create_guard_condition(self, callback: Callable[[], Any],
-                               callback_group: CallbackGroup | None = None) -> GuardCondition:
-        """Call back when any thread triggers."""
-        return self._add(GuardCondition(self, callback,
-                                        callback_group or self._default_callback_group))
-
-    def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
-        """Keep a loop at a frequency [Hz]."""
-        if frequency <= 0:
-            raise ValueError('frequency must be > 0')
-        timer = self.create_timer(1.0 / frequency, lambda: None, ReentrantCallbackGroup(), clock)
-        return Rate(timer, context=self._context)
-
     # -- the end -------------------------------------------------------------------------------
     def destroy_publisher(self, publisher: Publisher) -> bool:
         """Stop publishing."""
@@ -259,12 +209,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         return self._destroy(entity, self._waiting)
 
     destroy_subscription = destroy_client = destroy_service = _destroy_waiting
-    destroy_timer = destroy_guard_condition = _destroy_waiting
-
-    def destroy_rate(self, rate: Rate) -> bool:
-        """Stop a rate."""
-        rate.destroy()
-        return self._destroy(rate._timer, self._waiting)
+    destroy_timer = _destroy_waiting
 
     def destroy_node(self) -> None:
         """Leave the graph with everything we have."""
@@ -277,9 +222,3 @@ class Node(NodeNames, NodeParameters, NodeGraph):
             entity.destroy()
         self._publishers.clear()
         self._waiting.clear()
-
-    def __enter__(self) -> Node:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy_node()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node can ask about the graph."""
+"""Queries of a node about the graph."""
 from __future__ import annotations
 
 import time
@@ -23,18 +23,18 @@ POLL_S = 0.05
 
 
 class NodeGraph:
-    """What `Node` offers to look around."""
+    """Graph queries of `Node`."""
 
     def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
-        """All nodes, as (name, namespace)."""
+        """Return all nodes, as (name, namespace)."""
         return [(node.name, node.namespace) for node in self.context.graph.nodes()]
 
     def get_node_names(self) -> list[str]:
-        """The names of all nodes."""
+        """Return the names of all nodes."""
         return [name for name, _ in self.get_node_names_and_namespaces()]
 
     def get_fully_qualified_node_names(self) -> list[str]:
-        """All nodes, as /ns/name."""
+        """Return all nodes, as /ns/name."""
         return [f'{namespace.rstrip("/")}/{name}'
                 for name, namespace in self.get_node_names_and_namespaces()]
 
@@ -48,68 +48,68 @@ class NodeGraph:
         return True
 
     def get_topic_names_and_types(self, no_demangle: bool = False) -> NamesAndTypes:
-        """All topics with their types."""
+        """Return all topics with their types."""
         if no_demangle:
             return _collected(self._all_endpoints(), lambda name: name, lambda name: name)
         return _collected(self._all_endpoints(), ros_topic, ros_type)
 
     def get_service_names_and_types(self) -> NamesAndTypes:
-        """All services with their types."""
+        """Return all services with their types."""
         return _collected(self._all_endpoints(), ros_service, ros_service_type)
 
     def get_publisher_names_and_types_by_node(self, node_name: str, node_namespace: str,
                                               no_demangle: bool = False) -> NamesAndTypes:
-        """The topics that a node publishes."""
+        """Return the topics that a node publishes."""
         return _collected(self._owned(self.context.graph.writers, node_name, node_namespace),
                           ros_topic, ros_type)
 
     def get_subscriber_names_and_types_by_node(self, node_name: str, node_namespace: str,
                                                no_demangle: bool = False) -> NamesAndTypes:
-        """The topics that a node subscribes to."""
+        """Return the topics that a node subscribes to."""
         return _collected(self._owned(self.context.graph.readers, node_name, node_namespace),
                           ros_topic, ros_type)
 
     def get_service_names_and_types_by_node(self, node_name: str,
                                             node_namespace: str) -> NamesAndTypes:
-        """The services that a node serves: it reads their requests."""
+        """Return the services that a node serves: it reads their requests."""
         endpoints = self._owned(self.context.graph.readers, node_name, node_namespace)
         return _collected([e for e in endpoints if e.topic_name.endswith('Request')],
                           ros_service, ros_service_type)
 
     def get_client_names_and_types_by_node(self, node_name: str,
                                            node_namespace: str) -> NamesAndTypes:
-        """The services that a node calls: it reads their replies."""
+        """Return the services that a node calls: it reads their replies."""
         endpoints = self._owned(self.context.graph.readers, node_name, node_namespace)
         return _collected([e for e in endpoints if e.topic_name.endswith('Reply')],
                           ros_service, ros_service_type)
 
     def count_publishers(self, topic_name: str) -> int:
-        """How many publishers a topic has."""
+        """Count the publishers of a topic."""
         return len(self._on_topic(self.context.graph.writers, topic_name))
 
     def count_subscribers(self, topic_name: str) -> int:
-        """How many subscriptions a topic has."""
+        """Count the subscriptions of a topic."""
         return len(self._on_topic(self.context.graph.readers, topic_name))
 
     def count_services(self, service_name: str) -> int:
-        """How many servers a service has."""
+        """Count the servers of a service."""
         name = dds_request(self.resolve_service_name(service_name))
         return len(self.context.graph.readers(lambda e: e.topic_name == name))
 
     def count_clients(self, service_name: str) -> int:
-        """How many clients a service has."""
+        """Count the clients of a service."""
         name = dds_reply(self.resolve_service_name(service_name))
         return len(self.context.graph.readers(lambda e: e.topic_name == name))
 
     def get_publishers_info_by_topic(self, topic_name: str,
                                      no_mangle: bool = False) -> list[TopicEndpointInfo]:
-        """Who publishes a topic, with which QoS."""
+        """Describe the publishers of a topic, with their QoS."""
         return [self._info(e, TopicEndpointTypeEnum.PUBLISHER)
                 for e in self._on_topic(self.context.graph.writers, topic_name)]
 
     def get_subscriptions_info_by_topic(self, topic_name: str,
                                         no_mangle: bool = False) -> list[TopicEndpointInfo]:
-        """Who subscribes to a topic, with which QoS."""
+        """Describe the subscriptions of a topic, with their QoS."""
         return [self._info(e, TopicEndpointTypeEnum.SUBSCRIPTION)
                 for e in self._on_topic(self.context.graph.readers, topic_name)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node is called, what its topics are called, and what the command line says of that."""
+"""Names of a node and of its topics, after the remappings of the command line."""
 from __future__ import annotations
 
 from typing import Any
@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 
 
 class NodeNames:
-    """What `Node` offers about names."""
+    """Names of `Node`."""
 
     def __init__(self, name: str, namespace: str | None, cli_args: list[str] | None,
                  global_arguments: Arguments | None) -> None:
@@ -49,24 +49,24 @@ class NodeNames:
         return overrides | {parameter.name: parameter for parameter in own or []}
 
     def get_name(self) -> str:
-        """The name."""
+        """Return the name."""
         return self._name
 
     def get_namespace(self) -> str:
-        """The namespace, '/' or '/a/b'."""
+        """Return the namespace, '/' or '/a/b'."""
         return self._namespace
 
     def get_fully_qualified_name(self) -> str:
-        """/namespace/name."""
+        """Return /namespace/name."""
         return full_node_name(self._name, self._namespace)
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        """The full name of a topic after remapping."""
+        """Return the full name of a topic after remapping."""
         full = expand(topic, self._name, self._namespace)
         return full if only_expand else remap(full, self._remaps, self._name, self._namespace)
 
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
-        """The full name of a service after remapping."""
+        """Return the full name of a service after remapping."""
         full = expand(service, self._name, self._namespace, is_service=True)
         return full if only_expand else remap(full, self._remaps, self._name, self._namespace,
                                               is_service=True)

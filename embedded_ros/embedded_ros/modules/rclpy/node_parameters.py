@@ -19,7 +19,6 @@ from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterAlreadyDeclaredException,
-    ParameterImmutableException,
     ParameterNotDeclaredException,
     ParameterUninitializedException,
 )
@@ -31,31 +30,25 @@ from rclpy.parameter import (
 )
 from rclpy.parameter_checks import refusal
 
-PreSet = Callable[[list[Parameter]], list[Parameter]]
 OnSet = Callable[[list[Parameter]], Any]
-PostSet = Callable[[list[Parameter]], None]
 
 
 class NodeParameters:
-    """What `Node` offers for parameters."""
+    """Parameters of `Node`."""
 
-    def __init__(self, overrides: dict[str, Parameter], allow_undeclared: bool,
+    def __init__(self, overrides: dict[str, Parameter],
                  publish: Callable[[Any], None]) -> None:
         """Start without parameters.
 
         Args:
             overrides: values from the command line or the constructor, by name.
-            allow_undeclared: whether undeclared parameters may be set and read.
             publish: sends a rcl_interfaces/ParameterEvent.
         """
         self._parameters: dict[str, Parameter] = {}
         self._descriptors: dict[str, Any] = {}
         self._parameter_overrides = overrides
-        self._allow_undeclared_parameters = allow_undeclared
         self._publish_parameter_event = publish
-        self._pre_set_callbacks: list[PreSet] = []
         self._on_set_callbacks: list[OnSet] = []
-        self._post_set_callbacks: list[PostSet] = []
 
     def declare_parameter(self, name: str, value: Any = None, descriptor: Any = None,
                           ignore_override: bool = False) -> Parameter:
@@ -99,57 +92,39 @@ class NodeParameters:
             value = self._parameter_overrides[name].value
         return Parameter(name, value=value), descriptor
 
-    def undeclare_parameter(self, name: str) -> None:
-        """Forget a parameter."""
-        if name not in self._parameters:
-            raise ParameterNotDeclaredException(name)
-        if self._descriptors[name].read_only:
-            raise ParameterImmutableException(name)
-        del self._parameters[name], self._descriptors[name]
-
     def has_parameter(self, name: str) -> bool:
-        """Whether it is declared."""
+        """Return True if it is declared."""
         return name in self._parameters
 
     def get_parameter(self, name: str) -> Parameter:
-        """The parameter with its value."""
+        """Return the parameter with its value."""
         if name in self._parameters:
             parameter = self._parameters[name]
             if parameter.type_ is Type.NOT_SET and not self._descriptors[name].dynamic_typing:
                 raise ParameterUninitializedException(name)
             return parameter
-        if self._allow_undeclared_parameters:
-            return Parameter(name, Type.NOT_SET, None)
         raise ParameterNotDeclaredException(name)
 
     def get_parameters(self, names: list[str]) -> list[Parameter]:
-        """Several parameters."""
+        """Return several parameters."""
         return [self.get_parameter(name) for name in names]
 
     def get_parameter_or(self, name: str, alternative: Parameter | None = None) -> Parameter:
-        """The parameter, or the alternative when it has no value."""
+        """Return the parameter, or the alternative when it has no value."""
         parameter = self._parameters.get(name)
         if parameter is None or parameter.type_ is Type.NOT_SET:
             return alternative or Parameter(name, Type.NOT_SET)
         return parameter
 
     def get_parameter_type(self, name: str) -> int:
-        """The type's number, as in rcl_interfaces/ParameterType."""
+        """Return the type's number, as in rcl_interfaces/ParameterType."""
         if name in self._parameters:
             return self._parameters[name].type_.value
-        if self._allow_undeclared_parameters:
-            return Type.NOT_SET.value
         raise ParameterNotDeclaredException(name)
 
     def get_parameter_types(self, names: list[str]) -> list[int]:
-        """The types' numbers."""
+        """Return the types' numbers."""
         return [self.get_parameter_type(name) for name in names]
-
-    def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
-        """The parameters below `prefix.`, without it."""
-        start = prefix + PARAMETER_SEPARATOR_STRING if prefix else ''
-        return {name[len(start):]: parameter for name, parameter in self._parameters.items()
-                if name.startswith(start)}
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[Any]:
         """Set one after the other; a SetParametersResult for each."""
@@ -157,13 +132,8 @@ class NodeParameters:
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> Any:
         """Set all or none."""
-        for callback in self._pre_set_callbacks[:1]:
-            parameter_list = [p for c in self._pre_set_callbacks for p in c(parameter_list)]
-            if not parameter_list:
-                return SetParametersResult(
-                    successful=False, reason=f'parameter list is empty after {callback}')
         undeclared = [p.name for p in parameter_list if p.name not in self._parameters]
-        if undeclared and not self._allow_undeclared_parameters:
+        if undeclared:
             raise ParameterNotDeclaredException(undeclared)
         return self._set(parameter_list, None, keep_unset=False)
 
@@ -190,8 +160,6 @@ class NodeParameters:
             self._store(parameter, descriptors)
         event.stamp = self.get_clock().now().to_msg()
         self._publish_parameter_event(event)
-        for callback in list(self._post_set_callbacks):
-            callback(parameters)
         return SetParametersResult(successful=True)
 
     def _refusal(self, parameter: Parameter, descriptors: dict[str, Any] | None) -> str:
@@ -213,32 +181,17 @@ class NodeParameters:
         self._parameters[parameter.name] = parameter
 
     def describe_parameter(self, name: str) -> Any:
-        """The descriptor."""
+        """Return the descriptor."""
         if name in self._descriptors:
             return self._descriptors[name]
-        if self._allow_undeclared_parameters:
-            return ParameterDescriptor()
         raise ParameterNotDeclaredException(name)
 
     def describe_parameters(self, names: list[str]) -> list[Any]:
-        """Several descriptors."""
+        """Return several descriptors."""
         return [self.describe_parameter(name) for name in names]
 
-    def set_descriptor(self, name: str, descriptor: Any, alternative_value: Any = None) -> Any:
-        """Give a declared parameter another descriptor, which its value must satisfy."""
-        parameter = self.get_parameter(name)
-        if self.describe_parameter(name).read_only:
-            raise ParameterImmutableException(name)
-        if alternative_value is not None and self._refusal(parameter, {name: descriptor}):
-            parameter = Parameter(name, value=parameter_value_to_python(alternative_value))
-        reason = self._refusal(parameter, {name: descriptor})
-        if reason:
-            raise InvalidParameterValueException(name, parameter.value, reason)
-        self._store(parameter, {name: descriptor})
-        return parameter.get_parameter_value()
-
     def list_parameters(self, prefixes: list[str], depth: int) -> Any:
-        """Names and prefixes as a ListParametersResult; depth 0 has no limit."""
+        """Return names and prefixes as a ListParametersResult; depth 0 has no limit."""
         result = ListParametersResult()
         for name in self._parameters:
             if any(_is_below(name, prefix, depth) for prefix in prefixes or ['']):
@@ -248,29 +201,9 @@ class NodeParameters:
                     result.prefixes.append(parent)
         return result
 
-    def add_pre_set_parameters_callback(self, callback: PreSet) -> None:
-        """May change the list before anything is checked."""
-        self._pre_set_callbacks.insert(0, callback)
-
     def add_on_set_parameters_callback(self, callback: OnSet) -> None:
         """May refuse, by an unsuccessful SetParametersResult."""
         self._on_set_callbacks.insert(0, callback)
-
-    def add_post_set_parameters_callback(self, callback: PostSet) -> None:
-        """Hears of what was set."""
-        self._post_set_callbacks.insert(0, callback)
-
-    def remove_pre_set_parameters_callback(self, callback: PreSet) -> None:
-        """Call no more."""
-        self._pre_set_callbacks.remove(callback)
-
-    def remove_on_set_parameters_callback(self, callback: OnSet) -> None:
-        """Call no more."""
-        self._on_set_callbacks.remove(callback)
-
-    def remove_post_set_parameters_callback(self, callback: PostSet) -> None:
-        """Call no more."""
-        self._post_set_callbacks.remove(callback)
 
 
 def _is_below(name: str, prefix: str, depth: int) -> bool:

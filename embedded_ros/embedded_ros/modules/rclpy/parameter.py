@@ -6,7 +6,6 @@ import array
 from enum import Enum
 from typing import Any
 
-import yaml
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterType, ParameterValue
 
@@ -42,14 +41,14 @@ class Type(Enum):
 
     @classmethod
     def from_parameter_value(cls, value: Any) -> Type:
-        """The type of a Python value; TypeError where ROS has none for it."""
+        """Return the type of a Python value; TypeError where ROS has none for it."""
         for kind in cls:
             if kind.check(value):
                 return kind
         raise TypeError(f"The given value is not one of the allowed types '{value}'.")
 
     def check(self, value: Any) -> bool:
-        """Whether a Python value is of this type; an empty sequence is of every array type."""
+        """Return True if a value is of this type; an empty sequence is of every array type."""
         if self is Type.NOT_SET:
             return value is None
         python = _PYTHON_TYPES[self.name.removesuffix('_ARRAY')]
@@ -81,21 +80,21 @@ class Parameter:
 
     @property
     def name(self) -> str:
-        """The name."""
+        """Return the name."""
         return self._name
 
     @property
     def type_(self) -> Type:
-        """The type."""
+        """Return the type."""
         return self._type
 
     @property
     def value(self) -> Any:
-        """The value; None when not set."""
+        """Return the value; None when not set."""
         return self._value
 
     def get_parameter_value(self) -> Any:
-        """As rcl_interfaces/ParameterValue."""
+        """Convert to rcl_interfaces/ParameterValue."""
         message = ParameterValue(type=self._type.value)
         if self._type is not Type.NOT_SET:
             value = list(self._value) if isinstance(self._value, tuple) else self._value
@@ -103,12 +102,12 @@ class Parameter:
         return message
 
     def to_parameter_msg(self) -> Any:
-        """As rcl_interfaces/Parameter."""
+        """Convert to rcl_interfaces/Parameter."""
         return ParameterMsg(name=self._name, value=self.get_parameter_value())
 
     @classmethod
     def from_parameter_msg(cls, message: Any) -> Parameter:
-        """From rcl_interfaces/Parameter."""
+        """Convert from rcl_interfaces/Parameter."""
         return cls(message.name, Type(message.value.type),
                    parameter_value_to_python(message.value))
 
@@ -117,19 +116,10 @@ class Parameter:
 
 
 def parameter_value_to_python(message: Any) -> Any:
-    """The Python value of a rcl_interfaces/ParameterValue."""
+    """Return the Python value of a rcl_interfaces/ParameterValue."""
     if message.type == ParameterType.PARAMETER_NOT_SET:
         return None
     if message.type not in VALUE_FIELDS:
         raise RuntimeError(f'unexpected parameter type {message.type}')
     value = getattr(message, VALUE_FIELDS[message.type])
     return list(value) if isinstance(value, SEQUENCES) else value
-
-
-def get_parameter_value(string_value: str) -> Any:
-    """Guess a ParameterValue from text, as `ros2 param set` does."""
-    try:
-        value = yaml.safe_load(string_value)
-        return Parameter('', value=string_value if value is None else value).get_parameter_value()
-    except (yaml.YAMLError, TypeError):
-        return Parameter('', value=string_value).get_parameter_value()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a value agrees with a parameter's descriptor: type, read-only, range, step."""
+"""Check a value against a parameter's descriptor: type, read-only, range, step."""
 from __future__ import annotations
 
 import math
@@ -12,7 +12,7 @@ RELATIVE_TOLERANCE = 1e-6
 
 def refusal(parameter: Parameter, descriptor: Any, *, declared: bool,
             check_read_only: bool) -> str:
-    """Why the parameter must not be set, '' when it may be."""
+    """Return the reason why the parameter must not be set, '' when it may be."""
     if check_read_only and descriptor.read_only:
         return f'Trying to set a read-only parameter: {parameter.name}.'
     if not descriptor.dynamic_typing:

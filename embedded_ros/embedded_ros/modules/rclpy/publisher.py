@@ -9,14 +9,16 @@ from cyclonedds.util import duration
 
 from embedded_ros.dds.cdr_type import topic_type
 from embedded_ros.dds.names import dds_topic
-from rclpy.dds_qos import dds_qos
-from embedded_ros.messages import serialize
-from rclpy.duration import INFINITE_NS, Duration, Infinite
-from rclpy.event_handler import watch_writer
 from embedded_ros.errors import RCLError
+from embedded_ros.messages import serialize
+from embedded_ros.typestore import type_hash
+from rclpy.dds_qos import dds_qos
+from rclpy.duration import INFINITE_NS, Duration
+from rclpy.event_handler import watch_writer
 from rclpy.exceptions import InvalidHandle
 from rclpy.qos import QoSProfile
-from embedded_ros.typestore import type_hash
+
+INFINITE = Duration(nanoseconds=INFINITE_NS)
 
 
 class Publisher:
@@ -55,10 +57,10 @@ class Publisher:
                                  'subscriber does not keep up', throttle_duration_sec=5.0)
 
     def get_subscription_count(self) -> int:
-        """How many subscriptions receive from here."""
+        """Count the subscriptions that receive from here."""
         return len(self._writer.get_matched_subscriptions()) if self._writer else 0
 
-    def wait_for_all_acked(self, timeout: Duration = Infinite) -> bool:
+    def wait_for_all_acked(self, timeout: Duration = INFINITE) -> bool:
         """Wait until every reliable subscription has everything; False on timeout."""
         if self._writer is None:
             raise InvalidHandle(f'publisher on {self.topic_name} was destroyed')
@@ -67,11 +69,11 @@ class Publisher:
             nanoseconds=nanoseconds)) == 0)
 
     def writers(self) -> list[Any]:
-        """The DDS writers this entity owns, for the graph."""
+        """Return the DDS writers this entity owns, for the graph."""
         return [self._writer] if self._writer is not None else []
 
     def readers(self) -> list[Any]:
-        """The DDS readers this entity owns, for the graph."""
+        """Return the DDS readers this entity owns, for the graph."""
         return []
 
     def destroy(self) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Any, ClassVar
 
-from rclpy.duration import Duration, Infinite
+from rclpy.duration import Duration
 from rclpy.exceptions import InvalidQoSProfileException
 
 __all__ = [
-    'DurabilityPolicy', 'Duration', 'HistoryPolicy', 'Infinite', 'InvalidQoSProfileException',
-    'LivelinessPolicy', 'QoSDurabilityPolicy', 'QoSHistoryPolicy', 'QoSLivelinessPolicy',
-    'QoSPolicyKind', 'QoSPresetProfiles', 'QoSProfile', 'QoSReliabilityPolicy',
-    'ReliabilityPolicy', 'qos_profile_action_status_default', 'qos_profile_best_available',
-    'qos_profile_default', 'qos_profile_parameter_events', 'qos_profile_parameters',
-    'qos_profile_sensor_data', 'qos_profile_services_default',
-    'qos_profile_system_default']
+    'DurabilityPolicy', 'Duration', 'HistoryPolicy', 'InvalidQoSProfileException',
+    'LivelinessPolicy', 'QoSPolicyKind', 'QoSProfile', 'ReliabilityPolicy',
+    'qos_profile_parameter_events', 'qos_profile_parameters', 'qos_profile_sensor_data',
+    'qos_profile_services_default']
 
 
 class QoSPolicyKind(IntEnum):
-    """Which policy; values as in rmw/qos_policy_kind.h."""
+    """Kinds of policies; values as in rmw/qos_policy_kind.h."""
 
     INVALID = 1
     DURABILITY = 2
@@ -39,22 +36,17 @@ class QoSPolicyEnum(IntEnum):
 
     @classmethod
     def short_keys(cls) -> list[str]:
-        """The names, in lower case."""
+        """Return the names, in lower case."""
         return [name.lower() for name in cls.__members__]
-
-    @classmethod
-    def get_from_short_key(cls, name: str) -> int:
-        """The value of a name in any case."""
-        return cls[name.upper()].value
 
     @property
     def short_key(self) -> str:
-        """The name in lower case."""
+        """Return the name in lower case."""
         return self.name.lower()
 
 
 class HistoryPolicy(QoSPolicyEnum):
-    """How many samples are kept."""
+    """Number of samples kept."""
 
     SYSTEM_DEFAULT = 0
     KEEP_LAST = 1
@@ -63,7 +55,7 @@ class HistoryPolicy(QoSPolicyEnum):
 
 
 class ReliabilityPolicy(QoSPolicyEnum):
-    """Whether lost samples are sent again."""
+    """Guarantee that lost samples are sent again, or none."""
 
     SYSTEM_DEFAULT = 0
     RELIABLE = 1
@@ -73,7 +65,7 @@ class ReliabilityPolicy(QoSPolicyEnum):
 
 
 class DurabilityPolicy(QoSPolicyEnum):
-    """Whether a late subscriber gets earlier samples."""
+    """Delivery of earlier samples to a late subscriber, or none."""
 
     SYSTEM_DEFAULT = 0
     TRANSIENT_LOCAL = 1
@@ -83,7 +75,7 @@ class DurabilityPolicy(QoSPolicyEnum):
 
 
 class LivelinessPolicy(QoSPolicyEnum):
-    """Who asserts that a publisher is alive."""
+    """Assertion that a publisher is alive."""
 
     SYSTEM_DEFAULT = 0
     AUTOMATIC = 1
@@ -92,10 +84,6 @@ class LivelinessPolicy(QoSPolicyEnum):
     BEST_AVAILABLE = 5
 
 
-QoSHistoryPolicy = HistoryPolicy
-QoSReliabilityPolicy = ReliabilityPolicy
-QoSDurabilityPolicy = DurabilityPolicy
-QoSLivelinessPolicy = LivelinessPolicy
 UNSPECIFIED = Duration()
 
 
@@ -138,7 +126,7 @@ class QoSProfile:
         object.__setattr__(self, name, value)
 
     def copy(self) -> QoSProfile:
-        """A profile of its own with the same policies."""
+        """Return a profile of its own with the same policies."""
         result = object.__new__(QoSProfile)
         for name in self.POLICIES:
             object.__setattr__(result, name, getattr(self, name))
@@ -162,44 +150,14 @@ def _preset(depth: int, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIA
                       durability=durability)
 
 
-qos_profile_default = _preset(10)
-qos_profile_system_default = QoSProfile(
-    history=HistoryPolicy.SYSTEM_DEFAULT, depth=0, reliability=ReliabilityPolicy.SYSTEM_DEFAULT,
-    durability=DurabilityPolicy.SYSTEM_DEFAULT)
 qos_profile_sensor_data = _preset(5, ReliabilityPolicy.BEST_EFFORT)
 qos_profile_services_default = _preset(10)
 qos_profile_parameters = _preset(1000)
 qos_profile_parameter_events = _preset(1000)
-qos_profile_action_status_default = _preset(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-qos_profile_best_available = _preset(10, ReliabilityPolicy.BEST_AVAILABLE,
-                                     DurabilityPolicy.BEST_AVAILABLE)
-
-
-class QoSPresetProfiles(Enum):
-    """The presets by name."""
-
-    DEFAULT = qos_profile_default
-    SYSTEM_DEFAULT = qos_profile_system_default
-    SENSOR_DATA = qos_profile_sensor_data
-    SERVICES_DEFAULT = qos_profile_services_default
-    PARAMETERS = qos_profile_parameters
-    PARAMETER_EVENTS = qos_profile_parameter_events
-    ACTION_STATUS_DEFAULT = qos_profile_action_status_default
-    BEST_AVAILABLE = qos_profile_best_available
-
-    @classmethod
-    def short_keys(cls) -> list[str]:
-        """The names, in lower case."""
-        return [name.lower() for name in cls.__members__]
-
-    @classmethod
-    def get_from_short_key(cls, name: str) -> QoSProfile:
-        """The profile of a name in any case."""
-        return cls[name.upper()].value
 
 
 def profile_from(qos_or_depth: QoSProfile | int) -> QoSProfile:
-    """A profile of its own, from a profile or just a depth, as create_publisher takes it."""
+    """Return a new profile from a profile or just a depth, as create_publisher takes it."""
     if isinstance(qos_or_depth, QoSProfile):
         return qos_or_depth.copy()
     if not isinstance(qos_or_depth, int) or isinstance(qos_or_depth, bool):

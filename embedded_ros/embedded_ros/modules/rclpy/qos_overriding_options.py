@@ -19,7 +19,7 @@ class InvalidQosOverridesError(Exception):
 
 
 class QoSOverridingOptions:
-    """Which policies may be overridden, and who has the last word."""
+    """Policies that may be overridden, and a callback that has the last word."""
 
     def __init__(self, policy_kinds: Iterable[QoSPolicyKind], *,
                  callback: Callable[[QoSProfile], Any] | None = None,
@@ -30,7 +30,7 @@ class QoSOverridingOptions:
     @classmethod
     def with_default_policies(cls, *, callback: Callable[[QoSProfile], Any] | None = None,
                               entity_id: str | None = None) -> QoSOverridingOptions:
-        """History, depth and reliability."""
+        """Allow history, depth and reliability."""
         return cls((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY),
                    callback=callback, entity_id=entity_id)
 

@@ -8,10 +8,10 @@ from embedded_ros.messages import deserialize, serialize
 
 
 def serialize_message(message: Any) -> bytes:
-    """CDR bytes of a message."""
+    """Return the CDR bytes of a message."""
     return serialize(message)
 
 
 def deserialize_message(serialized_message: bytes, message_type: Any) -> Any:
-    """The message in CDR bytes."""
+    """Return the message in CDR bytes."""
     return deserialize(serialized_message, message_type)

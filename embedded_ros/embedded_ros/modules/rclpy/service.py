@@ -11,12 +11,12 @@ from typing import Any
 
 from embedded_ros.dds.cdr_type import service_type
 from embedded_ros.dds.names import dds_reply, dds_request
-from rclpy.dds_qos import dds_qos, user_data_of
 from embedded_ros.dds.service_header import unwrap, wrap
 from embedded_ros.messages import deserialize, serialize
+from embedded_ros.typestore import type_hash
+from rclpy.dds_qos import dds_qos, user_data_of
 from rclpy.entity import Entity, Work
 from rclpy.qos import QoSProfile
-from embedded_ros.typestore import type_hash
 
 # How long a reply waits for DDS to have matched the client's reply reader (as in rmw_cyclonedds).
 MATCH_TIMEOUT_S = 0.1
@@ -83,11 +83,11 @@ class Service(Entity):
             time.sleep(MATCH_POLL_S)
 
     def writers(self) -> list[Any]:
-        """The DDS writers this entity owns, for the graph."""
+        """Return the DDS writers this entity owns, for the graph."""
         return [self._writer] if self._writer is not None else []
 
     def readers(self) -> list[Any]:
-        """The DDS readers this entity owns, for the graph."""
+        """Return the DDS readers this entity owns, for the graph."""
         return [self._reader] if self._reader is not None else []
 
     def destroy(self) -> None:

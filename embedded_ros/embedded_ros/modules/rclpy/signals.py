@@ -9,7 +9,7 @@ from typing import Any
 
 
 class SignalHandlerOptions(IntEnum):
-    """Which signals shut ROS down."""
+    """Signals that shut ROS down."""
 
     NO = 0
     SIGINT = 1
@@ -35,13 +35,6 @@ def uninstall_signal_handlers() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in list(_previous):
             signal.signal(number, _previous.pop(number))
-
-
-def get_current_signal_handlers_options() -> SignalHandlerOptions:
-    """Which signals are handled."""
-    return SignalHandlerOptions(
-        (SignalHandlerOptions.SIGINT if signal.SIGINT in _previous else 0)
-        | (SignalHandlerOptions.SIGTERM if signal.SIGTERM in _previous else 0))
 
 
 def _on_signal(number: int, frame: Any) -> None:

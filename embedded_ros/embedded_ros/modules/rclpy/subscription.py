@@ -2,36 +2,34 @@
 """Subscriptions: CDR bytes in, callbacks out."""
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from embedded_ros.dds.cdr_type import topic_type
 from embedded_ros.dds.names import dds_topic
-from rclpy.dds_qos import dds_qos
 from embedded_ros.messages import deserialize
+from embedded_ros.typestore import type_hash
+from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
 from rclpy.event_handler import watch_reader
 from rclpy.qos import HistoryPolicy, QoSProfile
-from embedded_ros.typestore import type_hash
 
 
 class Subscription(Entity):
-    """Calls `callback(message)`, or `callback(message, info)`, for what arrives on a topic.
+    """Calls `callback(message)` for what arrives on a topic.
 
     Arriving bytes wait here, as many as the history's depth; they are decoded only when their
     turn comes, so a queue of one costs nothing for the images it drops.
     """
 
     def __init__(self, node: Any, msg_type: Any, topic: str, callback: Callable[..., Any],
-                 callback_group: Any, qos_profile: QoSProfile, raw: bool = False,
+                 callback_group: Any, qos_profile: QoSProfile,
                  event_callbacks: Any = None) -> None:
         super().__init__(node, callback_group)
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
-        self.callback, self.raw = callback, raw
-        self._with_info = _takes_info(callback)
+        self.callback = callback
         keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
         self._samples: deque[Any] = deque(maxlen=None if keep_all else max(1, qos_profile.depth))
         self._participant = node.context.participant
@@ -53,22 +51,14 @@ class Subscription(Entity):
             sample = self._samples.popleft()
         except IndexError:
             return None
-        message = sample.cdr if self.raw else deserialize(sample.cdr, self.msg_type)
-        if not self._with_info:
-            return self.callback, (message,)
-        stamp = sample.sample_info.source_timestamp
-        return self.callback, (message, {'source_timestamp': stamp, 'received_timestamp': stamp})
-
-    def get_publisher_count(self) -> int:
-        """How many publishers send to here."""
-        return len(self._reader.get_matched_publications()) if self._reader else 0
+        return self.callback, (deserialize(sample.cdr, self.msg_type),)
 
     def writers(self) -> list[Any]:
-        """The DDS writers this entity owns, for the graph."""
+        """Return the DDS writers this entity owns, for the graph."""
         return []
 
     def readers(self) -> list[Any]:
-        """The DDS readers this entity owns, for the graph."""
+        """Return the DDS readers this entity owns, for the graph."""
         return [self._reader] if self._reader is not None else []
 
     def destroy(self) -> None:
@@ -77,19 +67,3 @@ class Subscription(Entity):
         if reader is not None:
             self._participant.delete(reader)
         self._samples.clear()
-
-
-def _takes_info(callback: Callable[..., Any]) -> bool:
-    """Whether a callback has a second positional parameter, for MessageInfo."""
-    try:
-        inspect.signature(callback).bind(object())
-        return False
-    except TypeError:
-        pass
-    try:
-        inspect.signature(callback).bind(object(), object())
-    except TypeError:
-        raise RuntimeError('Subscription.__init__(): callback should be either be callable with '
-                           'one argument (to get only the message) or two (to get message and '
-                           'message info)') from None
-    return True

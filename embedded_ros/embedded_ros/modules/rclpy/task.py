@@ -26,21 +26,17 @@ class Future:
         return self.result()
 
     def done(self) -> bool:
-        """Whether there is a result or an exception, or it was cancelled."""
+        """Return True if there is a result or an exception, or it was cancelled."""
         return self._done or self._cancelled
 
-    def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._cancelled
-
     def result(self) -> Any:
-        """The result, None when not done; raises what the task raised."""
+        """Return the result, None when not done; raises what the task raised."""
         if self._exception is not None:
             raise self._exception
         return self._result
 
     def exception(self) -> BaseException | None:
-        """What the task raised."""
+        """Return the exception that the task raised, or None."""
         return self._exception
 
     def cancel(self) -> None:

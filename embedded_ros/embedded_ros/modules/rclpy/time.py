@@ -2,17 +2,14 @@
 """A point in time of one clock, integer nanoseconds."""
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from builtin_interfaces.msg import Time as TimeMsg
 
 from rclpy.clock_type import ClockType
 from rclpy.constants import S_TO_NS
-from rclpy.duration import Duration
 
 
-@functools.total_ordering
 class Time:
     """A point in time; times of different clocks do not mix."""
 
@@ -36,7 +33,7 @@ class Time:
 
     @property
     def clock_type(self) -> ClockType:
-        """The kind of clock this time belongs to."""
+        """Return the kind of clock this time belongs to."""
         return self._clock_type
 
     def seconds_nanoseconds(self) -> tuple[int, int]:
@@ -44,51 +41,21 @@ class Time:
         return divmod(self._nanoseconds, S_TO_NS)
 
     def to_msg(self) -> Any:
-        """As builtin_interfaces/Time."""
+        """Convert to builtin_interfaces/Time."""
         seconds, nanoseconds = self.seconds_nanoseconds()
         return TimeMsg(sec=seconds, nanosec=nanoseconds)
 
     @classmethod
     def from_msg(cls, msg: Any, clock_type: ClockType = ClockType.ROS_TIME) -> Time:
-        """From builtin_interfaces/Time."""
+        """Convert from builtin_interfaces/Time."""
         return cls(seconds=msg.sec, nanoseconds=msg.nanosec, clock_type=clock_type)
-
-    def __add__(self, other: Duration) -> Time:
-        if not isinstance(other, Duration):
-            return NotImplemented
-        return self._shifted(other.nanoseconds)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        if isinstance(other, Time):
-            self._check_same_clock(other, "Can't subtract times with different clock types")
-            return Duration(nanoseconds=self._nanoseconds - other._nanoseconds)
-        if isinstance(other, Duration):
-            return self._shifted(-other.nanoseconds)
-        return NotImplemented
-
-    def _shifted(self, nanoseconds: int) -> Time:
-        try:
-            return Time(nanoseconds=self._nanoseconds + nanoseconds, clock_type=self._clock_type)
-        except ValueError as error:
-            raise ValueError('Subtraction leads to negative time') from error
-
-    def _check_same_clock(self, other: Time, message: str) -> None:
-        if self._clock_type != other._clock_type:
-            raise TypeError(message)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Time):
             return NotImplemented
-        self._check_same_clock(other, "Can't compare times with different clock types")
+        if self._clock_type != other._clock_type:
+            raise TypeError("Can't compare times with different clock types")
         return self._nanoseconds == other._nanoseconds
-
-    def __lt__(self, other: Time) -> bool:
-        if not isinstance(other, Time):
-            return NotImplemented
-        self._check_same_clock(other, "Can't compare times with different clock types")
-        return self._nanoseconds < other._nanoseconds
 
     def __hash__(self) -> int:
         return hash((self._nanoseconds, self._clock_type))

@@ -2,14 +2,12 @@
 """Timers and rates, on any clock."""
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.clock import Clock
 from rclpy.constants import S_TO_NS
 from rclpy.entity import Entity, Work
-from rclpy.exceptions import ROSInterruptException
 
 
 class Timer(Entity):
@@ -28,7 +26,7 @@ class Timer(Entity):
         return self.clock.now().nanoseconds
 
     def is_ready(self) -> bool:
-        """Whether the next call is due."""
+        """Return True if the next call is due."""
         return not self._canceled and self.time_until_next_call() <= 0
 
     def take(self) -> Work | None:
@@ -56,14 +54,6 @@ class Timer(Entity):
             left = self.timer_period_ns
         return left
 
-    def time_since_last_call(self) -> int:
-        """Time since the last call [ns]."""
-        return self._now() - self._last_ns
-
-    def is_canceled(self) -> bool:
-        """Whether it is stopped."""
-        return self._canceled
-
     def cancel(self) -> None:
         """Stop; `reset` starts again."""
         self._canceled = True
@@ -77,30 +67,3 @@ class Timer(Entity):
     def destroy(self) -> None:
         """Never call again."""
         self._canceled = True
-
-
-class Rate:
-    """Sleeps to keep a loop at its rate; the node must be spinning in another thread."""
-
-    def __init__(self, timer: Timer, *, context: Any) -> None:
-        self._timer, self._tick = timer, threading.Event()
-        self._is_shutdown = False
-        timer.callback = self._tick.set
-        context.on_shutdown(self._on_shutdown)
-
-    def _on_shutdown(self) -> None:
-        self._is_shutdown = True
-        self._tick.set()
-
-    def sleep(self) -> None:
-        """Wait for the next tick; ROSInterruptException when ROS shuts down."""
-        self._tick.clear()
-        if not self._is_shutdown:
-            self._tick.wait()
-        if self._is_shutdown:
-            raise ROSInterruptException()
-
-    def destroy(self) -> None:
-        """Release who sleeps and stop."""
-        self._on_shutdown()
-        self._timer.destroy()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a publisher or subscription somewhere in the graph."""
+"""Description of a publisher or subscription somewhere in the graph."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rclpy.qos import QoSProfile
 
 
 class TopicEndpointTypeEnum(IntEnum):
-    """Which side of a topic."""
+    """Side of a topic."""
 
     INVALID = 0
     PUBLISHER = 1

@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import TransformStamped
-from tf2_msgs.srv import FrameGraph
-
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
-from rclpy.task import Future
-from rclpy.time import Time
+from tf2_msgs.srv import FrameGraph
 from tf2_py import (
     ConnectivityException,
     ExtrapolationException,
@@ -24,6 +21,7 @@ from tf2_py import (
     LookupException,
     TransformException,
 )
+
 from tf2_ros.frame_history import MovingHistory, Placement, StaticHistory
 from tf2_ros.rigid import IDENTITY, Rigid
 
@@ -40,7 +38,6 @@ class Buffer:
         self._cache_ns = (cache_time or DEFAULT_CACHE).nanoseconds
         self._frames: dict[str, MovingHistory | StaticHistory] = {}
         self._changed = threading.Condition(threading.RLock())
-        self._waiting: list[tuple[Future, Callable[[], bool]]] = []
         if node is not None:
             self._frames_service = node.create_service(FrameGraph, 'tf2_frames',
                                                        self._serve_frames)
@@ -80,88 +77,31 @@ class Buffer:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-            done = [entry for entry in self._waiting if entry[1]()]
-            self._waiting = [entry for entry in self._waiting if entry not in done]
-        for future, _ in done:
-            future.set_result(True)
 
     # -- out -------------------------------------------------------------------------------------
     def lookup_transform(self, target_frame: str, source_frame: str, time: Any,
                          timeout: Duration = NO_WAIT) -> Any:
-        """target_from_source at a time as TransformStamped; time 0 is the newest common one."""
+        """Return target_from_source as TransformStamped; time 0 is the newest common one."""
         self.can_transform(target_frame, source_frame, time, timeout)
         with self._changed:
             stamp_ns, transform = self._lookup(target_frame, source_frame, _stamp_ns(time))
         return _stamped(target_frame, source_frame, stamp_ns, transform)
 
-    def lookup_transform_full(self, target_frame: str, target_time: Any, source_frame: str,
-                              source_time: Any, fixed_frame: str,
-                              timeout: Duration = NO_WAIT) -> Any:
-        """Target at one time from source at another, through a frame that did not move."""
-        self.can_transform_full(target_frame, target_time, source_frame, source_time,
-                                fixed_frame, timeout)
-        with self._changed:
-            stamp_ns, target_from_fixed = self._lookup(target_frame, fixed_frame,
-                                                       _stamp_ns(target_time))
-            _, fixed_from_source = self._lookup(fixed_frame, source_frame, _stamp_ns(source_time))
-        return _stamped(target_frame, source_frame, stamp_ns,
-                        target_from_fixed @ fixed_from_source)
-
     def can_transform(self, target_frame: str, source_frame: str, time: Any,
                       timeout: Duration = NO_WAIT, return_debug_tuple: bool = False) -> Any:
-        """Whether `lookup_transform` would succeed, now or within the timeout (wall time)."""
+        """Return True if `lookup_transform` succeeds now or within the timeout (wall time)."""
         stamp_ns = _stamp_ns(time)
         return self._wait(lambda: self._lookup(target_frame, source_frame, stamp_ns), timeout,
                           return_debug_tuple)
 
-    def can_transform_full(self, target_frame: str, target_time: Any, source_frame: str,
-                           source_time: Any, fixed_frame: str, timeout: Duration = NO_WAIT,
-                           return_debug_tuple: bool = False) -> Any:
-        """Whether `lookup_transform_full` would succeed."""
-        def attempt() -> None:
-            self._lookup(target_frame, fixed_frame, _stamp_ns(target_time))
-            self._lookup(fixed_frame, source_frame, _stamp_ns(source_time))
-        return self._wait(attempt, timeout, return_debug_tuple)
-
-    def wait_for_transform_async(self, target_frame: str, source_frame: str,
-                                 time: Any) -> Future:
-        """A future that completes when the transform is there."""
-        future, stamp_ns = Future(), _stamp_ns(time)
-
-        def ready() -> bool:
-            return not _error_of(lambda: self._lookup(target_frame, source_frame, stamp_ns))
-        with self._changed:
-            if not ready():
-                self._waiting.append((future, ready))
-                return future
-        future.set_result(True)
-        return future
-
-    async def lookup_transform_async(self, target_frame: str, source_frame: str,
-                                     time: Any) -> Any:
-        """As `lookup_transform`, waiting as long as it takes."""
-        await self.wait_for_transform_async(target_frame, source_frame, time)
-        return self.lookup_transform(target_frame, source_frame, time)
-
-    def get_latest_common_time(self, target_frame: str, source_frame: str) -> Time:
-        """The newest time at which both frames are known; 0 when nothing between them moves."""
-        with self._changed:
-            return Time(nanoseconds=self._latest_common_ns(target_frame, source_frame))
-
     def all_frames_as_yaml(self) -> str:
-        """The frames, their parents and their newest stamps."""
+        """Return the frames, their parents and their newest stamps."""
         with self._changed:
             lines = [f'{name}:\n  parent: {history.parent_at(0)!r}\n'
                      f'  most_recent_transform: {history.latest_ns / 1e9:.6f}\n'
                      f'  buffer_length: {self._cache_ns / 1e9:.3f}\n'
                      for name, history in sorted(self._frames.items())]
         return ''.join(lines) or '{}'
-
-    def all_frames_as_string(self) -> str:
-        """One line per frame."""
-        with self._changed:
-            return ''.join(f'Frame {name} exists with parent {history.parent_at(0)}.\n'
-                           for name, history in sorted(self._frames.items()))
 
     def _serve_frames(self, request: Any, response: Any) -> Any:
         response.frame_yaml = self.all_frames_as_yaml()
@@ -198,7 +138,7 @@ class Buffer:
 
     def _chain(self, frame: str,
                stamp_ns: int) -> tuple[dict[str, Rigid], ExtrapolationException | None]:
-        """ancestor_from_frame for all ancestors, nearest first, and what ended the chain early.
+        """Return ancestor_from_frame, nearest first, and the error that ended the chain early.
 
         An ancestor that is unknown at that time matters only if the way leads through it.
         """
@@ -246,7 +186,7 @@ class Buffer:
 
 
 def _checked(transform: Any, authority: str) -> tuple[str, Placement | None]:
-    """The frame and where it is; None, and a line in the log, for what makes no sense."""
+    """Return the frame and where it is; None, and a line in the log, for what makes no sense."""
     child, parent = (name.lstrip('/') for name in (transform.child_frame_id,
                                                    transform.header.frame_id))
     rigid = Rigid.from_msg(transform.transform)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one frame over time: its parent and where it was in it."""
+"""History of one frame: its parent and its place in it over time."""
 from __future__ import annotations
 
 import bisect
 from typing import NamedTuple
 
 from tf2_py import ExtrapolationException
+
 from tf2_ros.rigid import Rigid
 
 
@@ -26,11 +27,11 @@ class StaticHistory:
         self._placement = placement
 
     def at(self, stamp_ns: int) -> Placement:
-        """The placement, whenever."""
+        """Return the placement, whenever."""
         return self._placement
 
     def parent_at(self, stamp_ns: int) -> str:
-        """The parent, whenever."""
+        """Return the parent, whenever."""
         return self._placement.parent
 
 
@@ -46,7 +47,7 @@ class MovingHistory:
 
     @property
     def latest_ns(self) -> int:
-        """The newest stamp."""
+        """Return the newest stamp."""
         return self._stamps[-1]
 
     def insert(self, stamp_ns: int, placement: Placement) -> bool:
@@ -63,14 +64,14 @@ class MovingHistory:
         return True
 
     def at(self, stamp_ns: int) -> Placement:
-        """The placement at a time; 0 is the newest."""
+        """Return the placement at a time; 0 is the newest."""
         before, after, fraction = self._around(stamp_ns)
         if before.parent != after.parent or fraction == 0.0:
             return before
         return Placement(before.parent, before.transform.towards(after.transform, fraction))
 
     def parent_at(self, stamp_ns: int) -> str:
-        """The parent at a time; 0 is the newest."""
+        """Return the parent at a time; 0 is the newest."""
         return self._around(stamp_ns)[0].parent
 
     def _around(self, stamp_ns: int) -> tuple[Placement, Placement, float]:

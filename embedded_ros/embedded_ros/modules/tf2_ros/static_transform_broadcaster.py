@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tf2_msgs.msg import TFMessage
-
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from tf2_msgs.msg import TFMessage
 
 
 class StaticTransformBroadcaster:

@@ -2,15 +2,12 @@
 """Fills a buffer from /tf and /tf_static."""
 from __future__ import annotations
 
-import contextlib
-import threading
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
 from tf2_ros.buffer import Buffer
 
 AUTHORITY = 'default_authority'
@@ -23,6 +20,8 @@ class TransformListener:
     def __init__(self, buffer: Buffer, node: Any, *, spin_thread: bool = False, qos: Any = None,
                  static_qos: Any = None, tf_topic: str = '/tf',
                  tf_static_topic: str = '/tf_static') -> None:
+        if spin_thread:
+            raise ValueError('the embedded TransformListener has no thread: spin its node')
         qos = qos or QoSProfile(depth=DEPTH)
         static_qos = static_qos or QoSProfile(
             depth=DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL,
@@ -35,15 +34,6 @@ class TransformListener:
         self.tf_static_sub = node.create_subscription(
             TFMessage, tf_static_topic, self.static_callback, static_qos,
             callback_group=self.group)
-        if spin_thread:
-            self.executor = SingleThreadedExecutor(context=node.context)
-            self.executor.add_node(node)
-            self.dedicated_listener_thread = threading.Thread(target=self._spin, daemon=True)
-            self.dedicated_listener_thread.start()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self.executor.spin()
 
     def unregister(self) -> None:
         """Listen no more."""

@@ -2,16 +2,12 @@
 """Managed nodes."""
 from __future__ import annotations
 
-from rclpy.lifecycle.managed_entity import ManagedEntity, SimpleManagedEntity
 from rclpy.lifecycle.node import LifecycleNode, LifecycleNodeMixin
-from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.lifecycle.state_machine import (
     LifecycleState,
     TransitionCallbackReturn,
 )
 
-Node, NodeMixin, State, Publisher = (LifecycleNode, LifecycleNodeMixin, LifecycleState,
-                                     LifecyclePublisher)
+Node, NodeMixin, State = LifecycleNode, LifecycleNodeMixin, LifecycleState
 
-__all__ = ['LifecycleNode', 'LifecycleNodeMixin', 'LifecyclePublisher', 'LifecycleState',
-           'ManagedEntity', 'SimpleManagedEntity', 'TransitionCallbackReturn']
+__all__ = ['LifecycleNode', 'LifecycleNodeMixin', 'LifecycleState', 'TransitionCallbackReturn']

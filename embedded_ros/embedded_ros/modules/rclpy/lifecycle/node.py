@@ -16,8 +16,6 @@ from lifecycle_msgs.srv import (
 )
 
 from embedded_ros.errors import RCLError
-from rclpy.lifecycle.managed_entity import ManagedEntity
-from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.lifecycle.state_machine import (
     STATES,
     TRANSITIONS,
@@ -29,12 +27,11 @@ from rclpy.lifecycle.state_machine import (
 from rclpy.node import Node
 
 
-class LifecycleNodeMixin(ManagedEntity):
-    """What makes a node a managed one; override the `on_...` methods."""
+class LifecycleNodeMixin:
+    """States and services of a managed node; override the `on_...` methods."""
 
     def __init__(self, *, enable_communication_interface: bool = True,
                  callback_group: Any = None) -> None:
-        self._managed_entities: set[ManagedEntity] = set()
         self._state_machine = StateMachine()
         self._transition_events: Any = None
         if enable_communication_interface:
@@ -50,30 +47,28 @@ class LifecycleNodeMixin(ManagedEntity):
                 self.create_service(srv_type, f'~/{name}', callback,
                                     callback_group=callback_group)
 
-    # By default a transition asks the managed entities, as in rclpy; extensions call super().
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_configure', state)
+        """Go from unconfigured to inactive."""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_cleanup', state)
+        """Go from inactive to unconfigured."""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_shutdown', state)
+        """Go from any state to finalized."""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_activate', state)
+        """Go from inactive to active."""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_deactivate', state)
+        """Go from active to inactive."""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._ask_entities('on_error', state)
-
-    def _ask_entities(self, callback: str, state: LifecycleState) -> TransitionCallbackReturn:
-        for entity in list(self._managed_entities):
-            outcome = getattr(entity, callback)(state)
-            if outcome != TransitionCallbackReturn.SUCCESS:
-                return outcome
+        """Clean up after an error in any transition."""
         return TransitionCallbackReturn.SUCCESS
 
     def trigger_configure(self) -> TransitionCallbackReturn:
@@ -95,23 +90,6 @@ class LifecycleNodeMixin(ManagedEntity):
     def trigger_shutdown(self) -> TransitionCallbackReturn:
         """Anything to finalized."""
         return self._change_state('shutdown')
-
-    def add_managed_entity(self, entity: ManagedEntity) -> None:
-        """Let an entity follow the lifecycle."""
-        if not isinstance(entity, ManagedEntity):
-            raise TypeError('Expected a rclpy.lifecycle.ManagedEntity instance.')
-        self._managed_entities.add(entity)
-
-    def create_lifecycle_publisher(self, *args: Any, **kwargs: Any) -> LifecyclePublisher:
-        """A publisher that is silent unless the node is active."""
-        publisher = self.create_publisher(*args, **kwargs, publisher_class=LifecyclePublisher)
-        self._managed_entities.add(publisher)
-        return publisher
-
-    def destroy_lifecycle_publisher(self, publisher: LifecyclePublisher) -> bool:
-        """Stop publishing."""
-        self._managed_entities.discard(publisher)
-        return self.destroy_publisher(publisher)
 
     def _change_state(self, which: int | str) -> TransitionCallbackReturn:
         initial = self._state_machine.current_state

@@ -29,14 +29,14 @@ class Transition(NamedTuple):
 
 
 class TransitionCallbackReturn(IntEnum):
-    """What a callback says of its transition; values as in lifecycle_msgs/Transition."""
+    """Outcome of a transition's callback; values as in lifecycle_msgs/Transition."""
 
     SUCCESS = 97
     FAILURE = 98
     ERROR = 99
 
     def to_label(self) -> str:
-        """The label of the transition that follows."""
+        """Return the label of the transition that follows."""
         return f'transition_{self.name.lower()}'
 
 
@@ -78,17 +78,17 @@ TRANSITIONS = _table()
 
 
 class StateMachine:
-    """Where a managed node stands."""
+    """Current state of a managed node."""
 
     def __init__(self) -> None:
         self.current_state = STATES['unconfigured']
 
     def available_transitions(self) -> list[Transition]:
-        """The ways out of the current state."""
+        """Return the ways out of the current state."""
         return [t for t in TRANSITIONS if t.start == self.current_state]
 
     def transition(self, which: int | str) -> Transition:
-        """The way out of the current state with that number or label; RCLError without one."""
+        """Return the transition of that number or label; RCLError without one."""
         for transition in self.available_transitions():
             if which in (transition.transition_id, transition.label):
                 return transition
