@@ -10,6 +10,8 @@ import struct
 
 ENCAPSULATION = 4
 HEADER = 16
+# Identifiers of plain CDR, big and little endian (RTPS 2.3, table 10.3).
+PLAIN_CDR = (b'\0\0', b'\0\1')
 
 
 def wrap(client_id: int, sequence: int, body_cdr: bytes) -> bytes:
@@ -19,8 +21,12 @@ def wrap(client_id: int, sequence: int, body_cdr: bytes) -> bytes:
 
 
 def unwrap(cdr: bytes) -> tuple[int, int, bytes]:
-    """Client id, sequence number and the body as CDR bytes of its own."""
-    little_endian = cdr[1] & 1
-    client_id, sequence = struct.unpack_from('<Qq' if little_endian else '>Qq', cdr,
-                                             ENCAPSULATION)
+    """Take the header off; ValueError where there is none.
+
+    Returns:
+        Client id, sequence number and the body as CDR bytes of its own.
+    """
+    if len(cdr) < ENCAPSULATION + HEADER or cdr[:2] not in PLAIN_CDR:
+        raise ValueError(f'{len(cdr)} bytes without the header of rmw_cyclonedds')
+    client_id, sequence = struct.unpack_from('<Qq' if cdr[1] else '>Qq', cdr, ENCAPSULATION)
     return client_id, sequence, cdr[:ENCAPSULATION] + cdr[ENCAPSULATION + HEADER:]

@@ -64,10 +64,3 @@ def ros_qos(qos: Qos) -> QoSProfile:
         if value is not None:
             setattr(profile, name, Duration(nanoseconds=getattr(value, attribute)))
     return profile
-
-
-def user_data_of(qos: Qos) -> dict[str, str]:
-    """Return `typehash=...;serviceid=...;` of a discovered endpoint as a dict."""
-    policy = qos[Policy.Userdata]
-    text = policy.data.decode(errors='replace') if policy else ''
-    return dict(item.split('=', 1) for item in text.split(';') if '=' in item)

@@ -15,7 +15,8 @@ from embedded_ros.dds.names import (
     ros_topic,
     ros_type,
 )
-from rclpy.dds_qos import ros_qos, user_data_of
+from embedded_ros.dds.service_peers import user_data_of
+from rclpy.dds_qos import ros_qos
 from rclpy.topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum
 
 NamesAndTypes = list[tuple[str, list[str]]]

@@ -12,15 +12,17 @@ from typing import Any
 from embedded_ros.dds.cdr_type import service_type
 from embedded_ros.dds.names import dds_reply, dds_request
 from embedded_ros.dds.service_header import unwrap, wrap
-from embedded_ros.messages import deserialize, serialize
+from embedded_ros.dds.service_peers import CLIENT, FOREIGN, SERVER, identities
+from embedded_ros.messages import Message, deserialize, serialize
 from embedded_ros.typestore import type_hash
-from rclpy.dds_qos import dds_qos, user_data_of
+from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
 from rclpy.qos import QoSProfile
 
 # How long a reply waits for DDS to have matched the client's reply reader (as in rmw_cyclonedds).
 MATCH_TIMEOUT_S = 0.1
 MATCH_POLL_S = 0.005
+COMPLAINT_PERIOD_S = 5.0
 
 
 class Service(Entity):
@@ -31,9 +33,10 @@ class Service(Entity):
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.callback = srv_type, srv_name, callback
         self.service_name = node.resolve_service_name(srv_name)
-        self._requests: deque[Any] = deque()
+        self._logger = node.get_logger()
+        self._requests: deque[tuple[bytes, str | None]] = deque()
         self._participant = node.context.participant
-        identity = f'serviceid={os.urandom(16).hex()};'
+        identity = f'{SERVER}={os.urandom(16).hex()};'
         request, response = srv_type.Request.TYPE_NAME, srv_type.Response.TYPE_NAME
         self._reply_type = service_type(response)
         self._writer: Any = self._participant.create_writer(
@@ -44,21 +47,44 @@ class Service(Entity):
             dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'), self._on_request)
 
     def _on_request(self, sample: Any) -> None:
-        self._requests.append(sample)
+        # The client may be gone when its turn comes: who it is must be asked now.
+        clients = identities([sample.sample_info.publication_handle],
+                             self._reader.get_matched_publication_data, CLIENT)
+        self._requests.append((sample.cdr, next(iter(clients), None)))
         self.wake_executor()
 
     def is_ready(self) -> bool:
         return bool(self._requests)
 
     def take(self) -> Work | None:
-        try:
-            return self._serve, (self._requests.popleft(),)
-        except IndexError:
-            return None
+        """Return the next request that can be answered; the others are dropped with a line."""
+        while True:
+            try:
+                cdr, client = self._requests.popleft()
+            except IndexError:
+                return None
+            try:
+                return self._serve, (client, *self._read(cdr, client))
+            except Exception as error:    # bytes of anybody: whatever the decoder stumbles over
+                self._logger.warning(
+                    f'a request to {self.service_name} is dropped: {error}',
+                    throttle_duration_sec=COMPLAINT_PERIOD_S)
 
-    async def _serve(self, sample: Any) -> None:
-        client_id, sequence, body = unwrap(sample.cdr)
-        request = deserialize(body, self.srv_type.Request)
+    def _read(self, cdr: bytes, client: str | None) -> tuple[int, int, Message]:
+        """Return client id, sequence number and request.
+
+        Args:
+            cdr: the bytes that came.
+            client: identity of the client, '' for one of another vendor, None for one that left.
+        """
+        if client == '':
+            raise ValueError(f'{FOREIGN} (its client)')
+        client_id, sequence, body = unwrap(cdr)
+        # Bytes that only happen to have a header leave too many or too few for the request.
+        return client_id, sequence, deserialize(body, self.srv_type.Request)
+
+    async def _serve(self, client: str | None, client_id: int, sequence: int,
+                     request: Message) -> None:
         response = self.callback(request, self.srv_type.Response())
         if inspect.isawaitable(response):
             response = await response
@@ -66,20 +92,17 @@ class Service(Entity):
             raise TypeError(f'{self.service_name}: the callback returned '
                             f'{type(response).__name__}, expected '
                             f'{self.srv_type.__name__}.Response')
-        if self._writer is not None:
-            self._wait_for_client(sample.sample_info.publication_handle)
+        if self._writer is not None and client is not None:
+            self._wait_for_client(client)
             self._writer.write(self._reply_type(wrap(client_id, sequence, serialize(response))))
 
-    def _wait_for_client(self, request_writer: int) -> None:
+    def _wait_for_client(self, client: str) -> None:
         """Wait until the client's reply reader is matched: a reply before that is lost."""
         end = time.monotonic() + MATCH_TIMEOUT_S
-        client = self._reader.get_matched_publication_data(request_writer)
-        identity = user_data_of(client.qos).get('clientid') if client is not None else None
-        while identity is not None and time.monotonic() < end:
-            for handle in self._writer.get_matched_subscriptions():
-                reader = self._writer.get_matched_subscription_data(handle)
-                if reader is not None and user_data_of(reader.qos).get('clientid') == identity:
-                    return
+        while time.monotonic() < end:
+            if client in identities(self._writer.get_matched_subscriptions(),
+                                    self._writer.get_matched_subscription_data, CLIENT):
+                return
             time.sleep(MATCH_POLL_S)
 
     def writers(self) -> list[Any]:

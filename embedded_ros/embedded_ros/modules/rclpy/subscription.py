@@ -51,6 +51,7 @@ class Subscription(Entity):
             sample = self._samples.popleft()
         except IndexError:
             return None
+        # Cyclone has checked the bytes against the type: they can be read.
         return self.callback, (deserialize(sample.cdr, self.msg_type),)
 
     def writers(self) -> list[Any]:
