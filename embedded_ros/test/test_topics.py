@@ -140,6 +140,7 @@ def test_destroyed_endpoints_leave_the_graph(make_node, spin_until):
                       and not other.count_subscribers('x'))
 
 
+@pytest.mark.embedded
 def test_the_graph_is_asked_again_only_for_what_changed(make_node, spin_until, monkeypatch):
     node = make_node('one')
     participant, read = node.context.participant, []
