@@ -17,6 +17,7 @@ from embedded_ros.messages import deserialize, serialize
 from embedded_ros.typestore import type_hash
 from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
+from rclpy.logging import get_logger
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
@@ -32,7 +33,8 @@ class Client(Entity):
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.context = srv_type, srv_name, node.context
         self.service_name = node.resolve_service_name(srv_name)
-        self._logger = node.get_logger()
+        # A logger of its own: what one service complains of does not silence another.
+        self._logger = get_logger(node.get_logger().name)
         self._replies: deque[tuple[int, bytes]] = deque()
         self._pending: dict[int, Future] = {}
         self._sequence = itertools.count(1)

@@ -17,6 +17,7 @@ from embedded_ros.messages import Message, deserialize, serialize
 from embedded_ros.typestore import type_hash
 from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
+from rclpy.logging import get_logger
 from rclpy.qos import QoSProfile
 
 # How long a reply waits for DDS to have matched the client's reply reader (as in rmw_cyclonedds).
@@ -33,7 +34,8 @@ class Service(Entity):
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.callback = srv_type, srv_name, callback
         self.service_name = node.resolve_service_name(srv_name)
-        self._logger = node.get_logger()
+        # A logger of its own: what one service complains of does not silence another.
+        self._logger = get_logger(node.get_logger().name)
         self._requests: deque[tuple[bytes, str | None]] = deque()
         self._participant = node.context.participant
         identity = f'{SERVER}={os.urandom(16).hex()};'
