@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For pip: the library, the `dsac` command, nodes without ROS. colcon uses CMakeLists.txt."""
+"""For pip: the library and the `dsac` command. colcon uses CMakeLists.txt."""
 from __future__ import annotations
 
 import shutil
@@ -53,14 +53,13 @@ setup(
         # How bags and the chunks of an .mcap are compressed; rosbags needs both as well.
         'lz4>=4',
         'backports.zstd>=1; python_version < "3.14"',
-        # dsac_ros/embedded/dds reaches into its types, which a major release may change.
-        'cyclonedds>=0.10.5,<12',
         'tqdm>=4.60',
         'matplotlib>=3.7',
         'scikit-image>=0.22',
         'pyyaml>=6.0',
     ],
-    extras_require={'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=16'],
+    extras_require={'standalone': ['embedded_ros==0.1.0'],    # in embedded/: nodes without ROS
+                    'test': ['pytest>=7', 'hypothesis>=6', 'ruff>=0.5', 'av>=16'],
                     # Video files, and video in bags.
                     'video': ['av>=16'],
                     # The peer of `dsac bench damage --peer`; nothing else uses them:

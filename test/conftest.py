@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Tests are about this checkout, whatever is installed: both distributions of it.
-SOURCES = [str(REPOSITORY), str(REPOSITORY / 'embedded_ros')]
+SOURCES = [str(REPOSITORY), str(REPOSITORY / 'embedded')]
 os.environ['PYTHONPATH'] = os.pathsep.join(
     [*SOURCES, *filter(None, [os.environ.get('PYTHONPATH')])])
 sys.path[:0] = SOURCES

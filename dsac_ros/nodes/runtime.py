@@ -29,7 +29,7 @@ def offer_runtime() -> bool:
     except ImportError:
         if importlib.util.find_spec('rclpy') is None:
             raise ConfigError('no rclpy here: source ROS 2, or install the embedded modules with '
-                              '`make setup` (they are in the folder embedded_ros)') from None
+                              '`make setup` (they are in the folder embedded)') from None
         return False
     is_embedded = install()
     register_messages({f'{PACKAGE}/msg/{path.stem}': path.read_text(encoding='utf-8')

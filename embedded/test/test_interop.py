@@ -63,8 +63,9 @@ def run(run_process, script, *words):
 
 
 def test_embedded_modules_work_beside_it():
-    import embedded_ros
     from cv_bridge import CvBridge
+
+    import embedded_ros
     assert 'rclpy' not in embedded_ros.offered() and 'cv_bridge' in embedded_ros.offered()
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     message = CvBridge().cv2_to_imgmsg(pixels, 'rgb8')
