@@ -9,6 +9,7 @@ from cyclonedds.util import duration
 
 from embedded_ros.dds.cdr_type import topic_type
 from embedded_ros.dds.names import dds_topic
+from embedded_ros.dds.send_window import SendWindow
 from embedded_ros.errors import RCLError
 from embedded_ros.messages import serialize
 from embedded_ros.typestore import type_hash
@@ -16,7 +17,7 @@ from rclpy.dds_qos import dds_qos
 from rclpy.duration import INFINITE_NS, Duration
 from rclpy.event_handler import watch_writer
 from rclpy.exceptions import InvalidHandle
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 INFINITE = Duration(nanoseconds=INFINITE_NS)
 
@@ -34,6 +35,11 @@ class Publisher:
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._writer: Any = self._participant.create_writer(dds_topic(self.topic_name),
                                                             self._data_type, qos)
+        may_give_up = (qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT
+                       and qos_profile.history != HistoryPolicy.KEEP_ALL)
+        self._window = SendWindow(
+            self._writer, qos_profile.depth,
+            qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL) if may_give_up else None
         self.event_handlers = watch_writer(node, callback_group, self._writer, self.topic_name,
                                            event_callbacks)
 
@@ -47,6 +53,12 @@ class Publisher:
         elif not isinstance(msg, bytes):
             raise TypeError(f'Expected {self.msg_type}, got {type(msg)}')
         self._participant.check_open()
+        if self._window is not None and not self._window.admits(len(msg)):
+            self._logger.warning(
+                f'a message of {len(msg)} bytes on {self.topic_name} is not sent: a reliable '
+                'subscriber with another DDS vendor has not got the last ones yet, and would hang '
+                'if it missed one; it may subscribe best effort', throttle_duration_sec=5.0)
+            return
         try:
             writer.write(self._data_type(msg))
         except DDSException as error:
