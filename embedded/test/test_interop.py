@@ -117,7 +117,7 @@ def test_an_embedded_client_sends_no_request_there(make_node, spin_until, run_pr
     process = run(run_process, CLIENT)
     assert spin_until(lambda: 'answer' in process.output, 40.0)
     assert process.lines[-2:] == ['not ready', 'no answer']
-    assert 'has a server that cannot be called' in process.output
+    assert 'cannot be called: its server has an rmw of another DDS vendor' in process.output
     assert resident_mb() < before + 200
 
 

@@ -15,8 +15,7 @@ from typing import Any
 from cyclonedds.core import Policy, Qos
 
 CLIENT, SERVER = 'clientid', 'serviceid'
-FOREIGN = ('it has an rmw of another DDS vendor, and services go between nodes of '
-           'rmw_cyclonedds_cpp only')
+FOREIGN = 'has an rmw of another DDS vendor; services go between nodes of rmw_cyclonedds_cpp only'
 
 
 def user_data_of(qos: Qos) -> dict[str, str]:

@@ -121,8 +121,8 @@ class Client(Entity):
         found = identities(self._writer.get_matched_subscriptions(),
                            self._writer.get_matched_subscription_data, SERVER)
         if '' in found:
-            self._logger.warning(f'{self.service_name} has a server that cannot be called: '
-                                 f'{FOREIGN}', throttle_duration_sec=COMPLAINT_PERIOD_S)
+            self._logger.warning(f'{self.service_name} cannot be called: its server {FOREIGN}',
+                                 throttle_duration_sec=COMPLAINT_PERIOD_S)
         return found
 
     def wait_for_service(self, timeout_sec: float | None = None) -> bool:

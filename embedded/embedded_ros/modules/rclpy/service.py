@@ -80,7 +80,7 @@ class Service(Entity):
             client: identity of the client, '' for one of another vendor, None for one that left.
         """
         if client == '':
-            raise ValueError(f'{FOREIGN} (its client)')
+            raise ValueError(f'its client {FOREIGN}')
         client_id, sequence, body = unwrap(cdr)
         # Bytes that only happen to have a header leave too many or too few for the request.
         return client_id, sequence, deserialize(body, self.srv_type.Request)
@@ -94,8 +94,9 @@ class Service(Entity):
             raise TypeError(f'{self.service_name}: the callback returned '
                             f'{type(response).__name__}, expected '
                             f'{self.srv_type.__name__}.Response')
-        if self._writer is not None and client is not None:
-            self._wait_for_client(client)
+        if self._writer is not None:
+            if client is not None:
+                self._wait_for_client(client)
             self._writer.write(self._reply_type(wrap(client_id, sequence, serialize(response))))
 
     def _wait_for_client(self, client: str) -> None:
