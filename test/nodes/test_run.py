@@ -19,3 +19,14 @@ def test_a_command_line_that_makes_no_sense_gets_one_line(run_process, words, en
     (line,) = [line for line in process.lines if line.startswith('dsac: error: ')]
     assert reason in line
     assert 'Traceback' not in process.output
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize('words', [['run', 'relocalizer'], ['play', 'bag']])
+def test_without_any_rclpy_one_line_says_what_to_install(run_process, words):
+    script = ('import sys; sys.modules["embedded_ros"] = None\n'
+              f'from dsac_ros.cli.main import main; sys.exit(main({words!r}))')
+    process = run_process([sys.executable, '-c', script])
+    assert process.wait(60.0) == 1
+    (line,) = process.lines
+    assert line.startswith('dsac: error: no rclpy here: source ROS 2, or install')
