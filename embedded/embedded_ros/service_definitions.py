@@ -56,7 +56,4 @@ SERVICES: dict[str, str] = {
         rcl_interfaces/Parameter[] parameters
         ---
         rcl_interfaces/SetParametersResult result""",
-    'tf2_msgs/srv/FrameGraph': """
-        ---
-        string frame_yaml""",
 }

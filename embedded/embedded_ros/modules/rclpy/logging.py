@@ -10,7 +10,7 @@ from typing import Any
 
 NAMES = {10: 'DEBUG', 20: 'INFO', 30: 'WARN', 40: 'ERROR', 50: 'FATAL'}
 COLOURS = {10: '\033[32m', 30: '\033[33m', 40: '\033[31m', 50: '\033[31m'}
-OPTIONS = {'throttle_duration_sec', 'throttle_time_source_type', 'skip_first', 'once', 'name'}
+OPTIONS = {'throttle_duration_sec', 'once'}
 
 
 class LoggingSeverity(IntEnum):
@@ -30,7 +30,7 @@ _sinks: dict[str, Callable[..., None]] = {}
 
 
 class RcutilsLogger:
-    """A named logger; `once`, `skip_first` and `throttle_duration_sec` hold per line of code."""
+    """A named logger; `once` and `throttle_duration_sec` hold per line of code."""
 
     def __init__(self, name: str = '') -> None:
         self.name = name
@@ -59,18 +59,16 @@ class RcutilsLogger:
         code = frame.f_code
         if not self._passes((code.co_filename, frame.f_lineno, frame.f_lasti), options):
             return False
-        _emit(severity, options.get('name', self.name), str(message), code.co_name,
-              code.co_filename, frame.f_lineno)
+        _emit(severity, self.name, str(message), code.co_name, code.co_filename, frame.f_lineno)
         return True
 
     def _passes(self, caller: Any, options: dict[str, Any]) -> bool:
         first = caller not in self._seen
         throttle = options.get('throttle_duration_sec')
-        clock = options.get('throttle_time_source_type')
-        now = clock.now().nanoseconds / 1e9 if clock else time.monotonic()
+        now = time.monotonic()
         if first:
             self._seen[caller] = now
-            return not options.get('skip_first')
+            return True
         if options.get('once'):
             return False
         if throttle:

@@ -13,7 +13,6 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
-from tf2_msgs.srv import FrameGraph
 from tf2_py import (
     ConnectivityException,
     ExtrapolationException,
@@ -39,8 +38,6 @@ class Buffer:
         self._frames: dict[str, MovingHistory | StaticHistory] = {}
         self._changed = threading.Condition(threading.RLock())
         if node is not None:
-            self._frames_service = node.create_service(FrameGraph, 'tf2_frames',
-                                                       self._serve_frames)
             # When time jumps back, what we know is of another run.
             self._jump = node.get_clock().create_jump_callback(
                 JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
@@ -93,19 +90,6 @@ class Buffer:
         stamp_ns = _stamp_ns(time)
         return self._wait(lambda: self._lookup(target_frame, source_frame, stamp_ns), timeout,
                           return_debug_tuple)
-
-    def all_frames_as_yaml(self) -> str:
-        """Return the frames, their parents and their newest stamps."""
-        with self._changed:
-            lines = [f'{name}:\n  parent: {history.parent_at(0)!r}\n'
-                     f'  most_recent_transform: {history.latest_ns / 1e9:.6f}\n'
-                     f'  buffer_length: {self._cache_ns / 1e9:.3f}\n'
-                     for name, history in sorted(self._frames.items())]
-        return ''.join(lines) or '{}'
-
-    def _serve_frames(self, request: Any, response: Any) -> Any:
-        response.frame_yaml = self.all_frames_as_yaml()
-        return response
 
     def _wait(self, attempt: Callable[[], Any], timeout: Duration, with_reason: bool) -> Any:
         end = wall.monotonic() + timeout.nanoseconds / 1e9
