@@ -30,8 +30,7 @@ MAY_IMPORT = {
     'sources': BELOW_CORE | CORE,
     'evaluation': BELOW_CORE | CORE | {'sources'},
     'nodes': BELOW_CORE | CORE | {'sources', 'evaluation', 'msg'},
-    'cli': BELOW_CORE | CORE | {'sources', 'evaluation', 'embedded'},
-    'embedded': FOUND,
+    'cli': BELOW_CORE | CORE | {'sources', 'evaluation', 'nodes'},
     '__init__': set(),
 }
 ROS = {'rclpy', 'tf2_ros', 'tf2_py', 'tf2_msgs', 'cv_bridge', 'tf_transformations',
@@ -39,12 +38,14 @@ ROS = {'rclpy', 'tf2_ros', 'tf2_py', 'tf2_msgs', 'cv_bridge', 'tf_transformation
        'lifecycle_msgs', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'nav2_msgs',
        'ament_index_python', 'launch', 'launch_ros'}
 # library -> where it may be imported: rooms, or files by their path in the package
-ONLY_IN = {**{name: {'nodes', 'embedded'} for name in ROS},
+ONLY_IN = {**{name: {'nodes'} for name in ROS},
            # playing a bag onto the graph is the one verb that speaks itself
-           'rclpy': {'nodes', 'embedded', 'cli/play.py'},
-           'rosbags': {'sources', 'embedded'},
+           'rclpy': {'nodes', 'cli/play.py'},
+           # the embedded ROS modules are offered in one place, and used under ROS' names only
+           'embedded_ros': {'nodes/runtime.py'},
+           'rosbags': {'sources', 'nodes/bag_player.py'},
            'av': {'sources'},
-           'cyclonedds': {'embedded'},
+           'cyclonedds': set(),
            'argparse': {'cli'},
            'tqdm': {'cli'},
            'matplotlib': {'evaluation/plots'}}
@@ -100,8 +101,7 @@ def test_imports_point_one_way(path):
     assert not wrong, '\n'.join(wrong)
 
 
-# The command line, and the console log that rclpy has as well.
-PRINTING = ('cli', 'embedded/rclpy/logging.py')
+PRINTING = ('cli',)
 
 
 @pytest.mark.parametrize('path', names(p for p in FILES if not any(
@@ -125,7 +125,7 @@ def test_the_package_root_holds_nothing_but_its_path():
     assert 'extend_path' in ast.unparse(statement)
 
 
-DRAWING_OR_SPEAKING = ('nodes', 'embedded', 'evaluation/plots')
+DRAWING_OR_SPEAKING = ('nodes', 'evaluation/plots')
 IMPORT_ALL = """
 import sys
 
