@@ -2,11 +2,11 @@
 """Fixtures that tests share: a runtime, those of nodes, a map that is learned once."""
 from __future__ import annotations
 
+import fcntl
 import importlib
 import importlib.util
 import os
 import pickle
-import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
