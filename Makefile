@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ROS_VENV := .venv-ros
 # yes: `make lint` also asks for the layout of `ruff format`.
 FORMAT ?= no
 
@@ -14,14 +15,15 @@ CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import dsac_ros.msg
 # A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
 PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-ros lint clean
 
 help:
-	@echo 'make demo    learn a rendered room, localize in it through the node, write a report'
-	@echo 'make test    run the tests, on all cores'
-	@echo 'make lint    check style (ruff) and types (mypy)'
-	@echo 'make setup   only what both do first: a virtual environment in $(VENV)'
-	@echo 'make clean   remove the virtual environment and what the builds left'
+	@echo 'make demo      learn a rendered room, localize in it through the node, write a report'
+	@echo 'make test      run the tests, on all cores'
+	@echo 'make test-ros  run those of nodes on the rclpy of ROS 2 Jazzy from PyPI, in $(ROS_VENV)'
+	@echo 'make lint      check style (ruff) and types (mypy)'
+	@echo 'make setup     only what all do first: a virtual environment in $(VENV)'
+	@echo 'make clean     remove the virtual environments and what the builds left'
 
 setup: $(STAMP)
 
@@ -45,6 +47,10 @@ test: $(STAMP)
 	@echo '== tests'
 	@$(CLEAN_PATH); $(BIN)/python -m pytest -q $(PARALLEL)
 
+# The quick tests of nodes and of both vendors' DDS, on a real rclpy; it says so where it cannot.
+test-ros: $(STAMP)
+	@$(BIN)/python -E test/ros_wheels/run_tests.py $(ROS_VENV) $(PARALLEL)
+
 lint: $(STAMP)
 	@echo '== ruff'
 	@$(BIN)/ruff check
@@ -53,5 +59,5 @@ lint: $(STAMP)
 	@env -u PYTHONPATH $(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache \
-		embedded/embedded_ros.egg-info embedded/build
+	rm -rf $(VENV) $(ROS_VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache \
+		.mypy_cache embedded/embedded_ros.egg-info embedded/build

@@ -178,9 +178,9 @@ def test_ci_tests_the_oldest_python_on():
     versions = workflow['jobs']['test']['strategy']['matrix']['python']
     assert f"python_requires='>={versions[0]}'" in (ROOT / 'setup.py').read_text()
     text = (ROOT / '.ci' / 'run').read_text()
-    assert 'make lint\nmake test\n' in text
+    assert 'make lint\nmake test\nmake test-ros\n' in text
 
 
 def test_the_set_up_names_no_address():
-    for name in ('Makefile', 'constraints.txt', '.ci/run'):
+    for name in ('Makefile', 'constraints.txt', 'test/ros_wheels/requirements.txt', '.ci/run'):
         assert '://' not in (ROOT / name).read_text(), name
