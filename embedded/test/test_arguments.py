@@ -99,7 +99,7 @@ def test_qos_is_overridden_by_parameters(node_from):
     name = 'qos_overrides./image.subscription.reliability'
     node = node_from('--ros-args', '-p', f'{name}:=best_effort')
     subscription = node.create_subscription(
-        String, 'image', print, QoSProfile(depth=5),
+        String, 'image', lambda message: None, QoSProfile(depth=5),
         qos_overriding_options=QoSOverridingOptions.with_default_policies())
     assert subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
     assert subscription.qos_profile.depth == 5

@@ -80,7 +80,7 @@ def test_qos_that_does_not_match_is_told_on_both_sides(make_node, spin_until, ca
     node, told = make_node('a'), []
     node.create_publisher(String, 'x', qos_profile_sensor_data)
     node.create_subscription(
-        String, 'x', print, 10,
+        String, 'x', lambda message: None, 10,
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append))
     assert spin_until(lambda: told)
     assert (told[0].total_count, told[0].last_policy_kind) == (1, QoSPolicyKind.RELIABILITY)
