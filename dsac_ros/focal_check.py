@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.geometry.resample import Resampler
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.focal import dolly_zoomed, refine_with_focal
 from dsac_ros.ransac.scoring import camera_points
 from dsac_ros.types import SceneCoordinates
@@ -154,7 +154,7 @@ def fitted_focal(scene: SceneCoordinates, world_from_camera: Tensor,
     """
     if int(scene.valid.sum()) < LEAST:
         return MatchedFocal(1.0, math.inf, 0, 0)
-    seen = correspondences(scene)
+    seen = normalize_correspondences(scene)
     pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
     starts = pose.new_tensor(STARTS)
     depth = camera_points(pose, seen.points)[2][seen.valid[:, None]].median()

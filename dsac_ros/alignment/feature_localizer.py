@@ -20,7 +20,7 @@ from dsac_ros.alignment.landmarks import parts
 from dsac_ros.alignment.point_map import PointMap, PointMatcher
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, Resamplers
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.ransac.scoring import squared_error
 from dsac_ros.types import Frame, SceneCoordinates
@@ -107,7 +107,7 @@ def supporting(matches: SceneCoordinates, world_from_camera: Tensor,
     The parts are those of an image of this size. What repeats itself in a corner, one window of
     many or one chair, fits a wrong pose with many matches.
     """
-    seen = correspondences(matches)
+    seen = normalize_correspondences(matches)
     pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
     near = (squared_error(pose, seen)[0, 0] < INLIER_PX ** 2) & seen.valid[0]
     in_part = torch.bincount(parts(matches.pixels[0][near], size_wh))

@@ -21,10 +21,10 @@ def stack(scenes: Sequence[SceneCoordinates], name: str) -> Tensor:
     return torch.cat([getattr(one, name) for one in scenes])
 
 
-def poses_near(seed, count, seen, world_from_camera, noise=0.02):
+def poses_near(seed, count, correspondences, world_from_camera, noise=0.02):
     """Poses (1, count, 4, 4) of the scaled world near the true one."""
     generator = torch.Generator().manual_seed(seed)
     scaled = world_from_camera.clone()
-    scaled[:3, 3] = (scaled[:3, 3] - seen.centre[0]) / seen.scale[0]
+    scaled[:3, 3] = (scaled[:3, 3] - correspondences.centre[0]) / correspondences.scale[0]
     twist = noise * torch.randn(1, count, 6, dtype=torch.float64, generator=generator)
-    return (se3.exp(twist) @ se3.inverse(scaled)).to(seen.points.dtype)
+    return (se3.exp(twist) @ se3.inverse(scaled)).to(correspondences.points.dtype)

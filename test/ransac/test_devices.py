@@ -8,8 +8,8 @@ from ransac_scenes import batch, on, scene
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry.pose_losses import POSE_LOSSES, training_loss
+from dsac_ros.ransac.dsac import expected_loss
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.expectation import expected_loss
 
 CONFIG = RansacConfig(hypotheses=128)
 
