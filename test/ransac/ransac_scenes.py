@@ -7,13 +7,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dsac_ros.evaluation.wavy_wall import FOCAL, batch, coordinates, on
-from dsac_ros.evaluation.wavy_wall import cell_pixels as pixels
-from dsac_ros.evaluation.wavy_wall import wavy_wall as scene
+from dsac_ros.evaluation.synthetic_correspondences import (
+    FOCAL,
+    batch,
+    scene_coordinates,
+    to_device,
+)
+from dsac_ros.evaluation.synthetic_correspondences import cell_pixels as pixels
+from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences as scene
 from dsac_ros.geometry import se3
 from dsac_ros.types import SceneCoordinates
 
-__all__ = ['FOCAL', 'batch', 'coordinates', 'on', 'pixels', 'poses_near', 'scene', 'stack']
+__all__ = [
+    'FOCAL',
+    'batch',
+    'pixels',
+    'poses_near',
+    'scene',
+    'scene_coordinates',
+    'stack',
+    'to_device',
+]
 
 
 def stack(scenes: Sequence[SceneCoordinates], name: str) -> Tensor:

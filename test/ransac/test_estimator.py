@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ransac_scenes import batch, coordinates, pixels, scene
+from ransac_scenes import batch, pixels, scene, scene_coordinates
 from scipy.spatial.transform import Rotation
 
 from dsac_ros.config import RansacConfig
@@ -176,7 +176,7 @@ def flat_wall(dtype=torch.float64):
     matrix = np.array([[525.0, 0.0, 63.5], [0.0, 525.0, 47.5], [0.0, 0.0, 1.0]])
     rays = np.concatenate([observed, np.ones((192, 1))], 1) @ np.linalg.inv(matrix).T
     depth = 2.0 / (rays @ np.array([0.5, 0.2, 0.8]))
-    return coordinates(rays * depth[:, None], observed, matrix, (12, 16), dtype)
+    return scene_coordinates(rays * depth[:, None], observed, matrix, (12, 16), dtype)
 
 
 def test_a_planar_scene_has_a_pose():
