@@ -20,13 +20,17 @@ C = TypeVar('C', bound='DataclassInstance')
 
 def setting(default: Any, description: str, *, unit: str = '', low: float | None = None,
             high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field that knows its description, unit and range."""
+    """Make a dataclass field with description, unit and range."""
     return field(default=default, metadata={'description': description, 'unit': unit, 'low': low,
                                             'high': high, 'choices': choices})
 
 
 def build(cls: type[C], values: dict[str, Any]) -> C:
-    """Make the settings `cls` from `values`; an unknown name or a bad value is a ConfigError."""
+    """Build the settings `cls` from `values`.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
     known = {f.name: f for f in fields(cls)}
     for name, value in values.items():
         if name not in known:
@@ -38,7 +42,7 @@ def build(cls: type[C], values: dict[str, Any]) -> C:
 
 
 def check(name: str, value: Any, metadata: Any) -> None:
-    """Raise ConfigError when `value` is outside the range or the choices in `metadata`."""
+    """Raise ConfigError if `value` is outside the range or the choices in `metadata`."""
     low, high, choices = (metadata.get(k) for k in ('low', 'high', 'choices'))
     if choices and value not in choices:
         raise ConfigError(f'{name} is {value!r}, expected one of {", ".join(choices)}')
@@ -51,7 +55,7 @@ def check(name: str, value: Any, metadata: Any) -> None:
 
 
 def as_dict(settings: Any) -> dict[str, Any]:
-    """The settings as plain values, for JSON."""
+    """Return the settings as plain values, for JSON."""
     return asdict(settings)
 
 
@@ -65,17 +69,17 @@ QUATERNIONS = ('xyzw', 'wxyz')
 
 @dataclass(frozen=True)
 class PoseConvention:
-    """The convention of the poses of a source.
+    """Convention of the poses of a source.
 
-    The direction 'transposed' are rotations of camera-from-world beside positions of the camera.
+    The direction 'transposed' means rotations of camera-from-world with positions of the camera.
     """
 
-    direction: str = setting(DIRECTIONS[0], 'what poses are', choices=DIRECTIONS)
+    direction: str = setting(DIRECTIONS[0], 'direction of the transforms', choices=DIRECTIONS)
     axes: str | None = setting(None, f"the camera's axes: {AXES_HELP}; left-handed ones flip the "
                                "world's y axis")
-    quaternion: str = setting(QUATERNIONS[0], 'order of the quaternions that were read as xyzw',
+    quaternion: str = setting(QUATERNIONS[0], 'order of the quaternion components in the source',
                               choices=QUATERNIONS)
-    scale: float = setting(1.0, 'what positions are multiplied by, 0.001 for millimetres',
+    scale: float = setting(1.0, 'factor on positions, 0.001 for millimetres',
                            low=1e-9)
 
 

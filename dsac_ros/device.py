@@ -29,7 +29,7 @@ def choose_device(device: str) -> str:
         raise unknown
     count = torch.cuda.device_count()
     if (chosen.index or 0) >= count:
-        raise ConfigError(f'device {device!r} was asked for, torch {torch.__version__} sees '
+        raise ConfigError(f'device {device!r} is not available: torch {torch.__version__} finds '
                           f'{count} of its kind; use cpu or install a CUDA build')
     return device
 

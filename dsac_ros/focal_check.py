@@ -136,7 +136,7 @@ class MatchedFocal:
 
     @property
     def is_conclusive(self) -> bool:
-        """Whether correspondences determine the focal length, or refute the given one."""
+        """True if correspondences determine the focal length, or refute the given one."""
         determined = self.inliers >= MIN_DETERMINING and self.sigma < MAX_SIGMA_DETERMINING
         refuting = (
             self.inliers >= MIN_CONCLUSIVE

@@ -50,7 +50,7 @@ class Message:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        values = ', '.join(f'{name}={field.valid_mask(getattr(self, name))}'
+        values = ', '.join(f'{name}={field.shown(getattr(self, name))}'
                            for name, field in self.FIELDS.items())
         return f'{self.__module__}.{type(self).__name__}({values})'
 

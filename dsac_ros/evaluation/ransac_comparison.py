@@ -92,8 +92,8 @@ def compare_methods(ratios: Sequence[float], frames: int, config: RansacConfig,
 def timed(solve: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """Return the result of `solve` and its duration [ms]."""
     start = time.perf_counter()
-    answer = solve(*arguments)
-    return answer, (time.perf_counter() - start) * 1e3
+    result = solve(*arguments)
+    return result, (time.perf_counter() - start) * 1e3
 
 
 def estimate_by_dsac(scene: SceneCoordinates, config: RansacConfig) -> np.ndarray | None:

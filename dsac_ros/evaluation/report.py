@@ -45,7 +45,7 @@ class Section:
 
     title: str
     words: str
-    pictures: tuple[bytes, ...] = ()
+    images: tuple[bytes, ...] = ()
 
 
 def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame],
@@ -195,7 +195,7 @@ def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> 
     parts = ''.join(
         f'<section><h2>{section.title}</h2>{section.words}'
         + ''.join(f'<img alt="{section.title}" src="data:image/png;base64,'
-                  f'{base64.b64encode(picture).decode()}">' for picture in section.pictures)
+                  f'{base64.b64encode(image).decode()}">' for image in section.images)
         + '</section>' for section in sections)
     return ('<!doctype html><html lang=en><head><meta charset=utf-8>'
             '<meta name=viewport content="width=device-width">'

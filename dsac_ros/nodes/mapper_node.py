@@ -150,8 +150,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         if self._recorder is None:
             raise MappingError('not recording: call ~/start first')
         self._end_recording()
-        said = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
-        return f'{said}; {self._save()}' if self.values.train_on_stop else said
+        summary = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
+        return f'{summary}; {self._save()}' if self.values.train_on_stop else summary
 
     def _save(self) -> str:
         """~/save: finish the recording and train a map in the background."""

@@ -137,10 +137,10 @@ def _silent(wanted: Input, here: Sequence[Publisher], publishers: Sequence[Publi
 def _other_type(wanted: Input, here: Sequence[Publisher]) -> str:
     """Return a description of a topic of another type."""
     found = here[0]
-    said = f'{_node_names(here)} publishes it as {found.kind}, expected {wanted.kind}'
+    reason = f'{_node_names(here)} publishes it as {found.kind}, expected {wanted.kind}'
     if found.kind in wanted.kinds:
-        return f'{said}: {_arguments_for(wanted, found)}'
-    return f'{said}: remap {wanted.name} to a topic of that type'
+        return f'{reason}: {_arguments_for(wanted, found)}'
+    return f'{reason}: remap {wanted.name} to a topic of that type'
 
 
 def _alternatives(wanted: Input, candidates: Sequence[Publisher]) -> str:
@@ -162,12 +162,12 @@ def _arguments_for(wanted: Input, publisher: Publisher) -> str:
         name, launch_name = wanted.name + COMPRESSED, None
     is_remapped = name == wanted.name and base == remapping_of(wanted.topic, wanted.kind)
     remaps = [] if is_remapped else [base]
-    said = ' '.join(['start with', *(f'-r {name}:={one}' for one in remaps),
-                     *(f'-p {one}' for one in settings)])
+    reason = ' '.join(['start with', *(f'-r {name}:={one}' for one in remaps),
+                       *(f'-p {one}' for one in settings)])
     if launch_name is None:
-        return said
+        return reason
     launch = [*(f'{launch_name}:={one}' for one in remaps), *settings]
-    return f'{said} (ros2 launch: {" ".join(launch)})'
+    return f'{reason} (ros2 launch: {" ".join(launch)})'
 
 
 def remapping_of(topic: str, kind: str) -> str:

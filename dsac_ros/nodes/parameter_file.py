@@ -33,17 +33,17 @@ def parameter_file(node_name: str, table: type[NodeParameters]) -> str:
 
 def limits(spec: Spec) -> str:
     """Return the range of valid values and whether they may change at run time."""
-    said = []
+    parts = []
     if spec.low is not None and spec.high is not None:
-        said.append(f'{spec.low:g} to {spec.high:g}')
+        parts.append(f'{spec.low:g} to {spec.high:g}')
     elif spec.low is not None:
-        said.append(f'at least {spec.low:g}')
+        parts.append(f'at least {spec.low:g}')
     elif spec.high is not None:
-        said.append(f'at most {spec.high:g}')
+        parts.append(f'at most {spec.high:g}')
     if not all(choice in spec.description for choice in spec.choices):
-        said.append('one of ' + ', '.join(spec.choices))
-    said.append('fixed at start' if spec.read_only else 'may change at run time')
-    return '; '.join(said)
+        parts.append('one of ' + ', '.join(spec.choices))
+    parts.append('fixed at start' if spec.read_only else 'may change at run time')
+    return '; '.join(parts)
 
 
 def yaml_literal(value: ParameterValue) -> str:

@@ -30,7 +30,7 @@ class NodeParameters(Protocol):
 
     @property
     def autostart(self) -> bool:
-        """Whether the node configures and activates itself."""
+        """True if the node configures and activates itself."""
 
 
 P = TypeVar('P', bound=NodeParameters)

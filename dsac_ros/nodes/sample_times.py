@@ -60,11 +60,11 @@ def gap_reason(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> 
 
 
 def _late(what: str, stamps: Sequence[int], late: float, limits: Limits) -> str:
-    said = f'the newest sample of {what} is {late:.2f} s older than the image'
+    reason = f'the newest sample of {what} is {late:.2f} s older than the image'
     if limits.timeout_name:
-        said += f' after {limits.timeout_s:g} s of waiting ({limits.timeout_name})'
+        reason += f' after {limits.timeout_s:g} s of waiting ({limits.timeout_name})'
     period = float(np.median(np.diff(stamps[-10:]))) / SECOND_NS if len(stamps) > 1 else 0.0
     if not limits.timeout_name or period <= limits.timeout_s:
-        return f'{said}: is it still published?'
+        return f'{reason}: is it still published?'
     names = [limits.timeout_name, *([limits.gap_name] if period > limits.max_gap_s else [])]
-    return f'{said}: one comes every {period:.2f} s, set {" and ".join(names)} above that'
+    return f'{reason}: one comes every {period:.2f} s, set {" and ".join(names)} above that'

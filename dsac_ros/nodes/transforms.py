@@ -45,7 +45,7 @@ class Transforms:
 
     @property
     def is_settled(self) -> bool:
-        """Whether frames that are still unknown are not to be expected any more."""
+        """True once frames that are still unknown are not expected any more."""
         return time.monotonic() - self._begin >= SETTLING_TIME_S
 
     def watch(self, watch: InputWatch) -> None:

@@ -21,7 +21,7 @@ def draw_map(header: dict[str, Any]) -> Figure:
     """
     rows = np.array(header.get('keyframes') or [], dtype=float).reshape(-1, 9)
     if not len(rows):
-        raise MapError(f'map {header.get("name")!r} does not say from where it was learned; learn '
+        raise MapError(f'map {header.get("name")!r} has no keyframe poses; learn '
                        'it again with this version to have a picture')
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3, 3], poses[:, :3, 1], poses[:, :3, 2] = np.split(rows, 3, axis=1)
