@@ -175,7 +175,7 @@ def remapping_of(topic: str, kind: str) -> str:
     return topic.removesuffix(COMPRESSED) if kind == COMPRESSED_IMAGE else topic
 
 
-def _rank(wanted: Input, publisher: Publisher) -> tuple:
+def _rank(wanted: Input, publisher: Publisher) -> tuple[bool, int, int, bool, bool, str]:
     """Return a sort key that puts the most likely topic first."""
     base, own = (topic.removesuffix(COMPRESSED) for topic in (publisher.topic, wanted.topic))
     return (

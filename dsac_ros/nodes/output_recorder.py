@@ -33,7 +33,7 @@ class OutputRecorder(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__('dsac_answer_recorder')
+        super().__init__('dsac_output_recorder')
         relocalizer = self.declare_parameter('relocalizer', '/dsac_relocalizer').value
         self._child = self.declare_parameter('child', 'dsac_base_link').value
         for kind, topic, callback, qos in (

@@ -104,7 +104,8 @@ def from_setting(group: str, settings: type[DataclassInstance], name: str, *,
                  read_only: bool = False) -> Any:
     """Return a dataclass field with default, description and range of a setting of config.py."""
     found = next(f for f in fields(settings) if f.name == name)
-    return _field(Spec(group, '', found.default, found.metadata['description'],
+    default: Any = found.default
+    return _field(Spec(group, '', default, found.metadata['description'],
                        found.metadata['unit'], found.metadata['low'], found.metadata['high'],
                        found.metadata['choices'], read_only))
 

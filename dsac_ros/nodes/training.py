@@ -36,7 +36,8 @@ class Training:
     def __init__(self, dataset: Path, output: Path, *options: str) -> None:
         """Start to train a map on a dataset; the options are those of `dsac map`."""
         self.output = output
-        nice = [shutil.which('nice'), '-n', NICE] if shutil.which('nice') else []
+        executable = shutil.which('nice')
+        nice = [executable, '-n', NICE] if executable else []
         command = [*nice, sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(dataset), '-o',
                    str(output), *options, '--progress', 'json']
         # A new session: Ctrl-C in the node's terminal reaches the process only through stop().
@@ -59,6 +60,7 @@ class Training:
 
     def _listen(self) -> None:
         last_line = ''
+        assert self._process.stderr is not None
         for line in self._process.stderr:
             state = parse_progress(line)
             if state is not None:

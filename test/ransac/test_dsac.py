@@ -60,7 +60,7 @@ def value(points, problem, config):
 
 
 def newton_step(poses, correspondences, noise_model):
-    """One step of the refinement with the mixture held."""
+    """One step of the refinement with the noise model held."""
     at = refine.linearise(poses, correspondences)
     return refine.gauss_newton_step(
         poses, at, gradient.weights(poses, correspondences, noise_model)
@@ -75,7 +75,7 @@ def jacobians_of_sets(poses, corners):
 
 
 def nearest_solutions(correspondences, hypothesis_set):
-    """Of every set the solution that is nearest to the one in the pool."""
+    """Of every set the solution that is nearest to the given one."""
     poses, real = solve_minimal(correspondences, hypothesis_set.sets)
     away = (poses - hypothesis_set.hypotheses[:, :, None]).flatten(3).norm(dim=-1)
     nearest = away.masked_fill(~real, torch.inf).argmin(-1)[..., None, None, None]
@@ -83,7 +83,7 @@ def nearest_solutions(correspondences, hypothesis_set):
 
 
 def solved_again(points, problem):
-    """The pool as other points give it: every set solved and every pose refined to its end."""
+    """The hypotheses of other points: every set solved and every pose refined to its end."""
     correspondences, hypothesis_set, _ = problem
     here = replace(correspondences, points=points)
     hypotheses, refined = nearest_solutions(here, hypothesis_set), hypothesis_set.refined
@@ -158,7 +158,7 @@ def test_the_gradient_is_that_of_brute_force(change, prepare, problem, unguarded
 
 
 def softam_by_hand(points, problem, config, noise_model):
-    """l(R(h_SoftAM)): every set solved, their mean, 60 steps from there with a mixture held."""
+    """l(R(h_SoftAM)): every set solved, their mean, 60 steps with a noise model held."""
     correspondences, hypothesis_set, truth = problem
     here = replace(correspondences, points=points)
     hypotheses = nearest_solutions(here, hypothesis_set)
@@ -531,7 +531,7 @@ def test_a_batch_is_a_loop(problem):
 
 
 def each(of, i):
-    """One image of a batch of correspondences, or of a pool."""
+    """One image of a batch of correspondences, or of a hypothesis set."""
     values = {one.name: getattr(of, one.name) for one in fields(of)}
     return replace(of, **{name: each(x, i) if isinstance(x, NoiseModel) else x[i:i + 1]
                           for name, x in values.items() if x is not None})

@@ -101,7 +101,7 @@ PIECES = {
                              (numbers(2, 6),)),
     'entropy_bits': lambda: (lambda scores: selection.entropy_bits(
         selection.distribution(scores, 5.0)), (numbers(2, 6),)),
-    'truncated_count': lambda: (lambda squared, weight: scoring.msac_score(
+    'msac_score': lambda: (lambda squared, weight: scoring.msac_score(
         squared, weight, 10.0), (300.0 * numbers(1, 2, 48), numbers(1, 48))),
     'camera_from_scaled': lambda: (lambda pose: example()[0].camera_from_scaled(pose),
                                    (se3.exp(numbers(1, 2, 6)),)),
