@@ -20,7 +20,7 @@ C = TypeVar('C', bound='DataclassInstance')
 
 def setting(default: Any, description: str, *, unit: str = '', low: float | None = None,
             high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """Make a dataclass field with description, unit and range."""
+    """A dataclass field that knows its description, unit and range."""
     return field(default=default, metadata={'description': description, 'unit': unit, 'low': low,
                                             'high': high, 'choices': choices})
 
@@ -85,7 +85,7 @@ class PoseConvention:
 
 @dataclass(frozen=True)
 class RansacConfig:
-    """Settings of the pose estimation of one frame from scene coordinates."""
+    """Settings of RANSAC, from the scene coordinates of a frame to its pose."""
 
     hypotheses: int = setting(2048, 'minimal sets drawn per frame; an eighth if landmarks '
                               'verify the poses', low=1, high=65536)
@@ -110,7 +110,7 @@ class RansacConfig:
 
 @dataclass(frozen=True)
 class EndToEndConfig:
-    """Settings of differentiable RANSAC in training.
+    """Settings of training through differentiable RANSAC.
 
     Hypotheses, threshold and gradient default to those of DSAC*, loss and entropy to DSAC++.
     """

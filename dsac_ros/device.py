@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Selection of the compute device and its fastest number format."""
+"""Choice of the compute device and of its fastest number format."""
 from __future__ import annotations
 
 import torch
