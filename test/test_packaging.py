@@ -16,13 +16,15 @@ import yaml
 from test_imports import FILES, ROS, imports, room_of
 
 from dsac_ros.msg import RelocalizationStatus
-from dsac_ros.nodes.mapper_parameters import MAPPER
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.mapper_parameters import MapperParameters
+from dsac_ros.nodes.parameters import specs_of
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.types import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
-LAUNCH_FILES = [('relocalizer.launch.py', RELOCALIZER), ('mapping.launch.py', MAPPER)]
+LAUNCH_FILES = [('relocalizer.launch.py', RelocalizerParameters),
+                ('mapping.launch.py', MapperParameters)]
 
 
 @pytest.fixture(scope='module')
@@ -128,7 +130,7 @@ def test_launch_arguments_are_parameters(file, table):
     (named,) = [node.value for node in tree.body if isinstance(node, ast.Assign)
                 and node.targets[0].id == 'PARAMETERS']
     kinds = {key.value: value.elts[0].id for key, value in zip(named.keys, named.values)}
-    specs = {spec.name: type(spec.default).__name__ for spec in table}
+    specs = {spec.name: type(spec.default).__name__ for spec in specs_of(table)}
     assert kinds == {name: specs[name] for name in kinds}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What end-to-end training gives: one head, fine-tuned in several ways, on the same queries."""
+"""Comparison of variants of end-to-end training on one map and the same queries."""
 from __future__ import annotations
 
 import copy
@@ -21,7 +21,7 @@ from dsac_ros.metrics import evaluate
 from dsac_ros.network.encoder import Encoder
 from dsac_ros.types import PosedFrame
 
-# What is changed of the settings, by the name of the row.
+# Name of the variant -> changed settings.
 VARIANTS: dict[str, dict[str, Any]] = {
     'dsac': {}, 'softam': {'selection': 'softam'}, 'argmax': {'selection': 'argmax'},
     'fixed alpha': {'entropy_bits': 0.0}, 'implicit': {'gradient': 'implicit'},
@@ -32,59 +32,82 @@ PASSES = 1
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way of training, and the queries' report with and without their depth.
+class VariantResult:
+    """Results of one training variant on the queries, with and without their depth.
 
-    told is what `fine_tune` says of itself, empty for the head as it was.
+    training_summary is the result of `fine_tune`, empty for the untrained head.
     """
 
     training: str
-    told: dict[str, Any]
+    training_summary: dict[str, Any]
     rgb: dict[str, Any]
     rgbd: dict[str, Any] | None
 
 
-def tuning_race(known: Map, frames: Sequence[PosedFrame], queries: Sequence[PosedFrame],
-                config: EndToEndConfig, device: str,
-                progress: Callable[[str], None] = lambda name: None) -> Iterator[Row]:
-    """Fine-tune a map in every way of VARIANTS; queries are answered without landmarks.
+def compare_variants(
+    base_map: Map,
+    frames: Sequence[PosedFrame],
+    queries: Sequence[PosedFrame],
+    config: EndToEndConfig,
+    device: str,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Iterator[VariantResult]:
+    """Fine-tune a map by every variant in VARIANTS; localize queries without landmarks.
 
-    frames are those that the map was learned from; with depth where the variant 'rgbd' is to have
-    some. Each variant starts from the same weights and draws.
+    Each variant starts from the same weights and random samples.
+
+    Args:
+        base_map: to fine-tune.
+        frames: that the map was learned from; with depth for the variant 'rgbd'.
+        queries: to evaluate.
+        config: of the end-to-end training, before the change of each variant.
+        device: to compute on.
+        progress: called with the name of each variant.
     """
-    if 'network' in known.header:
-        raise ConfigError(f'the map holds a whole network ({known.header["network"]}), expected a '
-                          'head on the shared encoder: a map of the recipe ace')
-    settings = MappingConfig(**known.header['provenance']['config'])
+    if 'network' in base_map.header:
+        raise ConfigError(
+            f'the map holds a whole network ({base_map.header["network"]}), expected a '
+            'head on the shared encoder: a map of the recipe ace'
+        )
+    settings = MappingConfig(**base_map.header['provenance']['config'])
     settings = replace(settings, passes=PASSES, depth='auto')
     data = dataset.prepare(frames, settings, len(frames),
-                           units=(known.origin, known.header['scale']))
-    encoder = known.network.encoder.to(device)
+                           units=(base_map.origin, base_map.header['scale']))
+    encoder = base_map.network.encoder.to(device)
     assert isinstance(encoder, Encoder)
     generator = torch.Generator().manual_seed(settings.seed)
     patches = buffer.fill(encoder, data.views, settings, generator, device)
-    yield measured('before', {}, known, queries, device)
+    yield evaluate_variant('before', {}, base_map, queries, device)
     measurable = any(view.depth is not None for view in data.views)
     for name, change in VARIANTS.items():
         if change.get('rgbd') and not measurable:
             continue
         progress(name)
-        network = copy.deepcopy(known.network).to(device)
+        network = copy.deepcopy(base_map.network).to(device)
         changed = replace(config, **change)
         learner = make_learner(network, patches, data, settings, changed, device)
-        told = fine_tune(learner, changed, settings.seed)
+        training_summary = fine_tune(learner, changed, settings.seed)
         network.requires_grad_(False)
-        yield measured(name, told, replace(known, network=network), queries, device)
+        yield evaluate_variant(
+            name, training_summary, replace(base_map, network=network), queries, device
+        )
 
 
-def measured(name: str, told: dict[str, Any], known: Map, queries: Sequence[PosedFrame],
-             device: str) -> Row:
-    """The row of one head."""
-    localizer = Localizer(replace(known, reference_images=()), device, accept=EVERY_POSE)
+def evaluate_variant(
+    name: str,
+    training_summary: dict[str, Any],
+    base_map: Map,
+    queries: Sequence[PosedFrame],
+    device: str,
+) -> VariantResult:
+    """Evaluate one head on the queries."""
+    localizer = Localizer(replace(base_map, reference_images=()), device, accept=EVERY_POSE)
 
     def report(frames: Sequence[PosedFrame]) -> dict[str, Any]:
         found, references = localize_posed_frames(localizer, frames)
         return evaluate(found, references).as_dict()
     blind = [replace(one, frame=replace(one.frame, depth=None)) for one in queries]
     with_depth = all(one.frame.depth is not None for one in queries)
-    return Row(name, told, report(blind), report(queries) if with_depth else None)
+    return VariantResult(
+        name, training_summary, report(blind), report(queries) if with_depth else None
+    )

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""evaluation/answers.py: what was heard is joined with what was asked, by the image's stamp."""
+"""evaluation/node_outputs.py: recorded outputs are joined with the frames sent, by stamp."""
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dsac_ros.evaluation.answers import UNANSWERED, largest_difference, localizations_heard
+from dsac_ros.evaluation.node_outputs import (
+    NO_OUTPUT,
+    largest_difference,
+    localizations_from_events,
+)
 from dsac_ros.types import Result
 
 
@@ -23,8 +27,8 @@ def pose(kind, stamp, x=0.0, z=0.0):
 def test_every_frame_sent_is_counted_in_order():
     events = [pose('camera_pose', 30, x=3.0), status(30), {'event': 'ready', 'stamp_ns': 0},
               status(20, Result.LOW_INLIERS, reason='few')]
-    first, second, third = localizations_heard(events, [10, 20, 30])
-    assert (first.result, first.reason, first.world_from_camera) == (Result.ERROR, UNANSWERED,
+    first, second, third = localizations_from_events(events, [10, 20, 30])
+    assert (first.result, first.reason, first.world_from_camera) == (Result.ERROR, NO_OUTPUT,
                                                                      None)
     assert (second.result, second.reason) == (Result.LOW_INLIERS, 'few')
     assert third.accepted
@@ -34,7 +38,7 @@ def test_every_frame_sent_is_counted_in_order():
 
 def test_the_covariance_is_carried_from_the_base_to_the_camera():
     events = [pose('pose', 5), pose('camera_pose', 5, z=2.0), status(5)]
-    (found,) = localizations_heard(events, [5])
+    (found,) = localizations_from_events(events, [5])
     # A metre up, a rotation about x or y moves the camera by its angle times two metres.
     np.testing.assert_allclose(np.diag(found.covariance), [5, 5, 1, 1, 1, 1])
 

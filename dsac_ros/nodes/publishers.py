@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the relocalizer says: poses of trusted images, the status of all, the map in use."""
+"""Publishers of the relocalizer: poses of accepted images, status of all images, map info."""
 from __future__ import annotations
 
 import math
@@ -7,24 +7,25 @@ from datetime import datetime
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
 
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.relocalization import BAD_FRAME, Answer
+from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.types import Result
 
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
-MOST_UINT16 = 65535
+MAX_UINT16 = 65535
 
 
-class Outputs:
-    """The publishers of one relocalizer and what is counted on the way."""
+class Publishers:
+    """The publishers of one relocalizer and its counters."""
 
-    def __init__(self, node: Any, map_frame: str) -> None:
+    def __init__(self, node: Node, map_frame: str) -> None:
         self._node, self._map_frame = node, map_frame
         self._pose = node.create_publisher(PoseStamped, '~/pose', RELIABLE)
         self._uncertain_pose = node.create_publisher(
@@ -44,80 +45,80 @@ class Outputs:
             self._node.destroy_publisher(publisher)
 
     def reset(self) -> None:
-        """Begin to count anew, not localized."""
+        """Reset the counters and publish that the robot is not localized."""
         self._accepted = self._rejected = self._bad = self._last_accepted = 0
         self.publish_localized(False)
 
-    def publish_poses(self, answer: Answer) -> None:
-        """The poses that are trusted; nothing where none is."""
-        head = conversions.header(self._map_frame, answer.stamp)
-        if answer.map_from_camera is not None:
+    def publish_poses(self, output: NodeOutput) -> None:
+        """Publish the accepted poses, if any."""
+        head = conversions.header(self._map_frame, output.stamp)
+        if output.map_from_camera is not None:
             self._camera_pose.publish(PoseStamped(
-                header=head, pose=conversions.pose_message(answer.map_from_camera)))
-        if answer.map_from_base is None:
+                header=head, pose=conversions.pose_message(output.map_from_camera)))
+        if output.map_from_base is None:
             return
-        pose = conversions.pose_message(answer.map_from_base)
+        pose = conversions.pose_message(output.map_from_base)
         self._pose.publish(PoseStamped(header=head, pose=pose))
         message = PoseWithCovarianceStamped(header=head)
         message.pose.pose = pose
-        message.pose.covariance = conversions.covariance_values(answer.covariance)
+        message.pose.covariance = conversions.covariance_values(output.covariance)
         self._uncertain_pose.publish(message)
 
-    def publish_status(self, answer: Answer, map_id: str, dropped: int, now: int,
+    def publish_status(self, output: NodeOutput, map_id: str, dropped: int, now: int,
                        timeout_s: float) -> RelocalizationStatus:
-        """What became of an image, trusted or not."""
-        localization = answer.localization
+        """Publish the status of an image, accepted or not."""
+        localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
         self._rejected = 0 if accepted else self._rejected + 1
         self._bad += localization.result in BAD_FRAME
         self._last_accepted = now if accepted else self._last_accepted
         message = RelocalizationStatus(
-            header=conversions.header(self._map_frame, answer.stamp),
+            header=conversions.header(self._map_frame, output.stamp),
             state=RelocalizationStatus.LOCALIZED if self.is_localized(now, timeout_s)
             else RelocalizationStatus.LOST,
             result=int(localization.result), reason=localization.reason,
-            camera=answer.camera_frame, map_id=map_id,
+            camera=output.camera_frame, map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),
             reprojection_error_px=float(localization.reprojection_error_px),
             hypothesis_agreement=float(localization.statistics.hypothesis_agreement),
             confidence=float(localization.confidence), divergence_translation=math.nan,
             divergence_rotation=math.nan,
-            consecutive_accepted=min(self._accepted, MOST_UINT16),
-            consecutive_rejected=min(self._rejected, MOST_UINT16),
-            latency=conversions.duration_message(now - answer.stamp),
+            consecutive_accepted=min(self._accepted, MAX_UINT16),
+            consecutive_rejected=min(self._rejected, MAX_UINT16),
+            latency=conversions.duration_message(now - output.stamp),
             inference_ms=float(sum(localization.timings_ms.values())),
             frames_dropped=dropped, frames_bad=self._bad)
         if localization.result == Result.ACCEPTED:
-            message.pose.pose = conversions.pose_message(answer.map_from_base)
-            message.pose.covariance = conversions.covariance_values(answer.covariance)
+            message.pose.pose = conversions.pose_message(output.map_from_base)
+            message.pose.covariance = conversions.covariance_values(output.covariance)
         else:
-            message.pose.pose.orientation.w = 0.0   # no pose, and no identity that looks like one
+            message.pose.pose.orientation.w = 0.0   # an invalid quaternion: no pose
         self._status.publish(message)
         self.publish_localized(self.is_localized(now, timeout_s))
         return message
 
     def is_localized(self, now: int, timeout_s: float) -> bool:
-        """Whether an image was accepted lately."""
+        """Return whether an image was accepted within the timeout."""
         return bool(self._last_accepted) and now - self._last_accepted <= timeout_s * 1e9
 
     def publish_localized(self, localized: bool) -> None:
-        """~/localized, when it changes."""
+        """Publish ~/localized if it changed."""
         if localized != self._last_localized:
             self._last_localized = localized
             self._localized.publish(Bool(data=localized))
 
     def publish_map_info(self, header: dict[str, Any], path: str, now: int) -> None:
-        """What is known of the map in use."""
+        """Publish the description of the current map."""
         self._map_info.publish(map_info(header, path, self._map_frame, now))
 
 
 def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapInfo:
-    """The MapInfo of a map's header; what an older map does not say stays unknown.
+    """Make a MapInfo of a map header; fields that an older map lacks stay unknown.
 
-    The header's image size and focal length are those of the network's image, its bounds those of
-    the positions of the camera.
+    The header's image size and focal length are those of the network's input image, its bounds
+    those of the camera positions.
     """
     bounds, calibration = about.get('bounds') or {}, about.get('calibration') or {}
     held_out = about.get('held_out') or {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a relocalizer as any other program on the graph would, and writes what it hears.
+"""Records the outputs of a relocalizer node as an independent subscriber.
 
-One JSON object per line on stdout: {"event": "ready"} when the relocalizer has its map, then
-"status", "pose", "camera_pose" and "tf" with the stamp of the image in nanoseconds.
+Writes one JSON object per line to stdout: {"event": "ready"} when the relocalizer has loaded its
+map, then "status", "pose", "camera_pose" and "tf" with the stamp of the image in nanoseconds.
 """
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class AnswerRecorder(Node):
+class OutputRecorder(Node):
     """Subscribes to the topics of one relocalizer.
 
-    Parameters: relocalizer, its name; child, the TF frame in which it shows its poses.
+    ROS parameters: relocalizer (name of the node) and child (TF frame of its poses).
     """
 
     def __init__(self) -> None:
-        super().__init__('dsac_answer_recorder')
+        super().__init__('dsac_output_recorder')
         relocalizer = self.declare_parameter('relocalizer', '/dsac_relocalizer').value
         self._child = self.declare_parameter('child', 'dsac_base_link').value
         for kind, topic, callback, qos in (
@@ -45,46 +45,48 @@ class AnswerRecorder(Node):
             self.create_subscription(kind, topic, callback, qos)
 
     def _on_map_info(self, message: Any) -> None:
-        say('ready', message.header, map_id=message.map_id)
+        write_event('ready', message.header, map_id=message.map_id)
 
     def _on_status(self, message: Any) -> None:
-        say('status', message.header, result=message.result, reason=message.reason,
-            confidence=message.confidence, inlier_ratio=message.inlier_ratio,
-            inlier_count=message.inlier_count, agreement=message.hypothesis_agreement,
-            reprojection_error_px=message.reprojection_error_px,
-            inference_ms=message.inference_ms, dropped=message.frames_dropped,
-            covariance=[float(value) for value in message.pose.covariance])
+        write_event('status', message.header, result=message.result, reason=message.reason,
+                    confidence=message.confidence, inlier_ratio=message.inlier_ratio,
+                    inlier_count=message.inlier_count, agreement=message.hypothesis_agreement,
+                    reprojection_error_px=message.reprojection_error_px,
+                    inference_ms=message.inference_ms, dropped=message.frames_dropped,
+                    covariance=[float(value) for value in message.pose.covariance])
 
     def _on_pose(self, message: Any) -> None:
-        say('pose', message.header, row=as_row(message.pose.position, message.pose.orientation))
+        write_event(
+            'pose', message.header, row=as_row(message.pose.position, message.pose.orientation)
+        )
 
     def _on_camera_pose(self, message: Any) -> None:
-        say('camera_pose', message.header,
-            row=as_row(message.pose.position, message.pose.orientation))
+        write_event('camera_pose', message.header,
+                    row=as_row(message.pose.position, message.pose.orientation))
 
     def _on_tf(self, message: Any) -> None:
         for one in message.transforms:
             if one.child_frame_id == self._child:
-                say('tf', one.header,
-                    row=as_row(one.transform.translation, one.transform.rotation))
+                write_event('tf', one.header,
+                            row=as_row(one.transform.translation, one.transform.rotation))
 
 
 def as_row(place: Any, turn: Any) -> list[float]:
-    """x y z, quaternion x y z w."""
+    """Return position x y z and quaternion x y z w as one list."""
     return [place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w]
 
 
-def say(event: str, header: Any, **values: Any) -> None:
-    """Write one line at once."""
+def write_event(event: str, header: Any, **values: Any) -> None:
+    """Write one event to stdout and flush it."""
     line = {'event': event, 'stamp_ns': stamp_ns(header.stamp), 'frame': header.frame_id, **values}
     sys.stdout.write(json.dumps(line) + '\n')
     sys.stdout.flush()
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Listen until told to stop."""
+    """Record until interrupted."""
     rclpy.init(args=args)
-    node = AnswerRecorder()
+    node = OutputRecorder()
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
