@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment.reference_database import as_input
-from dsac_ros.device import in_half
+from dsac_ros.compute.device import in_half
 from dsac_ros.geometry.resample import Resampler, network_resamplers, to_gray
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import Frame, SceneCoordinates

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences
+from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.map_file import read_header
 from dsac_ros.sources.folder import FolderWriter
 

@@ -15,7 +15,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
-from dsac_ros import process
+from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
 from dsac_ros.nodes.parameters import P, specs_of

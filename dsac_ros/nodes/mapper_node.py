@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from dsac_ros.errors import DsacError, MappingError
-from dsac_ros.mapping.keyframes import Coverage
+from dsac_ros.mapping.data.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.mapping.keyframes import KeyframeConfig
+from dsac_ros.mapping.data.keyframes import KeyframeConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
 GATES = {field.name: field.name for field in fields(KeyframeConfig)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from std_msgs.msg import Header
 
-from dsac_ros.mapping.keyframes import Coverage, Verdict
+from dsac_ros.mapping.data.keyframes import Coverage, Verdict
 from dsac_ros.msg import MappingStatus
 from dsac_ros.nodes.recorder import Recorder
 from dsac_ros.nodes.training import TrainingState

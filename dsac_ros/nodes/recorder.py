@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dsac_ros.errors import DsacError
-from dsac_ros.mapping.keyframes import Coverage, KeyframeGate, Verdict
+from dsac_ros.mapping.data.keyframes import Coverage, KeyframeGate, Verdict
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.mapper_parameters import MapperParameters, keyframe_config
 from dsac_ros.nodes.pose_source import PoseSource, PoseUnavailable

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from dsac_ros.compute.threads import threads
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.ransac import diagnostics, refine, sampling, scoring, selection
@@ -23,7 +24,6 @@ from dsac_ros.ransac.compiled import compiled
 from dsac_ros.ransac.correspondences import Correspondences, normalize_correspondences
 from dsac_ros.ransac.minimal import first_poses
 from dsac_ros.ransac.noise_model import NoiseModel, initial_noise_model
-from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4

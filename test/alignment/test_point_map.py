@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""point_map.py and mapping/point_selection.py: features matched with the points of a map."""
+"""point_map.py and mapping/sfm/point_selection.py: features matched with the points of a map."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,9 +14,9 @@ from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher, from_tensors, to_tensors
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler
-from dsac_ros.mapping.point_selection import place_in_views, point_map
-from dsac_ros.mapping.tracks import Tracks, find_tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm.point_selection import place_in_views, point_map
+from dsac_ros.mapping.sfm.tracks import Tracks, find_tracks
 from dsac_ros.metrics import twist_error
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.types import Camera, Frame

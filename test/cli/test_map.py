@@ -72,7 +72,7 @@ def learning(monkeypatch, tmp_path):
     def learn(frames, config, *args, **more):
         seen.append(config)
         raise KeyboardInterrupt
-    monkeypatch.setattr('dsac_ros.mapping.learning.learn', learn)
+    monkeypatch.setattr('dsac_ros.mapping.learn.learn', learn)
     (tmp_path / 'a.png').write_bytes(b'')
 
     def run(*words):

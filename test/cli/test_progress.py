@@ -9,7 +9,7 @@ import pytest
 
 from dsac_ros.cli import progress
 from dsac_ros.cli.progress import JsonLines, StageBar, StageLines, clock, counted, reporter
-from dsac_ros.mapping.progress import Progress
+from dsac_ros.mapping.optim.progress import Progress
 
 RUN = (Progress('reading', 0.5), Progress('reading', 1.0), Progress('training', 0.0),
        Progress('training', 0.1, 130.0, 3.21, 0.54), Progress('training', 1.0, 0.0, 1.0, 0.9))

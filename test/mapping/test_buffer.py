@@ -10,8 +10,8 @@ import torch
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping import buffer
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data import buffer
+from dsac_ros.mapping.data.view import View
 from dsac_ros.network.encoder import Encoder, EncoderConfig
 
 CONFIG = MappingConfig(max_zoom=1.5, max_rotation=20.0, passes=2, patches_per_image=30)

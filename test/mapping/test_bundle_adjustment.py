@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
+"""sfm/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from dsac_ros.geometry import se3
-from dsac_ros.mapping import bundle_adjustment
-from dsac_ros.mapping.bundle_adjustment import adjusted, linearised, step
-from dsac_ros.mapping.tracks import Tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import bundle_adjustment
+from dsac_ros.mapping.sfm.bundle_adjustment import adjusted, linearised, step
+from dsac_ros.mapping.sfm.tracks import Tracks
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 VIEWS, POINTS = 10, 200

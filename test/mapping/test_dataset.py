@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dsac_ros.compute.threads import threads
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping import dataset, reading
-from dsac_ros.ransac.threads import threads
+from dsac_ros.mapping.data import dataset, reading
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 CAMERA = Camera((80, 64), np.array([[70.0, 0, 39.5], [0, 70, 31.5], [0, 0, 1]]))

@@ -7,7 +7,11 @@ import numpy as np
 import torch
 
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping.distillation import distillation_loss, relational_loss, root_sift_at
+from dsac_ros.mapping.pretraining.distillation import (
+    distillation_loss,
+    relational_loss,
+    root_sift_at,
+)
 
 
 def picture(seed: int = 0) -> np.ndarray:

@@ -14,10 +14,11 @@ from dsac_ros.alignment.reference_database import as_input, global_descriptor
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import OWN_ENCODER, load_map
-from dsac_ros.mapping import dataset, fine_tuning
+from dsac_ros.mapping import end_to_end as fine_tuning
+from dsac_ros.mapping.ace import learn_map
+from dsac_ros.mapping.data import dataset
 from dsac_ros.mapping.encoder_tuning import NetworkLearner
-from dsac_ros.mapping.fine_tuning import fine_tune, mean_cost
-from dsac_ros.mapping.trainer import learn_map
+from dsac_ros.mapping.end_to_end import fine_tune, mean_cost
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.ransac.dsac import expected_loss
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.config import EndToEndConfig, build
-from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.distances import DISTANCES
-from dsac_ros.mapping import fine_tuning
-from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.fine_tuning import (
+from dsac_ros.mapping import end_to_end as fine_tuning
+from dsac_ros.mapping.data.buffer import FeatureBuffer
+from dsac_ros.mapping.end_to_end import (
     ROOM_M,
     HeadLearner,
     Validator,

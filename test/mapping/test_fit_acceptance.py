@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/fit_acceptance.py: a model of a map's errors is recovered from draws of them."""
+"""mapping/acceptance/fit.py: a model of a map's errors is recovered from draws of them."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.acceptance import AcceptanceModel
-from dsac_ros.mapping.fit_acceptance import (
+from dsac_ros.mapping.acceptance.fit import (
     Observations,
     PoseErrors,
     clear_ratio,

@@ -17,11 +17,12 @@ from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import read_header
-from dsac_ros.mapping import from_scratch, learning
-from dsac_ros.mapping.checkpoint import Checkpoint
-from dsac_ros.mapping.dataset import prepare
+from dsac_ros.mapping import dsac_family as from_scratch
+from dsac_ros.mapping import learn as learning
+from dsac_ros.mapping.data.dataset import prepare
+from dsac_ros.mapping.data.samples import ROOM_M, Sample
+from dsac_ros.mapping.optim.checkpoint import Checkpoint
 from dsac_ros.mapping.recipes import LAST, RECIPES, find_recipe
-from dsac_ros.mapping.samples import ROOM_M, Sample
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame, PosedFrame
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dsac_ros.alignment.features import RATIO, quantised, unit
-from dsac_ros.mapping import guided_matching
-from dsac_ros.mapping.guided_matching import LEAST_SECOND, PosedFeatures, guided_matches
+from dsac_ros.mapping.sfm import guided_matching
+from dsac_ros.mapping.sfm.guided_matching import LEAST_SECOND, PosedFeatures, guided_matches
 
 FOCAL = 500.0
 FORWARD, SIDEWAYS = np.array([0.05, 0.0, 0.8]), np.array([0.7, 0.1, 0.0])

@@ -9,9 +9,9 @@ import torch
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.checkpoint import Checkpoint
+from dsac_ros.mapping.data.buffer import FeatureBuffer
 from dsac_ros.mapping.head_training import new_head, train_head
+from dsac_ros.mapping.optim.checkpoint import Checkpoint
 
 CONFIG = MappingConfig(steps=40, minutes=1000.0, batch=64, width=16, experts=2)
 

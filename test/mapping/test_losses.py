@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dsac_ros.mapping.losses import LossConfig, Patches, clamp_px, curriculum_loss, robust
+from dsac_ros.mapping.losses.curriculum import (
+    LossConfig,
+    Patches,
+    clamp_px,
+    curriculum_loss,
+    robust,
+)
 
 CONFIG = LossConfig()
 

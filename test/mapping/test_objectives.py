@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/objectives.py: losses of the recipes on scene coordinates."""
+"""mapping/losses/objectives.py: losses of the recipes on scene coordinates."""
 from __future__ import annotations
 
 import pytest
 import torch
 
-from dsac_ros.mapping.losses import LossConfig, Patches
-from dsac_ros.mapping.objectives import (
+from dsac_ros.mapping.losses.curriculum import LossConfig, Patches
+from dsac_ros.mapping.losses.objectives import (
     NEAR_TARGET,
     OBJECTIVES,
     SOFT_CLAMP_PX,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/pose_refinement.py: the drift of an odometry is taken out before anything is learned."""
+"""sfm/pose_refinement.py: the drift of an odometry is taken out before anything is learned."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,10 +11,10 @@ from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry import se3
-from dsac_ros.mapping import pose_refinement
-from dsac_ros.mapping.dataset import Dataset
-from dsac_ros.mapping.pose_refinement import refined
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import pose_refinement
+from dsac_ros.mapping.sfm.pose_refinement import refined
 
 WALL = texture(0)
 PLACES = [pose(x, 0.1 * (k % 3 - 1), 0.2 * (k % 2), 4.0 * (k % 3 - 1)) for k, x in

@@ -11,7 +11,7 @@ import torch
 
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping.pretraining import (
+from dsac_ros.mapping.pretraining.pretrain import (
     PretrainConfig,
     contrastive_loss,
     draw_pairs,

@@ -11,7 +11,7 @@ from dsac_ros.cli.settings import split_settings
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError
 from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
-from dsac_ros.mapping.objectives import OBJECTIVES
+from dsac_ros.mapping.losses.objectives import OBJECTIVES
 from dsac_ros.mapping.recipes import (
     END_TO_END,
     RECIPES,

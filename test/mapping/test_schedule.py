@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.mapping.schedule import COOL_DOWN, STEADY_STEPS, Schedule, learning_rate
+from dsac_ros.mapping.optim.schedule import COOL_DOWN, STEADY_STEPS, Schedule, learning_rate
 
 
 def test_one_cycle_rises_falls_and_ends_near_nothing():

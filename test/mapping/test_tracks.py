@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/tracks.py, reference_selection.py: points that views share, and views to keep."""
+"""mapping/sfm/tracks.py, reference_selection.py: points that views share, and views to keep."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,17 +11,17 @@ from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment.features import Features, unit
 from dsac_ros.geometry.resample import Resamplers
-from dsac_ros.mapping import tracks as tracking
-from dsac_ros.mapping.matching import Matches
-from dsac_ros.mapping.reference_selection import (
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import tracks as tracking
+from dsac_ros.mapping.sfm.matching import Matches
+from dsac_ros.mapping.sfm.reference_selection import (
     LANDMARKS,
     as_view,
     select_reference_images,
     with_global_descriptors,
 )
-from dsac_ros.mapping.track_depth import with_depth
-from dsac_ros.mapping.tracks import find_tracks, nearest_points
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.sfm.track_depth import with_depth
+from dsac_ros.mapping.sfm.tracks import find_tracks, nearest_points
 
 WALL = texture(0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from walls import MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.mapping.viewpoint_gate import FRAMES, SHARE, ViewpointGate
+from dsac_ros.mapping.data.viewpoint_gate import FRAMES, SHARE, ViewpointGate
 
 WALL = texture(0)
 STEP = SHARE * min(SIZE_WH) * 3.0 / MATRIX[0, 0]  # metres before the wall that just make it new

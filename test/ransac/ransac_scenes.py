@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dsac_ros.evaluation.synthetic_correspondences import (
+from dsac_ros.benchmark.synthetic_correspondences import (
     FOCAL,
     batch,
     scene_coordinates,
     to_device,
 )
-from dsac_ros.evaluation.synthetic_correspondences import cell_pixels as pixels
-from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences as scene
+from dsac_ros.benchmark.synthetic_correspondences import cell_pixels as pixels
+from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences as scene
 from dsac_ros.geometry import se3
 from dsac_ros.types import SceneCoordinates
 

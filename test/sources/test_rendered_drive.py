@@ -8,13 +8,13 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources import rendered as rendered_source
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.rendered import source as rendered_source
-from dsac_ros.sources.rendered.drive import ROBOT_RADIUS_M, drive
-from dsac_ros.sources.rendered.recorder import TRUTH_TOPIC, record_drive
-from dsac_ros.sources.rendered.sensor import SensorModel
-from dsac_ros.sources.rendered.source import RenderedSource, open_rendered, robot_camera
-from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.sources.rendered import RenderedSource, open_rendered, robot_camera
+from dsac_ros.sources.rendered_recording import TRUTH_TOPIC, record_drive
+from dsac_ros.synthetic.drive import ROBOT_RADIUS_M, drive
+from dsac_ros.synthetic.sensor import SensorModel
+from dsac_ros.synthetic.world import RenderedWorld
 
 CAMERA = robot_camera((96, 72))
 IDEAL = SensorModel(exposure_stops=0, shot_noise=0, read_noise=0, vignetting=0, exposure_s=0,

@@ -7,12 +7,12 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import CameraError, MissingExtraError, SourceError
-from dsac_ros.sources.rendered import photographs
-from dsac_ros.sources.rendered.atlas import build_atlas, to_linear, to_srgb
-from dsac_ros.sources.rendered.raycast import NOTHING, cast, soften_edges
-from dsac_ros.sources.rendered.shading import Lightmaps, Shader
-from dsac_ros.sources.rendered.surfaces import DISC, RECTANGLE, TRIANGLE, Builder
-from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.synthetic import photographs
+from dsac_ros.synthetic.atlas import build_atlas, to_linear, to_srgb
+from dsac_ros.synthetic.raycast import NOTHING, cast, soften_edges
+from dsac_ros.synthetic.shading import Lightmaps, Shader
+from dsac_ros.synthetic.surfaces import DISC, RECTANGLE, TRIANGLE, Builder
+from dsac_ros.synthetic.world import RenderedWorld
 from dsac_ros.types import EQUIDISTANT, Camera
 
 SIZE_WH = (160, 120)

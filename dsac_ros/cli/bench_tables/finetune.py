@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Table:
     """One head, fine-tuned in several ways."""
+    from dsac_ros.benchmark.tuning_comparison import compare_variants
+    from dsac_ros.compute.device import choose_device
     from dsac_ros.config import EndToEndConfig
-    from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.tuning_comparison import compare_variants
     from dsac_ros.map_file import load_map
     config, device = make_settings(EndToEndConfig, read_settings(args)), choose_device(args.device)
     base_map = load_map(check_map_path(args.map))

@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Table:
     """Our RANSAC beside others on the same correspondences."""
+    from dsac_ros.benchmark.ransac_comparison import compare_methods, measure_runtime
+    from dsac_ros.compute.device import choose_device
+    from dsac_ros.compute.threads import threads
     from dsac_ros.config import RansacConfig
-    from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.ransac_comparison import compare_methods, measure_runtime
     from dsac_ros.metrics import json_ready
-    from dsac_ros.ransac.threads import threads
     for name in ('frames', 'threads'):
         if getattr(args, name) < 1:
             raise ConfigError(f'--{name} is {getattr(args, name)}, expected at least 1')
