@@ -7,10 +7,9 @@ STAMP := $(VENV)/.installed
 # yes: `make lint` also asks for the layout of `ruff format`.
 FORMAT ?= no
 
-# With ROS 2 sourced its Python path reaches into the environment. It is used when all of the
-# runtime can be imported from there, this package's built messages included, and hidden otherwise.
-ROS_FAMILY := rclpy, dsac_ros.msg, cv_bridge.boost.cv_bridge_boost, sensor_msgs_py, tf2_ros, tf_transformations
-CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import $(ROS_FAMILY)' >/dev/null 2>&1; \
+# With ROS 2 sourced its Python path reaches into the environment. Embedded modules stand in for what
+# is missing there, but not for our messages on its rclpy: without a colcon build it is hidden.
+CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import dsac_ros.msg' >/dev/null 2>&1; \
 	then unset PYTHONPATH; fi; export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
 PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -27,7 +26,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): setup.py pyproject.toml constraints.txt
+$(STAMP): setup.py pyproject.toml constraints.txt embedded/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
 		|| { echo 'make: $(PYTHON) is missing or older than 3.10: install Python 3.10 or newer, or name one: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
@@ -35,7 +34,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip' 2>/dev/null || { echo '== virtual environment in $(VENV)'; \
 		rm -rf $(VENV) && env -u PYTHONPATH $(PYTHON) -m venv $(VENV); }
 	@echo '== packages of constraints.txt into $(VENV): the first time this downloads torch, minutes'
-	@env -u PYTHONPATH $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@env -u PYTHONPATH $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./embedded -e '.[test,standalone]'
 	@touch $(STAMP)
 	@echo '== set up'
 
@@ -63,4 +62,5 @@ $(VENV)/.docs: $(STAMP)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) site build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache \
+		embedded/embedded_ros.egg-info embedded/build

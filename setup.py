@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For pip: the library, the `dsac` command, nodes without ROS. colcon uses CMakeLists.txt."""
+"""For pip: the library and the `dsac` command. colcon uses CMakeLists.txt."""
 from __future__ import annotations
 
 import shutil
@@ -57,14 +57,13 @@ setup(
         # How bags and the chunks of an .mcap are compressed; rosbags needs both as well.
         'lz4>=4',
         'backports.zstd>=1; python_version < "3.14"',
-        # dsac_ros/embedded/dds reaches into its types, which a major release may change.
-        'cyclonedds>=0.10.5,<12',
         'tqdm>=4.60',
         'matplotlib>=3.7',
         'scikit-image>=0.22',
         'pyyaml>=6.0',
     ],
-    extras_require={'test': ['pytest>=7', 'pytest-xdist>=3.7', 'hypothesis>=6', 'av>=16',
+    extras_require={'standalone': ['embedded_ros==0.1.0'],    # in embedded/: nodes without ROS
+                    'test': ['pytest>=7', 'pytest-xdist>=3.7', 'hypothesis>=6', 'av>=16',
                              'ruff>=0.5', 'mypy>=1.11', 'types-pyyaml>=6'],
                     # Video files, and video in bags.
                     'video': ['av>=16'],

@@ -30,7 +30,7 @@ class AcceptanceModel:
     covariance = covariance_scale * (that of the refinement) + diag(floor_m^2, floor_rad^2) where
     landmarks or features verify a pose, with alone_scale, .. where only scene coordinates do.
     confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, visible inlier
-    ratio), where min_feature_inliers features are worth min_visible_inlier_ratio.
+    ratio), where features are worth min_visible_inlier_ratio for each min_feature_inliers.
     clear_ratio: inlier ratio of all landmarks in view from which on features are not matched,
     though they might improve the pose; 0 where features of this place hardly ever verify one.
     features_first: poses by scene coordinates are seldom good enough to be aligned, so features
@@ -102,14 +102,14 @@ class AcceptanceModel:
 
     def confidence(self, statistics: PoseStatistics) -> float:
         """Return the probability in [0, 1] that the pose is right."""
-        features = statistics.feature_inliers / max(1, self.min_feature_inliers)
+        features = (self.min_visible_inlier_ratio * statistics.feature_inliers
+                    / max(1, self.min_feature_inliers))
         exponent = (self.confidence_bias
                     + self.weight_log_ratio * math.log(max(statistics.inlier_ratio, LEAST_RATIO))
                     + self.weight_spread * statistics.inlier_spread
                     + self.weight_agreement * statistics.hypothesis_agreement
                     + self.weight_visible_inlier_ratio * max(
-                        statistics.visible_inlier_ratio,
-                        self.min_visible_inlier_ratio * min(1.0, features)))
+                        statistics.visible_inlier_ratio, min(1.0, features)))
         return 1 / (1 + math.exp(-min(50.0, max(-50.0, exponent))))
 
     def verdict(self, statistics: PoseStatistics) -> tuple[Result, str]:

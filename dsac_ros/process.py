@@ -5,22 +5,22 @@ from __future__ import annotations
 import ctypes
 import os
 
-# mallopt's numbers (glibc, malloc.h), and from where on memory goes back to the system [bytes].
+# Parameter numbers of mallopt (glibc, malloc.h), and thresholds for returning memory [bytes].
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT, MAPPED = 64 << 20, 32 << 20
+TRIM_THRESHOLD_BYTES, MMAP_THRESHOLD_BYTES = 64 << 20, 32 << 20
 
 
 def set_up() -> None:
-    """Threads that sleep, memory that stays; what the environment says of either is left alone.
+    """Set passive thread waiting and keep freed memory; the environment has priority.
 
-    Call it before torch is imported, which reads the first at its start.
+    Call it before torch is imported, which reads OMP_WAIT_POLICY at its start.
     """
-    # Threads that wait for work must not burn the cores that a robot's other processes need.
+    # Waiting threads must not occupy cores that other processes of a robot need.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    # Tensors of an image are freed and made again for the next one: memory that went back to the
-    # system in between comes page by page, an eighth of the network's time.
+    # Tensors are freed and allocated again for every image: page faults of returned memory take an
+    # eighth of the network's time.
     if not any(name.startswith('MALLOC_') for name in os.environ):
         malloc_options = getattr(ctypes.CDLL(None), 'mallopt', None)  # glibc alone has it
         if malloc_options is not None:
-            malloc_options(M_TRIM_THRESHOLD, KEPT)
-            malloc_options(M_MMAP_THRESHOLD, MAPPED)
+            malloc_options(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+            malloc_options(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)

@@ -45,7 +45,7 @@ class SceneRegressor:
         descriptors = self.encode(image)
         scene = self.network.correspondences(
             descriptors, torch.from_numpy(resampler.matrix).float().to(self.device)[None],
-            torch.from_numpy(resampler.shown(frame.mask)).to(self.device)[None])
+            torch.from_numpy(resampler.valid_mask(frame.mask)).to(self.device)[None])
         scene = in_pinhole(scene, torch.from_numpy(pinhole.matrix))
         if frame.depth is not None:
             scene = with_depth(scene, pinhole.depth(frame.depth))

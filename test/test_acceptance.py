@@ -78,9 +78,11 @@ def test_features_may_contradict_landmarks():
 def test_features_at_their_threshold_are_worth_landmarks_at_theirs():
     model = AcceptanceModel(min_feature_inliers=30, min_visible_inlier_ratio=0.4)
     few = cells(0.02, 0.3, 0.5)
-    for landmarks, worth in ((0.0, 0.4), (0.5, 0.5)):
-        assert model.confidence(replace(few, visible_inlier_ratio=landmarks, feature_inliers=30)
-                                ) == model.confidence(replace(few, visible_inlier_ratio=worth))
+    for landmarks, inliers, worth in ((0.0, 30, 0.4), (0.5, 30, 0.5), (0.5, 60, 0.8),
+                                      (0.0, 300, 1.0)):
+        both = replace(few, visible_inlier_ratio=landmarks, feature_inliers=inliers)
+        assert model.confidence(both) == model.confidence(
+            replace(few, visible_inlier_ratio=worth))
 
 
 def test_covariance_never_falls_below_the_floor():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.geometry.resample import KEPT
+from dsac_ros.geometry.resample import MAX_RESAMPLERS
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import load_map
 from dsac_ros.metrics import twist_error
@@ -217,8 +217,8 @@ def test_the_right_focal_length_is_not_refused(tiny_map):
 
 def test_cameras_come_and_go_without_end(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
-    for k in range(KEPT + 3):
+    for k in range(MAX_RESAMPLERS + 3):
         matrix = frame.camera.matrix.copy()
         matrix[0, 0] += 0.01 * k
         localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
-    assert len(localizer._resamplers) == KEPT
+    assert len(localizer._resamplers) == MAX_RESAMPLERS

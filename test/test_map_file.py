@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -172,3 +174,14 @@ def test_a_whole_network_that_lacks_a_layer(whole):
     rewrite_header(path, network='dsacstar')
     with pytest.raises(MapError, match='is damaged'):
         load_map(path)
+
+
+def test_loading_a_map_imports_no_solver(path):
+    script = ('import sys\n'
+              'from dsac_ros.map_file import load_map\n'
+              f'load_map({str(path)!r})\n'
+              'solvers = [n for n in sys.modules if n.startswith(("dsac_ros.ransac", '
+              '"dsac_ros.localizer", "dsac_ros.mapping"))]\n'
+              'assert not solvers, solvers')
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -16,13 +16,15 @@ import yaml
 from test_imports import FILES, ROS, imports, room_of
 
 from dsac_ros.msg import RelocalizationStatus
-from dsac_ros.nodes.mapper_parameters import MAPPER
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.mapper_parameters import MapperParameters
+from dsac_ros.nodes.parameters import specs_of
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.types import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
-LAUNCH_FILES = [('relocalizer.launch.py', RELOCALIZER), ('mapping.launch.py', MAPPER)]
+LAUNCH_FILES = [('relocalizer.launch.py', RelocalizerParameters),
+                ('mapping.launch.py', MapperParameters)]
 
 
 @pytest.fixture(scope='module')
@@ -128,15 +130,24 @@ def test_launch_arguments_are_parameters(file, table):
     (named,) = [node.value for node in tree.body if isinstance(node, ast.Assign)
                 and node.targets[0].id == 'PARAMETERS']
     kinds = {key.value: value.elts[0].id for key, value in zip(named.keys, named.values)}
-    specs = {spec.name: type(spec.default).__name__ for spec in table}
+    specs = {spec.name: type(spec.default).__name__ for spec in specs_of(table)}
     assert kinds == {name: specs[name] for name in kinds}
 
 
 def test_constraints_pin_every_requirement():
     pinned = {line.split('==')[0] for line in (ROOT / 'constraints.txt').read_text().splitlines()
               if line and not line.startswith('#')}
-    required = re.findall(r"'([a-z-]+)>=", (ROOT / 'setup.py').read_text())
-    assert len(required) > 10 and set(required) <= pinned
+    required = [name for file in ('setup.py', 'embedded/pyproject.toml')
+                for name in re.findall(r"""['"]([a-z-]+)>=""", (ROOT / file).read_text())]
+    assert len(required) > 15 and set(required) - {'setuptools'} <= pinned
+
+
+def test_the_embedded_modules_are_a_distribution_that_colcon_leaves_alone():
+    assert 'embedded' not in (ROOT / 'CMakeLists.txt').read_text()
+    assert (ROOT / 'embedded/COLCON_IGNORE').exists()
+    version = re.search(r'version = "([\d.]+)"', (ROOT / 'embedded/pyproject.toml').read_text())
+    assert f"'standalone': ['embedded_ros=={version.group(1)}']" in (ROOT / 'setup.py').read_text()
+    assert "-e ./embedded -e '.[test,standalone]'" in (ROOT / 'Makefile').read_text()
 
 
 # How rosdep calls what pip installs; '' where it has no key.
@@ -147,9 +158,9 @@ ROSDEP_KEYS = {'torch': 'python3-torch', 'numpy': 'python3-numpy', 'scipy': 'pyt
 
 
 def test_a_fresh_machine_with_ros_gets_every_requirement():
-    """From rosdep, or by the line of the README; cyclonedds is what ROS is there in place of."""
+    """From rosdep, or by the line of the README."""
     text = (ROOT / 'setup.py').read_text()
-    required = set(re.findall(r"'([a-z-]+)>=", text.split('extras_require')[0])) - {'cyclonedds'}
+    required = set(re.findall(r"'([a-z-]+)>=", text.split('extras_require')[0]))
     assert required == set(ROSDEP_KEYS)
     declared = {node.text for node in manifest() if node.tag == 'exec_depend'}
     assert {key for key in ROSDEP_KEYS.values() if key} <= declared

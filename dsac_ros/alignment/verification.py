@@ -15,18 +15,28 @@ from torch import Tensor
 
 from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import PATCH, Landmarks, Pyramid, grid_bins
+from dsac_ros.config import NOT_MEASURED, setting
 
 INLIER_NCC = 0.6    # normalised cross-correlation of an inlier
-CHANCE_NCC = 0.3    # correlation that says nothing
 # Levels whose correlation makes the score: on the finest a pose that is a little off scores less.
 SCORE_LEVELS = (0, 1, 2)
-NEIGHBOURS = 8      # of a landmark, that tell whether it is occluded
-PRIOR = 0.2         # share of the landmarks that always counts as visible
-# Of the 48 grid bins of an image: a pose by inliers in fewer may turn about them.
-LEAST_BINS = 8
 # Level -> weight of the inlier ratio on it: pixels of 2 px and, where motion has blurred the
 # image, of 4 px. Large patches correlate more often by chance.
 WEIGHTS = {1: 1.0, 2: 0.5}
+
+
+@dataclass(frozen=True)
+class VerificationConfig:
+    """Settings of the verification of a pose."""
+
+    chance_ncc: float = setting(0.3, 'correlation that adds nothing to the score',
+                                origin=NOT_MEASURED)
+    neighbours: int = setting(8, 'nearest landmarks that tell whether one is occluded',
+                              origin=NOT_MEASURED)
+    prior: float = setting(0.2, 'share of the landmarks that always counts as visible',
+                           origin=NOT_MEASURED)
+    least_bins: int = setting(8, 'grid bins of 48 with inliers, below which they lie in a corner',
+                              origin='poses by a far patch alone were half a metre and 6 deg off')
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,8 @@ class Verification:
 
 
 def verify_pose(image: Pyramid, landmarks: Landmarks, camera_from_map: Tensor,
-                matrix: Tensor) -> Verification:
+                matrix: Tensor,
+                config: VerificationConfig = VerificationConfig()) -> Verification:
     """Verify a pose of an image by the landmarks in view, exactly where the pose projects them.
 
     Args:
@@ -54,6 +65,7 @@ def verify_pose(image: Pyramid, landmarks: Landmarks, camera_from_map: Tensor,
         landmarks: those in view.
         camera_from_map: pose (4, 4).
         matrix: intrinsics (3, 3).
+        config: settings.
     """
     if not len(landmarks):
         return Verification(0.0, 0.0, 0.0, True)
@@ -61,31 +73,34 @@ def verify_pose(image: Pyramid, landmarks: Landmarks, camera_from_map: Tensor,
     ncc = {level: match.correlate(image, level, landmarks.templates, predicted, 0)[:, 0, 0]
            for level in SCORE_LEVELS}
     inliers = {level: ncc[level] > INLIER_NCC for level in WEIGHTS}
-    score = sum(float((one - CHANCE_NCC).clamp(min=0).sum()) for one in ncc.values())
+    score = sum(float((one - config.chance_ncc).clamp(min=0).sum()) for one in ncc.values())
     visible_ratio = max(
-        weight * visible_inlier_ratio(inliers[level], predicted.pixels, 2.0 ** level * PATCH)
+        weight * visible_inlier_ratio(inliers[level], predicted.pixels, 2.0 ** level * PATCH,
+                                      config)
         for level, weight in WEIGHTS.items())
     bins = grid_bins(predicted.pixels, image.size_wh)
     occupied = max(len(bins[one].unique()) for one in inliers.values())
     return Verification(score, visible_ratio,
                         max(float(one.float().mean()) for one in inliers.values()),
-                        occupied < LEAST_BINS)
+                        occupied < config.least_bins)
 
 
-def visible_inlier_ratio(inlier: Tensor, pixels: Tensor, side_px: float) -> float:
+def visible_inlier_ratio(inlier: Tensor, pixels: Tensor, side_px: float,
+                         config: VerificationConfig = VerificationConfig()) -> float:
     """Return the inlier ratio of the landmarks that are not occluded.
 
     A landmark is visible as far as its nearest neighbours are inliers. Its own correlation does
     not count, nor do patches that overlap its own, so that chance inliers do not raise the ratio.
-    A few in a corner prove nothing, hence PRIOR.
+    A few in a corner prove nothing, hence the prior.
 
     Args:
         inlier: (N,) bool of the landmarks.
         pixels: where they project to (N, 2).
         side_px: side of their patches [px].
+        config: settings.
     """
     distance = torch.cdist(pixels, pixels)
     distance = torch.where(distance < side_px, torch.inf, distance)
-    near = distance.topk(min(NEIGHBOURS, len(pixels)), largest=False)
+    near = distance.topk(min(config.neighbours, len(pixels)), largest=False)
     visible = (inlier[near.indices] & near.values.isfinite()).float().mean(1)
-    return float((visible * inlier).sum() / (visible.sum() + PRIOR * len(pixels)))
+    return float((visible * inlier).sum() / (visible.sum() + config.prior * len(pixels)))

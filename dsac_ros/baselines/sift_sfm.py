@@ -187,7 +187,7 @@ def features_of(frame: Frame, resampler: Resampler,
                 world_from_camera: np.ndarray) -> Features:
     """RootSIFT features of a frame where it shows the scene."""
     pixels, descriptors = root_sift(resampler(to_gray(frame.image)), FEATURES,
-                                    resampler.shown(frame.mask))
+                                    resampler.valid_mask(frame.mask))
     return Features(pixels, descriptors, resampler.matrix, resampler.size_wh, world_from_camera)
 
 

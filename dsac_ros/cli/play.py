@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dsac_ros.cli.progress import add_progress_option, counted
 
 if TYPE_CHECKING:
-    from dsac_ros.embedded.bag_player import BagPlayer
+    from dsac_ros.nodes.bag_player import BagPlayer
 
 HELP = 'replay a bag onto the ROS graph; needs no ROS installation'
 
@@ -46,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Publish the bag."""
-    from dsac_ros.embedded import install
-    install()
+    from dsac_ros.nodes.runtime import offer_runtime
+    offer_runtime()
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from dsac_ros.embedded.bag_player import BagPlayer
+    from dsac_ros.nodes.bag_player import BagPlayer
     # Ctrl-C stays with Python: there is nothing to save, and the bar ends its line.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 def play(player: BagPlayer, args: argparse.Namespace) -> int:
     """Wait for who listens, then publish; returns how many messages were sent."""
-    from dsac_ros.embedded.bag_player import Pace
     from dsac_ros.errors import SourceError
+    from dsac_ros.nodes.bag_player import Pace
     for topic, reason in player.skipped.items():
         print(f'dsac: {topic} is left out: {reason}', file=sys.stderr)
     unknown = [topic for topic in args.wait_for if topic not in player.publishers]

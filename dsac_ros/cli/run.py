@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     for file in args.params_file:
         if not Path(file).is_file():
             raise ConfigError(f'{file}: no such parameter file')
-    from dsac_ros.embedded.node_runner import choose_runtime, run_node
+    from dsac_ros.nodes.runtime import choose_runtime, run_node
     print(f'dsac: {args.node} on {choose_runtime()}', file=sys.stderr)
     return run_node(f'dsac_ros.nodes.{args.node}_node', ros_arguments(args))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What robots' cameras do to images: blur, darkness, compression, cover, few pixels."""
+"""Image corruptions of robot cameras: blur, low light, compression, occlusion, low resolution."""
 from __future__ import annotations
 
 import math
@@ -14,14 +14,14 @@ from dsac_ros.mapping.augmentation import motion_blur, uniform
 from dsac_ros.types import Frame
 
 GAMMA = 2.2
-# of a sensor whose pixels hold 10000 electrons, read with a noise of 10 of them
+# full-well capacity and read noise of the sensor [electrons]
 FULL_WELL, READ_NOISE = 1e4, 10.0
 
 Damage = Callable[[Frame, torch.Generator], Frame]
 
 
 def blurred(length_px: float) -> Damage:
-    """Motion blur of this length in some direction."""
+    """Return motion blur of this length in a random direction."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         angle = uniform(generator, 0, math.pi)
         return replace(frame, image=motion_blur(frame.image, length_px, angle))
@@ -29,18 +29,18 @@ def blurred(length_px: float) -> Damage:
 
 
 def darkened(stops: float) -> Damage:
-    """2^stops times less light, with the noise of as many photons fewer; not amplified again."""
+    """Return an exposure lower by `stops`, with the photon noise of that exposure, no gain."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         electrons = (frame.image / 255.0) ** GAMMA * FULL_WELL / 2.0 ** stops
         noise = torch.randn(frame.image.shape, generator=generator).numpy()
-        seen = electrons + np.sqrt(electrons + READ_NOISE ** 2) * noise
-        image = 255.0 * (seen / FULL_WELL).clip(0, 1) ** (1 / GAMMA)
+        measured = electrons + np.sqrt(electrons + READ_NOISE ** 2) * noise
+        image = 255.0 * (measured / FULL_WELL).clip(0, 1) ** (1 / GAMMA)
         return replace(frame, image=image.round().astype(np.uint8))
     return damage
 
 
 def compressed(quality: int) -> Damage:
-    """JPEG of this quality."""
+    """Return JPEG compression of this quality."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         data = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
@@ -49,8 +49,8 @@ def compressed(quality: int) -> Damage:
     return damage
 
 
-def covered(share: float) -> Damage:
-    """A gray rectangle of the image's shape somewhere before this share of the image."""
+def occluded(share: float) -> Damage:
+    """Return a gray rectangle of the image's aspect that occludes this share of the image."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         height, width = frame.image.shape[:2]
         high, wide = (round(side * math.sqrt(share)) for side in (height, width))
@@ -62,7 +62,7 @@ def covered(share: float) -> Damage:
 
 
 def shrunk(factor: float) -> Damage:
-    """1/factor as many pixels along each side."""
+    """Return a reduction of the resolution by a factor along each side."""
     def damage(frame: Frame, generator: torch.Generator) -> Frame:
         width, height = frame.camera.size_wh
         size_wh = round(width / factor), round(height / factor)
@@ -82,4 +82,4 @@ DAMAGES: dict[str, Damage] = {
     'none': lambda frame, generator: frame,
     'blur 5 px': blurred(5), 'blur 10 px': blurred(10), 'blur 20 px': blurred(20),
     'blur 30 px': blurred(30), '3 stops darker': darkened(3), 'JPEG quality 15': compressed(15),
-    '50 % covered': covered(0.5), 'half resolution': shrunk(2)}
+    '50 % covered': occluded(0.5), 'half resolution': shrunk(2)}

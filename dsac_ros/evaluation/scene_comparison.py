@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Localization systems side by side on the splits of many scenes, whatever their unit of length.
+"""Comparison of localization systems on the splits of many scenes, in any unit of length.
 
-Errors of position are shares of the scene's median depth. A system that fails on a split has a row
-that says why.
+Position errors are relative to the scene's median depth. A system that fails on a split has a
+result with the error.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from dsac_ros.baselines.sift_sfm import SiftSfm
 from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacConfig
 from dsac_ros.errors import DsacError
-from dsac_ros.evaluation.localizing import Localizes, localize_posed_frames
+from dsac_ros.evaluation.localizing import ImageLocalizer, localize_posed_frames
 from dsac_ros.evaluation.scenes import (
     DEFAULT_SPLITS,
     FrameSelection,
@@ -31,35 +31,47 @@ from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)
 
-#: Shares of the scene's median depth, and the angle [deg], within which frames are counted.
+#: Thresholds of the recall: shares of the scene's median depth, and an angle [deg].
 WITHIN, WITHIN_DEG = (0.01, 0.025, 0.05, 0.125, 0.25), 5.0
-#: An accepted pose further off than this is wrong.
+#: Thresholds beyond which an accepted pose is wrong.
 WRONG, WRONG_DEG = 0.15, 15.0
 
 
 @dataclass(frozen=True)
 class LearnedMap:
-    """A system with the map of some frames, the map's bytes, and the seconds that it took.
+    """A system with its map of some frames.
 
-    reused: the map was there already.
+    Attributes:
+        system: localizes the queries.
+        map_bytes: size of the map.
+        seconds: duration of the mapping.
+        reused: the map existed already.
     """
 
-    system: Localizes
+    system: ImageLocalizer
     map_bytes: int
     seconds: float
     reused: bool
 
 
-#: Learns frames into a map file, or loads the file where it exists.
+#: Learns a map file from frames, or loads the file if it exists.
 Learner = Callable[[FrameSelection, Path], LearnedMap]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One system on one split of a scene; where `error` says why it has none, without results.
+class SystemResult:
+    """Result of one system on one split of a scene.
 
-    depth: the scene's median depth, in its unit of length; results: see `summarize`; notes: what
-    the scene's sources assumed, did not read or left out.
+    Attributes:
+        scene: name.
+        split: name.
+        system: name.
+        mapping_frames: their number.
+        queries: their number.
+        depth: the scene's median depth, in its unit of length.
+        results: see `summarize`; empty in case of an error.
+        error: reason why there are no results.
+        notes: assumptions, unread data and skipped frames of the scene's sources.
     """
 
     scene: str
@@ -75,40 +87,50 @@ class Row:
 
 def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path,
             splits: Sequence[str] = DEFAULT_SPLITS, max_queries: int | None = None,
-            progress: ProgressCallback = lambda state: None) -> Iterator[Row]:
+            progress: ProgressCallback = lambda state: None) -> Iterator[SystemResult]:
     """Measure every system on every split of every scene.
 
     Args:
-        scenes: where their frames lie.
-        learners: the systems, by the name in their rows.
-        maps: the folder of the map files, `SCENE.SPLIT.SYSTEM`.
+        scenes: to read.
+        learners: the systems by name.
+        maps: folder of the map files, `SCENE.SPLIT.SYSTEM`.
         splits: names of `scenes.SPLITS`.
-        max_queries: of each split, at most.
-        progress: hears of the queries that are localized.
+        max_queries: maximum number of queries per split.
+        progress: called while queries are localized.
     """
     for scene in scenes:
-        found = attempt(read_scene, scene, splits, max_queries)
+        found = result_or_error(read_scene, scene, splits, max_queries)
         if isinstance(found, str):
-            yield Row(scene.name, ' '.join(splits), ' '.join(learners), error=found)
+            yield SystemResult(scene.name, ' '.join(splits), ' '.join(learners), error=found)
             continue
         learned: dict[str, LearnedMap | str] = {}
         for split in found.splits:
             for name, learner in learners.items():
                 file = f'{scene.name}.{split.map_name}.{name}'
                 if file not in learned:
-                    learned[file] = attempt(learner, split.mapping, maps / file)
+                    learned[file] = result_or_error(learner, split.mapping, maps / file)
                 results = learned[file]
                 if not isinstance(results, str):
-                    results = attempt(localize_all, results, split, found.depth, progress)
-                told: dict[str, Any] = {
+                    results = result_or_error(
+                        localize_queries, results, split, found.depth, progress
+                    )
+                outcome: dict[str, Any] = {
                     'error' if isinstance(results, str) else 'results': results}
-                yield Row(scene.name, split.name, name, len(split.mapping), len(split.queries),
-                          found.depth, **told, notes=found.notes)
+                yield SystemResult(
+                    scene.name,
+                    split.name,
+                    name,
+                    len(split.mapping),
+                    len(split.queries),
+                    found.depth,
+                    **outcome,
+                    notes=found.notes,
+                )
 
 
-def localize_all(learned: LearnedMap, split: Split, depth: float,
-                 progress: ProgressCallback) -> dict[str, Any]:
-    """The results of a split's queries."""
+def localize_queries(learned: LearnedMap, split: Split, depth: float,
+                     progress: ProgressCallback) -> dict[str, Any]:
+    """Return the results of a split's queries."""
     queries = reported(split.queries, 'localizing', progress)
     report = evaluate(*localize_posed_frames(learned.system, queries))
     return {**summarize(report, depth), 'map_bytes': learned.map_bytes,
@@ -116,11 +138,11 @@ def localize_all(learned: LearnedMap, split: Split, depth: float,
 
 
 def summarize(report: Report, depth: float) -> dict[str, Any]:
-    """Errors as shares of the scene's median depth.
+    """Return errors relative to the scene's median depth.
 
-    within: shares of all frames that are accepted and right to so much of the depth and 5 deg;
-    lost: frames that are not accepted; wrong: accepted frames that are off by more than 15 % of
-    the depth or 15 deg.
+    within: shares of all frames that are accepted and within such a share of the depth and 5 deg;
+    lost: number of frames that are not accepted; wrong: number of accepted frames with an error of
+    more than 15 % of the depth or 15 deg.
     """
     right = report.within(WRONG * depth, WRONG_DEG)
     times = report.latency_ms.get('total')
@@ -135,30 +157,30 @@ def summarize(report: Report, depth: float) -> dict[str, Any]:
 
 def reported(frames: FrameSelection, stage: str,
              progress: ProgressCallback) -> Iterator[PosedFrame]:
-    """The frames, and after each the share that is done."""
+    """Yield the frames and report the progress after each."""
     for done, posed in enumerate(frames, 1):
         yield posed
         progress(Progress(stage, done / len(frames)))
 
 
-def attempt(work: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of some work, or, where it fails, a line that says why.
+def result_or_error(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of `work`, or a one-line error message.
 
-    A table of hours must not end with the first scene that a system cannot do: an error that is
-    none of ours stands in its row by its type, and its traceback in the log.
+    One failing system must not end a comparison that takes hours. The message of an unexpected
+    exception names its type; its traceback is logged.
     """
     try:
         return work(*arguments)
     except DsacError as error:
         return str(error)
     except Exception as error:
-        log.warning('this goes into the table as an error:', exc_info=error)
+        log.warning('error recorded in the table:', exc_info=error)
         return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
 def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConfig, device: str,
                  progress: ProgressCallback) -> Learner:
-    """This package with these settings."""
+    """Return the learner of this package with these settings."""
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
         if not reused:
@@ -172,7 +194,7 @@ def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConf
 
 
 def sift_sfm_learner(progress: ProgressCallback) -> Learner:
-    """SIFT and structure from motion."""
+    """Return the learner of SIFT and structure from motion."""
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
         if not reused:

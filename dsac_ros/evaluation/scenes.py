@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes on disk, and splits of their frames into mapping frames and queries.
 
-A scene is a folder with mapping frames (`train` or `mapping`) and, perhaps, queries (`test` or
-`queries`), each in any format that a source is opened from. The splits are hard on purpose:
+A scene is a folder with mapping frames (`train` or `mapping`) and optionally queries (`test` or
+`queries`), each in any format supported by the sources. The splits are hard on purpose:
 
 - `full`: all mapping frames, the scene's own queries;
-- `stretches`: whole stretches of the mapping frames are the queries; a scene without queries of
-  its own has it in place of `full`;
-- `thinned`: every 20th mapping frame alone;
+- `stretches`: whole stretches of the mapping frames are the queries; replaces `full` in a scene
+  without queries;
+- `thinned`: only every 20th mapping frame;
 - `zoom x2`: the middle half of every query at twice the size.
 """
 from __future__ import annotations
@@ -33,14 +33,14 @@ FULL, STRETCHES, THINNED, ZOOM = SPLITS = ('full', 'stretches', 'thinned', 'zoom
 DEFAULT_SPLITS = (FULL, THINNED, ZOOM)
 MAPPING_FOLDERS, QUERY_FOLDERS = ('train', 'mapping'), ('test', 'queries')
 THINNED_STEP = 20
-STRETCH_COUNT, HELD_OUT = 3, 0.2  # stretches, and the share of the frames in all of them
-MIN_STRETCH = 4                   # frames; with fewer in sight there is one stretch
-DEPTH_VIEWS = 400                 # that the scene's depth is measured on, at most
+STRETCH_COUNT, HELD_OUT = 3, 0.2  # number of stretches, and their total share of the frames
+MIN_STRETCH = 4                   # frames; if stretches would be shorter, there is only one
+DEPTH_VIEWS = 400                 # maximum number of views to measure the depth on
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A folder of mapping frames and, perhaps, one of queries."""
+    """A folder of mapping frames and optionally one of queries."""
 
     name: str
     mapping: Path
@@ -49,9 +49,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Frames of a source by their row among those with a pose, read anew by every iteration.
+    """Frames of a source by their index among those with a pose, read again by every iteration.
 
-    Color or gray alone, without depth. zoomed: the middle half of each at twice the size.
+    Without depth. zoomed: the middle half of each at twice the size.
     """
 
     path: Path
@@ -80,9 +80,9 @@ class Split:
 
 @dataclass(frozen=True)
 class SceneSplits:
-    """The splits of a scene, and the median depth of what its mapping frames see.
+    """The splits of a scene, and the median depth seen by its mapping frames.
 
-    notes: a line for everything that its sources assumed, did not read or left out.
+    notes: assumptions, unread data and skipped frames of its sources.
     """
 
     depth: float
@@ -91,9 +91,10 @@ class SceneSplits:
 
 
 def find_scenes(folder: Path, names: Sequence[str] = ()) -> list[Scene]:
-    """The scenes in a folder, or the folder itself where it is one; all, or the named ones.
+    """Return the scenes in a folder, or the folder itself if it is one; all, or the named ones.
 
-    Raises SourceError where there is none, or none of a name.
+    Raises:
+        SourceError: there is no scene, or none of a given name.
     """
     if not folder.is_dir():
         raise SourceError(f'{folder} is no folder, expected one with a folder for each scene')
@@ -111,7 +112,7 @@ def find_scenes(folder: Path, names: Sequence[str] = ()) -> list[Scene]:
 
 
 def first_folder(path: Path, names: Sequence[str]) -> Path | None:
-    """The first of these folders that is in `path`."""
+    """Return the first of these folders that exists in `path`."""
     return next((path / name for name in names if (path / name).is_dir()), None)
 
 
@@ -120,11 +121,13 @@ def read_scene(scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS,
     """Read a scene's frames once, and split them.
 
     Args:
-        scene: where its frames lie.
+        scene: to read.
         wanted: names of SPLITS.
-        max_queries: of more queries in a split as many are taken, evenly spaced.
+        max_queries: maximum number of queries per split, evenly spaced.
 
-    Raises SourceError and MappingError where the frames cannot be read or are too few.
+    Raises:
+        SourceError: the frames cannot be read.
+        MappingError: there are too few frames.
     """
     source = open_source(scene.mapping)
     count, depth = count_and_depth(source)
@@ -147,7 +150,7 @@ def read_scene(scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS,
 
 
 def stretched_split(scene: Scene, count: int, max_queries: int | None) -> Split:
-    """Stretches of the `count` mapping frames as queries, the others as mapping frames."""
+    """Return stretches of the `count` mapping frames as queries, the others as mapping frames."""
     held_out = held_out_stretches(count)
     kept = tuple(sorted(set(range(count)).difference(held_out)))
     return Split(STRETCHES, STRETCHES, FrameSelection(scene.mapping, kept),
@@ -155,7 +158,7 @@ def stretched_split(scene: Scene, count: int, max_queries: int | None) -> Split:
 
 
 def count_and_depth(source: Source) -> tuple[int, float]:
-    """The number of posed frames, and the median depth of what they see."""
+    """Return the number of posed frames and the median depth of what they see."""
     make, views, count = ViewMaker(MappingConfig()), [], 0
     every = math.ceil(len(source) / DEPTH_VIEWS)
     for count, posed in enumerate(source.posed_frames(), 1):
@@ -167,16 +170,17 @@ def count_and_depth(source: Source) -> tuple[int, float]:
 
 
 def notes_of(source: Source) -> list[str]:
-    """A line for everything that a source assumed, did not read or left out."""
+    """Return one line for each assumption, unread data and reason of skipped frames."""
     return [*(f'assumed: {text}' for text in source.assumptions),
             *(f'not read: {text}' for text in source.unread),
             *(f'left out: {count} frames with {why}' for why, count in source.skipped.items())]
 
 
 def held_out_stretches(count: int) -> tuple[int, ...]:
-    """Rows of stretches of neighbouring frames, evenly placed in a drive of `count` frames.
+    """Return indices of stretches of consecutive frames, evenly placed among `count` frames.
 
-    Raises SourceError where the frames are too few.
+    Raises:
+        SourceError: there are too few frames.
     """
     stretches = max(1, min(STRETCH_COUNT, int(HELD_OUT * count) // MIN_STRETCH))
     size = int(HELD_OUT * count) // stretches
@@ -189,7 +193,7 @@ def held_out_stretches(count: int) -> tuple[int, ...]:
 
 
 def evenly(rows: Sequence[int], most: int | None) -> tuple[int, ...]:
-    """At most so many of the rows, evenly spaced."""
+    """Return at most `most` of the rows, evenly spaced."""
     if most is None or len(rows) <= most:
         return tuple(rows)
     return tuple(rows[index] for index in np.linspace(0, len(rows) - 1, most).astype(int))

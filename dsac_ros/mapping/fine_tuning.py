@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last stage of a map: its network learns from the poses that RANSAC makes of its points.
 
-Image by image the expected pose loss is minimised (`ransac.expectation`). Held-out frames validate
+Image by image the expected pose loss is minimised (`ransac.dsac`). Held-out frames validate
 what is learned as it goes, and the best is kept, the first included: a map is never left worse
 than it was found. The head alone learns here, on the feature buffer, because all maps share the
 encoder; with `encoder_tuning` it learns, too.
@@ -28,8 +28,8 @@ from dsac_ros.mapping.dataset import MIN_HELD_OUT
 from dsac_ros.mapping.schedule import learning_rate
 from dsac_ros.mapping.view import View
 from dsac_ros.network.scene_network import SceneNetwork
+from dsac_ros.ransac.dsac import EntropyControl, expected_loss
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.expectation import EntropyControl, expected_loss
 from dsac_ros.scene_coordinates import with_depth
 from dsac_ros.types import SceneCoordinates
 

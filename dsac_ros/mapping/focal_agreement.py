@@ -47,6 +47,7 @@ def fitted_ratios(views: Sequence[View], tracks: Tracks) -> np.ndarray:
                                [torch.from_numpy(tracks.pixels[rows]).float()],
                                torch.from_numpy(views[index].matrix))
         fit = fitted_focal(scene, torch.from_numpy(views[index].scene_from_camera), FEATURE_PX)
-        wrong = fit.is_telling and fit.off > AcceptConfig().max_focal_error + SIGMAS * fit.sigma
+        wrong = (fit.is_conclusive
+                 and fit.log_error > AcceptConfig().max_focal_error + SIGMAS * fit.sigma)
         ratios.append(fit.ratio if wrong else 1.0)
     return np.array(ratios)

@@ -41,7 +41,7 @@ from dsac_ros.mapping.trainer import validated, write
 from dsac_ros.mapping.training import train
 from dsac_ros.mapping.view import View
 from dsac_ros.network.convolutional import WholeNetwork
-from dsac_ros.ransac.expectation import EntropyControl, expected_loss
+from dsac_ros.ransac.dsac import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
 
 

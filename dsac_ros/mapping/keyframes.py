@@ -59,7 +59,7 @@ class KeyframeGate:
         self._digest = b''
 
     def moved(self, stamp_ns: int, world_from_camera: np.ndarray) -> tuple[Verdict, str]:
-        """Check that the camera is steady and at a new place: KEPT, MOTION or POSE with a reason."""
+        """Check that the camera is steady at a new place: KEPT, MOTION or POSE with a reason."""
         if not np.isfinite(world_from_camera).all():
             return Verdict.POSE, 'the pose holds NaN or infinity'
         last, self._last = self._last, (stamp_ns, world_from_camera)

@@ -42,7 +42,7 @@ class ViewMaker:
         depth = None
         if frame.depth is not None and self.config.depth == 'auto':
             depth = resampler.depth(frame.depth).astype(np.float32, copy=False)
-        return View(image=resampler(to_gray(frame.image)), mask=resampler.shown(frame.mask),
+        return View(image=resampler(to_gray(frame.image)), mask=resampler.valid_mask(frame.mask),
                     matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
                     depth=depth, stamp_ns=frame.stamp_ns,
                     focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]),

@@ -39,6 +39,6 @@ class View:
     def resampled(self, resamplers: Resamplers) -> View:
         """The view as another ideal pinhole shows it, without its features."""
         resampler = resamplers(self.camera)
-        return replace(self, image=resampler(self.image), mask=resampler.shown(self.mask),
+        return replace(self, image=resampler(self.image), mask=resampler.valid_mask(self.mask),
                        matrix=resampler.matrix, features=None,
                        depth=None if self.depth is None else resampler.depth(self.depth))

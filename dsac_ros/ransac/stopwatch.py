@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long each stage takes."""
+"""Timing of the stages of an algorithm."""
 from __future__ import annotations
 
 import time
@@ -10,17 +10,17 @@ import torch
 
 
 class Stopwatch:
-    """Milliseconds per stage; waits for the device so that each stage pays for its own work."""
+    """Milliseconds per stage; synchronizes the device so that each stage includes its own work."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.laps: dict[str, float] = {}
         self._start = self.last = time.perf_counter()
-        self._inner: tuple[float, ...] = ()  # time of the stages inside of each one that runs
+        self._inner: tuple[float, ...] = ()  # time of the nested stages of each open stage
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage; one inside of another is not counted for the outer one."""
+        """Measure a stage; the time of a nested stage is not counted for the outer one."""
         self._wait()
         start, self._inner = time.perf_counter(), (*self._inner, 0.0)
         try:
@@ -33,11 +33,11 @@ class Stopwatch:
             self._inner = (*outer[:-1], outer[-1] + elapsed) if outer else ()
 
     def elapsed_ms(self) -> float:
-        """Return the time since the beginning, whatever stages it was spent on."""
+        """Return the total time since construction."""
         return (time.perf_counter() - self._start) * 1e3
 
     def lap(self, stage: str) -> None:
-        """End a stage; one that comes again adds to its time."""
+        """End a stage; a repeated stage adds to its time."""
         self._wait()
         now = time.perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + (now - self.last) * 1e3

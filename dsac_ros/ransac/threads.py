@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many threads a piece of work is worth."""
+"""Number of threads of PyTorch operations."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for a while.
+    """Set the number of threads within a context.
 
-    The tensors of one image's RANSAC are too small for a second thread to gain anything, and where
-    it shares its core with other work every operation waits for it.
+    The tensors of one image's RANSAC are too small to gain from a second thread, and on a core
+    that is shared with other work every operation waits for it.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -31,7 +31,7 @@ from dsac_ros.alignment.reference_image import (
     from_tensors,
     to_tensors,
 )
-from dsac_ros.alignment.search import ACCEPTED
+from dsac_ros.alignment.search import SearchConfig
 from dsac_ros.alignment.verification import Verification, verify_pose
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resamplers, cell_centres
@@ -277,5 +277,5 @@ def test_retrieval_finds_where_an_image_was_taken():
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
     found = Aligner(landmarks, 2.0).search(
         Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate])
-    assert found.verification.visible_inlier_ratio > ACCEPTED
+    assert found.verification.visible_inlier_ratio > SearchConfig.accepted_ratio
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

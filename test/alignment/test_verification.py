@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dsac_ros.alignment.landmarks import PATCH
-from dsac_ros.alignment.verification import PRIOR, visible_inlier_ratio
+from dsac_ros.alignment.verification import VerificationConfig, visible_inlier_ratio
 
 SIDE = 2.0 * PATCH
 
@@ -54,6 +54,7 @@ def test_one_patch_seen_twice_is_not_two_witnesses():
 def test_everything_inlier_is_certain_up_to_the_prior():
     pixels, _ = landmarks(0)
     everything = torch.ones(len(pixels), dtype=torch.bool)
-    assert visible_inlier_ratio(everything, pixels, SIDE) == pytest.approx(1 / (1 + PRIOR))
+    certain = 1 / (1 + VerificationConfig.prior)
+    assert visible_inlier_ratio(everything, pixels, SIDE) == pytest.approx(certain)
     assert visible_inlier_ratio(~everything, pixels, SIDE) == 0.0
     assert visible_inlier_ratio(everything[:1], pixels[:1], SIDE) == 0.0

@@ -7,8 +7,8 @@ import pytest
 
 from dsac_ros.baselines import pnp
 from dsac_ros.config import RansacConfig
-from dsac_ros.evaluation.ransac_race import as_arrays, pose_error, race
-from dsac_ros.evaluation.wavy_wall import wavy_wall
+from dsac_ros.evaluation.ransac_comparison import as_arrays, compare_methods, pose_error
+from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences
 
 
 @pytest.mark.parametrize('solve', [
@@ -16,14 +16,14 @@ from dsac_ros.evaluation.wavy_wall import wavy_wall
     pytest.param(pnp.poselib_pose, marks=pytest.mark.benchmark),
     pytest.param(pnp.pycolmap_pose, marks=pytest.mark.benchmark)])
 def test_a_peer_finds_the_pose_of_a_wall(solve):
-    image, truth = wavy_wall(1, inliers=0.9, noise=0.002)
+    image, truth = synthetic_correspondences(1, inliers=0.9, noise=0.002)
     distance, angle = pose_error(solve(*as_arrays(image)), truth)
     assert distance < 0.01
     assert np.degrees(angle) < 0.3
 
 
 def test_too_few_inliers_are_no_pose():
-    image, _ = wavy_wall(1)
+    image, _ = synthetic_correspondences(1)
     world, pixels, matrix, _ = as_arrays(image)
     turn, shift = np.zeros((3, 1)), np.zeros((3, 1))
     assert pnp.refined(world, pixels, matrix, turn, shift, None) is None
@@ -31,7 +31,7 @@ def test_too_few_inliers_are_no_pose():
 
 
 def test_a_race_has_a_row_for_every_method_and_ratio():
-    rows = list(race([0.8, 0.6], 2, RansacConfig(hypotheses=128), ['cpu']))
+    rows = list(compare_methods([0.8, 0.6], 2, RansacConfig(hypotheses=128), ['cpu']))
     methods = {'dsac', *pnp.peers()}
     assert {(row.method, row.inlier_ratio) for row in rows} == {
         (name, ratio) for name in methods for ratio in (0.8, 0.6)}

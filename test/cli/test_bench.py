@@ -17,7 +17,7 @@ from dsac_ros.cli.bench_tables.finetune import tuning_line
 from dsac_ros.cli.main import main
 from dsac_ros.evaluation.damage import DAMAGES
 from dsac_ros.evaluation.scene_comparison import LearnedMap
-from dsac_ros.evaluation.tuning_race import VARIANTS
+from dsac_ros.evaluation.tuning_comparison import VARIANTS
 from dsac_ros.map_file import save_map
 from dsac_ros.metrics import evaluate
 from dsac_ros.network.convolutional import WholeNetwork
@@ -55,7 +55,7 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
 @pytest.mark.slow
 def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypatch):
     few = {name: VARIANTS[name] for name in ('softam', 'encoder', 'rgbd')}
-    monkeypatch.setattr('dsac_ros.evaluation.tuning_race.VARIANTS', few)
+    monkeypatch.setattr('dsac_ros.evaluation.tuning_comparison.VARIANTS', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:3])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping)
     words = ['--queries', queries, '--device', 'cpu', '--progress', 'off', '--json',
@@ -65,7 +65,7 @@ def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypa
     assert [row['training'] for row in rows] == ['before', 'softam', 'encoder', 'rgbd']
     assert all(row[kind]['frames'] == 3 for row in rows for kind in ('rgb', 'rgbd'))
     # a corner of 24 frames has none to judge by: all rows are those of the head as it was
-    assert all(row['told']['reason'] == 'too few held-out frames' for row in rows[1:])
+    assert all(row['training_summary']['reason'] == 'too few held-out frames' for row in rows[1:])
     assert len({row['rgb']['median_translation_m'] for row in rows}) == 1
     assert sum('RGB' in line for line in capsys.readouterr().out.splitlines()) == 8
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros.evaluation.damage import DAMAGES, blurred, covered, darkened, shrunk
+from dsac_ros.evaluation.damage import DAMAGES, blurred, darkened, occluded, shrunk
 from dsac_ros.geometry.camera import project
 from dsac_ros.types import Camera, Frame
 
@@ -51,7 +51,7 @@ def test_three_stops_are_an_eighth_of_the_light(generator):
 
 
 def test_half_of_the_image_is_covered(frame, generator):
-    image = covered(0.5)(frame, generator).image
+    image = occluded(0.5)(frame, generator).image
     assert (image == 100).all(2).mean() == pytest.approx(0.5, abs=0.02)
 
 

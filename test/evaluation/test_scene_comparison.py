@@ -38,11 +38,11 @@ def test_errors_are_shares_of_the_depth():
     depth = 4.0
     found = [at(0.02 * depth), at(0.04 * depth, 4.0), at(0.14 * depth), at(0.16 * depth),
              at(0.0, 16.0), at(0.001, result=Result.LOW_INLIERS), Localization(Result.BAD_IMAGE)]
-    told = summarize(evaluate(found, [np.eye(4)] * 7), depth)
-    assert told['within'] == pytest.approx({'1.0%': 0.0, '2.5%': 1 / 7, '5.0%': 2 / 7,
-                                            '12.5%': 2 / 7, '25.0%': 4 / 7})
-    assert told['median_translation'] == pytest.approx(0.04)
-    assert (told['lost'], told['wrong'], told['query_ms']) == (2, 2, None)
+    outcome = summarize(evaluate(found, [np.eye(4)] * 7), depth)
+    assert outcome['within'] == pytest.approx({'1.0%': 0.0, '2.5%': 1 / 7, '5.0%': 2 / 7,
+                                               '12.5%': 2 / 7, '25.0%': 4 / 7})
+    assert outcome['median_translation'] == pytest.approx(0.04)
+    assert (outcome['lost'], outcome['wrong'], outcome['query_ms']) == (2, 2, None)
 
 
 def test_splits_of_the_same_frames_share_a_map(scene, tmp_path):

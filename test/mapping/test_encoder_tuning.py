@@ -19,7 +19,7 @@ from dsac_ros.mapping.encoder_tuning import NetworkLearner
 from dsac_ros.mapping.fine_tuning import fine_tune, mean_cost
 from dsac_ros.mapping.trainer import learn_map
 from dsac_ros.network.encoder import load_encoder
-from dsac_ros.ransac.expectation import expected_loss
+from dsac_ros.ransac.dsac import expected_loss
 
 pytestmark = pytest.mark.slow
 MAPPING = MappingConfig(minutes=10.0, steps=60, batch=1024, short_side=240, passes=1,

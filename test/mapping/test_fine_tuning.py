@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dsac_ros.config import EndToEndConfig, build
-from dsac_ros.evaluation.wavy_wall import wavy_wall
+from dsac_ros.evaluation.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.distances import DISTANCES
 from dsac_ros.mapping import fine_tuning
@@ -40,7 +40,8 @@ def few_validations(monkeypatch):
 @pytest.fixture(scope='module')
 def wall():
     """Descriptors of a wall seen six times, a validator, and a head that half knows the wall."""
-    image, world_from_camera = wavy_wall(0, rows=ROWS, columns=COLUMNS, depth=ROOM_M)
+    image, world_from_camera = synthetic_correspondences(0, rows=ROWS, columns=COLUMNS,
+                                                         depth=ROOM_M)
     scene_from_camera = world_from_camera.clone()
     scene_from_camera[:3, 3] /= ROOM_M
     generator = torch.Generator().manual_seed(0)

@@ -2,18 +2,13 @@
 """A small robot for tests of nodes: a camera, a TF tree, and ears for what the node says."""
 from __future__ import annotations
 
-import fcntl
-import random
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import rclpy
 import torch
-from conftest import RunningProcess
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
@@ -35,6 +30,7 @@ from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.nodes import conversions
 from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera
+from embedded_ros.testing import RunningProcess, reserve_domain
 
 CAMERA = Camera((128, 96), np.array([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 1]]))
 BASE_FROM_CAMERA = np.array([[0, 0, 1, 0.3], [-1, 0, 0, 0.1], [0, -1, 0, 0.8], [0, 0, 0, 1.0]])
@@ -204,21 +200,6 @@ class Robot:
         """Transforms to a frame heard on /tf."""
         return [t for message in self.heard['/tf'] for t in message.transforms
                 if t.child_frame_id == child]
-
-
-def reserve_domain() -> tuple[int, IO]:
-    """A DDS domain for a robot that lives longer than one test; free again when it is closed.
-
-    The locks are those of the fixture `domain_id`.
-    """
-    for number in random.sample(range(1, 101), 100):
-        lock = Path(tempfile.gettempdir(), f'dsac_ros_test_domain_{number}.lock').open('w')  # noqa: SIM115 (a lock to keep)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return number, lock
-        except OSError:
-            lock.close()
-    raise AssertionError('none of the 100 DDS domains is free')
 
 
 def yaml(value) -> str:

@@ -5,13 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ransac_scenes import batch, coordinates, pixels, scene
+from ransac_scenes import batch, pixels, scene, scene_coordinates
 from scipy.spatial.transform import Rotation
 
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry import se3
-from dsac_ros.ransac.correspondences import correspondences
-from dsac_ros.ransac.estimator import STAGES, Draws, draw, estimate_from_draws, estimate_pose
+from dsac_ros.ransac.correspondences import normalize_correspondences
+from dsac_ros.ransac.estimator import (
+    STAGES,
+    Samples,
+    draw_samples,
+    estimate_from_samples,
+    estimate_pose,
+)
 
 CONFIG = RansacConfig(hypotheses=128)
 SMALL = dict(rows=12, columns=16)
@@ -58,8 +64,8 @@ def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers()
     scenes, truths = zip(*(scene(s, inliers=0.07, noise=0.02) for s in range(12)))
     images, truth = batch(scenes), torch.stack(truths)
     camera = se3.transform(se3.inverse(truth), images.points_world.double())
-    seen = camera @ images.matrices.double().mT
-    wrong = (seen[..., :2] / seen[..., 2:] - images.pixels).norm(dim=-1) > 15.0
+    projected = camera @ images.matrices.double().mT
+    wrong = (projected[..., :2] / projected[..., 2:] - images.pixels).norm(dim=-1) > 15.0
     scatter = torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
     told = replace(images, sigma_px=torch.exp(0.5 * scatter + wrong))
     success = {name: (errors(estimate_pose(image, RansacConfig()), truth)[0] < 0.05).sum().item()
@@ -108,27 +114,27 @@ def test_the_unit_of_the_world_does_not_matter(unit, dtype):
 
 def test_the_order_of_the_cells_does_not_matter():
     image, _ = scene(4, inliers=0.5, noise=0.02, dtype=torch.float64, **SMALL)
-    seen = correspondences(image)
-    draws = draw(seen.valid, CONFIG, torch.Generator().manual_seed(0))
+    correspondences = normalize_correspondences(image)
+    samples = draw_samples(correspondences.valid, CONFIG, torch.Generator().manual_seed(0))
     order = torch.randperm(192, generator=torch.Generator().manual_seed(1))
     where = order.argsort()
-    shuffled = correspondences(replace(
+    shuffled = normalize_correspondences(replace(
         image, points_world=image.points_world[:, order], pixels=image.pixels[:, order]))
-    same = Draws(where[draws.sets], where[draws.screen], where[draws.prescore])
-    expected = estimate_from_draws(seen, draws, CONFIG)
-    found = estimate_from_draws(shuffled, same, CONFIG)
+    same = Samples(where[samples.sets], where[samples.screen], where[samples.prescore])
+    expected = estimate_from_samples(correspondences, samples, CONFIG)
+    found = estimate_from_samples(shuffled, same, CONFIG)
     torch.testing.assert_close(found.world_from_camera, expected.world_from_camera)
     assert torch.equal(found.inliers[:, where], expected.inliers)
 
 
 def test_a_batch_is_a_loop():
     scenes = [scene(s, inliers=0.5, noise=0.02, dtype=torch.float64, **SMALL)[0] for s in range(3)]
-    together = correspondences(batch(scenes))
-    draws = draw(together.valid, CONFIG, torch.Generator().manual_seed(0))
-    at_once = estimate_from_draws(together, draws, CONFIG)
+    together = normalize_correspondences(batch(scenes))
+    samples = draw_samples(together.valid, CONFIG, torch.Generator().manual_seed(0))
+    at_once = estimate_from_samples(together, samples, CONFIG)
     for i, image in enumerate(scenes):
-        own = Draws(draws.sets[i:i + 1], draws.screen[i:i + 1], draws.prescore[i:i + 1])
-        alone = estimate_from_draws(correspondences(image), own, CONFIG)
+        own = Samples(samples.sets[i:i + 1], samples.screen[i:i + 1], samples.prescore[i:i + 1])
+        alone = estimate_from_samples(normalize_correspondences(image), own, CONFIG)
         for name in ('world_from_camera', 'covariance', 'score', 'spread', 'agreement', 'inliers',
                      'reprojection_error_px'):
             torch.testing.assert_close(getattr(alone, name)[0], getattr(at_once, name)[i],
@@ -166,11 +172,11 @@ def test_a_camera_turned_by_pi(axis):
 
 def flat_wall(dtype=torch.float64):
     """A wall seen at an angle: every point on one plane."""
-    seen = pixels(12, 16)
+    observed = pixels(12, 16)
     matrix = np.array([[525.0, 0.0, 63.5], [0.0, 525.0, 47.5], [0.0, 0.0, 1.0]])
-    rays = np.concatenate([seen, np.ones((192, 1))], 1) @ np.linalg.inv(matrix).T
+    rays = np.concatenate([observed, np.ones((192, 1))], 1) @ np.linalg.inv(matrix).T
     depth = 2.0 / (rays @ np.array([0.5, 0.2, 0.8]))
-    return coordinates(rays * depth[:, None], seen, matrix, (12, 16), dtype)
+    return scene_coordinates(rays * depth[:, None], observed, matrix, (12, 16), dtype)
 
 
 def test_a_planar_scene_has_a_pose():
@@ -289,7 +295,7 @@ def test_gradients_by_the_predicted_uncertainty():
     middle = 1.0 / sigma.square().reciprocal().median()
 
     def precision(sigma_px):
-        return correspondences(replace(image, sigma_px=sigma_px)).precision
+        return normalize_correspondences(replace(image, sigma_px=sigma_px)).precision
     sigma.requires_grad_()
     slope, = torch.autograd.grad(precision(sigma).sum(), sigma)
     torch.testing.assert_close(slope, -2.0 * middle * sigma.detach() ** -3)

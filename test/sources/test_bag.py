@@ -235,7 +235,7 @@ def test_an_image_whose_depth_is_of_no_use_is_there_without_it_and_counted(tmp_p
             bag.depth(topic, OPTICAL, stamp, posed.frame.depth)
     source = open_source(write(tmp_path / 'a', expected, extra=aligned))
     assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-    assert source.lacking == {"depth that is of no use: unknown depth encoding 'mono8', expected "
+    assert source.missing == {"depth that is of no use: unknown depth encoding 'mono8', expected "
                               'one of 16UC1, mono16, 16SC1, 32FC1, 64FC1': 1}
     assert not source.skipped
 

@@ -207,7 +207,7 @@ def test_frames_whose_depth_is_of_no_use_are_there_without_it_and_counted(tmp_pa
     source = open_source(tmp_path)
     for _ in range(2):
         assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-        assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+        assert source.missing == {'depth that is missing or cannot be decoded': 1}
         assert not source.skipped
     assert len(list(open_source(tmp_path, depth='off').posed_frames())) == 3
 
@@ -287,7 +287,7 @@ def test_a_frame_without_its_depth_file_lacks_it(tmp_path):
     cv2.imwrite(str(tmp_path / 'depth' / 'f1.png'), np.full((48, 64), 1000, np.uint16))
     source = open_source(tmp_path)
     assert [frame.depth is None for frame in source.frames()] == [True, False]
-    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+    assert source.missing == {'depth that is missing or cannot be decoded': 1}
 
 
 @pytest.mark.parametrize(('lines', 'first'), [

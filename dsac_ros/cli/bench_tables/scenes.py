@@ -18,7 +18,7 @@ from dsac_ros.cli.source_options import positive
 from dsac_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dsac_ros.evaluation.scene_comparison import Learner, Row
+    from dsac_ros.evaluation.scene_comparison import Learner, SystemResult
 
 HELP = 'accuracy, false accepts, bytes and times on many scenes and hard splits, and SIFT + SfM'
 HEADER = (f'{"scene":14} {"split":9} {"system":8} {"frames":>9}   '
@@ -108,7 +108,7 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
     return learners, lines
 
 
-def row_line(row: Row) -> str:
+def row_line(row: SystemResult) -> str:
     """One row for people."""
     from dsac_ros.metrics import json_ready
     start = f'{row.scene:14} {row.split:9} {row.system:8} '
