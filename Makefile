@@ -14,12 +14,13 @@ CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import dsac_ros.msg
 # A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
 PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help:
 	@echo 'make demo    learn a rendered room, localize in it through the node, write a report'
 	@echo 'make test    run the tests, on all cores'
 	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make docs    build the documentation site into site/'
 	@echo 'make setup   only what both do first: a virtual environment in $(VENV)'
 	@echo 'make clean   remove the virtual environment and what the builds left'
 
@@ -52,6 +53,15 @@ lint: $(STAMP)
 	@echo '== mypy'
 	@env -u PYTHONPATH $(BIN)/mypy
 
+# The variable: no notice that the theme ends in May 2027; Zensical, its successor, reads mkdocs.yml.
+docs: $(VENV)/.docs
+	@echo '== documentation into site/'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.docs: $(STAMP)
+	@env -u PYTHONPATH $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	rm -rf $(VENV) site build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache .mypy_cache \
 		embedded/embedded_ros.egg-info embedded/build

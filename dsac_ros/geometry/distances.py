@@ -15,7 +15,7 @@ from dsac_ros.geometry.se3 import rotation_angle
 
 
 def angular(a: Tensor, b: Tensor) -> Tensor:
-    """theta: the geodesic between rotations (..., 3, 3) -> (...) in [0, pi] [rad]."""
+    """theta: the geodesic between rotations (..., 3, 3) -> (...) [rad] in 0 to pi."""
     check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
     return rotation_angle(a.mT @ b)
 
@@ -35,7 +35,7 @@ def chordal(a: Tensor, b: Tensor) -> Tensor:
 
 
 def angle_axis(a: Tensor, b: Tensor) -> Tensor:
-    """|log R - log R*| of rotations (..., 3, 3) -> (...) in [theta, 2 pi] [rad].
+    """|log R - log R*| of rotations (..., 3, 3) -> (...) [rad] in theta to 2 pi.
 
     Depends on the axes of the world and is discontinuous where a rotation passes through pi.
     """

@@ -118,7 +118,7 @@ class Resamplers:
     def to_focal(cls, focal: float, min_short_side: float, max_short_side: float) -> Resamplers:
         """Make results of a constant focal length [px], for equal object sizes with all lenses.
 
-        Their short side is clamped to [min_short_side, max_short_side] [px].
+        Their short side [px] is at least min_short_side and at most max_short_side.
         """
         return cls(
             lambda camera: float(

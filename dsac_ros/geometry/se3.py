@@ -60,7 +60,7 @@ def transform(motion: Tensor, points: Tensor) -> Tensor:
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:
-    """Angle of a rotation (..., 3, 3) -> (...) in [0, pi] [rad]; exact near zero and near pi."""
+    """Angle of a rotation (..., 3, 3) -> (...) [rad] in 0 to pi; exact near zero and near pi."""
     check_shapes(rotation=(rotation, '... 3 3'))
     difference = rotation - rotation.mT
     sine = 0.5 * torch.stack([difference[..., 2, 1], difference[..., 0, 2],

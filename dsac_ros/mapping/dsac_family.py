@@ -50,7 +50,7 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
                        total: int | None = None, map_frame: str = 'map',
                        progress: ProgressCallback = lambda state: None,
                        resume: bool = False) -> Map:
-    """Learn a scene by the recipe of the settings and write its map; see `trainer.learn_map`.
+    """Learn a scene by the recipe of the settings and write its map; see `ace.learn_map`.
 
     end_to_end: settings of the last stage, the recipe's own where nothing else is wanted. Raises
     MappingError where the frames cannot be learned from, ConfigError for no such recipe.
@@ -156,7 +156,7 @@ class BestWeights:
         self.before, self.weights = state['before'], state['weights']
 
     def cost(self, network: WholeNetwork) -> Tensor:
-        """See `fine_tuning.Validator`."""
+        """See `end_to_end.Validator`."""
         device = str(network.head.point.weight.device)
         return Validator.of(network.encoder, self.views, device)(network.head, self.rgbd)
 

@@ -16,7 +16,7 @@ from dsac_ros.types import PosedFrame
 
 def learn(frames: Iterable[PosedFrame], config: MappingConfig, end_to_end: EndToEndConfig, *,
           finetune: bool = False, base_map: Map | None = None, **options: Any) -> Map:
-    """Learn a scene by `config.recipe`; the options are those of `trainer.learn_map`.
+    """Learn a scene by `config.recipe`; the options are those of `ace.learn_map`.
 
     The last stage of a recipe is end-to-end; for `ace`, which has none, finetune adds one.
     """

@@ -117,10 +117,10 @@ class Publishers:
 def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapInfo:
     """Make a MapInfo of a map header; fields that an older map lacks stay unknown.
 
-    The header's image size and focal length are those of the network's input image, its bounds
-    those of the camera positions.
+    The header's image size and focal length are those of a mapping image at `short_side`, its
+    bounds those of the camera positions.
     """
-    bounds, calibration = about.get('bounds') or {}, about.get('calibration') or {}
+    bounds, acceptance = about.get('bounds') or {}, about.get('acceptance') or {}
     held_out = about.get('held_out') or {}
     width, height = about.get('image_size_wh') or (0, 0)
     focal = _number(about.get('focal_px'))
@@ -135,9 +135,9 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
         network=f"encoder {about.get('encoder_id', '?')}, head {about.get('head', '?')}",
         median_error_m=_number(held_out.get('median_translation_m')),
         median_error_deg=_number(held_out.get('median_rotation_deg')),
-        covariance_scale=_number(calibration.get('covariance_scale')),
-        covariance_floor_m=_number(calibration.get('floor_m')),
-        covariance_floor_rad=_number(calibration.get('floor_rad')),
+        covariance_scale=_number(acceptance.get('covariance_scale')),
+        covariance_floor_m=_number(acceptance.get('floor_m')),
+        covariance_floor_rad=_number(acceptance.get('floor_rad')),
         training_frame=str(about.get('map_frame', '')))
 
 

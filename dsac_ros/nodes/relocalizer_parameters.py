@@ -85,8 +85,8 @@ class RelocalizerParameters:
         'map_base: refuse stops publishing it, warn continues',
         choices=('refuse', 'warn'), read_only=True)
 
-    min_visible_inlier_ratio: float = from_setting('accept', AcceptConfig,
-                                                   'min_visible_inlier_ratio')
+    min_visible_inlier_ratio: float = from_setting(
+        'accept', AcceptConfig, 'min_visible_inlier_ratio')
     min_feature_inliers: int = from_setting('accept', AcceptConfig, 'min_feature_inliers')
     min_inlier_ratio: float = from_setting('accept', AcceptConfig, 'min_inlier_ratio')
     min_inliers: int = from_setting('accept', AcceptConfig, 'min_inliers')
