@@ -6,11 +6,10 @@ default < YAML < launch argument or flag.
 """
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,9 +35,8 @@ def build(cls: type[C], values: dict[str, Any]) -> C:
     known = {f.name: f for f in fields(cls)}
     for name, value in values.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
-            raise ConfigError(f'unknown setting {name!r} of {cls.__name__}: {hint}')
+            raise ConfigError(f'unknown setting {name!r} of {cls.__name__}: '
+                              f'{did_you_mean(name, known)}')
         check(known[name].name, value, known[name].metadata)
     return cls(**values)
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros import map_file
 from dsac_ros.errors import MapError
 from dsac_ros.map_file import OWN_ENCODER, load_map, read_header, save_map
 from dsac_ros.network.convolutional import WholeNetwork
@@ -123,7 +122,7 @@ def test_a_full_disk_leaves_the_old_map(path, network, header, monkeypatch):
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(map_file.os, 'fsync', full)
+    monkeypatch.setattr('os.fsync', full)
     with pytest.raises(MapError, match='No space left on device'):
         save_map(path, network, {**header, 'origin': [9.0, 9, 9]})
     assert path.read_bytes() == before

@@ -10,9 +10,11 @@ from enum import Enum
 
 import cv2
 import numpy as np
+import torch
 
 from dsac_ros.config import setting
 from dsac_ros.geometry.resample import to_gray
+from dsac_ros.geometry.se3 import rotation_angle
 
 SHARPNESS_SIDE = 320  # px; sharpness is compared between images of one camera, so size is free
 COVERAGE_CELL_M = 0.5
@@ -92,11 +94,8 @@ class KeyframeGate:
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> float:
-    """Rotation between two poses (4, 4) [rad]; exact for small angles too."""
-    difference = a[:3, :3].T @ b[:3, :3]
-    axis = np.array([difference[2, 1] - difference[1, 2], difference[0, 2] - difference[2, 0],
-                     difference[1, 0] - difference[0, 1]])
-    return float(np.arctan2(np.linalg.norm(axis), np.trace(difference) - 1.0))
+    """Return the angle [rad] between the rotations of two poses (4, 4)."""
+    return float(rotation_angle(torch.from_numpy(a[:3, :3].T @ b[:3, :3])))
 
 
 def sharpness(image: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dsac_ros.compute.files import replacing
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.mapping.data.dataset import Dataset
@@ -30,12 +31,10 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint at once; a full disk costs the checkpoint, not the training."""
-        partial = self.path.with_name(self.path.name + '.partial')
         try:
-            torch.save({**state, 'fingerprint': self.fingerprint}, partial)
-            partial.replace(self.path)
+            with replacing(self.path) as partial:
+                torch.save({**state, 'fingerprint': self.fingerprint}, partial)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             log.warning('no checkpoint was written: %s', error)
 
     def load(self, device: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, grid_sample, normalize
 
 from dsac_ros.compute.device import in_bfloat16
+from dsac_ros.compute.files import replacing
 from dsac_ros.config import as_dict, setting
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import STRIDE, cell_centres, to_gray
@@ -280,7 +281,6 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
         if (step + 1) % 100 == 0 or step + 1 == last:
             state = {'encoder': encoder.state_dict(), 'optimizer': optimizer.state_dict(),
                      'step': step + 1, 'about': about}
-            partial = checkpoint.with_suffix('.partial')
-            torch.save(state, partial)
-            partial.replace(checkpoint)
+            with replacing(checkpoint) as partial:
+                torch.save(state, partial)
     return encoder.eval()
