@@ -154,7 +154,8 @@ assert torch.get_default_dtype() == torch.float32
 """
 
 
-def test_the_core_imports_without_ros_and_changes_nothing():
+def test_the_core_imports_without_ros():
+    """Importing it changes no setting of torch."""
     modules = [f'dsac_ros.{path.relative_to(PACKAGE).with_suffix("").as_posix()}'.replace('/', '.')
                .removesuffix('.__init__') for path in FILES
                if not any(stands_in(path, place) for place in DRAWING_OR_SPEAKING)]
