@@ -52,7 +52,7 @@ def test_what_was_saved_is_loaded(path, network):
                                    rtol=0.02)
 
 
-def test_equal_content_equal_id_and_other_content_another(path, tmp_path, network, header):
+def test_the_id_depends_on_the_content_alone(path, tmp_path, network, header):
     again = save_map(tmp_path / 'b.map', network, {**header, 'name': 'other name'})
     moved = save_map(tmp_path / 'c.map', network, {**header, 'origin': [0.0, 0, 0]})
     assert again.id == read_header(path)['id'] != moved.id

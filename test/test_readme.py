@@ -42,7 +42,7 @@ def test_every_verb_is_shown():
     assert shown >= set(VERBS)
 
 
-def test_a_node_that_hears_a_bag_goes_by_the_time_of_the_bag():
+def test_a_node_that_hears_a_bag_uses_its_time():
     """On wall time every image of the bag is STALE."""
     (node,) = [param.values[0] for param in commands('dsac') if param.values[0][0] == 'run'
                and len(param.values[0]) > 2]

@@ -112,7 +112,7 @@ def test_bench_ransac_refuses_no_threads_and_no_frames(capsys):
         assert f'{option} is 0, expected at least 1' in capsys.readouterr().err
 
 
-def test_a_head_that_finds_half_of_the_queries_has_a_row():
+def test_a_head_that_loses_half_the_queries_has_a_row():
     """Its median is infinite, None in the report, and was multiplied by a hundred."""
     lost = Localization(Result.LOW_INLIERS, 'lost')
     report = evaluate([lost, lost], [np.eye(4), np.eye(4)]).as_dict()
@@ -195,7 +195,7 @@ def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monke
     assert 'no system is left to measure (without sift_sfm' in capsys.readouterr().err
 
 
-def test_bench_scenes_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
+def test_bench_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
     for option, value, message in (('--splits', 'full,night', "'night', expected some of full"),
                                    ('--scenes', 'attic', "'attic', expected one of lane, wall")):
         assert main(['bench', 'scenes', str(wall_scenes), option, value]) == 1

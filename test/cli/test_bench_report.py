@@ -28,7 +28,7 @@ def changed(row, **values):
     return {**copy.deepcopy(row), **values}
 
 
-def test_the_committed_page_is_that_of_the_committed_json(tmp_path):
+def test_committed_page_matches_the_committed_json(tmp_path):
     page = ROOT / 'docs' / 'benchmarks.md'
     copied = tmp_path / 'page.md'
     copied.write_text(page.read_text())
@@ -54,7 +54,7 @@ def test_the_newest_run_of_a_row_stands_and_says_when():
         '- 1 rows: 2026-11-30, some CPU, 2 cores, gpu none']
 
 
-def test_a_failure_and_a_query_without_a_pose_stand_in_the_table():
+def test_table_shows_failures_and_missing_poses():
     nothing = changed(ROW, system='sift_sfm')
     nothing['results'].update(median_translation=None, query_ms=None)
     lines = report_lines([run_of(changed(ROW, error='no frames', results={}), nothing)])

@@ -52,7 +52,7 @@ def test_waiting_ends(tmp_path):
         graph.wait_until(lambda: False, 0.1, 'the start')
 
 
-def test_answers_end_when_the_player_did_and_it_stays_quiet(tmp_path, monkeypatch):
+def test_answers_end_after_the_player_and_silence(tmp_path, monkeypatch):
     monkeypatch.setattr(demo_graph, 'QUIET_SECONDS', 0.5)
     say = "import json; print(json.dumps({'event': 'status'}), flush=True); "
     with Graph(tmp_path) as graph:

@@ -43,12 +43,13 @@ def test_a_group_without_limit_leaves_all(tmp_path):
 
 
 @pytest.mark.parametrize('folder', ['service', 'service/session', '.'])
-def test_the_limit_of_a_group_or_of_one_around_it_counts(tmp_path, folder):
+def test_the_limit_of_a_cgroup_or_its_parent_counts(tmp_path, folder):
     files = {'proc/self/cgroup': '0::/service/session\n', **under(folder, group(9000, 5000, 1000))}
     assert available_memory(machine(tmp_path, files)) == 5000
 
 
-def test_a_container_that_is_told_the_hosts_path_finds_its_limit_at_the_top(tmp_path):
+def test_a_container_finds_its_limit_at_the_root(tmp_path):
+    """The container is told the path of its cgroup on the host."""
     files = {'proc/self/cgroup': '9:name=systemd:/\n4:memory:/docker/0123\n0::/\n',
              **under('memory', group(9000, 5000, 1000, version=1))}
     assert available_memory(machine(tmp_path, files)) == 5000
@@ -59,7 +60,7 @@ def test_more_taken_than_allowed_is_nothing_left(tmp_path):
     assert available_memory(machine(tmp_path, files)) == 0
 
 
-def test_a_limit_larger_than_the_machine_changes_nothing(tmp_path):
+def test_a_limit_above_the_physical_memory_is_ignored(tmp_path):
     unlimited = 0x7ffffffffffff000
     files = {'proc/self/cgroup': '4:cpu,memory:/\n',
              **under('memory', group(unlimited, 5, 0, version=1))}

@@ -40,7 +40,8 @@ def faults(what: str, **environment: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='not glibc')
-def test_memory_stays_unless_the_environment_says_otherwise():
+def test_freed_memory_is_kept_by_default():
+    """Variables of the environment take precedence."""
     pages = 10 * 60_000_000 // 4096
     assert faults('set up') < 0.05 * pages
     # where huge pages are handed out there are fewer of them
@@ -48,7 +49,8 @@ def test_memory_stays_unless_the_environment_says_otherwise():
     assert other > 10 * faults('set up')
 
 
-def test_threads_sleep_unless_the_environment_says_otherwise():
+def test_waiting_threads_sleep_by_default():
+    """Variables of the environment take precedence."""
     code = ('import os; from dsac_ros.compute import process; process.set_up(); '
             'print(os.environ["OMP_WAIT_POLICY"])')
 

@@ -36,7 +36,7 @@ def test_every_frame_sent_is_counted_in_order():
     assert third.timings_ms == {'inference': 80.0}
 
 
-def test_the_covariance_is_carried_from_the_base_to_the_camera():
+def test_the_covariance_moves_from_base_to_camera():
     events = [pose('pose', 5), pose('camera_pose', 5, z=2.0), status(5)]
     (found,) = localizations_from_events(events, [5])
     # A metre up, a rotation about x or y moves the camera by its angle times two metres.

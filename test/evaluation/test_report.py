@@ -123,7 +123,7 @@ def test_nothing_localized_still_gives_a_page(run, tmp_path):
     assert 'no estimate' in path.read_text()
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone(run):
+def test_drawing_leaves_matplotlib_settings_unchanged(run):
     references, found, _ = run
     before = dict(rcParams)
     png(draw_trajectory(np.array(references), [one.world_from_camera for one in found],

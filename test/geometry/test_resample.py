@@ -96,7 +96,7 @@ def test_the_mask_marks_what_the_image_shows(name):
     assert resampler.mask.mean() > 0.7
 
 
-def test_an_off_centre_principal_point_leaves_a_masked_border():
+def test_off_centre_principal_point_masks_a_border():
     camera = camera_from_info((640, 480), (500, 0, 219.5, 0, 500, 239.5, 0, 0, 1))
     resampler = Resampler(camera)
     assert not resampler.mask[:, :100].any() and resampler.mask[:, 100:].all()

@@ -51,7 +51,7 @@ def own(tiny_map, tmp_path_factory):
 
 
 @pytest.mark.parametrize('rgbd', [False, True])
-def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
+def test_expected_loss_reaches_every_encoder_layer(learner, rgbd):
     scene, pose = learner.scene(learner.usable[0], rgbd)
     assert (scene.depth is not None) == rgbd
     generator = torch.Generator().manual_seed(0)
@@ -72,7 +72,7 @@ def test_encoder_and_head_learn_together(learner, monkeypatch):
         assert torch.equal(old, new) == ('spread' in name), name
 
 
-def test_what_is_no_better_leaves_encoder_and_head_as_they_were(learner):
+def test_tuning_without_gain_restores_encoder_and_head(learner):
     before = {name: value.clone() for name, value in learner.module.state_dict().items()}
     wild = EndToEndConfig(hypotheses=8, cells=100, finetune_steps=3, finetune_rate=1.0)
     told = fine_tune(learner, wild, seed=0)

@@ -99,7 +99,7 @@ def test_any_number_of_features_is_matched(count):
         assert found.shape == (len(found), 2) and len(found) <= count
 
 
-def test_views_that_look_away_from_each_other_match_nothing():
+def test_opposite_views_have_no_matches():
     a, b = two_views(SIDEWAYS)
     away = PosedFeatures(-b.rays, b.descriptors, b.centre, FOCAL)
     assert len(guided_matches(a, away, 3.0)) == 0

@@ -37,7 +37,7 @@ def test_noise_is_no_motion_of_a_camera_that_turns(turning, size):
         check_motion(jittered(views, size), pairs)
 
 
-def test_positions_that_differ_by_rounding_are_the_same(turning):
+def test_positions_up_to_rounding_are_the_same(turning):
     views, pairs = turning
     with pytest.raises(MappingError, match='all frames have the same camera position'):
         check_motion(jittered(views, 1e-16), pairs, trusted=True)

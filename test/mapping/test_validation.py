@@ -42,7 +42,8 @@ class Finder:
 
 
 @pytest.mark.parametrize(('off', 'asked'), [(0.05, 0.35), (1.0, 0.66)])
-def test_landmarks_decide_where_blurred_frames_are_right(monkeypatch, off, asked):
+def test_blurred_frames_set_the_landmark_threshold(monkeypatch, off, asked):
+    """Landmarks decide alone where the poses of blurred frames are right."""
     monkeypatch.setattr(validation, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'off', off)
     candidate = validation.Map(header={'origin': [0.0] * 3},

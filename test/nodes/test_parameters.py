@@ -40,7 +40,7 @@ def test_config_file_is_what_the_table_says(node, table, file):
 
 
 @pytest.mark.parametrize(('node', 'table', 'file'), TABLES)
-def test_config_file_holds_every_parameter_with_its_type(node, table, file):
+def test_config_file_has_all_parameters_with_types(node, table, file):
     values = yaml.safe_load((CONFIG / file).read_text())['/**']['ros__parameters']
     assert values == {spec.name: spec.default for spec in specs_of(table)}
     assert {n: type(v) for n, v in values.items()} == {
@@ -62,7 +62,7 @@ def test_default_is_allowed_and_described(spec):
 
 
 @pytest.mark.parametrize('table', [RelocalizerParameters, MapperParameters])
-def test_the_annotation_of_a_field_is_the_type_of_its_default(table):
+def test_field_annotations_match_the_default_types(table):
     types = get_type_hints(table)
     for spec in specs_of(table):
         assert isinstance(spec.default, get_origin(types[spec.name]) or types[spec.name]), (

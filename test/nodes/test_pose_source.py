@@ -212,7 +212,8 @@ def test_an_image_in_body_axes_means_the_frame_below(drive):
     one.answer(place(1.0) @ body, image_frame='camera_link')
 
 
-def test_the_only_optical_frame_is_that_of_an_image_without(drive):
+def test_the_only_optical_frame_serves_unnamed_images(drive):
+    """With two optical frames, an image without frame_id is refused."""
     one = drive()
     one.static('base_link', 'camera_optical_frame')
     one.tf('map', 'base_link', place(1.0), -0.1, 0.1)

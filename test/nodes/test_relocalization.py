@@ -80,7 +80,7 @@ def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
     assert found.localization.result == (Result.NO_CAMERA_INFO if reason else Result.ACCEPTED)
 
 
-def test_without_camera_info_the_reason_is_that_of_the_watch():
+def test_reason_of_no_camera_info_is_from_the_watch():
     shown = StampedImage(stamped_image().image, None, 'nobody publishes it')
     found = Relocalization(FixedLocalizer(POSE), values(), FixedTransforms(),
                            rectified=False).process(shown, NOW)

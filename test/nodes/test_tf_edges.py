@@ -94,7 +94,8 @@ def test_a_loop_in_tf_ends():
     assert known.path('a', 'nowhere') is None and known.ancestors('a') == ['b']
 
 
-def test_stamps_beyond_the_cache_are_dropped_and_static_frames_stay():
+def test_old_stamps_are_dropped_and_static_frames_stay():
+    """Samples older than the TF cache are dropped."""
     known = edges(('map', 'base_link', [1.0, 2.0, 100.0]))
     assert 'oldest sample of map -> base_link is 50.00 s newer' in reason(known, 50.0)
     known.clear()

@@ -23,7 +23,7 @@ def matrix(conic):
     return full.movedim(-1, 0)
 
 
-def test_a_cubic_is_zero_at_its_root_and_nowhere_nearer_is_another():
+def test_real_root_is_the_best_separated_one():
     b, c, d = draw(3, 200)
     for x, coefficients in zip(real_root(b, c, d), torch.stack((b, c, d), 1)):
         roots = np.roots([1.0, *coefficients.tolist()])

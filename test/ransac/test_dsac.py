@@ -172,7 +172,7 @@ def softam_by_hand(points, problem, config, noise_model):
     return LOSS(here.world_from_camera(pose), truth[:, None]).item()
 
 
-def test_softam_is_the_loss_of_the_refined_mean_of_the_hypotheses(problem):
+def test_softam_is_the_loss_of_the_refined_mean_pose(problem):
     """The seed's l(R(h_SoftAM)), and its derivative as finite differences have it."""
     correspondences, hypothesis_set, truth = problem
     config = replace(CONFIG, selection='softam', gradient='implicit', refine_iterations=60)
@@ -209,7 +209,7 @@ def test_the_mean_pose_is_between_the_poses():
 @pytest.mark.parametrize(('rotation', 'angle'), [
     (name, angle) for name in ('tangent', *REPRESENTATIONS) for angle in (0.4, -2.2, 3.0)
     if name != 'euler' or abs(angle) < 1.5])  # whose pitch ends at a right angle
-def test_the_mean_pose_in_any_parameters_is_half_way_between_two(rotation, angle):
+def test_mean_pose_is_half_way_in_any_parameters(rotation, angle):
     """Wherever the two are: an average of plain quaternions or Euler angles is not."""
     generator = torch.Generator().manual_seed(0)
     away = se3.exp(3.0 * torch.randn(1, 1, 6, generator=generator, dtype=torch.float64))
@@ -246,7 +246,7 @@ def test_the_parameters_of_the_mean_are_chosen_by_name(problem):
     assert len(set(losses.values())) == 3
 
 
-def test_one_step_and_implicit_differentiation_agree_on_exact_data():
+def test_one_step_and_implicit_agree_on_exact_data():
     """Where residuals are zero neither curvature nor changing weights have a part."""
     image, _ = scene(4)
     correspondences = normalize_correspondences(image)
@@ -267,7 +267,8 @@ def test_one_step_and_implicit_differentiation_agree_on_exact_data():
     torch.testing.assert_close(steps['one_step'], steps['implicit'], rtol=1e-4, atol=1e-6)
 
 
-def test_on_noisy_data_implicit_differentiation_is_nearer_to_brute_force(problem, unguarded):
+def test_implicit_is_nearer_to_brute_force_with_noise(problem, unguarded):
+    """The error of one step is more than ten times that of implicit differentiation."""
     correspondences, _, truth = problem
     problem = (correspondences, solved_again(correspondences.points, problem), truth)
     found = {name: value(correspondences.points, problem, replace(CONFIG, gradient=name))[1]
@@ -283,7 +284,7 @@ def test_on_noisy_data_implicit_differentiation_is_nearer_to_brute_force(problem
 
 
 @pytest.mark.parametrize('depth', [False, True])
-def test_a_minimal_set_moves_its_pose_as_its_solver_does(problem, depth):
+def test_a_minimal_set_moves_its_pose_like_its_solver(problem, depth):
     """P3P's, and Kabsch's where depth is measured."""
     correspondences, hypothesis_set, truth = problem
     if depth:
@@ -381,7 +382,7 @@ def test_sharpness_goes_from_the_mean_to_the_best(problem):
 
 
 @pytest.mark.parametrize('how', ['one_step', 'implicit'])
-def test_a_pose_that_has_not_converged_neither_moves_nor_explodes(how):
+def test_unconverged_poses_neither_move_nor_explode(how):
     """8 steps at 35 % inliers: the true Hessian of some is indefinite, and was solved with."""
     image, _ = scene(0, inliers=0.35, noise=0.03)
     correspondences = normalize_correspondences(image)
@@ -491,7 +492,7 @@ def pose_slope(problem, alpha):
     return slope.norm().item(), found.probability[0]
 
 
-def test_an_unlikely_pose_that_nothing_determines_does_not_rule_the_gradient(hinged, monkeypatch):
+def test_gradient_skips_unlikely_undetermined_poses(hinged, monkeypatch):
     """What skipping the unlikely prevents where the Jacobian is not limited."""
     monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
     guarded, probability = pose_slope(hinged, 11.0)
@@ -501,7 +502,8 @@ def test_an_unlikely_pose_that_nothing_determines_does_not_rule_the_gradient(hin
     assert unguarded > 3.0 * guarded
 
 
-def test_a_likely_pose_that_nothing_determines_does_not_explode_the_gradient(hinged, monkeypatch):
+def test_likely_undetermined_poses_do_not_explode(hinged, monkeypatch):
+    """The limit of the Jacobian bounds the gradient of a pose that nothing determines."""
     guarded, probability = pose_slope(hinged, 0.1)
     assert probability[1] > 0.4
     monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
@@ -537,7 +539,7 @@ def each(of, i):
                           for name, x in values.items() if x is not None})
 
 
-def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
+def test_degenerate_sets_do_not_explode_the_gradient(monkeypatch):
     image, _ = scene(5, noise=0.02)
     correspondences = normalize_correspondences(image)
     sets = torch.tensor([[[0, 1, 2], [1, 38, 47]]])  # one row of cells, and a wide triangle
@@ -562,7 +564,8 @@ def test_a_degenerate_set_does_not_explode_the_gradient(monkeypatch):
     assert norm() > 3.0 * guarded
 
 
-def test_an_image_without_a_pose_costs_nothing_and_spoils_no_other():
+def test_an_image_without_a_pose_costs_nothing():
+    """It spoils no other image."""
     good, truth = scene(6, **SMALL)
     bad = replace(good, points_world=torch.full_like(good.points_world, torch.nan))
     images = batch([bad, good])
@@ -589,7 +592,7 @@ def test_the_same_seed_gives_the_same_loss():
 
 @pytest.mark.parametrize('target', [1.0, 3.0])
 @pytest.mark.parametrize('start', [4.0, 200.0])
-def test_entropy_control_reaches_its_target_from_both_sides(target, start, problem):
+def test_entropy_control_converges_from_both_sides(target, start, problem):
     correspondences, hypothesis_set, truth = problem
     control = dsac.EntropyControl(replace(CONFIG, alpha=start, entropy_bits=target))
     for _ in range(120):

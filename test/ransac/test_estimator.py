@@ -59,7 +59,7 @@ def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
     assert distance.median() <= bound_m
 
 
-def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers():
+def test_predicted_sigma_helps_with_7_percent_inliers():
     """Wrong cells claim e times the sigma of right ones, in the median; both scatter by e^0.5."""
     scenes, truths = zip(*(scene(s, inliers=0.07, noise=0.02) for s in range(12)))
     images, truth = batch(scenes), torch.stack(truths)
@@ -74,7 +74,8 @@ def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers()
     assert success['not told'] <= 8
 
 
-def test_the_same_seed_gives_the_same_pose_and_another_one_nearly():
+def test_equal_seeds_give_equal_poses():
+    """Another seed gives a slightly different pose."""
     image, _ = scene(1, inliers=0.4, noise=0.02, **SMALL)
     first, second = (estimate_pose(image, CONFIG).world_from_camera for _ in range(2))
     other = estimate_pose(image, replace(CONFIG, seed=9)).world_from_camera
@@ -152,7 +153,8 @@ def test_cells_that_are_not_valid_take_no_part():
     assert estimate.inlier_ratio.item() == 1.0
 
 
-def test_a_portrait_image_with_a_focal_length_per_axis_and_an_off_centre_principal_point():
+def test_portrait_image_with_general_intrinsics():
+    """The focal length differs per axis, and the principal point is off centre."""
     image, truth = scene(6, rows=16, columns=12, dtype=torch.float64)
     stretch, shift = torch.tensor([1.5, 0.8]).double(), torch.tensor([33.0, -21.0]).double()
     matrix = image.matrices.clone()
@@ -228,14 +230,14 @@ def test_no_pose_is_a_value(name, dtype, depth):
     assert estimate.covariance.isnan().all()
 
 
-def test_all_outliers_have_few_inliers_and_no_agreement():
+def test_outliers_alone_have_low_ratio_and_agreement():
     image, _ = scene(9, inliers=0.0)
     estimate = estimate_pose(image, RansacConfig())
     assert estimate.inlier_ratio.item() < 0.03
     assert estimate.agreement.item() < 0.6
 
 
-def test_an_image_without_a_pose_does_not_spoil_the_others():
+def test_an_image_without_a_pose_spoils_no_other():
     good, truth = scene(10, inliers=0.6, **SMALL)
     bad = replace(good, points_world=good.points_world * torch.nan)
     estimate = estimate_pose(batch([bad, good, bad]), CONFIG)
@@ -267,7 +269,7 @@ def test_a_few_wild_points_do_not_spoil_the_numbers(wild):
         assert errors(estimate, truth)[0] < 1e-3
 
 
-def test_scene_coordinates_in_half_precision_are_good_for_what_they_say():
+def test_half_precision_scene_coordinates_are_accepted():
     """They were refused, deep inside a solver."""
     image, truth = scene(12, **SMALL)
     half = replace(image, points_world=image.points_world.half(), sigma_px=image.sigma_px.half())
@@ -308,7 +310,7 @@ def test_sigma_that_means_nothing_is_ignored():
     assert errors(estimate_pose(replace(image, sigma_px=sigma), CONFIG), truth)[0] < 1e-3
 
 
-def test_gradients_flow_from_the_pose_to_the_scene_coordinates():
+def test_gradients_flow_from_pose_to_scene_coordinates():
     image, _ = scene(13, inliers=0.7, noise=0.01, dtype=torch.float64, **SMALL)
     points = image.points_world.clone().requires_grad_()
     estimate = estimate_pose(replace(image, points_world=points), CONFIG)

@@ -125,7 +125,7 @@ def test_gradcheck(name):
 
 
 @pytest.mark.parametrize('seed', [3, 5, 7])
-def test_implicit_differentiation_is_near_that_of_the_refinement_itself(seed):
+def test_implicit_gradient_is_near_that_of_refinement(seed):
     """Which has a scale and a share of inliers that follow the points, too, held by both steps."""
     image, pose = scene(seed, inliers=0.7, noise=0.03, rows=6, columns=8, dtype=torch.float64)
     correspondences = normalize_correspondences(image)

@@ -86,7 +86,8 @@ def test_gradients_of_the_first_solutions():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('large', [1e16, 1e25, 1e300])
-def test_triangles_too_large_for_their_precision_are_none_and_spoil_nothing(dtype, large):
+def test_overflowing_triangles_have_no_solution(dtype, large):
+    """Triangles too large for their precision spoil no other."""
     rays = torch.tensor([[0.1, 0, 1], [0, 0.2, 1], [-0.1, -0.1, 1]], dtype=torch.float64)
     points = torch.stack((rays, large * rays)).to(dtype)
     if not points.isfinite().all():

@@ -27,7 +27,7 @@ def both(seed, inliers=0.6, noise=0.003):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_the_best_hypothesis_scores_what_the_reference_says(seed):
+def test_best_hypothesis_scores_like_the_reference(seed):
     _, correspondences, samples, arrays, _ = both(seed)
     _, expected = reference_ransac.estimate(*arrays, samples.sets[0].numpy())
     hypotheses = generate_hypotheses(correspondences, samples.sets)
@@ -37,7 +37,7 @@ def test_the_best_hypothesis_scores_what_the_reference_says(seed):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_the_pose_is_that_of_the_reference_within_its_noise(seed):
+def test_pose_matches_the_reference_within_its_noise(seed):
     _, correspondences, samples, arrays, truth = both(seed)
     expected, _ = reference_ransac.estimate(*arrays, samples.sets[0].numpy())
     found = estimate_from_samples(correspondences, samples, CONFIG).world_from_camera[0].numpy()

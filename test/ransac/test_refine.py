@@ -30,7 +30,7 @@ def converged(correspondences, poses, iterations=40):
     return refine.refine(poses, correspondences, noise_model, TAU, iterations)
 
 
-def test_a_retraction_is_rigid_and_the_exponential_to_second_order():
+def test_retraction_is_rigid_and_exp_to_second_order():
     generator = torch.Generator().manual_seed(0)
     step = torch.randn(20, 6, dtype=torch.float64, generator=generator)
     identity = torch.eye(4, dtype=torch.float64).expand(20, 4, 4)
@@ -80,7 +80,7 @@ def test_one_step_has_the_right_gradient(depth):
     assert torch.autograd.gradcheck(step, inputs, atol=1e-4)
 
 
-def test_the_last_step_moves_nothing_and_carries_the_gradient_of_the_whole_refinement():
+def test_last_step_moves_nothing_but_carries_gradient():
     """Against finite differences through all iterations, with the weights held: eq. of DSAC++."""
     correspondences, poses = problem(noise=0.002, rows=3, columns=4)
     poses = poses[:, :1]

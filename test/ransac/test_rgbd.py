@@ -49,7 +49,7 @@ def test_invalid_depth_is_as_no_depth():
     assert abs(error_m(alone, truth) - error_m(rgb, truth)) < 1e-4
 
 
-def test_depth_finds_the_pose_among_one_right_cell_in_five():
+def test_depth_finds_the_pose_at_20_percent_inliers():
     for seed in range(6):
         image, truth = scene(seed, inliers=0.2, noise=0.02)
         found = estimate_pose(with_depth(image, truth, 0.005, seed=seed), RansacConfig())
@@ -66,7 +66,7 @@ def test_depth_makes_the_pose_more_accurate():
     assert rgbd < rgb
 
 
-def test_rows_of_the_depth_are_the_derivatives_of_its_residual():
+def test_depth_rows_are_derivatives_of_the_residual():
     image, truth = scene(1, rows=6, columns=8, dtype=torch.float64, noise=0.02)
     clean = replace(image, depth=torch.full_like(image.sigma_px, 2.4))
     correspondences = normalize_correspondences(clean)
@@ -84,7 +84,7 @@ def test_rows_of_the_depth_are_the_derivatives_of_its_residual():
 
 
 @pytest.mark.parametrize('missing', [0.0, 0.6])
-def test_the_expected_loss_has_a_finite_gradient_that_lowers_it(missing):
+def test_expected_loss_gradient_is_finite_and_descends(missing):
     image, truth = scene(2, inliers=0.8, noise=0.05, rows=12, columns=16, dtype=torch.float64)
     image = with_depth(image, truth, missing=missing, seed=2)
     config = EndToEndConfig(hypotheses=16, alpha=20.0)

@@ -50,7 +50,8 @@ def test_points_behind_the_camera_never_count():
             expected, rel=0.01, abs=1e-6)
 
 
-def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
+def test_soft_count_is_half_at_the_threshold():
+    """It is linear in the weights."""
     error = torch.tensor([[[0.0, 10.0, 100.0]]])
     one = torch.ones(1, 3)
     count = scoring.soft_inlier_count(error, one, 10.0)
@@ -59,7 +60,7 @@ def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
     assert double.item() == pytest.approx(2.0 * count.item())
 
 
-def test_a_hard_count_is_the_weight_of_what_lies_within():
+def test_hard_count_is_the_weight_within_the_threshold():
     """At the threshold a cell is outside; 2 + 4 are inside of the first, 2 of the second."""
     error = torch.tensor([[[9.9, 10.0, 0.0], [3.0, 11.0, 10.1]]])
     count = scoring.hard_inlier_count(error, torch.tensor([[2.0, 3.0, 4.0]]), 10.0)
