@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes say of a map is what its header says."""
+"""nodes/publishers.py: what nodes say of a map is what its header says."""
 from __future__ import annotations
 
 from dsac_ros.acceptance import AcceptanceModel

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which image stamps are refused."""
+"""nodes/stamps.py: image stamps that are refused."""
 from __future__ import annotations
 
 import pytest

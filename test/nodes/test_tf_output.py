@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes out on /tf, mode by mode."""
+"""nodes/tf_output.py: what goes out on /tf, mode by mode."""
 from __future__ import annotations
 
 import numpy as np

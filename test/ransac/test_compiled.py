@@ -17,7 +17,7 @@ SMALL = dict(inliers=0.6, noise=0.01, rows=12, columns=16)
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    """What one test compiled, or could not, is nothing to the others."""
+    """Forget what one test compiled, or could not."""
     yield
     estimator.compiled_estimate.cache_clear()
     torch._dynamo.reset()

@@ -55,7 +55,7 @@ def slope(images, truth, config, device):
 @pytest.mark.parametrize('how', ['one_step', 'implicit'])
 @pytest.mark.parametrize('selection', ['softam', 'argmax'])
 def test_a_training_loss_mixes_no_devices(query, selection, how):
-    """Of DSAC's expectation the likely hypotheses are counted, which takes values."""
+    """DSAC's expectation counts the likely hypotheses, which takes values."""
     images, truth, _ = query
     config = EndToEndConfig(hypotheses=16, cells=100, selection=selection, gradient=how)
     loss, gradient = slope(images, truth, config, 'meta')

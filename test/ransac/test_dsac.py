@@ -75,7 +75,7 @@ def jacobians_of_sets(poses, corners):
 
 
 def nearest_solutions(correspondences, hypothesis_set):
-    """Of every set the solution that is nearest to the given one."""
+    """Return the solution of every set that is nearest to the given one."""
     poses, real = solve_minimal(correspondences, hypothesis_set.sets)
     away = (poses - hypothesis_set.hypotheses[:, :, None]).flatten(3).norm(dim=-1)
     nearest = away.masked_fill(~real, torch.inf).argmin(-1)[..., None, None, None]
@@ -220,7 +220,7 @@ def test_mean_pose_is_half_way_in_any_parameters(rotation, angle):
 
 
 def test_the_parameters_of_the_mean_are_chosen_by_name(problem):
-    """Where hypotheses are apart the mean differs, and with it the loss."""
+    """The mean of hypotheses that lie apart differs, and with it the loss."""
     correspondences, hypothesis_set, truth = problem
     assert set(next(f for f in fields(EndToEndConfig) if f.name == 'mean_rotation').metadata[
         'choices']) == {'tangent', *REPRESENTATIONS}
@@ -247,7 +247,7 @@ def test_the_parameters_of_the_mean_are_chosen_by_name(problem):
 
 
 def test_one_step_and_implicit_agree_on_exact_data():
-    """Where residuals are zero neither curvature nor changing weights have a part."""
+    """Neither curvature nor changing weights have a part where residuals are zero."""
     image, _ = scene(4)
     correspondences = normalize_correspondences(image)
     config = replace(CONFIG, hypotheses=4, selection='argmax')
@@ -493,7 +493,7 @@ def pose_slope(problem, alpha):
 
 
 def test_gradient_skips_unlikely_undetermined_poses(hinged, monkeypatch):
-    """What skipping the unlikely prevents where the Jacobian is not limited."""
+    """Skipping the unlikely keeps gradients finite where the Jacobian is not limited."""
     monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
     guarded, probability = pose_slope(hinged, 11.0)
     assert 0.0 < probability[1] < dsac.MIN_PROBABILITY

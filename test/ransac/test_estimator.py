@@ -75,7 +75,7 @@ def test_predicted_sigma_helps_with_7_percent_inliers():
 
 
 def test_equal_seeds_give_equal_poses():
-    """Another seed gives a slightly different pose."""
+    """Another seed gives another pose."""
     image, _ = scene(1, inliers=0.4, noise=0.02, **SMALL)
     first, second = (estimate_pose(image, CONFIG).world_from_camera for _ in range(2))
     other = estimate_pose(image, replace(CONFIG, seed=9)).world_from_camera

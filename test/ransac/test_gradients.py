@@ -126,7 +126,7 @@ def test_gradcheck(name):
 
 @pytest.mark.parametrize('seed', [3, 5, 7])
 def test_implicit_gradient_is_near_that_of_refinement(seed):
-    """Which has a scale and a share of inliers that follow the points, too, held by both steps."""
+    """Its scale and its share of inliers follow the points, too, and both steps hold them."""
     image, pose = scene(seed, inliers=0.7, noise=0.03, rows=6, columns=8, dtype=torch.float64)
     correspondences = normalize_correspondences(image)
     start = se3.exp(torch.full((1, 1, 6), 0.01).double()) @ correspondences.camera_from_scaled(

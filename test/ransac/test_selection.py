@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which hypothesis wins, and with what probability."""
+"""ransac/selection.py: the hypothesis that wins, and its probability."""
 import pytest
 import torch
 
