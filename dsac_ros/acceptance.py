@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Acceptance model of a map: when to trust a pose, its confidence and its covariance.
 
-Fitted by `mapping.fit_acceptance` on frames held out of the mapping; applied by `decision`.
+Fitted by `mapping.acceptance.fit` on frames held out of the mapping; applied by `decision`.
 """
 from __future__ import annotations
 

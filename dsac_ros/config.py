@@ -6,11 +6,10 @@ default < YAML < launch argument or flag.
 """
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,19 +27,22 @@ def setting(default: Any, description: str, *, unit: str = '', low: float | None
 
 
 def build(cls: type[C], values: dict[str, Any]) -> C:
-    """Make the settings `cls` from `values`; an unknown name or a bad value is a ConfigError."""
+    """Build the settings `cls` from `values`.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
     known = {f.name: f for f in fields(cls)}
     for name, value in values.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
-            raise ConfigError(f'unknown setting {name!r} of {cls.__name__}: {hint}')
+            raise ConfigError(f'unknown setting {name!r} of {cls.__name__}: '
+                              f'{did_you_mean(name, known)}')
         check(known[name].name, value, known[name].metadata)
     return cls(**values)
 
 
 def check(name: str, value: Any, metadata: Any) -> None:
-    """Raise ConfigError when `value` is outside the range or the choices in `metadata`."""
+    """Raise ConfigError if `value` is outside the range or the choices in `metadata`."""
     low, high, choices = (metadata.get(k) for k in ('low', 'high', 'choices'))
     if choices and value not in choices:
         raise ConfigError(f'{name} is {value!r}, expected one of {", ".join(choices)}')
@@ -53,7 +55,7 @@ def check(name: str, value: Any, metadata: Any) -> None:
 
 
 def as_dict(settings: Any) -> dict[str, Any]:
-    """The settings as plain values, for JSON."""
+    """Return the settings as plain values, for JSON."""
     return asdict(settings)
 
 
@@ -67,17 +69,17 @@ QUATERNIONS = ('xyzw', 'wxyz')
 
 @dataclass(frozen=True)
 class PoseConvention:
-    """The convention of the poses of a source.
+    """Convention of the poses of a source.
 
-    The direction 'transposed' are rotations of camera-from-world beside positions of the camera.
+    The direction 'transposed' means rotations of camera-from-world with positions of the camera.
     """
 
-    direction: str = setting(DIRECTIONS[0], 'what poses are', choices=DIRECTIONS)
+    direction: str = setting(DIRECTIONS[0], 'direction of the transforms', choices=DIRECTIONS)
     axes: str | None = setting(None, f"the camera's axes: {AXES_HELP}; left-handed ones flip the "
                                "world's y axis")
-    quaternion: str = setting(QUATERNIONS[0], 'order of the quaternions that were read as xyzw',
+    quaternion: str = setting(QUATERNIONS[0], 'order of the quaternion components in the source',
                               choices=QUATERNIONS)
-    scale: float = setting(1.0, 'what positions are multiplied by, 0.001 for millimetres',
+    scale: float = setting(1.0, 'factor on positions, 0.001 for millimetres',
                            low=1e-9)
 
 
@@ -85,72 +87,76 @@ class PoseConvention:
 class RansacConfig:
     """Settings of RANSAC, from the scene coordinates of a frame to its pose."""
 
-    hypotheses: int = setting(2048, 'minimal sets drawn per frame; an eighth where landmarks '
-                              'decide', low=1, high=65536)
+    hypotheses: int = setting(2048, 'minimal sets drawn per frame; an eighth if landmarks '
+                              'verify the poses', low=1, high=65536)
     inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
                                high=100.0)
-    screen_cells: int = setting(64, 'cells on which every hypothesis is screened', low=4)
-    screened: int = setting(256, 'hypotheses that pass the screening', low=1)
-    prescore_cells: int = setting(600, 'cells on which the screened hypotheses are scored', low=8)
-    rescored: int = setting(8, 'best hypotheses that are refined on those and scored on all '
-                            'cells', low=1)
-    local_iterations: int = setting(3, 'Gauss-Newton steps on the cells of the pre-score', low=0)
-    refined: int = setting(4, 'best hypotheses of those that are asked whether they agree', low=1)
-    refine_iterations: int = setting(3, 'Gauss-Newton steps of the best on all cells', low=1,
-                                     high=200)
-    max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
+    screen_cells: int = setting(64, 'cells for the first scoring of every hypothesis', low=4)
+    screened: int = setting(256, 'hypotheses kept after the first scoring', low=1)
+    prescore_cells: int = setting(600, 'cells for the second scoring', low=8)
+    rescored: int = setting(8, 'hypotheses kept after the second scoring', low=1)
+    local_iterations: int = setting(3, 'Gauss-Newton steps on the cells of the second scoring',
+                                    low=0)
+    refined: int = setting(4, 'best hypotheses compared with the winner to detect ambiguity',
+                           low=1)
+    refine_iterations: int = setting(3, 'Gauss-Newton steps of the best hypothesis on all cells',
+                                     low=1, high=200)
+    max_reprojection_px: float = setting(100.0, 'upper bound of the reprojection error',
                                          unit='px', low=1.0)
     seed: int = setting(0, 'seed of the sampling; the same seed gives the same pose', low=0)
-    compiled: bool = setting(False, 'make one program of it by torch.compile: half the time, '
-                             'after minutes at the first image; needs a C++ compiler')
+    compiled: bool = setting(False, 'compile with torch.compile: half the time per image after '
+                             'minutes at the first one; requires a C++ compiler')
 
 
 @dataclass(frozen=True)
 class EndToEndConfig:
     """Settings of training through differentiable RANSAC.
 
-    Hypotheses, threshold and gradient are DSAC*'s by default, loss and entropy DSAC++'s in kind.
+    Hypotheses, threshold and gradient default to those of DSAC*, loss and entropy to DSAC++.
     """
 
     hypotheses: int = setting(64, 'minimal sets drawn per image', low=1, high=4096)
-    cells: int = setting(600, 'cells of an image that take part', low=8)
+    cells: int = setting(600, 'cells used per image', low=8)
     inlier_px: float = setting(10.0, 'reprojection error of an inlier', unit='px', low=0.5,
                                high=100.0)
-    max_reprojection_px: float = setting(100.0, 'where the reprojection error is clamped',
+    max_reprojection_px: float = setting(100.0, 'upper bound of the reprojection error',
                                          unit='px', low=1.0)
     refine_iterations: int = setting(8, 'Gauss-Newton steps of every hypothesis', low=1, high=200)
-    selection: str = setting('dsac', 'whose loss is minimised: the expected one, that of the mean '
-                             'pose, or that of the best', choices=('dsac', 'softam', 'argmax'))
-    score: str = setting('soft', 'what makes a hypothesis good: a soft or a hard count of '
-                         'inliers, or one weighted by their predicted precision',
+    selection: str = setting('dsac', 'loss to minimise: dsac: expected loss; softam: loss of the '
+                             'mean pose; argmax: loss of the best pose',
+                             choices=('dsac', 'softam', 'argmax'))
+    score: str = setting('soft', 'score of a hypothesis: soft or hard inlier count, or '
+                         'soft count weighted by predicted uncertainty',
                          choices=('soft', 'hard', 'uncertainty'))
-    gradient: str = setting('one_step', 'how a refined pose follows the points',
+    gradient: str = setting('one_step', 'derivative of a refined pose by the points',
                             choices=('one_step', 'implicit'))
-    alpha: float = setting(100.0, 'sharpness of the choice, of scores between 0 and 1', low=1e-3)
-    entropy_bits: float = setting(3.0, 'entropy of the choice that alpha is driven to; 0: alpha '
-                                  'stays', unit='bit', low=0.0)
-    pose_loss: str = setting('max', 'what a wrong pose costs',
+    alpha: float = setting(100.0, 'sharpness of the softmax selection over scores in [0, 1]',
+                           low=1e-3)
+    entropy_bits: float = setting(3.0, 'target entropy of the selection, reached by adapting '
+                                  'alpha; 0: constant alpha', unit='bit', low=0.0)
+    pose_loss: str = setting('max', 'pose loss',
                              choices=('weighted', 'adaptive', 'max', 'reprojection'))
-    rotation_distance: str = setting('auto', "the rotation's error in 'weighted' and 'adaptive'; "
-                                     "auto: the recipe's, else quaternion",
+    rotation_distance: str = setting('auto', "rotation error in 'weighted' and 'adaptive'; auto: "
+                                     'set by the recipe, else quaternion',
                                      choices=('auto', 'angular', 'quaternion', 'chordal',
                                               'angle_axis'))
-    rotation_weight: float = setting(-1.0, "what it counts in 'weighted'; negative: the recipe's, "
-                                     'else 500', unit='m per unit of distance')
-    loss_clamp: float = setting(0.0, "where 'max' goes over to its square root [cm, deg], and the "
-                                "most that a point costs in 'reprojection' [px]; 0: 100", low=0.0)
-    mean_rotation: str = setting('tangent', "in which parameters 'softam' takes the mean of "
-                                 'rotations about the likeliest: those of the tangent space of '
-                                 'poses, or of a representation',
+    rotation_weight: float = setting(-1.0, "weight of the rotation error in 'weighted'; negative: "
+                                     'set by the recipe, else 500', unit='m per unit of distance')
+    loss_clamp: float = setting(0.0, "error above which 'max' grows as a square root [cm, "
+                                "deg], and largest error of a point in 'reprojection' [px]; 0: "
+                                '100', low=0.0)
+    mean_rotation: str = setting('tangent', "parametrisation in which 'softam' averages rotations "
+                                 'relative to the most likely one: tangent space of SE(3), or a '
+                                 'rotation representation',
                                  choices=('tangent', 'quaternion', 'axis_angle', 'log_quaternion',
                                           'euler', 'gram_schmidt', 'procrustes', 'kabsch'))
-    rgbd: bool = setting(False, 'train for queries with depth, where the mapping frames have it')
-    finetune_encoder: bool = setting(False, 'the encoder learns, too: the map then carries its '
-                                     'own, 2 MB more')
-    finetune_minutes: float = setting(2.0, 'time for the end-to-end training', unit='min',
+    rgbd: bool = setting(False, 'train for RGB-D queries, if the mapping frames have depth')
+    finetune_encoder: bool = setting(False, 'also train the encoder, which is then stored in the '
+                                     'map (2 MB)')
+    finetune_minutes: float = setting(2.0, 'duration of the end-to-end training', unit='min',
                                       low=0.001)
-    finetune_steps: int = setting(100000, 'most steps of it', low=1)
-    finetune_rate: float = setting(1e-5, 'peak of its learning rate', low=1e-9)
+    finetune_steps: int = setting(100000, 'maximum steps of the end-to-end training', low=1)
+    finetune_rate: float = setting(1e-5, 'peak learning rate of the end-to-end training', low=1e-9)
 
 
 @dataclass(frozen=True)

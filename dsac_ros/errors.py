@@ -3,6 +3,17 @@
 
 A frame that cannot be localized is not an error: it is a `Localization` with a reason.
 """
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the hint for an unknown name: the known one that resembles it, else all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
 
 
 class DsacError(Exception):

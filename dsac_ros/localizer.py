@@ -19,16 +19,16 @@ from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
+from dsac_ros.compute.device import choose_device
+from dsac_ros.compute.stopwatch import Stopwatch
+from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import decide, statistics_of, tell_one_view, with_focal_verdict
-from dsac_ros.device import choose_device
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
-from dsac_ros.ransac.stopwatch import Stopwatch
-from dsac_ros.ransac.threads import threads
 from dsac_ros.scene_coordinates import SceneRegressor
 from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import MapError
 
 if TYPE_CHECKING:
@@ -100,24 +99,13 @@ def save_map(path: Path, network: SceneNetwork, header: dict[str, Any],
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write data under a temporary name beside `path`, flush it to the disk, then rename it."""
+    """Write the bytes of a map; raise MapError where that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    except OSError as error:
-        raise MapError(f'cannot write {path}: {error.strerror}; choose another place') from error
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_whole(path, data)
     except OSError as error:
         raise MapError(f'cannot write {path}: {error.strerror} ({len(data) / 1e6:.1f} MB needed); '
                        'what stood there is unchanged') from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> dict[str, Any]:

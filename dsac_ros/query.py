@@ -12,10 +12,10 @@ from torch import Tensor
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.landmarks import Pyramid
+from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
-from dsac_ros.ransac.stopwatch import Stopwatch
 from dsac_ros.scene_coordinates import NetworkOutput, SceneRegressor
 from dsac_ros.types import Frame, SceneCoordinates
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment.reference_database import as_input
-from dsac_ros.device import in_half
+from dsac_ros.compute.device import in_half
 from dsac_ros.geometry.resample import Resampler, network_resamplers, to_gray
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import Frame, SceneCoordinates
@@ -45,7 +45,7 @@ class SceneRegressor:
         descriptors = self.encode(image)
         scene = self.network.correspondences(
             descriptors, torch.from_numpy(resampler.matrix).float().to(self.device)[None],
-            torch.from_numpy(resampler.shown(frame.mask)).to(self.device)[None])
+            torch.from_numpy(resampler.valid_mask(frame.mask)).to(self.device)[None])
         scene = in_pinhole(scene, torch.from_numpy(pinhole.matrix))
         if frame.depth is not None:
             scene = with_depth(scene, pinhole.depth(frame.depth))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsac_ros.config import EndToEndConfig
-from dsac_ros.ransac.expectation import expected_loss
+from dsac_ros.ransac.dsac import expected_loss
 from dsac_ros.types import SceneCoordinates
 
 ROWS, COLUMNS, FOCAL = 15, 20, 130.0

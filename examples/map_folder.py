@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.mapping.trainer import learn_map
+from dsac_ros.mapping.ace import learn_map
 from dsac_ros.sources.open_source import open_source
 
 

@@ -16,7 +16,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dsac_ros.nodes.launch_arguments import misspelt
+from dsac_ros.nodes.launch_arguments import misspelled
 
 # Arguments that are parameters: given, they stand above the parameter file. name -> (type, what)
 PARAMETERS = {
@@ -53,8 +53,8 @@ def relocalizer(context: LaunchContext) -> list[Node]:
 
 
 def spelling(context: LaunchContext, declared: Sequence[str]) -> list[LogInfo]:
-    """A warning for every argument that looks misspelt."""
-    return [LogInfo(msg=f'warning: {line}') for line in misspelt(context.argv, declared)]
+    """A warning for every argument that looks misspelled."""
+    return [LogInfo(msg=f'warning: {line}') for line in misspelled(context.argv, declared)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -91,10 +91,10 @@ def learn_tiny_map(path: Path) -> tuple[list[Any], list[Any]]:
     import torch
 
     from dsac_ros.config import MappingConfig
-    from dsac_ros.mapping.trainer import learn_map
-    from dsac_ros.sources.rendered.drive import drive
-    from dsac_ros.sources.rendered.source import RenderedSource, robot_camera
-    from dsac_ros.sources.rendered.world import RenderedWorld
+    from dsac_ros.mapping.ace import learn_map
+    from dsac_ros.sources.rendered import RenderedSource, robot_camera
+    from dsac_ros.synthetic.drive import drive
+    from dsac_ros.synthetic.world import RenderedWorld
     world = RenderedWorld(seed=3)
     source = RenderedSource(world, drive(world, seed=1, frames=32, rate_hz=5.0),
                             robot_camera((320, 240)))

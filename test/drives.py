@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, seen_from, texture
 
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
 
 STEP_NS = 100_000_000
 FOCAL_PX = float(MATRIX[0, 0])

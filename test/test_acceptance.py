@@ -17,7 +17,7 @@ def cells(ratio, spread, agreement, count=1000, **others):
     return PoseStatistics(ratio, count, spread, agreement, **others)
 
 
-def test_it_travels_through_json_and_ignores_what_it_does_not_know():
+def test_json_round_trip_ignores_unknown_keys():
     model = AcceptanceModel(floor_m=0.01, min_inliers=77)
     values = json.loads(json.dumps({**model.as_dict(), 'from_the_future': 1}))
     assert AcceptanceModel.from_dict(values) == model
@@ -75,7 +75,7 @@ def test_features_may_contradict_landmarks():
     assert AcceptanceModel().verdict(enough)[0] is Result.ACCEPTED
 
 
-def test_features_at_their_threshold_are_worth_landmarks_at_theirs():
+def test_feature_and_landmark_thresholds_weigh_equally():
     model = AcceptanceModel(min_feature_inliers=30, min_visible_inlier_ratio=0.4)
     few = cells(0.02, 0.3, 0.5)
     for landmarks, inliers, worth in ((0.0, 30, 0.4), (0.5, 30, 0.5), (0.5, 60, 0.8),
@@ -91,7 +91,7 @@ def test_covariance_never_falls_below_the_floor():
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [0.02] * 3 + [0.01] * 3)
 
 
-def test_a_pose_that_nothing_verifies_has_a_covariance_of_its_own():
+def test_unverified_poses_have_their_own_covariance():
     model = AcceptanceModel(covariance_scale=2.0, floor_m=0.001, floor_rad=0.001,
                               alone_scale=5.0, alone_floor_m=0.03, alone_floor_rad=0.02)
     verified, alone, by_features = (model.covariance(np.eye(6), PoseStatistics(
@@ -115,7 +115,7 @@ def test_verdict_says_what_is_missing(statistics, result, word):
     assert word in reason
 
 
-def test_a_map_that_was_not_measured_doubts_in_its_own_unit():
+def test_an_unmeasured_map_doubts_in_its_own_unit():
     near, far = AcceptanceModel.unmeasured(2.0), AcceptanceModel.unmeasured(2000.0)
     assert far.floor_m == pytest.approx(1000.0 * near.floor_m)
     assert far.floor_rad == near.floor_rad

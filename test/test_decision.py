@@ -50,21 +50,21 @@ def test_features_may_contradict_landmarks(found, contradicted):
 @pytest.mark.parametrize(('found', 'one'), [
     (None, False), (features(0.05, 7), False), (features(0.05, 8), True),
     (features(0.5, 10), False)])
-def test_few_features_may_tell_the_view_that_landmarks_tell(found, one):
+def test_few_features_may_confirm_the_landmark_view(found, one):
     assert tell_one_view(landmarks(), found, DEPTH_M) is one
 
 
 @pytest.mark.parametrize(('alignment', 'ratio'), [
     (landmarks(), 0.4), (landmarks(poorly_distributed=True), 0.0),
     (landmarks(repetitive=True), 0.0), (None, 0.0)])
-def test_landmarks_in_a_corner_or_repetitive_ones_verify_nothing(alignment, ratio):
+def test_corner_or_repetitive_landmarks_verify_nothing(alignment, ratio):
     assert verified_ratio(alignment) == ratio
 
 
 @pytest.mark.parametrize(('ratio', 'sigma_m', 'result'), [
     (0.5, 0.0, Result.ACCEPTED), (0.5, 1.0, Result.ACCEPTED),
     (0.5, 0.01, Result.POSITION_UNDETERMINED), (0.1, 1.0, Result.LOW_INLIERS)])
-def test_an_acceptance_model_is_applied_to_a_localization(ratio, sigma_m, result):
+def test_acceptance_model_applies_to_a_localization(ratio, sigma_m, result):
     raw = Localization(Result.ACCEPTED, world_from_camera=np.eye(4), covariance=np.eye(6) * 1e-4,
                        statistics=PoseStatistics(visible_inlier_ratio=ratio))
     model = AcceptanceModel()

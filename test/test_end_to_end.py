@@ -66,8 +66,7 @@ def test_the_same_seed_gives_the_same_pose(tiny_map, query_folder, capsys):
     assert outputs[0]['poses'] == outputs[1]['poses']
 
 
-def test_poses_go_to_a_tum_file_and_refusals_keep_their_reason(tiny_map, query_folder, tmp_path,
-                                                               capsys):
+def test_poses_go_to_tum_and_refusals_keep_reasons(tiny_map, query_folder, tmp_path, capsys):
     folder = tmp_path / 'with_black'
     shutil.copytree(query_folder, folder)
     image = sorted((folder / 'rgb').iterdir())[0]
@@ -183,7 +182,7 @@ def test_bench_prints_stages_and_the_machine(tiny_map, query_folder, mapping_fol
     assert mapping['steps'] == 20
 
 
-def test_poses_are_refined_before_anything_is_learned_from_them(tiny_map, tmp_path, capsys):
+def test_poses_are_refined_before_learning(tiny_map, tmp_path, capsys):
     """Keyframes of the map come nearer to the truth than the poses that were given."""
     rng = np.random.default_rng(0)
     true = [posed.world_from_camera[:3, 3] for posed in tiny_map.mapping]
@@ -221,7 +220,7 @@ def test_damage_is_measured_kind_by_kind(tiny_map, tmp_path, capsys):
     assert rows['none']['recall']['0.10m_5deg'] >= rows['blur 30 px']['recall']['0.10m_5deg']
 
 
-def test_an_update_adds_frames_and_keeps_what_was_known(tiny_map, tmp_path, capsys):
+def test_an_update_adds_frames_and_keeps_the_base_map(tiny_map, tmp_path, capsys):
     """A map of the first half of the drive is updated with the second half alone."""
     halves = tiny_map.mapping[:12], tiny_map.mapping[12:]
     for name, frames in zip(('first', 'second', 'of first', 'of second'),

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dsac_ros.evaluation.wavy_wall import wavy_wall
+from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.map_file import read_header
 from dsac_ros.sources.folder import FolderWriter
 
@@ -82,7 +82,7 @@ def test_dsac_loss(run):
 
 
 def test_batch_ransac(run, tmp_path):
-    scenes, poses = zip(*(wavy_wall(seed, inliers=share, noise=0.002)
+    scenes, poses = zip(*(synthetic_correspondences(seed, inliers=share, noise=0.002)
                           for seed, share in enumerate((0.3, 0.5, 0.5))))
     points = np.concatenate([scene.points_world for scene in scenes])
     points[2] = np.nan

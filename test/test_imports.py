@@ -12,29 +12,34 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'dsac_ros'
 FILES = sorted(PACKAGE.rglob('*.py'))
+TEST_FILES = sorted(path for folder in ('test', 'embedded/test')
+                    for path in (ROOT / folder).rglob('*.py'))
+LONGEST_TEST_NAME = 50  # characters; a docstring says the rest
 
 # A module or package imports those in the layers below its own, and itself. Two of one layer never
 # import each other: network and RANSAC meet in SceneCoordinates alone.
 LAYERS = (
     {'errors'},
-    {'types', 'config', 'process', 'device'},
+    {'types', 'config', 'compute'},
     {'geometry', 'metrics', 'acceptance'},
-    {'network', 'ransac', 'sources'},
+    {'network', 'ransac', 'synthetic'},
+    {'sources'},
     {'alignment'},
     {'map_file', 'scene_coordinates', 'focal_check'},
-    {'query', 'baselines'},
+    {'query'},
     {'decision'},
     {'localizer'},
     {'mapping'},
     {'evaluation'},
+    {'benchmark'},
     {'nodes', 'msg'},
     {'cli'},
 )
 # not even below: nothing of the core may depend on them
-ASIDE = {'sources', 'process'}
+ASIDE = {'sources', 'synthetic'}
 MAY_IMPORT = {name: set().union(*LAYERS[:depth]) | {name}
               for depth, layer in enumerate(LAYERS) for name in layer} | {'__init__': set()}
-for name in set().union(*LAYERS[4:10]):
+for name in set().union(*LAYERS[5:11]):
     MAY_IMPORT[name] -= ASIDE
 MAY_IMPORT['nodes'].add('msg')
 ROS = {'rclpy', 'tf2_ros', 'tf2_py', 'tf2_msgs', 'cv_bridge', 'tf_transformations',
@@ -124,6 +129,17 @@ def test_files_say_their_licence_and_purpose(path):
         assert ast.get_docstring(ast.parse(text))
 
 
+def test_test_names_have_at_most_50_characters():
+    found = [(path, node) for path in TEST_FILES
+             for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+             and node.name.startswith('test')]
+    assert {path.parent for path, _ in found} >= {ROOT / 'test', ROOT / 'embedded/test'}
+    wrong = [f'{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {len(node.name)}'
+             for path, node in found if len(node.name) > LONGEST_TEST_NAME]
+    assert not wrong, '\n'.join(wrong)
+
+
 def test_the_package_root_holds_nothing_but_its_path():
     (statement,) = ast.parse((PACKAGE / '__init__.py').read_text()).body
     assert 'extend_path' in ast.unparse(statement)
@@ -152,7 +168,8 @@ assert torch.get_default_dtype() == torch.float32
 """
 
 
-def test_the_core_imports_without_ros_and_changes_nothing():
+def test_the_core_imports_without_ros():
+    """Importing it changes no setting of torch."""
     modules = [f'dsac_ros.{path.relative_to(PACKAGE).with_suffix("").as_posix()}'.replace('/', '.')
                .removesuffix('.__init__') for path in FILES
                if not any(stands_in(path, place) for place in DRAWING_OR_SPEAKING)]

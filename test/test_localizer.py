@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.geometry.resample import KEPT
+from dsac_ros.geometry.resample import MAX_RESAMPLERS
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import load_map
 from dsac_ros.metrics import twist_error
@@ -56,7 +56,7 @@ def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
     assert localizer.trace(replace(frame, depth=None)).correspondences.depth is None
 
 
-def test_a_guess_is_in_the_world_and_is_taken_where_nothing_was_drawn_near_it(tiny_map):
+def test_a_world_pose_guess_becomes_a_hypothesis(tiny_map):
     """One hypothesis alone would hardly ever do; the guess is one more."""
     few = Localizer(replace(load_map(tiny_map.map), reference_images=(), points=None), 'cpu',
                     RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1))
@@ -79,7 +79,7 @@ def test_new_settings_share_what_is_cached(localizer):
     assert changed.acceptance.min_inliers == 77
 
 
-def test_retrieval_answers_where_scene_coordinates_do_not(localizer, tiny_map):
+def test_retrieval_answers_without_scene_coordinates(localizer, tiny_map):
     """A head that puts every cell in the same point leaves RANSAC without a pose."""
     network = copy.deepcopy(localizer.network)
     for part in (network.head.experts.point.weight, network.head.experts.point.bias):
@@ -93,7 +93,7 @@ def test_retrieval_answers_where_scene_coordinates_do_not(localizer, tiny_map):
     assert len(right) >= len(found) // 2 and all(right)
 
 
-def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
+def test_features_answer_where_landmarks_do_not_verify(localizer, tiny_map):
     """And where they may not either, the scene coordinates are what is judged."""
     hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6}
     by_features = localizer.with_settings(RansacConfig(), AcceptConfig(**hard))
@@ -111,8 +111,8 @@ def test_features_answer_where_landmarks_do_not_confirm(localizer, tiny_map):
         tiny_map.queries[0].frame).statistics.inlier_count
 
 
-def test_features_too_few_to_confirm_make_what_landmarks_confirm_precise(
-        localizer, tiny_map, monkeypatch):
+def test_few_features_refine_a_landmark_verified_pose(localizer, tiny_map, monkeypatch):
+    """Features too few to verify a pose make one precise that landmarks verify."""
     header = localizer.map.header
     asking = Localizer(replace(localizer.map, header={**header, 'acceptance': {
         **header['acceptance'], 'clear_ratio': 2.0, 'min_feature_inliers': 10 ** 6}}), 'cpu')
@@ -128,8 +128,8 @@ def test_features_too_few_to_confirm_make_what_landmarks_confirm_precise(
     assert len(errors) >= len(refined) and max(errors) < 0.1
 
 
-def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_accepted(
-        localizer, tiny_map, monkeypatch):
+def test_corner_landmarks_need_scene_coordinates(localizer, tiny_map, monkeypatch):
+    """Landmarks in a corner count only beside scene coordinates that are accepted."""
     frame, truth = tiny_map.queries[1].frame, tiny_map.queries[1].world_from_camera
     search = localizer.aligner.search
 
@@ -153,7 +153,7 @@ def test_landmarks_in_a_corner_count_only_beside_scene_coordinates_that_are_acce
     assert refused.result is Result.LOW_INLIERS
 
 
-def test_no_images_are_retrieved_beyond_the_latency_allowed(localizer, tiny_map):
+def test_no_retrieval_beyond_the_allowed_latency(localizer, tiny_map):
     hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6,
             'min_feature_inliers': 10 ** 6}
     frame = replace(tiny_map.queries[0].frame, image=np.random.default_rng(0).integers(
@@ -173,7 +173,7 @@ def test_a_position_that_is_not_determined_is_refused(localizer, tiny_map):
     np.testing.assert_array_equal(refused.world_from_camera, usual.world_from_camera)
 
 
-def test_features_alone_localize_where_they_are_asked_first(localizer, tiny_map):
+def test_features_alone_localize_when_asked_first(localizer, tiny_map):
     acceptance = {**localizer.map.header['acceptance'], 'features_first': True}
     first = Localizer(replace(localizer.map, header={**localizer.map.header,
                                                      'acceptance': acceptance}), 'cpu')
@@ -217,8 +217,8 @@ def test_the_right_focal_length_is_not_refused(tiny_map):
 
 def test_cameras_come_and_go_without_end(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
-    for k in range(KEPT + 3):
+    for k in range(MAX_RESAMPLERS + 3):
         matrix = frame.camera.matrix.copy()
         matrix[0, 0] += 0.01 * k
         localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
-    assert len(localizer._resamplers) == KEPT
+    assert len(localizer._resamplers) == MAX_RESAMPLERS

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros import map_file
 from dsac_ros.errors import MapError
 from dsac_ros.map_file import OWN_ENCODER, load_map, read_header, save_map
 from dsac_ros.network.convolutional import WholeNetwork
@@ -53,7 +52,7 @@ def test_what_was_saved_is_loaded(path, network):
                                    rtol=0.02)
 
 
-def test_equal_content_equal_id_and_other_content_another(path, tmp_path, network, header):
+def test_the_id_depends_on_the_content_alone(path, tmp_path, network, header):
     again = save_map(tmp_path / 'b.map', network, {**header, 'name': 'other name'})
     moved = save_map(tmp_path / 'c.map', network, {**header, 'origin': [0.0, 0, 0]})
     assert again.id == read_header(path)['id'] != moved.id
@@ -123,7 +122,7 @@ def test_a_full_disk_leaves_the_old_map(path, network, header, monkeypatch):
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(map_file.os, 'fsync', full)
+    monkeypatch.setattr('os.fsync', full)
     with pytest.raises(MapError, match='No space left on device'):
         save_map(path, network, {**header, 'origin': [9.0, 9, 9]})
     assert path.read_bytes() == before

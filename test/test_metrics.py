@@ -84,7 +84,7 @@ def test_the_keys_of_the_design():
     assert set(report['coverage']) == {'1sigma', '2sigma', '3sigma'}
 
 
-def test_sigma_radii_are_those_of_six_degrees_of_freedom():
+def test_sigma_radii_have_six_degrees_of_freedom():
     shares = [0.6826894921, 0.9544997361, 0.9973002039]
     np.testing.assert_allclose(list(SIGMA_RADII.values()), chi2.ppf(shares, 6), rtol=1e-4)
 

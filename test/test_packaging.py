@@ -16,13 +16,15 @@ import yaml
 from test_imports import FILES, ROS, imports, room_of
 
 from dsac_ros.msg import RelocalizationStatus
-from dsac_ros.nodes.mapper_parameters import MAPPER
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.mapper_parameters import MapperParameters
+from dsac_ros.nodes.parameters import specs_of
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.types import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
-LAUNCH_FILES = [('relocalizer.launch.py', RELOCALIZER), ('mapping.launch.py', MAPPER)]
+LAUNCH_FILES = [('relocalizer.launch.py', RelocalizerParameters),
+                ('mapping.launch.py', MapperParameters)]
 
 
 @pytest.fixture(scope='module')
@@ -100,7 +102,7 @@ def test_the_version_is_that_of_package_xml(wheel):
     assert str(citation['version']) == version
 
 
-def test_every_ros_package_that_is_used_is_a_dependency():
+def test_every_used_ros_package_is_a_dependency():
     used = {name.split('.')[0] for path in FILES if room_of(path) == 'nodes'
             for _, name in imports(path)} & ROS
     for launch_file, _ in LAUNCH_FILES:
@@ -128,7 +130,7 @@ def test_launch_arguments_are_parameters(file, table):
     (named,) = [node.value for node in tree.body if isinstance(node, ast.Assign)
                 and node.targets[0].id == 'PARAMETERS']
     kinds = {key.value: value.elts[0].id for key, value in zip(named.keys, named.values)}
-    specs = {spec.name: type(spec.default).__name__ for spec in table}
+    specs = {spec.name: type(spec.default).__name__ for spec in specs_of(table)}
     assert kinds == {name: specs[name] for name in kinds}
 
 
@@ -140,7 +142,7 @@ def test_constraints_pin_every_requirement():
     assert len(required) > 15 and set(required) - {'setuptools'} <= pinned
 
 
-def test_the_embedded_modules_are_a_distribution_that_colcon_leaves_alone():
+def test_embedded_is_a_distribution_ignored_by_colcon():
     assert 'embedded' not in (ROOT / 'CMakeLists.txt').read_text()
     assert (ROOT / 'embedded/COLCON_IGNORE').exists()
     version = re.search(r'version = "([\d.]+)"', (ROOT / 'embedded/pyproject.toml').read_text())
@@ -155,7 +157,7 @@ ROSDEP_KEYS = {'torch': 'python3-torch', 'numpy': 'python3-numpy', 'scipy': 'pyt
                'pyyaml': 'python3-yaml', 'safetensors': '', 'rosbags': ''}
 
 
-def test_a_fresh_machine_with_ros_gets_every_requirement():
+def test_a_new_machine_with_ros_gets_every_requirement():
     """From rosdep, or by the line of the README."""
     text = (ROOT / 'setup.py').read_text()
     required = set(re.findall(r"'([a-z-]+)>=", text.split('extras_require')[0]))

@@ -29,7 +29,7 @@ def test_rays_stay_where_they_are_in_another_pinhole():
     np.testing.assert_array_equal(moved.matrices[0], large)
 
 
-def test_depth_is_read_at_the_cells_also_beyond_the_border():
+def test_depth_is_read_at_cells_beyond_the_border_too():
     depth = np.arange(12, dtype=np.float32).reshape(3, 4)
     pixels = np.array([[0.0, 0.0], [3.4, 2.0], [-0.6, 2.7]])
     measured = with_depth(scene(pixels, pinhole(4.0, (4, 3))), depth).depth

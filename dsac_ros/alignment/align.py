@@ -16,8 +16,8 @@ from dsac_ros.alignment.landmarks import LEVELS, Landmarks, Pyramid
 from dsac_ros.alignment.verification import INLIER_NCC, Verification, verify_pose
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
-from dsac_ros.ransac.correspondences import Correspondences, correspondences
-from dsac_ros.ransac.mixture import initial_mixture
+from dsac_ros.ransac.correspondences import Correspondences, normalize_correspondences
+from dsac_ros.ransac.noise_model import initial_noise_model
 from dsac_ros.types import SceneCoordinates
 
 REACH = (2, 2, 5, 6)     # radius of the search on each level [px of the level]
@@ -123,9 +123,9 @@ def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, 
         world_from_camera (4, 4), covariance (6, 6) and number of inliers.
     """
     seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix, sigma)
-    pose, mixture = start[None, None], initial_mixture(start[None, None], 12.0 * step_px)
+    pose, mixture = start[None, None], initial_noise_model(start[None, None], 12.0 * step_px)
     pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
-    pose, covariance, squared = refine.converge(pose, seen, mixture)
+    pose, covariance, squared = refine.final_step(pose, seen, mixture)
     inliers = int((squared < (2.0 * step_px) ** 2).sum())
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
 
@@ -138,7 +138,7 @@ def nearby_correspondences(points: Tensor, pixels: Tensor, camera_from_map: Tens
     sigma (N,) are the relative standard deviations of the pixels, equal by default.
     """
     ones = torch.ones(1, len(points), device=points.device)
-    seen = correspondences(SceneCoordinates(
+    seen = normalize_correspondences(SceneCoordinates(
         points_world=points[None], pixels=pixels[None],
         sigma_px=ones if sigma is None else sigma[None], valid=ones > 0,
         matrices=matrix[None], grid_hw=(1, len(points))))

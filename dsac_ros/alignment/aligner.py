@@ -13,9 +13,9 @@ from dsac_ros.alignment.landmarks import Landmarks, Pyramid
 from dsac_ros.alignment.match import visible
 from dsac_ros.alignment.repetition import is_repetitive
 from dsac_ros.alignment.search import refine_with_restarts, search
+from dsac_ros.compute.threads import threads
 from dsac_ros.geometry import se3
 from dsac_ros.ransac.estimator import PoseEstimate
-from dsac_ros.ransac.threads import threads
 from dsac_ros.types import SceneCoordinates
 
 

@@ -20,7 +20,7 @@ from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, Resamplers
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.ransac.scoring import squared_error
 from dsac_ros.types import Frame, SceneCoordinates
@@ -103,7 +103,7 @@ def count_distributed_inliers(matches: SceneCoordinates, world_from_camera: Tens
     The bins are those of an image of this size. What repeats itself in a corner, one window of
     many or one chair, fits a wrong pose with many matches.
     """
-    seen = correspondences(matches)
+    seen = normalize_correspondences(matches)
     pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
     inlier = (squared_error(pose, seen)[0, 0] < INLIER_PX ** 2) & seen.valid[0]
     in_bin = torch.bincount(grid_bins(matches.pixels[0][inlier], size_wh))

@@ -72,7 +72,7 @@ def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) ->
     their focal lengths about the principal point.
     """
     pixels, descriptors = root_sift(resampler(to_gray(frame.image)), MOST,
-                                    resampler.shown(frame.mask))
+                                    resampler.valid_mask(frame.mask))
     ratio = matrix[0, 0] / resampler.matrix[0, 0]
     return Features((pixels - resampler.matrix[:2, 2]) * ratio + matrix[:2, 2],
                     quantised(descriptors))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dsac_ros.alignment.features import Features, unit
 from dsac_ros.alignment.guided_match import guided_match
-from dsac_ros.device import fastest_dtype
+from dsac_ros.compute.device import fastest_dtype
 
 VOTERS = 400        # strongest features of an image that vote; 1000 find the same views
 FARTHEST = 0.2      # distance (1 less the cosine) of a feature and a point that is worth a vote

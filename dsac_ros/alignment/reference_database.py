@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, normalize
 from dsac_ros.alignment.landmarks import Landmarks
 from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.reference_image import ReferenceImage
-from dsac_ros.device import in_half
+from dsac_ros.compute.device import in_half
 from dsac_ros.geometry.resample import STRIDE, Resamplers
 from dsac_ros.types import SceneCoordinates
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from datetime import date
 
-from dsac_ros.cli.bench_tables import damage, finetune, mapping, query, ransac, scenes
+from dsac_ros.cli.bench_tables import damage, finetune, mapping, query, ransac, report, scenes
 from dsac_ros.cli.evaluate import machine
 from dsac_ros.cli.output import add_device_option, add_json_option, check_file, write_results
 from dsac_ros.cli.progress import add_progress_option
@@ -26,14 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_settings_options(table)
         add_json_option(table)
         add_progress_option(table)
+    report.add_arguments(tables.add_parser('report', help=report.HELP))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure one table."""
+    """Measure one table, or write the page of those that were measured."""
+    if args.table == 'report':
+        return report.run(args)
     from dsac_ros.metrics import json_ready
     check_file(args.json)
     results, lines = args.measure(args)
-    results['machine'] = machine()
+    results['machine'], results['date'] = machine(), date.today().isoformat()
     lines.append('on ' + ', '.join(f'{name} {what}' for name, what in results['machine'].items()))
     write_results(json_ready(results), lines, args.json)
     return 0

@@ -198,7 +198,7 @@ def judge(args: argparse.Namespace, folder: Path, bag: Path,
           events: Sequence[dict[str, Any]]) -> Report:
     """Evaluate the answers and write the report."""
     from dsac_ros.cli.evaluate import machine
-    from dsac_ros.evaluation.answers import largest_difference, localizations_heard
+    from dsac_ros.evaluation.node_outputs import largest_difference, localizations_from_events
     from dsac_ros.evaluation.report import write_report
     from dsac_ros.localizer import Localizer
     from dsac_ros.metrics import evaluate
@@ -206,7 +206,7 @@ def judge(args: argparse.Namespace, folder: Path, bag: Path,
     source = open_source(bag, poses=TRUTH_TOPIC)
     stamps, references = zip(*((posed.frame.stamp_ns, posed.world_from_camera)
                                for posed in source.posed_frames()))
-    localizations = localizations_heard(events, stamps)
+    localizations = localizations_from_events(events, stamps)
     shared, difference = largest_difference(events)
     map_file = folder / 'room.map'
     localizer = Localizer.load(map_file)

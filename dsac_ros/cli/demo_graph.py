@@ -20,7 +20,7 @@ from dsac_ros.errors import DsacError
 
 READY_SECONDS, QUIET_SECONDS = 90.0, 3.0
 LISTEN = ('from dsac_ros.nodes.runtime import offer_runtime; offer_runtime(); '
-          'from dsac_ros.nodes.answer_recorder import main; raise SystemExit(main())')
+          'from dsac_ros.nodes.output_recorder import main; raise SystemExit(main())')
 DSAC = (sys.executable, '-m', 'dsac_ros.cli.main')
 
 

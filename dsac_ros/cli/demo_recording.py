@@ -38,10 +38,10 @@ def record(recording: Recording, done: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
-    from dsac_ros.sources.rendered.drive import drive
-    from dsac_ros.sources.rendered.recorder import record_drive
-    from dsac_ros.sources.rendered.source import robot_camera
-    from dsac_ros.sources.rendered.world import RenderedWorld
+    from dsac_ros.sources.rendered import robot_camera
+    from dsac_ros.sources.rendered_recording import record_drive
+    from dsac_ros.synthetic.drive import drive
+    from dsac_ros.synthetic.world import RenderedWorld
     torch.set_num_threads(1)
     world = RenderedWorld(recording.world_seed)
     rate, height = ((RATE_HZ, HELD_OUT_HEIGHT_M) if recording.held_out

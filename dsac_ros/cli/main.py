@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dsac_ros import process
+from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 
 log = logging.getLogger(__name__)

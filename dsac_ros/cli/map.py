@@ -115,7 +115,7 @@ def learn_source(args: argparse.Namespace, output: Path, old_map: Path | None = 
                  resume: bool = False) -> tuple[Map, Source]:
     """The map that the options ask for, written to `output`, and what it was learned from."""
     from dsac_ros.map_file import load_map
-    from dsac_ros.mapping.learning import learn
+    from dsac_ros.mapping.learn import learn
     config, end_to_end = settings_of(args)
     base_map = load_map(old_map) if old_map else None
     source = open_named_source(args)

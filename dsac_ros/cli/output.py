@@ -76,15 +76,15 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
 
 
 def losses(source: Source) -> dict[str, Any]:
-    """The remarks on the last pass over a source: skipped, lacking, assumptions, unread."""
-    return {'skipped': dict(source.skipped), 'lacking': dict(source.lacking),
+    """The remarks on the last pass over a source: skipped, missing, assumptions, unread."""
+    return {'skipped': dict(source.skipped), 'missing': dict(source.missing),
             'assumptions': list(source.assumptions), 'unread': list(source.unread)}
 
 
 def loss_lines(results: dict[str, Any]) -> list[str]:
     """The losses for people; assumptions and what is not read were printed at once."""
     return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
-            *(f'in use without  {count} {what}' for what, count in results['lacking'].items())]
+            *(f'in use without  {count} {what}' for what, count in results['missing'].items())]
 
 
 def size(count: float) -> str:

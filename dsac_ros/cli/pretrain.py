@@ -49,13 +49,13 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save
 
+    from dsac_ros.compute.device import choose_device
     from dsac_ros.config import build
-    from dsac_ros.device import choose_device
     from dsac_ros.map_file import write_atomically
-    from dsac_ros.mapping.pretraining import PretrainConfig, pretrain
+    from dsac_ros.mapping.pretraining.pretrain import PretrainConfig, pretrain
     from dsac_ros.network.encoder import folded
-    from dsac_ros.sources.rendered.gaze import gaze, gaze_camera
-    from dsac_ros.sources.rendered.world import RenderedWorld
+    from dsac_ros.synthetic.gaze import gaze, gaze_camera
+    from dsac_ros.synthetic.world import RenderedWorld
     config = build(PretrainConfig, {'steps': args.steps, 'seed': args.seed,
                                     'objective': args.objective})
     if args.rooms < 0:
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 def read_photographs(named: Sequence[Path], style: str) -> tuple[list[Path], list[np.ndarray]]:
     """The image files that can be decoded, and their gray images; the others are counted."""
     from dsac_ros.geometry.resample import to_gray
-    from dsac_ros.sources.rendered.photographs import list_photographs, read_photograph
+    from dsac_ros.synthetic.photographs import list_photographs, read_photograph
     found, paths, images = list_photographs(named), [], []
     for path in counted(found, len(found), 'reading', style):
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from dsac_ros.mapping.progress import Progress
+    from dsac_ros.mapping.optim.progress import Progress
 
 T = TypeVar('T')
 STYLES = ('bar', 'json', 'off')

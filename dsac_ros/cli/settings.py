@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dsac_ros.config import build
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, did_you_mean
 
 C = TypeVar('C')
 
@@ -89,7 +88,5 @@ def split_settings(values: dict[str, Any], *classes: type) -> list[Any]:
                 break
         else:
             known = [f.name for cls in classes for f in fields(cls)]
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(known)}'
-            raise ConfigError(f'unknown setting {name!r}; {hint}')
+            raise ConfigError(f'unknown setting {name!r}; {did_you_mean(name, known)}')
     return [make_settings(cls, share) for share, cls in zip(shares, classes)]

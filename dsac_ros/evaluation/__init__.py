@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a map is worth: runs over frames, conditions, the report and its pictures."""
+"""Evaluation of maps: localization of many frames, conditions, report and figures."""

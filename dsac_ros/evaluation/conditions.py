@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conditions on a report, `recall@0.05m/5deg<0.8`: what makes an evaluation fail in CI."""
+"""Failure conditions on a report for CI, such as `recall@0.05m/5deg<0.8`."""
 from __future__ import annotations
 
 import math
@@ -22,7 +22,7 @@ RECALL = re.compile(rf'recall@({NUMBER})m?/({NUMBER})(?:deg)?')
 
 @dataclass(frozen=True)
 class Condition:
-    """A named number of the report, how it is compared and with what."""
+    """Comparison of a number in the report with a limit."""
 
     text: str
     name: str
@@ -30,7 +30,7 @@ class Condition:
     limit: float
 
     def value(self, report: Report) -> float:
-        """The number that the condition speaks of; NaN where the report has none."""
+        """Return the number that the condition refers to; NaN if the report has none."""
         recall = RECALL.fullmatch(self.name)
         if recall:
             return report.recall(float(recall[1]), float(recall[2]))
@@ -48,13 +48,17 @@ class Condition:
         return math.nan if value is None else float(value)
 
     def holds(self, report: Report) -> bool:
-        """Whether the condition is met; a number that is not there counts as met (a failure)."""
+        """Return True if the failure condition is triggered; a missing value triggers it."""
         value = self.value(report)
         return math.isnan(value) or COMPARISONS[self.comparison](value, self.limit)
 
 
 def parse_condition(text: str) -> Condition:
-    """`NAME<NUMBER` (also <=, >, >=); ValueError with the known names otherwise."""
+    """Parse `NAME<NUMBER` (also <=, >, >=).
+
+    Raises:
+        ValueError: the text is malformed or the name unknown.
+    """
     match = re.fullmatch(rf'\s*([^<>=\s]+)\s*(<=|>=|<|>)\s*(-?{NUMBER})\s*', text)
     if not match:
         raise ValueError(f'{text!r} is not NAME<NUMBER or NAME>NUMBER; known names: '

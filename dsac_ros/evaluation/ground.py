@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which way is up in a world whose axes may stand any way: the plane to draw from above."""
+"""Estimation of the ground plane, for plots from above, in worlds with arbitrary axes."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
-#: A direction this near to an axis (cosine) is taken for that axis.
+#: Minimum cosine between a direction and an axis to snap to that axis.
 NEARLY = np.cos(np.radians(25.0))
 
 
 @dataclass(frozen=True)
 class GroundPlane:
-    """Two axes (2, 3) that span the ground, right-handed as seen from above, and their names."""
+    """Two axes (2, 3) that span the ground, right-handed seen from above, and their names."""
 
     axes: np.ndarray
     labels: tuple[str, str]
 
     @classmethod
     def under(cls, world_from_camera: np.ndarray) -> GroundPlane:
-        """The ground under cameras (F, 4, 4) that are mostly held upright.
+        """Estimate the ground plane from cameras (F, 4, 4) that are mostly upright.
 
-        Up is against the mean of the cameras' own down; where that is nearly an axis of the
-        world, it is that axis.
+        Up is opposite to the mean down axis of the cameras, snapped to a world axis if close to
+        one.
         """
         down = world_from_camera[:, :3, 1].mean(axis=0)
         length = np.linalg.norm(down)
@@ -38,5 +38,5 @@ class GroundPlane:
         return cls(np.eye(3)[[right, ahead]], ('xyz'[right], 'xyz'[ahead]))
 
     def project(self, points_world: np.ndarray) -> np.ndarray:
-        """Points (N, 3) to the plane (N, 2) [m]."""
+        """Project points (N, 3) to the plane (N, 2) [m]."""
         return points_world @ self.axes.T

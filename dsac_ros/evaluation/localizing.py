@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a localizer over frames; what fails stays in the list as a failure."""
+"""Localization of many frames; failures are kept as results."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -12,27 +12,26 @@ from dsac_ros.errors import CameraError, ImageError
 from dsac_ros.types import Frame, Localization, PosedFrame, Result
 
 
-class Localizes(Protocol):
-    """Anything that answers where a frame was taken."""
+class ImageLocalizer(Protocol):
+    """Interface of a system that localizes single frames."""
 
     def localize(self, frame: Frame) -> Localization:
-        """Where this frame was taken, or why that is not known."""
+        """Return the pose of this frame, or the reason why it is unknown."""
 
 
-def localize_frame(localizer: Localizes, frame: Frame) -> Localization:
-    """Localize one frame; an image or camera that cannot be used is a refusal with its reason."""
+def localize_frame(localizer: ImageLocalizer, frame: Frame) -> Localization:
+    """Localize one frame; an unusable image or camera is a result with its reason."""
     try:
         return localizer.localize(frame)
     except (ImageError, CameraError) as error:
         return Localization(Result.BAD_IMAGE, str(error), frame.stamp_ns, frame.name)
 
 
-def localize_posed_frames(localizer: Localizes, frames: Iterable[PosedFrame],
+def localize_posed_frames(localizer: ImageLocalizer, frames: Iterable[PosedFrame],
                           ) -> tuple[list[Localization], list[np.ndarray]]:
-    """Localize every frame; the answers and the reference poses (4, 4), in order.
+    """Localize every frame; return localizations and reference poses (4, 4), in order.
 
-    The first frame is localized twice and the first time thrown away: what a library sets up on
-    its first use is not the latency of a frame.
+    The first frame is localized twice, the first time as a warm-up whose latency does not count.
     """
     localizations: list[Localization] = []
     references: list[np.ndarray] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the localizer saw in one frame, ready to be drawn."""
+"""Visualisation data of one localized frame."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryView:
-    """One frame.
+    """Visualisation data of one frame.
 
-    image (H, W) uint8 of the ideal pinhole; colours (h, w, 3) in [0, 1]; per cell, row by row:
-    pixels (N, 2), valid and inliers (N,) bool.
+    Attributes:
+        image: (H, W) uint8 of the ideal pinhole.
+        colours: (h, w, 3) in [0, 1].
+        pixels: (N, 2) of the cells, row by row.
+        valid: (N,) bool.
+        inliers: (N,) bool.
+        localization: the result.
     """
 
     image: np.ndarray
@@ -35,8 +40,8 @@ class QueryView:
         return float(self.inliers.sum() / max(1, self.valid.sum()))
 
 
-def look(localizer: Localizer, frame: Frame) -> QueryView | None:
-    """Localize once more and keep what was seen; None where there was nothing to see."""
+def query_view_of(localizer: Localizer, frame: Frame) -> QueryView | None:
+    """Localize a frame again and return its visualisation data; None for an unusable image."""
     found = localizer.localize(frame)
     if found.result is Result.BAD_IMAGE:
         return None
@@ -50,13 +55,10 @@ def look(localizer: Localizer, frame: Frame) -> QueryView | None:
 
 
 def as_colours(points: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Points (N, 3) as colours in [0, 1], stretched over what most of them span.
-
-    White where there is none.
-    """
-    seen = points[valid & np.isfinite(points).all(axis=1)]
-    if not len(seen):
+    """Map points (N, 3) to colours in [0, 1] over the 2nd to 98th percentile; invalid: white."""
+    visible = points[valid & np.isfinite(points).all(axis=1)]
+    if not len(visible):
         return np.ones_like(points)
-    low, high = np.percentile(seen, (2, 98), axis=0)
+    low, high = np.percentile(visible, (2, 98), axis=0)
     colours = 0.08 + 0.87 * np.clip((points - low) / np.maximum(high - low, 1e-9), 0, 1)
     return np.where(valid[:, None], np.nan_to_num(colours, nan=1.0), 1.0)

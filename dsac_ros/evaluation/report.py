@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of an evaluation: one HTML file that needs no network, and its numbers beside it."""
+"""Report of an evaluation: one self-contained HTML file, and its numbers as JSON and CSV."""
 from __future__ import annotations
 
 import base64
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsac_ros.evaluation.query_view import QueryView, look
+from dsac_ros.evaluation.query_view import QueryView, query_view_of
 from dsac_ros.metrics import Report
 from dsac_ros.types import Localization, PosedFrame
 
@@ -41,28 +41,28 @@ td.number, th.number { text-align: right; }
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of the page: words in HTML and PNG pictures."""
+    """A section of the page: HTML text and PNG images."""
 
     title: str
     words: str
-    pictures: tuple[bytes, ...] = ()
+    images: tuple[bytes, ...] = ()
 
 
 def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame],
                  localizations: Sequence[Localization], references: Sequence[np.ndarray],
-                 report: Report, title: str = 'How well does this map localize?',
+                 report: Report, title: str = 'Localization accuracy of this map',
                  about: dict[str, Any] | None = None) -> Path:
-    """Write report.html, summary.json and errors.csv into `folder`; the path of the page.
+    """Write report.html, summary.json and errors.csv into `folder`; return the path of the page.
 
     Args:
-        folder: made where it is missing.
-        localizer: looks once more at the frames that are shown in detail.
-        frames: the evaluated frames once more, in the same order.
-        localizations: what was answered to each.
-        references: the true world_from_camera (4, 4) of each.
+        folder: created if missing.
+        localizer: used to visualise single frames.
+        frames: the evaluated frames again, in the same order.
+        localizations: result of each.
+        references: true world_from_camera (4, 4) of each.
         report: the errors.
-        title: the page's heading.
-        about: what else is to be said: the command, the machine, the map.
+        title: heading of the page.
+        about: additional information: the command, the machine, the map.
     """
     folder.mkdir(parents=True, exist_ok=True)
     values = report.as_dict()
@@ -79,7 +79,7 @@ def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame
 
 
 def write_errors(path: Path, localizations: Sequence[Localization], report: Report) -> None:
-    """One line per frame."""
+    """Write one CSV line per frame."""
     with path.open('w', newline='', encoding='utf-8') as stream:
         writer = csv.writer(stream)
         writer.writerow(['name', 'stamp_ns', 'result', 'translation_m', 'rotation_deg',
@@ -93,22 +93,22 @@ def write_errors(path: Path, localizations: Sequence[Localization], report: Repo
 
 def chosen_views(localizer: Localizer, frames: Iterable[PosedFrame],
                  report: Report) -> dict[str, tuple[int, QueryView]]:
-    """An ordinary frame and the worst one, with what the localizer saw in them."""
+    """Return visualisations of a median frame and of the worst one."""
     order = np.lexsort((report.rotation_deg, report.translation_m))
     right = [row for row in order if report.accepted[row]]
-    rows = {'An ordinary frame': int(right[len(right) // 2] if right else order[0]),
+    rows = {'A typical frame': int(right[len(right) // 2] if right else order[0]),
             'The worst frame': int(order[-1])}
     views = {}
     for row, posed in enumerate(frames):
         for name, wanted in rows.items():
-            view = look(localizer, posed.frame) if row == wanted else None
+            view = query_view_of(localizer, posed.frame) if row == wanted else None
             if view is not None:
                 views[name] = (row, view)
     return {name: views[name] for name in rows if name in views}
 
 
 def table_section(values: dict[str, Any]) -> Section:
-    """The error table."""
+    """Make the section with the error table."""
     rows = [('frames', values['frames'], ''), ('accepted', values['accepted'], ''),
             ('accepted, but wrong', values['false_accepts'], 'more than 0.5 m or 15° off'),
             ('median translation error', centimetres(values['median_translation_m']),
@@ -126,28 +126,37 @@ def table_section(values: dict[str, Any]) -> Section:
              if name != 'ACCEPTED']
     cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td class=number>{value}</td>'
                     f'<td class=faint>{note}</td></tr>' for name, value, note in rows)
-    return Section('Errors', '<p class=faint>Never aligned to the ground truth; every frame '
-                   f'counts, a refused one as a failure.</p><table>{cells}</table>')
+    return Section('Errors', '<p class=faint>Estimates are not aligned to the ground truth; '
+                   f'frames that are not accepted count as failures.</p><table>{cells}</table>')
 
 
 def picture_sections(localizations: Sequence[Localization], references: Sequence[np.ndarray],
                      report: Report) -> list[Section]:
-    """What can be drawn of all frames together."""
+    """Make the sections with plots of all frames."""
     from dsac_ros.evaluation.plots import drive, trust
     from dsac_ros.evaluation.plots.style import png
     stamps = np.array([found.stamp_ns for found in localizations], dtype=np.int64)
     seconds = (stamps - stamps.min()) / 1e9
     estimates = [found.world_from_camera for found in localizations]
     drawn = [
-        Section('Trajectory', '<p>Each dot is one image, localized on its own.</p>',
-                (png(drive.draw_trajectory(np.array(references), estimates, report)),)),
-        Section('Error curve', '<p>How many of all frames are at least this good.</p>',
-                (png(drive.draw_error_curves(report)),)),
-        Section('Errors along the drive', '',
-                (png(drive.draw_errors_over_time(report, seconds)),)),
-        Section('Trust', '<p>Left: how often the truth lies where the covariance says. Right: '
-                'what the confidence of each frame was worth.</p>',
-                (png(trust.draw_calibration(report)),))]
+        Section(
+            'Trajectory',
+            '<p>Each dot is one image, localized independently.</p>',
+            (png(drive.draw_trajectory(np.array(references), estimates, report)),),
+        ),
+        Section(
+            'Error curve',
+            '<p>Share of all frames below an error.</p>',
+            (png(drive.draw_error_curves(report)),),
+        ),
+        Section('Errors over time', '', (png(drive.draw_errors_over_time(report, seconds)),)),
+        Section(
+            'Covariance and confidence',
+            '<p>Left: calibration of the covariance. Right: confidence '
+            'and error of each frame.</p>',
+            (png(trust.draw_calibration(report)),),
+        ),
+    ]
     if report.latency_ms:
         drawn.append(Section('Latency', '', (png(trust.draw_latency(report)),)))
     return drawn
@@ -155,7 +164,7 @@ def picture_sections(localizations: Sequence[Localization], references: Sequence
 
 def query_section(name: str, view: QueryView, row: int, localizations: Sequence[Localization],
                   report: Report) -> Section:
-    """One frame in detail."""
+    """Make the section of one frame."""
     from dsac_ros.evaluation.plots.query import draw_query
     from dsac_ros.evaluation.plots.style import png
     found = localizations[row]
@@ -168,14 +177,14 @@ def query_section(name: str, view: QueryView, row: int, localizations: Sequence[
 
 
 def about_section(about: dict[str, Any]) -> Section:
-    """What was measured on what, by which command."""
+    """Make the section with command, machine and map."""
     cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>'
                     for name, value in about.items())
     return Section('About this run', f'<table>{cells}</table>')
 
 
 def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> str:
-    """The whole page."""
+    """Make the HTML page."""
     total = values['latency_ms'].get('total', {}).get('p50')
     tiles = [(centimetres(values['median_translation_m']), 'median translation error'),
              (degrees(values['median_rotation_deg']), 'median rotation error'),
@@ -187,7 +196,7 @@ def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> 
     parts = ''.join(
         f'<section><h2>{section.title}</h2>{section.words}'
         + ''.join(f'<img alt="{section.title}" src="data:image/png;base64,'
-                  f'{base64.b64encode(picture).decode()}">' for picture in section.pictures)
+                  f'{base64.b64encode(image).decode()}">' for image in section.images)
         + '</section>' for section in sections)
     return ('<!doctype html><html lang=en><head><meta charset=utf-8>'
             '<meta name=viewport content="width=device-width">'
@@ -198,22 +207,22 @@ def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> 
 
 
 def centimetres(metres: float | None) -> str:
-    """A length for people; None is no estimate."""
+    """Format a length; None means no estimate."""
     if metres is None:
         return 'no estimate'
     return f'{metres * 100:.3g} cm' if metres < 1 else f'{metres:.2f} m'
 
 
 def degrees(value: float | None) -> str:
-    """An angle for people."""
+    """Format an angle; None means no estimate."""
     return 'no estimate' if value is None else f'{value:.2f}°'
 
 
 def percent(value: float | None) -> str:
-    """A share for people."""
+    """Format a share; None is a dash."""
     return '-' if value is None else f'{value:.1%}'
 
 
 def finite(value: float) -> float | None:
-    """None for infinity."""
+    """Return the value, or None for infinity."""
     return float(value) if np.isfinite(value) else None

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames altered together with their cameras: mirrored, zoomed, blurred.
-
-What a map is measured on beside the frames as they are; measured depth is left out.
-"""
+"""Transformed frames for the evaluation of a map: mirrored, zoomed, blurred; without depth."""
 from __future__ import annotations
 
 from dataclasses import replace

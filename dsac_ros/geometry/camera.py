@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras: checked intrinsics and projection; OpenCV does the distortion.
+"""Camera models: validated intrinsics and projection; distortion by OpenCV.
 
 Pixels are (u, v) with integers at pixel centres. The size and the matrix of a `Camera` are those
-of the image as it arrives: region of interest and binning of a CameraInfo are applied here, once.
+of the image as received: region of interest and binning of a CameraInfo are applied here, once.
 """
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 
 Numbers = Sequence[float] | np.ndarray
 
-MAX_SKEW = 1e-3  # share of the focal length; OpenCV's cameras have none
-MIN_FOCAL = 0.05  # share of the width or height: a pinhole that sees 169 degrees
-ALIKE = 0.1  # share by which the place of a principal point may differ in width and height
-CORNER_PX = 0.5  # a principal point this near to the corner of the image was left out
-MIDDLE = (0.3, 0.7)  # shares of the image between which a principal point is expected
-FIELD_SAMPLES = 4096
-FIELD_END = 10.0  # tan of the widest ray that is asked for, 84 degrees off the axis
+MAX_SKEW = 1e-3  # relative to the focal length; OpenCV's models have no skew
+MIN_FOCAL = 0.05  # relative to width or height: a field of view of 169 degrees
+MAX_ASPECT_ERROR = 0.1  # relative difference of the principal point in width and height
+MIN_PRINCIPAL_POINT_PX = 0.5  # closer to the corner of the image: missing
+CENTRAL = (0.3, 0.7)  # range of a plausible principal point, relative to the image size
+TANGENT_SAMPLES = 4096
+MAX_TANGENT = 10.0  # tangent of the largest sampled angle, 84 degrees
 
 
 def camera_from_info(size_wh: tuple[int, int], k: Numbers, d: Numbers = (), p: Numbers = (),
                      model: str = '',
                      roi: tuple[int, int, int, int] | None = None,
                      binning: tuple[int, int] = (1, 1)) -> Camera:
-    """The camera that a calibration describes, in the pixels of the image that was sent.
+    """Make the camera of a calibration, in the pixels of the received image.
 
     Args:
-        size_wh: width and height of the full image that was calibrated [px].
+        size_wh: width and height of the full calibrated image [px].
         k: K, 9 values or (3, 3), of the raw image.
         d: distortion coefficients; all zero means none.
-        p: P, 12 values or (3, 4), of the rectified image; stands in for a K of zeros.
-        model: distortion model as in CameraInfo; where it is '' the number of coefficients tells.
-        roi: x, y, width, height of the part that was sent, in full pixels; zeros mean all.
-        binning: full pixels per pixel sent; 0 means 1 (REP 104).
+        p: P, 12 values or (3, 4), of the rectified image; used if K is zero.
+        model: distortion model as in CameraInfo; '' to infer it from the number of coefficients.
+        roi: x, y, width, height of the received region, in full pixels; zeros mean all.
+        binning: full pixels per received pixel; 0 means 1 (REP 104).
     """
     matrix, distortion, left_out = _raw_or_rectified_matrix(k, d, p)
     lens = distortion_of(model, distortion)
     x, y, width, height = roi if roi and roi[2] and roi[3] else (0, 0, *size_wh)
     bin_x, bin_y = (max(1, int(b)) for b in binning)
-    with np.errstate(invalid='ignore', over='ignore'):  # what is not finite is refused below
+    with np.errstate(invalid='ignore', over='ignore'):  # non-finite values are rejected below
         matrix = np.array([[1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
                            [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5], [0, 0, 1]]) @ matrix
     camera = Camera((int(width) // bin_x, int(height) // bin_y), matrix, lens.model,
@@ -57,7 +57,7 @@ def camera_from_info(size_wh: tuple[int, int], k: Numbers, d: Numbers = (), p: N
 
 
 def fisheye_camera(size_wh: tuple[int, int], k: Numbers, d: Numbers) -> Camera:
-    """An equidistant camera, also where its (up to four) coefficients are zero: r = f theta."""
+    """Make an equidistant camera, r = f theta, even if all (up to four) coefficients are zero."""
     if len(d) > 4:
         raise CameraError(f'equidistant has {len(d)} coefficients, expected 4')
     camera = Camera(size_wh, np.array(k, dtype=np.float64).reshape(3, 3), EQUIDISTANT,
@@ -67,7 +67,7 @@ def fisheye_camera(size_wh: tuple[int, int], k: Numbers, d: Numbers) -> Camera:
 
 
 def check_camera(camera: Camera) -> None:
-    """Raise CameraError when the intrinsics cannot belong to a camera."""
+    """Raise CameraError if the intrinsics are invalid."""
     matrix, (width, height) = camera.matrix, camera.size_wh
     if np.shape(matrix) != (3, 3):
         raise CameraError(f'camera matrix has shape {np.shape(matrix)}, expected (3, 3)')
@@ -81,7 +81,7 @@ def check_camera(camera: Camera) -> None:
         raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
                           f'{width}x{height}, expected at least a twentieth of its size: are they '
                           'in pixels?')
-    if np.abs(matrix[:2, 2]).max() <= CORNER_PX:
+    if np.abs(matrix[:2, 2]).max() <= MIN_PRINCIPAL_POINT_PX:
         raise CameraError(f'camera has the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), '
                           'the corner of the image, expected one near its middle: calibrate the '
                           'camera, or give a calibration file')
@@ -94,7 +94,7 @@ def check_camera(camera: Camera) -> None:
 
 
 def check_image_matches(camera: Camera, image: np.ndarray) -> None:
-    """Raise CameraError when an image (H, W, ...) has not the size that was calibrated."""
+    """Raise CameraError if an image (H, W, ...) does not have the calibrated size."""
     height, width = image.shape[:2]
     if (width, height) != tuple(camera.size_wh):
         scaled = (', or give it as a file, which is scaled to resized images'
@@ -105,11 +105,11 @@ def check_image_matches(camera: Camera, image: np.ndarray) -> None:
 
 
 def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
-    """The camera in the pixels of an image, scaled where the image was resized.
+    """Return the camera in the pixels of an image, scaled if the image was resized.
 
     Raises:
-        CameraError: the image has another aspect, or the principal point is not near the middle
-            of the size that is said to be calibrated, so that the image may be a part of it.
+        CameraError: the image has another aspect ratio, or the principal point is not near the
+            centre of the calibrated size, so that the image may be a crop.
     """
     if image_wh == tuple(camera.size_wh):
         return camera
@@ -124,64 +124,68 @@ def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
                           + ': use the calibration of this image stream')
     shrink = np.array([[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5],
                        [0, 0, 1]])
-    told = (f'the calibration is for {width}x{height} and was scaled to images of {image_wh[0]}x'
-            f'{image_wh[1]}: right for resized images, wrong for a part of the sensor')
+    assumption = (
+        f'the calibration is for {width}x{height} and was scaled to images of {image_wh[0]}x'
+        f'{image_wh[1]}: right for resized images, wrong for a part of the sensor'
+    )
     return replace(camera, size_wh=image_wh, matrix=shrink @ matrix,
-                   assumptions=(*camera.assumptions, told))
+                   assumptions=(*camera.assumptions, assumption))
 
 
 def is_resized(size_wh: tuple[int, int], image_wh: tuple[int, int]) -> bool:
-    """Return whether two sizes have the same aspect, but for the rounding to whole pixels."""
+    """Return whether two sizes have the same aspect ratio up to rounding to whole pixels."""
     (width, height), (image_width, image_height) = size_wh, image_wh
     return (abs(height * image_width / width - image_height) <= 1.0
             or abs(width * image_height / height - image_width) <= 1.0)
 
 
 def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:
-    """Return whether the principal point is where a whole image of this size has it."""
+    """Return whether the principal point is plausible for a full image of this size."""
     shares = (np.asarray(matrix)[:2, 2] + 0.5) / size_wh
-    return bool(((shares >= MIDDLE[0]) & (shares <= MIDDLE[1])).all())
+    return bool(((shares >= CENTRAL[0]) & (shares <= CENTRAL[1])).all())
 
 
 def middle_of_another_size(matrix: np.ndarray, size_wh: tuple[int, int],
                            ) -> tuple[int, int] | None:
-    """The size (about) whose middle the principal point is, if that is clearly another one.
+    """Return the size (about) whose centre is the principal point, if clearly a different one.
 
-    That of an image of the same aspect: a part of an image is seldom off as much both ways.
+    Only sizes of the same aspect ratio count: the offset of a crop rarely matches in both axes.
     """
     centre = np.asarray(matrix)[:2, 2] + 0.5
-    share_x, share_y = centre / size_wh
-    alike = abs(share_x - share_y) <= ALIKE * max(abs(share_x), abs(share_y))
-    if not alike or is_central(matrix, size_wh):
+    relative_x, relative_y = centre / size_wh
+    consistent = abs(relative_x - relative_y) <= MAX_ASPECT_ERROR * max(
+        abs(relative_x), abs(relative_y)
+    )
+    if not consistent or is_central(matrix, size_wh):
         return None
     return round(2 * centre[0]), round(2 * centre[1])
 
 
 def project(camera: Camera, points_camera: np.ndarray) -> np.ndarray:
-    """Pixels (..., N, 2) of points (..., N, 3); NaN behind the camera or beyond the lens model."""
+    """Project points (..., N, 3) to pixels (..., N, 2); NaN behind or beyond the lens model."""
     check_shapes(points_camera=(points_camera, '... N 3'))
     points = np.asarray(points_camera, dtype=np.float64).reshape(-1, 3)
-    seen, limit = points[:, 2] > 0.0, field_limit(camera)
+    visible, limit = points[:, 2] > 0.0, field_limit(camera)
     if limit < np.inf:
         with np.errstate(divide='ignore', invalid='ignore'):
-            seen &= np.hypot(points[:, 0], points[:, 1]) / points[:, 2] <= limit
-    if len(points) and seen.all():
+            visible &= np.hypot(points[:, 0], points[:, 1]) / points[:, 2] <= limit
+    if len(points) and visible.all():
         pixels = _project_visible(camera, points)
     else:
         pixels = np.full((len(points), 2), np.nan)
-        if seen.any():
-            pixels[seen] = _project_visible(camera, points[seen])
+        if visible.any():
+            pixels[visible] = _project_visible(camera, points[visible])
     return pixels.reshape(*np.shape(points_camera)[:-1], 2)
 
 
 def field_limit(camera: Camera) -> float:
-    """Tangent of the angle off the axis up to which the distortion grows; inf if everywhere.
+    """Return the tangent of the largest angle with a monotonic distortion; inf if unlimited.
 
-    Past it a polynomial folds back and would show the same pixel twice.
+    Beyond it a polynomial folds back and maps several angles to the same pixel.
     """
     if camera.model == PINHOLE:
         return np.inf
-    tangents = np.linspace(0.0, FIELD_END, FIELD_SAMPLES)
+    tangents = np.linspace(0.0, MAX_TANGENT, TANGENT_SAMPLES)
     points = np.stack([tangents, np.zeros_like(tangents), np.ones_like(tangents)], axis=1)
     radial = Camera(camera.size_wh, np.eye(3), camera.model, _radial_part(camera))
     radius = _project_visible(radial, points)[:, 0]
@@ -190,7 +194,7 @@ def field_limit(camera: Camera) -> float:
 
 
 def _radial_part(camera: Camera) -> tuple[float, ...]:
-    """The distortion coefficients without the tangential, prism and tilt terms."""
+    """Return the distortion coefficients without the tangential, prism and tilt terms."""
     if camera.model == EQUIDISTANT:
         return camera.distortion
     return tuple(value if index in (0, 1, 4, 5, 6, 7) else 0.0
@@ -198,7 +202,7 @@ def _radial_part(camera: Camera) -> tuple[float, ...]:
 
 
 def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Pixels (N, 2) of points (N, 3) that all lie before the camera."""
+    """Project points (N, 3), all in front of the camera, to pixels (N, 2)."""
     matrix, distortion = np.asarray(camera.matrix, np.float64), np.array(camera.distortion)
     if camera.model == PINHOLE:
         return np.stack([points[:, axis] / points[:, 2] * matrix[axis, axis] + matrix[axis, 2]
@@ -213,7 +217,7 @@ def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
 
 def _raw_or_rectified_matrix(k: Numbers, d: Numbers, p: Numbers,
                              ) -> tuple[np.ndarray, tuple[float, ...], str]:
-    """K, D and what was assumed: where K is zero, P holds, whose image has no distortion."""
+    """Return K, D and the assumption made: if K is zero, P without distortion."""
     matrix = np.array(k, dtype=np.float64).reshape(-1)
     if matrix.size != 9:
         raise CameraError(f'camera matrix K has {matrix.size} values, expected 9')
@@ -222,7 +226,11 @@ def _raw_or_rectified_matrix(k: Numbers, d: Numbers, p: Numbers,
         rectified = np.array(p, dtype=np.float64).reshape(-1)
         if rectified.size != 12 or not rectified.any():
             raise CameraError('camera matrix K is zero and so is P: calibrate the camera')
-        told = ('K is zero, so that P holds and the distortion is left out: right for rectified '
-                'images alone' if any(distortion) else '')
-        return rectified.reshape(3, 4)[:, :3].copy(), (), told
+        assumption = (
+            'K is zero, so that P holds and the distortion is left out: right for rectified '
+            'images alone'
+            if any(distortion)
+            else ''
+        )
+        return rectified.reshape(3, 4)[:, :3].copy(), (), assumption
     return matrix.reshape(3, 3), distortion, ''

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shape checks that bind letters across arguments and say what they found."""
+"""Shape checks of several arguments with common dimensions."""
 from __future__ import annotations
 
 from typing import Any
 
 
 def check_shapes(**named: tuple[Any, str]) -> dict[str, int]:
-    """Sizes of the letters in the shapes of `named`, e.g. `points=(points, 'B N 3')`.
+    """Check the shapes of `named`, e.g. `points=(points, 'B N 3')`; return the sizes by letter.
 
     A letter stands for one size in all arguments, a number for itself, a leading `...` for any
-    batch. A shape that does not fit is a ValueError that prints the expected and the actual one.
+    batch dimensions.
+
+    Raises:
+        ValueError: a shape does not match; the message has the expected and the actual one.
     """
     sizes: dict[str, int] = {}
     for name, (array, pattern) in named.items():

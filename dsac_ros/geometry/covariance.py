@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Covariances of a pose, carried from one rigidly connected frame to another and made safe to use.
+"""Covariances of poses: transformation between rigidly connected frames, and validation.
 
 All are (6, 6) over (x, y, z, rotation about x, y, z) [m, rad]: the position of the frame and a
 rotation about fixed axes of the world through that position (the order of ROS, REP 103).
@@ -10,9 +10,9 @@ import numpy as np
 
 
 def covariance_at(covariance: np.ndarray, lever_world: np.ndarray) -> np.ndarray:
-    """Covariance of a frame whose origin lies lever_world (3,) [m] from that of the given one.
+    """Return the covariance of a frame at the offset lever_world (3,) [m] from the given one.
 
-    dp' = dp + dr x lever, dr' = dr (first order): a rotation of the one swings the other.
+    dp' = dp + dr x lever, dr' = dr (first order): a rotation of one frame moves the other.
     """
     x, y, z = np.asarray(lever_world, dtype=np.float64)
     jacobian = np.eye(6)
@@ -22,16 +22,17 @@ def covariance_at(covariance: np.ndarray, lever_world: np.ndarray) -> np.ndarray
 
 
 def rotated_covariance(covariance: np.ndarray, target_from_world: np.ndarray) -> np.ndarray:
-    """The covariance in the axes of another world, turned by target_from_world (3, 3)."""
+    """Rotate the covariance to the axes of another world by target_from_world (3, 3)."""
     blocks = np.kron(np.eye(2), target_from_world)
     rotated: np.ndarray = blocks @ covariance @ blocks.T
     return rotated
 
 
 def inflated_covariance(covariance: np.ndarray, scale: float, floors: np.ndarray) -> np.ndarray:
-    """scale * covariance, with no standard deviation below floors (6,) [m, rad]; symmetric.
+    """Return scale * covariance, symmetric, with standard deviations of at least floors (6,).
 
-    Only the diagonal is raised, so a covariance stays positive semidefinite.
+    Floors are in [m, rad]. Only the diagonal is raised, so that a covariance stays positive
+    semidefinite.
     """
     inflated: np.ndarray = scale * (covariance + covariance.T) / 2
     inflated += np.diag(np.maximum(np.square(floors) - np.diag(inflated), 0.0))
@@ -39,7 +40,7 @@ def inflated_covariance(covariance: np.ndarray, scale: float, floors: np.ndarray
 
 
 def is_covariance(covariance: np.ndarray) -> bool:
-    """Whether a (6, 6) is finite, symmetric and positive semidefinite to rounding."""
+    """Return whether a (6, 6) is finite, symmetric and positive semidefinite up to rounding."""
     if np.shape(covariance) != (6, 6) or not np.isfinite(covariance).all():
         return False
     size = max(float(np.abs(covariance).max()), 1e-300)

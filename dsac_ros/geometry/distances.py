@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far one rotation is from another, by name; theta is the angle of R^T R*.
+"""Distances between rotations, by name; theta is the angle of R^T R*.
 
-All four are metrics; all but `angle_axis` depend on theta alone and so stay as they are when both
-rotations are turned by a third, on either side (Hartley et al., 'Rotation Averaging', IJCV 2013).
+All four are metrics; all but `angle_axis` depend on theta alone and thus are invariant to a
+rotation of both arguments, on either side (Hartley et al., 'Rotation Averaging', IJCV 2013).
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dsac_ros.geometry.se3 import rotation_angle
 
 
 def angular(a: Tensor, b: Tensor) -> Tensor:
-    """theta: the geodesic between rotations (..., 3, 3) -> (...) in [0, pi] [rad]."""
+    """theta: the geodesic between rotations (..., 3, 3) -> (...) [rad] in 0 to pi."""
     check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
     return rotation_angle(a.mT @ b)
 
@@ -35,9 +35,9 @@ def chordal(a: Tensor, b: Tensor) -> Tensor:
 
 
 def angle_axis(a: Tensor, b: Tensor) -> Tensor:
-    """|log R - log R*| of rotations (..., 3, 3) -> (...) in [theta, 2 pi] [rad].
+    """|log R - log R*| of rotations (..., 3, 3) -> (...) [rad] in theta to 2 pi.
 
-    Depends on where the world's axes point and jumps where a rotation passes through pi.
+    Depends on the axes of the world and is discontinuous where a rotation passes through pi.
     """
     check_shapes(a=(a, '... 3 3'), b=(b, '... 3 3'))
     distance: Tensor = (axis_angle_from_matrix(a) - axis_angle_from_matrix(b)).norm(dim=-1)

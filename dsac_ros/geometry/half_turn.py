@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera that hangs upside down: its image turned upright, and the way back for the pose."""
+"""Rotation of images by 180 degrees for cameras mounted upside down, with camera and pose."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,24 +8,24 @@ import numpy as np
 
 from dsac_ros.types import EQUIDISTANT, Camera, Frame
 
-#: Takes points of the camera frame to those of the camera that would have taken the upright image.
+#: Transforms points of the camera frame to the frame of the camera of the upright image.
 UPRIGHT_FROM_CAMERA = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Brown-Conrady coefficients that belong to even functions of the image point: p, s, tau.
 EVEN_TERMS = (2, 3, 8, 9, 10, 11, 12, 13)
 
 
 def upright(frame: Frame) -> Frame:
-    """The frame turned by 180 degrees about its optical axis, with the camera that fits it."""
+    """Rotate the frame by 180 degrees about its optical axis, with its camera."""
     depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[::-1, ::-1])
     return replace(frame, image=np.ascontiguousarray(frame.image[::-1, ::-1]), depth=depth,
                    camera=upright_camera(frame.camera))
 
 
 def upright_camera(camera: Camera) -> Camera:
-    """The camera whose image is the given one's, turned by 180 degrees.
+    """Return the camera of the image rotated by 180 degrees.
 
-    Image points change their sign. Radial distortion is odd in them and stays; tangential, prism
-    and tilt terms are even and change theirs.
+    Image points change sign. Radial distortion is odd in them and stays; tangential, prism and
+    tilt terms are even and change sign.
     """
     width, height = camera.size_wh
     matrix = np.array(camera.matrix, dtype=np.float64)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses of what drives on a plane."""
+"""Projection of poses to the plane."""
 from __future__ import annotations
 
 import numpy as np
 
 
 def planar(world_from_x: np.ndarray) -> np.ndarray:
-    """The pose (4, 4) with x, y and yaw kept, and no height, roll and pitch.
+    """Keep x, y and yaw of a pose (4, 4); set height, roll and pitch to zero.
 
-    The yaw is the one that leaves the smallest rotation away: the best fit of a rotation about z
-    in the Frobenius norm.
+    The yaw is the best fit of a rotation about z in the Frobenius norm, which leaves the smallest
+    residual rotation.
     """
     rotation = world_from_x[:3, :3]
     yaw = np.arctan2(rotation[1, 0] - rotation[0, 1], rotation[0, 0] + rotation[1, 1])

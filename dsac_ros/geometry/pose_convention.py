@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conventions in which other programs write camera poses, and the way from them to ours.
+"""Conversion of camera poses from the conventions of other programs.
 
-Ours is world_from_camera of the optical frame (x right, y down, z forward), right-handed.
+The convention here is world_from_camera of the optical frame (x right, y down, z forward),
+right-handed.
 """
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ AXES = (*NAMED_AXES, *(code for code in _CODES if code not in NAMED_AXES.values(
 
 
 def world_from_camera(given: np.ndarray, convention: PoseConvention) -> np.ndarray:
-    """Poses (..., 4, 4) of a convention in ours; a left-handed world has its y axis flipped."""
+    """Convert poses (..., 4, 4) of a convention; the y axis of a left-handed world is flipped."""
     check_shapes(given=(given, '... 4 4'))
     poses = np.array(given, dtype=np.float64)
     if convention.quaternion == 'wxyz':
@@ -40,7 +41,7 @@ def world_from_camera(given: np.ndarray, convention: PoseConvention) -> np.ndarr
 
 
 def axes_from_optical(axes: str) -> np.ndarray:
-    """The matrix (3, 3) that takes vectors of the optical frame to a frame of other axes."""
+    """Return the matrix (3, 3) that rotates vectors of the optical frame to other axes."""
     if axes not in NAMED_AXES and axes not in _CODES:
         raise ConfigError(f'the axes of poses are {axes!r}, expected {AXES_HELP}')
     return np.array([_LETTERS[letter] for letter in NAMED_AXES.get(axes, axes)], dtype=np.float64)
@@ -53,6 +54,6 @@ def is_mirrored(poses: np.ndarray) -> np.ndarray:
 
 
 def _with_w_first(rotations: np.ndarray) -> np.ndarray:
-    """The rotations (..., 3, 3) meant by quaternions w x y z that were read as x y z w."""
+    """Correct rotations (..., 3, 3) of quaternions w x y z that were read as x y z w."""
     read = quaternion_from_matrix(torch.from_numpy(rotations.copy()))
     return matrix_from_quaternion(read.roll(-1, -1)).numpy()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wrong pose costs, by name.
+"""Pose losses, by name.
 
 Every loss takes world_from_camera (..., 4, 4), estimated and true, in metres, and returns (...).
 """
@@ -21,26 +21,27 @@ from dsac_ros.geometry.distances import DISTANCES
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 CM_PER_M = 100.0
-# Nearer than this to the image plane [m], or behind it, a point is not seen.
+# Smallest depth of a visible point [m].
 MIN_DEPTH = 0.1
 
 
 @dataclass(frozen=True)
 class PoseLossConfig:
-    """Which pose loss, and its constants; each loss reads its own."""
+    """Name of the pose loss, and constants; each loss uses its own."""
 
-    loss: str = setting('max', 'how errors of position and rotation make one number',
+    loss: str = setting('max', 'pose loss',
                         choices=('weighted', 'adaptive', 'max', 'reprojection'))
-    distance: str = setting('quaternion', "the rotation's error in 'weighted' and 'adaptive'",
+    distance: str = setting('quaternion', "rotation error in 'weighted' and 'adaptive'",
                             choices=tuple(DISTANCES))
     rotation_weight: float = setting(500.0, "beta of 'weighted'", unit='m per unit of distance',
                                      low=0.0)
-    log_variance_translation: float = setting(0.0, "where 'adaptive' starts")
-    log_variance_rotation: float = setting(-3.0, "where 'adaptive' starts")
-    soft_clamp: float = setting(100.0, "where 'max' goes over to its square root", unit='cm, deg',
-                                low=1e-3)
-    focal_px: float = setting(525.0, "of the camera of 'reprojection'", unit='px', low=1.0)
-    max_px: float = setting(100.0, "most that a point costs in 'reprojection'", unit='px', low=0.0)
+    log_variance_translation: float = setting(0.0, "initial value in 'adaptive'")
+    log_variance_rotation: float = setting(-3.0, "initial value in 'adaptive'")
+    soft_clamp: float = setting(100.0, "error above which 'max' grows as a square root",
+                                unit='cm, deg', low=1e-3)
+    focal_px: float = setting(525.0, "focal length in 'reprojection'", unit='px', low=1.0)
+    max_px: float = setting(100.0, "largest error of a point in 'reprojection'", unit='px',
+                            low=0.0)
 
 
 class WeightedLoss(nn.Module):
@@ -77,8 +78,8 @@ class AdaptiveLoss(nn.Module):
 class MaxLoss(nn.Module):
     """max(rotation [deg], translation [cm]) (Brachmann et al., DSAC, CVPR 2017).
 
-    Beyond the soft clamp c a loss x counts as sqrt(c x), so that a lost frame does not rule the
-    gradient (DSAC*, PAMI 2021).
+    Beyond the soft clamp c a loss x is replaced by sqrt(c x), so that a failed frame does not
+    dominate the gradient (DSAC*, PAMI 2021).
     """
 
     def __init__(self, config: PoseLossConfig) -> None:
@@ -96,13 +97,13 @@ class MaxLoss(nn.Module):
 
 
 class ReprojectionLoss(nn.Module):
-    """How far points move in the image between the true pose and the estimated one [px], mean.
+    """Mean image displacement of points between the true and the estimated pose [px].
 
-    Points (..., N, 3) [m] lie in the frame of the true camera: rays times depth give the
-    correspondence error of the scene (Wald et al., ECCV 2020); by default a grid before the camera
-    does, as virtual content would (Arnold et al., ECCV 2022). A point that is not seen costs as
-    much as the clamp and has no gradient, so start from another loss when far away (Kendall and
-    Cipolla, CVPR 2017, section 4.2).
+    Points (..., N, 3) [m] are in the frame of the true camera: rays times depth give the
+    correspondence error of the scene (Wald et al., ECCV 2020); by default a grid in front of the
+    camera, as virtual content (Arnold et al., ECCV 2022). A point that is not visible costs the
+    maximum and has no gradient, so start from another loss at large errors (Kendall and Cipolla,
+    CVPR 2017, section 4.2).
     """
 
     grid: Tensor
@@ -124,13 +125,13 @@ class ReprojectionLoss(nn.Module):
 
 
 def virtual_grid() -> Tensor:
-    """7 x 4 x 7 points (196, 3), 0.3 m apart, from 1.8 m before the camera on."""
+    """Return 7 x 4 x 7 points (196, 3) with a spacing of 0.3 m, starting 1.8 m ahead."""
     x, y, z = (0.3 * torch.arange(count, dtype=torch.float64) for count in (7, 4, 7))
     return torch.cartesian_prod(x - x.mean(), y - y.mean(), z + 1.8)
 
 
 def _errors(estimated: Tensor, true: Tensor, distance: Distance) -> tuple[Tensor, Tensor]:
-    """Distance of the centres [m] and of the rotations, of poses (..., 4, 4)."""
+    """Return the distances of the centres [m] and of the rotations of poses (..., 4, 4)."""
     check_shapes(estimated=(estimated, '... 4 4'), true=(true, '... 4 4'))
     translation = (estimated[..., :3, 3] - true[..., :3, 3]).norm(dim=-1)
     return translation, distance(estimated[..., :3, :3], true[..., :3, :3])
@@ -141,18 +142,18 @@ POSE_LOSSES = {'weighted': WeightedLoss, 'adaptive': AdaptiveLoss, 'max': MaxLos
 
 
 def make_pose_loss(config: PoseLossConfig) -> nn.Module:
-    """The loss that the settings name."""
+    """Make the loss selected by the settings."""
     return POSE_LOSSES[config.loss](config)
 
 
-def training_loss(config: EndToEndConfig, own: Mapping[str, Any] = MappingProxyType({}),
+def training_loss(config: EndToEndConfig, defaults: Mapping[str, Any] = MappingProxyType({}),
                   ) -> nn.Module:
-    """The loss that the settings of a training name, of a recipe with settings of its `own`."""
-    asked: dict[str, Any] = {'loss': config.pose_loss}
+    """Make the loss selected by the settings of a training; `defaults` are those of a recipe."""
+    chosen: dict[str, Any] = {'loss': config.pose_loss}
     if config.rotation_distance != 'auto':
-        asked['distance'] = config.rotation_distance
+        chosen['distance'] = config.rotation_distance
     if config.rotation_weight >= 0.0:
-        asked['rotation_weight'] = config.rotation_weight
+        chosen['rotation_weight'] = config.rotation_weight
     if config.loss_clamp > 0.0:
-        asked |= {'soft_clamp': config.loss_clamp, 'max_px': config.loss_clamp}
-    return make_pose_loss(PoseLossConfig(**{**own, **asked}))
+        chosen |= {'soft_clamp': config.loss_clamp, 'max_px': config.loss_clamp}
+    return make_pose_loss(PoseLossConfig(**{**defaults, **chosen}))

@@ -14,16 +14,19 @@ from torch import Tensor
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.rotation import skew
 
-# Share of the largest singular value below which s2 + d s3 leaves a turn undetermined: of points
-# on a line, ten thousand times as long as they are off it.
+# Smallest s2 + d s3 relative to the largest singular value of a unique rotation: points that are
+# farther from a line than 1e-4 of its length.
 MIN_GAP = 1e-8
 
 
 def nearest_rotation(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The rotation (..., 3, 3) nearest to a matrix (..., 3, 3), and whether there is one (...).
+    """Return the rotation (..., 3, 3) nearest to a matrix (..., 3, 3).
 
-    Where there is not (rank below two, a reflection without a preferred axis, NaN) it is the
-    identity and has no gradient. Computed in float64; first derivatives only.
+    Computed in float64; first derivatives only.
+
+    Returns:
+        The rotation, and a mask (...) of unique ones. Otherwise (rank below two, a reflection
+        without a preferred axis, NaN) it is the identity and has no gradient.
     """
     check_shapes(matrix=(matrix, '... 3 3'))
     identity = torch.eye(3, dtype=torch.float64, device=matrix.device)

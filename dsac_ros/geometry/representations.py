@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network may predict as a rotation, by name: any vector to a rotation matrix, and back.
+"""Rotation representations for networks, by name: vectors to rotation matrices and back.
 
-A vector without a rotation (zero, parallel, rank below two) gives the identity, with a finite
-gradient; NaN gives NaN, so that a network that diverged is seen. Which is learned best: Zhou et
+A degenerate vector (zero, parallel, rank below two) gives the identity, with a finite gradient;
+NaN gives NaN, so that a diverged network is noticed. Comparison for learning: Zhou et
 al., 'On the Continuity of Rotation Representations in Neural Networks', CVPR 2019; Levinson et
 al., 'An Analysis of SVD for Deep Rotation Estimation', NeurIPS 2020; Arnold et al., 'Map-free
 Visual Relocalization', ECCV 2022.
@@ -25,9 +25,9 @@ from dsac_ros.geometry.rotation import (
     quaternion_from_matrix,
 )
 
-# Two columns span no plane below this sine of the angle between them.
+# Smallest sine of the angle between two independent columns.
 MIN_SINE = 1e-6
-#: A regular tetrahedron about the origin: the points whose turned positions a network predicts.
+#: A regular tetrahedron about the origin; a network predicts its rotated points.
 CANONICAL_POINTS = ((1.0, 1.0, 1.0), (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0), (-1.0, -1.0, 1.0))
 
 
@@ -62,8 +62,8 @@ def matrix_from_euler(euler: Tensor) -> Tensor:
 def euler_from_matrix(rotation: Tensor) -> Tensor:
     """Roll, pitch, yaw (..., 3) [rad] of a rotation, pitch within +-pi/2.
 
-    With the yaw taken off, the middle row is (0, cos roll, -sin roll): well conditioned at every
-    pitch. Where yaw and roll turn about the same axis the yaw is zero.
+    After removal of the yaw, the middle row is (0, cos roll, -sin roll): well conditioned at every
+    pitch. In gimbal lock the yaw is zero.
     """
     check_shapes(rotation=(rotation, '... 3 3'))
     (a, b, c), (d, e, f), (g, _, _) = (row.unbind(-1) for row in rotation.unbind(-2))
@@ -107,7 +107,7 @@ def entries_from_matrix(rotation: Tensor) -> Tensor:
 
 
 def matrix_from_points(points: Tensor) -> Tensor:
-    """The rotation that takes CANONICAL_POINTS nearest to points (..., 12), wherever they lie.
+    """The rotation that aligns CANONICAL_POINTS best with points (..., 12), up to translation.
 
     Kabsch's solution; the canonical points sum to zero, so the centroid of the others drops out
     and may serve as the translation.
@@ -118,7 +118,7 @@ def matrix_from_points(points: Tensor) -> Tensor:
 
 
 def points_from_matrix(rotation: Tensor) -> Tensor:
-    """CANONICAL_POINTS turned by a rotation, point by point (..., 12)."""
+    """CANONICAL_POINTS rotated, point by point (..., 12)."""
     check_shapes(rotation=(rotation, '... 3 3'))
     return (rotation.new_tensor(CANONICAL_POINTS) @ rotation.mT).flatten(-2)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one resampler: any camera's image becomes that of an ideal pinhole, for mapping and query.
+"""Resampling of images of any camera to an ideal pinhole, for mapping and queries alike.
 
-It changes intrinsics only, so the pose of the image stays what it was.
+Only the intrinsics change; the pose of the image stays the same.
 """
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from dsac_ros.geometry.camera import check_camera, check_image_matches, project
 from dsac_ros.types import Camera
 
 STRIDE = 8
-KEPT = 8  # resamplers
-NETWORK_LEAST = 64  # short side of the images that a network sees [px]
-SHRINKS_BELOW = 0.95  # scale under which pixels are averaged before they are sampled
+MAX_RESAMPLERS = 8  # resamplers
+MIN_NETWORK_SHORT_SIDE = 64  # short side of the images that a network sees [px]
+MIN_UNFILTERED_SCALE = 0.95  # scale below which images are first averaged, against aliasing
 
 
 class Resampler:
-    """Takes images of one camera to an ideal pinhole: fx = fy, principal point in the centre.
+    """Resamples images of one camera to an ideal pinhole: fx = fy, central principal point.
 
-    matrix (3, 3) and size_wh (multiples of 8) are the ideal camera's, mask (H, W) bool marks the
-    pixels that come from inside the image. The maps are computed once, here.
+    The maps are computed once, by the constructor.
+
+    Attributes:
+        matrix: (3, 3) of the ideal camera.
+        size_wh: of the ideal image, multiples of 8.
+        mask: (H, W) bool, True for ideal pixels inside the original image.
     """
 
     def __init__(self, camera: Camera, short_side: float = 480) -> None:
-        """Takes the camera of the images to come and the short side of the result [px]."""
+        """Prepare the maps for a camera and a short side of the result [px]."""
         check_camera(camera)
         self.camera = camera
         self.matrix, self.size_wh = ideal_pinhole(camera, short_side)
@@ -45,33 +49,33 @@ class Resampler:
                                            nninterpolation=True)
         scale = self.matrix[0, 0] / np.diag(camera.matrix)[:2]
         self._shrunk_wh = tuple(
-            max(1, round(side * s)) if s < SHRINKS_BELOW else side
+            max(1, round(side * s)) if s < MIN_UNFILTERED_SCALE else side
             for side, s in zip(camera.size_wh, scale))
         u, v = ((x + 0.5) * (shrunk / side) - 0.5 for x, shrunk, side in
                 zip((u, v), self._shrunk_wh, camera.size_wh))
         self._maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The ideal camera's image of (H, W) or (H, W, 3) uint8, with as many channels.
+        """Resample (H, W) or (H, W, 3) uint8 to the ideal camera.
 
-        Outside the mask the nearest border pixel is repeated, so that no false edge appears.
+        Outside the mask the nearest border pixel is repeated, to avoid artificial edges.
         """
         check_image_matches(self.camera, image)
         if self._is_identity:
             return image
         if self._shrunk_wh != self.camera.size_wh:
-            # Averaging over the pixel's area first: a remap alone would alias.
+            # A remap alone would alias.
             image = cv2.resize(image, self._shrunk_wh, interpolation=cv2.INTER_AREA)
         return cv2.remap(image, *self._maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     def depth(self, depth: np.ndarray) -> np.ndarray:
-        """The ideal camera's depth of (H, W) float32 [m]: nearest, never mixed; 0 outside."""
+        """Resample depth (H, W) float32 [m] by nearest neighbour; 0 outside."""
         check_image_matches(self.camera, depth)
         return cv2.remap(depth, *self._depth_maps, cv2.INTER_NEAREST,
                          borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
 
-    def shown(self, mask: np.ndarray | None) -> np.ndarray:
-        """The ideal pixels (H, W) bool that show the scene; mask (H, W) is of the image's own."""
+    def valid_mask(self, mask: np.ndarray | None) -> np.ndarray:
+        """Return the valid ideal pixels (H, W) bool, given a mask (H, W) of the original image."""
         if mask is None:
             return self.mask
         check_image_matches(self.camera, mask)
@@ -79,7 +83,7 @@ class Resampler:
                                       borderMode=cv2.BORDER_CONSTANT, borderValue=0) > 0)
 
     def _source_pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the camera's image each ideal pixel comes from: u, v (H, W), NaN if nowhere."""
+        """Return the original coordinates u, v (H, W) of each ideal pixel, NaN if none."""
         width, height = self.size_wh
         x = (np.arange(width) - self.matrix[0, 2]) / self.matrix[0, 0]
         y = (np.arange(height) - self.matrix[1, 2]) / self.matrix[1, 1]
@@ -91,60 +95,63 @@ class Resampler:
 
 
 class Resamplers:
-    """A resampler for each camera that comes along; of more than KEPT the oldest makes room."""
+    """Cache of one resampler per camera; beyond MAX_RESAMPLERS the oldest is dropped."""
 
     def __init__(self, short_side_of: Callable[[Camera], float]) -> None:
-        """Takes the short side [px] of the results as a function of the camera."""
+        """Set the short side [px] of the results as a function of the camera."""
         self.short_side_of = short_side_of
-        self._of_camera: dict[tuple[object, ...], Resampler] = {}
+        self._by_camera: dict[tuple[object, ...], Resampler] = {}
         self._lock = Lock()  # frames of many cameras may be read by several threads
 
     @classmethod
     def to_short_side(cls, short_side: float) -> Resamplers:
-        """Results of the same short side [px], whatever the camera."""
+        """Make results of a constant short side [px]."""
         return cls(lambda camera: short_side)
 
     @classmethod
     def to_own_size(cls, longest: float = math.inf) -> Resamplers:
-        """Results as large as the camera's images, with a long side of at most `longest` [px]."""
+        """Make results of the original size, with a long side of at most `longest` [px]."""
         return cls(lambda camera: round(min(camera.size_wh)
                                         * min(1.0, longest / max(camera.size_wh))))
 
     @classmethod
-    def to_focal(cls, focal: float, least: float, most: float) -> Resamplers:
-        """Results of the same focal length [px]: all lenses show a thing at the same size.
+    def to_focal(cls, focal: float, min_short_side: float, max_short_side: float) -> Resamplers:
+        """Make results of a constant focal length [px], for equal object sizes with all lenses.
 
-        Their short side stays between `least` and `most` [px].
+        Their short side [px] is at least min_short_side and at most max_short_side.
         """
-        return cls(lambda camera: float(np.clip(focal * short_side_per_focal(camera), least,
-                                                most)))
+        return cls(
+            lambda camera: float(
+                np.clip(focal * short_side_per_focal(camera), min_short_side, max_short_side)
+            )
+        )
 
     def __call__(self, camera: Camera) -> Resampler:
-        """The resampler of this camera."""
+        """Return the resampler of this camera."""
         key = (camera.size_wh, camera.matrix.tobytes(), camera.model, camera.distortion)
-        found = self._of_camera.get(key)
+        found = self._by_camera.get(key)
         if found is None:
             found = Resampler(camera, self.short_side_of(camera))
             with self._lock:
-                if len(self._of_camera) >= KEPT:
-                    self._of_camera.pop(next(iter(self._of_camera)))
-                self._of_camera[key] = found
+                if len(self._by_camera) >= MAX_RESAMPLERS:
+                    self._by_camera.pop(next(iter(self._by_camera)))
+                self._by_camera[key] = found
         return found
 
     def __len__(self) -> int:
-        return len(self._of_camera)
+        return len(self._by_camera)
 
 
-def network_resamplers(focal: float, most: float) -> Resamplers:
-    """Resamplers to the focal length [px] that the network of a map knows.
+def network_resamplers(focal: float, max_short_side: float) -> Resamplers:
+    """Return resamplers to the focal length [px] of a map's network.
 
-    Short sides are at most `most` [px].
+    Short sides are at most `max_short_side` [px].
     """
-    return Resamplers.to_focal(focal, NETWORK_LEAST, most)
+    return Resamplers.to_focal(focal, MIN_NETWORK_SHORT_SIDE, max_short_side)
 
 
 def ideal_pinhole(camera: Camera, short_side: float) -> tuple[np.ndarray, tuple[int, int]]:
-    """Matrix (3, 3) and size_wh of the ideal pinhole that sees what the camera sees.
+    """Return matrix (3, 3) and size_wh of the ideal pinhole with the camera's field of view.
 
     Its focal length is the geometric mean of fx and fy, scaled so that the short side of the
     image with square pixels becomes `short_side`; sides are the nearest multiples of 8.
@@ -158,25 +165,25 @@ def ideal_pinhole(camera: Camera, short_side: float) -> tuple[np.ndarray, tuple[
 
 
 def with_square_pixels(camera: Camera) -> tuple[float, np.ndarray]:
-    """Focal length [px] and sides (2,) of the camera's image if its pixels were square."""
+    """Return focal length [px] and sides (2,) of the camera's image with square pixels."""
     fx, fy = float(camera.matrix[0, 0]), float(camera.matrix[1, 1])
     focal = np.sqrt(fx * fy)
     return focal, np.array([camera.size_wh[0] * focal / fx, camera.size_wh[1] * focal / fy])
 
 
 def short_side_per_focal(camera: Camera) -> float:
-    """Short side of the camera's image as a multiple of its focal length."""
+    """Return the short side of the camera's image relative to its focal length."""
     focal, square = with_square_pixels(camera)
     return float(square.min() / focal)
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
-    """Gray (H, W) of an RGB (H, W, 3) or gray (H, W) uint8 image."""
+    """Convert an RGB (H, W, 3) or gray (H, W) uint8 image to gray (H, W)."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def cell_centres(size_wh: tuple[int, int], stride: int = STRIDE) -> np.ndarray:
-    """Pixels (h * w, 2) float32 of the cells' centres, row-major; cell (0, 0) is at (3.5, 3.5)."""
+    """Return pixels (h * w, 2) float32 of the cell centres, row-major, from (3.5, 3.5) on."""
     half = (stride - 1) / 2
     u = np.arange(size_wh[0] // stride, dtype=np.float32) * stride + half
     v = np.arange(size_wh[1] // stride, dtype=np.float32) * stride + half
@@ -184,7 +191,7 @@ def cell_centres(size_wh: tuple[int, int], stride: int = STRIDE) -> np.ndarray:
 
 
 def _float_maps(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps in the type and the range that OpenCV's fixed-point conversion takes."""
+    """Convert maps to the type and range that OpenCV's fixed-point conversion accepts."""
     limit = 32000.0
     return (np.clip(u, -limit, limit).astype(np.float32),
             np.clip(v, -limit, limit).astype(np.float32))

@@ -14,14 +14,14 @@ from dsac_ros.geometry.rotation import axis_angle_from_matrix, exponential_coeff
 
 
 def exp(twist: Tensor) -> Tensor:
-    """The motion of a twist: (..., 6) -> (..., 4, 4)."""
+    """Exponential map: twist (..., 6) -> motion (..., 4, 4)."""
     check_shapes(twist=(twist, '... 6'))
     rotation, left_jacobian = _rotation_and_left_jacobian(twist[..., 3:])
     return from_parts(rotation, (left_jacobian @ twist[..., :3, None]).squeeze(-1))
 
 
 def log(motion: Tensor) -> Tensor:
-    """The twist of a motion: (..., 4, 4) -> (..., 6), rotation of length at most pi."""
+    """Logarithm: motion (..., 4, 4) -> twist (..., 6), rotation of length at most pi."""
     check_shapes(motion=(motion, '... 4 4'))
     axis_angle = axis_angle_from_matrix(motion[..., :3, :3])
     _, left_jacobian = _rotation_and_left_jacobian(axis_angle)
@@ -39,7 +39,7 @@ def _rotation_and_left_jacobian(axis_angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_parts(rotation: Tensor, translation: Tensor) -> Tensor:
-    """The 4x4 of a rotation (..., 3, 3) and a translation (..., 3)."""
+    """Assemble the 4x4 of a rotation (..., 3, 3) and a translation (..., 3)."""
     upper = torch.cat([rotation, translation[..., None]], -1)
     lower = torch.zeros_like(upper[..., :1, :])
     lower[..., 3] = 1.0
@@ -47,20 +47,20 @@ def from_parts(rotation: Tensor, translation: Tensor) -> Tensor:
 
 
 def inverse(motion: Tensor) -> Tensor:
-    """The inverse of rigid motions (..., 4, 4), without a solver."""
+    """Invert rigid motions (..., 4, 4) without a solver."""
     check_shapes(motion=(motion, '... 4 4'))
     transposed = motion[..., :3, :3].mT
     return from_parts(transposed, -(transposed @ motion[..., :3, 3:]).squeeze(-1))
 
 
 def transform(motion: Tensor, points: Tensor) -> Tensor:
-    """Points (..., N, 3) moved by target_from_source motions (..., 4, 4) -> (..., N, 3)."""
+    """Transform points (..., N, 3) by target_from_source motions (..., 4, 4) -> (..., N, 3)."""
     check_shapes(motion=(motion, '... 4 4'), points=(points, '... N 3'))
     return points @ motion[..., :3, :3].mT + motion[..., None, :3, 3]
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:
-    """Angle of a rotation (..., 3, 3) -> (...) in [0, pi] [rad]; exact near zero and near pi."""
+    """Angle of a rotation (..., 3, 3) -> (...) [rad] in 0 to pi; exact near zero and near pi."""
     check_shapes(rotation=(rotation, '... 3 3'))
     difference = rotation - rotation.mT
     sine = 0.5 * torch.stack([difference[..., 2, 1], difference[..., 0, 2],
@@ -70,13 +70,16 @@ def rotation_angle(rotation: Tensor) -> Tensor:
 
 
 def pose_error(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of the centres [m] and angle between the axes [rad] of poses (..., 4, 4)."""
+    """Return the distance of the centres [m] and the rotation angle [rad] of poses (..., 4, 4)."""
     check_shapes(a=(a, '... 4 4'), b=(b, '... 4 4'))
     translation = (a[..., :3, 3] - b[..., :3, 3]).norm(dim=-1)
     return translation, rotation_angle(a[..., :3, :3].mT @ b[..., :3, :3])
 
 
 def same_view(a: Tensor, b: Tensor, limit: float, depth: float) -> bool:
-    """Whether poses (4, 4) differ by less than an angle [rad], and as little seen from `depth`."""
+    """Return whether poses (4, 4) differ by less than an angle `limit` [rad] in rotation.
+
+    The same limit applies to the angle under which their distance appears from `depth`.
+    """
     metres, angle = pose_error(a, b)
     return bool((angle < limit) & (metres < limit * depth))

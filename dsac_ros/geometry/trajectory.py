@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pose that changes with time, asked for at any stamp between its samples."""
+"""Time-dependent poses with interpolation between samples."""
 from __future__ import annotations
 
 import numpy as np
@@ -10,18 +10,17 @@ from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.pose_convention import world_from_camera
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 
-SAME_INSTANT_NS = 1000  # stamps that went through a float of seconds are that far off
+STAMP_TOLERANCE_NS = 1000  # rounding error of stamps stored as float seconds
 
 
 class Trajectory:
-    """Samples of world_from_x in time, interpolated and never extrapolated.
+    """Samples of world_from_x in time; interpolated, never extrapolated.
 
-    Samples may come unsorted; of equal stamps the first counts, and a pose that is not finite
-    does not count at all.
+    Samples may be unsorted; of equal stamps the first is used, and non-finite poses are ignored.
     """
 
     def __init__(self, stamps_ns: np.ndarray, world_from_x: np.ndarray) -> None:
-        """Takes integer stamps_ns (N,) and poses world_from_x (N, 4, 4)."""
+        """Store integer stamps_ns (N,) and poses world_from_x (N, 4, 4)."""
         stamps = np.asarray(stamps_ns, dtype=np.int64).reshape(-1)
         poses = np.asarray(world_from_x, dtype=np.float64).reshape(-1, 4, 4)
         check_shapes(stamps_ns=(stamps, 'N'), world_from_x=(poses, 'N 4 4'))
@@ -32,24 +31,27 @@ class Trajectory:
         self._quaternions = quaternion_from_matrix(rotations).numpy()
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         return len(self.stamps_ns)
 
     def converted(self, convention: PoseConvention) -> Trajectory:
-        """The same samples, of another convention, in ours."""
+        """Convert the samples from another convention."""
         return Trajectory(self.stamps_ns, world_from_camera(self.world_from_x, convention))
 
     def earlier(self, delay_ns: int) -> Trajectory:
-        """The same poses at stamps that are earlier by a delay."""
+        """Shift the stamps to be earlier by a delay."""
         return Trajectory(self.stamps_ns - delay_ns, self.world_from_x)
 
     def covers(self, stamp_ns: int) -> bool:
         """Return whether a stamp lies between the first and the last sample."""
-        return bool(len(self)) and (int(self.stamps_ns[0]) - SAME_INSTANT_NS <= stamp_ns
-                                    <= int(self.stamps_ns[-1]) + SAME_INSTANT_NS)
+        return bool(len(self)) and (int(self.stamps_ns[0]) - STAMP_TOLERANCE_NS <= stamp_ns
+                                    <= int(self.stamps_ns[-1]) + STAMP_TOLERANCE_NS)
 
     def at(self, stamp_ns: int, max_gap_ns: int = 500_000_000) -> np.ndarray | None:
-        """The pose (4, 4) at a stamp; None outside the samples or across a gap over max_gap_ns."""
+        """Return the pose (4, 4) at a stamp.
+
+        None outside the samples, or in a gap between them of more than max_gap_ns.
+        """
         if not self.covers(stamp_ns):
             return None
         stamp_ns = min(max(stamp_ns, int(self.stamps_ns[0])), int(self.stamps_ns[-1]))
@@ -59,24 +61,24 @@ class Trajectory:
         if self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
             return None
         before = after - 1
-        share = float((stamp_ns - self.stamps_ns[before])
-                      / (self.stamps_ns[after] - self.stamps_ns[before]))
+        fraction = float((stamp_ns - self.stamps_ns[before])
+                         / (self.stamps_ns[after] - self.stamps_ns[before]))
         pose = np.eye(4)
-        quaternion = slerp(self._quaternions[before], self._quaternions[after], share)
+        quaternion = slerp(self._quaternions[before], self._quaternions[after], fraction)
         pose[:3, :3] = matrix_from_quaternion(torch.from_numpy(quaternion)).numpy()
-        pose[:3, 3] = ((1.0 - share) * self.world_from_x[before, :3, 3]
-                       + share * self.world_from_x[after, :3, 3])
+        pose[:3, 3] = ((1.0 - fraction) * self.world_from_x[before, :3, 3]
+                       + fraction * self.world_from_x[after, :3, 3])
         return pose
 
 
-def slerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
-    """Unit quaternion (4,) that lies `share` of the shorter way from start to end."""
+def slerp(start: np.ndarray, end: np.ndarray, fraction: float) -> np.ndarray:
+    """Interpolate unit quaternions (4,) at `fraction` of the shorter arc from start to end."""
     cosine = float(start @ end)
     if cosine < 0.0:
         cosine, end = -cosine, -end
     angle = np.arccos(min(cosine, 1.0))
     if angle < 1e-6:  # the arc is straight to double precision
-        return (1.0 - share) * start + share * end
-    blend = np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end
+        return (1.0 - fraction) * start + fraction * end
+    blend = np.sin((1.0 - fraction) * angle) * start + np.sin(fraction * angle) * end
     unit: np.ndarray = blend / np.sin(angle)
     return unit

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.geometry.resample import STRIDE
-from dsac_ros.mapping.buffer import FeatureBuffer, augmented
-from dsac_ros.mapping.dataset import Dataset
-from dsac_ros.mapping.fine_tuning import MIN_CELLS, HeadLearner, Learner, Validator
-from dsac_ros.mapping.samples import Sample
+from dsac_ros.mapping.data.buffer import FeatureBuffer, augmented
+from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.mapping.data.samples import Sample
+from dsac_ros.mapping.end_to_end import MIN_CELLS, HeadLearner, Learner, Validator
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
+from dsac_ros.compute.device import in_half
 from dsac_ros.config import MappingConfig
-from dsac_ros.device import in_half
-from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.checkpoint import Checkpoint, TrainingState
-from dsac_ros.mapping.losses import LossConfig, LossTerms, Patches, curriculum_loss
-from dsac_ros.mapping.progress import ProgressCallback
-from dsac_ros.mapping.schedule import Schedule, learning_rate
-from dsac_ros.mapping.training import train
+from dsac_ros.mapping.data.buffer import FeatureBuffer
+from dsac_ros.mapping.losses.curriculum import LossConfig, LossTerms, Patches, curriculum_loss
+from dsac_ros.mapping.optim.checkpoint import Checkpoint, TrainingState
+from dsac_ros.mapping.optim.loop import train
+from dsac_ros.mapping.optim.progress import ProgressCallback
+from dsac_ros.mapping.optim.schedule import Schedule, learning_rate
 from dsac_ros.network.head import Head, HeadConfig
 
 

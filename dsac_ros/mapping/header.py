@@ -11,7 +11,7 @@ import torch
 
 from dsac_ros.config import MappingConfig, as_dict
 from dsac_ros.map_file import Map
-from dsac_ros.mapping.dataset import Dataset
+from dsac_ros.mapping.data.dataset import Dataset
 
 KEYFRAMES = 100
 

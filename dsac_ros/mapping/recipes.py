@@ -6,14 +6,13 @@ as their papers do, in stages; docs/recipes.md says what differs between them an
 """
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dsac_ros.config import EndToEndConfig
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, did_you_mean
 
 END_TO_END = 'end_to_end'
 
@@ -104,9 +103,7 @@ RECIPES = {recipe.name: recipe for recipe in (
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name; a ConfigError lists them where there is none."""
     if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f'did you mean {close[0]!r}?' if close else f'known: {", ".join(RECIPES)}'
-        raise ConfigError(f'unknown recipe {name!r}: {hint}')
+        raise ConfigError(f'unknown recipe {name!r}: {did_you_mean(name, RECIPES)}')
     return RECIPES[name]
 
 

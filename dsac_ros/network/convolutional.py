@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of DSAC++ and DSAC*: learned whole, for one scene, with no encoder to share.
+"""The networks of DSAC++ and DSAC*, trained entirely for one scene, without a shared encoder.
 
-Fully convolutional, stride 8, no normalisation layers. Like any scene network they are an encoder
-(what sees a neighbourhood) and a head (1x1 convolutions: what one cell makes of it), split where
-ACE, section 3.1, splits DSAC*. They read gray images, DSAC++ too, and predict no uncertainty.
+Fully convolutional, stride 8, no normalisation layers. Like any scene network they consist of an
+encoder (with spatial context) and a head (1x1 convolutions per cell), split where ACE, section
+3.1, splits DSAC*. They take gray images, DSAC++ too, and predict no uncertainty.
 """
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ MEAN, DEVIATION = 0.4, 0.25  # of gray levels in [0, 1], DSAC*
 
 @dataclass(frozen=True)
 class ConvolutionalConfig:
-    """One of the networks: what follows what.
+    """Architecture of one of the networks.
 
-    stem: channels and stride of each 3x3 convolution. blocks: channels of each residual block
-    (3x3, 1x1, 3x3). residual: whether the head begins with a residual block of three 1x1
-    convolutions. hidden: channels of its further layers.
+    Attributes:
+        stem: channels and stride of each 3x3 convolution.
+        blocks: channels of each residual block (3x3, 1x1, 3x3).
+        residual: the head begins with a residual block of three 1x1 convolutions.
+        hidden: channels of its further layers.
     """
 
     stem: tuple[tuple[int, int], ...]
@@ -124,7 +126,7 @@ class ConvolutionalHead(nn.Module):
 
 
 class WholeNetwork(SceneNetwork):
-    """One of NETWORKS for a scene of unit `scale` [m]; all of it belongs to the map."""
+    """One of NETWORKS for a scene of unit `scale` [m]; the map contains all of its weights."""
 
     encoder: ConvolutionalEncoder
     head: ConvolutionalHead

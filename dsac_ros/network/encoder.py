@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene-agnostic half of the network: a gray image to one descriptor per 8x8 cell.
+"""The scene-agnostic encoder: a gray image to one descriptor per 8x8 cell.
 
-Pre-trained once (`dsac pretrain`) and shared by every map, but for those that were tuned end to
-end with an encoder of their own. Plain convolutions with bias: what normalisation the training
-needs is folded in before the weights are saved.
+Pre-trained once (`dsac pretrain`) and shared by every map, except those with an encoder tuned
+end to end. Plain convolutions with bias: batch normalisation of the training is folded into them
+before the weights are saved.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EncoderConfig:
 
 
 class ConvUnit(nn.Sequential):
-    """3x3 convolution, with batch normalisation while it is being pre-trained."""
+    """3x3 convolution, with batch normalisation during pre-training."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1,
                  norm: bool = False) -> None:
@@ -67,30 +67,30 @@ class Encoder(nn.Module):
         pairs = zip(config.dilations[::2], config.dilations[1::2])
         self.blocks = nn.ModuleList([Residual(eighth, pair, norm) for pair in pairs])
         self.project = nn.Conv2d(eighth, config.descriptor, 1)
-        # as the images: no layer turns them round
+        # the memory format of the images, to avoid conversions
         convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         x = standardise(images).contiguous(memory_format=torch.channels_last)
         for unit in self.stem:
-            x = relu(unit(x), inplace=True)  # in place: a CPU waits for memory here
+            x = relu(unit(x), inplace=True)  # in place: bound by memory bandwidth on a CPU
         for block in self.blocks:
             x = block(x)
         x = self.project(x)
-        # unit length times sqrt(C): every channel has about unit variance, whatever the contrast
+        # length sqrt(C): every channel has about unit variance, independent of contrast
         descriptors: Tensor = x * (x.shape[1] / (x.square().sum(1, keepdim=True) + 1e-6)).sqrt()
         return descriptors
 
 
 def standardise(images: Tensor) -> Tensor:
-    """Zero mean, unit variance per image: exposure and gain cancel before the first layer."""
+    """Normalise each image to zero mean and unit variance, to cancel exposure and gain."""
     mean = images.mean((1, 2, 3), keepdim=True)
     return (images - mean) / (images - mean).square().mean((1, 2, 3), keepdim=True).add(
         1e-4).sqrt()
 
 
 def folded(encoder: Encoder) -> Encoder:
-    """The same function without normalisation layers (their running statistics folded in)."""
+    """Return an equivalent encoder with batch normalisation folded into the convolutions."""
     plain = Encoder(encoder.config, norm=False)
     targets = [m for m in plain.modules() if isinstance(m, ConvUnit)]
     sources = [m for m in encoder.modules() if isinstance(m, ConvUnit)]
@@ -112,9 +112,13 @@ def folded(encoder: Encoder) -> Encoder:
 
 
 def load_encoder(name: str = 'encoder') -> tuple[Encoder, str]:
-    """The encoder shipped with the package, and its id: the first 16 digits of its hash.
+    """Load the encoder shipped with the package.
 
-    Raises MapError where the package has no encoder of that name.
+    Returns:
+        The encoder and its id, the first 16 digits of its hash.
+
+    Raises:
+        MapError: the package has no encoder of that name.
     """
     import hashlib
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of hidden layers in eight bits, with one scale for each output channel.
+"""Quantisation of hidden layers to eight bits, with one scale per output channel.
 
 Post-training quantisation, symmetric and per channel (Jacob et al., CVPR 2018; Krishnamoorthi,
-arXiv 1806.08342). On RedKitchen it moves the median pose by scene coordinates from 0.891 to
+arXiv 1806.08342). On RedKitchen it changes the median pose by scene coordinates from 0.891 to
 0.897 % of the depth.
 """
 from __future__ import annotations
@@ -12,19 +12,20 @@ from torch import Tensor
 
 LARGEST = 127
 SCALE = '.scale'  # ending of the name of a tensor of scales
-#: Layers whose outputs are the prediction itself; they stay as they are.
-EXACT = ('.point.', '.spread.')
+#: Output layers, which are not quantised.
+UNQUANTISED = ('.point.', '.spread.')
 
 
 def to_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Quantise the weights (experts, inputs, outputs) of hidden layers among a network's tensors.
 
-    Everything else becomes float16. The scale (experts, 1, outputs) of a weight stands beside it.
+    All other tensors become float16. The scale (experts, 1, outputs) of a weight is stored beside
+    it.
     """
     packed: dict[str, Tensor] = {}
     for name, value in tensors.items():
         hidden = 'experts.' in name and name.endswith('.weight')
-        if not hidden or any(part in name for part in EXACT):
+        if not hidden or any(part in name for part in UNQUANTISED):
             packed[name] = value.half().contiguous()
             continue
         scale = (value.abs().amax(-2, keepdim=True) / LARGEST).clamp(min=1e-12).float()
@@ -34,6 +35,6 @@ def to_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The float32 tensors behind `to_eight_bits`."""
+    """Return the float32 tensors of the result of `to_eight_bits`."""
     return {name: value.float() * tensors[name + SCALE] if name + SCALE in tensors
             else value.float() for name, value in tensors.items() if not name.endswith(SCALE)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoder and head together: an image to scene coordinates in the world's frame and units."""
+"""Encoder and head: an image to scene coordinates in the world's frame and units."""
 from __future__ import annotations
 
 import torch
@@ -11,11 +11,11 @@ from dsac_ros.types import SceneCoordinates
 
 
 class SceneNetwork(nn.Module):
-    """What a map is when it is loaded.
+    """The network of a loaded map.
 
-    scale [m] is the head's unit, the scene's typical depth: nothing inside is tied to metres.
-    Points are relative to the map's origin, so that float32 is enough wherever the world's own
-    origin lies (UTM coordinates are ordinary).
+    scale [m] is the head's unit, the scene's typical depth: the network is independent of metres.
+    Points are relative to the map's origin, so that float32 suffices for any world origin (UTM
+    coordinates are common).
     """
 
     def __init__(self, encoder: nn.Module, head: nn.Module, scale: float) -> None:
@@ -25,23 +25,26 @@ class SceneNetwork(nn.Module):
         self.scale = scale
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (B, h, w, 3) [m] relative to the map's origin, sigma (B, h, w) [px].
+        """Predict scene coordinates from images (B, 1, H, W) in [0, 1].
 
-        Of images (B, 1, H, W) in [0, 1].
+        Returns:
+            Points (B, h, w, 3) [m] relative to the map's origin, and sigma (B, h, w) [px].
         """
         return self.points(self.encoder(images))
 
     def points(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of the images' descriptors (B, C, h, w)."""
+        """Predict the same from descriptors (B, C, h, w)."""
         units, sigma = self.head(descriptors.permute(0, 2, 3, 1))
         return self.scale * units, sigma[..., 0]
 
     def correspondences(self, descriptors: Tensor, matrices: Tensor,
                         mask: Tensor) -> SceneCoordinates:
-        """One 3D-2D correspondence per cell.
+        """Predict one 2D-3D correspondence per cell.
 
-        Of the images' descriptors (B, C, H/8, W/8), intrinsics (B, 3, 3), and the mask (B, H, W)
-        bool of the pixels that come from the camera.
+        Args:
+            descriptors: of the images (B, C, H/8, W/8).
+            matrices: intrinsics (B, 3, 3).
+            mask: (B, H, W) bool, True for pixels that come from the camera.
         """
         check_shapes(descriptors=(descriptors, 'B C h w'), matrices=(matrices, 'B 3 3'),
                      mask=(mask, 'B H W'))

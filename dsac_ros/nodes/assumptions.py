@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Assumptions about a camera, in the log of a node."""
+"""Logging of assumptions about a camera."""
 from __future__ import annotations
 
-from typing import Any
+from rclpy.node import Node
 
 from dsac_ros.types import Camera
 
 
 class AssumptionLog:
-    """Warns of each assumption once."""
+    """Logs each assumption once, as a warning."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
-    def tell(self, camera: Camera) -> None:
-        """Log what was assumed about a camera, if it was not logged before."""
+    def log(self, camera: Camera) -> None:
+        """Log the assumptions about a camera that have not been logged before."""
         for text in camera.assumptions:
-            if text not in self._told:
-                self._told.add(text)
+            if text not in self._logged:
+                self._logged.add(text)
                 self._node.get_logger().warning(f'assumed: {text}')

@@ -29,7 +29,7 @@ FRAMES_ALONE = ('`dsac convert` reads more bags (packed, without an index) and w
 
 @dataclass(frozen=True)
 class Pace:
-    """How a bag is replayed: speed, where to start [s], /clock rate [Hz] (0: no /clock)."""
+    """Settings of a replay: speed, start [s], /clock rate [Hz] (0: no /clock)."""
 
     rate: float = 1.0
     start_s: float = 0.0

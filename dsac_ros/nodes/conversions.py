@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to values of the core and back; pure functions, and the only place that knows both."""
+"""Conversions between ROS messages and the values of the core library; pure functions."""
 from __future__ import annotations
 
 import math
@@ -24,27 +24,30 @@ SECOND_NS = 1_000_000_000
 
 
 def time_message(nanoseconds: int) -> Time:
-    """A builtin_interfaces/Time."""
+    """Convert nanoseconds to a builtin_interfaces/Time."""
     seconds, rest = divmod(int(nanoseconds), SECOND_NS)
     return Time(sec=seconds, nanosec=rest)
 
 
 def duration_message(nanoseconds: int) -> Duration:
-    """A builtin_interfaces/Duration; a negative one has negative seconds and positive rest."""
+    """Convert nanoseconds to a Duration; if negative, sec is negative and nanosec positive."""
     seconds, rest = divmod(int(nanoseconds), SECOND_NS)
     return Duration(sec=max(-2**31, min(2**31 - 1, seconds)), nanosec=rest)
 
 
 def header(frame_id: str, nanoseconds: int) -> Header:
-    """A std_msgs/Header."""
+    """Make a std_msgs/Header."""
     return Header(stamp=time_message(nanoseconds), frame_id=frame_id)
 
 
 def image_from_message(message: Any) -> np.ndarray:
-    """Gray (H, W) or RGB (H, W, 3) uint8 of an Image or CompressedImage; ImageError.
+    """Decode an Image or CompressedImage to gray (H, W) or RGB (H, W, 3) uint8.
 
-    The bag reader's own decoder comes first, so that mapping and query see the same pixels;
-    cv_bridge is asked about the encodings that it does not have.
+    The bag reader's decoder has priority, so that mapping and queries see the same pixels;
+    cv_bridge decodes the encodings that it does not support.
+
+    Raises:
+        ImageError: the image cannot be decoded.
     """
     encoding = getattr(message, 'encoding', None)
     if encoding is None or find_encoding(encoding) is not None:
@@ -61,7 +64,11 @@ def image_from_message(message: Any) -> np.ndarray:
 
 
 def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
-    """The camera of a CameraInfo that comes with this image; CameraError."""
+    """Convert a CameraInfo to the camera of this image.
+
+    Raises:
+        CameraError: the calibration is invalid.
+    """
     height, width = image.shape[:2]
     camera = camera_from_message(info, rectified=rectified, image_wh=(width, height))
     if not (math.isfinite(camera.matrix[0, 2]) and math.isfinite(camera.matrix[1, 2])):
@@ -70,7 +77,7 @@ def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
 
 
 def image_message(image: np.ndarray, head: Header) -> Image:
-    """An Image, mono8 or rgb8."""
+    """Convert a gray or RGB image to an Image, mono8 or rgb8."""
     # Without an encoding cv_bridge needs none of its compiled part, which may not fit this NumPy.
     message = CvBridge().cv2_to_imgmsg(image)
     message.encoding = 'mono8' if image.ndim == 2 else 'rgb8'
@@ -79,7 +86,7 @@ def image_message(image: np.ndarray, head: Header) -> Image:
 
 
 def jpeg_message(image: np.ndarray, head: Header) -> CompressedImage:
-    """A CompressedImage of gray or RGB."""
+    """Convert a gray or RGB image to a CompressedImage in JPEG format."""
     bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     message = CvBridge().cv2_to_compressed_imgmsg(bgr, 'jpg')
     message.header = head
@@ -87,7 +94,11 @@ def jpeg_message(image: np.ndarray, head: Header) -> CompressedImage:
 
 
 def matrix_from_parts(position: Any, orientation: Any) -> np.ndarray:
-    """4x4 of a position (or translation) and a Quaternion; SourceError for NaN and zero length."""
+    """Convert a position (or translation) and a Quaternion to a 4x4 matrix.
+
+    Raises:
+        SourceError: a value is not finite or the quaternion has not unit length.
+    """
     translation = np.array([position.x, position.y, position.z], dtype=np.float64)
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
     length = float(np.linalg.norm(quaternion))
@@ -100,37 +111,37 @@ def matrix_from_parts(position: Any, orientation: Any) -> np.ndarray:
 
 
 def matrix_from_pose(pose: Any) -> np.ndarray:
-    """world_from_x (4, 4) of a Pose."""
+    """Convert a Pose to world_from_x (4, 4)."""
     return matrix_from_parts(pose.position, pose.orientation)
 
 
 def matrix_from_transform(transform: Any) -> np.ndarray:
-    """parent_from_child (4, 4) of a Transform."""
+    """Convert a Transform to parent_from_child (4, 4)."""
     return matrix_from_parts(transform.translation, transform.rotation)
 
 
 def matrix_from_xyz_rpy(values: list[float]) -> np.ndarray:
-    """4x4 of x, y, z [m], roll, pitch, yaw [rad] about fixed axes (URDF's convention)."""
+    """Convert x, y, z [m], roll, pitch, yaw [rad] about fixed axes (URDF) to a 4x4 matrix."""
     matrix = np.array(tf_transformations.euler_matrix(*values[3:], axes='sxyz'))
     matrix[:3, 3] = values[:3]
     return matrix
 
 
 def quaternion_message(matrix: np.ndarray) -> Quaternion:
-    """The rotation of a 4x4 as a unit Quaternion."""
+    """Convert the rotation of a 4x4 matrix to a unit Quaternion."""
     x, y, z, w = (float(v) for v in tf_transformations.quaternion_from_matrix(matrix))
     return Quaternion(x=x, y=y, z=z, w=w)
 
 
 def pose_message(world_from_x: np.ndarray) -> Pose:
-    """A Pose."""
+    """Convert world_from_x (4, 4) to a Pose."""
     x, y, z = (float(v) for v in world_from_x[:3, 3])
     return Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_message(world_from_x))
 
 
 def transform_message(parent: str, child: str, nanoseconds: int,
                       parent_from_child: np.ndarray) -> TransformStamped:
-    """A TransformStamped."""
+    """Convert parent_from_child (4, 4) to a TransformStamped."""
     message = TransformStamped(header=header(parent, nanoseconds), child_frame_id=child)
     x, y, z = (float(v) for v in parent_from_child[:3, 3])
     message.transform.translation = Vector3(x=x, y=y, z=z)
@@ -139,11 +150,11 @@ def transform_message(parent: str, child: str, nanoseconds: int,
 
 
 def covariance_values(covariance: np.ndarray) -> list[float]:
-    """The 36 values of a PoseWithCovariance, row-major."""
+    """Return the 36 values of a PoseWithCovariance, row-major."""
     return [float(value) for value in np.asarray(covariance).reshape(36)]
 
 
 def point_message(values: Any) -> Point:
-    """A Point; NaN where there are no values."""
+    """Convert three values to a Point; NaN if there are none."""
     x, y, z = (float(v) for v in (values or [math.nan] * 3))
     return Point(x=x, y=y, z=z)

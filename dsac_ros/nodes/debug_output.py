@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the network saw, for RViz: made only when somebody looks."""
+"""Visualisation of the network's scene coordinates for RViz, computed only for subscribers."""
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import cv2
 import numpy as np
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 
 from dsac_ros.geometry.camera import project
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.relocalization import Answer
+from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.types import Frame, SceneCoordinates
 
 LOOSE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -23,9 +23,9 @@ FIELDS = [PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, c
 
 
 class DebugOutput:
-    """~/debug/scene_points and ~/debug/image."""
+    """Publisher of ~/debug/scene_points and ~/debug/image."""
 
-    def __init__(self, node: Any, map_frame: str) -> None:
+    def __init__(self, node: Node, map_frame: str) -> None:
         self._node, self._map_frame = node, map_frame
         self._points = node.create_publisher(PointCloud2, '~/debug/scene_points', LOOSE)
         self._image = node.create_publisher(Image, '~/debug/image', LOOSE)
@@ -36,12 +36,16 @@ class DebugOutput:
         self._node.destroy_publisher(self._points)
         self._node.destroy_publisher(self._image)
 
-    def publish(self, answer: Answer, map_from_scene: np.ndarray, rate: float) -> None:
-        """Publish for who subscribes, at most `rate` times a second.
+    def publish(self, output: NodeOutput, map_from_scene: np.ndarray, rate: float) -> None:
+        """Publish if there are subscribers.
 
-        map_from_scene (4, 4) takes the network's points to the map frame.
+        Args:
+            output: result of an image.
+            map_from_scene: (4, 4), transforms the network's points to the map frame.
+            rate: maximum rate [Hz].
         """
-        if answer.view is None or answer.view[1] is None:
+        view = output.view
+        if view is None or view.scene is None or view.estimate is None:
             return
         wants_points = self._points.get_subscription_count() > 0
         wants_image = self._image.get_subscription_count() > 0
@@ -49,30 +53,30 @@ class DebugOutput:
         if not (wants_points or wants_image) or now - self._last < 1.0 / rate:
             return
         self._last = now
-        frame, scene, estimate = answer.view
-        pixels = source_pixels(frame, scene)
+        frame, scene, estimate = view.frame, view.scene, view.estimate
+        pixels = image_pixels(frame, scene)
         inliers = estimate.inliers[0].cpu().numpy()
         if wants_points:
-            head = conversions.header(self._map_frame, answer.stamp)
+            head = conversions.header(self._map_frame, output.stamp)
             self._points.publish(point_cloud2.create_cloud(
-                head, FIELDS, cloud(frame, scene, inliers, pixels, map_from_scene)))
+                head, FIELDS, point_cloud(frame, scene, inliers, pixels, map_from_scene)))
         if wants_image:
-            head = conversions.header(answer.camera_frame, answer.stamp)
+            head = conversions.header(output.camera_frame, output.stamp)
             self._image.publish(conversions.image_message(
-                drawing(frame, scene, inliers, pixels), head))
+                draw_cells(frame, scene, inliers, pixels), head))
 
 
-def source_pixels(frame: Frame, scene: SceneCoordinates) -> np.ndarray:
-    """Where the cells' centres lie in the frame's own image (N, 2) [px]; NaN outside the lens."""
+def image_pixels(frame: Frame, scene: SceneCoordinates) -> np.ndarray:
+    """Return the cell centres in the frame's own image (N, 2) [px]; NaN outside the lens model."""
     matrix = scene.matrices[0].cpu().double().numpy()
     pixels = scene.pixels[0].cpu().double().numpy()
     rays = (np.column_stack([pixels, np.ones(len(pixels))])) @ np.linalg.inv(matrix).T
     return project(frame.camera, rays)
 
 
-def cloud(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixels: np.ndarray,
-          map_from_scene: np.ndarray) -> np.ndarray:
-    """Structured array of the valid cells' points in the map, with the image's colours."""
+def point_cloud(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixels: np.ndarray,
+                map_from_scene: np.ndarray) -> np.ndarray:
+    """Return a structured array of the valid cells' points in the map, with image colours."""
     height, width = frame.image.shape[:2]
     valid = scene.valid[0].cpu().numpy() & np.isfinite(pixels).all(axis=1)
     u, v = (np.clip(np.rint(pixels[valid, axis]).astype(int), 0, size - 1)
@@ -92,9 +96,9 @@ def cloud(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixels: np
     return table
 
 
-def drawing(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray,
-            pixels: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) with a dot for each valid cell: an inlier or not."""
+def draw_cells(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray,
+               pixels: np.ndarray) -> np.ndarray:
+    """Return the image (H, W, 3) with a dot for each valid cell, coloured by inlier or outlier."""
     image = frame.image if frame.image.ndim == 3 else cv2.cvtColor(frame.image,
                                                                    cv2.COLOR_GRAY2RGB)
     image = np.ascontiguousarray(image).copy()

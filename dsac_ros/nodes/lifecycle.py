@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both nodes share: parameters from a table, transitions that never raise, one main."""
+"""Base of both nodes: parameters, lifecycle transitions that never raise, main function."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Generic
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
@@ -16,65 +15,68 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
-from dsac_ros import process
+from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
-from dsac_ros.nodes.parameters import Spec
+from dsac_ros.nodes.parameters import P, specs_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class TableNode(LifecycleNode):
-    """A lifecycle node whose parameters stand in a table.
+class ParameterNode(LifecycleNode, Generic[P]):
+    """A lifecycle node whose parameters are a dataclass of type P.
 
-    A child says what happens in `configure`, `activate`, `deactivate`, `cleanup` and
-    `apply(values)`; each may raise a DsacError, whose line is logged and fails the transition or
-    the setting of the parameter.
+    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `apply(values)`. Each
+    may raise a DsacError, whose message is logged and which fails the transition or the change of
+    the parameter.
     """
 
-    def __init__(self, name: str, specs: tuple[Spec, ...]) -> None:
+    def __init__(self, name: str, table: type[P]) -> None:
         super().__init__(name)
-        self._specs = specs
-        parameters.declare(self, specs)
-        self.values: SimpleNamespace = parameters.read(self, specs)
+        parameters.declare(self, table)
+        self.values: P = parameters.read(self, table)
         self.add_on_set_parameters_callback(self._on_set)
-        for unknown in parameters.unknown_names(self, specs):
-            close = get_close_matches(unknown, [spec.name for spec in specs], 1)
+        for unknown in parameters.unknown_names(self, table):
+            close = get_close_matches(unknown, [spec.name for spec in specs_of(table)], 1)
             self.get_logger().warning(f'parameter {unknown!r} is not known and has no effect'
                                       + (f': did you mean {close[0]!r}?' if close else ''))
         if self.values.autostart:
-            # Not of the node's clock: simulated time may not have begun.
+            # A steady clock: simulated time may not have started.
             self._autostart = self.create_timer(
-                0.01, self._start_by_itself, clock=Clock(clock_type=ClockType.STEADY_TIME))
+                0.01, self._start_automatically, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def configure(self) -> None:
-        """Get ready."""
+        """Prepare to run."""
 
     def activate(self) -> None:
-        """Begin to work."""
+        """Start to work."""
 
     def deactivate(self) -> None:
-        """Stop working, stay ready."""
+        """Stop working, stay configured."""
 
     def cleanup(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
-    def apply(self, values: SimpleNamespace) -> None:
-        """Take up changed parameters; DsacError when that cannot be."""
+    def apply(self, values: P) -> None:
+        """Apply changed parameters.
 
-    def start_again(self) -> None:
-        """With autostart, try to configure and activate once more, after this callback."""
+        Raises:
+            DsacError: the change is rejected.
+        """
+
+    def restart_autostart(self) -> None:
+        """With autostart, try to configure and activate again after this callback."""
         if self.values.autostart:
             self._autostart.reset()
 
-    def _start_by_itself(self) -> None:
+    def _start_automatically(self) -> None:
         self._autostart.cancel()
         if self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
     def _on_set(self, changes: Sequence[Any]) -> SetParametersResult:
         try:
-            values = parameters.changed(self.values, self._specs, changes)
+            values = parameters.updated(self.values, changes)
             self.apply(values)
         except DsacError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -93,39 +95,39 @@ class TableNode(LifecycleNode):
             return FAILURE
 
     def on_configure(self, state: State) -> TransitionCallbackReturn:
-        """Unconfigured to inactive."""
+        """Change from unconfigured to inactive."""
         return self._attempt(self.configure)
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
-        """Inactive to active."""
+        """Change from inactive to active."""
         result = self._attempt(self.activate)
         return super().on_activate(state) if result == SUCCESS else result
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
-        """Active to inactive."""
+        """Change from active to inactive."""
         super().on_deactivate(state)
         return self._attempt(self.deactivate)
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
-        """Inactive to unconfigured."""
+        """Change from inactive to unconfigured."""
         return self._attempt(self.cleanup)
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
-        """Whatever it is, let go of it."""
+        """Release everything, from any state."""
         return self._attempt(self.stop)
 
     def on_error(self, state: State) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
+        """Return to unconfigured."""
         return self._attempt(self.stop)
 
     def stop(self) -> None:
-        """Deactivate and clean up, from any state; both must stand being called twice."""
+        """Deactivate and clean up, from any state; both methods must be idempotent."""
         self.deactivate()
         self.cleanup()
 
 
-def run(make_node: Callable[[], TableNode], args: Sequence[str] | None) -> int:
-    """Initialise ROS, spin the node, and leave in order; the exit code."""
+def run(make_node: Callable[[], ParameterNode[Any]], args: Sequence[str] | None) -> int:
+    """Initialise ROS, spin the node and shut down; return the exit code."""
     process.set_up()
     rclpy.init(args=args)
     node = None
@@ -140,7 +142,7 @@ def run(make_node: Callable[[], TableNode], args: Sequence[str] | None) -> int:
     except RCLError:
         if rclpy.ok():
             raise
-        # Ctrl-C ended the context under a call that was still at work
+        # Ctrl-C shut the context down during a call
     finally:
         if node is not None:
             node.on_shutdown(None)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dsac_mapper: records posed keyframes of a drive and has a map learned from them."""
+"""dsac_mapper: records posed keyframes of a drive and trains a map on them."""
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from geometry_msgs.msg import PoseArray
@@ -15,63 +14,70 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from dsac_ros.errors import DsacError, MappingError
-from dsac_ros.mapping.keyframes import Coverage
+from dsac_ros.mapping.data.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
+from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
 from dsac_ros.nodes.input_watch import InputWatch
-from dsac_ros.nodes.intake import SENSOR, Intake
-from dsac_ros.nodes.mapper_parameters import MAPPER, training_options
+from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
-from dsac_ros.nodes.outputs import LATCHED, RELIABLE
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
+from dsac_ros.nodes.publishers import LATCHED, RELIABLE
 from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import Training, TrainingState
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.sources.folder import count_frames
 
-LEAST_KEYFRAMES = 10
+MIN_KEYFRAMES = 10
 STATUS_PERIOD_S = 1.0
 SERVICES = ('start', 'stop', 'save', 'clear')
 
 
-class MapperNode(lifecycle.TableNode):
-    """Services say what to do; the recorder and the training do it in their own time."""
+class MapperNode(lifecycle.ParameterNode[MapperParameters]):
+    """Services control a recorder and a training process, which run in the background."""
 
     def __init__(self) -> None:
-        self._publishers_of_mine: list[Any] = []
+        self._own_publishers: list[Any] = []
         self._transforms: Transforms | None = None
         self._poses: PoseSource | None = None
-        self._intake: Intake | None = None
+        self._camera: CameraSubscriber | None = None
         self._recorder: Recorder | None = None
         self._training: Training | None = None
         self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
-        self._shown = -1
+        self._published_keyframes = -1
         self._assumptions = AssumptionLog(self)
-        self._active: list[tuple[Callable, Any]] = []
-        super().__init__('dsac_mapper', MAPPER)
+        self._active: list[tuple[Callable[[Any], object], Any]] = []
+        super().__init__('dsac_mapper', MapperParameters)
 
     def configure(self) -> None:
-        """Offer the topics and listen to TF."""
+        """Create the publishers and listen to TF."""
         values = self.values
         self._transforms = Transforms(self, {frame: name for name in ('map_frame', 'pose_frame')
                                              if (frame := getattr(values, name))})
         self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
         self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
         self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
-        self._publishers_of_mine = [self._status, self._keyframes, self._keyframe]
+        self._own_publishers = [self._status, self._keyframes, self._keyframe]
 
     def activate(self) -> None:
-        """Subscribe and offer the services."""
+        """Create the subscriptions and services."""
         values = self.values
         self._watch = InputWatch(self, values.input_timeout)
         self._poses = PoseSource(self, values, self._transforms, self._watch)
-        self._intake = Intake(self, values.image_transport, self._watch, self._on_shot)
-        self._active = [(self.destroy_service, self.create_service(
-            Trigger, f'~/{name}', self._answer(getattr(self, f'_{name}')))) for name in SERVICES]
-        # Not of the node's clock: without simulated time there would be no status to say so.
+        self._camera = CameraSubscriber(self, values.image_transport, self._watch, self._on_image)
+        self._active = [
+            (
+                self.destroy_service,
+                self.create_service(
+                    Trigger, f'~/{name}', self._service_callback(getattr(self, f'_{name}'))
+                ),
+            )
+            for name in SERVICES
+        ]
+        # A steady clock: the status is published even without simulated time.
         self._active.append((self.destroy_timer, self.create_timer(
             STATUS_PERIOD_S, self._publish_status,
             clock=Clock(clock_type=ClockType.STEADY_TIME))))
@@ -80,42 +86,42 @@ class MapperNode(lifecycle.TableNode):
             self._active.append((self.destroy_subscription, depths))
             self._depths = self._watch.expect(Input(
                 'depth images', 'depth/image', depths.topic_name, IMAGE, launch_name='depth',
-                beside=self._intake.image_topic))
+                beside=self._camera.image_topic))
         if values.record_on_start:
             self.get_logger().info(self._start())
 
     def deactivate(self) -> None:
-        """Finish the recording, interrupt the training (it can be resumed)."""
-        if self._intake is None:
+        """Finish the recording and interrupt the training, which can be resumed."""
+        if self._camera is None:
             return
         self._watch.close()
-        self._intake.close()
+        self._camera.close()
         self._end_recording()
         if self._training is not None:
             self._training.stop()
         for destroy, entity in self._active:
             destroy(entity)
         self._poses.close()
-        self._intake = self._poses = self._training = None
+        self._camera = self._poses = self._training = None
 
     def cleanup(self) -> None:
-        """Let go of the topics."""
+        """Destroy the publishers."""
         if self._transforms is None:
             return
-        for publisher in self._publishers_of_mine:
+        for publisher in self._own_publishers:
             self.destroy_publisher(publisher)
         self._transforms.close()
         self._transforms = None
 
-    def apply(self, values: SimpleNamespace) -> None:
-        """Hand changed parameters to who works by them: the next image is judged by those."""
+    def apply(self, values: MapperParameters) -> None:
+        """Pass changed parameters to pose source and recorder, from the next image on."""
         if self._poses is not None:
             self._poses.values = values
         if self._recorder is not None:
             self._recorder.apply(values)
 
-    def _answer(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
-        """A service callback: success with what was done, or the reason why not."""
+    def _service_callback(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
+        """Return a callback that reports success with a message, or failure with a reason."""
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             try:
                 response.message, response.success = action(), True
@@ -128,27 +134,27 @@ class MapperNode(lifecycle.TableNode):
         return callback
 
     def _start(self) -> str:
-        """~/start: record; a dataset that exists is continued."""
+        """~/start: start recording; an existing dataset is continued."""
         if self._recorder is not None:
             raise MappingError(f'already recording into {self._recorder.dataset}')
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
         self._dataset = user_path(folder).resolve()
         self._recorder = Recorder(self.values, self._dataset, self._poses,
-                                  self._intake.is_rectified(self.values.rectified),
+                                  self._camera.is_rectified(self.values.rectified),
                                   self._on_keyframe)
         self._coverage, self._problem = self._recorder.coverage, ''
         return f'recording into {self._dataset}'
 
     def _stop(self) -> str:
-        """~/stop: end the recording, and learn from it with train_on_stop."""
+        """~/stop: finish the recording, and train on it with train_on_stop."""
         if self._recorder is None:
             raise MappingError('not recording: call ~/start first')
         self._end_recording()
-        said = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
-        return f'{said}; {self._save()}' if self.values.train_on_stop else said
+        summary = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
+        return f'{summary}; {self._save()}' if self.values.train_on_stop else summary
 
     def _save(self) -> str:
-        """~/save: end the recording and learn a map in the background."""
+        """~/save: finish the recording and train a map in the background."""
         if self._training is not None and self._training.state.running:
             raise MappingError(f'{self._training.output} is being learned, follow ~/status')
         self._end_recording()
@@ -156,9 +162,9 @@ class MapperNode(lifecycle.TableNode):
         if not self._dataset.name and not self.values.dataset:
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
         keyframes = count_frames(folder)
-        if keyframes < LEAST_KEYFRAMES:
+        if keyframes < MIN_KEYFRAMES:
             raise MappingError(f'{folder} holds {keyframes} keyframes, expected at least '
-                               f'{LEAST_KEYFRAMES}: drive on with ~/start')
+                               f'{MIN_KEYFRAMES}: drive on with ~/start')
         values = self.values
         output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
         self._training = Training(folder, output.resolve(), *training_options(values))
@@ -166,7 +172,7 @@ class MapperNode(lifecycle.TableNode):
         return f'learning {output} from {folder}, follow ~/status'
 
     def _clear(self) -> str:
-        """~/clear: begin anew; the recorded folder is set aside, not deleted."""
+        """~/clear: start over; the recorded folder is renamed, not deleted."""
         if self._recorder is not None:
             raise MappingError('recording: call ~/stop first')
         if self._training is not None and self._training.state.running:
@@ -180,14 +186,14 @@ class MapperNode(lifecycle.TableNode):
         return f'set aside as {aside}'
 
     def _end_recording(self) -> None:
-        """Store what was received."""
+        """Store the queued images."""
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
             recorder.close()
 
-    def _on_shot(self, shot: Any) -> None:
+    def _on_image(self, stamped_image: StampedImage) -> None:
         if self._recorder is not None:
-            self._recorder.put(shot)
+            self._recorder.put(stamped_image)
 
     def _on_depth(self, message: Image) -> None:
         self._depths.arrived()
@@ -195,25 +201,25 @@ class MapperNode(lifecycle.TableNode):
             self._recorder.put_depth(message)
 
     def _on_keyframe(self, keyframe: Keyframe) -> None:
-        """Show a stored keyframe; called by the recorder's thread."""
-        self._assumptions.tell(keyframe.frame.camera)
+        """Publish a stored keyframe; called by the recorder's thread."""
+        self._assumptions.log(keyframe.frame.camera)
         if self._keyframe.get_subscription_count() > 0:
-            head = keyframe.shot.image.header
+            head = keyframe.stamped_image.image.header
             message = PosedFrame(header=head, map_frame=self.values.map_frame,
-                                 camera_info=keyframe.shot.info,
+                                 camera_info=keyframe.stamped_image.info,
                                  image=conversions.jpeg_message(keyframe.frame.image, head))
             message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
             self._keyframe.publish(message)
 
     def _publish_status(self) -> None:
-        """~/status, and ~/keyframes where they changed."""
+        """Publish ~/status, and ~/keyframes if they changed."""
         state = TrainingState() if self._training is None else self._training.state
         now = self.get_clock().now().nanoseconds
         self._status.publish(status_message(
             conversions.header(self.values.map_frame, now), self._recorder, self._coverage,
             self._dataset, self._training and self._training.output, state,
             self._watch.reason))
-        if len(self._coverage.poses) != self._shown:
+        if len(self._coverage.poses) != self._published_keyframes:
             self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')
         if reason and reason != self._problem:
@@ -222,7 +228,7 @@ class MapperNode(lifecycle.TableNode):
 
     def _publish_keyframes(self) -> None:
         poses = list(self._coverage.poses)
-        self._shown = len(poses)
+        self._published_keyframes = len(poses)
         now = self.get_clock().now().nanoseconds
         self._keyframes.publish(PoseArray(
             header=conversions.header(self.values.map_frame, now),
@@ -230,7 +236,7 @@ class MapperNode(lifecycle.TableNode):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node until interrupted."""
     return lifecycle.run(MapperNode, args)
 
 

@@ -1,70 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of dsac_mapper."""
+"""Parameters of dsac_mapper."""
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from types import SimpleNamespace
+from dataclasses import dataclass, fields
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.mapping.keyframes import KeyframeConfig
-from dsac_ros.nodes.parameters import Spec, from_setting, settings_from
+from dsac_ros.mapping.data.keyframes import KeyframeConfig
+from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
 GATES = {field.name: field.name for field in fields(KeyframeConfig)}
 
-MAPPER = (
-    Spec('dataset', 'dataset', '', 'folder of the recorded keyframes; one that holds some is '
-         'continued; empty: ~/.ros/dsac_ros/dataset-DATE'),
-    Spec('dataset', 'record_on_start', False, 'record as soon as the node is active'),
 
-    Spec('training', 'map', '', 'map file that ~/save learns; empty: the name of the dataset '
-         'with .map'),
-    Spec('training', 'train_on_stop', False, '~/stop also does what ~/save does'),
-    from_setting('training', MappingConfig, 'minutes', 'train_minutes'),
-    from_setting('training', MappingConfig, 'refine_poses'),
-    from_setting('training', MappingConfig, 'trust_poses'),
-    Spec('training', 'device', 'auto', 'where the training runs: auto, cpu, cuda, cuda:1'),
+@dataclass(frozen=True)
+class MapperParameters:
+    """Values of the parameters; the field defaults describe them."""
 
-    Spec('input', 'image_transport', 'raw', 'raw subscribes to `image`, compressed to '
-         '`image/compressed`', choices=('raw', 'compressed'), read_only=True),
-    Spec('input', 'camera_frame', '', 'optical frame of the camera; empty: frame_id of the image',
-         read_only=True),
-    Spec('input', 'rectified', 'auto', 'whether images are rectified, so that P of camera_info '
-         'holds and not K and D; auto: when rect is a word of the image topic',
-         choices=('auto', 'yes', 'no'), read_only=True),
-    Spec('input', 'input_timeout', 5.0, 'without images, camera_info or poses for this long the '
-         'node says what it waits for, who publishes what and which argument fits; 0: never', 's',
-         low=0.0, high=3600.0, read_only=True),
-    Spec('input', 'use_depth', False, 'store `depth/image` (16UC1 mm or 32FC1 m, registered to '
-         'the image) beside each keyframe', read_only=True),
+    dataset: str = parameter(
+        'dataset', '', 'folder for the recorded keyframes; an existing dataset is continued; '
+        'empty: ~/.ros/dsac_ros/dataset-DATE')
+    record_on_start: bool = parameter(
+        'dataset', False, 'start recording when the node is activated')
 
-    Spec('poses', 'pose_source', 'tf', 'where the pose of a keyframe comes from: tf (map_frame -> '
-         'camera), or a topic `pose` of type PoseStamped, PoseWithCovarianceStamped or Odometry',
-         choices=('tf', 'pose', 'pose_with_covariance', 'odometry'), read_only=True),
-    Spec('poses', 'map_frame', 'map', 'frame in which poses are given', read_only=True),
-    Spec('poses', 'pose_frame', '', 'frame whose pose the topic `pose` gives; empty: '
-         'child_frame_id of an Odometry, otherwise the camera where TF has no frame that carries '
-         'it; without meaning for pose_source tf', read_only=True),
-    Spec('poses', 'pose_timeout', 0.5, 'how long an image waits for its pose; longer than the '
-         'time between two poses', 's', low=0.0, high=10.0),
-    Spec('poses', 'pose_max_gap', 0.5, 'a pose is interpolated between two that are at most this '
-         'far apart', 's', low=0.0, high=60.0),
+    map: str = parameter(
+        'training', '', 'map file that ~/save writes; empty: the path of the dataset with the '
+        'suffix .map')
+    train_on_stop: bool = parameter('training', False, 'call ~/save on every ~/stop')
+    train_minutes: float = from_setting('training', MappingConfig, 'minutes')
+    refine_poses: bool = from_setting('training', MappingConfig, 'refine_poses')
+    trust_poses: bool = from_setting('training', MappingConfig, 'trust_poses')
+    device: str = parameter('training', 'auto', 'device for training: auto, cpu, cuda, cuda:1')
 
-    # The window of the sharpness is as long as the recording has begun it.
-    *(replace(spec, read_only=spec.name == 'sharpness_window') for spec in (
-        from_setting('keyframes', KeyframeConfig, field) for field in GATES)),
+    image_transport: str = parameter(
+        'input', 'raw', 'raw subscribes to `image`, compressed to `image/compressed`',
+        choices=('raw', 'compressed'), read_only=True)
+    camera_frame: str = parameter(
+        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True)
+    rectified: str = parameter(
+        'input', 'auto', 'yes for rectified images: use P of camera_info instead of K and D; '
+        'auto: yes if rect is a word of the image topic', choices=('auto', 'yes', 'no'),
+        read_only=True)
+    input_timeout: float = parameter(
+        'input', 5.0, 'time without images, camera_info or poses after which the node logs which '
+        'input is missing, what is published instead and which argument selects it; 0: never',
+        's', low=0.0, high=3600.0, read_only=True)
+    use_depth: bool = parameter(
+        'input', False, 'store `depth/image` (16UC1 mm or 32FC1 m, registered to the image) with '
+        'each keyframe', read_only=True)
 
-    Spec('misc', 'autostart', True, 'configure and activate without a lifecycle manager',
-         read_only=True),
-)
+    pose_source: str = parameter(
+        'poses', 'tf', 'source of the keyframe poses: tf (map_frame -> camera), or the topic '
+        '`pose` of type PoseStamped, PoseWithCovarianceStamped or Odometry',
+        choices=('tf', 'pose', 'pose_with_covariance', 'odometry'), read_only=True)
+    map_frame: str = parameter('poses', 'map', 'reference frame of the poses', read_only=True)
+    pose_frame: str = parameter(
+        'poses', '', 'frame whose pose is published on `pose`; empty: child_frame_id of an '
+        'Odometry, otherwise the camera if it has no parent frame in TF; unused with pose_source '
+        'tf', read_only=True)
+    pose_timeout: float = parameter(
+        'poses', 0.5, 'longest wait for the pose of an image; must exceed the period of the poses',
+        's', low=0.0, high=10.0)
+    pose_max_gap: float = parameter(
+        'poses', 0.5, 'longest gap between two poses that is interpolated', 's', low=0.0,
+        high=60.0)
+
+    min_translation: float = from_setting('keyframes', KeyframeConfig, 'min_translation')
+    min_rotation_deg: float = from_setting('keyframes', KeyframeConfig, 'min_rotation_deg')
+    max_rotation_rate: float = from_setting('keyframes', KeyframeConfig, 'max_rotation_rate')
+    min_sharpness: float = from_setting('keyframes', KeyframeConfig, 'min_sharpness')
+    # The window is allocated when a recording starts.
+    sharpness_window: int = from_setting('keyframes', KeyframeConfig, 'sharpness_window',
+                                         read_only=True)
+
+    autostart: bool = parameter(
+        'misc', True, 'configure and activate the node without a lifecycle manager',
+        read_only=True)
 
 
-def training_options(values: SimpleNamespace) -> list[str]:
-    """The options of `dsac map`."""
+def training_options(values: MapperParameters) -> list[str]:
+    """Return the command line options of `dsac map`."""
     return ['--minutes', str(values.train_minutes), '--device', values.device,
             *(['--refine-poses'] if values.refine_poses else []),
             *(['--trust-poses'] if values.trust_poses else [])]
 
 
-def keyframe_config(values: SimpleNamespace) -> KeyframeConfig:
-    """The gates' settings."""
+def keyframe_config(values: MapperParameters) -> KeyframeConfig:
+    """Return the settings of the keyframe selection."""
     return settings_from(values, KeyframeConfig, GATES)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mapper's state as a message."""
+"""Status message of the mapper."""
 from __future__ import annotations
 
 from pathlib import Path
 
 from std_msgs.msg import Header
 
-from dsac_ros.mapping.keyframes import Coverage, Verdict
+from dsac_ros.mapping.data.keyframes import Coverage, Verdict
 from dsac_ros.msg import MappingStatus
 from dsac_ros.nodes.recorder import Recorder
 from dsac_ros.nodes.training import TrainingState
@@ -14,7 +14,7 @@ from dsac_ros.nodes.training import TrainingState
 
 def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, dataset: Path,
                    output: Path | None, training: TrainingState, missing: str) -> MappingStatus:
-    """A MappingStatus of what was recorded, how far the training is and what is missing."""
+    """Make a MappingStatus of recording, training and missing inputs."""
     verdicts = coverage.verdicts
     return MappingStatus(
         header=head, state=state_of(recorder, training), images=coverage.images,
@@ -30,7 +30,7 @@ def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, 
 
 
 def state_of(recorder: Recorder | None, training: TrainingState) -> int:
-    """One of MappingStatus' states; a recording covers the end of an older training."""
+    """Return the state constant of MappingStatus; a recording has priority over a training."""
     if recorder is not None:
         return MappingStatus.RECORDING
     if training.running:
@@ -41,7 +41,7 @@ def state_of(recorder: Recorder | None, training: TrainingState) -> int:
 
 
 def disk_bytes(dataset: Path) -> int:
-    """Size of the images of a dataset [bytes]."""
+    """Return the size of the images of a dataset [bytes]."""
     images = dataset / 'rgb'
     if not images.is_dir():
         return 0

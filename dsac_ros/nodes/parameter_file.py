@@ -1,55 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files in config/ as text: every parameter of a table with its default, commented."""
+"""Commented YAML files in config/ from a node's parameters."""
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
-from typing import Any
 
-from dsac_ros.nodes.parameters import Spec
+from dsac_ros.nodes.parameters import NodeParameters, ParameterValue, Spec, specs_of
 
 WIDTH = 92
-HEADINGS = {'map': 'The map', 'compute': 'Computing', 'input': 'Images', 'frames': 'Frames',
-            'tf': 'TF', 'accept': 'When a pose is trusted',
+HEADINGS = {'map': 'Map', 'compute': 'Computation', 'input': 'Images', 'frames': 'Frames',
+            'tf': 'TF', 'accept': 'Acceptance of poses',
             'covariance': 'Covariance of ~/pose_with_covariance', 'misc': 'Other',
-            'dataset': 'The recording', 'training': 'The training',
-            'poses': 'Where poses come from', 'keyframes': 'What is kept'}
+            'dataset': 'Recording', 'training': 'Training',
+            'poses': 'Poses', 'keyframes': 'Keyframe selection'}
 
 
-def parameter_file(node_name: str, specs: Iterable[Spec]) -> str:
-    """The YAML of a node's parameters."""
+def parameter_file(node_name: str, table: type[NodeParameters]) -> str:
+    """Return the YAML text of a node's parameters."""
     lines = ['# SPDX-License-Identifier: Apache-2.0',
              f'# The parameters of {node_name} with their defaults: copy what you change.',
              '# `ros2 param describe` says the same of a running node.',
              '/**:', '  ros__parameters:']
     group = ''
-    for spec in specs:
+    for spec in specs_of(table):
         if spec.group != group:
             group = spec.group
             lines += ['', f'    # --- {HEADINGS[group]} ---']
         comment = f'{spec.text}; {limits(spec)}.'
         lines += ['', *(f'    # {line}' for line in textwrap.wrap(comment, WIDTH)),
-                  f'    {spec.name}: {plain_yaml(spec.default)}']
+                  f'    {spec.name}: {yaml_literal(spec.default)}']
     return '\n'.join(lines) + '\n'
 
 
 def limits(spec: Spec) -> str:
-    """What the value may be and when it may change."""
-    said = []
+    """Return the range of valid values and whether they may change at run time."""
+    parts = []
     if spec.low is not None and spec.high is not None:
-        said.append(f'{spec.low:g} to {spec.high:g}')
+        parts.append(f'{spec.low:g} to {spec.high:g}')
     elif spec.low is not None:
-        said.append(f'at least {spec.low:g}')
+        parts.append(f'at least {spec.low:g}')
     elif spec.high is not None:
-        said.append(f'at most {spec.high:g}')
+        parts.append(f'at most {spec.high:g}')
     if not all(choice in spec.description for choice in spec.choices):
-        said.append('one of ' + ', '.join(spec.choices))
-    said.append('fixed at start' if spec.read_only else 'may change at run time')
-    return '; '.join(said)
+        parts.append('one of ' + ', '.join(spec.choices))
+    parts.append('fixed at start' if spec.read_only else 'may change at run time')
+    return '; '.join(parts)
 
 
-def plain_yaml(value: Any) -> str:
-    """A value as YAML that keeps its type: ROS tells 5 from 5.0, YAML 1.1 takes no for false."""
+def yaml_literal(value: ParameterValue) -> str:
+    """Return a value as YAML that keeps its type: ROS distinguishes 5 from 5.0."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

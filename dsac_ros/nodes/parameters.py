@@ -1,33 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS parameters from one table: declarations, checks and the files in config/ all come from it.
+"""ROS parameters of a node: declarations, checks and the files in config/ from one dataclass.
 
-A node's table is a tuple of `Spec`; relocalizer_parameters.py and mapper_parameters.py hold them.
+The parameters of a node are a frozen dataclass whose fields are made by `parameter` and
+`from_setting`: see relocalizer_parameters.py and mapper_parameters.py. An instance holds values.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from dsac_ros import config
 from dsac_ros.errors import ConfigError
 
-# Stand-ins for an open end of a range: the messages have no infinity that every tool can read.
-MOST_FLOAT = 1e9
-MOST_INTEGER = 2**31 - 1
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from rclpy.node import Node
+
+ParameterValue = bool | int | float | str | list[float]
+
+
+class NodeParameters(Protocol):
+    """A dataclass of the parameters of a lifecycle node."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def autostart(self) -> bool:
+        """True if the node configures and activates itself."""
+
+
+P = TypeVar('P', bound=NodeParameters)
+S = TypeVar('S', bound='DataclassInstance')
+
+# Bounds of an open-ended range: not every tool reads infinity.
+MAX_FLOAT = 1e9
+MAX_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One parameter: what it is, where it stands, what it may be."""
+    """Description of one parameter and its valid values."""
 
     group: str
     name: str
-    default: Any
+    default: ParameterValue
     description: str
     unit: str = ''
     low: float | None = None
@@ -37,11 +57,11 @@ class Spec:
 
     @property
     def text(self) -> str:
-        """The description with its unit."""
+        """Description with the unit."""
         return f'{self.description} [{self.unit}]' if self.unit else self.description
 
     def check(self, value: Any) -> None:
-        """Raise ConfigError for a value that the parameter cannot have."""
+        """Raise ConfigError if the value is invalid."""
         metadata = {'low': self.low, 'high': self.high, 'choices': self.choices,
                     'unit': self.unit}
         if isinstance(self.default, list):
@@ -54,7 +74,7 @@ class Spec:
             config.check(self.name, value, metadata)
 
     def descriptor(self) -> ParameterDescriptor:
-        """What `ros2 param describe` shows, and what rclpy checks by itself."""
+        """Return the descriptor, which `ros2 param describe` shows and rclpy enforces."""
         descriptor = ParameterDescriptor(name=self.name, description=self.text,
                                          read_only=self.read_only)
         if self.choices:
@@ -64,63 +84,93 @@ class Spec:
             return descriptor
         if isinstance(self.default, float):
             descriptor.floating_point_range = [FloatingPointRange(
-                from_value=float(-MOST_FLOAT if self.low is None else self.low),
-                to_value=float(MOST_FLOAT if self.high is None else self.high), step=0.0)]
+                from_value=float(-MAX_FLOAT if self.low is None else self.low),
+                to_value=float(MAX_FLOAT if self.high is None else self.high), step=0.0)]
         else:
             descriptor.integer_range = [IntegerRange(
-                from_value=int(-MOST_INTEGER if self.low is None else self.low),
-                to_value=int(MOST_INTEGER if self.high is None else self.high), step=1)]
+                from_value=int(-MAX_INTEGER if self.low is None else self.low),
+                to_value=int(MAX_INTEGER if self.high is None else self.high), step=1)]
         return descriptor
 
 
-def from_setting(group: str, settings: type, field: str, name: str = '') -> Spec:
-    """The spec of a field of one of the dataclasses of config.py, under a name of its own."""
-    found = next(f for f in fields(settings) if f.name == field)
-    return Spec(group, name or field, found.default, found.metadata['description'],
-                found.metadata['unit'], found.metadata['low'], found.metadata['high'],
-                found.metadata['choices'])
+def parameter(group: str, default: ParameterValue, description: str, unit: str = '', *,
+              low: float | None = None, high: float | None = None,
+              choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
+    """Return a dataclass field that holds a parameter's default and description."""
+    return _field(Spec(group, '', default, description, unit, low, high, choices, read_only))
 
 
-def declare(node: Any, specs: Iterable[Spec]) -> None:
-    """Declare every parameter of a table; values from the command line and files come in here."""
-    node.declare_parameters('', [(s.name, s.default, s.descriptor()) for s in specs])
+def from_setting(group: str, settings: type[DataclassInstance], name: str, *,
+                 read_only: bool = False) -> Any:
+    """Return a dataclass field with default, description and range of a setting of config.py."""
+    found = next(f for f in fields(settings) if f.name == name)
+    default: Any = found.default
+    return _field(Spec(group, '', default, found.metadata['description'],
+                       found.metadata['unit'], found.metadata['low'], found.metadata['high'],
+                       found.metadata['choices'], read_only))
 
 
-def read(node: Any, specs: Iterable[Spec]) -> SimpleNamespace:
-    """The values of all parameters of a table; ConfigError where one is out of its range."""
-    values = {spec.name: plain(node.get_parameter(spec.name).value) for spec in specs}
-    for spec in specs:
-        spec.check(values[spec.name])
-    return SimpleNamespace(**values)
+def _field(spec: Spec) -> Any:
+    default = spec.default
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata={'spec': spec})
+    return field(default=default, metadata={'spec': spec})
 
 
-def changed(values: SimpleNamespace, specs: Iterable[Spec],
-            parameters: Sequence[Any]) -> SimpleNamespace:
-    """`values` with the ROS parameters in place that are about to be set; ConfigError."""
-    known = {spec.name: spec for spec in specs}
-    update = {p.name: plain(p.value) for p in parameters if p.name in known}
-    for name, value in update.items():
-        known[name].check(value)
-    return SimpleNamespace(**{**vars(values), **update})
+def specs_of(table: type[DataclassInstance]) -> tuple[Spec, ...]:
+    """Return the specs of a node's parameters, in the order of the dataclass fields."""
+    return tuple(replace(f.metadata['spec'], name=f.name) for f in fields(table))
 
 
-def unknown_names(node: Any, specs: Iterable[Spec]) -> list[str]:
-    """Parameters that were given from outside but do not exist: rclpy passes over them silently.
+def declare(node: Node, table: type[NodeParameters]) -> None:
+    """Declare every parameter of a table; overrides from files and command line apply here."""
+    node.declare_parameters('', [(s.name, s.default, s.descriptor()) for s in specs_of(table)])
 
-    What other parts of ROS declare by themselves (use_sim_time, qos_overrides...) is left out.
+
+def read(node: Node, table: type[P]) -> P:
+    """Return the values of all parameters of a table.
+
+    Raises:
+        ConfigError: a value is out of its range.
     """
-    known = {spec.name for spec in specs}
+    values = {
+        spec.name: as_python(node.get_parameter(spec.name).value) for spec in specs_of(table)
+    }
+    for spec in specs_of(table):
+        spec.check(values[spec.name])
+    return table(**values)
+
+
+def updated(values: P, parameters: Sequence[Any]) -> P:
+    """Return the values after a change of some ROS parameters; unknown names are ignored.
+
+    Raises:
+        ConfigError: a new value is out of its range.
+    """
+    known = {spec.name: spec for spec in specs_of(type(values))}
+    changes = {p.name: as_python(p.value) for p in parameters if p.name in known}
+    for name, value in changes.items():
+        known[name].check(value)
+    return replace(values, **changes)
+
+
+def unknown_names(node: Node, table: type[NodeParameters]) -> list[str]:
+    """Return overrides of parameters that do not exist, which rclpy ignores silently.
+
+    Parameters that other parts of ROS declare (use_sim_time, qos_overrides...) are not included.
+    """
+    known = {spec.name for spec in specs_of(table)}
     overrides = getattr(node, '_parameter_overrides', {})
     return sorted(name for name in overrides
                   if name not in known and not node.has_parameter(name))
 
 
-def plain(value: Any) -> Any:
-    """Arrays as lists; everything else as it is."""
+def as_python(value: Any) -> ParameterValue:
+    """Convert arrays to lists; return other values unchanged."""
     return value if isinstance(value, (bool, int, float, str)) else list(value)
 
 
-def settings_from(values: SimpleNamespace, settings: type, names: dict[str, str]) -> Any:
-    """A dataclass of config.py from parameters; names maps its fields to parameters."""
+def settings_from(values: NodeParameters, settings: type[S], names: Mapping[str, str]) -> S:
+    """Build a dataclass of config.py from parameters; `names` maps its fields to parameters."""
     return config.build(settings, {field: getattr(values, parameter)
                                    for field, parameter in names.items()})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paths as users write them into parameters."""
+"""Paths in parameters."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,10 +8,13 @@ from dsac_ros.errors import ConfigError
 
 
 def user_path(text: str) -> Path:
-    """The absolute path; ~ is the home of a user, and the working directory is the node's.
+    """Return the absolute path; ~ is expanded, and relative paths start at the node's directory.
 
-    A launch file runs its nodes in a directory that the user does not see, so that errors must
-    name the whole path.
+    A launch file runs its nodes in a directory unknown to the user, so that errors must name the
+    absolute path.
+
+    Raises:
+        ConfigError: ~ names an unknown user.
     """
     try:
         return Path(text).expanduser().absolute()

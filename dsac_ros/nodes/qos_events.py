@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions that are only there for some publishers, and do not complain about the rest."""
+"""Event callbacks of subscriptions that are intentionally incompatible with some publishers."""
 from __future__ import annotations
 
 try:
@@ -7,5 +7,5 @@ try:
 except ImportError:    # humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-#: rclpy's own warning would say that a publisher is not heard which another subscription hears.
-NO_COMPLAINTS = SubscriptionEventCallbacks(use_default_callbacks=False)
+#: Suppresses rclpy's warning about publishers that another subscription receives.
+NO_QOS_WARNINGS = SubscriptionEventCallbacks(use_default_callbacks=False)

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One image message to a pose in the map: every way it can fail becomes a result, not an error."""
+"""Localization of one image message; every failure is a result with a reason, not an exception."""
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -19,28 +17,33 @@ from dsac_ros.geometry.covariance import (
 )
 from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA, upright
 from dsac_ros.localizer import Localizer
+from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.conversions import (
     camera_from_info,
     image_from_message,
     matrix_from_xyz_rpy,
 )
-from dsac_ros.nodes.intake import Shot
 from dsac_ros.nodes.paths import user_path
-from dsac_ros.nodes.relocalizer_parameters import accept_config, ransac_config
+from dsac_ros.nodes.relocalizer_parameters import (
+    RelocalizerParameters,
+    accept_config,
+    ransac_config,
+)
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.sources.camera_info import frame_difference
 from dsac_ros.sources.image_messages import stamp_ns
-from dsac_ros.types import Camera, Frame, Localization, Result
+from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
-#: Results that say that the frame itself was of no use.
+#: Results of frames that could not be processed.
 BAD_FRAME = (Result.NO_CAMERA_INFO, Result.BAD_IMAGE, Result.STALE, Result.ERROR,
              Result.BAD_INTRINSICS)
 
 
-class Refused(Exception):
-    """The frame cannot be localized; carries the result beside the reason."""
+class FrameRejected(Exception):
+    """The frame cannot be localized; carries the result in addition to the reason."""
 
     def __init__(self, result: Result, reason: str) -> None:
         super().__init__(reason)
@@ -48,13 +51,30 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of one image.
+class DebugView:
+    """A processed image with the network's scene coordinates and the RANSAC estimate.
 
-    map_from_camera and map_from_base (4, 4) stand only where the pose is trusted; the latter is
-    None when TF could not say where the camera sits on the robot (result TF_UNAVAILABLE).
-    covariance (6, 6) is that of the base. view holds what debug outputs draw: the frame, the
-    scene coordinates and the estimate.
+    Both are None if features determined the pose and the network was not evaluated.
+    """
+
+    frame: Frame
+    scene: SceneCoordinates | None
+    estimate: PoseEstimate | None
+
+
+@dataclass(frozen=True)
+class NodeOutput:
+    """The output of the node for one image.
+
+    Attributes:
+        localization: result of the localizer.
+        stamp: of the image [ns].
+        camera_frame: optical frame of the camera.
+        map_from_camera: (4, 4) if the pose is accepted.
+        map_from_base: (4, 4) if the pose is accepted and TF knows the camera's pose on the robot;
+            otherwise the result is TF_UNAVAILABLE.
+        covariance: (6, 6) of the base.
+        view: data for the debug outputs.
     """
 
     localization: Localization
@@ -63,11 +83,15 @@ class Answer:
     map_from_camera: np.ndarray | None = None
     map_from_base: np.ndarray | None = None
     covariance: np.ndarray | None = None
-    view: tuple | None = None
+    view: DebugView | None = None
 
 
-def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
-    """The localizer that the parameters describe; DsacError when the map cannot be used."""
+def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
+    """Load the localizer described by the parameters.
+
+    Raises:
+        DsacError: the map cannot be used.
+    """
     localizer = Localizer.load(user_path(path), device=values.device,
                                ransac=ransac_config(values), accept=accept_config(values))
     if values.warmup:
@@ -83,89 +107,102 @@ def load_localizer(path: str, values: SimpleNamespace) -> Localizer:
 
 
 class Relocalization:
-    """Holds the localizer in use; `answer` runs in the worker thread."""
+    """Holds the current localizer; `process` runs in the worker thread."""
 
-    def __init__(self, localizer: Localizer, values: SimpleNamespace, transforms: Transforms,
+    def __init__(self, localizer: Localizer, values: RelocalizerParameters, transforms: Transforms,
                  rectified: bool) -> None:
         self.localizer, self.values = localizer, values
         self._transforms, self._rectified = transforms, rectified
         self._stamps = StampCheck()
 
-    def answer(self, shot: Shot, now: int) -> Answer:
-        """Everything about one image; `now` [ns] is the time of the node's clock."""
+    def process(self, stamped_image: StampedImage, now: int) -> NodeOutput:
+        """Localize one image; `now` [ns] is the time of the node's clock."""
         values, localizer = self.values, self.localizer
-        stamp = stamp_ns(shot.image.header.stamp)
-        camera_frame = values.camera_frame or shot.image.header.frame_id
+        stamp = stamp_ns(stamped_image.image.header.stamp)
+        camera_frame = values.camera_frame or stamped_image.image.header.frame_id
         view = None
         try:
             reason = self._stamps.reason_against(stamp, now, values.max_image_age)
             if reason:
-                raise Refused(Result.STALE, reason)
-            frame = frame_from_shot(shot, self._rectified, values.rotate_180,
-                                    values.camera_frame)
+                raise FrameRejected(Result.STALE, reason)
+            frame = frame_from_message(stamped_image, self._rectified, values.rotate_180,
+                                       values.camera_frame)
             trace = localizer.trace(frame)
             localization = trace.localization
-            view = (frame, trace.correspondences, trace.estimate)
-        except Refused as refusal:
-            localization = Localization(refusal.result, str(refusal), stamp)
-        except Exception as error:   # a fault of ours must not end the robot's eyes
+            view = DebugView(frame, trace.correspondences, trace.estimate)
+        except FrameRejected as rejection:
+            localization = Localization(rejection.result, str(rejection), stamp)
+        except Exception as error:   # an internal error must not stop the node
             localization = Localization(Result.ERROR, f'{type(error).__name__}: {error}; '
                                         f'{traceback.format_exc(limit=-1).splitlines()[1]}', stamp)
-        answer = Answer(localization, stamp, camera_frame, view=view)
-        return self._with_poses(answer, values) if localization.accepted else answer
+        output = NodeOutput(localization, stamp, camera_frame, view=view)
+        return self._with_poses(output, values) if localization.accepted else output
 
-    def _with_poses(self, answer: Answer, values: SimpleNamespace) -> Answer:
-        """The accepted pose carried to the map frame and to the base of the robot."""
+    def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
+        """Transform the accepted pose to the map frame and to the robot base."""
         map_from_world = matrix_from_xyz_rpy(values.map_alignment)
-        map_from_camera = map_from_world @ answer.localization.world_from_camera
+        map_from_camera = map_from_world @ output.localization.world_from_camera
         if values.rotate_180:
             map_from_camera = map_from_camera @ UPRIGHT_FROM_CAMERA
-        answer = replace(answer, map_from_camera=map_from_camera)
+        output = replace(output, map_from_camera=map_from_camera)
         camera_from_base = np.eye(4)
         if values.base_frame:
             try:
-                camera_frame = self._transforms.optical(answer.camera_frame, values.camera_frame)
+                camera_frame = self._transforms.optical_frame(
+                    output.camera_frame, values.camera_frame
+                )
                 camera_from_base = self._transforms.lookup(
-                    camera_frame, values.base_frame, answer.stamp,
+                    camera_frame, values.base_frame, output.stamp,
                     Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'))
             except TransformUnavailable as error:
-                localization = replace(answer.localization, result=Result.TF_UNAVAILABLE,
+                localization = replace(output.localization, result=Result.TF_UNAVAILABLE,
                                        reason=str(error))
-                return replace(answer, localization=localization)
+                return replace(output, localization=localization)
         map_from_base = map_from_camera @ camera_from_base
-        covariance = base_covariance(answer.localization.covariance, map_from_world,
+        covariance = base_covariance(output.localization.covariance, map_from_world,
                                      map_from_base[:3, 3] - map_from_camera[:3, 3], values)
-        return replace(answer, map_from_base=map_from_base, covariance=covariance)
+        return replace(output, map_from_base=map_from_base, covariance=covariance)
 
 
-def frame_from_shot(shot: Shot, rectified: bool, half_turn: bool, camera_frame: str) -> Frame:
-    """The frame in the messages, or Refused with the reason.
+def frame_from_message(
+    stamped_image: StampedImage, rectified: bool, half_turn: bool, camera_frame: str
+) -> Frame:
+    """Decode the messages of an image.
 
-    camera_frame is the parameter: the optical frame of the camera, '' where the image says it.
+    Args:
+        stamped_image: the messages.
+        rectified: use P of camera_info.
+        half_turn: rotate the image by 180 deg.
+        camera_frame: parameter of that name; '' to use the frame_id of the image.
+
+    Raises:
+        FrameRejected: the image or its camera_info cannot be used.
     """
-    if shot.info is None:
-        raise Refused(Result.NO_CAMERA_INFO, shot.no_info)
-    reason = other_camera(shot.info.header.frame_id, shot.image.header.frame_id, camera_frame)
+    if stamped_image.info is None:
+        raise FrameRejected(Result.NO_CAMERA_INFO, stamped_image.no_info)
+    reason = other_camera(
+        stamped_image.info.header.frame_id, stamped_image.image.header.frame_id, camera_frame
+    )
     if reason:
-        raise Refused(Result.NO_CAMERA_INFO, reason)
+        raise FrameRejected(Result.NO_CAMERA_INFO, reason)
     try:
-        image = image_from_message(shot.image)
+        image = image_from_message(stamped_image.image)
     except ImageError as error:
-        raise Refused(Result.BAD_IMAGE, str(error)) from None
+        raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
     try:
-        camera = camera_from_info(shot.info, image, rectified)
+        camera = camera_from_info(stamped_image.info, image, rectified)
     except CameraError as error:
-        raise Refused(Result.NO_CAMERA_INFO, str(error)) from None
+        raise FrameRejected(Result.NO_CAMERA_INFO, str(error)) from None
     try:
         check_image_matches(camera, image)
     except CameraError as error:
-        raise Refused(Result.BAD_IMAGE, str(error)) from None
-    frame = Frame(image, camera, stamp_ns(shot.image.header.stamp))
+        raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
+    frame = Frame(image, camera, stamp_ns(stamped_image.image.header.stamp))
     return upright(frame) if half_turn else frame
 
 
 def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
-    """Why a camera_info is not that of the image, by their frames; '' where it may be."""
+    """Return why a camera_info does not belong to the image, by their frames; '' if it may."""
     difference = frame_difference(info_frame, image_frame)
     if not difference or info_frame.lstrip('/') == camera_frame:
         return ''
@@ -174,10 +211,10 @@ def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
 
 
 def base_covariance(covariance: np.ndarray | None, map_from_world: np.ndarray,
-                    lever_map: np.ndarray, values: Any) -> np.ndarray:
-    """Covariance (6, 6) of the base in the map: rotated, carried along the lever, inflated.
+                    lever_map: np.ndarray, values: RelocalizerParameters) -> np.ndarray:
+    """Return the covariance (6, 6) of the base in the map: rotated, moved by the lever, inflated.
 
-    What is not positive semidefinite by then is replaced by the floors: never zero, never false.
+    A matrix that is not positive semidefinite is replaced by the minimum standard deviations.
     """
     angles = np.radians([values.std_roll_pitch_deg, values.std_roll_pitch_deg, values.std_yaw_deg])
     floors = np.array([values.std_xy, values.std_xy, values.std_z, *angles])

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of dsac_relocalizer."""
+"""Parameters of dsac_relocalizer."""
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.nodes.parameters import Spec, from_setting, settings_from
+from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
 RANSAC = {'hypotheses': 'num_hypotheses', 'inlier_px': 'inlier_threshold_px',
           'refine_iterations': 'refine_iterations', 'max_reprojection_px': 'max_reprojection_px',
@@ -14,81 +14,117 @@ ACCEPT = {name: name for name in ('min_visible_inlier_ratio', 'min_feature_inlie
                                   'min_inlier_ratio', 'min_inliers', 'min_spread', 'min_agreement',
                                   'max_position_sigma', 'max_latency_ms', 'max_focal_error')}
 
-RELOCALIZER = (
-    Spec('map', 'map', '', 'map file that `dsac map` wrote; setting it loads the new map first '
-         'and keeps the old one when that fails'),
-    Spec('map', 'map_alignment', [0.0] * 6, 'pose of the learned scene in the map frame: x, y, z '
-         '[m], roll, pitch, yaw [rad]'),
 
-    Spec('compute', 'device', 'auto', 'where the network runs: auto, cpu, cuda, cuda:1',
-         read_only=True),
-    Spec('compute', 'warmup', True, 'run one blank image through everything before the first '
-         'real one', read_only=True),
-    *(from_setting('compute', RansacConfig, field, name) for field, name in RANSAC.items()),
+@dataclass(frozen=True)
+class RelocalizerParameters:
+    """Values of the parameters; the field defaults describe them."""
 
-    Spec('input', 'image_transport', 'raw', 'raw subscribes to `image`, compressed to '
-         '`image/compressed`', choices=('raw', 'compressed'), read_only=True),
-    Spec('input', 'max_rate', 5.0, 'most images processed per second; 0: as many as possible',
-         'Hz', low=0.0, high=1000.0),
-    Spec('input', 'max_image_age', 1.0, 'older images are refused as STALE; 0: any age', 's',
-         low=0.0),
-    Spec('input', 'camera_frame', '', 'optical frame of the camera; empty: frame_id of the image',
-         read_only=True),
-    Spec('input', 'rectified', 'auto', 'whether images are rectified, so that P of camera_info '
-         'holds and not K and D; auto: when rect is a word of the image topic',
-         choices=('auto', 'yes', 'no'), read_only=True),
-    Spec('input', 'input_timeout', 5.0, 'without images, camera_info or poses for this long the '
-         'node says what it waits for, who publishes what and which argument fits; 0: never', 's',
-         low=0.0, high=3600.0, read_only=True),
-    Spec('input', 'rotate_180', False, 'the camera hangs upside down: turn images before use'),
+    map: str = parameter(
+        'map', '', 'map file written by `dsac map`; if a new map fails to load, the old one is '
+        'kept')
+    map_alignment: list[float] = parameter(
+        'map', [0.0] * 6, 'pose of the learned scene in the map frame: x, y, z [m], roll, pitch, '
+        'yaw [rad]')
 
-    Spec('frames', 'map_frame', 'map', 'frame in which poses are given', read_only=True),
-    Spec('frames', 'odom_frame', 'odom', 'frame of the odometry', read_only=True),
-    Spec('frames', 'base_frame', 'base_link', 'frame of the robot; empty: the camera itself',
-         read_only=True),
+    device: str = parameter(
+        'compute', 'auto', 'device for the network: auto, cpu, cuda, cuda:1', read_only=True)
+    warmup: bool = parameter(
+        'compute', True, 'process one synthetic image before the first real one', read_only=True)
+    num_hypotheses: int = from_setting('compute', RansacConfig, 'hypotheses')
+    inlier_threshold_px: float = from_setting('compute', RansacConfig, 'inlier_px')
+    refine_iterations: int = from_setting('compute', RansacConfig, 'refine_iterations')
+    max_reprojection_px: float = from_setting('compute', RansacConfig, 'max_reprojection_px')
+    seed: int = from_setting('compute', RansacConfig, 'seed')
 
-    Spec('tf', 'tf_mode', 'auto', 'what is published beside pose_tf_child: map_odom, map_base, '
-         'none, or auto: map_odom when there is odometry and nobody else gives odom a parent',
-         choices=('auto', 'map_odom', 'map_base', 'none'), read_only=True),
-    Spec('tf', 'pose_tf_child', 'dsac_base_link', 'leaf frame that shows every accepted pose in '
-         'TF; empty: off', read_only=True),
-    Spec('tf', 'tf_rate', 20.0, 'rate of map -> odom', 'Hz', low=0.1, high=200.0,
-         read_only=True),
-    Spec('tf', 'transform_tolerance', 0.3, 'how far map -> odom is stamped into the future', 's',
-         low=0.0, high=10.0),
-    Spec('tf', 'tf_lookup_timeout', 0.1, 'how long to wait for a transform at the stamp of the '
-         'image', 's', low=0.0, high=5.0),
-    Spec('tf', 'two_d_mode', True, 'keep only x, y and yaw of map -> odom and map -> base'),
-    Spec('tf', 'tf_conflict', 'refuse', 'when another node gives the same transform as tf_mode '
-         'map_odom or map_base asks for: refuse stops ours, warn goes on beside it',
-         choices=('refuse', 'warn'), read_only=True),
+    image_transport: str = parameter(
+        'input', 'raw', 'raw subscribes to `image`, compressed to `image/compressed`',
+        choices=('raw', 'compressed'), read_only=True)
+    max_rate: float = parameter(
+        'input', 5.0, 'maximum rate of processed images; 0: unlimited', 'Hz', low=0.0,
+        high=1000.0)
+    max_image_age: float = parameter(
+        'input', 1.0, 'maximum age of an image; older ones are rejected as STALE; 0: unlimited',
+        's', low=0.0)
+    camera_frame: str = parameter(
+        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True)
+    rectified: str = parameter(
+        'input', 'auto', 'yes for rectified images: use P of camera_info instead of K and D; '
+        'auto: yes if rect is a word of the image topic', choices=('auto', 'yes', 'no'),
+        read_only=True)
+    input_timeout: float = parameter(
+        'input', 5.0, 'time without images or camera_info after which the node logs which input '
+        'is missing, what is published instead and which argument selects it; 0: never', 's',
+        low=0.0, high=3600.0, read_only=True)
+    rotate_180: bool = parameter(
+        'input', False, 'rotate images by 180 deg, for a camera mounted upside down')
 
-    *(from_setting('accept', AcceptConfig, field) for field in ACCEPT),
+    map_frame: str = parameter('frames', 'map', 'reference frame of the poses', read_only=True)
+    odom_frame: str = parameter('frames', 'odom', 'odometry frame', read_only=True)
+    base_frame: str = parameter(
+        'frames', 'base_link', 'robot base frame; empty: the camera frame', read_only=True)
 
-    Spec('covariance', 'covariance_mode', 'calibrated', 'calibrated: from the image, with the '
-         "map's own calibration; constant: the std_ values", choices=('calibrated', 'constant')),
-    Spec('covariance', 'covariance_scale', 1.0, 'factor on the calibrated covariance', low=0.01,
-         high=1e4),
-    Spec('covariance', 'std_xy', 0.05, 'least standard deviation of x and y', 'm', low=0.0),
-    Spec('covariance', 'std_z', 0.05, 'least standard deviation of z', 'm', low=0.0),
-    Spec('covariance', 'std_roll_pitch_deg', 1.0, 'least standard deviation of roll and pitch',
-         'deg', low=0.0),
-    Spec('covariance', 'std_yaw_deg', 1.0, 'least standard deviation of yaw', 'deg', low=0.0),
+    tf_mode: str = parameter(
+        'tf', 'auto', 'transform to publish in addition to pose_tf_child: map_odom, map_base, '
+        'none, or auto: map_odom if odometry is available and no other node publishes a parent '
+        'of odom_frame', choices=('auto', 'map_odom', 'map_base', 'none'), read_only=True)
+    pose_tf_child: str = parameter(
+        'tf', 'dsac_base_link', 'child frame of a transform published for every accepted pose; '
+        'empty: off', read_only=True)
+    tf_rate: float = parameter(
+        'tf', 20.0, 'rate of map -> odom', 'Hz', low=0.1, high=200.0, read_only=True)
+    transform_tolerance: float = parameter(
+        'tf', 0.3, 'time by which map -> odom is stamped into the future', 's', low=0.0,
+        high=10.0)
+    tf_lookup_timeout: float = parameter(
+        'tf', 0.1, 'longest wait for a transform at the stamp of the image', 's', low=0.0,
+        high=5.0)
+    two_d_mode: bool = parameter(
+        'tf', True, 'restrict map -> odom and map -> base to x, y and yaw')
+    tf_conflict: str = parameter(
+        'tf', 'refuse', 'reaction if another node publishes the transform of tf_mode map_odom or '
+        'map_base: refuse stops publishing it, warn continues',
+        choices=('refuse', 'warn'), read_only=True)
 
-    Spec('misc', 'localization_timeout', 5.0, '`~/localized` becomes false this long after the '
-         'last accepted image', 's', low=0.1),
-    Spec('misc', 'debug_rate', 2.0, 'most debug images and point clouds per second, published '
-         'only to subscribers', 'Hz', low=0.1, high=100.0),
-    Spec('misc', 'autostart', True, 'configure and activate without a lifecycle manager',
-         read_only=True),
-)
+    min_visible_inlier_ratio: float = from_setting(
+        'accept', AcceptConfig, 'min_visible_inlier_ratio')
+    min_feature_inliers: int = from_setting('accept', AcceptConfig, 'min_feature_inliers')
+    min_inlier_ratio: float = from_setting('accept', AcceptConfig, 'min_inlier_ratio')
+    min_inliers: int = from_setting('accept', AcceptConfig, 'min_inliers')
+    min_spread: float = from_setting('accept', AcceptConfig, 'min_spread')
+    min_agreement: float = from_setting('accept', AcceptConfig, 'min_agreement')
+    max_position_sigma: float = from_setting('accept', AcceptConfig, 'max_position_sigma')
+    max_latency_ms: float = from_setting('accept', AcceptConfig, 'max_latency_ms')
+    max_focal_error: float = from_setting('accept', AcceptConfig, 'max_focal_error')
+
+    covariance_mode: str = parameter(
+        'covariance', 'calibrated', 'calibrated: estimated per image and scaled as fitted for the '
+        'map; constant: the std_ values', choices=('calibrated', 'constant'))
+    covariance_scale: float = parameter(
+        'covariance', 1.0, 'factor on the calibrated covariance', low=0.01, high=1e4)
+    std_xy: float = parameter(
+        'covariance', 0.05, 'minimum standard deviation of x and y', 'm', low=0.0)
+    std_z: float = parameter('covariance', 0.05, 'minimum standard deviation of z', 'm', low=0.0)
+    std_roll_pitch_deg: float = parameter(
+        'covariance', 1.0, 'minimum standard deviation of roll and pitch', 'deg', low=0.0)
+    std_yaw_deg: float = parameter(
+        'covariance', 1.0, 'minimum standard deviation of yaw', 'deg', low=0.0)
+
+    localization_timeout: float = parameter(
+        'misc', 5.0, 'time after the last accepted image at which `~/localized` becomes false',
+        's', low=0.1)
+    debug_rate: float = parameter(
+        'misc', 2.0, 'maximum rate of debug images and point clouds, which are published only '
+        'while subscribed to', 'Hz', low=0.1, high=100.0)
+    autostart: bool = parameter(
+        'misc', True, 'configure and activate the node without a lifecycle manager',
+        read_only=True)
 
 
-def ransac_config(values: SimpleNamespace) -> RansacConfig:
-    """The estimator's settings."""
+def ransac_config(values: RelocalizerParameters) -> RansacConfig:
+    """Return the settings of the pose estimation."""
     return settings_from(values, RansacConfig, RANSAC)
 
 
-def accept_config(values: SimpleNamespace) -> AcceptConfig:
-    """The acceptance's settings."""
+def accept_config(values: RelocalizerParameters) -> AcceptConfig:
+    """Return the settings of the acceptance of poses."""
     return settings_from(values, AcceptConfig, ACCEPT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why the samples of something that moves cannot say where it was when an image was taken."""
+"""Reasons why a sampled quantity has no value at the stamp of an image."""
 from __future__ import annotations
 
 import math
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 #: Images and poses of one clock are not that far apart [s].
-ONE_CLOCK_S = 60.0
+MAX_SAME_CLOCK_S = 60.0
 SECOND_NS = 1e9
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The longest wait for a sample and gap between two, with the names of their parameters."""
+    """Maximum wait for a sample and gap between two, with the names of their parameters."""
 
     timeout_s: float = 0.0
     timeout_name: str = ''
@@ -24,18 +24,18 @@ class Limits:
 
 
 def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:
-    """Why there is no value at a stamp; '' where there is one.
+    """Return why there is no value at a stamp; '' if there is one.
 
     Args:
-        what: the thing that moves, `odom -> base_link`.
-        stamps: those of its samples, rising [ns].
-        stamp: that of the image [ns].
-        limits: what was waited for.
+        what: name of the quantity, `odom -> base_link`.
+        stamps: of its samples, ascending [ns].
+        stamp: of the image [ns].
+        limits: that applied.
     """
     if not len(stamps):
         return f'no sample of {what} yet'
     late, early = ((stamp - stamps[-1]) / SECOND_NS, (stamps[0] - stamp) / SECOND_NS)
-    if max(late, early) > ONE_CLOCK_S:
+    if max(late, early) > MAX_SAME_CLOCK_S:
         which, off = ('newest', f'{late:.0f} s older') if late > 0 else (
             'oldest', f'{early:.0f} s newer')
         return (f'the {which} sample of {what} is {off} than the image: do both stamp with the '
@@ -49,7 +49,7 @@ def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> s
 
 
 def gap_reason(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:
-    """Why the samples around a stamp must not be interpolated; '' where they may be."""
+    """Return why the samples around a stamp must not be interpolated; '' if they may."""
     after = int(np.searchsorted(stamps, stamp))
     if not 0 < after < len(stamps) or stamps[after] == stamp:
         return ''
@@ -60,11 +60,11 @@ def gap_reason(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> 
 
 
 def _late(what: str, stamps: Sequence[int], late: float, limits: Limits) -> str:
-    said = f'the newest sample of {what} is {late:.2f} s older than the image'
+    reason = f'the newest sample of {what} is {late:.2f} s older than the image'
     if limits.timeout_name:
-        said += f' after {limits.timeout_s:g} s of waiting ({limits.timeout_name})'
+        reason += f' after {limits.timeout_s:g} s of waiting ({limits.timeout_name})'
     period = float(np.median(np.diff(stamps[-10:]))) / SECOND_NS if len(stamps) > 1 else 0.0
     if not limits.timeout_name or period <= limits.timeout_s:
-        return f'{said}: is it still published?'
+        return f'{reason}: is it still published?'
     names = [limits.timeout_name, *([limits.gap_name] if period > limits.max_gap_s else [])]
-    return f'{said}: one comes every {period:.2f} s, set {" and ".join(names)} above that'
+    return f'{reason}: one comes every {period:.2f} s, set {" and ".join(names)} above that'

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which image stamps can be used: neither unset, nor of the future, nor old, nor out of order."""
+"""Validation of image stamps: set, not in the future, not too old, ascending."""
 from __future__ import annotations
 
 FUTURE_NS = 1_000_000_000
 #: Stamps and clocks that are further apart do not count from the same moment [s].
-OTHER_CLOCK_S = 86_400.0
+MAX_SAME_CLOCK_S = 86_400.0
 
 
 class StampCheck:
-    """Judges stamps against the clock of the node, time passed in [ns]."""
+    """Checks stamps against the node's clock, which is passed in [ns]."""
 
     def __init__(self) -> None:
         self._last_stamp = self._last_now = 0
 
     def reason_against(self, stamp: int, now: int, max_age_s: float) -> str:
-        """Why an image with this stamp is refused; '' when it may be used.
+        """Return why an image with this stamp is rejected; '' if it is valid.
 
-        now 0 means that simulated time has not begun; then only the order counts.
+        A `now` of 0 means that simulated time has not started; then only the order is checked.
         """
         if now < self._last_now:    # a bag that starts over
             self._last_stamp = 0
@@ -36,17 +36,17 @@ class StampCheck:
 
 
 def _future(ahead_s: float) -> str:
-    """The cure for an image that is ahead of the node's clock."""
-    if ahead_s > OTHER_CLOCK_S:
+    """Return the description and remedy for an image from the future."""
+    if ahead_s > MAX_SAME_CLOCK_S:
         return (f'{ahead_s:.0f} s in the future: this node runs on simulated time and the camera '
                 'does not (set use_sim_time:=false), or the clock of this computer is not set')
     return f'{ahead_s:.1f} s in the future: synchronise the clocks of camera and robot'
 
 
 def _old(age_s: float, max_age_s: float) -> str:
-    """The cure for an image that is behind the node's clock."""
+    """Return the description and remedy for an old image."""
     allowed = f'at most {max_age_s:g} s are allowed (max_image_age)'
-    if age_s > OTHER_CLOCK_S:
+    if age_s > MAX_SAME_CLOCK_S:
         return (f'{age_s:.0f} s old, {allowed}: play a bag with --clock and set '
                 'use_sim_time:=true; a camera must stamp with ROS time and not from its own start')
     return (f'{age_s:.1f} s old, {allowed}: raise it where the image takes that long to arrive, '

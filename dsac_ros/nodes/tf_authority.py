@@ -1,51 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One authority per edge of the TF tree (REP 105): who gives the odometry frame its parent.
+"""Single authority per edge of the TF tree (REP 105): who publishes the parent of a frame.
 
-Two nodes that both publish map -> odom make the robot jump between their answers. This guard
-listens before it lets us speak, and takes the word away when another voice appears.
+Two nodes that both publish map -> odom make the robot's pose alternate between them. TfAuthority
+listens before this node publishes, and stops it when another publisher appears.
 """
 from __future__ import annotations
 
 from collections import deque
 
-LISTEN_NS = 2_000_000_000
-REMEMBERED = 256
+LISTENING_TIME_NS = 2_000_000_000
+MAX_REMEMBERED = 256
 
 
 class TfAuthority:
-    """Decides whether this node may publish `child`'s parent; time passed in [ns].
+    """Decides whether this node may publish the parent of `child`; times are passed in [ns].
 
     mode is auto, map_odom, map_base or none; conflict is refuse or warn.
     """
 
     def __init__(self, mode: str, child: str, conflict: str, now: int) -> None:
         self.mode, self.child, self.conflict = mode, child, conflict
-        self.rival = ''
+        self.other_publisher = ''
         self._begin = now
-        self._sent: deque[int] = deque(maxlen=REMEMBERED)
+        self._sent: deque[int] = deque(maxlen=MAX_REMEMBERED)
 
     def sent(self, stamp: int) -> None:
-        """Remember what is ours, by its stamp: TF messages do not name their sender."""
+        """Record the stamp of an own transform: TF messages do not identify their sender."""
         self._sent.append(stamp)
 
     def heard(self, parent: str, child: str, stamp: int) -> bool:
-        """Take note of a transform on /tf; whether it is news of a rival."""
+        """Record a transform on /tf; return whether it reveals another publisher."""
         if child.lstrip('/') != self.child or stamp in self._sent:
             return False
-        news = not self.rival
-        self.rival = parent or '?'
+        news = not self.other_publisher
+        self.other_publisher = parent or '?'
         return news
 
     def may_publish(self, now: int, has_odometry: bool) -> bool:
-        """Whether the transform may be published now."""
+        """Return whether the transform may be published now."""
         if self.mode == 'none':
             return False
         if self.mode == 'auto':
-            # Yields for ever: an authority that comes and goes must not alternate with us.
-            return has_odometry and not self.rival and now - self._begin >= LISTEN_NS
-        return not self.rival or self.conflict == 'warn'
+            # Yields for ever: an intermittent publisher must not alternate with this one.
+            return (
+                has_odometry
+                and not self.other_publisher
+                and now - self._begin >= LISTENING_TIME_NS
+            )
+        return not self.other_publisher or self.conflict == 'warn'
 
     @property
     def kind(self) -> str:
-        """Which transform it is about: map_odom, map_base or none."""
+        """The transform concerned: map_odom, map_base or none."""
         return 'map_odom' if self.mode == 'auto' else self.mode

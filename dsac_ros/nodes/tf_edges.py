@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples heard of each edge of the TF tree: enough to say why there is no transform."""
+"""Record of the samples received for each edge of the TF tree, to explain missing transforms."""
 from __future__ import annotations
 
 import bisect
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from dsac_ros.nodes.sample_times import Limits, gap_reason, reason_at
 
-#: An edge that is said once, and no second time for this long, does not move [s].
-HOLD_S = 3.0
-MOST_FRAMES = 12
+#: An edge with a single sample counts as static after this time [s].
+STATIC_AFTER_S = 3.0
+MAX_NAMED_FRAMES = 12
 
 
 @dataclass
 class Edge:
-    """A frame under its parent: when that was said, by the stamps [ns] and by a steady clock."""
+    """A frame under its parent: stamps [ns] of its samples, arrival of the first one."""
 
     parent: str
     is_static: bool
@@ -24,7 +24,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Way:
+class TfPath:
     """The edges (parent, child) from either frame up to their closest common ancestor."""
 
     from_target: tuple[tuple[str, str], ...]
@@ -32,12 +32,12 @@ class Way:
 
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:
-        """All of them, those of the source first."""
+        """All edges, those of the source first."""
         return self.from_source + self.from_target
 
 
 class TfEdges:
-    """Filled by the listener, asked by any thread."""
+    """Filled by the TF listener; thread-safe."""
 
     def __init__(self, cache_s: float, static_topic: str = '/tf_static') -> None:
         """Keep the stamps of the last cache_s; static_topic is named in reasons."""
@@ -46,7 +46,7 @@ class TfEdges:
         self._lock = threading.Lock()
 
     def add(self, parent: str, child: str, stamp: int, is_static: bool, now_s: float) -> None:
-        """Note a transform that was heard at now_s of a steady clock."""
+        """Record a transform received at now_s of a steady clock."""
         parent, child = parent.lstrip('/'), child.lstrip('/')
         with self._lock:
             edge = self._edges.get(child)
@@ -60,7 +60,7 @@ class TfEdges:
             del stamps[:bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
 
     def clear(self) -> None:
-        """Forget what moves: its stamps are of another run."""
+        """Forget dynamic transforms, whose stamps belong to another run."""
         with self._lock:
             self._edges = {name: edge for name, edge in self._edges.items() if edge.is_static}
 
@@ -70,69 +70,72 @@ class TfEdges:
         with self._lock:
             return sorted({*self._edges, *(edge.parent for edge in self._edges.values())})
 
-    def above(self, frame: str) -> list[str]:
-        """The ancestors of a frame, its parent first."""
+    def ancestors(self, frame: str) -> list[str]:
+        """Return the ancestors of a frame, parent first."""
         with self._lock:
             return self._chain(frame)[1:]
 
-    def below(self, frame: str) -> list[str]:
-        """The descendants of a frame, sorted."""
+    def descendants(self, frame: str) -> list[str]:
+        """Return the descendants of a frame, sorted."""
         with self._lock:
             return sorted(name for name in self._edges if frame in self._chain(name)[1:])
 
-    def way(self, target: str, source: str) -> Way | None:
-        """The edges between two frames; None where TF does not join them."""
+    def path(self, target: str, source: str) -> TfPath | None:
+        """Return the edges between two frames; None if TF does not connect them."""
         with self._lock:
-            above_target, above_source = self._chain(target), self._chain(source)
-        common = next((name for name in above_source if name in above_target), None)
+            target_ancestors, source_ancestors = self._chain(target), self._chain(source)
+        common = next((name for name in source_ancestors if name in target_ancestors), None)
         if common is None:
             return None
-        return Way(_pairs(above_target, common), _pairs(above_source, common))
+        return TfPath(_pairs(target_ancestors, common), _pairs(source_ancestors, common))
 
-    def held(self, way: Way, now_s: float) -> set[str]:
-        """The children of the edges of a way that were said once, on the topic of what moves."""
+    def static_children(self, path: TfPath, now_s: float) -> set[str]:
+        """Return children of edges published once on the topic of dynamic transforms.
+
+        They are treated as static.
+        """
         with self._lock:
-            return {name for _, name in way.edges
+            return {name for _, name in path.edges
                     if (edge := self._edges.get(name)) and not edge.is_static
-                    and len(edge.stamps) == 1 and now_s - edge.heard_s >= HOLD_S}
+                    and len(edge.stamps) == 1 and now_s - edge.heard_s >= STATIC_AFTER_S}
 
-    def gap_reason(self, way: Way, stamp: int, limits: Limits) -> str:
-        """Why the samples around a stamp are too few to interpolate; '' where they are not."""
+    def gap_reason(self, path: TfPath, stamp: int, limits: Limits) -> str:
+        """Return why the samples around a stamp are too sparse to interpolate; '' if not."""
         return next(filter(None, (gap_reason(what, stamps, stamp, limits)
-                                  for what, stamps in self._moving(way, set()))), '')
+                                  for what, stamps in self._moving(path, set()))), '')
 
     def reason(self, target: str, source: str, stamp: int, limits: Limits, now_s: float,
                parameters: dict[str, str]) -> str:
-        """Why there is no transform at a stamp, and what helps; '' where nothing is wrong.
+        """Return why there is no transform at a stamp, and the remedy; '' if nothing is wrong.
 
         Args:
-            target: frame that is asked for.
-            source: frame that it is asked for of.
-            stamp: when [ns].
-            limits: what was waited for.
+            target: target frame of the lookup.
+            source: source frame of the lookup.
+            stamp: time of the lookup [ns].
+            limits: that applied.
             now_s: time of the steady clock.
-            parameters: frame -> the parameter that names it; the camera's otherwise.
+            parameters: frame -> the parameter that names it; default camera_frame.
         """
         frames = self.frames
         for frame in (target, source):
             if frame not in frames:
                 return self._unknown(frame, parameters.get(frame, 'camera_frame'), frames)
-        way = self.way(target, source)
-        if way is None:
-            return self._apart(target, source)
+        path = self.path(target, source)
+        if path is None:
+            return self._disconnected(target, source)
         reasons = (reason_at(what, stamps, stamp, limits)
-                   for what, stamps in self._moving(way, self.held(way, now_s)))
+                   for what, stamps in self._moving(path, self.static_children(path, now_s)))
         return next(filter(None, reasons), '')
 
-    def _moving(self, way: Way, held: set[str]) -> list[tuple[str, list[int]]]:
-        """Name and stamps of the edges that move."""
+    def _moving(self, path: TfPath, static_children: set[str]) -> list[tuple[str, list[int]]]:
+        """Return name and stamps of the dynamic edges of a path."""
         with self._lock:
-            return [(f'{parent} -> {name}', list(edge.stamps)) for parent, name in way.edges
+            return [(f'{parent} -> {name}', list(edge.stamps)) for parent, name in path.edges
                     if (edge := self._edges.get(name)) and not edge.is_static
-                    and name not in held]
+                    and name not in static_children]
 
     def _chain(self, name: str) -> list[str]:
-        """A frame and its ancestors; a loop ends the chain."""
+        """Return a frame and its ancestors; a loop ends the chain."""
         chain = [name]
         while (edge := self._edges.get(chain[-1])) and edge.parent not in chain:
             chain.append(edge.parent)
@@ -140,32 +143,40 @@ class TfEdges:
 
     def _unknown(self, frame: str, parameter: str, frames: list[str]) -> str:
         if not frames:
-            return (f'no transform was heard: TF cannot know frame {frame!r} (is it published, '
-                    'on this topic and domain?)')
-        known = ', '.join(frames[:MOST_FRAMES]) + (', ...' if len(frames) > MOST_FRAMES else '')
+            return (
+                f'no transform was received, TF does not contain frame {frame!r} (is it '
+                'published, on this topic and domain?)'
+            )
+        known = ', '.join(frames[:MAX_NAMED_FRAMES]) + (
+            ', ...' if len(frames) > MAX_NAMED_FRAMES else ''
+        )
         if not frame:
             of = ('the image has no frame_id' if parameter == 'camera_frame'
                   else f'parameter {parameter} is empty')
             return f'{of}: set {parameter} to one of the frames of TF ({known})'
-        return (f'TF does not know frame {frame!r}, only {known}: {self._static_advice()}publish '
-                f'where it is, or name another frame with {parameter}')
+        return (
+            f'TF does not contain frame {frame!r}, only {known}: {self._static_advice()}publish '
+            f'where it is, or name another frame with {parameter}'
+        )
 
-    def _apart(self, target: str, source: str) -> str:
+    def _disconnected(self, target: str, source: str) -> str:
         with self._lock:
             roots = self._chain(source)[-1], self._chain(target)[-1]
-        return (f'TF does not join {source} (below {roots[0]}) and {target} (below {roots[1]}): '
-                f'{self._static_advice()}nobody publishes a transform between the two trees, is '
-                'odometry, a localizer or a static transform missing?')
+        return (
+            f'TF does not connect {source} (below {roots[0]}) and {target} (below {roots[1]}): '
+            f'{self._static_advice()}nobody publishes a transform between the two trees, is '
+            'odometry, a localizer or a static transform missing?'
+        )
 
     def _static_advice(self) -> str:
         with self._lock:
             heard = any(edge.is_static for edge in self._edges.values())
         return '' if heard else (
-            f'nothing was heard on {self._static_topic} (robot_state_publisher or '
-            'static_transform_publisher fill it); ')
+            f'nothing was received on {self._static_topic} (robot_state_publisher or '
+            'static_transform_publisher publish it); ')
 
 
 def _pairs(chain: list[str], end: str) -> tuple[tuple[str, str], ...]:
-    """(parent, child) along a chain of ancestors, up to one of them."""
+    """Return (parent, child) along a chain of ancestors, up to `end`."""
     names = chain[:chain.index(end) + 1]
     return tuple(zip(names[1:], names))

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TF that the relocalizer sends: a leaf frame for every fix, and map -> odom when it is asked."""
+"""TF output of the relocalizer: a leaf frame for every accepted pose, and map -> odom."""
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar
 from dsac_ros.nodes.conversions import transform_message
-from dsac_ros.nodes.relocalization import Answer
+from dsac_ros.nodes.relocalization import NodeOutput
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_authority import TfAuthority
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
@@ -20,9 +22,9 @@ from dsac_ros.sources.image_messages import stamp_ns
 
 
 class TfOutput:
-    """Holds the last map -> odom and sends it at tf_rate; map -> base goes out with its fix."""
+    """Publishes the last map -> odom at tf_rate, and map -> base with each accepted pose."""
 
-    def __init__(self, node: Any, values: SimpleNamespace, transforms: Transforms,
+    def __init__(self, node: Node, values: RelocalizerParameters, transforms: Transforms,
                  broadcaster: TransformBroadcaster) -> None:
         self._node, self.values, self._transforms = node, values, transforms
         self._broadcaster = broadcaster
@@ -30,7 +32,7 @@ class TfOutput:
         self._authority = TfAuthority(values.tf_mode, child, values.tf_conflict, self._now())
         self._map_from_odom: np.ndarray | None = None
         self._last_stamp = 0
-        self._entities: list[tuple[Any, Any]] = []
+        self._entities: list[tuple[Callable[[Any], object], Any]] = []
         if self._authority.kind != 'none':
             self._entities.append((node.destroy_subscription, node.create_subscription(
                 TFMessage, '/tf', self._on_tf, QoSProfile(depth=100))))
@@ -39,33 +41,33 @@ class TfOutput:
                 1.0 / values.tf_rate, self._repeat)))
 
     def close(self) -> None:
-        """Stop sending."""
+        """Stop publishing."""
         for destroy, entity in self._entities:
             destroy(entity)
 
-    def forget(self) -> None:
-        """Drop the last map -> odom: the frame that it was given in is another one now."""
+    def reset(self) -> None:
+        """Drop the last map -> odom: its reference frame has changed."""
         self._map_from_odom = None
 
-    def publish(self, answer: Answer) -> None:
-        """Take up an accepted fix; called by the worker."""
+    def publish(self, output: NodeOutput) -> None:
+        """Publish an accepted pose; called by the worker."""
         values = self.values
         if values.pose_tf_child:
-            self._send(values.pose_tf_child, answer.stamp, answer.map_from_base)
+            self._send(values.pose_tf_child, output.stamp, output.map_from_base)
         if self._authority.kind == 'map_odom':
-            self._take_up_odometry(answer)
+            self._update_map_from_odom(output)
         elif self._authority.kind == 'map_base' and values.base_frame and (
                 self._authority.may_publish(self._now(), has_odometry=False)):
-            self._authority.sent(answer.stamp)
-            self._send(values.base_frame, answer.stamp, self._flat(answer.map_from_base))
+            self._authority.sent(output.stamp)
+            self._send(values.base_frame, output.stamp, self._planar_if_2d(output.map_from_base))
 
-    def _take_up_odometry(self, answer: Answer) -> None:
+    def _update_map_from_odom(self, output: NodeOutput) -> None:
         wait = Limits(self.values.tf_lookup_timeout, 'tf_lookup_timeout')
         try:
-            camera_frame = self._transforms.optical(answer.camera_frame,
-                                                    self.values.camera_frame)
+            camera_frame = self._transforms.optical_frame(output.camera_frame,
+                                                          self.values.camera_frame)
             camera_from_odom = self._transforms.lookup(
-                camera_frame, self.values.odom_frame, answer.stamp,
+                camera_frame, self.values.odom_frame, output.stamp,
                 wait if self.values.tf_mode == 'map_odom' else Limits())
         except TransformUnavailable as error:
             if self.values.tf_mode == 'map_odom':
@@ -73,12 +75,12 @@ class TfOutput:
                     f'no map -> odom: {error}', throttle_duration_sec=10.0)
             return
         first = self._map_from_odom is None
-        self._map_from_odom = self._flat(answer.map_from_camera @ camera_from_odom)
+        self._map_from_odom = self._planar_if_2d(output.map_from_camera @ camera_from_odom)
         if first:
             self._repeat()
 
     def _repeat(self) -> None:
-        """Send map -> odom again: between fixes the odometry carries it."""
+        """Publish map -> odom again: between images the odometry moves the robot."""
         map_from_odom = self._map_from_odom
         if map_from_odom is None or not self._authority.may_publish(
                 self._now(), has_odometry=True):
@@ -97,12 +99,12 @@ class TfOutput:
                 self._node.get_logger().warning(
                     f'another node publishes {head.frame_id} -> {transform.child_frame_id}: '
                     f'tf_mode {self.values.tf_mode} '
-                    + ('goes on beside it, and the robot jumps between the two'
+                    + ('continues to publish, and the pose of the robot alternates between the two'
                        if self.values.tf_conflict == 'warn' and self.values.tf_mode != 'auto' else
-                       'is silent from now on; stop that node and activate this one again, or '
+                       'stops publishing; stop that node and activate this one again, or '
                        'set tf_mode:=none'))
 
-    def _flat(self, matrix: np.ndarray) -> np.ndarray:
+    def _planar_if_2d(self, matrix: np.ndarray) -> np.ndarray:
         return planar(matrix) if self.values.two_d_mode else matrix
 
     def _send(self, child: str, stamp: int, map_from_child: np.ndarray) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning a map in a process of its own: it may take the machine's time but not the node's."""
+"""Training of a map in a separate process, so that the node stays responsive."""
 from __future__ import annotations
 
 import json
@@ -19,7 +19,7 @@ PREFIX = 'dsac: error: '
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a training last said; progress in [0, 1], NaN where a number is not known."""
+    """Last reported state of a training; progress in [0, 1], NaN for unknown numbers."""
 
     running: bool = False
     code: int | None = None
@@ -31,15 +31,16 @@ class TrainingState:
 
 
 class Training:
-    """`dsac map` at work; `state` may be read from any thread."""
+    """A running `dsac map` process; `state` may be read from any thread."""
 
     def __init__(self, dataset: Path, output: Path, *options: str) -> None:
-        """Begin to learn a map from a dataset; the options are those of `dsac map`."""
+        """Start to train a map on a dataset; the options are those of `dsac map`."""
         self.output = output
-        nice = [shutil.which('nice'), '-n', NICE] if shutil.which('nice') else []
+        executable = shutil.which('nice')
+        nice = [executable, '-n', NICE] if executable else []
         command = [*nice, sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(dataset), '-o',
                    str(output), *options, '--progress', 'json']
-        # A session of its own: Ctrl-C in the node's terminal reaches it through stop() alone.
+        # A new session: Ctrl-C in the node's terminal reaches the process only through stop().
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                          text=True, start_new_session=True)
@@ -48,7 +49,7 @@ class Training:
         self._thread.start()
 
     def stop(self) -> None:
-        """Interrupt it; what it has learned stays resumable."""
+        """Interrupt the process; the training can be resumed."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGINT)
             try:
@@ -59,8 +60,9 @@ class Training:
 
     def _listen(self) -> None:
         last_line = ''
+        assert self._process.stderr is not None
         for line in self._process.stderr:
-            state = parsed(line)
+            state = parse_progress(line)
             if state is not None:
                 self.state = state
             elif line.strip():
@@ -74,8 +76,8 @@ class Training:
                                    0.0 if code == 0 else math.nan, reason)
 
 
-def parsed(line: str) -> TrainingState | None:
-    """The state in a line of `--progress json`; None for any other line."""
+def parse_progress(line: str) -> TrainingState | None:
+    """Parse a line of `--progress json`; None for any other line."""
     try:
         values = json.loads(line)
         return TrainingState(True, None, str(values['stage']), number(values['fraction'], 0.0),
@@ -84,6 +86,6 @@ def parsed(line: str) -> TrainingState | None:
         return None
 
 
-def number(value: object, otherwise: float = math.nan) -> float:
-    """A float, or `otherwise` for null."""
-    return float(value) if isinstance(value, (int, float)) else otherwise
+def number(value: object, default: float = math.nan) -> float:
+    """Return a float, or `otherwise` for null."""
+    return float(value) if isinstance(value, (int, float)) else default

@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest item wins: a slot of one between the callbacks and the thread that computes."""
+"""A worker thread that processes the newest item; older ones are dropped."""
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
+
+T = TypeVar('T')
 
 
-class Slot:
-    """Holds the newest item; what a newer one replaces is counted as dropped."""
+class Slot(Generic[T]):
+    """Holds the newest item; replaced items are counted as dropped."""
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._item: Any = None
+        self._item: T | None = None
         self._closed = False
         self._changed = threading.Condition()
 
-    def put(self, item: Any) -> None:
-        """Leave an item, in place of the one that nobody took."""
+    def put(self, item: T) -> None:
+        """Store an item, replacing one that was not taken."""
         with self._changed:
             self.dropped += self._item is not None
             self._item = item
             self._changed.notify()
 
-    def take(self) -> Any:
+    def take(self) -> T | None:
         """Wait for an item; None once the slot is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed)
@@ -32,32 +34,32 @@ class Slot:
             return None if self._closed else item
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not past the closing."""
+        """Sleep until the time has passed or the slot is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed, seconds)
 
     def close(self) -> None:
-        """Wake who waits and hand out nothing more."""
+        """Wake waiting threads and return no more items."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-class Worker:
+class Worker(Generic[T]):
     """A thread that calls `work(item)` with the newest item, at most `rate()` times a second.
 
-    An exception of `work` goes to `on_error(item, exception)`, and the thread goes on.
+    An exception of `work` is passed to `on_error(item, exception)`, and the thread continues.
     """
 
-    def __init__(self, work: Callable[[Any], None], on_error: Callable[[Any, Exception], None],
+    def __init__(self, work: Callable[[T], None], on_error: Callable[[T, Exception], None],
                  rate: Callable[[], float] = lambda: 0.0) -> None:
-        self.slot = Slot()
+        self.slot: Slot[T] = Slot()
         self._work, self._on_error, self._rate = work, on_error, rate
         self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """End the thread after the item at hand; whether it ended in time."""
+        """Stop the thread after the current item; return whether it stopped in time."""
         self.slot.close()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many small operations as one program: what torch.compile makes of a function of this package."""
+"""Compilation of a function of this package by torch.compile."""
 from __future__ import annotations
 
 import functools
@@ -15,9 +15,10 @@ T = TypeVar('T')
 
 
 def compiled(function: Callable[..., T]) -> Callable[..., T]:
-    """The function as a program for each shape of its tensors, made at the first call of each.
+    """Compile a function, once for each combination of tensor shapes, at its first call.
 
-    Raises ConfigError at a call that finds no compiler to make it with.
+    Raises:
+        ConfigError: at the first call, if no compiler is available.
     """
     program = torch.compile(function, dynamic=False, fullgraph=True)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conics of the projective plane, a whole batch at once: taken apart into lines, and cut by them.
+"""Batched degenerate conics of the projective plane and their intersection with lines.
 
-Components come first and the S sets last: a point or a line is (3, S), a conic the six rows 11,
-12, 13, 22, 23, 33 of its symmetric matrix. Nothing branches; what is not real is computed with the
-rest, and said not to be.
+Components come first and the S sets last: a point or a line is (3, S), a conic the six entries
+11, 12, 13, 22, 23, 33 of its symmetric matrix. There are no branches: complex solutions are
+computed with the real ones and masked.
 """
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ TANGENT = 64.0
 
 
 def unit(a: Tensor) -> Tensor:
-    """The direction of (3, ...); zero for a zero."""
+    """Normalize vectors (3, ...); a zero vector stays zero."""
     square = a.square().sum(0)
     return a * square.clamp(min=torch.finfo(a.dtype).tiny).rsqrt()
 
 
 def real_root(b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """The best separated real root (S,) of x^3 + b x^2 + c x + d, of coefficients (S,)."""
+    """Return the best separated real root (S,) of x^3 + b x^2 + c x + d.
+
+    Args:
+        b: coefficients (S,).
+        c: coefficients (S,).
+        d: coefficients (S,).
+    """
     third = b / 3.0
     q = third * third - c / 3.0
     r = third * (third * third - 0.5 * c) + 0.5 * d
@@ -42,10 +48,16 @@ def real_root(b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 
 
 def split_into_lines(conic: Tensor) -> tuple[Tensor, Tensor]:
-    """The two lines (3, 2, S) of a degenerate conic (6, S), and whether they are real (S,).
+    """Split a degenerate conic into its two lines.
 
     C = l m^T + m l^T has adj(C) = -p p^T with p = l x m, and C + [p]_x has rank one: its longest
     row and column are the lines.
+
+    Args:
+        conic: (6, S).
+
+    Returns:
+        The lines (3, 2, S) and a mask (S,) of those that are real.
     """
     a, b, c, d, e, f = conic
     aa, ab, ac = d * f - e * e, c * e - b * f, b * e - c * d
@@ -58,16 +70,22 @@ def split_into_lines(conic: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def longest(vectors: Tensor) -> Tensor:
-    """The longest of three vectors (3, 3, ...), set by set."""
+    """Return the longest of three vectors (3, 3, ...) of each set."""
     a, b, c = vectors
     a2, b2, c2 = vectors.square().sum(1)
     return torch.where(torch.maximum(a2, b2) >= c2, torch.where(a2 >= b2, a, b), c)
 
 
-def meet(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
-    """Where lines (3, 2, S) meet conics (6, S): points (3, 4, S), and which are real (4, S).
+def intersect(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersect lines with conics.
 
-    Of a line that touches, one of the two may be zero in all components; the other is the point.
+    Args:
+        line: (3, 2, S).
+        conic: (6, S).
+
+    Returns:
+        Points (3, 4, S) and a mask (4, S) of the real ones. Of a tangent line, one of the two
+        points may be zero in all components; the other is the point of contact.
     """
     # A basis of the plane normal to the line without a branch (Duff et al., JCGT 2017).
     x, y, z = unit(line)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From scene coordinates to the camera's pose: a fixed amount of work, whatever the inlier ratio.
+"""Pose estimation from scene coordinates by RANSAC with a fixed amount of work.
 
-Draw minimal sets, solve them all, and let ever fewer hypotheses meet ever more cells: a screening
-on a handful, a pre-score on a random subset, a few refinement steps there, all cells for those
-that are left, and a full refinement of the best (successive halving; no loop depends on the data).
+Minimal sets are drawn and all solved; then ever fewer hypotheses are scored on ever more cells: a
+screening on a handful, a pre-score on a random subset, a few refinement steps there, all cells for
+the remaining ones, and a full refinement of the best (successive halving). No loop depends on the
+data, and the work does not depend on the inlier ratio.
 """
 from __future__ import annotations
 
@@ -14,39 +15,46 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from dsac_ros.compute.threads import threads
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.checks import check_shapes
-from dsac_ros.ransac import evidence, refine, sampling, scoring, selection
-from dsac_ros.ransac.batch import flat, one_invalid_cell, unflat
+from dsac_ros.ransac import diagnostics, refine, sampling, scoring, selection
+from dsac_ros.ransac.batch import flatten_batch, one_invalid_cell, unflatten_batch
 from dsac_ros.ransac.compiled import compiled
-from dsac_ros.ransac.correspondences import Correspondences, correspondences
+from dsac_ros.ransac.correspondences import Correspondences, normalize_correspondences
 from dsac_ros.ransac.minimal import first_poses
-from dsac_ros.ransac.mixture import Mixture, initial_mixture
-from dsac_ros.ransac.threads import threads
+from dsac_ros.ransac.noise_model import NoiseModel, initial_noise_model
 from dsac_ros.types import SceneCoordinates
 
 MIN_CELLS = 4
-# A minimal set has 1.3 to 1.5 solutions on average, and 2 where all are inliers and any will do.
+# Solutions per minimal set that are kept: 1.3 to 1.5 on average; 2 if all cells are inliers, where
+# any of them suffices.
 SOLUTIONS, SPARE_SOLUTIONS = 1.5, 64
-STAGES = ('draw', 'solve', 'score', 'refine', 'describe')
+STAGES = ('sample', 'solve', 'score', 'refine', 'finalize')
 
 Lap = Callable[[str], None]
 
 
 def no_lap(stage: str) -> None:
-    """Nobody measures; a GPU need not wait for a stage to end."""
+    """Ignore the end of a stage; a GPU need not be synchronized."""
 
 
 @dataclass(frozen=True)
 class PoseEstimate:
-    """The poses of B images.
+    """Poses of B images.
 
-    world_from_camera (B, 4, 4) float64, the identity where `found` (B,) is False; inliers (B, N)
-    bool; inlier_ratio (B,) among the valid cells and inlier_count (B,); score (B,) soft inlier
-    count; covariance (B, 6, 6) of the perturbation (x, y, z, rotation vector) of the camera in
-    world axes [m, rad]; reprojection_error_px (B,) median of the inliers; spread (B,) share of an
-    8 x 6 grid over the image that holds inliers; agreement (B,) share of the refined hypotheses
-    that ended where the winner did.
+    Attributes:
+        world_from_camera: (B, 4, 4) float64, the identity where not found.
+        found: (B,) bool.
+        inliers: (B, N) bool.
+        inlier_ratio: (B,) among the valid cells.
+        inlier_count: (B,).
+        score: (B,) soft inlier count.
+        covariance: (B, 6, 6) of the perturbation (x, y, z, rotation vector) of the camera in world
+            axes [m, rad].
+        reprojection_error_px: (B,) median of the inliers.
+        spread: (B,) share of an 8 x 6 grid over the image that holds inliers.
+        agreement: (B,) share of the refined hypotheses that converged to the winner.
     """
 
     world_from_camera: Tensor
@@ -61,14 +69,14 @@ class PoseEstimate:
     agreement: Tensor
 
     def only(self, image: int) -> PoseEstimate:
-        """The estimate of one image of the batch, as a batch of one."""
+        """Return the estimate of one image of the batch, as a batch of one."""
         return replace(self, **{one.name: getattr(self, one.name)[image:image + 1]
                                 for one in fields(self)})
 
 
 @dataclass(frozen=True)
-class Draws:
-    """The randomness of one estimate: minimal sets (B, H, 3), cells to screen and pre-score on."""
+class Samples:
+    """Random samples: minimal sets (B, H, 3), cells for screening and for the pre-score."""
 
     sets: Tensor
     screen: Tensor
@@ -77,41 +85,48 @@ class Draws:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Poses camera_from_world (B, K, 4, 4) of the scaled world, and which are solutions (B, K)."""
+    """Poses camera_from_world (B, K, 4, 4) of the scaled world; mask (B, K) of valid ones."""
 
     poses: Tensor
-    solved: Tensor
+    valid: Tensor
 
     def best(self, scores: Tensor, count: int) -> Tensor:
-        """Indices (B, count) of the best of those that are solutions."""
-        return selection.best(scores.masked_fill(~self.solved, -torch.inf), count)
+        """Return the indices (B, count) of the best valid hypotheses."""
+        return selection.best(scores.masked_fill(~self.valid, -torch.inf), count)
 
-    def joined_by(self, poses: Tensor) -> Hypotheses:
-        """And poses (B, J, 4, 4) from elsewhere; those that are no numbers are no solutions."""
-        sound = poses.isfinite().flatten(2).all(-1)
-        poses = torch.where(sound[..., None, None], poses, torch.eye(4).to(poses))
-        return Hypotheses(torch.cat((self.poses, poses), 1), torch.cat((self.solved, sound), 1))
+    def append(self, poses: Tensor) -> Hypotheses:
+        """Append poses (B, J, 4, 4); non-finite ones are invalid."""
+        finite = poses.isfinite().flatten(2).all(-1)
+        poses = torch.where(finite[..., None, None], poses, torch.eye(4).to(poses))
+        return Hypotheses(torch.cat((self.poses, poses), 1), torch.cat((self.valid, finite), 1))
 
     def take(self, chosen: Tensor) -> Hypotheses:
-        """Those `chosen` (B, J)."""
-        return Hypotheses(selection.take(self.poses, chosen), self.solved.gather(1, chosen))
+        """Select the hypotheses `chosen` (B, J)."""
+        return Hypotheses(selection.take(self.poses, chosen), self.valid.gather(1, chosen))
 
 
 def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
                   generator: torch.Generator | None = None, guess: Tensor | None = None,
                   lap: Lap = no_lap) -> PoseEstimate:
-    """The pose of each image; where there is none, `found` says so and nothing is raised.
+    """Estimate the pose of each image; a failure is reported in `found`, never raised.
 
-    Without a generator the draws follow `config.seed`: the same scene gives the same pose, on a
-    CPU as on a GPU. The pose carries the gradient of the refinement where points_world asks for
-    one. A guess (B, 4, 4) of world_from_camera, such as the previous pose, joins the hypotheses as
-    one more of them. `lap` is told the name of each of the STAGES when it ends. Instead of B there
-    may be any leading dimensions, none as well; the estimate has the same.
+    The pose carries the gradient of the refinement if points_world requires one. Any leading
+    dimensions may replace B, also none; the estimate has the same.
+
+    Args:
+        scene: scene coordinates of B images.
+        config: of the estimator.
+        generator: of the samples; default seeded by `config.seed`, so that the same scene gives
+            the same pose, on a CPU as on a GPU.
+        guess: world_from_camera (B, 4, 4), such as the previous pose: one more hypothesis.
+        lap: called with the name of each of the STAGES when it ends.
     """
     if scene.valid.dim() != 2:
-        near = None if guess is None else guess.reshape(-1, 4, 4)
-        return unflat(estimate_pose(flat(scene), config, generator, near, lap),
-                      scene.valid.shape[:-1])
+        flat_guess = None if guess is None else guess.reshape(-1, 4, 4)
+        return unflatten_batch(
+            estimate_pose(flatten_batch(scene), config, generator, flat_guess, lap),
+            scene.valid.shape[:-1],
+        )
     if guess is not None:
         check_shapes(guess=(guess, 'B 4 4'), valid=(scene.valid, 'B N'))
     if scene.valid.shape[1] == 0:
@@ -119,113 +134,136 @@ def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     with threads(1 if len(scene.valid) == 1 else torch.get_num_threads()):
-        seen = correspondences(scene)
-        draws = draw(seen.precision.detach(), config, generator)
-        lap('draw')
-        if config.compiled and lap is no_lap:  # in one program no stage ends before another
-            return compiled_estimate()(seen, draws, config, guess)
-        return estimate_from_draws(seen, draws, config, guess, lap)
+        correspondences = normalize_correspondences(scene)
+        samples = draw_samples(correspondences.precision.detach(), config, generator)
+        lap('sample')
+        if config.compiled and lap is no_lap:  # a compiled program has no separate stages
+            return compiled_estimate()(correspondences, samples, config, guess)
+        return estimate_from_samples(correspondences, samples, config, guess, lap)
 
 
-def draw(precision: Tensor, config: RansacConfig, generator: torch.Generator) -> Draws:
-    """Minimal sets and scoring cells, the more often the more precise they claim to be (B, N).
+def draw_samples(precision: Tensor, config: RansacConfig, generator: torch.Generator) -> Samples:
+    """Draw minimal sets and scoring cells with probability proportional to precision (B, N).
 
-    Three cells must be right at once: where the predicted uncertainty tells right from wrong only
-    a little (a factor of 1.6 on average), this finds the pose at half the inlier ratio.
+    Three cells must be right at once: even if the predicted uncertainty separates right from wrong
+    only slightly (by a factor of 1.6 on average), this finds the pose at half the inlier ratio.
     """
-    return Draws(sampling.draw_minimal_sets(precision, config.hypotheses, 3, generator),
-                 sampling.draw_cells(precision, config.screen_cells, generator),
-                 sampling.draw_cells(precision, config.prescore_cells, generator))
+    return Samples(sampling.draw_minimal_sets(precision, config.hypotheses, 3, generator),
+                   sampling.draw_cells(precision, config.screen_cells, generator),
+                   sampling.draw_cells(precision, config.prescore_cells, generator))
 
 
-def estimate_from_draws(seen: Correspondences, draws: Draws, config: RansacConfig,
-                        guess: Tensor | None = None, lap: Lap = no_lap) -> PoseEstimate:
-    """The pose of each image from minimal sets and cells already drawn."""
+def estimate_from_samples(correspondences: Correspondences, samples: Samples, config: RansacConfig,
+                          guess: Tensor | None = None, lap: Lap = no_lap) -> PoseEstimate:
+    """Estimate the pose of each image from minimal sets and cells already drawn."""
     with torch.no_grad():
-        fixed = seen.detach()
-        some = fixed.take(draws.prescore)
-        hypotheses = hypothesise(fixed, draws.sets)
+        fixed = correspondences.detach()
+        prescoring = fixed.take(samples.prescore)
+        hypotheses = generate_hypotheses(fixed, samples.sets)
         lap('solve')
-        hypotheses = shortlist(hypotheses, fixed.take(draws.screen), some, config)
+        hypotheses = preselect(hypotheses, fixed.take(samples.screen), prescoring, config)
         if guess is not None:
-            known = fixed.camera_from_scaled(guess[:, None].to(fixed.points))
-            hypotheses = hypotheses.joined_by(known)
+            guessed = fixed.camera_from_scaled(guess[:, None].to(fixed.points))
+            hypotheses = hypotheses.append(guessed)
         lap('score')
-        rivals, winner, mixture = refine_best(hypotheses, fixed, some, config)
+        candidates, winner, noise_model = refine_best(hypotheses, fixed, prescoring, config)
         lap('refine')
-    estimate = describe(winner, mixture, rivals, seen, config)
-    lap('describe')
+    estimate = finalize(winner, noise_model, candidates, correspondences, config)
+    lap('finalize')
     return estimate
 
 
 @functools.cache
 def compiled_estimate() -> Callable[..., PoseEstimate]:
-    """`estimate_from_draws` as one program; made once, whoever asks."""
-    return compiled(estimate_from_draws)
+    """Return `estimate_from_samples` as one compiled program, shared by all callers."""
+    return compiled(estimate_from_samples)
 
 
-def hypothesise(seen: Correspondences, sets: Tensor) -> Hypotheses:
-    """The solutions of minimal sets (B, H, 3), as far as there is room for them."""
+def generate_hypotheses(correspondences: Correspondences, sets: Tensor) -> Hypotheses:
+    """Solve minimal sets (B, H, 3); solutions beyond the reserved capacity are dropped."""
     room = int(SOLUTIONS * sets.shape[1]) + SPARE_SOLUTIONS
-    return Hypotheses(*first_poses(seen, sets, room))
+    return Hypotheses(*first_poses(correspondences, sets, room))
 
 
-def shortlist(hypotheses: Hypotheses, few: Correspondences, some: Correspondences,
+def preselect(hypotheses: Hypotheses, screening: Correspondences, prescoring: Correspondences,
               config: RansacConfig) -> Hypotheses:
-    """The best on a few cells, of those the best on more, and of those the best on more still."""
+    """Keep the best hypotheses of three rounds, each on more cells than the one before."""
     def prescore(poses: Tensor, cells: Correspondences) -> Tensor:
         squared = scoring.squared_error(poses, cells)
-        return scoring.truncated_count(squared, cells.valid.to(squared.dtype), config.inlier_px)
+        return scoring.msac_score(squared, cells.valid.to(squared.dtype), config.inlier_px)
 
-    third = some.first(config.prescore_cells // 3)
-    for cells, count in ((few, config.screened), (third, 4 * config.rescored),
-                         (some, config.rescored)):
-        scores = scoring.block_by_block(prescore, hypotheses.poses, cells)
+    third = prescoring.first(config.prescore_cells // 3)
+    for cells, count in ((screening, config.screened), (third, 4 * config.rescored),
+                         (prescoring, config.rescored)):
+        scores = scoring.score_in_blocks(prescore, hypotheses.poses, cells)
         hypotheses = hypotheses.take(hypotheses.best(scores, count))
     return hypotheses
 
 
-def refine_best(hypotheses: Hypotheses, seen: Correspondences, some: Correspondences,
-                config: RansacConfig) -> tuple[Hypotheses, Hypotheses, Mixture]:
-    """The best after steps on some cells, and the very best after more on all, and its mixture."""
-    mixture = initial_mixture(hypotheses.poses, config.inlier_px)
-    poses, mixture = refine.refine(hypotheses.poses, some, mixture, config.inlier_px,
-                                   config.local_iterations)
-    hypotheses = Hypotheses(poses, hypotheses.solved)
-    chosen = hypotheses.best(score(poses, seen, config), config.refined)
-    rivals, winner = hypotheses.take(chosen), hypotheses.take(chosen[:, :1])
-    pose, mixture = refine.refine(winner.poses, seen, mixture.take(chosen[:, :1]),
-                                  config.inlier_px, config.refine_iterations)
-    return rivals, Hypotheses(pose, winner.solved), mixture
+def refine_best(
+    hypotheses: Hypotheses,
+    correspondences: Correspondences,
+    prescoring: Correspondences,
+    config: RansacConfig,
+) -> tuple[Hypotheses, Hypotheses, NoiseModel]:
+    """Refine the hypotheses on the pre-score cells, then the best of them on all cells.
+
+    Returns:
+        The refined candidates, the winner (B, 1), and the winner's noise model.
+    """
+    noise_model = initial_noise_model(hypotheses.poses, config.inlier_px)
+    poses, noise_model = refine.refine(hypotheses.poses, prescoring, noise_model, config.inlier_px,
+                                       config.local_iterations)
+    hypotheses = Hypotheses(poses, hypotheses.valid)
+    chosen = hypotheses.best(score(poses, correspondences, config), config.refined)
+    candidates, winner = hypotheses.take(chosen), hypotheses.take(chosen[:, :1])
+    pose, noise_model = refine.refine(
+        winner.poses,
+        correspondences,
+        noise_model.take(chosen[:, :1]),
+        config.inlier_px,
+        config.refine_iterations,
+    )
+    return candidates, Hypotheses(pose, winner.valid), noise_model
 
 
-def score(poses: Tensor, seen: Correspondences, config: RansacConfig) -> Tensor:
-    """Soft inlier count (B, K) of poses (B, K, 4, 4) over the valid cells."""
-    def soft(some: Tensor, seen: Correspondences) -> Tensor:
-        error = scoring.reprojection_error(some, seen, config.max_reprojection_px)
-        return scoring.soft_inlier_count(error, seen.valid.to(error.dtype), config.inlier_px)
-    return scoring.block_by_block(soft, poses, seen)
+def score(poses: Tensor, correspondences: Correspondences, config: RansacConfig) -> Tensor:
+    """Return the soft inlier count (B, K) of poses (B, K, 4, 4) over the valid cells."""
+    def soft(some: Tensor, correspondences: Correspondences) -> Tensor:
+        error = scoring.reprojection_error(some, correspondences, config.max_reprojection_px)
+        return scoring.soft_inlier_count(
+            error, correspondences.valid.to(error.dtype), config.inlier_px
+        )
+
+    return scoring.score_in_blocks(soft, poses, correspondences)
 
 
-def describe(best: Hypotheses, mixture: Mixture, rivals: Hypotheses,
-             seen: Correspondences, config: RansacConfig) -> PoseEstimate:
-    """The winner (B, 1), with all that says how far to trust it."""
-    pose, covariance, squared = refine.converge(best.poses, seen, mixture)
+def finalize(best: Hypotheses, noise_model: NoiseModel, candidates: Hypotheses,
+             correspondences: Correspondences, config: RansacConfig) -> PoseEstimate:
+    """Take the winner's last step and compute its covariance, inliers and diagnostics."""
+    pose, covariance, squared = refine.final_step(best.poses, correspondences, noise_model)
     with torch.no_grad():
-        scores = score(pose, seen, config)[:, 0]
+        scores = score(pose, correspondences, config)[:, 0]
     squared, covariance = squared[:, 0], covariance[:, 0]
-    inliers = (squared <= config.inlier_px ** 2) & seen.valid
-    found = (best.solved[:, 0] & (inliers.sum(-1) >= MIN_CELLS)
+    inliers = (squared <= config.inlier_px ** 2) & correspondences.valid
+    found = (best.valid[:, 0] & (inliers.sum(-1) >= MIN_CELLS)
              & pose.isfinite().flatten(1).all(-1) & covariance.isfinite().flatten(1).all(-1))
     inliers = inliers & found[:, None]
     count = inliers.sum(-1)
-    world = seen.world_from_camera(pose.double())[:, 0]
+    world = correspondences.world_from_camera(pose.double())[:, 0]
     median = torch.where(inliers, squared, torch.nan).nanmedian(-1).values.sqrt()
-    agreement = evidence.agreement(rivals.poses, rivals.solved, best.poses, seen.detach(), inliers)
+    agreement = diagnostics.agreement(
+        candidates.poses, candidates.valid, best.poses, correspondences.detach(), inliers
+    )
     return PoseEstimate(
         world_from_camera=torch.where(found[:, None, None], world, torch.eye(4).to(world)),
-        found=found, inliers=inliers, inlier_count=count,
-        inlier_ratio=count / seen.valid.sum(-1).clamp(min=1),
+        found=found,
+        inliers=inliers,
+        inlier_count=count,
+        inlier_ratio=count / correspondences.valid.sum(-1).clamp(min=1),
         score=torch.where(found, scores, 0.0),
         covariance=torch.where(found[:, None, None], covariance, torch.nan),
-        reprojection_error_px=median, spread=evidence.spread(inliers, seen), agreement=agreement)
+        reprojection_error_px=median,
+        spread=diagnostics.spread(inliers, correspondences),
+        agreement=agreement,
+    )

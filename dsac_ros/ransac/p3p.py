@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Perspective-three-point in closed form: all real solutions of every minimal set at once.
 
-The distances d_i along the unit rays f_i obey the three laws of cosines
+The distances d_i along the unit rays f_i satisfy the three laws of cosines
 d_i^2 + d_j^2 - 2 c_ij d_i d_j = |X_i - X_j|^2 with c_ij = f_i . f_j (Grunert, 1841). Eliminating
-the scale leaves two conics in (d_1 : d_2 : d_3); a real root of one cubic gives the member of
-their pencil that falls apart into two lines, and each line meets the pencil in at most two points
+the scale leaves two conics in (d_1 : d_2 : d_3); a real root of one cubic gives the degenerate
+member of their pencil, a pair of lines, and each line intersects the pencil in at most two points
 (Persson and Nordberg, 'Lambda Twist', ECCV 2018; Ding et al., 'Revisiting the P3P Problem', CVPR
-2023). Nothing branches: what is not a solution is computed with the rest and masked. A last Newton
-step on the laws of cosines polishes the distances and alone carries their derivative, which is
-that of the implicit function: no root of the closed form is differentiated.
+2023). There are no branches: invalid solutions are computed with the rest and masked. A last
+Newton step on the laws of cosines polishes the distances and alone carries their derivative, which
+is that of the implicit function: no root of the closed form is differentiated.
 
 Inside, components come first and the S sets last, (3, S): every operation then runs over
 contiguous memory. A symmetric 3x3 is six rows, in the order 11, 12, 13, 22, 23, 33.
@@ -21,19 +21,18 @@ import torch
 from torch import Tensor
 
 from dsac_ros.geometry.checks import check_shapes
-from dsac_ros.ransac.conics import meet, real_root, split_into_lines, unit
+from dsac_ros.ransac.conics import intersect, real_root, split_into_lines, unit
 from dsac_ros.ransac.selection import first
 
-# Thinner than this share of their distance, three points are a line; nearer than this angle
-# [rad], two rays are one.
+# Smallest relative area of a triangle and smallest angle between two rays [rad].
 MIN_AREA = 1e-4
 MIN_ANGLE = 1e-6
-# Stands in for a set that is no triangle, so that no NaN arises that a mask would have to hide.
+# Replaces degenerate sets, so that no NaN arises.
 TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 
 
 def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor]:
-    """The poses that see three points along three rays.
+    """Find the camera poses in which three points lie on three rays.
 
     Args:
         points_world: (..., 3, 3), one point per row, any unit.
@@ -41,23 +40,31 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
 
     Returns:
         camera_from_world (..., 4, 4, 4), up to four poses per set in the dtype of the points, and
-        which of them are solutions (..., 4) bool; the rest are finite and mean nothing. First
-        derivatives by points and rays; where two solutions meet the distances have none.
+        a mask (..., 4) of the valid ones; the others are finite and meaningless. First derivatives
+        by points and rays exist except at double solutions.
     """
     check_shapes(points_world=(points_world, '... 3 3'), rays_camera=(rays_camera, '... 3 3'))
     batch = points_world.shape[:-2]
     sets, distances, possible = _candidates(points_world, rays_camera)
-    poses, solved = _poses(sets.each(4), distances.flatten(1), possible.flatten())
+    poses, valid = _poses(sets.each(4), distances.flatten(1), possible.flatten())
     return (poses.unflatten(-1, (4, -1)).permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4),
-            solved.unflatten(0, (4, -1)).T.reshape(*batch, 4))
+            valid.unflatten(0, (4, -1)).T.reshape(*batch, 4))
 
 
 def first_solutions(points_world: Tensor, rays_camera: Tensor,
                     count: int) -> tuple[Tensor, Tensor]:
-    """The first `count` solutions of sets (B, H, 3, 3), as of `solve_p3p`, side by side.
+    """Return the first `count` solutions of `solve_p3p` of each image.
 
-    Poses (B, count, 4, 4) and which are solutions (B, count); where there are fewer, the rest are
-    not. Of four roots of a random set not half are real, and the others cost nothing from here.
+    Less than half of the four roots of a random set are real; the others cost nothing from here
+    on.
+
+    Args:
+        points_world: (B, H, 3, 3).
+        rays_camera: (B, H, 3, 3).
+        count: number of solutions per image.
+
+    Returns:
+        Poses (B, count, 4, 4) and a mask (B, count) of the valid ones.
     """
     check_shapes(points_world=(points_world, 'B H 3 3'), rays_camera=(rays_camera, 'B H 3 3'))
     images, size = points_world.shape[:2]
@@ -66,14 +73,17 @@ def first_solutions(points_world: Tensor, rays_camera: Tensor,
     offset = size * torch.arange(images, device=chosen.device)[:, None]
     own = (chosen // 4 + offset).flatten()
     root = own + images * size * (chosen % 4).flatten()
-    poses, solved = _poses(sets.take(own), distances.flatten(1).index_select(1, root),
-                           filled.flatten())
-    return poses.movedim(-1, 0).reshape(images, count, 4, 4), solved.reshape(images, count)
+    poses, valid = _poses(sets.take(own), distances.flatten(1).index_select(1, root),
+                          filled.flatten())
+    return poses.movedim(-1, 0).reshape(images, count, 4, 4), valid.reshape(images, count)
 
 
 @dataclass(frozen=True)
 class _Sets:
-    """Points and unit rays (3, 3, S), cosines and squared sides (3, S) over the longest, size."""
+    """Minimal sets: points and unit rays (3, 3, S), cosines and squared sides (3, S).
+
+    Squared sides are relative to the longest of each set, whose square is `size` (S,).
+    """
 
     points: Tensor
     rays: Tensor
@@ -82,29 +92,29 @@ class _Sets:
     size: Tensor
 
     def each(self, times: int) -> _Sets:
-        """All sets one after the other, several times."""
+        """Repeat all sets, one copy after the other."""
         return _Sets(*(x.repeat(*(1,) * (x.dim() - 1), times) for x in self.fields()))
 
     def take(self, chosen: Tensor) -> _Sets:
-        """The sets `chosen` (J,)."""
+        """Select the sets `chosen` (J,)."""
         return _Sets(*(x.index_select(-1, chosen) for x in self.fields()))
 
     def to(self, dtype: torch.dtype) -> _Sets:
-        """The same in another precision."""
+        """Convert to another precision."""
         return _Sets(*(x.to(dtype) for x in self.fields()))
 
     def fields(self) -> tuple[Tensor, ...]:
-        """All five."""
+        """Return all five tensors."""
         return self.points, self.rays, self.cosines, self.sides, self.size
 
 
 def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tensor, Tensor]:
-    """The sets, the distances (3, 4, S) of four roots each, and which may be solutions (4, S)."""
+    """Return the sets, distances (3, 4, S) of four roots each, and a mask (4, S) of candidates."""
     dtype = points_world.dtype
     points, rays = (x.reshape(-1, 9).T.double().contiguous().unflatten(0, (3, 3))
                     for x in (points_world, rays_camera))
     with torch.no_grad():
-        triangle = spans_triangle(points, dtype) & _differ(
+        triangle = spans_triangle(points, dtype) & _are_distinct(
             rays / rays.square().sum(1, keepdim=True).sqrt())
     stand_in = torch.tensor(TRIANGLE, dtype=points.dtype, device=points.device)[..., None]
     points, rays = torch.where(triangle, points, stand_in), torch.where(triangle, rays, stand_in)
@@ -118,29 +128,36 @@ def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tenso
     with torch.no_grad():
         lines, other, real = _intersect_conics(cosines, sides)
         # Digits cancel in the cubic and its lines; from here the dtype of the points will do.
-        directions, crossing = meet(lines.to(dtype), other.to(dtype))
+        directions, crossing = intersect(lines.to(dtype), other.to(dtype))
         distances, positive = _scale(directions, sets.cosines[:, None], sets.sides[:, None])
     return sets, distances, triangle & real & crossing & positive
 
 
 def _poses(sets: _Sets, distances: Tensor, possible: Tensor) -> tuple[Tensor, Tensor]:
-    """Poses (4, 4, S) of distances (3, S) not polished yet, and which are solutions (S,)."""
+    """Polish distances (3, S); return poses (4, 4, S) and a mask (S,) of the valid ones."""
     distances = _polish(distances, sets.cosines, sets.sides)
-    solved = possible & _obeys_the_cosines(distances, sets.cosines, sets.sides)
-    distances = torch.where(solved, distances * sets.size.sqrt(), 1.0)
-    return _align_triangles(sets.points, distances[:, None] * sets.rays), solved
+    valid = possible & _satisfies_cosine_laws(distances, sets.cosines, sets.sides)
+    distances = torch.where(valid, distances * sets.size.sqrt(), 1.0)
+    return _align_triangles(sets.points, distances[:, None] * sets.rays), valid
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross product of (3, ...)."""
+    """Return the cross product of vectors (3, ...)."""
     (a1, a2, a3), (b1, b2, b3) = a, b
     return torch.stack((a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1))
 
 
 def spans_triangle(points: Tensor, dtype: torch.dtype) -> Tensor:
-    """Whether three points (3, 3, S), one per row, are farther from a line than MIN_AREA: (S,).
+    """Return whether three points are farther from a line than MIN_AREA.
 
-    By Heron's formula, which needs float64; a triangle whose squares `dtype` cannot hold is none.
+    By Heron's formula, which needs float64; False for a triangle whose squares overflow `dtype`.
+
+    Args:
+        points: (3, 3, S), one point per row.
+        dtype: of the computations that follow.
+
+    Returns:
+        Mask (S,).
     """
     sides = (points - points.roll(-1, 0)).square().sum(1)
     longest = sides.amax(0)
@@ -150,14 +167,17 @@ def spans_triangle(points: Tensor, dtype: torch.dtype) -> Tensor:
     return proper
 
 
-def _differ(rays: Tensor) -> Tensor:
-    """Whether three unit rays (3, 3, S) are three: (S,)."""
+def _are_distinct(rays: Tensor) -> Tensor:
+    """Return whether three unit rays (3, 3, S) are distinct: (S,)."""
     cosines = (rays * rays.roll(-1, 0)).sum(1)
     return cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE ** 2
 
 
 def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Two lines (3, 2, S) and a conic (6, S) that meet where both conics do, and if real (S,)."""
+    """Return two lines (3, 2, S) and a conic (6, S) with the intersections of both conics.
+
+    Also a mask (S,) of the sets whose lines are real.
+    """
     (c12, c23, c31), (s12, s23, s31) = cosines, sides
     zero = torch.zeros_like(s23)
     first = torch.stack((s23, -s23 * c12, zero, s23 - s12, s12 * c23, -s12))
@@ -169,9 +189,9 @@ def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, T
 
 
 def _degenerate_member(cosines: Tensor, sides: Tensor) -> Tensor:
-    """A real gamma (S,) with det(first + gamma second) = 0, of the conics of the three laws.
+    """Return a real gamma (S,) with det(first + gamma second) = 0, of the three laws' conics.
 
-    The determinant over s23 (Persson and Nordberg, 2018, eq. 13 to 16, in our order).
+    The determinant is divided by s23 (Persson and Nordberg, 2018, eq. 13 to 16, in our order).
     """
     (c12, c23, c31), (s12, s23, s31) = cosines, sides
     sine12, sine23, sine31 = 1.0 - cosines * cosines
@@ -186,13 +206,13 @@ def _degenerate_member(cosines: Tensor, sides: Tensor) -> Tensor:
 
 
 def _squared_sides(d: Tensor, cosines: Tensor) -> Tensor:
-    """Squared lengths (3, ...) of the sides between points at distances d along the rays."""
+    """Return the squared sides (3, ...) between points at distances d along the rays."""
     after = d.roll(-1, 0)
     return d * (d - 2.0 * cosines * after) + after * after
 
 
 def _scale(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (3, 4, S) along (d_1 : d_2 : d_3), and which are all before the camera (4, S)."""
+    """Return distances (3, 4, S) along (d_1 : d_2 : d_3) and a mask (4, S) of positive ones."""
     total = _squared_sides(directions, cosines).sum(0)
     scale = (sides.sum(0) / total.clamp(min=torch.finfo(total.dtype).tiny)).sqrt()
     d = directions * torch.copysign(scale, directions.sum(0))
@@ -202,10 +222,10 @@ def _scale(directions: Tensor, cosines: Tensor, sides: Tensor) -> tuple[Tensor, 
 
 
 def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
-    """One Newton step towards distances (3, S) that obey the laws of cosines.
+    """Take one Newton step towards distances (3, S) that satisfy the laws of cosines.
 
-    Its derivative by cosines and sides is that of the solution where d is one already; none where
-    the step is no small one, as at a double solution.
+    Its derivative by cosines and sides is that of the solution if d is a solution already. Large
+    steps, as at a double solution, are not taken.
     """
     e1, e2, e3 = _squared_sides(d, cosines) - sides
     # Row k of the Jacobian holds g_k at the corner k and h_k at the corner k + 1.
@@ -219,15 +239,15 @@ def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
     return d - step * torch.where(small, 1.0 / det, 0.0)
 
 
-def _obeys_the_cosines(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
-    """Whether distances (3, S) are a solution, to half of the digits: (S,)."""
+def _satisfies_cosine_laws(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
+    """Return whether distances (3, S) are a solution, to half of the digits: (S,)."""
     excess = (_squared_sides(d, cosines) - sides).abs().amax(0)
     obeys: Tensor = excess < torch.finfo(d.dtype).eps ** 0.5
     return obeys
 
 
 def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:
-    """camera_from_world (4, 4, S) of triangles (3, 3, S) in the world and in the camera."""
+    """Return camera_from_world (4, 4, S) of triangles (3, 3, S) in the world and in the camera."""
     world, camera = _triad(points_world), _triad(points_camera)
     rotation = (camera[:, :, None] * world[:, None]).sum(0)
     shift = points_camera[0] - (rotation * points_world[0]).sum(1)
@@ -238,7 +258,7 @@ def _align_triangles(points_world: Tensor, points_camera: Tensor) -> Tensor:
 
 
 def _triad(triangle: Tensor) -> Tensor:
-    """Orthonormal axes, one per row, (3, 3, ...) that are fixed to a triangle (3, 3, ...)."""
+    """Return orthonormal axes (3, 3, ...), one per row, attached to a triangle (3, 3, ...)."""
     first = unit(triangle[1] - triangle[0])
     third = unit(_cross(first, triangle[2] - triangle[0]))
     return torch.stack((first, _cross(third, first), third))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cells are drawn: seeded, with replacement, the same on every device."""
+"""Seeded sampling of cells with replacement, identical on every device."""
 from __future__ import annotations
 
 import torch
@@ -7,9 +7,10 @@ from torch import Tensor
 
 
 def draw_cells(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Cells (B, count) drawn with probability proportional to `weight` (B, N), never one of 0.
+    """Draw cells (B, count) with probability proportional to `weight` (B, N).
 
-    A row without any weight gives cells all the same, which its mask then refuses.
+    Cells of weight 0 are never drawn, except in a row of zeros, whose cells the valid mask
+    rejects.
     """
     cumulative = weight.double().cumsum(-1)
     # Drawn where the generator lives, so that a seed means the same on a CPU and on a GPU.
@@ -20,5 +21,5 @@ def draw_cells(weight: Tensor, count: int, generator: torch.Generator) -> Tensor
 
 
 def draw_minimal_sets(weight: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
-    """Minimal sets (B, count, size) of cells; a cell drawn twice makes a degenerate set."""
+    """Draw minimal sets (B, count, size) of cells; a repeated cell makes a set degenerate."""
     return draw_cells(weight, count * size, generator).reshape(len(weight), count, size)

@@ -139,7 +139,7 @@ class BagSource(Source):
         try:
             depth = decode_depth(message.content, self._depth_unit_m)
         except ImageError as error:
-            count_one(self.lacking, self._worded(f'depth that is of no use: {error}'))
+            count_one(self.missing, self._worded(f'depth that is of no use: {error}'))
             return None
         frames = [header_of(content).frame_id.lstrip('/') for content in (message.content, image)]
         if all(frames) and frames[0] != frames[1]:
@@ -209,7 +209,7 @@ class BagSource(Source):
             if topic == self.topics.image:
                 broken.append(LeftOut(self._worded(f'a message that cannot be read: {reason}')))
             else:
-                count_one(self.lacking, self._worded(f'depth that cannot be read: {reason}'))
+                count_one(self.missing, self._worded(f'depth that cannot be read: {reason}'))
 
         messages = self.bag.messages(topics, leave_out)
         for message in decode_video(messages, self.topics.image, self.path):

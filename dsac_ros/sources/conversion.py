@@ -103,5 +103,5 @@ def undistorted(frames: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
 def _ideal(frame: Frame, resampler: Resampler) -> Frame:
     depth = None if frame.depth is None else resampler.depth(frame.depth.astype(np.float32))
     return replace(frame, image=resampler(frame.image), depth=depth,
-                   mask=resampler.shown(frame.mask),
+                   mask=resampler.valid_mask(frame.mask),
                    camera=Camera(resampler.size_wh, resampler.matrix))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.sources.beside import (
     STAMPS,
@@ -42,7 +43,6 @@ from dsac_ros.sources.image_files import (
     read_image,
     write_depth,
     write_image,
-    write_whole,
 )
 from dsac_ros.sources.poses import read_pose_file
 from dsac_ros.sources.source import POSES_ELSEWHERE, DepthReader, FileSource, FrameFiles, LeftOut

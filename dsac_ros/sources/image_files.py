@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.sources.encoded_images import decode_encoded
 from dsac_ros.sources.file_names import natural_order
@@ -128,13 +129,6 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
     """uint16 of depth (H, W) [m], 0 where there is none or where it is too far to be said."""
     scaled = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0
     return np.rint(np.where(scaled > NO_DEPTH - 1, 0.0, np.maximum(scaled, 0.0))).astype(np.uint16)
-
-
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file so that its name never shows half of it."""
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_bytes(data if isinstance(data, bytes) else data.encode())
-    os.replace(partial, path)
 
 
 def append_line(path: Path, line: str) -> None:

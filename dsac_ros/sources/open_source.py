@@ -23,7 +23,7 @@ from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
-from dsac_ros.sources.rendered.source import open_rendered
+from dsac_ros.sources.rendered import open_rendered
 from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
 from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source
 from dsac_ros.sources.trajectory_files import add_trajectory, read_trajectory

@@ -68,7 +68,7 @@ class Source(ABC):
 
     kind names the format; map_frame is the frame that the poses are in; has_stamps is False where
     the stamps are made up from the order. skipped counts, per reason, the frames that the last
-    pass left out, and lacking what the frames of that pass have not that should be there.
+    pass left out, and missing the data that frames of that pass should have and do not.
     assumptions are the guesses that stand in for what the source does not say, and unread is what
     it holds beyond what is read: one line each, in the order in which they were made, when it was
     opened or during a pass.
@@ -82,7 +82,7 @@ class Source(ABC):
         """Takes the path that the source was opened from."""
         self.path = path
         self.skipped: dict[str, int] = {}
-        self.lacking: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
         self.assumptions = Notes()
         self.unread = Notes()
 
@@ -120,7 +120,7 @@ class Source(ABC):
                                   else one for one in self._posed_frames()), 'frames with poses')
 
     def _counted(self, found: Iterable[T | LeftOut], wanted: str) -> Iterator[T]:
-        self.skipped, self.lacking = {}, {}
+        self.skipped, self.missing = {}, {}
         examples: dict[str, LeftOut] = {}
         count = 0
         for one in found:
@@ -251,7 +251,7 @@ class FileSource(Source):
         try:
             depth = files.depth(size_wh) if files.depth else None
         except ImageError:
-            count_one(self.lacking, NO_DEPTH)
+            count_one(self.missing, NO_DEPTH)
         return Frame(image, camera, files.stamp_ns, files.name, depth)
 
 

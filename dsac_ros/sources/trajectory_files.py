@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
-from dsac_ros.sources.image_files import write_whole
 from dsac_ros.sources.poses import poses_from_rows, row_from_pose
 from dsac_ros.sources.source import FileSource, Source, with_trajectory
 from dsac_ros.sources.stamps import UNITS_NS, in_nanoseconds, read_stamp, unit_of

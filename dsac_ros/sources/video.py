@@ -113,7 +113,7 @@ class VideoSource(Source):
         for text in camera.assumptions:
             self.assume(text)
         if decoded.frame.interlaced_frame:
-            count_one(self.lacking, 'one time for all rows: the video is interlaced')
+            count_one(self.missing, 'one time for all rows: the video is interlaced')
         return Frame(image, camera, decoded.stamp_ns, f'{decoded.number:06d}')
 
     def _check_pixel_aspect(self, camera: Camera, aspect: float) -> None:

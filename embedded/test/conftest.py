@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests share: the modules offered, and the fixtures of nodes."""
+"""Fixtures that tests share: the modules offered, and those of nodes."""
 from __future__ import annotations
 
 import importlib

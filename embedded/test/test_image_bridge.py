@@ -43,7 +43,7 @@ def test_colours_are_converted(source, code):
 
 
 @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
-def test_bayer_mosaics_are_read_in_the_order_of_their_name(pattern):
+def test_bayer_mosaics_follow_the_order_of_their_name(pattern):
     mosaic = np.zeros((48, 64), np.uint8)
     for k, letter in enumerate(pattern):
         mosaic[k // 2::2, k % 2::2] = COLOUR[k // 2::2, k % 2::2, 'bgr'.index(letter)]

@@ -90,7 +90,7 @@ def test_embedded_modules_work_beside_it():
     assert (CvBridge().imgmsg_to_cv2(message) == pixels).all()
 
 
-def test_a_request_from_there_does_not_end_an_embedded_node(make_node, spin_until, run_process):
+def test_rclpy_request_does_not_end_an_embedded_node(make_node, spin_until, run_process):
     from rcl_interfaces.srv import ListParameters
     node = make_node('real')
     process = run(run_process, SERVER)
@@ -122,7 +122,7 @@ def test_an_embedded_client_sends_no_request_there(make_node, spin_until, run_pr
 
 
 @pytest.mark.parametrize('reliability', ['RELIABLE', 'BEST_EFFORT'])
-def test_large_images_of_an_embedded_node_do_not_hang_a_reader(run_process, reliability):
+def test_large_embedded_images_do_not_hang_a_reader(run_process, reliability):
     # A busy machine loses packets, and a reader that has lost some is what once hung.
     for _ in range(os.cpu_count() or 1):
         run_process([sys.executable, '-c', 'while True: sum(range(10000))'])

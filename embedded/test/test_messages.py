@@ -43,7 +43,7 @@ def test_a_float_field_takes_floats_only(field, value):
 
 
 @pytest.mark.embedded
-def test_wrong_values_are_refused_with_the_name_of_the_field():
+def test_wrong_values_are_refused_with_the_field_name():
     from diagnostic_msgs.msg import DiagnosticStatus
     from geometry_msgs.msg import PoseStamped, PoseWithCovariance
     from sensor_msgs.msg import CameraInfo, Image

@@ -104,7 +104,7 @@ def test_setting_atomically_is_all_or_nothing(make_node):
     assert node.get_parameter('group.two').value == 2.0
 
 
-def test_overrides_win_over_defaults_but_not_over_types(make_node):
+def test_overrides_replace_defaults_but_not_types(make_node):
     node = make_node('a', parameter_overrides=[Parameter('rate', value=2.0),
                                                Parameter('count', value='x')])
     assert node.declare_parameter('rate', 1.0).value == 2.0

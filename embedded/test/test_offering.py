@@ -60,7 +60,8 @@ def test_a_module_that_is_there_is_left_alone(tmp_path):
     assert names == [name for name in ALL if name != 'tf_transformations']
 
 
-def test_beside_an_rclpy_of_the_machine_the_rest_is_offered_and_no_messages(tmp_path):
+def test_the_rest_is_offered_beside_an_installed_rclpy(tmp_path):
+    """Messages are not offered: rosidl must build them for that rclpy."""
     install(tmp_path, {**RCLPY, **MESSAGES})
     assert offered(tmp_path, """
 import rclpy, std_msgs.msg, tf_transformations, importlib.util
@@ -73,7 +74,7 @@ assert 'my_msgs' not in sys.modules
 @pytest.mark.parametrize('failure', [
     'raise ImportError("built for another Python")', 'raise AttributeError("_ARRAY_API")',
     'import std_msgs.msg, rclpy._gone'])
-def test_an_rclpy_that_cannot_be_imported_counts_as_missing(tmp_path, failure):
+def test_an_unimportable_rclpy_counts_as_missing(tmp_path, failure):
     install(tmp_path, {**RCLPY, **MESSAGES, 'rclpy/_rclpy_pybind11.py': failure,
                        'rclpy/node.py': 'REAL = True'})
     assert offered(tmp_path, """
@@ -89,7 +90,7 @@ def test_a_folder_of_that_name_is_no_module(tmp_path):
     assert offered(tmp_path, 'import rclpy; assert rclpy.IS_EMBEDDED') == ALL
 
 
-def test_a_cv_bridge_without_its_extension_counts_as_missing(tmp_path):
+def test_cv_bridge_without_extension_counts_as_missing(tmp_path):
     install(tmp_path, {'cv_bridge/__init__.py': 'REAL = True'})
     assert 'cv_bridge' in offered(tmp_path, 'import cv_bridge; assert cv_bridge.CvBridge')
 

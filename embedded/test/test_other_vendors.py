@@ -59,8 +59,8 @@ def foreigner(domain_id):
 @pytest.mark.parametrize(('kind', 'request_of'), [
     (GetState, GetState.Request()),     # 8 bytes: struct.error once ended the node
     (GetParameters, GetParameters.Request(names=['use_sim_time', 'rate', 'map_frame']))])
-def test_a_request_of_another_vendor_is_dropped_with_a_line(
-        foreigner, make_node, spin_until, executor, capfd, kind, request_of):
+def test_other_vendors_requests_are_dropped_and_logged(foreigner, make_node, spin_until, executor,
+                                                       capfd, kind, request_of):
     from rclpy.serialization import serialize_message
     node, served = make_node('server'), []
     node.create_service(kind, NAME, lambda request, response: served.append(request) or response)
@@ -81,8 +81,7 @@ def test_a_request_of_another_vendor_is_dropped_with_a_line(
 @pytest.mark.parametrize('data', [
     b'\0\1\0\0' + bytes(4), b'\0\1\0\0' + bytes(12), b'\0\7\0\0' + bytes(40),
     b'\0\1\0\0' + bytes(16) + b'\xff' * 64])
-def test_bytes_that_are_no_request_are_dropped_with_a_line(foreigner, make_node, spin_until,
-                                                           capfd, data):
+def test_invalid_requests_are_dropped_and_logged(foreigner, make_node, spin_until, capfd, data):
     node, served = make_node('server'), []
     node.create_service(GetParameters, NAME, lambda request, response: served.append(request))
     writer, send = foreigner.client(GetParameters, 'clientid=00;')
@@ -94,7 +93,8 @@ def test_bytes_that_are_no_request_are_dropped_with_a_line(foreigner, make_node,
     assert not served
 
 
-def test_a_request_of_a_client_that_left_is_served_if_it_is_one(make_node):
+def test_requests_of_clients_that_left_are_served(make_node):
+    """Bytes that are no request of the type are an error."""
     from rclpy.serialization import serialize_message
 
     from embedded_ros.dds.service_header import wrap
@@ -132,8 +132,7 @@ def test_a_server_of_another_vendor_is_sent_no_request(foreigner, make_node, spi
     assert not foreigner.received and not future.done()
 
 
-def test_beside_a_server_of_ours_another_vendor_still_gets_nothing(foreigner, make_node,
-                                                                   spin_until):
+def test_other_vendors_get_nothing_beside_our_server(foreigner, make_node, spin_until):
     node = make_node('server')
     node.create_service(Trigger, NAME, lambda request, response: response)
     client = node.create_client(Trigger, NAME)

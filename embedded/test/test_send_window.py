@@ -41,7 +41,7 @@ def window(writer, depth=3, is_latched=False):
     return SendWindow(writer, depth, is_latched)
 
 
-def test_no_message_is_pushed_out_of_the_history_before_it_has_arrived():
+def test_history_keeps_messages_until_they_arrive():
     writer = Writer(FAST)
     ours = window(writer)
     assert [ours.admits(LARGE) for _ in range(5)] == [True] * 3 + [False] * 2
@@ -73,7 +73,8 @@ def test_a_latched_message_is_waited_with():
     assert all(patience > 0 for patience in writer.waited)
 
 
-def test_a_reader_that_left_as_it_was_asked_about_is_no_reader():
+def test_a_reader_that_just_left_is_no_reader():
+    """The reader left while it was asked about."""
     writer = Writer(FAST)
     writer.reader = None
     assert all(window(writer, depth=1).admits(LARGE) for _ in range(3))

@@ -37,7 +37,7 @@ def test_a_service_of_another_process(make_node, executor, run_process):
     assert process.stop() == 0
 
 
-def test_an_async_callback_may_wait_for_what_a_thread_computes(make_node, executor):
+def test_an_async_callback_may_wait_for_a_thread(make_node, executor):
     node, pending = make_node('server'), []
 
     async def answer(request, response):

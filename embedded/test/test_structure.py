@@ -40,7 +40,7 @@ def test_there_is_no_circle_of_imports():
     assert not graph, f'modules in or above a circle: {sorted(graph)}'
 
 
-def test_what_is_below_knows_nothing_of_the_modules_on_top():
+def test_lower_layers_do_not_import_offered_modules():
     offered = {path.stem for path in MODULES.iterdir()}
     for name, path in NAMES.items():
         if name.startswith('embedded_ros') and name != 'embedded_ros.testing':
@@ -48,7 +48,7 @@ def test_what_is_below_knows_nothing_of_the_modules_on_top():
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: name_of(path))
-def test_a_file_says_its_licence_and_knows_no_other_program(path):
+def test_files_have_a_licence_and_import_no_dsac_ros(path):
     text = path.read_text(encoding='utf-8')
     assert text.startswith('# SPDX-License-Identifier: Apache-2.0\n')
     assert ast.get_docstring(ast.parse(text))

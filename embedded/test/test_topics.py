@@ -64,7 +64,7 @@ def test_images_and_texts_from_another_process(make_node, spin_until, run_proces
     assert ('talker', '/far') not in node.get_node_names_and_namespaces()
 
 
-def test_a_best_effort_publisher_never_reaches_a_reliable_subscriber(make_node, spin_until):
+def test_reliable_subscriber_gets_no_best_effort_data(make_node, spin_until):
     node, got, wrong = make_node('a'), [], []
     publisher = node.create_publisher(String, 'x', qos_profile_sensor_data)
     node.create_subscription(String, 'x', wrong.append, 10)
@@ -141,7 +141,7 @@ def test_destroyed_endpoints_leave_the_graph(make_node, spin_until):
 
 
 @pytest.mark.embedded
-def test_the_graph_is_asked_again_only_for_what_changed(make_node, spin_until, monkeypatch):
+def test_the_graph_is_queried_only_for_changes(make_node, spin_until, monkeypatch):
     node = make_node('one')
     participant, read = node.context.participant, []
     take_all = participant.take_all

@@ -80,8 +80,9 @@ def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     (0.02, [5.0, 9.0], [3, 2, 1, 0, 0], 0.04),        # it fits better still
     (0.02, [9.0, 5.0], [3, 2, 1, 0, 0], 0.02),
 ])
-def test_a_pose_that_the_finest_level_moved_is_followed_there_again(monkeypatch, landmarks, moved,
-                                                                   fits, levels, kept):
+def test_finest_level_repeats_after_a_large_step(monkeypatch, landmarks, moved, fits, levels,
+                                                 kept):
+    """A pose that the finest level moved is refined there again, and the better fit is kept."""
     followed = []
 
     def refine(image, level, landmarks, camera_from_map, matrix):
@@ -138,7 +139,7 @@ def test_landmarks_and_features_refine_a_pose_together(landmarks, image, wrong, 
     assert np.isfinite(covariance.numpy()).all()
 
 
-def test_what_fits_in_a_corner_of_the_image_confirms_nothing(landmarks):
+def test_inliers_in_an_image_corner_confirm_nothing(landmarks):
     """A far patch fits poses that turn about it: they were half a metre and six degrees off."""
     image, matrix = Pyramid.of(seen_from(QUERY, WALL)), torch.from_numpy(MATRIX).float()
     camera_from_map = torch.from_numpy(np.linalg.inv(QUERY)).float()
@@ -192,7 +193,8 @@ def test_a_shift_is_found_to_a_fraction_of_a_pixel(landmarks, du, dv):
 
 
 @pytest.mark.parametrize('size_wh', [(64, 48), (40, 72), (8, 8)])
-def test_every_level_of_a_pyramid_is_read_as_if_it_were_alone(size_wh):
+def test_pyramid_levels_are_read_independently(size_wh):
+    """Patches of a level equal those that cv2 reads from the image of that level alone."""
     gray = np.random.default_rng(0).integers(0, 256, size_wh[::-1]).astype(np.uint8)
     pixels = torch.tensor([[3.2, 4.7], [-5.0, 2.0], [size_wh[0] + 9.0, size_wh[1] - 1.0]])
     warp = torch.tensor([[1.1, 0.2], [-0.3, 0.9]]).expand(3, 2, 2)

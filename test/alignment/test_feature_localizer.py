@@ -17,9 +17,9 @@ from dsac_ros.alignment.feature_localizer import (
 from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler
-from dsac_ros.mapping.point_selection import point_map
-from dsac_ros.mapping.tracks import find_tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm.point_selection import point_map
+from dsac_ros.mapping.sfm.tracks import find_tracks
 from dsac_ros.metrics import twist_error
 from dsac_ros.types import Camera, Frame
 

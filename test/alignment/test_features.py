@@ -16,7 +16,7 @@ from dsac_ros.alignment.features import mutual, root_sift
 WALL = texture(0)
 
 
-def test_features_are_found_again_in_an_image_that_was_turned():
+def test_features_match_in_a_rotated_image():
     image = seen_from(pose(), WALL)
     turn = cv2.getRotationMatrix2D((159.5, 119.5), 70.0, 0.8)
     turned = cv2.warpAffine(image, turn, SIZE_WH)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""point_map.py and mapping/point_selection.py: features matched with the points of a map."""
+"""point_map.py and mapping/sfm/point_selection.py: features matched with the points of a map."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,9 +14,9 @@ from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher, from_tensors, to_tensors
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler
-from dsac_ros.mapping.point_selection import place_in_views, point_map
-from dsac_ros.mapping.tracks import Tracks, find_tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm.point_selection import place_in_views, point_map
+from dsac_ros.mapping.sfm.tracks import Tracks, find_tracks
 from dsac_ros.metrics import twist_error
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.types import Camera, Frame
@@ -102,7 +102,7 @@ def test_a_map_file_holds_the_points(points):
     assert from_tensors(to_tensors(None)) is None
 
 
-def test_features_are_told_in_the_pixels_of_the_small_image():
+def test_features_are_in_pixels_of_the_small_image():
     image = seen_from(pose(), WALL)
     camera = Camera(SIZE_WH, MATRIX)
     full, small = Resampler(camera, SIZE_WH[1]), Resampler(camera, SIZE_WH[1] // 2)
@@ -155,6 +155,6 @@ def test_no_track_is_no_map():
     assert len(rows) == len(index) == 0
 
 
-def test_of_two_points_seen_as_often_the_more_precise_is_worth_more():
+def test_equally_seen_points_rank_by_precision():
     view, point = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     assert place_in_views(view, point, np.array([0.5, 1.0])).tolist() == [1, 0]

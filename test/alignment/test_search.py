@@ -43,14 +43,16 @@ def searched(steps):
     return search(candidates, align, DEPTH), len(tried)
 
 
-def test_a_pose_that_stays_where_it_was_and_looks_right_ends_the_search():
+def test_a_stable_well_verified_pose_ends_the_search():
+    """A candidate that alignment hardly moves and that has a high inlier ratio ends the search."""
     best, tried = searched([(0.5, aligned(0.0, 200, 0.8)), (0.0, None)])
     assert tried == 1
     assert best.verification.score == 200
 
 
 @pytest.mark.parametrize('first', [aligned(0.0, 120, 0.7), aligned(5.5, 120, 0.4)])
-def test_one_that_was_turned_far_or_fits_a_part_does_not(first):
+def test_a_far_moved_or_partial_fit_continues_search(first):
+    """A pose that alignment turned far, or with a low inlier ratio, does not end the search."""
     best, tried = searched([(6.0, first), (3.0, aligned(2.0, 210, 0.85)), (9.0, None)])
     assert tried == 2
     assert best.verification.score == 210
@@ -64,21 +66,23 @@ def test_two_ways_to_the_same_pose_end_it_too(second):
     assert best.verification.score == 120
 
 
-def test_the_same_direction_from_elsewhere_is_another_way():
+def test_same_rotation_elsewhere_does_not_confirm():
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)),
                             (9.0, None)])
     assert tried == 3
     assert best.verification.score == 120
 
 
-def test_landmarks_count_for_more_where_two_ways_lead_to_them():
+def test_two_candidates_at_one_pose_raise_its_ratio():
+    """The visible inlier ratio rises where two candidates converge to the same pose."""
     once, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(3.0, 118, 0.5))])
     twice, _ = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5))])
     assert once.verification.visible_inlier_ratio == 0.6
     assert 0.7 < twice.verification.visible_inlier_ratio < 1.0
 
 
-def test_a_better_pose_is_not_confirmed_by_what_led_to_a_worse_one():
+def test_a_better_pose_is_not_confirmed_by_a_worse_one():
+    """Two candidates that converge to a worse pose do not confirm a better one."""
     best, tried = searched([(6.0, aligned(0.0, 90, 0.5, visible=0.2)),
                             (-6.0, aligned(0.0, 91, 0.5, visible=0.2)),
                             (9.0, aligned(5.0, 120, 0.5, visible=0.2))])
@@ -113,22 +117,23 @@ NEAR, FAR = LEVELS - 2, LEVELS - 1
     ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.9)], [NEAR, FAR], 90),
     ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),   # worse than before
     ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90)])
-def test_a_pose_is_approached_as_long_as_that_gains_something(steps, levels, score):
+def test_refinement_restarts_while_the_score_improves(steps, levels, score):
     best, tried = approached(*steps)
     assert tried == levels
     assert best.verification.score == score
 
 
-def test_an_approach_that_finds_nothing_from_far_either_is_given_up():
+def test_refinement_ends_if_the_restart_fails_too():
+    """The restart begins at a coarser level."""
     assert approached(None, None) == (None, [NEAR, FAR])
 
 
-def test_an_image_that_three_poses_hardly_fit_is_given_up():
+def test_search_ends_after_three_hopeless_candidates():
     hopeless = [(20.0 * i, aligned(20.0 * i + 1, 20, 0.1)) for i in range(2)] + [(60.0, None)]
     assert searched([*hopeless, (80.0, aligned(80.0, 200, 0.9))])[1] == 3
 
 
-def test_one_of_three_poses_that_fits_a_little_keeps_the_search_going():
+def test_one_partial_fit_of_three_continues_the_search():
     first = [(0.0, aligned(1.0, 40, 0.3)), (30.0, None), (60.0, None)]
     best, tried = searched([*first, (80.0, aligned(80.0, 200, 0.9))])
     assert tried == 4 and best.verification.score == 200

@@ -11,13 +11,13 @@ import pytest
 import torch
 from walls import MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.baselines import pnp
+from dsac_ros.benchmark.baselines import pnp
+from dsac_ros.benchmark.damage import DAMAGES
+from dsac_ros.benchmark.scene_comparison import LearnedMap
+from dsac_ros.benchmark.tuning_comparison import VARIANTS
 from dsac_ros.cli.bench_tables import ransac
 from dsac_ros.cli.bench_tables.finetune import tuning_line
 from dsac_ros.cli.main import main
-from dsac_ros.evaluation.damage import DAMAGES
-from dsac_ros.evaluation.scene_comparison import LearnedMap
-from dsac_ros.evaluation.tuning_race import VARIANTS
 from dsac_ros.map_file import save_map
 from dsac_ros.metrics import evaluate
 from dsac_ros.network.convolutional import WholeNetwork
@@ -37,7 +37,7 @@ def as_folder(path, frames):
 @pytest.mark.benchmark
 def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch):
     few = {kind: DAMAGES[kind] for kind in ('none', 'half resolution')}
-    monkeypatch.setattr('dsac_ros.evaluation.damage.DAMAGES', few)
+    monkeypatch.setattr('dsac_ros.benchmark.damage.DAMAGES', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:2])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping[:8])
     assert main(['bench', 'damage', str(tiny_map.map), queries, '--peer', mapping, '--device',
@@ -55,7 +55,7 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
 @pytest.mark.slow
 def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypatch):
     few = {name: VARIANTS[name] for name in ('softam', 'encoder', 'rgbd')}
-    monkeypatch.setattr('dsac_ros.evaluation.tuning_race.VARIANTS', few)
+    monkeypatch.setattr('dsac_ros.benchmark.tuning_comparison.VARIANTS', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:3])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping)
     words = ['--queries', queries, '--device', 'cpu', '--progress', 'off', '--json',
@@ -65,7 +65,7 @@ def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypa
     assert [row['training'] for row in rows] == ['before', 'softam', 'encoder', 'rgbd']
     assert all(row[kind]['frames'] == 3 for row in rows for kind in ('rgb', 'rgbd'))
     # a corner of 24 frames has none to judge by: all rows are those of the head as it was
-    assert all(row['told']['reason'] == 'too few held-out frames' for row in rows[1:])
+    assert all(row['training_summary']['reason'] == 'too few held-out frames' for row in rows[1:])
     assert len({row['rgb']['median_translation_m'] for row in rows}) == 1
     assert sum('RGB' in line for line in capsys.readouterr().out.splitlines()) == 8
 
@@ -112,7 +112,7 @@ def test_bench_ransac_refuses_no_threads_and_no_frames(capsys):
         assert f'{option} is 0, expected at least 1' in capsys.readouterr().err
 
 
-def test_a_head_that_finds_half_of_the_queries_has_a_row():
+def test_a_head_that_loses_half_the_queries_has_a_row():
     """Its median is infinite, None in the report, and was multiplied by a hundred."""
     lost = Localization(Result.LOW_INLIERS, 'lost')
     report = evaluate([lost, lost], [np.eye(4), np.eye(4)]).as_dict()
@@ -152,7 +152,7 @@ def fake_learner(calls):
 @pytest.mark.benchmark
 def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsys, monkeypatch):
     calls = []
-    monkeypatch.setattr('dsac_ros.evaluation.scene_comparison.dsac_learner', fake_learner(calls))
+    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner(calls))
     words = ['bench', 'scenes', str(wall_scenes), '--minutes', '0.5', '--maps',
              str(tmp_path / 'maps'), '--device', 'cpu', '--progress', 'off']
     assert main([*words, '--json', str(tmp_path / 'table.json')]) == 0
@@ -182,7 +182,7 @@ def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsy
 
 
 def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monkeypatch):
-    monkeypatch.setattr('dsac_ros.evaluation.scene_comparison.dsac_learner', fake_learner([]))
+    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner([]))
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     words = ['bench', 'scenes', str(wall_scenes), '--splits', 'full', '--device', 'cpu',
              '--progress', 'off']
@@ -195,7 +195,7 @@ def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monke
     assert 'no system is left to measure (without sift_sfm' in capsys.readouterr().err
 
 
-def test_bench_scenes_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
+def test_bench_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
     for option, value, message in (('--splits', 'full,night', "'night', expected some of full"),
                                    ('--scenes', 'attic', "'attic', expected one of lane, wall")):
         assert main(['bench', 'scenes', str(wall_scenes), option, value]) == 1

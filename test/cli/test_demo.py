@@ -12,7 +12,8 @@ import yaml
 
 from dsac_ros.cli import demo, demo_graph
 from dsac_ros.cli.demo_graph import Graph, NodeFailedError
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.parameters import specs_of
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.sources.bag_writer import BagWriter
 
 PYTHON = (sys.executable, '-c')
@@ -51,7 +52,7 @@ def test_waiting_ends(tmp_path):
         graph.wait_until(lambda: False, 0.1, 'the start')
 
 
-def test_answers_end_when_the_player_did_and_it_stays_quiet(tmp_path, monkeypatch):
+def test_answers_end_after_the_player_and_silence(tmp_path, monkeypatch):
     monkeypatch.setattr(demo_graph, 'QUIET_SECONDS', 0.5)
     say = "import json; print(json.dumps({'event': 'status'}), flush=True); "
     with Graph(tmp_path) as graph:
@@ -63,7 +64,9 @@ def test_answers_end_when_the_player_did_and_it_stays_quiet(tmp_path, monkeypatc
 def test_the_parameters_are_ones_that_the_node_has(tmp_path):
     text = demo.node_parameters(tmp_path / 'room.map')
     values = yaml.safe_load(text)['/**']['ros__parameters']
-    assert set(values) <= {spec.name for spec in RELOCALIZER} | {'use_sim_time'}
+    assert set(values) <= {spec.name for spec in specs_of(RelocalizerParameters)} | {
+        'use_sim_time'
+    }
     assert values['map'] == str(tmp_path / 'room.map')
 
 

@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_written_is_one_line(verb, capsys):
     assert told.count('\n') == 1
 
 
-def test_a_fault_of_the_system_that_is_about_no_file_keeps_its_traceback(verb):
+def test_os_error_without_a_file_keeps_its_traceback(verb):
     verb(raising(OSError(errno.EAGAIN, 'try again')))
     with pytest.raises(OSError, match='try again'):
         command.main(['localize'])
@@ -76,7 +76,7 @@ def test_a_package_that_is_missing_is_one_line(verb, capsys):
         'install opencv-python-headless\n')
 
 
-def test_a_module_of_ours_that_is_missing_keeps_its_traceback(verb):
+def test_missing_module_of_ours_keeps_its_traceback(verb):
     verb(raising(ModuleNotFoundError('a bug', name='dsac_ros.nowhere')))
     with pytest.raises(ModuleNotFoundError, match='a bug'):
         command.main(['localize'])

@@ -15,7 +15,8 @@ from dsac_ros.types import Camera, Frame
 
 @pytest.mark.parametrize('words', [['--set', 'selection=softam'],
                                    ['--recipe', 'ace', '--set', 'entropy_bits=2']])
-def test_settings_of_a_training_that_nobody_asked_for_are_refused(words, tmp_path, capsys):
+def test_unused_end_to_end_settings_are_refused(words, tmp_path, capsys):
+    """Settings of end-to-end training are refused where no option asks for it."""
     assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), *words]) == 1
     assert 'end-to-end training; add --finetune' in capsys.readouterr().err
 
@@ -58,7 +59,8 @@ def test_settings_of_a_file_are_refused_as_well(tmp_path, capsys):
     assert 'entropy_bits is a setting of end-to-end training' in capsys.readouterr().err
 
 
-def test_resume_without_a_checkpoint_is_refused_before_the_frames_are_read(tmp_path, capsys):
+def test_resume_without_a_checkpoint_is_refused_early(tmp_path, capsys):
+    """The refusal comes before the frames are read."""
     assert main(['map', str(tmp_path / 'nothing'), '-o', str(tmp_path / 'a.map'), '--resume']) == 1
     told = capsys.readouterr().err
     assert f'there is no checkpoint {tmp_path / "a.map.checkpoint"} to resume from' in told
@@ -72,7 +74,7 @@ def learning(monkeypatch, tmp_path):
     def learn(frames, config, *args, **more):
         seen.append(config)
         raise KeyboardInterrupt
-    monkeypatch.setattr('dsac_ros.mapping.learning.learn', learn)
+    monkeypatch.setattr('dsac_ros.mapping.learn.learn', learn)
     (tmp_path / 'a.png').write_bytes(b'')
 
     def run(*words):
@@ -82,7 +84,7 @@ def learning(monkeypatch, tmp_path):
     return run
 
 
-def test_resume_is_promised_only_where_there_is_a_checkpoint(learning, tmp_path, capsys):
+def test_resume_is_promised_only_with_a_checkpoint(learning, tmp_path, capsys):
     assert learning() == 130
     assert 'the training had not begun' in capsys.readouterr().err
     (tmp_path / 'a.map.checkpoint').write_bytes(b'')

@@ -40,7 +40,7 @@ def test_a_place_that_cannot_be_written_costs_no_work(places, monkeypatch, capsy
     assert sorted(places.iterdir()) == before
 
 
-def test_a_folder_without_write_permission_is_found_out(tmp_path, monkeypatch):
+def test_a_write_protected_folder_is_an_error(tmp_path, monkeypatch):
     # the superuser, who may run the tests, is refused nothing
     monkeypatch.setattr(os, 'access', lambda path, mode: not mode & os.W_OK)
     with pytest.raises(OutputError, match=f'nothing may be written into the folder {tmp_path};'):

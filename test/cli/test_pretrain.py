@@ -26,8 +26,8 @@ def pretrain(tmp_path):
     return run
 
 
-def test_a_complete_run_leaves_no_checkpoint_that_the_next_one_takes_for_its_own(
-        pretrain, tmp_path):
+def test_a_complete_run_leaves_no_checkpoint(pretrain, tmp_path):
+    """A run with another seed starts anew instead of resuming the complete one."""
     weights = []
     for seed in ('0', '1'):
         assert pretrain('--seed', seed) == 0
@@ -36,7 +36,8 @@ def test_a_complete_run_leaves_no_checkpoint_that_the_next_one_takes_for_its_own
     assert not np.array_equal(*weights)
 
 
-def test_an_early_stop_is_resumed_by_the_same_command_alone(pretrain, tmp_path, capsys):
+def test_an_early_stop_resumes_with_the_same_command(pretrain, tmp_path, capsys):
+    """Another seed is another command, and refused."""
     assert pretrain('--stop-at', '1') == 0
     assert (tmp_path / 'e.safetensors.checkpoint').exists()
     assert pretrain('--seed', '1') == 1
@@ -46,13 +47,13 @@ def test_an_early_stop_is_resumed_by_the_same_command_alone(pretrain, tmp_path, 
     assert (tmp_path / 'e.safetensors').exists()
 
 
-def test_a_photograph_that_cannot_be_decoded_is_left_out_and_counted(pretrain, tmp_path, capsys):
+def test_broken_photographs_are_skipped_and_counted(pretrain, tmp_path, capsys):
     (tmp_path / 'photographs' / 'broken.jpg').write_bytes(b'no image')
     assert pretrain() == 0
     assert '1 of 3 photographs are left out' in capsys.readouterr().err
 
 
-def test_photographs_of_which_none_can_be_decoded_are_an_error(pretrain, tmp_path, capsys):
+def test_only_broken_photographs_are_an_error(pretrain, tmp_path, capsys):
     for path in (tmp_path / 'photographs').iterdir():
         path.write_bytes(b'no image')
     assert pretrain() == 1

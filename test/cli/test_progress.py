@@ -9,7 +9,7 @@ import pytest
 
 from dsac_ros.cli import progress
 from dsac_ros.cli.progress import JsonLines, StageBar, StageLines, clock, counted, reporter
-from dsac_ros.mapping.progress import Progress
+from dsac_ros.mapping.optim.progress import Progress
 
 RUN = (Progress('reading', 0.5), Progress('reading', 1.0), Progress('training', 0.0),
        Progress('training', 0.1, 130.0, 3.21, 0.54), Progress('training', 1.0, 0.0, 1.0, 0.9))
@@ -102,7 +102,8 @@ def test_json_lines_are_json_and_never_skip_a_stage():
                          'valid': None}
 
 
-def test_counting_gives_the_items_back_and_writes_to_stderr_only(capsys):
+def test_counted_yields_items_and_writes_to_stderr(capsys):
+    """Nothing goes to stdout."""
     for style in ('bar', 'json', 'off'):
         assert list(counted(range(5), 5, 'count', style)) == [0, 1, 2, 3, 4]
         captured = capsys.readouterr()

@@ -47,14 +47,14 @@ def test_a_bad_value_is_named(assignment, message):
         make_settings(RansacConfig, read('--set', assignment))
 
 
-def test_a_value_that_is_no_yaml_is_a_wrong_usage_and_no_traceback(capsys):
+def test_a_value_that_is_no_yaml_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as caught:
         read('--set', 'hypotheses=[')
     assert caught.value.code == 2
     assert "'hypotheses=[': '[' is not a value of YAML" in capsys.readouterr().err
 
 
-def test_a_folder_in_place_of_a_file_of_settings_is_named(tmp_path):
+def test_a_folder_in_place_of_a_config_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=f'{tmp_path} cannot be read .*expected a YAML file'):
         read('--config', str(tmp_path))
 

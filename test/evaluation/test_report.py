@@ -123,7 +123,7 @@ def test_nothing_localized_still_gives_a_page(run, tmp_path):
     assert 'no estimate' in path.read_text()
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone(run):
+def test_drawing_leaves_matplotlib_settings_unchanged(run):
     references, found, _ = run
     before = dict(rcParams)
     png(draw_trajectory(np.array(references), [one.world_from_camera for one in found],
@@ -135,7 +135,7 @@ def test_a_map_is_drawn_from_its_header():
     header = {'name': 'hall', 'frames': 9,
               'keyframes': [[x, 0.0, 1.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0] for x in range(5)]}
     assert png(draw_map(header)).startswith(b'\x89PNG')
-    with pytest.raises(MapError, match=r"'hall' does not say from where"):
+    with pytest.raises(MapError, match=r"'hall' has no keyframe poses"):
         draw_map({'name': 'hall', 'frames': 9})
 
 

@@ -67,7 +67,8 @@ def test_models_follow_their_equations():
                                (400 * x * bent + 300, 430 * y * bent + 250), atol=1e-9)
 
 
-def test_points_behind_the_camera_and_past_the_fold_have_no_pixel():
+def test_points_behind_or_past_the_fold_have_no_pixel():
+    """Points behind the camera, and past the fold of its distortion, are not projected."""
     points = np.array([[0, 0, -1.0], [0, 0, 0.0], [0, 0, 1.0], [5.0, 0, 1.0]])
     seen = np.isfinite(project(camera_of('plumb_bob'), points)).all(axis=1)
     assert seen.tolist() == [False, False, True, False]

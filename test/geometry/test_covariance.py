@@ -21,7 +21,7 @@ def random_covariance(seed, scale=1e-4):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_a_lever_moves_the_covariance_as_it_moves_samples(seed):
+def test_covariance_at_a_lever_matches_moved_samples(seed):
     covariance = random_covariance(seed, 1e-6)
     lever = np.random.default_rng(seed + 10).normal(size=3)
     samples = np.random.default_rng(1).multivariate_normal(np.zeros(6), covariance, 200_000)

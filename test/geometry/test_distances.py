@@ -34,7 +34,8 @@ def test_turning_both_on_either_side_changes_nothing(distance):
         torch.testing.assert_close(other, distance(a, b), rtol=0.0, atol=1e-12)
 
 
-def test_angle_axis_depends_on_the_axes_of_the_world_but_not_on_their_names():
+def test_angle_axis_distance_depends_on_the_world_axes():
+    """Rotating the world changes it; renaming the axes of both rotations does not."""
     a, b, turn = triples()
     assert (angle_axis(turn @ a, turn @ b) - angle_axis(a, b)).abs().max() > 0.1
     torch.testing.assert_close(angle_axis(turn @ a @ turn.mT, turn @ b @ turn.mT),
@@ -74,7 +75,7 @@ def test_gradcheck(distance):
 
 @ALL
 @pytest.mark.parametrize('angle', [0.0, 1e-9, math.pi - 1e-9, math.pi])
-def test_gradients_are_finite_at_zero_and_at_a_half_turn(distance, angle):
+def test_gradients_are_finite_at_zero_and_half_turns(distance, angle):
     a = special_rotations().requires_grad_()
     b = (a @ matrix_from_axis_angle(torch.tensor([0.0, 0.0, angle]).double())).detach()
     distance(a, b).sum().backward()

@@ -54,7 +54,7 @@ def test_left_handed_worlds():
     same(POSES @ FLIP_Y, axes='unity')    # the camera alone is
 
 
-def test_world_from_camera_in_opengl_is_undone_in_order():
+def test_inverse_and_opengl_axes_are_undone_in_order():
     same(np.linalg.inv(POSES @ np.diag([1.0, -1, -1, 1])), direction='camera-from-world',
          axes='opengl')
 

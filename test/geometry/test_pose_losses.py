@@ -47,13 +47,13 @@ def test_the_settings_offer_every_loss_and_distance():
         build(PoseLossConfig, {'loss': 'least'})
 
 
-def test_a_training_offers_every_loss_and_distance_by_name():
+def test_training_offers_every_loss_and_distance():
     choices = EndToEndConfig.__dataclass_fields__
     assert choices['pose_loss'].metadata['choices'] == tuple(POSE_LOSSES)
     assert choices['rotation_distance'].metadata['choices'] == ('auto', *DISTANCES)
 
 
-def test_settings_of_a_training_come_before_those_of_its_recipe():
+def test_training_settings_override_the_recipe():
     own = {'distance': 'angular', 'rotation_weight': 0.5}
     config = EndToEndConfig(pose_loss='weighted')
     for asked, distance, weight in (
@@ -80,7 +80,8 @@ def test_zero_at_the_true_pose_and_positive_elsewhere(name):
 
 
 @WITH_DISTANCE
-def test_moving_the_world_changes_nothing_but_where_axes_matter(name, distance):
+def test_only_angle_axis_depends_on_the_world_frame(name, distance):
+    """A motion of the world changes no other loss."""
     loss, true, motion = make(name, distance=distance), random_poses(50), random_poses(50, 1)
     for estimated in (near(true), random_poses(50, 2)):
         change = loss(motion @ estimated, motion @ true) - loss(estimated, true)
@@ -105,7 +106,7 @@ def test_gradcheck(name, distance):
 
 
 @WITH_DISTANCE
-def test_gradients_are_finite_at_the_true_pose_and_at_half_turns(name, distance):
+def test_gradients_are_finite_at_truth_and_half_turns(name, distance):
     true = random_poses(2)
     turns = torch.tensor([(1.0, 1, 1, 1), (-1, -1, 1, 1), (-1, 1, -1, 1)], dtype=torch.float64)
     for turn in turns:
@@ -148,7 +149,7 @@ def test_max_is_the_worse_of_centimetres_and_degrees():
 
 
 @pytest.mark.parametrize('clamp', [25.0, 100.0, math.inf])
-def test_max_beyond_its_soft_clamp_counts_as_a_square_root(clamp):
+def test_max_grows_as_a_square_root_beyond_soft_clamp(clamp):
     loss = make('max', soft_clamp=clamp)
     estimated, true = shifted(4.0)
     estimated.requires_grad_()
@@ -161,7 +162,7 @@ def test_max_beyond_its_soft_clamp_counts_as_a_square_root(clamp):
                                                        abs=1e-4)
 
 
-def test_learned_log_variances_settle_at_the_logarithm_of_the_mean_error():
+def test_log_variances_settle_at_the_log_mean_error():
     loss, true = make('adaptive', distance='angular'), random_poses(50)
     translation, rotation = se3.pose_error(near(true, 0.1, 0.05), true)
     optimizer = torch.optim.LBFGS(loss.parameters(), max_iter=50, line_search_fn='strong_wolfe')
@@ -218,7 +219,7 @@ def test_gradients_of_points_and_of_log_variances():
     assert torch.autograd.gradcheck(by_log_variances, start)
 
 
-def test_the_virtual_grid_lies_before_the_camera_about_its_axis():
+def test_virtual_grid_is_centred_before_the_camera():
     grid = virtual_grid()
     assert grid.shape == (196, 3)
     torch.testing.assert_close(grid.mean(0)[:2], torch.zeros(2).double())

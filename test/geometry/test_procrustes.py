@@ -19,7 +19,7 @@ def from_values(*values, count=20):
     return left @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ right.mT
 
 
-def test_a_rotation_is_its_own_nearest_one_at_any_scale():
+def test_nearest_to_a_scaled_rotation_is_itself():
     rotations = torch.cat((random_rotations(100), special_rotations()))
     for scale in (1e-12, 1.0, 1e12):
         nearest, valid = nearest_rotation(scale * rotations)
@@ -47,7 +47,8 @@ def test_turning_the_matrix_turns_the_rotation():
 
 @pytest.mark.parametrize('values', [(3, 2, 1), (1, 1, 1), (2, 1, 1), (2, 1, 0), (1, 1, 0),
                                     (2, 1, -0.5), (1, 1, -0.5), (1, 1e-4, 0)])
-def test_derivatives_hold_where_singular_values_coincide_vanish_or_are_negative(values):
+def test_gradcheck_at_special_singular_values(values):
+    """Derivatives hold where singular values coincide, vanish or are negative."""
     matrix = from_values(*values, count=2).requires_grad_()
     assert nearest_rotation(matrix)[1].all()
     tiny = min(1e-6, 1e-3 * values[1])
@@ -66,7 +67,8 @@ UNDETERMINED = {
 
 @pytest.mark.parametrize('name', UNDETERMINED)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_what_determines_no_rotation_is_said_and_spoils_no_gradient(name, dtype):
+def test_undetermined_rotations_are_flagged(name, dtype):
+    """They become the identity and spoil no gradient."""
     matrix = torch.stack((UNDETERMINED[name], matrices(1)[0])).to(dtype).requires_grad_()
     nearest, valid = nearest_rotation(matrix)
     assert valid.tolist() == [False, True]

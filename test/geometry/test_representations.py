@@ -45,7 +45,8 @@ def test_the_length_of_a_vector_says_nothing(name):
     torch.testing.assert_close(kind.to_matrix(7.0 * some), kind.to_matrix(some))
 
 
-def test_a_quaternion_and_its_negative_are_one_rotation_and_have_one_name():
+def test_quaternion_and_its_negative_are_one_rotation():
+    """The one whose real part is not negative stands for both."""
     kind = REPRESENTATIONS['quaternion']
     some = torch.nn.functional.normalize(vectors(kind, 200), dim=-1)
     torch.testing.assert_close(kind.to_matrix(-some), kind.to_matrix(some))
@@ -73,7 +74,8 @@ def test_from_matrix_is_differentiable(kind):
 
 
 @ALL
-def test_gradients_are_finite_both_ways_at_the_identity_and_at_half_turns(kind):
+def test_gradients_are_finite_at_special_rotations(kind):
+    """Both conversions are differentiable at the identity and at half turns."""
     rotations = special_rotations().requires_grad_()
     vector = kind.from_matrix(rotations)
     vector.sum().backward()
@@ -84,7 +86,7 @@ def test_gradients_are_finite_both_ways_at_the_identity_and_at_half_turns(kind):
 
 
 @ALL
-def test_zero_gives_the_identity_with_a_finite_gradient(kind):
+def test_zero_is_the_identity_with_a_finite_gradient(kind):
     zero = torch.zeros(kind.dims, dtype=torch.float64, requires_grad=True)
     matrix = kind.to_matrix(zero)
     torch.testing.assert_close(matrix, torch.eye(3).double())
@@ -121,7 +123,7 @@ def test_a_wrong_shape_names_both_shapes(kind):
 
 
 @pytest.mark.parametrize('name', OF_COLUMNS)
-def test_turning_the_columns_or_points_turns_the_rotation(name):
+def test_rotating_columns_or_points_rotates_the_result(name):
     kind = REPRESENTATIONS[name]
     turn, vector = random_rotations(50, 2), vectors(kind, 50)
     if name == 'procrustes':
@@ -132,7 +134,7 @@ def test_turning_the_columns_or_points_turns_the_rotation(name):
 
 
 @pytest.mark.parametrize('name', OF_AN_AXIS)
-def test_turning_the_axis_turns_the_frame_of_the_rotation(name):
+def test_rotating_the_axis_conjugates_the_rotation(name):
     kind = REPRESENTATIONS[name]
     turn, axis = random_rotations(50, 2), vectors(kind, 50)
     turned = (turn @ axis[..., None]).squeeze(-1)
@@ -145,7 +147,7 @@ def test_a_log_quaternion_is_half_of_axis_angle():
                                REPRESENTATIONS['axis_angle'].from_matrix(rotations))
 
 
-def test_the_logarithm_undoes_the_exponential_up_to_a_half_turn():
+def test_log_inverts_exp_up_to_a_half_turn():
     kind = REPRESENTATIONS['log_quaternion']
     half = torch.nn.functional.normalize(vectors(kind, 50), dim=-1) * torch.linspace(
         0.0, math.pi / 2 - 1e-6, 50, dtype=torch.float64)[:, None]
@@ -171,7 +173,8 @@ def test_euler_angles_survive_gimbal_lock(pitch, short_of):
 
 @pytest.mark.parametrize('vector', [(0, 0, 0, 1, 0, 0), (1, 2, 3, 0, 0, 0), (1, 2, 3, 2, 4, 6),
                                     (1, 2, 3, -1, -2, -3)])
-def test_columns_that_span_no_plane_give_the_identity_without_gradient(vector):
+def test_degenerate_columns_give_the_identity(vector):
+    """Columns that span no plane have a gradient of zero."""
     columns = torch.tensor(vector, dtype=torch.float64, requires_grad=True)
     matrix = REPRESENTATIONS['gram_schmidt'].to_matrix(columns)
     torch.testing.assert_close(matrix, torch.eye(3).double())
@@ -179,7 +182,7 @@ def test_columns_that_span_no_plane_give_the_identity_without_gradient(vector):
     assert (columns.grad == 0.0).all()
 
 
-def test_gram_schmidt_keeps_the_first_direction_and_the_plane():
+def test_gram_schmidt_keeps_first_direction_and_plane():
     columns = vectors(REPRESENTATIONS['gram_schmidt'], 50)
     matrix = REPRESENTATIONS['gram_schmidt'].to_matrix(columns)
     a, b = columns[:, :3], columns[:, 3:]
@@ -188,7 +191,7 @@ def test_gram_schmidt_keeps_the_first_direction_and_the_plane():
     assert ((matrix[..., 1] * b).sum(-1) > 0.0).all()
 
 
-def test_where_the_hallucinated_points_lie_does_not_matter():
+def test_translating_hallucinated_points_has_no_effect():
     kind = REPRESENTATIONS['kabsch']
     points = vectors(kind, 50)
     moved = (points.unflatten(-1, (4, 3)) + torch.tensor([5.0, -3.0, 2.0])).flatten(-2)

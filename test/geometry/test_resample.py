@@ -10,7 +10,7 @@ import pytest
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, project
-from dsac_ros.geometry.resample import KEPT, Resampler, Resamplers, cell_centres, to_gray
+from dsac_ros.geometry.resample import MAX_RESAMPLERS, Resampler, Resamplers, cell_centres, to_gray
 from dsac_ros.types import Camera
 
 CAMERAS = {
@@ -91,12 +91,12 @@ def test_the_mask_marks_what_the_image_shows(name):
     camera = camera_of(name)
     resampler = Resampler(camera)
     width, height = camera.size_wh
-    shown = resampler.depth(np.ones((height, width), np.float32)) > 0
-    assert (shown == resampler.mask).mean() > 0.995
+    valid_mask = resampler.depth(np.ones((height, width), np.float32)) > 0
+    assert (valid_mask == resampler.mask).mean() > 0.995
     assert resampler.mask.mean() > 0.7
 
 
-def test_an_off_centre_principal_point_leaves_a_masked_border():
+def test_off_centre_principal_point_masks_a_border():
     camera = camera_from_info((640, 480), (500, 0, 219.5, 0, 500, 239.5, 0, 0, 1))
     resampler = Resampler(camera)
     assert not resampler.mask[:, :100].any() and resampler.mask[:, 100:].all()
@@ -167,7 +167,7 @@ def test_lenses_of_all_focal_lengths_at_one_scale():
 
 def test_threads_share_the_resamplers_of_many_cameras():
     cameras = [Camera((16, 16), np.array([[20.0 + k, 0, 7.5], [0, 20.0 + k, 7.5], [0, 0, 1]]))
-               for k in range(3 * KEPT)]
+               for k in range(3 * MAX_RESAMPLERS)]
     resamplers = Resamplers.to_short_side(16)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -177,4 +177,4 @@ def test_threads_share_the_resamplers_of_many_cameras():
     finally:
         sys.setswitchinterval(before)
     assert all(one.camera is camera for one, camera in zip(found, cameras * 20))
-    assert len(resamplers) <= KEPT
+    assert len(resamplers) <= MAX_RESAMPLERS

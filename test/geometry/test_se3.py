@@ -73,7 +73,7 @@ def test_gradients(angle):
     assert torch.autograd.gradcheck(se3.transform, (motion, points))
 
 
-def test_the_gradient_of_log_after_exp_is_the_identity_at_zero():
+def test_jacobian_of_log_after_exp_is_identity_at_zero():
     jacobian = torch.autograd.functional.jacobian(
         lambda t: se3.log(se3.exp(t)), torch.zeros(6, dtype=torch.float64))
     torch.testing.assert_close(jacobian, torch.eye(6, dtype=torch.float64))
@@ -129,7 +129,7 @@ def test_wrong_shapes_name_both():
 
 @pytest.mark.parametrize(('degrees', 'metres', 'limit', 'same'), [
     (1.0, 0.03, 1.1, True), (1.0, 0.0, 0.9, False), (0.0, 0.05, 1.1, False)])
-def test_views_are_the_same_up_to_an_angle_and_what_it_moves(degrees, metres, limit, same):
+def test_same_view_up_to_an_angle_and_its_displacement(degrees, metres, limit, same):
     start = se3.exp(twists(0))
     moved = start @ se3.exp(torch.tensor([metres, 0, 0, 0, 0, math.radians(degrees)]).double())
     assert se3.same_view(start, moved, math.radians(limit), 2.0) == same

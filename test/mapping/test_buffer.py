@@ -10,8 +10,8 @@ import torch
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping import buffer
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data import buffer
+from dsac_ros.mapping.data.view import View
 from dsac_ros.network.encoder import Encoder, EncoderConfig
 
 CONFIG = MappingConfig(max_zoom=1.5, max_rotation=20.0, passes=2, patches_per_image=30)
@@ -31,7 +31,8 @@ def dotted_view(pixel: tuple[int, int]) -> View:
 
 
 @pytest.mark.parametrize('pixel', [(160, 120), (220, 100), (90, 160)])
-def test_an_augmented_image_shows_the_point_where_its_camera_says(pixel):
+def test_augmentation_changes_image_and_camera_alike(pixel):
+    """A point is seen in the augmented image where the augmented camera projects it."""
     view = dotted_view(pixel)
     ray = np.linalg.inv(view.matrix) @ [*pixel, 1.0]
     point = view.scene_from_camera @ [*(2.0 * ray), 1.0]
@@ -86,7 +87,7 @@ def test_a_cell_with_more_to_see_is_drawn_more_often():
     assert len(np.unique(drawn)) == 64  # the bare half is not left out
 
 
-def test_little_free_memory_takes_fewer_patches_and_says_so(monkeypatch, caplog):
+def test_low_memory_takes_fewer_patches_and_warns(monkeypatch, caplog):
     monkeypatch.setattr(buffer, 'available_memory', lambda: 2e4)
     encoder = Encoder(SMALL).eval()
     config = replace(CONFIG, patches_per_image=256)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
+"""sfm/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from dsac_ros.geometry import se3
-from dsac_ros.mapping import bundle_adjustment
-from dsac_ros.mapping.bundle_adjustment import adjusted, linearised, step
-from dsac_ros.mapping.tracks import Tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import bundle_adjustment
+from dsac_ros.mapping.sfm.bundle_adjustment import adjusted, linearised, step
+from dsac_ros.mapping.sfm.tracks import Tracks
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 VIEWS, POINTS = 10, 200
@@ -57,14 +57,14 @@ def off(poses, true):
     return np.linalg.norm(s.sum() / (a ** 2).sum() * a @ rotation.T - b, axis=1)
 
 
-def test_poses_come_back_through_a_tenth_of_wrong_observations(scene):
+def test_poses_are_recovered_with_a_tenth_of_outliers(scene):
     true, given, tracks = scene
     found = adjusted([view_at(pose) for pose in given], tracks, 1.0, rounds=20)
     assert np.median(off(given, true)) > 0.02
     assert off(found, true).max() < 0.002
 
 
-def test_the_whole_keeps_the_place_and_the_scale_that_it_was_given(scene):
+def test_adjustment_keeps_mean_position_and_scale(scene):
     _, given, tracks = scene
     found = adjusted([view_at(pose) for pose in given], tracks, 1.0, rounds=20)
     moved = np.linalg.inv(found)[:, :3, 3] - np.linalg.inv(given)[:, :3, 3]
@@ -99,7 +99,7 @@ def test_the_right_side_is_the_gradient_of_the_cost(scene, which):
         assert (plus - minus) / 2e-6 == pytest.approx(-2 * right[index], rel=1e-4, abs=1e-2)
 
 
-def test_eliminating_the_points_solves_the_whole_system(scene):
+def test_schur_complement_solves_the_whole_system(scene):
     _, given, tracks = scene
     few = tracks.point < 8
     tracks = Tracks(tracks.points[:8], tracks.point[few], tracks.view[few], tracks.pixels[few],
@@ -124,7 +124,8 @@ def test_eliminating_the_points_solves_the_whole_system(scene):
                                atol=1e-9)
 
 
-def test_points_behind_a_camera_have_no_derivatives_and_are_no_gain(scene):
+def test_points_behind_a_camera_have_no_derivatives(scene):
+    """A step that puts points behind a camera raises the cost."""
     _, given, tracks = scene
     intrinsics = np.tile([500.0, 320, 240], (VIEWS, 1))
     before, _ = linearised(given, tracks.points, given, intrinsics, tracks, 2.0)

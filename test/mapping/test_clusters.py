@@ -21,7 +21,7 @@ def test_clusters_that_lie_apart_are_found():
     assert (true @ centres.T).max(1).values.min() > 0.99
 
 
-def test_centres_have_unit_length_and_survive_half_precision():
+def test_centres_are_unit_length_in_half_precision():
     centres = cluster_centres(torch.randn(500, 16, generator=seeded()).half(), 8, seeded())
     torch.testing.assert_close(centres.norm(dim=1), torch.ones(8), atol=2e-3, rtol=0)
     torch.testing.assert_close(centres.half().float(), centres, atol=0, rtol=0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dsac_ros.compute.threads import threads
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping import dataset, reading
-from dsac_ros.ransac.threads import threads
+from dsac_ros.mapping.data import dataset, reading
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 CAMERA = Camera((80, 64), np.array([[70.0, 0, 39.5], [0, 70, 31.5], [0, 0, 1]]))
@@ -77,7 +77,7 @@ def test_the_scene_is_normalised_and_nothing_is_lost():
 
 @pytest.mark.parametrize('count, share, size', [(100, 0.08, 8), (99, 0.08, 0), (3000, 0.08, 40),
                                                 (50, 0.0, 0)])
-def test_the_held_out_frames_are_one_block_of_neighbours(count, share, size):
+def test_held_out_frames_are_one_block_of_neighbours(count, share, size):
     first, last = dataset.held_out_block(count, share)
     assert last - first == size and 0 <= first <= last <= count
 
@@ -89,14 +89,15 @@ def test_held_out_frames_are_not_learned_from():
     assert len(held) == 9 and not held & learned
 
 
-def test_held_out_frames_keep_their_depth_for_those_who_judge_by_it():
+def test_held_out_frames_keep_their_depth():
+    """Validation needs it."""
     frames = [replace(f, frame=replace(f.frame, depth=np.full((64, 80), 2.5, np.float32)))
               for f in wall_frames(90, 2.0)]
     data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))
     assert all(view.depth is not None and np.allclose(view.depth, 1.0) for view in data.held_out)
 
 
-def test_the_held_out_block_is_the_same_whether_frames_are_dark_or_not():
+def test_dark_frames_do_not_move_the_held_out_block():
     black = [PosedFrame(Frame(np.zeros((64, 80), np.uint8), CAMERA), np.eye(4))] * 7
     frames = wall_frames(90, 2.0)
     config = MappingConfig(short_side=64, held_out=0.1)
@@ -113,7 +114,7 @@ def test_what_a_frame_hides_is_not_learned_from():
     assert all((view.mask == mask).all() for view in data.views)
 
 
-def test_a_held_out_view_is_the_frame_that_it_was_made_of():
+def test_a_held_out_view_converts_back_to_its_frame():
     frame = wall_frames(90, 2.0)[35]
     data = dataset.prepare(wall_frames(90, 2.0), MappingConfig(short_side=64, held_out=0.1))
     first = dataset.held_out_block(90, 0.1)[0]
@@ -160,7 +161,8 @@ def test_reading_reports_how_far_it_is():
     assert shares['checking'] == sorted(shares['checking']) and shares['checking'][-1] == 1
 
 
-def test_black_frames_are_left_out_and_too_few_is_an_error():
+def test_too_few_frames_with_contrast_are_an_error():
+    """Black frames are left out."""
     black = [PosedFrame(Frame(np.zeros((64, 80), np.uint8), CAMERA), np.eye(4))] * 20
     with pytest.raises(MappingError, match=r'3 usable posed frames \(20 without contrast\)'):
         dataset.prepare(wall_frames(3, 1.0) + black, CONFIG)
@@ -186,12 +188,12 @@ def tracked(frames, total=None):
     return [index for index, view in enumerate(views) if view.features is not None]
 
 
-def test_frames_that_repeat_a_viewpoint_are_not_tracked():
+def test_repeated_viewpoints_are_not_tracked():
     frames = [frame for frame in viewpoints(6) for _ in range(3)]
     assert tracked(frames, total=240) == list(range(0, 18, 3))
 
 
-def test_too_many_viewpoints_are_tracked_by_every_second(monkeypatch):
+def test_too_many_viewpoints_are_thinned_by_halving(monkeypatch):
     monkeypatch.setattr(reading, 'MOST_TRACKED', 8)
     assert tracked(viewpoints(20)) == list(range(0, 20, 4))
 

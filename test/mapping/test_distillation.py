@@ -7,7 +7,11 @@ import numpy as np
 import torch
 
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping.distillation import distillation_loss, relational_loss, root_sift_at
+from dsac_ros.mapping.pretraining.distillation import (
+    distillation_loss,
+    relational_loss,
+    root_sift_at,
+)
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -16,7 +20,7 @@ def picture(seed: int = 0) -> np.ndarray:
     return cv2.resize(coarse, (128, 128), interpolation=cv2.INTER_CUBIC)
 
 
-def test_the_teacher_follows_its_pixels_when_the_image_moves():
+def test_teacher_descriptors_move_with_the_image():
     image = picture()
     pixels = cell_centres((128, 128))
     pixels = pixels[((pixels > 48) & (pixels < 80)).all(1)]
@@ -32,7 +36,8 @@ def test_a_view_without_gradient_is_described_by_zeros():
     assert not root_sift_at(flat, cell_centres((64, 64))).any()
 
 
-def test_relations_cost_nothing_where_they_agree_whatever_the_channels_mean():
+def test_relational_loss_ignores_rotation_and_scale():
+    """Relations that agree cost nothing, whatever the channels mean."""
     generator = torch.Generator().manual_seed(0)
     teacher = torch.randn(64, 16, generator=generator)
     turn = torch.linalg.qr(torch.randn(16, 16, generator=generator))[0]
@@ -42,7 +47,8 @@ def test_relations_cost_nothing_where_they_agree_whatever_the_channels_mean():
     assert relational_loss(other, teacher, 0.07) > 1.0
 
 
-def test_the_teachers_own_descriptors_cost_less_than_those_of_other_cells():
+def test_loss_is_least_for_the_teachers_descriptors():
+    """Descriptors of other cells cost more."""
     views = [picture(1), picture(2)]
     taught = torch.from_numpy(np.stack([root_sift_at(v, cell_centres((128, 128))) for v in views]))
     taught = taught - taught.mean((0, 1))

@@ -14,12 +14,13 @@ from dsac_ros.alignment.reference_database import as_input, global_descriptor
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import OWN_ENCODER, load_map
-from dsac_ros.mapping import dataset, fine_tuning
+from dsac_ros.mapping import end_to_end as fine_tuning
+from dsac_ros.mapping.ace import learn_map
+from dsac_ros.mapping.data import dataset
 from dsac_ros.mapping.encoder_tuning import NetworkLearner
-from dsac_ros.mapping.fine_tuning import fine_tune, mean_cost
-from dsac_ros.mapping.trainer import learn_map
+from dsac_ros.mapping.end_to_end import fine_tune, mean_cost
 from dsac_ros.network.encoder import load_encoder
-from dsac_ros.ransac.expectation import expected_loss
+from dsac_ros.ransac.dsac import expected_loss
 
 pytestmark = pytest.mark.slow
 MAPPING = MappingConfig(minutes=10.0, steps=60, batch=1024, short_side=240, passes=1,
@@ -50,7 +51,7 @@ def own(tiny_map, tmp_path_factory):
 
 
 @pytest.mark.parametrize('rgbd', [False, True])
-def test_the_expected_loss_reaches_every_layer_of_the_encoder(learner, rgbd):
+def test_expected_loss_reaches_every_encoder_layer(learner, rgbd):
     scene, pose = learner.scene(learner.usable[0], rgbd)
     assert (scene.depth is not None) == rgbd
     generator = torch.Generator().manual_seed(0)
@@ -71,7 +72,7 @@ def test_encoder_and_head_learn_together(learner, monkeypatch):
         assert torch.equal(old, new) == ('spread' in name), name
 
 
-def test_what_is_no_better_leaves_encoder_and_head_as_they_were(learner):
+def test_tuning_without_gain_restores_encoder_and_head(learner):
     before = {name: value.clone() for name, value in learner.module.state_dict().items()}
     wild = EndToEndConfig(hypotheses=8, cells=100, finetune_steps=3, finetune_rate=1.0)
     told = fine_tune(learner, wild, seed=0)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.config import EndToEndConfig, build
-from dsac_ros.evaluation.wavy_wall import wavy_wall
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.distances import DISTANCES
-from dsac_ros.mapping import fine_tuning
-from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.fine_tuning import (
+from dsac_ros.mapping import end_to_end as fine_tuning
+from dsac_ros.mapping.data.buffer import FeatureBuffer
+from dsac_ros.mapping.end_to_end import (
     ROOM_M,
     HeadLearner,
     Validator,
@@ -40,7 +40,8 @@ def few_validations(monkeypatch):
 @pytest.fixture(scope='module')
 def wall():
     """Descriptors of a wall seen six times, a validator, and a head that half knows the wall."""
-    image, world_from_camera = wavy_wall(0, rows=ROWS, columns=COLUMNS, depth=ROOM_M)
+    image, world_from_camera = synthetic_correspondences(0, rows=ROWS, columns=COLUMNS,
+                                                         depth=ROOM_M)
     scene_from_camera = world_from_camera.clone()
     scene_from_camera[:3, 3] /= ROOM_M
     generator = torch.Generator().manual_seed(0)
@@ -96,7 +97,7 @@ def half_learned(patches, points, generator):
                                     {'rgbd': True, 'finetune_steps': 32},
                                     {'rgbd': True, 'pose_loss': 'adaptive',
                                      'finetune_steps': 32}])
-def test_it_makes_the_poses_of_frames_that_it_does_not_see_better(wall, change):
+def test_fine_tuning_improves_held_out_poses(wall, change):
     patches, validator, known = wall
     head = copy.deepcopy(known)
     told = fine_tune(HeadLearner(head, patches, validator), replace(CONFIG, **change), seed=0)
@@ -128,7 +129,7 @@ def test_without_validation_frames_nothing_is_changed(wall):
     assert all(torch.equal(head.state_dict()[k], v) for k, v in known.state_dict().items())
 
 
-def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
+def test_images_with_too_few_cells_change_nothing(wall, monkeypatch):
     """It raised, after the whole training of the map."""
     patches, validator, known = wall
     monkeypatch.setattr(fine_tuning, 'MIN_CELLS', ROWS * COLUMNS + 1)
@@ -140,7 +141,7 @@ def test_without_an_image_of_enough_cells_nothing_is_changed(wall, monkeypatch):
     {'pose_loss': 'weighted', 'rotation_distance': 'angular', 'rotation_weight': 2.0},
     {'pose_loss': 'weighted', 'rotation_distance': 'chordal'},
     {'pose_loss': 'reprojection', 'loss_clamp': 40.0}])
-def test_the_parts_of_the_pose_loss_are_those_of_the_settings(wall, monkeypatch, change):
+def test_the_pose_loss_follows_the_settings(wall, monkeypatch, change):
     patches, validator, known = wall
     used = []
     original = fine_tuning.expected_loss
@@ -205,7 +206,7 @@ def test_depth_is_judged_by_where_it_is_trained_with(wall):
     assert torch.equal(blind(known, rgbd=True), validator(known))
 
 
-def test_an_image_of_the_buffer_is_the_scene_that_its_camera_sees(wall):
+def test_scene_of_a_buffer_image_agrees_with_its_pose(wall):
     patches, validator, known = wall
     images = HeadLearner(known, patches, validator)
     scene, pose = images.scene(3, rgbd=True)

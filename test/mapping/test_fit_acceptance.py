@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/fit_acceptance.py: a model of a map's errors is recovered from draws of them."""
+"""mapping/acceptance/fit.py: a model of a map's errors is recovered from draws of them."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.acceptance import AcceptanceModel
-from dsac_ros.mapping.fit_acceptance import (
+from dsac_ros.mapping.acceptance.fit import (
     Observations,
     PoseErrors,
     clear_ratio,
@@ -67,7 +67,8 @@ def test_coverage_carries_over_to_new_frames(true):
     assert shares[2] > 0.97
 
 
-def test_poses_of_scene_coordinates_alone_are_judged_by_their_own_errors():
+def test_unverified_poses_have_their_own_error_model():
+    """Poses from scene coordinates alone are judged by their own errors."""
     rng = np.random.default_rng(3)
     precise, coarse = (AcceptanceModel(covariance_scale=scale, floor_m=floor, floor_rad=floor)
                        for scale, floor in ((4, 0.002), (60, 0.03)))
@@ -118,7 +119,7 @@ def test_more_landmarks_are_asked_than_negatives_have(shown, asked):
 
 @pytest.mark.parametrize(('shown', 'asked'), [([], 0.35), ([0.12], 0.35), ([0.1, 0.4], 0.6),
                                               ([0.6], 0.7)])
-def test_more_landmarks_are_asked_than_wrong_poses_have(shown, asked):
+def test_landmark_threshold_lies_above_wrong_poses(shown, asked):
     """Landmarks far away tell the rotation of a blurred image, and agree on a wrong position."""
     rng = np.random.default_rng(3)
     negatives = observations(rng, 40, (0.01, 0.06), (0.0, 0.16))
@@ -149,7 +150,7 @@ def test_more_features_are_asked_than_negatives_have(shown, asked):
 
 
 @pytest.mark.parametrize('wrong, bound', [(1.0, 0.0), (0.5, 0.05)])
-def test_a_map_wrong_on_held_out_frames_refuses_alike_ones(wrong, bound):
+def test_frames_like_wrong_held_out_ones_are_refused(wrong, bound):
     """Wrong poses with 10 to 30 % inliers, as an unlearned network gives; right ones with more."""
     rng = np.random.default_rng(5)
     ratios = [(0.1, 0.3) if k < 40 * wrong else (0.2, 0.9) for k in range(40)]
@@ -192,7 +193,7 @@ def test_perfect_frames_do_not_divide_by_zero():
     assert np.isfinite(list(fitted.as_dict().values())).all()
 
 
-def test_perfect_held_out_frames_promise_no_perfect_poses():
+def test_covariance_floor_with_perfect_held_out_frames():
     rng = np.random.default_rng(6)
     seen = observations(rng, 20, (0.9, 1.0))
     fitted = fit_acceptance(seen, np.full((20, 6), 1e-6), correct_within=(0.2, 15.0))
@@ -208,5 +209,5 @@ def test_frames_without_any_estimate_are_left_out():
 
 
 @pytest.mark.parametrize(('matches', 'clear'), [([5, 40, 60], 0.7), ([5, 8, 60], 0.0), ([], 0.7)])
-def test_features_are_not_asked_where_they_tell_nothing(matches, clear):
+def test_features_are_not_asked_where_uninformative(matches, clear):
     assert clear_ratio(np.array(matches), 20) == clear

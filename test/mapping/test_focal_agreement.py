@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsac_ros.mapping.focal_agreement import fitted_ratios, focal_error
-from dsac_ros.mapping.tracks import Tracks
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm.focal_agreement import fitted_ratios, focal_error
+from dsac_ros.mapping.sfm.tracks import Tracks
 
 GIVEN = np.array([[400.0, 0, 320], [0, 400.0, 240], [0, 0, 1]])
 IMAGE, MASK = np.zeros((480, 640), np.uint8), np.ones((480, 640), bool)

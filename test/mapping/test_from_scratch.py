@@ -17,11 +17,12 @@ from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import read_header
-from dsac_ros.mapping import from_scratch, learning
-from dsac_ros.mapping.checkpoint import Checkpoint
-from dsac_ros.mapping.dataset import prepare
+from dsac_ros.mapping import dsac_family as from_scratch
+from dsac_ros.mapping import learn as learning
+from dsac_ros.mapping.data.dataset import prepare
+from dsac_ros.mapping.data.samples import ROOM_M, Sample
+from dsac_ros.mapping.optim.checkpoint import Checkpoint
 from dsac_ros.mapping.recipes import LAST, RECIPES, find_recipe
-from dsac_ros.mapping.samples import ROOM_M, Sample
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame, PosedFrame
 
@@ -117,7 +118,7 @@ def test_the_stages_of_every_recipe_run(frames, tmp_path, monkeypatch, recipe):
     assert len(seen) == 20 == learned.header['training']['steps']
 
 
-def test_end_to_end_follows_the_points_and_only_changes_the_light(frames):
+def test_end_to_end_stage_only_augments_the_light(frames):
     """The pose loss is small where points are right, and pulls them back where they are not."""
     recipe, settings = find_recipe('dsacstar'), config('dsacstar')
     data = prepare(frames, settings)
@@ -194,14 +195,14 @@ def last_stage(frames, monkeypatch):
     return train, steps, data
 
 
-def test_the_log_variances_of_an_adaptive_loss_are_learned(last_stage, tmp_path):
+def test_an_adaptive_loss_learns_its_log_variances(last_stage, tmp_path):
     train, steps, _ = last_stage
     train(Checkpoint(tmp_path / 'c', ''), from_scratch.BestWeights([]), interrupt_at=0.15)
     first, last = (steps[i]['objectives']['pose_loss']['log_variances'] for i in (0, -1))
     assert (first != last).all()
 
 
-def test_a_training_goes_on_from_where_its_last_stage_was_interrupted(last_stage, tmp_path):
+def test_last_stage_resumes_from_its_checkpoint(last_stage, tmp_path):
     """Weights, sharpness, learned variances and what BestWeights remembers, all of them."""
     train, steps, data = last_stage
     checkpoint = Checkpoint(tmp_path / 'c', '')
@@ -240,7 +241,7 @@ def test_a_gradient_that_is_no_number_is_no_step():
     assert (weight < 1).all()
 
 
-def test_recipes_that_start_from_depth_refuse_frames_without(frames, tmp_path):
+def test_recipes_with_depth_refuse_frames_without_it(frames, tmp_path):
     with pytest.raises(MappingError, match=r'the recipe dsac starts from depth and no frame has'):
         learn(frames, config('dsac', depth='off'), output=tmp_path / 'wall.map')
 
@@ -284,8 +285,7 @@ def test_the_command_line_names_recipe_and_network(frames, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('after, kept', [(2.0, False), (0.5, True)])
-def test_the_last_stage_is_undone_where_held_out_frames_are_no_better(frames, monkeypatch, after,
-                                                                      kept):
+def test_last_stage_is_undone_without_held_out_gain(frames, monkeypatch, after, kept):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
     best_weights = from_scratch.BestWeights(data.views[:4])
@@ -300,7 +300,7 @@ def test_the_last_stage_is_undone_where_held_out_frames_are_no_better(frames, mo
     assert torch.equal(network.head.point.bias, before) != kept
 
 
-def test_a_map_says_that_its_last_stage_was_not_validated(frames):
+def test_a_map_records_an_unvalidated_last_stage(frames):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
     best_weights = from_scratch.BestWeights(data.views[:3])
@@ -309,7 +309,7 @@ def test_a_map_says_that_its_last_stage_was_not_validated(frames):
         'not_validated': '3 held-out frames, expected at least 4'}}
 
 
-def test_a_network_is_judged_by_the_poses_of_held_out_frames(frames):
+def test_a_network_is_judged_by_held_out_poses(frames):
     data = prepare(frames, config('dsacstar_tiny'))
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
     cost = from_scratch.BestWeights(data.views[:4]).cost(network)

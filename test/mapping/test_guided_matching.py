@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dsac_ros.alignment.features import RATIO, quantised, unit
-from dsac_ros.mapping import guided_matching
-from dsac_ros.mapping.guided_matching import LEAST_SECOND, PosedFeatures, guided_matches
+from dsac_ros.mapping.sfm import guided_matching
+from dsac_ros.mapping.sfm.guided_matching import LEAST_SECOND, PosedFeatures, guided_matches
 
 FOCAL = 500.0
 FORWARD, SIDEWAYS = np.array([0.05, 0.0, 0.8]), np.array([0.7, 0.1, 0.0])
@@ -99,7 +99,7 @@ def test_any_number_of_features_is_matched(count):
         assert found.shape == (len(found), 2) and len(found) <= count
 
 
-def test_views_that_look_away_from_each_other_match_nothing():
+def test_opposite_views_have_no_matches():
     a, b = two_views(SIDEWAYS)
     away = PosedFeatures(-b.rays, b.descriptors, b.centre, FOCAL)
     assert len(guided_matches(a, away, 3.0)) == 0

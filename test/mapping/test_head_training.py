@@ -9,9 +9,9 @@ import torch
 
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping.buffer import FeatureBuffer
-from dsac_ros.mapping.checkpoint import Checkpoint
+from dsac_ros.mapping.data.buffer import FeatureBuffer
 from dsac_ros.mapping.head_training import new_head, train_head
+from dsac_ros.mapping.optim.checkpoint import Checkpoint
 
 CONFIG = MappingConfig(steps=40, minutes=1000.0, batch=64, width=16, experts=2)
 
@@ -44,7 +44,7 @@ def train(patches, checkpoint, config=CONFIG, resume=False, report=lambda state:
     return head, train_head(head, patches, config, checkpoint, resume, report)
 
 
-def test_a_resumed_training_has_the_weights_and_the_moments_of_the_first(patches, tmp_path):
+def test_resume_restores_weights_and_optimizer_state(patches, tmp_path):
     checkpoint = Checkpoint(tmp_path / 'c', 'same')
     with pytest.raises(KeyboardInterrupt):
         train(patches, checkpoint, report=interrupted_at(20))
@@ -70,7 +70,7 @@ def test_it_goes_on_from_there(patches, tmp_path):
     assert told['steps'] == 40 and [round(s.fraction, 2) for s in states] == [0.72, 0.97]
 
 
-def test_numbers_that_explode_are_an_error_and_no_checkpoint(patches, tmp_path):
+def test_divergence_is_an_error_without_a_checkpoint(patches, tmp_path):
     broken = replace(patches, pixels=patches.pixels * float('nan'))
     checkpoint = Checkpoint(tmp_path / 'c', 'same')
     with pytest.raises(MappingError, match='the training diverged'):

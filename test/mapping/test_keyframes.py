@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dsac_ros.geometry.se3 import exp
-from dsac_ros.mapping.keyframes import (
+from dsac_ros.mapping.data.keyframes import (
     Coverage,
     KeyframeConfig,
     KeyframeGate,

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dsac_ros.mapping.losses import LossConfig, Patches, clamp_px, curriculum_loss, robust
+from dsac_ros.mapping.losses.curriculum import (
+    LossConfig,
+    Patches,
+    clamp_px,
+    curriculum_loss,
+    robust,
+)
 
 CONFIG = LossConfig()
 
@@ -26,7 +32,7 @@ def on_ray(pixels: torch.Tensor, z: float) -> torch.Tensor:
     return z * torch.cat([offset, torch.ones_like(offset[:, :1])], 1)
 
 
-def test_the_clamp_runs_from_loose_to_tight_slow_at_first():
+def test_the_clamp_tightens_slowly_at_first():
     assert clamp_px(0.0, CONFIG) == pytest.approx(CONFIG.clamp_start_px + CONFIG.clamp_end_px)
     assert clamp_px(1.0, CONFIG) == pytest.approx(CONFIG.clamp_end_px)
     assert clamp_px(0.5, CONFIG) > 0.8 * CONFIG.clamp_start_px
@@ -39,7 +45,8 @@ def test_exact_points_cost_nothing_but_their_doubt():
     assert terms.valid == 1 and terms.near == 1
 
 
-def test_points_behind_the_camera_are_drawn_to_the_proxy_on_their_ray():
+def test_points_behind_the_camera_move_to_the_proxy():
+    """The proxy lies on the ray of the pixel."""
     pixels = torch.tensor([[330.0, 250.0]])
     points = torch.tensor([[0.03, -0.02, -1.0]], requires_grad=True)
     optimizer = torch.optim.Adam([points], 0.01)
@@ -54,7 +61,7 @@ def test_points_behind_the_camera_are_drawn_to_the_proxy_on_their_ray():
     assert points[0, 2] > CONFIG.min_depth
 
 
-def test_measured_depth_is_where_an_invalid_point_is_drawn_to():
+def test_invalid_points_move_to_the_measured_depth():
     pixels = torch.tensor([[330.0, 250.0]])
     patches = patches_at(pixels, torch.tensor([3.0]))
     away = [curriculum_loss(point, torch.ones(1, 1), patches, 0.5, CONFIG).total
@@ -67,7 +74,8 @@ def test_measured_depth_is_where_an_invalid_point_is_drawn_to():
         CONFIG.proxy_weight * (2.0 + 2 * 2.0 * 10 / 500), rel=1e-3)
 
 
-def test_measured_depth_does_not_bend_a_point_that_reprojects():
+def test_measured_depth_does_not_pull_valid_points():
+    """A point on the ray costs the same in front of the measured depth and behind it."""
     pixels = torch.tensor([[100.0, 50.0]])
     patches = patches_at(pixels, torch.tensor([2.0]))
     near, far = (curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches, 0.5, CONFIG).total
@@ -116,7 +124,7 @@ def slope(error_px: float, progress: float) -> float:
     return error.grad.item()
 
 
-def test_a_far_error_is_felt_at_the_start_and_left_alone_at_the_end():
+def test_large_errors_count_early_and_not_late():
     assert slope(500.0, 0.0) > 0.05
     assert slope(500.0, 1.0) < 1e-6
 

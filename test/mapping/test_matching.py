@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from walls import DISTANCE, MATRIX, SIZE_WH, pose
 
-from dsac_ros.mapping.matching import MAX_DISTANCE, PARTNERS, distances, neighbours, partners
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm.matching import MAX_DISTANCE, PARTNERS, distances, neighbours, partners
 
 
 def at(x, turn_deg=0.0):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/objectives.py: losses of the recipes on scene coordinates."""
+"""mapping/losses/objectives.py: losses of the recipes on scene coordinates."""
 from __future__ import annotations
 
 import pytest
 import torch
 
-from dsac_ros.mapping.losses import LossConfig, Patches
-from dsac_ros.mapping.objectives import (
+from dsac_ros.mapping.losses.curriculum import LossConfig, Patches
+from dsac_ros.mapping.losses.objectives import (
     NEAR_TARGET,
     OBJECTIVES,
     SOFT_CLAMP_PX,
@@ -57,7 +57,8 @@ def test_the_first_stage_knows_no_rays():
     assert OBJECTIVES['reprojection'](errors(on_ray(3.0), patches_at())).max() < 1e-3
 
 
-def test_cells_without_depth_are_left_alone_where_others_have_it():
+def test_cells_without_depth_are_ignored_among_others():
+    """Other cells have measured depth."""
     found = errors(on_ray(2.0), patches_at(depth=(2.0, 0.0, 0.0)))
     torch.testing.assert_close(OBJECTIVES['coordinates'](found), torch.zeros(3))
     found = errors(on_ray(2.0), patches_at(depth=(1.5, 0.0, 0.0)))
@@ -65,13 +66,13 @@ def test_cells_without_depth_are_left_alone_where_others_have_it():
     assert OBJECTIVES['coordinates'](found).mean().item() == pytest.approx(WEIGHT * distance)
 
 
-def test_guided_by_rgb_a_valid_point_pays_its_reprojection_error():
+def test_guided_rgb_valid_point_costs_its_reprojection():
     points = on_ray(2.0) + torch.tensor([0.02, 0.0, 0.0])  # 5 px aside at depth 2
     torch.testing.assert_close(OBJECTIVES['guided'](errors(points, patches_at())),
                                torch.full((3,), 5.0), atol=1e-3, rtol=0)
 
 
-def test_guided_by_rgb_a_point_behind_the_camera_is_drawn_to_the_proxy():
+def test_guided_rgb_point_behind_camera_moves_to_proxy():
     points = (-on_ray(1.0)).requires_grad_()
     found = errors(points, patches_at())
     torch.testing.assert_close(OBJECTIVES['guided'](found), WEIGHT * found.away)
@@ -80,7 +81,7 @@ def test_guided_by_rgb_a_point_behind_the_camera_is_drawn_to_the_proxy():
     torch.testing.assert_close(-points.grad / WEIGHT, towards, atol=1e-5, rtol=0)
 
 
-def test_guided_by_depth_only_a_point_near_its_target_is_valid():
+def test_guided_depth_point_is_valid_only_near_target():
     depth = (2.0, 2.0, 2.0)
     aside = torch.tensor([1.0, 0.0, 0.0])
     near, far = (errors(on_ray(2.0) + share * NEAR_TARGET * aside, patches_at(depth=depth))

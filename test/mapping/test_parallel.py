@@ -9,8 +9,8 @@ import cv2
 import pytest
 import torch
 
-from dsac_ros.mapping.parallel import AHEAD, in_parallel
-from dsac_ros.ransac.threads import threads
+from dsac_ros.compute.threads import threads
+from dsac_ros.mapping.optim.parallel import AHEAD, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/pose_check.py: poses, images and intrinsics that do not fit are told, with the cure."""
+"""sfm/pose_check.py: poses, images and intrinsics that do not fit are told, with the cure."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from walls import texture
 
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping.pose_check import check_poses
-from dsac_ros.mapping.view_pairs import find_pairs
+from dsac_ros.mapping.sfm.pose_check import check_poses
+from dsac_ros.mapping.sfm.view_pairs import find_pairs
 
 POSES = drive()
 OPENGL = np.diag([1.0, -1, -1, 1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/pose_refinement.py: the drift of an odometry is taken out before anything is learned."""
+"""sfm/pose_refinement.py: the drift of an odometry is taken out before anything is learned."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,10 +11,10 @@ from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry import se3
-from dsac_ros.mapping import pose_refinement
-from dsac_ros.mapping.dataset import Dataset
-from dsac_ros.mapping.pose_refinement import refined
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import pose_refinement
+from dsac_ros.mapping.sfm.pose_refinement import refined
 
 WALL = texture(0)
 PLACES = [pose(x, 0.1 * (k % 3 - 1), 0.2 * (k % 2), 4.0 * (k % 3 - 1)) for k, x in
@@ -45,7 +45,8 @@ def errors(data):
     return np.degrees(se3.rotation_angle(torch.from_numpy(np.stack(turns))).numpy())
 
 
-def test_noise_of_the_poses_is_taken_out_of_learned_and_held_out_views_alike():
+def test_refinement_removes_pose_noise_of_all_views():
+    """Learned and held-out views are refined alike."""
     given = dataset_of(0.01)
     found = refined(given)
     assert np.median(errors(given)) > 0.4
@@ -54,7 +55,7 @@ def test_noise_of_the_poses_is_taken_out_of_learned_and_held_out_views_alike():
     assert all(a.image is b.image for a, b in zip(found.views, given.views))
 
 
-def test_views_between_those_that_are_solved_for_move_with_them(monkeypatch):
+def test_views_between_solved_ones_move_with_them(monkeypatch):
     monkeypatch.setattr(pose_refinement, 'MOST', 6)
     given = dataset_of(0.01)
     found = refined(given)
@@ -65,7 +66,7 @@ def test_views_between_those_that_are_solved_for_move_with_them(monkeypatch):
     assert not np.allclose(moved[0], moved[2], atol=1e-4)
 
 
-def test_images_that_share_nothing_are_an_error_that_says_so():
+def test_images_without_common_points_are_an_error():
     given = dataset_of(0.0)
     strangers = [replace(view, image=texture(k)[:SIZE_WH[1], :SIZE_WH[0]])
                  for k, view in enumerate(given.views, 1)]

@@ -11,7 +11,7 @@ import torch
 
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping.pretraining import (
+from dsac_ros.mapping.pretraining.pretrain import (
     PretrainConfig,
     contrastive_loss,
     draw_pairs,
@@ -38,7 +38,7 @@ def values_at(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize('seed', range(5))
-def test_both_views_of_a_photograph_show_the_same_at_corresponding_pixels(seed):
+def test_photograph_views_agree_at_correspondences(seed):
     generator = torch.Generator().manual_seed(seed)
     pair = photograph_pair(photograph(seed), CONFIG, generator)
     seen = np.isfinite(pair.pixels).all(1)
@@ -48,7 +48,8 @@ def test_both_views_of_a_photograph_show_the_same_at_corresponding_pixels(seed):
     assert np.median(np.abs(first - second)) < 3.0
 
 
-def test_photographs_that_show_nothing_are_refused_not_searched_for_ever():
+def test_photographs_without_texture_are_refused():
+    """The search for a view with texture ends."""
     plain = np.full((360, 480), 128, np.uint8)
     pairs = draw_pairs([plain], [], CONFIG, torch.Generator().manual_seed(0))
     with pytest.raises(MappingError, match='1000 views in a row show no texture'):
@@ -73,14 +74,15 @@ def test_posed_frames_correspond_by_their_depth():
     assert np.allclose(np.abs(moved[seen, 0]), 24, atol=1e-6) and np.allclose(moved[seen, 1], 0)
 
 
-def test_what_is_hidden_in_the_second_view_is_no_correspondence():
+def test_occluded_points_are_no_correspondences():
     near = wall(0)
     blocked = replace(near, frame=replace(near.frame, depth=near.frame.depth * 0.5))
     pair = posed_pair([near, blocked], CONFIG, torch.Generator().manual_seed(0))
     assert pair is None
 
 
-def test_perfect_descriptors_cost_little_and_random_ones_chance():
+def test_contrastive_loss_from_perfect_to_chance():
+    """Perfect descriptors cost little, random ones as much as chance."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2, 64, 12, 12, generator=generator)
     pixels = torch.from_numpy(cell_centres((96, 96))).expand(2, -1, 2)
@@ -100,7 +102,7 @@ def test_it_resumes_where_it_was_stopped(tmp_path):
 
 
 @pytest.mark.parametrize('changed', [{'seed': 1}, {'objective': 'distillation'}, {'steps': 7}])
-def test_the_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, changed):
+def test_checkpoint_of_another_training_is_refused(tmp_path, changed):
     checkpoint = tmp_path / 'e.checkpoint'
     pretrain([photograph(1)], [], CONFIG, checkpoint, stop_at=1)
     (name, value), = changed.items()

@@ -11,7 +11,7 @@ from dsac_ros.cli.settings import split_settings
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError
 from dsac_ros.geometry.pose_losses import PoseLossConfig, make_pose_loss
-from dsac_ros.mapping.objectives import OBJECTIVES
+from dsac_ros.mapping.losses.objectives import OBJECTIVES
 from dsac_ros.mapping.recipes import (
     END_TO_END,
     RECIPES,
@@ -25,7 +25,7 @@ DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'recipes.md'
 
 
 @pytest.mark.parametrize('recipe', WHOLE, ids=lambda recipe: recipe.name)
-def test_a_recipe_names_what_there_is_and_fills_its_time(recipe):
+def test_recipes_name_known_parts_and_fill_their_time(recipe):
     assert recipe.network in NETWORKS
     assert {stage.objective for stage in recipe.stages} <= {*OBJECTIVES, END_TO_END}
     assert sum(stage.share for stage in recipe.stages) == pytest.approx(1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/scene_depth.py: recordings without parallax, and depth in another unit than poses."""
+"""sfm/scene_depth.py: recordings without parallax, and depth in another unit than poses."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 from drives import DISTANCE, drive, views_of
 
 from dsac_ros.errors import MappingError
-from dsac_ros.mapping.scene_depth import check_motion, check_units, typical_depth
-from dsac_ros.mapping.view_pairs import find_pairs
+from dsac_ros.mapping.sfm.scene_depth import check_motion, check_units, typical_depth
+from dsac_ros.mapping.sfm.view_pairs import find_pairs
 
 
 def jittered(views, size):
@@ -37,7 +37,7 @@ def test_noise_is_no_motion_of_a_camera_that_turns(turning, size):
         check_motion(jittered(views, size), pairs)
 
 
-def test_positions_that_differ_by_rounding_are_the_same(turning):
+def test_positions_up_to_rounding_are_the_same(turning):
     views, pairs = turning
     with pytest.raises(MappingError, match='all frames have the same camera position'):
         check_motion(jittered(views, 1e-16), pairs, trusted=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.mapping.schedule import COOL_DOWN, STEADY_STEPS, Schedule, learning_rate
+from dsac_ros.mapping.optim.schedule import COOL_DOWN, STEADY_STEPS, Schedule, learning_rate
 
 
 def test_one_cycle_rises_falls_and_ends_near_nothing():
@@ -41,7 +41,8 @@ def test_time_ends_it_when_steps_are_slow():
     assert schedule.at(1) == 1.0
 
 
-def test_steady_success_cools_down_early_and_one_bad_batch_does_not_count():
+def test_only_steady_success_cools_down_early():
+    """A bad batch starts the count of steady steps anew."""
     config = MappingConfig(minutes=1000.0, steps=10000, early_stop=0.8)
     schedule = Schedule(config)
     for step in range(0, 1000, 10):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/tracks.py, reference_selection.py: points that views share, and views to keep."""
+"""mapping/sfm/tracks.py, reference_selection.py: points that views share, and views to keep."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,17 +11,17 @@ from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment.features import Features, unit
 from dsac_ros.geometry.resample import Resamplers
-from dsac_ros.mapping import tracks as tracking
-from dsac_ros.mapping.matching import Matches
-from dsac_ros.mapping.reference_selection import (
+from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.sfm import tracks as tracking
+from dsac_ros.mapping.sfm.matching import Matches
+from dsac_ros.mapping.sfm.reference_selection import (
     LANDMARKS,
     as_view,
     select_reference_images,
     with_global_descriptors,
 )
-from dsac_ros.mapping.track_depth import with_depth
-from dsac_ros.mapping.tracks import find_tracks, nearest_points
-from dsac_ros.mapping.view import View
+from dsac_ros.mapping.sfm.track_depth import with_depth
+from dsac_ros.mapping.sfm.tracks import find_tracks, nearest_points
 
 WALL = texture(0)
 
@@ -74,7 +74,7 @@ def test_a_point_has_the_mean_of_its_descriptors(views):
     np.testing.assert_allclose(both, np.sqrt(0.5), atol=0.01)
 
 
-def test_features_of_the_full_resolution_are_taken_where_a_view_has_them(views):
+def test_tracks_use_given_full_resolution_features(views):
     few = [replace(one, features=Features(np.zeros((0, 2)), np.zeros((0, 128), np.uint8)))
            for one in views]
     assert len(find_tracks(few).points) == 0
@@ -90,7 +90,7 @@ def test_observations_are_where_the_points_project(tracks, views):
         assert off.max() < tracking.MAX_ERROR_PX + 0.5 and np.median(off) < 0.5
 
 
-def test_a_wrong_match_does_not_cost_the_tracks_that_it_joins(views):
+def test_a_false_match_does_not_cost_the_joined_tracks(views):
     """Two points, seen by twelve and by four views, and one false match between them."""
     points = np.array([[0.1, 0.0, 1.0], [-0.1, 0.05, 1.0]])
     view_of = np.concatenate([np.arange(12), np.arange(0, 12, 3)])
@@ -156,7 +156,8 @@ def test_views_that_share_nothing_have_no_tracks():
     assert np.bincount(found.point).max() == 2
 
 
-def test_views_without_a_single_feature_have_no_tracks_and_no_landmarks():
+def test_views_without_features_have_no_tracks():
+    """They have no depth for landmarks either."""
     ramp = np.tile(np.linspace(0, 255, SIZE_WH[0]).astype(np.uint8), (SIZE_WH[1], 1))
     smooth = [replace(view(pose(x)), image=ramp) for x in (0.0, 0.3, 0.6)]
     found = find_tracks(smooth)
@@ -182,7 +183,8 @@ def test_one_far_off_ray_does_not_move_a_point():
     assert 0 < spread[0] < 0.1
 
 
-def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
+def test_depth_is_filled_from_the_nearest_track(tracks, views):
+    """Measured depth is kept."""
     filled = with_depth(views, views, tracks)
     pixels = np.array([[160, 120], [80, 60]])
     for one in filled:
@@ -195,7 +197,7 @@ def test_depth_of_the_nearest_track_fills_views_without_any(tracks, views):
     assert all((v.depth == 7).all() for v in with_depth(measured, measured, tracks))
 
 
-def test_a_view_without_tracks_has_the_depth_of_its_neighbour(tracks, views):
+def test_view_without_tracks_has_its_neighbours_depth(tracks, views):
     between = view(pose(0.1, 0.02, 0.0, 0.5))
     filled, = with_depth([between], views, tracks)
     pixels = np.array([[160, 120], [80, 60]])
@@ -231,7 +233,7 @@ def points_of(reference):
                                                     reference.depth.tolist())}
 
 
-def test_kept_reference_images_come_first_and_learn_more_points(views):
+def test_kept_reference_images_lead_and_gain_points(views):
     """An update: the reference images of one half of the wall, and the views of the other half."""
     half = find_tracks(views[:7])
     kept = select_reference_images(views[:7], half, DISTANCE, 1e9)
@@ -256,7 +258,7 @@ def test_kept_reference_images_come_first_and_learn_more_points(views):
     assert len(again) <= len(kept) + 2
 
 
-def test_a_view_of_a_reference_image_is_what_it_was_made_of(views, tracks):
+def test_reference_image_converts_back_to_its_view(views, tracks):
     reference = select_reference_images(views, tracks, DISTANCE, 1e9)[0]
     again = as_view(reference, DISTANCE)
     source = next(one for one in views

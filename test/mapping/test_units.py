@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from dsac_ros.localizer import Trace
-from dsac_ros.mapping import validation
-from dsac_ros.mapping.dataset import Dataset
+from dsac_ros.mapping.acceptance import validation
+from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.header import keyframes
-from dsac_ros.mapping.view import View
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 

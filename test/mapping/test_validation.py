@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mapping/validation.py: what altered frames teach a map about when not to be trusted."""
+"""acceptance/validation.py: what altered frames teach a map about when not to be trusted."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.localizer import Trace
-from dsac_ros.mapping import validation
+from dsac_ros.mapping.acceptance import validation
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 
 CAMERA = Camera((16, 8), np.array([[9.0, 0, 7.5], [0, 9.0, 3.5], [0, 0, 1]]))
@@ -42,7 +42,8 @@ class Finder:
 
 
 @pytest.mark.parametrize(('off', 'asked'), [(0.05, 0.35), (1.0, 0.66)])
-def test_landmarks_decide_where_blurred_frames_are_right(monkeypatch, off, asked):
+def test_blurred_frames_set_the_landmark_threshold(monkeypatch, off, asked):
+    """Landmarks decide alone where the poses of blurred frames are right."""
     monkeypatch.setattr(validation, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'off', off)
     candidate = validation.Map(header={'origin': [0.0] * 3},

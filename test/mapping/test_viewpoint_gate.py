@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from walls import MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.mapping.viewpoint_gate import FRAMES, SHARE, ViewpointGate
+from dsac_ros.mapping.data.viewpoint_gate import FRAMES, SHARE, ViewpointGate
 
 WALL = texture(0)
 STEP = SHARE * min(SIZE_WH) * 3.0 / MATRIX[0, 0]  # metres before the wall that just make it new
@@ -21,13 +21,13 @@ def walk(*places):
     return [seen_from(pose(x), WALL) for x in places]
 
 
-def test_a_camera_that_moves_is_new_where_it_moved_enough():
+def test_enough_translation_makes_a_view_new():
     assert judged(walk(0, 0.3 * STEP, 0.6 * STEP, 1.2 * STEP, 1.6 * STEP, 2.5 * STEP)
                   ) == [True, False, False, True, False, True]
 
 
 @pytest.mark.parametrize('turn_deg, new', [(0.5, False), (3.0, True)])
-def test_a_camera_that_turns_is_new_where_it_turned_enough(turn_deg, new):
+def test_enough_rotation_makes_a_view_new(turn_deg, new):
     images = [seen_from(pose(turn_deg=angle), WALL) for angle in (0.0, turn_deg)]
     assert judged(images) == [True, new]
 
@@ -40,7 +40,7 @@ def test_images_with_nothing_in_common_are_all_new():
     assert all(judged([seen_from(pose(), texture(k)) for k in range(4)]))
 
 
-def test_images_of_another_size_or_without_corners_are_new():
+def test_images_of_new_size_or_no_corners_are_new():
     image = seen_from(pose(), WALL)
     smooth = np.tile(np.linspace(0, 255, SIZE_WH[0]).astype(np.uint8), (SIZE_WH[1], 1))
     assert judged([image, image[:, :240].copy(), smooth, smooth]) == [True] * 4

@@ -55,7 +55,7 @@ def test_parameters_are_those_of_the_layers():
     assert counted == {'dsacstar': full, 'dsacstar_tiny': tiny, 'dsacpp': vgg}
 
 
-def test_the_shared_encoder_of_ace_is_the_convolutional_part_of_dsacstar():
+def test_dsacstar_contains_the_shared_encoder_of_ace():
     """512 channels and, of 6.88 million parameters, 5.57 million."""
     network = WholeNetwork('dsacstar', 1.0)
     assert network.encoder.channels == 512

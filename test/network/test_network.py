@@ -21,7 +21,8 @@ def test_one_descriptor_per_8x8_cell(size_hw):
     assert Encoder(SMALL)(images).shape == (2, 24, size_hw[0] // 8, size_hw[1] // 8)
 
 
-def test_descriptors_have_unit_variance_whatever_the_exposure():
+def test_descriptors_are_invariant_to_exposure():
+    """They have unit variance."""
     torch.manual_seed(0)
     encoder, image = Encoder(SMALL).eval(), torch.rand(1, 1, 64, 64)
     bright, dark = encoder(image), encoder(0.2 + 0.3 * image)
@@ -44,14 +45,14 @@ def test_folding_the_normalisation_changes_nothing():
         torch.testing.assert_close(folded(trained)(image), trained(image), atol=1e-4, rtol=1e-3)
 
 
-def test_the_shipped_encoder_loads_frozen_and_is_named_by_its_hash():
+def test_shipped_encoder_is_frozen_and_named_by_hash():
     encoder, name = load_encoder()
     assert len(name) == 16 and int(name, 16) >= 0
     assert not any(p.requires_grad for p in encoder.parameters())
     assert load_encoder()[1] == name
 
 
-def test_an_encoder_that_is_not_there_is_named_in_the_error():
+def test_a_missing_encoder_is_named_in_the_error():
     with pytest.raises(MapError, match="no encoder 'nonsense'"):
         load_encoder('nonsense')
 
@@ -69,7 +70,7 @@ def test_the_shipped_encoder_tells_points_apart():
     assert (nearest == torch.arange(len(a))).float().mean() > 0.9
 
 
-def test_half_precision_leaves_descriptors_what_they_are():
+def test_half_precision_preserves_descriptors():
     encoder, _ = load_encoder()
     coarse = torch.rand(1, 1, 24, 32, generator=torch.Generator().manual_seed(0))
     image = torch.nn.functional.interpolate(coarse, (192, 256), mode='bicubic').clamp(0, 1)
@@ -80,7 +81,7 @@ def test_half_precision_leaves_descriptors_what_they_are():
     assert ((full.T @ half).argmax(1) == torch.arange(full.shape[1])).all()
 
 
-def test_the_head_gives_finite_points_and_bounded_sigma():
+def test_head_gives_finite_points_and_bounded_sigma():
     torch.manual_seed(0)
     head = Head(24, HeadConfig(width=16, blocks=2))
     points, sigma = head(100 * torch.randn(5, 7, 24))
@@ -99,7 +100,7 @@ def test_the_uncertainty_does_not_train_the_points():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_each_descriptor_is_answered_by_the_expert_of_its_cluster(training):
+def test_descriptors_go_to_the_expert_of_their_cluster(training):
     torch.manual_seed(2)
     head = Head(24, HeadConfig(width=16, blocks=1, experts=3)).train(training)
     head.centres.copy_(normalize(torch.randn(3, 24), dim=1))
@@ -121,7 +122,8 @@ def test_an_expert_without_cells_is_no_trouble(training):
     assert points.shape == (2, 3)
 
 
-def test_scene_coordinates_are_in_row_major_cells_with_scale_and_mask():
+def test_scene_coordinates_follow_scale_and_mask():
+    """Their cells are in row-major order."""
     torch.manual_seed(1)
     network = SceneNetwork(Encoder(SMALL), Head(24, HeadConfig(16, 0)), scale=3.0).eval()
     images = torch.rand(2, 1, 32, 48)

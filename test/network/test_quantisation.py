@@ -6,7 +6,8 @@ from dsac_ros.network.head import Head, HeadConfig
 from dsac_ros.network.quantisation import SCALE, from_eight_bits, to_eight_bits
 
 
-def test_hidden_weights_move_by_half_a_step_of_their_channel():
+def test_hidden_weights_round_within_half_a_step():
+    """The step is that of the channel."""
     torch.manual_seed(0)
     head = Head(32, HeadConfig(width=16, blocks=1, experts=3))
     weights = head.state_dict()

@@ -121,7 +121,7 @@ class Robot:
         self.listen(Bool, f'{self.me}/localized', LATCHED)
 
     def of(self, topic: str) -> list:
-        """What the node under test said on its topic so far."""
+        """Messages that the node under test published on its topic."""
         return self.heard[f'{self.me}/{topic}']
 
     def spin(self, condition, timeout: float = 30.0) -> bool:

@@ -17,8 +17,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.camera_subscriber import CameraSubscriber, image_topic
 from dsac_ros.nodes.input_watch import InputWatch, publishers_of
-from dsac_ros.nodes.intake import Intake, image_topic
 from dsac_ros.nodes.missing_inputs import IMAGE, Input, Publisher
 
 TIMEOUT_S = 0.5
@@ -32,9 +32,9 @@ class Listener:
         self.lines = []
         logger = SimpleNamespace(warning=self.lines.append, info=self.lines.append)
         node.get_logger = lambda: logger
-        self.shots = []
+        self.images = []
         self.watch = InputWatch(node, TIMEOUT_S)
-        self.intake = Intake(node, transport, self.watch, self.shots.append)
+        self.camera_subscriber = CameraSubscriber(node, transport, self.watch, self.images.append)
 
     def waits_for(self, text, timeout=10.0):
         assert self._spin_until(lambda: any(text in line for line in self.lines), timeout), (
@@ -50,7 +50,7 @@ def listen(make_node, spin_until):
     yield make
     for listener in listeners:
         listener.watch.close()
-        listener.intake.close()
+        listener.camera_subscriber.close()
 
 
 def test_camera_info_sent_once_before_the_node(make_node, listen, spin_until):
@@ -64,11 +64,11 @@ def test_camera_info_sent_once_before_the_node(make_node, listen, spin_until):
 
     def heard():
         images.publish(conversions.image_message(texture(0), head))
-        return listener.shots and listener.shots[-1].info is not None
+        return listener.images and listener.images[-1].info is not None
     assert spin_until(heard)
-    assert listener.shots[-1].info.width == 128
+    assert listener.images[-1].info.width == 128
     infos.publish(camera_info(width=640))
-    assert spin_until(lambda: heard() and listener.shots[-1].info.width == 640)
+    assert spin_until(lambda: heard() and listener.images[-1].info.width == 640)
 
 
 def test_a_driver_without_history_gets_one_reader(make_node, listen, spin_until):
@@ -109,7 +109,7 @@ def test_images_that_stop_and_come_back(make_node, listen, spin_until):
     listener.waits_for('/driver publishes it but sends nothing')
     assert spin_until(lambda: images.publish(image) or not listener.watch.reason.count('images'))
     listener.waits_for('images arrive on /image')
-    assert listener.shots[-1].no_info.startswith('no camera_info on /camera_info')
+    assert listener.images[-1].no_info.startswith('no camera_info on /camera_info')
 
 
 def test_camera_info_in_another_namespace(make_node, listen):
@@ -192,7 +192,7 @@ def test_best_effort_and_reliable_cameras_are_heard(make_node, listen, spin_unti
     images = make_node('driver').create_publisher(Image, 'image', qos)
     listener = listen()
     image = conversions.image_message(texture(0), conversions.header('camera', 5))
-    assert spin_until(lambda: images.publish(image) or listener.shots)
+    assert spin_until(lambda: images.publish(image) or listener.images)
 
 
 @pytest.mark.parametrize(('transport', 'rules', 'expected'), [

@@ -137,7 +137,7 @@ def test_it_refuses_what_is_no_good_and_goes_on(driver):
     assert status.keyframes == keyframes + 2
 
 
-def test_a_full_disk_costs_only_the_images_that_do_not_fit(driver, dataset):
+def test_a_full_disk_costs_only_images_that_do_not_fit(driver, dataset):
     stamps = dataset / 'stamps.txt'
     kept = stamps.rename(dataset / 'kept.txt')
     os.symlink('/dev/full', stamps)
@@ -157,7 +157,7 @@ def test_too_few_keyframes_are_not_learned(driver):
 
 
 @pytest.mark.parametrize('before', ['stop', 'nothing'])
-def test_too_few_keyframes_are_not_learned_after_the_recording_has_ended(driver, before):
+def test_too_few_keyframes_are_not_learned_after_stop(driver, before):
     """~/stop and then ~/save, and ~/save once more."""
     if before == 'stop':
         assert driver.service('start').success and driver.service('stop').success
@@ -165,7 +165,7 @@ def test_too_few_keyframes_are_not_learned_after_the_recording_has_ended(driver,
     assert not answer.success and 'expected at least 10' in answer.message
 
 
-def test_a_recording_that_learns_when_it_ends_needs_as_many(driver):
+def test_train_on_stop_needs_enough_keyframes(driver):
     assert driver.set_parameter('train_on_stop', True).successful
     assert driver.service('start').success
     answer = driver.service('stop')
@@ -173,7 +173,7 @@ def test_a_recording_that_learns_when_it_ends_needs_as_many(driver):
     assert driver.set_parameter('train_on_stop', False).successful
 
 
-def test_gates_and_the_patience_for_poses_change_while_it_records(driver):
+def test_gates_and_pose_timeout_change_while_recording(driver):
     assert driver.service('start').success
     driver.drive_past([9.0], image=lambda n: texture(50))
     before = driver.status

@@ -7,26 +7,27 @@ import os
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_origin, get_type_hints
 
 import pytest
 import yaml
 
 from dsac_ros import config
 from dsac_ros.errors import ConfigError
-from dsac_ros.nodes.mapper_parameters import MAPPER, keyframe_config
+from dsac_ros.nodes.mapper_parameters import MapperParameters, keyframe_config
 from dsac_ros.nodes.parameter_file import parameter_file
-from dsac_ros.nodes.parameters import Spec, changed, from_setting
+from dsac_ros.nodes.parameters import Spec, specs_of, updated
 from dsac_ros.nodes.relocalizer_parameters import (
-    RELOCALIZER,
+    RelocalizerParameters,
     accept_config,
     ransac_config,
 )
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
-TABLES = [('dsac_relocalizer', RELOCALIZER, 'relocalizer.yaml'),
-          ('dsac_mapper', MAPPER, 'mapper.yaml')]
+TABLES = [('dsac_relocalizer', RelocalizerParameters, 'relocalizer.yaml'),
+          ('dsac_mapper', MapperParameters, 'mapper.yaml')]
 SPECS = [pytest.param(spec, id=f'{name}.{spec.name}') for name, table, _ in TABLES
-         for spec in table]
+         for spec in specs_of(table)]
 
 
 @pytest.mark.parametrize(('node', 'table', 'file'), TABLES)
@@ -39,10 +40,11 @@ def test_config_file_is_what_the_table_says(node, table, file):
 
 
 @pytest.mark.parametrize(('node', 'table', 'file'), TABLES)
-def test_config_file_holds_every_parameter_with_its_type(node, table, file):
+def test_config_file_has_all_parameters_with_types(node, table, file):
     values = yaml.safe_load((CONFIG / file).read_text())['/**']['ros__parameters']
-    assert values == {spec.name: spec.default for spec in table}
-    assert {n: type(v) for n, v in values.items()} == {s.name: type(s.default) for s in table}
+    assert values == {spec.name: spec.default for spec in specs_of(table)}
+    assert {n: type(v) for n, v in values.items()} == {
+        s.name: type(s.default) for s in specs_of(table)}
 
 
 @pytest.mark.parametrize('spec', SPECS)
@@ -59,27 +61,28 @@ def test_default_is_allowed_and_described(spec):
         assert limits.from_value <= spec.default <= limits.to_value
 
 
-@pytest.mark.parametrize('table', [RELOCALIZER, MAPPER])
-def test_names_are_unique(table):
-    assert len({spec.name for spec in table}) == len(table)
-
-
-def defaults(table, **values):
-    return SimpleNamespace(**{**{spec.name: spec.default for spec in table}, **values})
+@pytest.mark.parametrize('table', [RelocalizerParameters, MapperParameters])
+def test_field_annotations_match_the_default_types(table):
+    types = get_type_hints(table)
+    for spec in specs_of(table):
+        assert isinstance(spec.default, get_origin(types[spec.name]) or types[spec.name]), (
+            spec.name
+        )
+        assert getattr(table(), spec.name) == spec.default
 
 
 def test_parameters_reach_the_settings():
-    values = defaults(RELOCALIZER, num_hypotheses=99, inlier_threshold_px=7.0, min_inliers=50,
-                      min_visible_inlier_ratio=0.4)
+    values = RelocalizerParameters(num_hypotheses=99, inlier_threshold_px=7.0, min_inliers=50,
+                                   min_visible_inlier_ratio=0.4)
     assert ransac_config(values).hypotheses == 99
     assert ransac_config(values).inlier_px == 7.0
     assert accept_config(values).min_inliers == 50
     assert accept_config(values).min_visible_inlier_ratio == 0.4
-    assert keyframe_config(defaults(MAPPER, min_translation=0.5)).min_translation == 0.5
+    assert keyframe_config(MapperParameters(min_translation=0.5)).min_translation == 0.5
 
 
 def test_setting_keeps_range_and_description():
-    spec = from_setting('compute', config.RansacConfig, 'inlier_px', 'inlier_threshold_px')
+    spec = next(s for s in specs_of(RelocalizerParameters) if s.name == 'inlier_threshold_px')
     field = next(f for f in fields(config.RansacConfig) if f.name == 'inlier_px')
     assert (spec.low, spec.high, spec.unit) == (0.5, 100.0, 'px')
     assert field.metadata['description'] in spec.text
@@ -95,13 +98,13 @@ def test_setting_keeps_range_and_description():
 def test_bad_values_say_why(name, value, reason):
     parameter = SimpleNamespace(name=name, value=value)
     with pytest.raises(ConfigError) as caught:
-        changed(defaults(RELOCALIZER), RELOCALIZER, [parameter])
+        updated(RelocalizerParameters(), [parameter])
     assert reason in str(caught.value)
 
 
 def test_a_change_leaves_the_rest_as_it_was():
-    before = defaults(RELOCALIZER)
-    after = changed(before, RELOCALIZER, [SimpleNamespace(name='max_rate', value=9.0)])
+    before = RelocalizerParameters()
+    after = updated(before, [SimpleNamespace(name='max_rate', value=9.0)])
     assert after.max_rate == 9.0 and before.max_rate == 5.0
     assert after.map_frame == 'map'
 

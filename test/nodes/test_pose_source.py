@@ -2,7 +2,7 @@
 """Sources of the mapper's poses, and those it refuses; over DDS, within one process."""
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from dsac_ros.nodes import conversions, tf_edges, transforms
 from dsac_ros.nodes.input_watch import InputWatch
-from dsac_ros.nodes.mapper_parameters import MAPPER
-from dsac_ros.nodes.pose_source import NoPose, PoseSource
+from dsac_ros.nodes.mapper_parameters import MapperParameters
+from dsac_ros.nodes.pose_source import PoseSource, PoseUnavailable
 from dsac_ros.nodes.transforms import Transforms
 
 SECOND = 1_000_000_000
@@ -32,8 +32,7 @@ class Drive:
     """A pose source, and a robot that says where it is."""
 
     def __init__(self, make_node, spin_until, **changed):
-        self.values = SimpleNamespace(**{**{s.name: s.default for s in MAPPER},
-                                         'pose_timeout': 0.0, **changed})
+        self.values = MapperParameters(**{'pose_timeout': 0.0, **changed})
         node, robot = make_node('listener'), make_node('robot')
         self._spin_until = spin_until
         self._tf, self._static = TransformBroadcaster(robot), StaticTransformBroadcaster(robot)
@@ -86,13 +85,13 @@ class Drive:
     def _try(self, **options):
         try:
             return self.at(**options)
-        except NoPose:
+        except PoseUnavailable:
             return np.zeros((4, 4))
 
     def refusal(self, **options):
         try:
             return str(self.at(**options))
-        except NoPose as error:
+        except PoseUnavailable as error:
             return str(error)
 
     def refuses(self, text, **options):
@@ -105,8 +104,8 @@ def drive(make_node, spin_until, monkeypatch):
         drives.append(Drive(make_node, spin_until, **changed))
         return drives[-1]
     drives = []
-    monkeypatch.setattr(transforms, 'SETTLES_S', 0.2)
-    monkeypatch.setattr(tf_edges, 'HOLD_S', 0.2)
+    monkeypatch.setattr(transforms, 'SETTLING_TIME_S', 0.2)
+    monkeypatch.setattr(tf_edges, 'STATIC_AFTER_S', 0.2)
     yield make
     for one in drives:
         one.close()
@@ -117,8 +116,8 @@ def test_a_pose_that_may_be_of_the_base(drive, source):
     one = drive(pose_source=source)
     one.static('base_link', 'camera')
     one.say(1.0, -0.1), one.say(1.0, 0.1)
-    one.refuses('the poses on /pose do not say whether they are of camera or base_link: set '
-                'pose_frame to the one that they are of')
+    one.refuses('the child frame of the poses on /pose may be camera or base_link: set '
+                'pose_frame to the right one')
 
 
 @pytest.mark.parametrize(('frame', 'expected'), [
@@ -142,7 +141,7 @@ def test_odometry_says_of_which_frame_it_is(drive):
 def test_a_pose_where_tf_has_nothing_but_the_camera(drive):
     one = drive(pose_source='pose')
     one.say(1.0, -0.1), one.say(1.0, 0.1)
-    one.refuses('yet: pose_frame says it at once')
+    one.refuses('is unknown until TF has been received')
     one.answer(place(1.0))
 
 
@@ -160,8 +159,8 @@ def test_a_pose_of_an_image_whose_frame_tf_has_not(drive):
     one = drive(pose_source='pose')
     one.static('base_link', 'camera')
     one.say(1.0, -0.1), one.say(1.0, 0.1)
-    one.refuses("TF does not know the frame of the image, 'default_cam', only base_link, camera: "
-                'set camera_frame', image_frame='default_cam')
+    one.refuses("TF does not contain the frame of the image, 'default_cam', only base_link, "
+                'camera: set camera_frame', image_frame='default_cam')
 
 
 def test_poses_in_another_frame_than_the_map(drive):
@@ -179,7 +178,7 @@ def test_poses_that_come_once_a_second(drive):
                 'allowed (pose_max_gap)', offset_s=-0.5)
     one.refuses('one comes every 1.00 s, set pose_timeout and pose_max_gap above that',
                 offset_s=0.5)
-    one.values.pose_max_gap = 1.5
+    one.source.values = replace(one.values, pose_max_gap=1.5)
     one.answer(place(1.0), offset_s=-0.5)
 
 
@@ -188,7 +187,7 @@ def test_tf_is_not_interpolated_across_a_gap(drive):
     one.static('base_link', 'camera')
     one.tf('map', 'base_link', place(1.0), -1.0, 1.0)
     one.refuses('the samples of map -> base_link around the image are 2.00 s apart')
-    one.values.pose_max_gap = 2.5
+    one.source.values = replace(one.values, pose_max_gap=2.5)
     one.answer(place(1.0) @ BASE_FROM_CAMERA)
 
 
@@ -209,11 +208,12 @@ def test_an_image_in_body_axes_means_the_frame_below(drive):
                 'no optical frame below it: set camera_frame', image_frame='camera_link')
     one.static('camera_link', 'camera_optical_frame', np.linalg.inv(body) @ BASE_FROM_CAMERA)
     one.answer(place(1.0) @ BASE_FROM_CAMERA, image_frame='camera_link')
-    one.values.camera_frame = 'camera_link'
+    one.source.values = replace(one.values, camera_frame='camera_link')
     one.answer(place(1.0) @ body, image_frame='camera_link')
 
 
-def test_the_only_optical_frame_is_that_of_an_image_without(drive):
+def test_the_only_optical_frame_serves_unnamed_images(drive):
+    """With two optical frames, an image without frame_id is refused."""
     one = drive()
     one.static('base_link', 'camera_optical_frame')
     one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
@@ -233,5 +233,5 @@ def test_static_transforms_that_cannot_be_heard(make_node, drive, spin_until):
 def test_no_static_transforms_and_no_frame_id(drive):
     one = drive()
     one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
-    one.refuses('nothing was heard on /tf_static')
+    one.refuses('nothing was received on /tf_static')
     one.refuses('the image has no frame_id: set camera_frame', image_frame='')

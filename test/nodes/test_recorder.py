@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 from robot import camera_info, texture
 
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.intake import Shot
-from dsac_ros.nodes.mapper_parameters import MAPPER
-from dsac_ros.nodes.pose_source import NoPose
-from dsac_ros.nodes.recorder import WAITING_SHOTS, Recorder
+from dsac_ros.nodes.camera_subscriber import StampedImage
+from dsac_ros.nodes.mapper_parameters import MapperParameters
+from dsac_ros.nodes.pose_source import PoseUnavailable
+from dsac_ros.nodes.recorder import MAX_QUEUED_IMAGES, Recorder
 
 
 class LatePoses:
@@ -26,7 +25,7 @@ class LatePoses:
         self.asked += 1
         if self.asked > 1:
             self.go.wait(10.0)
-        raise NoPose(self.reason) if self.reason else RuntimeError('disk')
+        raise PoseUnavailable(self.reason) if self.reason else RuntimeError('disk')
 
 
 @pytest.mark.parametrize(('reason', 'expected', 'field'), [
@@ -34,16 +33,15 @@ class LatePoses:
     ('', 'images come faster than', 'image')])
 def test_what_images_waited_for_is_the_reason(tmp_path, reason, expected, field):
     poses = LatePoses(reason)
-    values = SimpleNamespace(**{spec.name: spec.default for spec in MAPPER})
-    recorder = Recorder(values, tmp_path / 'a', poses, False, lambda _: None)
-    shown = Shot(conversions.image_message(texture(0), conversions.header('camera', 5)),
-                 camera_info())
+    recorder = Recorder(MapperParameters(), tmp_path / 'a', poses, False, lambda _: None)
+    shown = StampedImage(conversions.image_message(texture(0), conversions.header('camera', 5)),
+                         camera_info())
     recorder.put(shown)
     recorder.put(shown)
     end = time.monotonic() + 10.0
     while poses.asked < 2 and time.monotonic() < end:
         time.sleep(0.005)
-    for _ in range(WAITING_SHOTS + 1):
+    for _ in range(MAX_QUEUED_IMAGES + 1):
         recorder.put(shown)
     assert recorder.coverage.last_reason.startswith(expected)
     verdicts = {verdict.value: count for verdict, count in recorder.coverage.verdicts.items()}

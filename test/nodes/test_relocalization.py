@@ -2,8 +2,6 @@
 """One image to a pose in the map, without a graph."""
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from robot import BASE_FROM_CAMERA, camera_info, texture
@@ -11,9 +9,9 @@ from robot import BASE_FROM_CAMERA, camera_info, texture
 from dsac_ros.geometry.covariance import is_covariance
 from dsac_ros.localizer import Trace
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.intake import Shot
+from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.relocalization import Relocalization, base_covariance
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.transforms import TransformUnavailable
 from dsac_ros.types import Localization, Result
 
@@ -21,13 +19,13 @@ NOW = 1_700_000_000_000_000_000
 
 
 def values(**changed):
-    return SimpleNamespace(**{**{spec.name: spec.default for spec in RELOCALIZER}, **changed})
+    return RelocalizerParameters(**changed)
 
 
 class FixedTransforms:
     """TF that knows one camera."""
 
-    def optical(self, image_frame, given):
+    def optical_frame(self, image_frame, given):
         return given or image_frame
 
     def lookup(self, target, source, stamp, limits=None):
@@ -49,14 +47,14 @@ class FixedLocalizer:
                                   world_from_camera=self.pose, covariance=self.covariance))
 
 
-def shot(frame_id='camera', stamp=NOW):
+def stamped_image(frame_id='camera', stamp=NOW):
     head = conversions.header(frame_id, stamp)
-    return Shot(conversions.image_message(texture(0), head), camera_info())
+    return StampedImage(conversions.image_message(texture(0), head), camera_info())
 
 
 def answer(localizer, frame_id='camera', **changed):
     return Relocalization(localizer, values(**changed), FixedTransforms(),
-                          rectified=False).answer(shot(frame_id), NOW)
+                          rectified=False).process(stamped_image(frame_id), NOW)
 
 
 POSE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 3.0, 0.1, -0.2, 0.3])
@@ -74,18 +72,18 @@ def test_the_base_comes_through_tf():
     ('depth', 'lens', 'remap camera_info'),
     ('depth', 'depth', ''), ('camera', '', ''), ('/camera', '', ''), ('', '', '')])
 def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
-    shown = shot()
+    shown = stamped_image()
     shown.info.header.frame_id = info_frame
     found = Relocalization(FixedLocalizer(POSE), values(camera_frame=camera_frame, base_frame=''),
-                           FixedTransforms(), rectified=False).answer(shown, NOW)
+                           FixedTransforms(), rectified=False).process(shown, NOW)
     assert reason in found.localization.reason
     assert found.localization.result == (Result.NO_CAMERA_INFO if reason else Result.ACCEPTED)
 
 
-def test_without_camera_info_the_reason_is_that_of_the_watch():
-    shown = Shot(shot().image, None, 'nobody publishes it')
+def test_reason_of_no_camera_info_is_from_the_watch():
+    shown = StampedImage(stamped_image().image, None, 'nobody publishes it')
     found = Relocalization(FixedLocalizer(POSE), values(), FixedTransforms(),
-                           rectified=False).answer(shown, NOW)
+                           rectified=False).process(shown, NOW)
     assert found.localization.result == Result.NO_CAMERA_INFO
     assert found.localization.reason == 'nobody publishes it'
 

@@ -179,7 +179,7 @@ def test_an_image_that_agrees_with_too_little(robot):
     assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
 
 
-def test_without_the_camera_in_tf_its_own_pose_is_still_there(robot):
+def test_camera_pose_is_published_without_camera_in_tf(robot):
     status = robot.answer_to(texture(1), camera_info(), frame_id='nowhere')
     assert status.result == Status.TF_UNAVAILABLE and 'nowhere' in status.reason
     last(robot, 'camera_pose', status)
@@ -195,7 +195,7 @@ def test_bad_parameters_are_refused_with_a_reason(robot, name, value, reason):
     assert not result.successful and reason in result.reason
 
 
-def test_a_map_that_cannot_be_loaded_leaves_the_old_one(robot, map_path, tmp_path):
+def test_an_unloadable_map_leaves_the_old_one(robot, map_path, tmp_path):
     data = map_path.read_bytes()
     (tmp_path / 'half.map').write_bytes(data[:len(data) // 2])
     (tmp_path / 'foreign.map').write_bytes(b'PK\x03\x04' + bytes(500))
@@ -216,8 +216,8 @@ def test_a_new_map_takes_over(robot, map_path, tmp_path, localizer):
     assert robot.answer_to(texture(1), camera_info()).map_id == localizer.map.id
 
 
-def test_a_robot_is_not_localized_in_a_map_that_no_image_was_found_in_yet(robot, map_path,
-                                                                         tmp_path):
+def test_a_new_map_resets_localized(robot, map_path, tmp_path):
+    """No image was localized in the new map yet."""
     assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
     assert robot.of('localized')[-1].data
     for path in (untrained_map(tmp_path / 'other.map', seed=2), map_path):

@@ -12,8 +12,7 @@ def dsac(*words):
     (['relocalizer', '--params-file', '/nowhere.yaml'], {}, '/nowhere.yaml: no such parameter'),
     (['mapper', '--ros-args', '-r', 'image'], {}, "'-r image'"),
     (['mapper'], {'ROS_DOMAIN_ID': 'x'}, 'ROS_DOMAIN_ID')])
-def test_a_command_line_that_makes_no_sense_gets_one_line(run_process, words, environment,
-                                                          reason):
+def test_a_wrong_command_line_gets_one_error_line(run_process, words, environment, reason):
     process = run_process(dsac(*words), **environment)
     assert process.wait(60.0) == 1
     (line,) = [line for line in process.lines if line.startswith('dsac: error: ')]
@@ -23,7 +22,7 @@ def test_a_command_line_that_makes_no_sense_gets_one_line(run_process, words, en
 
 @pytest.mark.embedded
 @pytest.mark.parametrize('words', [['run', 'relocalizer'], ['play', 'bag']])
-def test_without_any_rclpy_one_line_says_what_to_install(run_process, words):
+def test_missing_rclpy_says_in_a_line_what_to_install(run_process, words):
     script = ('import sys; sys.modules["embedded_ros"] = None\n'
               f'from dsac_ros.cli.main import main; sys.exit(main({words!r}))')
     process = run_process([sys.executable, '-c', script])

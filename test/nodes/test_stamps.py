@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which image stamps are refused."""
+"""nodes/stamps.py: image stamps that are refused."""
 from __future__ import annotations
 
 import pytest
@@ -27,7 +27,7 @@ def test_any_age_with_zero():
     assert StampCheck().reason_against(SECOND, NOW, 0.0) == ''
 
 
-def test_before_simulated_time_begins_only_the_order_counts():
+def test_before_simulated_time_only_the_order_counts():
     check = StampCheck()
     assert check.reason_against(NOW, 0, 1.0) == ''
     assert 'older than the last' in check.reason_against(NOW - 1, 0, 1.0)

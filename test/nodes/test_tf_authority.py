@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dsac_ros.nodes.tf_authority import LISTEN_NS, TfAuthority
+from dsac_ros.nodes.tf_authority import LISTENING_TIME_NS, TfAuthority
 
 START = 5_000_000_000
-LATER = START + LISTEN_NS
+LATER = START + LISTENING_TIME_NS
 
 
 def authority(mode='auto', conflict='refuse', child='odom'):

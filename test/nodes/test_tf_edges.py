@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsac_ros.nodes.sample_times import Limits, reason_at
-from dsac_ros.nodes.tf_edges import HOLD_S, TfEdges
+from dsac_ros.nodes.tf_edges import STATIC_AFTER_S, TfEdges
 
 SECOND = 1_000_000_000
 LIMITS = Limits(0.5, 'pose_timeout', 0.5, 'pose_max_gap')
@@ -32,17 +32,17 @@ DENSE = [99.0 + 0.1 * n for n in range(21)]
 
 @pytest.mark.parametrize(('known', 'stamp', 'expected'), [
     (edges(('map', 'base_link', DENSE)), 100.05, ''),
-    (edges(static=()), 100.0, "no transform was heard: TF cannot know frame 'map'"),
+    (edges(static=()), 100.0, "no transform was received, TF does not contain frame 'map'"),
     (edges(('map', 'base_link', DENSE), static=()), 100.0,
-     "TF does not know frame 'camera', only base_link, map: nothing was heard on "
-     '/robot/tf_static (robot_state_publisher or static_transform_publisher fill it); publish '
+     "TF does not contain frame 'camera', only base_link, map: nothing was received on "
+     '/robot/tf_static (robot_state_publisher or static_transform_publisher publish it); publish '
      'where it is, or name another frame with camera_frame'),
     (edges(('world', 'base_link', DENSE)), 100.0,
-     "TF does not know frame 'map', only base_link, camera, world: publish where it is, or name "
-     'another frame with map_frame'),
+     "TF does not contain frame 'map', only base_link, camera, world: publish where it is, or "
+     'name another frame with map_frame'),
     (edges(('map', 'odom', DENSE)), 100.0,
-     'TF does not join camera (below base_link) and map (below map): nobody publishes a transform '
-     'between the two trees'),
+     'TF does not connect camera (below base_link) and map (below map): nobody publishes a '
+     'transform between the two trees'),
     (edges(('map', 'base_link', [97.0, 98.0, 99.0])), 99.5,
      'the newest sample of map -> base_link is 0.50 s older than the image after 0.5 s of waiting '
      '(pose_timeout): one comes every 1.00 s, set pose_timeout and pose_max_gap above that'),
@@ -69,30 +69,33 @@ def test_an_image_without_a_frame_id():
 
 def test_one_sample_holds_once_it_stays_alone():
     known = edges(('odom', 'base_link', DENSE), ('map', 'odom', [99.0]))
-    way = known.way('map', 'camera')
-    assert known.held(way, HOLD_S - 0.1) == set() and known.held(way, HOLD_S) == {'odom'}
-    assert 'map -> odom is 1.00 s older' in reason(known, now=HOLD_S - 0.1)
-    assert reason(known, now=HOLD_S) == ''
+    path = known.path('map', 'camera')
+    assert known.static_children(path, STATIC_AFTER_S - 0.1) == set() and known.static_children(
+        path, STATIC_AFTER_S
+    ) == {'odom'}
+    assert 'map -> odom is 1.00 s older' in reason(known, now=STATIC_AFTER_S - 0.1)
+    assert reason(known, now=STATIC_AFTER_S) == ''
     known.add('map', 'odom', 101 * SECOND, False, 5.0)
-    assert known.held(way, 10.0) == set()
+    assert known.static_children(path, 10.0) == set()
 
 
 def test_ways_through_a_common_ancestor():
     known = edges(('odom', 'base_link', [1.0]), ('base_link', 'arm', [1.0]))
-    way = known.way('camera', 'arm')
-    assert way.from_target == (('base_link', 'camera'),)
-    assert way.from_source == (('base_link', 'arm'),)
-    assert known.way('camera', 'moon') is None
-    assert known.above('camera') == ['base_link', 'odom']
-    assert known.below('odom') == ['arm', 'base_link', 'camera']
+    path = known.path('camera', 'arm')
+    assert path.from_target == (('base_link', 'camera'),)
+    assert path.from_source == (('base_link', 'arm'),)
+    assert known.path('camera', 'moon') is None
+    assert known.ancestors('camera') == ['base_link', 'odom']
+    assert known.descendants('odom') == ['arm', 'base_link', 'camera']
 
 
 def test_a_loop_in_tf_ends():
     known = edges(('a', 'b', [1.0]), ('b', 'a', [1.0]), static=())
-    assert known.way('a', 'nowhere') is None and known.above('a') == ['b']
+    assert known.path('a', 'nowhere') is None and known.ancestors('a') == ['b']
 
 
-def test_stamps_beyond_the_cache_are_dropped_and_static_frames_stay():
+def test_old_stamps_are_dropped_and_static_frames_stay():
+    """Samples older than the TF cache are dropped."""
     known = edges(('map', 'base_link', [1.0, 2.0, 100.0]))
     assert 'oldest sample of map -> base_link is 50.00 s newer' in reason(known, 50.0)
     known.clear()

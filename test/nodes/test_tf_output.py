@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes out on /tf, mode by mode."""
+"""nodes/tf_output.py: what goes out on /tf, mode by mode."""
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ from tf2_ros import TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar
 from dsac_ros.nodes import conversions
-from dsac_ros.nodes.relocalization import Answer
-from dsac_ros.nodes.relocalizer_parameters import RELOCALIZER
+from dsac_ros.nodes.relocalization import NodeOutput
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import TransformUnavailable
 from dsac_ros.sources.image_messages import stamp_ns
@@ -28,7 +26,7 @@ class Odometry:
     def __init__(self, there):
         self.there = there
 
-    def optical(self, image_frame, given):
+    def optical_frame(self, image_frame, given):
         return given or image_frame
 
     def lookup(self, target, source, stamp, limits=None):
@@ -46,7 +44,7 @@ def make_output(make_node, spin_until):
     outputs = []
 
     def make(odometry=True, **changed):
-        values = SimpleNamespace(**{**{s.name: s.default for s in RELOCALIZER}, **changed})
+        values = RelocalizerParameters(**changed)
         outputs.append(TfOutput(node, values, Odometry(odometry), broadcaster))
         assert spin_until(lambda: broadcaster.pub_tf.get_subscription_count() >= 1)
         spin_until(lambda: False, 0.3)
@@ -58,7 +56,7 @@ def make_output(make_node, spin_until):
 
 def fix(node):
     now = node.get_clock().now().nanoseconds
-    return Answer(Localization(Result.ACCEPTED), now, 'camera', BASE, BASE)
+    return NodeOutput(Localization(Result.ACCEPTED), now, 'camera', BASE, BASE)
 
 
 def children(heard):
@@ -101,10 +99,10 @@ def test_only_the_leaf_frame(make_output, spin_until, options):
 
 def test_a_rival_silences_map_odom(make_output, make_node, spin_until):
     output, heard, node = make_output(tf_mode='map_odom', tf_rate=50.0)
-    rival = TransformBroadcaster(make_node('rival'))
-    assert spin_until(lambda: rival.pub_tf.get_subscription_count() >= 2)
+    other_publisher = TransformBroadcaster(make_node('rival'))
+    assert spin_until(lambda: other_publisher.pub_tf.get_subscription_count() >= 2)
     now = node.get_clock().now().nanoseconds
-    rival.sendTransform(conversions.transform_message('map', 'odom', now, np.eye(4)))
+    other_publisher.sendTransform(conversions.transform_message('map', 'odom', now, np.eye(4)))
     assert spin_until(lambda: heard)
     spin_until(lambda: False, 0.2)
     heard.clear()

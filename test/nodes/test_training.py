@@ -6,23 +6,24 @@ import math
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from dsac_ros.nodes.mapper_parameters import training_options
-from dsac_ros.nodes.training import Training, parsed
+from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
+from dsac_ros.nodes.training import Training, parse_progress
 
 
 def test_lines_of_progress():
-    state = parsed('{"stage": "training", "fraction": 0.25, "seconds_left": 12, "loss": null}')
+    state = parse_progress(
+        '{"stage": "training", "fraction": 0.25, "seconds_left": 12, "loss": null}'
+    )
     assert (state.running, state.stage, state.progress, state.eta) == (True, 'training', 0.25, 12)
     assert math.isnan(state.loss)
 
 
 def test_other_lines_are_no_progress():
     for line in ('', 'dsac: error: no', '{"a": 1}', '[1, 2]', '17', '{"stage": '):
-        assert parsed(line) is None
+        assert parse_progress(line) is None
 
 
 def test_a_training_that_cannot_begin_says_why(tmp_path):
@@ -46,7 +47,7 @@ def ctrl_c_is_heard():
 
 @pytest.mark.parametrize('refine, trust', [(True, False), (False, True)])
 def test_parameters_become_options(refine, trust):
-    values = SimpleNamespace(train_minutes=3.0, device='cuda:1', refine_poses=refine,
+    values = MapperParameters(train_minutes=3.0, device='cuda:1', refine_poses=refine,
                              trust_poses=trust)
     assert training_options(values) == ['--minutes', '3.0', '--device', 'cuda:1',
                                         *['--refine-poses'] * refine, *['--trust-poses'] * trust]

@@ -9,9 +9,9 @@ import torch
 from ransac_scenes import batch, scene
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
-from dsac_ros.ransac.batch import OWN_DIMENSIONS, flat, unflat
+from dsac_ros.ransac.batch import TRAILING_DIMENSIONS, flatten_batch, unflatten_batch
+from dsac_ros.ransac.dsac import expected_loss
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.expectation import expected_loss
 
 SHAPES = [(), (1,), (3, 1, 2)]
 CONFIG = RansacConfig(hypotheses=64, screened=32, prescore_cells=100)
@@ -23,7 +23,7 @@ def images(shape):
     walls, poses = zip(*(scene(seed, inliers=0.7, rows=12, columns=16) for seed in range(count)))
     together = batch(walls)
     together = replace(together, depth=together.points_world[..., 2].abs() + 1.0)
-    return unflat(together, shape), torch.stack(poses).reshape(*shape, 4, 4), together
+    return unflatten_batch(together, shape), torch.stack(poses).reshape(*shape, 4, 4), together
 
 
 def assert_same(found, expected, shape):
@@ -37,9 +37,9 @@ def assert_same(found, expected, shape):
 def test_nothing_is_lost_on_the_way_there_and_back(shape):
     shaped, _, together = images(shape)
     assert shaped.points_world.shape == (*shape, 192, 3) and shaped.depth.shape == (*shape, 192)
-    again = flat(shaped)
+    again = flatten_batch(shaped)
     assert all(torch.equal(getattr(again, name), getattr(together, name))
-               for name in OWN_DIMENSIONS)
+               for name in TRAILING_DIMENSIONS)
 
 
 @pytest.mark.parametrize('shape', SHAPES)
@@ -62,7 +62,7 @@ def test_poses_of_any_shape_of_images(shape, guessed, measured):
 def test_without_a_cell_there_is_no_pose_and_no_loss(shape):
     shaped, poses, _ = images(shape)
     empty = replace(shaped, **{name: getattr(shaped, name)[(..., slice(0), *(slice(None),) * (
-        OWN_DIMENSIONS[name] - 1))] for name in OWN_DIMENSIONS if name != 'matrices'})
+        TRAILING_DIMENSIONS[name] - 1))] for name in TRAILING_DIMENSIONS if name != 'matrices'})
     assert empty.points_world.shape == (*shape, 0, 3)
     assert not estimate_pose(empty, CONFIG).found.any()
     found = expected_loss(empty, poses, EndToEndConfig(hypotheses=8), 10.0,

@@ -17,13 +17,13 @@ SMALL = dict(inliers=0.6, noise=0.01, rows=12, columns=16)
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    """What one test compiled, or could not, is nothing to the others."""
+    """Forget what one test compiled, or could not."""
     yield
     estimator.compiled_estimate.cache_clear()
     torch._dynamo.reset()
 
 
-def test_one_program_gives_the_pose_of_the_operations_one_by_one(monkeypatch):
+def test_the_compiled_program_gives_the_eager_pose(monkeypatch):
     """Traced as a whole and run as it is: to make machine code of it would take minutes."""
     compile_ = torch.compile
     monkeypatch.setattr(torch, 'compile', lambda function, **options: compile_(
@@ -38,7 +38,7 @@ def test_one_program_gives_the_pose_of_the_operations_one_by_one(monkeypatch):
                                estimate_pose(scene(4, **SMALL)[0], CONFIG).world_from_camera)
 
 
-def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
+def test_missing_compiler_says_what_to_install(monkeypatch):
     from torch._inductor import config
     monkeypatch.setattr(config.cpp, 'cxx', (None, '/nowhere/g++'))
     monkeypatch.setattr(config, 'force_disable_caches', True)

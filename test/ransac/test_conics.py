@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros.ransac.conics import meet, real_root, split_into_lines
+from dsac_ros.ransac.conics import intersect, real_root, split_into_lines
 
 ROWS, COLUMNS = np.triu_indices(3)
 
@@ -23,7 +23,7 @@ def matrix(conic):
     return full.movedim(-1, 0)
 
 
-def test_a_cubic_is_zero_at_its_root_and_nowhere_nearer_is_another():
+def test_real_root_is_the_best_separated_one():
     b, c, d = draw(3, 200)
     for x, coefficients in zip(real_root(b, c, d), torch.stack((b, c, d), 1)):
         roots = np.roots([1.0, *coefficients.tolist()])
@@ -58,7 +58,7 @@ def test_a_point_is_no_pair_of_real_lines():
 
 def test_crossings_lie_on_the_line_and_on_the_conic():
     lines, conic = draw(3, 2, 200), draw(6, 200, seed=1)
-    points, real = meet(lines, conic)
+    points, real = intersect(lines, conic)
     points = torch.nn.functional.normalize(points, dim=0)
     on_line = (points * lines.repeat(1, 2, 1)).sum(0).abs()
     on_conic = torch.einsum('cks,scd,dks->ks', points, matrix(conic), points).abs()
@@ -70,14 +70,14 @@ def test_crossings_lie_on_the_line_and_on_the_conic():
 def test_a_line_cuts_touches_or_misses_a_circle(height, expected):
     circle = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, -1.0])[:, None].double()
     line = torch.tensor([0.0, 1.0, -height], dtype=torch.float64)[:, None, None].expand(3, 2, 1)
-    points, real = meet(line, circle)
+    points, real = intersect(line, circle)
     assert bool(real.all()) is expected and bool(real.any()) is expected
     if expected:
         # where both crossings are one, the shorter of the two vectors is nothing but rounding
         both = points.reshape(3, 2, 2)
         x, y = both[:2] / both[2]
-        seen = both.square().sum(0) > 1e-12
-        assert seen.any(0).all()
-        torch.testing.assert_close(y[seen], torch.full_like(y[seen], height))
-        torch.testing.assert_close(x[seen].abs(), torch.full_like(
-            x[seen], (1 - height ** 2) ** 0.5), atol=1e-6, rtol=0.0)
+        nonzero = both.square().sum(0) > 1e-12
+        assert nonzero.any(0).all()
+        torch.testing.assert_close(y[nonzero], torch.full_like(y[nonzero], height))
+        torch.testing.assert_close(x[nonzero].abs(), torch.full_like(
+            x[nonzero], (1 - height ** 2) ** 0.5), atol=1e-6, rtol=0.0)

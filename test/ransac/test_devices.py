@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ransac_scenes import batch, on, scene
+from ransac_scenes import batch, scene, to_device
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry.pose_losses import POSE_LOSSES, training_loss
+from dsac_ros.ransac.dsac import expected_loss
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.expectation import expected_loss
 
 CONFIG = RansacConfig(hypotheses=128)
 
@@ -29,7 +29,7 @@ def test_an_estimate_mixes_no_devices(query):
     """Tensors on 'meta' have shapes and no values, and meet none that have some."""
     images, _, guess = query
     with torch.no_grad():
-        found = estimate_pose(on(images, 'meta'), CONFIG, guess=guess)
+        found = estimate_pose(to_device(images, 'meta'), CONFIG, guess=guess)
     assert {getattr(found, name).device.type for name in found.__dataclass_fields__} == {'meta'}
 
 
@@ -37,7 +37,7 @@ def test_an_estimate_mixes_no_devices(query):
 def test_the_same_seed_gives_the_same_pose_on_a_gpu(query):
     images, _, guess = query
     cpu = estimate_pose(images, CONFIG, guess=guess)
-    gpu = estimate_pose(on(images, 'cuda'), CONFIG, guess=guess)
+    gpu = estimate_pose(to_device(images, 'cuda'), CONFIG, guess=guess)
     assert torch.equal(gpu.found.cpu(), cpu.found)
     torch.testing.assert_close(gpu.world_from_camera.cpu(), cpu.world_from_camera, rtol=0.0,
                                atol=1e-3)
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_pose_on_a_gpu(query):
 
 def slope(images, truth, config, device):
     """The loss of two images, and its gradient by the points."""
-    images = on(images, device)
+    images = to_device(images, device)
     images = replace(images, points_world=images.points_world.clone().requires_grad_())
     found = expected_loss(images, truth.to(device), config, 20.0,
                           torch.Generator().manual_seed(0), training_loss(config).to(device))
@@ -55,7 +55,7 @@ def slope(images, truth, config, device):
 @pytest.mark.parametrize('how', ['one_step', 'implicit'])
 @pytest.mark.parametrize('selection', ['softam', 'argmax'])
 def test_a_training_loss_mixes_no_devices(query, selection, how):
-    """Of DSAC's expectation the likely hypotheses are counted, which takes values."""
+    """DSAC's expectation counts the likely hypotheses, which takes values."""
     images, truth, _ = query
     config = EndToEndConfig(hypotheses=16, cells=100, selection=selection, gradient=how)
     loss, gradient = slope(images, truth, config, 'meta')

@@ -5,13 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ransac_scenes import batch, coordinates, pixels, scene
+from ransac_scenes import batch, pixels, scene, scene_coordinates
 from scipy.spatial.transform import Rotation
 
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry import se3
-from dsac_ros.ransac.correspondences import correspondences
-from dsac_ros.ransac.estimator import STAGES, Draws, draw, estimate_from_draws, estimate_pose
+from dsac_ros.ransac.correspondences import normalize_correspondences
+from dsac_ros.ransac.estimator import (
+    STAGES,
+    Samples,
+    draw_samples,
+    estimate_from_samples,
+    estimate_pose,
+)
 
 CONFIG = RansacConfig(hypotheses=128)
 SMALL = dict(rows=12, columns=16)
@@ -53,13 +59,13 @@ def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
     assert distance.median() <= bound_m
 
 
-def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers():
+def test_predicted_sigma_helps_with_7_percent_inliers():
     """Wrong cells claim e times the sigma of right ones, in the median; both scatter by e^0.5."""
     scenes, truths = zip(*(scene(s, inliers=0.07, noise=0.02) for s in range(12)))
     images, truth = batch(scenes), torch.stack(truths)
     camera = se3.transform(se3.inverse(truth), images.points_world.double())
-    seen = camera @ images.matrices.double().mT
-    wrong = (seen[..., :2] / seen[..., 2:] - images.pixels).norm(dim=-1) > 15.0
+    projected = camera @ images.matrices.double().mT
+    wrong = (projected[..., :2] / projected[..., 2:] - images.pixels).norm(dim=-1) > 15.0
     scatter = torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
     told = replace(images, sigma_px=torch.exp(0.5 * scatter + wrong))
     success = {name: (errors(estimate_pose(image, RansacConfig()), truth)[0] < 0.05).sum().item()
@@ -68,7 +74,8 @@ def test_a_predicted_uncertainty_finds_the_pose_among_seven_percent_of_inliers()
     assert success['not told'] <= 8
 
 
-def test_the_same_seed_gives_the_same_pose_and_another_one_nearly():
+def test_equal_seeds_give_equal_poses():
+    """Another seed gives another pose."""
     image, _ = scene(1, inliers=0.4, noise=0.02, **SMALL)
     first, second = (estimate_pose(image, CONFIG).world_from_camera for _ in range(2))
     other = estimate_pose(image, replace(CONFIG, seed=9)).world_from_camera
@@ -108,27 +115,27 @@ def test_the_unit_of_the_world_does_not_matter(unit, dtype):
 
 def test_the_order_of_the_cells_does_not_matter():
     image, _ = scene(4, inliers=0.5, noise=0.02, dtype=torch.float64, **SMALL)
-    seen = correspondences(image)
-    draws = draw(seen.valid, CONFIG, torch.Generator().manual_seed(0))
+    correspondences = normalize_correspondences(image)
+    samples = draw_samples(correspondences.valid, CONFIG, torch.Generator().manual_seed(0))
     order = torch.randperm(192, generator=torch.Generator().manual_seed(1))
     where = order.argsort()
-    shuffled = correspondences(replace(
+    shuffled = normalize_correspondences(replace(
         image, points_world=image.points_world[:, order], pixels=image.pixels[:, order]))
-    same = Draws(where[draws.sets], where[draws.screen], where[draws.prescore])
-    expected = estimate_from_draws(seen, draws, CONFIG)
-    found = estimate_from_draws(shuffled, same, CONFIG)
+    same = Samples(where[samples.sets], where[samples.screen], where[samples.prescore])
+    expected = estimate_from_samples(correspondences, samples, CONFIG)
+    found = estimate_from_samples(shuffled, same, CONFIG)
     torch.testing.assert_close(found.world_from_camera, expected.world_from_camera)
     assert torch.equal(found.inliers[:, where], expected.inliers)
 
 
 def test_a_batch_is_a_loop():
     scenes = [scene(s, inliers=0.5, noise=0.02, dtype=torch.float64, **SMALL)[0] for s in range(3)]
-    together = correspondences(batch(scenes))
-    draws = draw(together.valid, CONFIG, torch.Generator().manual_seed(0))
-    at_once = estimate_from_draws(together, draws, CONFIG)
+    together = normalize_correspondences(batch(scenes))
+    samples = draw_samples(together.valid, CONFIG, torch.Generator().manual_seed(0))
+    at_once = estimate_from_samples(together, samples, CONFIG)
     for i, image in enumerate(scenes):
-        own = Draws(draws.sets[i:i + 1], draws.screen[i:i + 1], draws.prescore[i:i + 1])
-        alone = estimate_from_draws(correspondences(image), own, CONFIG)
+        own = Samples(samples.sets[i:i + 1], samples.screen[i:i + 1], samples.prescore[i:i + 1])
+        alone = estimate_from_samples(normalize_correspondences(image), own, CONFIG)
         for name in ('world_from_camera', 'covariance', 'score', 'spread', 'agreement', 'inliers',
                      'reprojection_error_px'):
             torch.testing.assert_close(getattr(alone, name)[0], getattr(at_once, name)[i],
@@ -146,7 +153,8 @@ def test_cells_that_are_not_valid_take_no_part():
     assert estimate.inlier_ratio.item() == 1.0
 
 
-def test_a_portrait_image_with_a_focal_length_per_axis_and_an_off_centre_principal_point():
+def test_portrait_image_with_general_intrinsics():
+    """The focal length differs per axis, and the principal point is off centre."""
     image, truth = scene(6, rows=16, columns=12, dtype=torch.float64)
     stretch, shift = torch.tensor([1.5, 0.8]).double(), torch.tensor([33.0, -21.0]).double()
     matrix = image.matrices.clone()
@@ -166,11 +174,11 @@ def test_a_camera_turned_by_pi(axis):
 
 def flat_wall(dtype=torch.float64):
     """A wall seen at an angle: every point on one plane."""
-    seen = pixels(12, 16)
+    observed = pixels(12, 16)
     matrix = np.array([[525.0, 0.0, 63.5], [0.0, 525.0, 47.5], [0.0, 0.0, 1.0]])
-    rays = np.concatenate([seen, np.ones((192, 1))], 1) @ np.linalg.inv(matrix).T
+    rays = np.concatenate([observed, np.ones((192, 1))], 1) @ np.linalg.inv(matrix).T
     depth = 2.0 / (rays @ np.array([0.5, 0.2, 0.8]))
-    return coordinates(rays * depth[:, None], seen, matrix, (12, 16), dtype)
+    return scene_coordinates(rays * depth[:, None], observed, matrix, (12, 16), dtype)
 
 
 def test_a_planar_scene_has_a_pose():
@@ -222,14 +230,14 @@ def test_no_pose_is_a_value(name, dtype, depth):
     assert estimate.covariance.isnan().all()
 
 
-def test_all_outliers_have_few_inliers_and_no_agreement():
+def test_outliers_alone_have_low_ratio_and_agreement():
     image, _ = scene(9, inliers=0.0)
     estimate = estimate_pose(image, RansacConfig())
     assert estimate.inlier_ratio.item() < 0.03
     assert estimate.agreement.item() < 0.6
 
 
-def test_an_image_without_a_pose_does_not_spoil_the_others():
+def test_an_image_without_a_pose_spoils_no_other():
     good, truth = scene(10, inliers=0.6, **SMALL)
     bad = replace(good, points_world=good.points_world * torch.nan)
     estimate = estimate_pose(batch([bad, good, bad]), CONFIG)
@@ -261,7 +269,7 @@ def test_a_few_wild_points_do_not_spoil_the_numbers(wild):
         assert errors(estimate, truth)[0] < 1e-3
 
 
-def test_scene_coordinates_in_half_precision_are_good_for_what_they_say():
+def test_half_precision_scene_coordinates_are_accepted():
     """They were refused, deep inside a solver."""
     image, truth = scene(12, **SMALL)
     half = replace(image, points_world=image.points_world.half(), sigma_px=image.sigma_px.half())
@@ -289,7 +297,7 @@ def test_gradients_by_the_predicted_uncertainty():
     middle = 1.0 / sigma.square().reciprocal().median()
 
     def precision(sigma_px):
-        return correspondences(replace(image, sigma_px=sigma_px)).precision
+        return normalize_correspondences(replace(image, sigma_px=sigma_px)).precision
     sigma.requires_grad_()
     slope, = torch.autograd.grad(precision(sigma).sum(), sigma)
     torch.testing.assert_close(slope, -2.0 * middle * sigma.detach() ** -3)
@@ -302,7 +310,7 @@ def test_sigma_that_means_nothing_is_ignored():
     assert errors(estimate_pose(replace(image, sigma_px=sigma), CONFIG), truth)[0] < 1e-3
 
 
-def test_gradients_flow_from_the_pose_to_the_scene_coordinates():
+def test_gradients_flow_from_pose_to_scene_coordinates():
     image, _ = scene(13, inliers=0.7, noise=0.01, dtype=torch.float64, **SMALL)
     points = image.points_world.clone().requires_grad_()
     estimate = estimate_pose(replace(image, points_world=points), CONFIG)

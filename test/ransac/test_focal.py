@@ -8,20 +8,22 @@ import pytest
 import torch
 from focal_scene import FOCAL, POSE, scene
 
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.focal import refine_with_focal
 
 
 def refined(given: float, **how: object):
-    seen = correspondences(scene(given, **how))
-    return refine_with_focal(seen.camera_from_scaled(POSE[None, None]), seen, 20.0, 20), seen
+    correspondences = normalize_correspondences(scene(given, **how))
+    return refine_with_focal(
+        correspondences.camera_from_scaled(POSE[None, None]), correspondences, 20.0, 20
+    ), correspondences
 
 
 @pytest.mark.parametrize('given', (FOCAL, 450.0, 550.0, 700.0, 300.0))
 def test_focal_length_and_pose_are_found(given):
-    found, seen = refined(given)
+    found, correspondences = refined(given)
     assert float(found.ratio) * given == pytest.approx(FOCAL, rel=0.01)
-    pose = seen.world_from_camera(found.camera_from_world)[0, 0]
+    pose = correspondences.world_from_camera(found.camera_from_world)[0, 0]
     assert torch.allclose(pose, POSE, atol=0.02)
 
 
@@ -45,8 +47,12 @@ def test_a_plane_that_faces_the_camera_says_nothing():
 
 
 def test_a_held_focal_length_stays():
-    seen = correspondences(scene(600.0))
-    found = refine_with_focal(seen.camera_from_scaled(POSE[None, None]), seen, 20.0,
-                              hold_focal=True)
+    correspondences = normalize_correspondences(scene(600.0))
+    found = refine_with_focal(
+        correspondences.camera_from_scaled(POSE[None, None]),
+        correspondences,
+        20.0,
+        hold_focal=True,
+    )
     assert float(found.ratio) == 1.0
     assert float(found.squared.mean()) > 2.0

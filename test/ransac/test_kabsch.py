@@ -41,7 +41,7 @@ def test_float32_is_exact_to_float32():
 
 
 @pytest.mark.parametrize('mirror', [1.0, -1.0])
-def test_noisy_weighted_and_mirrored_pairs_give_the_pose_of_the_reference(mirror):
+def test_noisy_weighted_mirrored_pairs_match_scipy(mirror):
     world, camera, _ = random_pairs(20, 6, seed=1, noise=0.1)
     camera = camera * torch.tensor([1.0, 1.0, mirror])
     weights = torch.rand(20, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_coplanar_pairs_give_a_proper_rotation():
     torch.testing.assert_close(torch.linalg.det(poses[:, :3, :3]), torch.ones(200).double())
 
 
-def test_when_world_or_camera_move_the_pose_moves_along():
+def test_the_pose_moves_with_world_and_camera():
     world, camera, _ = random_pairs(50, 5, seed=3, noise=0.1)
     poses, _ = solve_kabsch(world, camera)
     motion = random_pairs(50, seed=4)[2]
@@ -108,7 +108,8 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize('name', DEGENERATE)
-def test_degenerate_sets_are_said_to_be_and_spoil_neither_others_nor_gradients(name):
+def test_degenerate_sets_are_flagged_and_spoil_nothing(name):
+    """Neither other sets nor gradients suffer."""
     world, camera, truth = random_pairs(2, 4, seed=7)
     bad_world, bad_camera, bad_weights = DEGENERATE[name](world[0], camera[0])
     bad_weights = torch.ones(4) if bad_weights is None else bad_weights

@@ -7,7 +7,7 @@ import torch
 from ransac_scenes import scene
 
 from dsac_ros.geometry import se3
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.minimal import first_poses, solve_minimal
 from dsac_ros.ransac.p3p import first_solutions, solve_p3p
 from dsac_ros.ransac.sampling import draw_minimal_sets
@@ -22,31 +22,37 @@ def problem(request):
         generator = torch.Generator().manual_seed(1)
         hole = torch.rand(depth.shape, generator=generator) < request.param
         image = replace(image, depth=depth.masked_fill(hole, 0.0))
-    seen = correspondences(image)
-    return seen, draw_minimal_sets(seen.valid, 40, 3, torch.Generator().manual_seed(0))
+    correspondences = normalize_correspondences(image)
+    return correspondences, draw_minimal_sets(
+        correspondences.valid, 40, 3, torch.Generator().manual_seed(0)
+    )
 
 
-def flat(poses, solved):
-    return poses.flatten(1, 2)[solved.flatten(1)]
+def flat(poses, valid):
+    return poses.flatten(1, 2)[valid.flatten(1)]
 
 
 def test_the_first_poses_are_those_of_all_in_order(problem):
     """With room for all, for some, and for one."""
-    seen, sets = problem
-    every = flat(*solve_minimal(seen, sets))
+    correspondences, sets = problem
+    every = flat(*solve_minimal(correspondences, sets))
     for count in (160, len(every), len(every) // 2, 1):
-        poses, solved = first_poses(seen, sets, count)
+        poses, valid = first_poses(correspondences, sets, count)
         assert poses.shape == (1, count, 4, 4)
-        assert solved.sum() == min(count, len(every))
-        torch.testing.assert_close(poses[solved], every[:count])
+        assert valid.sum() == min(count, len(every))
+        torch.testing.assert_close(poses[valid], every[:count])
 
 
 def test_without_a_solution_none_of_the_first_is_one(problem):
-    seen, sets = problem
-    for nothing in (replace(seen, valid=torch.zeros_like(seen.valid)),
-                    replace(seen, points=seen.points[:, :1].expand_as(seen.points))):
-        poses, solved = first_poses(nothing, sets, 50)
-        assert not solved.any()
+    correspondences, sets = problem
+    for nothing in (
+        replace(correspondences, valid=torch.zeros_like(correspondences.valid)),
+        replace(
+            correspondences, points=correspondences.points[:, :1].expand_as(correspondences.points)
+        ),
+    ):
+        poses, valid = first_poses(nothing, sets, 50)
+        assert not valid.any()
         assert poses.isfinite().all()
 
 
@@ -56,11 +62,11 @@ def test_first_solutions_are_those_of_each_image():
     rays[..., 2] = 1.0
     camera = rays * (1.0 + torch.rand(2, 30, 3, 1, dtype=torch.float64, generator=generator))
     rays[1, 5:] = 0.0  # of the second image only five sets have a direction
-    poses, solved = solve_p3p(camera, rays)
+    poses, valid = solve_p3p(camera, rays)
     for count in (20, 120):
         found, filled = first_solutions(camera, rays, count)
         for i in range(2):
-            every = poses[i][solved[i]]
+            every = poses[i][valid[i]]
             assert filled[i].sum() == min(count, len(every))
             torch.testing.assert_close(found[i][filled[i]], every[:count])
 
@@ -70,32 +76,34 @@ def test_gradients_of_the_first_solutions():
     rays = torch.randn(1, 3, 3, 3, dtype=torch.float64, generator=generator) * 0.4
     rays[..., 2] = 1.0
     camera = rays * (1.0 + torch.rand(1, 3, 3, 1, dtype=torch.float64, generator=generator))
-    solved = first_solutions(camera, rays, 6)[1]
-    assert solved.sum() >= 3
+    valid = first_solutions(camera, rays, 6)[1]
+    assert valid.sum() >= 3
 
     def solutions(points, directions):
-        return first_solutions(points, directions, 6)[0][solved]
+        return first_solutions(points, directions, 6)[0][valid]
     assert torch.autograd.gradcheck(solutions, (camera.requires_grad_(), rays.requires_grad_()))
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('large', [1e16, 1e25, 1e300])
-def test_triangles_too_large_for_their_precision_are_none_and_spoil_nothing(dtype, large):
+def test_overflowing_triangles_have_no_solution(dtype, large):
+    """Triangles too large for their precision spoil no other."""
     rays = torch.tensor([[0.1, 0, 1], [0, 0.2, 1], [-0.1, -0.1, 1]], dtype=torch.float64)
     points = torch.stack((rays, large * rays)).to(dtype)
     if not points.isfinite().all():
         points = points.nan_to_num(posinf=torch.finfo(dtype).max, neginf=torch.finfo(dtype).min)
-    poses, solved = solve_p3p(points, rays.to(dtype).expand(2, 3, 3))
+    poses, valid = solve_p3p(points, rays.to(dtype).expand(2, 3, 3))
     assert poses.isfinite().all()
-    assert solved[0].any()
-    assert solved[1].any() == (large * large < torch.finfo(dtype).max)
+    assert valid[0].any()
+    assert valid[1].any() == (large * large < torch.finfo(dtype).max)
 
 
 def test_three_measured_points_on_a_line_have_no_pose():
     """Nor where float32 rounds them off it."""
     image, _ = scene(0, rows=3, columns=4)
     line = torch.linspace(0.0, 1.0, 12)[None, :, None] * torch.tensor([1.0, 2.0, 3.1])
-    seen = correspondences(replace(image, points_world=line,
-                                   depth=torch.full_like(image.sigma_px, 2.5)))
-    sets = draw_minimal_sets(seen.valid, 50, 3, torch.Generator().manual_seed(0))
-    assert not solve_minimal(seen, sets)[1].any()
+    correspondences = normalize_correspondences(
+        replace(image, points_world=line, depth=torch.full_like(image.sigma_px, 2.5))
+    )
+    sets = draw_minimal_sets(correspondences.valid, 50, 3, torch.Generator().manual_seed(0))
+    assert not solve_minimal(correspondences, sets)[1].any()

@@ -43,7 +43,7 @@ def test_float32_finds_it_to_float32_accuracy():
     assert (error < 1e-2).double().mean() > 0.999
 
 
-def test_every_solution_sees_the_points_along_the_rays_and_in_front():
+def test_solutions_see_points_in_front_along_the_rays():
     world, rays, _ = random_sets(3000, seed=1)
     poses, valid = solve_p3p(world, rays)
     camera = se3.transform(poses, world[:, None].expand(-1, 4, -1, -1))
@@ -80,7 +80,7 @@ def test_a_wrong_shape_names_both_shapes():
         solve_p3p(torch.zeros(2, 3, 3), torch.zeros(2, 3))
 
 
-def test_the_unit_of_the_world_scales_only_the_translation():
+def test_the_world_unit_scales_only_the_translation():
     world, rays, _ = random_sets(200, seed=4)
     poses, valid = solve_p3p(world, rays)
     scaled, scaled_valid = solve_p3p(1000.0 * world, rays)
@@ -102,7 +102,8 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize('name', DEGENERATE)
-def test_degenerate_sets_have_no_solution_and_spoil_no_other(name):
+def test_degenerate_sets_have_no_solution(name):
+    """They spoil no other set."""
     world, rays, truth = random_sets(2, seed=5)
     bad_world, bad_rays = DEGENERATE[name](world[0], rays[0])
     poses, valid = solve_p3p(torch.stack((bad_world, world[1])), torch.stack((bad_rays, rays[1])))
@@ -161,7 +162,7 @@ def test_all_four_solutions_of_the_known_triangle():
 
 @pytest.mark.parametrize('x', [0.0, -0.5, -2.0, 2.0])
 @pytest.mark.parametrize('height', [0.5, 2.0 ** 0.5, 2.0, 8.0])
-def test_symmetric_views_are_solved_with_finite_gradients(x, height):
+def test_symmetric_views_solve_with_finite_gradients(x, height):
     world, _ = fischler_and_bolles()
     truth = torch.eye(4, dtype=torch.float64)
     truth[0, 3], truth[2, 3] = x, height
@@ -188,7 +189,7 @@ def test_double_solutions_are_not_lost_to_rounding():
     assert (error < 0.05).double().mean() > 0.97
 
 
-def test_gradients_by_points_and_rays_are_those_of_the_solution():
+def test_gradcheck_by_points_and_rays():
     world, rays, _ = random_sets(5, seed=8)
     _, valid = solve_p3p(world, rays)
 

@@ -10,9 +10,9 @@ from ransac_scenes import poses_near, scene, stack
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.estimator import estimate_pose
-from dsac_ros.ransac.mixture import initial_mixture
+from dsac_ros.ransac.noise_model import initial_noise_model
 from dsac_ros.types import SceneCoordinates
 
 TAU = 10.0
@@ -21,16 +21,16 @@ TAU = 10.0
 def problem(seed=3, noise=0.02, rows=6, columns=8, **kwargs):
     coordinates, truth = scene(seed, noise=noise, rows=rows, columns=columns,
                                dtype=torch.float64, **kwargs)
-    seen = correspondences(coordinates)
-    return seen, poses_near(0, 2, seen, truth)
+    correspondences = normalize_correspondences(coordinates)
+    return correspondences, poses_near(0, 2, correspondences, truth)
 
 
-def converged(seen, poses, iterations=40):
-    mixture = initial_mixture(poses, TAU)
-    return refine.refine(poses, seen, mixture, TAU, iterations)
+def converged(correspondences, poses, iterations=40):
+    noise_model = initial_noise_model(poses, TAU)
+    return refine.refine(poses, correspondences, noise_model, TAU, iterations)
 
 
-def test_a_retraction_is_rigid_and_the_exponential_to_second_order():
+def test_retraction_is_rigid_and_exp_to_second_order():
     generator = torch.Generator().manual_seed(0)
     step = torch.randn(20, 6, dtype=torch.float64, generator=generator)
     identity = torch.eye(4, dtype=torch.float64).expand(20, 4, 4)
@@ -42,70 +42,73 @@ def test_a_retraction_is_rigid_and_the_exponential_to_second_order():
 
 
 def test_rows_are_the_derivatives_of_the_residuals():
-    seen, poses = problem()
+    correspondences, poses = problem()
 
     def residuals(step):
-        at = refine.linearise(refine.retract(step.expand(1, 2, 6), poses), seen)
+        at = refine.linearise(refine.retract(step.expand(1, 2, 6), poses), correspondences)
         return torch.stack((at.rows_u[..., 6, :], at.rows_v[..., 6, :]))
     zero = torch.zeros(6, dtype=torch.float64)
     expected = torch.autograd.functional.jacobian(residuals, zero).movedim(-1, -2)
-    at = refine.linearise(poses, seen)
+    at = refine.linearise(poses, correspondences)
     torch.testing.assert_close(at.rows_u[..., :6, :], expected[0])
     torch.testing.assert_close(at.rows_v[..., :6, :], expected[1])
 
 
 def test_exact_data_gives_an_exact_pose():
-    seen, poses = problem(noise=0.0)
-    at = refine.linearise(converged(seen, poses)[0], seen)
+    correspondences, poses = problem(noise=0.0)
+    at = refine.linearise(converged(correspondences, poses)[0], correspondences)
     assert at.squared.sqrt().max() < 1e-6
 
 
-def stepped(pose, seen, weight):
-    return refine.gauss_newton_step(pose, refine.linearise(pose, seen), weight)
+def stepped(pose, correspondences, weight):
+    return refine.gauss_newton_step(pose, refine.linearise(pose, correspondences), weight)
 
 
 @pytest.mark.parametrize('depth', [False, True])
 def test_one_step_has_the_right_gradient(depth):
-    seen, poses = problem(rows=3, columns=4)
+    correspondences, poses = problem(rows=3, columns=4)
     weight = torch.rand(1, 2, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     if depth:  # measured in half of the cells, some centimetres off
-        seen = replace(seen, nearness=(torch.arange(12) % 2) * seen.scale[:, None] / 2.6)
+        correspondences = replace(
+            correspondences,
+            inverse_depth=(torch.arange(12) % 2) * correspondences.scale[:, None] / 2.6,
+        )
 
     def step(pose, points, weights):
-        return stepped(pose, replace(seen, points=points), weights)
-    inputs = [x.clone().requires_grad_() for x in (poses, seen.points, weight)]
+        return stepped(pose, replace(correspondences, points=points), weights)
+    inputs = [x.clone().requires_grad_() for x in (poses, correspondences.points, weight)]
     assert torch.autograd.gradcheck(step, inputs, atol=1e-4)
 
 
-def test_the_last_step_moves_nothing_and_carries_the_gradient_of_the_whole_refinement():
+def test_last_step_moves_nothing_but_carries_gradient():
     """Against finite differences through all iterations, with the weights held: eq. of DSAC++."""
-    seen, poses = problem(noise=0.002, rows=3, columns=4)
+    correspondences, poses = problem(noise=0.002, rows=3, columns=4)
     poses = poses[:, :1]
     weight = torch.ones(1, 1, 12, dtype=torch.float64)
 
     def solve(points):
-        pose, here = poses, replace(seen, points=points)
+        pose, here = poses, replace(correspondences, points=points)
         for _ in range(15):
             pose = stepped(pose, here, weight)
         return pose
-    fixed = solve(seen.points)
-    points = seen.points.clone().requires_grad_()
-    last = stepped(fixed, replace(seen, points=points), weight)
+    fixed = solve(correspondences.points)
+    points = correspondences.points.clone().requires_grad_()
+    last = stepped(fixed, replace(correspondences, points=points), weight)
     torch.testing.assert_close(last.detach(), fixed, rtol=0.0, atol=1e-9)
-    direction = torch.randn(seen.points.shape, dtype=torch.float64,
+    direction = torch.randn(correspondences.points.shape, dtype=torch.float64,
                             generator=torch.Generator().manual_seed(2))
     probe = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     (gradient,) = torch.autograd.grad((last * probe).sum(), points)
-    numeric = (((solve(seen.points + 1e-6 * direction)
-                 - solve(seen.points - 1e-6 * direction)) / 2e-6) * probe).sum()
+    numeric = (((solve(correspondences.points + 1e-6 * direction)
+                 - solve(correspondences.points - 1e-6 * direction)) / 2e-6) * probe).sum()
     # Gauss-Newton leaves out the curvature times the residual, a few per mille here.
     assert (gradient * direction).sum().item() == pytest.approx(numeric.item(), rel=0.02)
 
 
 def test_no_support_moves_nothing():
-    seen, poses = problem()
+    correspondences, poses = problem()
     nothing = torch.zeros(1, 2, 48, dtype=torch.float64)
-    assert torch.equal(stepped(poses, seen, nothing), poses)
+    assert torch.equal(stepped(poses, correspondences, nothing), poses)
 
 
 def test_an_indefinite_hessian_gives_no_step():
@@ -139,20 +142,20 @@ def test_outliers_do_not_move_the_pose():
     keep = torch.arange(300) % 3 > 0
     few = clean.take(keep.nonzero().T)
     expected, _ = converged(few, poses)
-    found, mixture = converged(dirty, poses)
+    found, noise_model = converged(dirty, poses)
     distance, angle = se3.pose_error(found, expected)
     assert distance.max() < 1e-3
     assert angle.max() < 1e-3
-    assert mixture.share.sub(2.0 / 3.0).abs().max() < 0.02
+    assert noise_model.inlier_ratio.sub(2.0 / 3.0).abs().max() < 0.02
 
 
 def test_the_scale_of_the_noise_is_found():
     random = np.random.default_rng(0)
-    seen, poses = problem(noise=0.0, rows=30, columns=40)
+    correspondences, poses = problem(noise=0.0, rows=30, columns=40)
     student = random.normal(size=(1, 1200, 2)) * np.sqrt(5.0 / random.chisquare(5, (1, 1200, 1)))
-    noisy = seen.pixels + torch.from_numpy(1.3 * student)
-    _, mixture = converged(replace(seen, pixels=noisy), poses)
-    assert mixture.sigma[0, 0].item() == pytest.approx(1.3, rel=0.05)
+    noisy = correspondences.pixels + torch.from_numpy(1.3 * student)
+    _, noise_model = converged(replace(correspondences, pixels=noisy), poses)
+    assert noise_model.sigma[0, 0].item() == pytest.approx(1.3, rel=0.05)
 
 
 def test_precision_weighs():

@@ -8,8 +8,8 @@ from ransac_scenes import scene
 
 from dsac_ros.config import EndToEndConfig, RansacConfig
 from dsac_ros.geometry import se3
-from dsac_ros.ransac import expectation, refine
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac import dsac, refine
+from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.estimator import estimate_pose
 
 CONFIG = RansacConfig(hypotheses=64)
@@ -49,7 +49,7 @@ def test_invalid_depth_is_as_no_depth():
     assert abs(error_m(alone, truth) - error_m(rgb, truth)) < 1e-4
 
 
-def test_depth_finds_the_pose_among_one_right_cell_in_five():
+def test_depth_finds_the_pose_at_20_percent_inliers():
     for seed in range(6):
         image, truth = scene(seed, inliers=0.2, noise=0.02)
         found = estimate_pose(with_depth(image, truth, 0.005, seed=seed), RansacConfig())
@@ -66,33 +66,33 @@ def test_depth_makes_the_pose_more_accurate():
     assert rgbd < rgb
 
 
-def test_rows_of_the_depth_are_the_derivatives_of_its_residual():
+def test_depth_rows_are_derivatives_of_the_residual():
     image, truth = scene(1, rows=6, columns=8, dtype=torch.float64, noise=0.02)
     clean = replace(image, depth=torch.full_like(image.sigma_px, 2.4))
-    seen = correspondences(clean)
+    correspondences = normalize_correspondences(clean)
     world = truth.clone()
-    world[:3, 3] = (world[:3, 3] - seen.centre[0]) / seen.scale
+    world[:3, 3] = (world[:3, 3] - correspondences.centre[0]) / correspondences.scale
     poses = se3.inverse(world)[None, None]
 
     def residual(step):
-        at = refine.linearise(refine.retract(step.expand(1, 1, 6), poses), seen)
+        at = refine.linearise(refine.retract(step.expand(1, 1, 6), poses), correspondences)
         return at.depth[0, 0, 3]
     expected = torch.autograd.functional.jacobian(residual, torch.zeros(6, dtype=torch.float64))
-    rows = refine.linearise(poses, seen).depth[0, 0]
+    rows = refine.linearise(poses, correspondences).depth[0, 0]
     torch.testing.assert_close(expected[:, [2, 3, 4]], rows[:3].T)
     assert (expected[:, [0, 1, 5]] == 0.0).all()
 
 
 @pytest.mark.parametrize('missing', [0.0, 0.6])
-def test_the_expected_loss_has_a_finite_gradient_that_lowers_it(missing):
+def test_expected_loss_gradient_is_finite_and_descends(missing):
     image, truth = scene(2, inliers=0.8, noise=0.05, rows=12, columns=16, dtype=torch.float64)
     image = with_depth(image, truth, missing=missing, seed=2)
     config = EndToEndConfig(hypotheses=16, alpha=20.0)
     points = image.points_world.clone().requires_grad_()
 
     def loss(seed):
-        return expectation.expected_loss(replace(image, points_world=points), truth[None], config,
-                                         20.0, torch.Generator().manual_seed(seed)).loss.sum()
+        return dsac.expected_loss(replace(image, points_world=points), truth[None], config,
+                                  20.0, torch.Generator().manual_seed(seed)).loss.sum()
     optimizer = torch.optim.Adam([points], 3e-3)
     before = sum(loss(seed).item() for seed in range(100, 103))
     for seed in range(12):

@@ -8,47 +8,50 @@ from ransac_scenes import FOCAL, poses_near, scene
 
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import scoring
-from dsac_ros.ransac.correspondences import correspondences
+from dsac_ros.ransac.correspondences import normalize_correspondences
 
 
 @pytest.fixture
 def small():
     coordinates, truth = scene(3, noise=0.05, rows=3, columns=4, dtype=torch.float64)
-    seen = correspondences(coordinates)
-    return seen, poses_near(0, 2, seen, truth)
+    correspondences = normalize_correspondences(coordinates)
+    return correspondences, poses_near(0, 2, correspondences, truth)
 
 
 def test_the_error_is_the_distance_in_the_image(small):
-    seen, poses = small
-    error = scoring.reprojection_error(poses, seen, 1e9)
+    correspondences, poses = small
+    error = scoring.reprojection_error(poses, correspondences, 1e9)
     for h in range(poses.shape[1]):
-        camera = se3.transform(poses[0, h], seen.points[0])
+        camera = se3.transform(poses[0, h], correspondences.points[0])
         projected = FOCAL * camera[:, :2] / camera[:, 2:]
-        torch.testing.assert_close(error[0, h], (projected - seen.pixels[0]).norm(dim=-1))
+        torch.testing.assert_close(
+            error[0, h], (projected - correspondences.pixels[0]).norm(dim=-1)
+        )
 
 
 def test_the_error_is_clamped(small):
-    seen, poses = small
-    assert scoring.reprojection_error(poses, seen, 1.5).max() == 1.5
+    correspondences, poses = small
+    assert scoring.reprojection_error(poses, correspondences, 1.5).max() == 1.5
 
 
 def test_points_behind_the_camera_never_count():
     coordinates, truth = scene(0, rows=6, columns=8, dtype=torch.float64)
-    seen = correspondences(coordinates)
-    right = poses_near(0, 1, seen, truth, noise=0.0)
+    correspondences = normalize_correspondences(coordinates)
+    right = poses_near(0, 1, correspondences, truth, noise=0.0)
     # Mirrored through the camera's centre, every point lies on its own ray, but behind.
     mirrored = right.clone()
     mirrored[..., :3, :] *= -1.0
     for poses, expected in ((right, 48.0), (mirrored, 0.0)):
-        squared = scoring.squared_error(poses, seen)
-        error = scoring.reprojection_error(poses, seen, 100.0)
-        weight = seen.valid.double()
-        assert scoring.truncated_count(squared, weight, 10.0).item() == pytest.approx(expected)
+        squared = scoring.squared_error(poses, correspondences)
+        error = scoring.reprojection_error(poses, correspondences, 100.0)
+        weight = correspondences.valid.double()
+        assert scoring.msac_score(squared, weight, 10.0).item() == pytest.approx(expected)
         assert scoring.soft_inlier_count(error, weight, 10.0).item() == pytest.approx(
             expected, rel=0.01, abs=1e-6)
 
 
-def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
+def test_soft_count_is_half_at_the_threshold():
+    """It is linear in the weights."""
     error = torch.tensor([[[0.0, 10.0, 100.0]]])
     one = torch.ones(1, 3)
     count = scoring.soft_inlier_count(error, one, 10.0)
@@ -57,7 +60,7 @@ def test_a_soft_count_is_half_at_the_threshold_and_linear_in_the_weights():
     assert double.item() == pytest.approx(2.0 * count.item())
 
 
-def test_a_hard_count_is_the_weight_of_what_lies_within():
+def test_hard_count_is_the_weight_within_the_threshold():
     """At the threshold a cell is outside; 2 + 4 are inside of the first, 2 of the second."""
     error = torch.tensor([[[9.9, 10.0, 0.0], [3.0, 11.0, 10.1]]])
     count = scoring.hard_inlier_count(error, torch.tensor([[2.0, 3.0, 4.0]]), 10.0)
@@ -66,36 +69,40 @@ def test_a_hard_count_is_the_weight_of_what_lies_within():
 
 @pytest.mark.parametrize('depth', [False, True])
 def test_gradients_of_error_and_score(small, depth):
-    seen, poses = small
+    correspondences, poses = small
     if depth:  # measured in half of the cells, some centimetres off
-        seen = replace(seen, nearness=(torch.arange(12) % 2) * seen.scale[:, None] / 2.6)
+        correspondences = replace(
+            correspondences,
+            inverse_depth=(torch.arange(12) % 2) * correspondences.scale[:, None] / 2.6,
+        )
 
     def error(pose, points):
-        return scoring.reprojection_error(pose, replace(seen, points=points), 100.0)
+        return scoring.reprojection_error(pose, replace(correspondences, points=points), 100.0)
 
     def score(pose, points):
-        return scoring.soft_inlier_count(error(pose, points), seen.precision, 10.0)
+        return scoring.soft_inlier_count(error(pose, points), correspondences.precision, 10.0)
     for function in (error, score):
-        inputs = [x.clone().requires_grad_() for x in (poses, seen.points)]
+        inputs = [x.clone().requires_grad_() for x in (poses, correspondences.points)]
         assert torch.autograd.gradcheck(function, inputs)
 
 
 def test_the_error_with_depth_has_a_third_component(small):
     """f (z / measured - 1), in pixels, where a depth is known."""
-    seen, poses = small
-    near = torch.zeros_like(seen.precision)
+    correspondences, poses = small
+    near = torch.zeros_like(correspondences.precision)
     near[:, 5] = 0.4
-    flat = scoring.squared_error(poses, seen)
-    z = se3.transform(poses, seen.points[:, None].expand(-1, 2, -1, -1))[..., 2]
+    flat = scoring.squared_error(poses, correspondences)
+    z = se3.transform(poses, correspondences.points[:, None].expand(-1, 2, -1, -1))[..., 2]
     expected = flat.clone()
     expected[..., 5] += (FOCAL * (z[..., 5] * 0.4 - 1.0)).square()
-    torch.testing.assert_close(scoring.squared_error(poses, replace(seen, nearness=near)),
-                               expected)
+    torch.testing.assert_close(
+        scoring.squared_error(poses, replace(correspondences, inverse_depth=near)), expected
+    )
 
 
 def test_an_exact_pose_has_a_finite_gradient():
     coordinates, truth = scene(0, rows=3, columns=4, dtype=torch.float64)
-    seen = correspondences(coordinates)
-    pose = poses_near(0, 1, seen, truth, noise=0.0).requires_grad_()
-    scoring.reprojection_error(pose, seen, 100.0).sum().backward()
+    correspondences = normalize_correspondences(coordinates)
+    pose = poses_near(0, 1, correspondences, truth, noise=0.0).requires_grad_()
+    scoring.reprojection_error(pose, correspondences, 100.0).sum().backward()
     assert pose.grad.isfinite().all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which hypothesis wins, and with what probability."""
+"""ransac/selection.py: the hypothesis that wins, and its probability."""
 import pytest
 import torch
 
@@ -31,7 +31,7 @@ def test_the_first_that_a_mask_holds():
         assert ((indices >= 0) & (indices < 5)).all()
 
 
-def test_the_gradient_of_the_log_probability_is_the_score_less_its_expectation():
+def test_log_probability_gradient_is_score_minus_mean():
     """Eq. 5 of the supplement of DSAC."""
     scores = torch.tensor([[0.3, -1.0, 2.0]], dtype=torch.float64, requires_grad=True)
     probability = selection.distribution(scores, 0.7)

@@ -25,7 +25,7 @@ def test_every_requirement_is_pinned_once():
                                            (ROOT / 'constraints.txt').read_text(), re.M))
 
 
-def test_exports_name_the_python_and_numpy_of_this_machine(tmp_path):
+def test_exports_name_the_python_and_numpy_here(tmp_path):
     file = tmp_path / 'std_msgs/cmake/export_py.cmake'
     file.parent.mkdir(parents=True)
     file.write_text('INCLUDE "/opt/python/cp311-cp311/include/python3.11;/opt/python/cp311-cp311/'
@@ -50,7 +50,7 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize('changed', ['msg/MapInfo.msg', 'constraints.txt',
                                      'test/ros_wheels/requirements.txt',
                                      'test/ros_wheels/tf2_msgs/msg/TFMessage.msg'])
-def test_it_is_made_anew_when_what_it_is_made_of_changes(checkout, changed):
+def test_a_change_of_what_it_is_made_of_counts(checkout, changed):
     folder = checkout / 'environment'
     before = wheel_environment.digest(folder)
     assert wheel_environment.digest(folder) == before
@@ -80,7 +80,7 @@ def test_a_ros_that_is_sourced_is_hidden(tmp_path):
         'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
 
 
-def test_the_package_is_built_from_all_that_its_cmake_file_names():
+def test_the_package_has_all_that_its_cmake_file_names():
     text = (ROOT / 'CMakeLists.txt').read_text()
     (folders,) = re.findall(r'install\(DIRECTORY ([a-z ]+) DESTINATION share', text)
     assert set(folders.split()) < set(wheel_environment.PARTS_OF_PACKAGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.synthetic.world import RenderedWorld
 
 
 @cache

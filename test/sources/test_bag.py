@@ -177,7 +177,7 @@ def test_no_poses_at_all(tmp_path):
         list(open_source(path).posed_frames())
 
 
-def test_a_pose_that_is_not_a_number_is_skipped_and_counted(tmp_path):
+def test_a_nan_pose_is_skipped_and_counted(tmp_path):
     frames = posed_frames(4)
     frames[2].world_from_camera[0, 3] = np.nan
     source = open_source(write(tmp_path / 'a', frames), max_gap_ns=STEP_NS)
@@ -186,7 +186,7 @@ def test_a_pose_that_is_not_a_number_is_skipped_and_counted(tmp_path):
                               '0.1 s (--max-gap SECONDS)': 1}
 
 
-def test_compressed_images_are_found_by_their_plain_name(tmp_path):
+def test_compressed_images_are_found_by_plain_name(tmp_path):
     expected = posed_frames(2)
 
     def compressed(bag, posed):
@@ -224,7 +224,8 @@ def test_depth_is_joined_by_stamp(tmp_path):
         open_source(path, depth='/depth')
 
 
-def test_an_image_whose_depth_is_of_no_use_is_there_without_it_and_counted(tmp_path):
+def test_images_with_unusable_depth_stay_without_it(tmp_path):
+    """The missing depth is counted."""
     expected = posed_frames(3, depth=True)
 
     def aligned(bag, posed):
@@ -235,7 +236,7 @@ def test_an_image_whose_depth_is_of_no_use_is_there_without_it_and_counted(tmp_p
             bag.depth(topic, OPTICAL, stamp, posed.frame.depth)
     source = open_source(write(tmp_path / 'a', expected, extra=aligned))
     assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-    assert source.lacking == {"depth that is of no use: unknown depth encoding 'mono8', expected "
+    assert source.missing == {"depth that is of no use: unknown depth encoding 'mono8', expected "
                               'one of 16UC1, mono16, 16SC1, 32FC1, 64FC1': 1}
     assert not source.skipped
 

@@ -46,7 +46,7 @@ def test_depth_in_an_unusual_unit_is_told_and_named(tmp_path):
         bag, frame, frame.depth * np.float32(1000), '32FC1'))
     source = open_source(path)
     assert all(posed.frame.depth is None for posed in source.posed_frames())
-    ((reason, count),) = source.lacking.items()
+    ((reason, count),) = source.missing.items()
     assert count == 2 and reason.startswith('depth that is of no use: a median depth of 2')
     assert reason.endswith('its numbers have another unit (--depth-unit)')
     found = next(open_source(path, depth_unit_m=0.001).posed_frames()).frame.depth

@@ -30,7 +30,8 @@ def test_camera_info_of_raw_and_rectified_images():
     np.testing.assert_array_equal(rectified.matrix, [[45, 0, 16], [0, 45, 12], [0, 0, 1]])
 
 
-def test_camera_info_of_ros_1_and_of_drivers_that_send_no_size():
+def test_camera_info_of_ros_1_and_without_a_size():
+    """Some drivers send no size."""
     old = info()
     for name in ('k', 'd', 'p'):
         setattr(old, name.upper(), vars(old).pop(name))

@@ -83,7 +83,7 @@ def test_a_model(tmp_path, model, binary):
         assert (camera.model, camera.distortion) == (ours, distortion)
 
 
-def test_a_calibration_that_is_given_stands_above_the_model(tmp_path):
+def test_a_given_calibration_overrides_the_model(tmp_path):
     write_model(tmp_path, 'SIMPLE_PINHOLE', [50.0, 32.0, 24.0], binary=False)
     assert next(open_source(tmp_path, focal=70.0).frames()).camera.matrix[0, 0] == 70
     (tmp_path / 'k.txt').write_text('90')

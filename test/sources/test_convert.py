@@ -129,7 +129,7 @@ def test_what_is_not_written(scene, tmp_path, dest, message):
 
 
 @pytest.mark.parametrize('dest', ['a', 'a.mcap', 'a.tum'])
-def test_an_interrupted_conversion_leaves_nothing_behind(scene, tmp_path, monkeypatch, dest):
+def test_interrupted_conversion_leaves_nothing_behind(scene, tmp_path, monkeypatch, dest):
     def interrupted(frames, *_):
         yield next(iter(frames))
         raise KeyboardInterrupt

@@ -39,7 +39,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert not list((tmp_path / 'scene').rglob('.*'))
 
 
-def test_a_focal_length_puts_the_principal_point_in_the_centre(tmp_path):
+def test_a_focal_length_centres_the_principal_point(tmp_path):
     frame = next(open_source(write_layout(tmp_path)).frames())
     np.testing.assert_allclose(frame.camera.matrix, [[500, 0, 31.5], [0, 500, 23.5], [0, 0, 1]])
     assert frame.camera.size_wh == (64, 48) and frame.depth is None
@@ -72,7 +72,7 @@ def test_a_missing_pose_of_other_names_is_counted(tmp_path):
     assert source.skipped == {'no pose file': 1}
 
 
-def test_frames_without_a_usable_pose_are_skipped_and_counted(tmp_path):
+def test_unusable_poses_are_skipped_and_counted(tmp_path):
     write_layout(tmp_path, count=6)
     poses = tmp_path / 'poses'
     (poses / 'f0.txt').unlink()
@@ -108,7 +108,7 @@ def test_another_folder_of_poses_may_be_named(tmp_path):
         open_source(tmp_path, poses='poses_sfm')
 
 
-def test_depth_of_another_resolution_is_brought_to_the_image(tmp_path):
+def test_depth_is_resized_to_the_image(tmp_path):
     write_layout(tmp_path, count=1)
     (tmp_path / 'depth').mkdir()
     depth = np.array([[1000, 65535], [0, 4000]], np.uint16).repeat(12, 0).repeat(16, 1)
@@ -138,7 +138,8 @@ def test_a_folder_of_train_and_test_asks_which(tmp_path):
         open_source(tmp_path)
 
 
-def test_the_writer_does_not_mix_into_frames_that_are_there(tmp_path):
+def test_the_writer_refuses_a_folder_with_frames(tmp_path):
+    """Appending is explicit, and asks for the same lens."""
     first, second = posed_frames(2)
     with FolderWriter(tmp_path) as writer:
         writer.write(first.frame, first.world_from_camera)
@@ -168,7 +169,7 @@ def test_a_frame_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('half', ['frame-0000', 'frame-000001 170'])
-def test_a_line_that_was_cut_off_does_not_cost_all_stamps(tmp_path, half):
+def test_a_truncated_line_does_not_cost_all_stamps(tmp_path, half):
     frames = posed_frames(3)
     with FolderWriter(tmp_path) as writer:
         writer.write(frames[0].frame, frames[0].world_from_camera)
@@ -183,7 +184,7 @@ def test_a_line_that_was_cut_off_does_not_cost_all_stamps(tmp_path, half):
 
 
 @pytest.mark.parametrize('lens', ['front', '[1, 2]', '{distortion_coefficients: none}'])
-def test_a_dataset_file_with_a_lens_that_is_none_is_named(tmp_path, lens):
+def test_dataset_file_with_an_invalid_lens_is_named(tmp_path, lens):
     write_layout(tmp_path, count=1)
     (tmp_path / 'dataset.yaml').write_text(f'camera: {lens}\n')
     with pytest.raises(SourceError, match=r'dataset\.yaml: camera is .*expected the keys'):
@@ -199,7 +200,8 @@ def test_a_lens_without_a_size_can_be_appended_to(tmp_path):
         assert writer.camera.size_wh == (64, 48) and writer.camera.distortion[0] == 0.1
 
 
-def test_frames_whose_depth_is_of_no_use_are_there_without_it_and_counted(tmp_path):
+def test_frames_with_unusable_depth_stay_without_it(tmp_path):
+    """The missing depth is counted."""
     with FolderWriter(tmp_path) as writer:
         for posed in posed_frames(3, depth=True):
             writer.write(posed.frame, posed.world_from_camera)
@@ -207,7 +209,7 @@ def test_frames_whose_depth_is_of_no_use_are_there_without_it_and_counted(tmp_pa
     source = open_source(tmp_path)
     for _ in range(2):
         assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-        assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+        assert source.missing == {'depth that is missing or cannot be decoded': 1}
         assert not source.skipped
     assert len(list(open_source(tmp_path, depth='off').posed_frames())) == 3
 
@@ -287,7 +289,7 @@ def test_a_frame_without_its_depth_file_lacks_it(tmp_path):
     cv2.imwrite(str(tmp_path / 'depth' / 'f1.png'), np.full((48, 64), 1000, np.uint16))
     source = open_source(tmp_path)
     assert [frame.depth is None for frame in source.frames()] == [True, False]
-    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+    assert source.missing == {'depth that is missing or cannot be decoded': 1}
 
 
 @pytest.mark.parametrize(('lines', 'first'), [

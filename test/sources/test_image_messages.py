@@ -94,7 +94,7 @@ def test_whatever_holds_the_bytes(kind):
     np.testing.assert_array_equal(decode_message(one), GRAY)
 
 
-def test_missing_padding_of_the_last_row_and_a_step_of_zero():
+def test_last_row_without_padding_and_a_step_of_zero():
     one = message('mono8', GRAY, padding=3)
     one.data = one.data[:-3]
     np.testing.assert_array_equal(decode_image(one), GRAY)

@@ -45,7 +45,7 @@ def test_an_image_file_with_a_focal_length(images):
 
 
 @pytest.mark.parametrize('name', ['camera_info.yaml', 'ost.yaml'])
-def test_a_folder_of_images_with_a_calibration_beside_them(images, name):
+def test_an_image_folder_with_a_calibration_file(images, name):
     (images / name).write_text(YAML)
     frames = list(open_source(images).frames())
     assert [f.name for f in frames] == ['a', 'b']
@@ -206,7 +206,7 @@ def test_a_thermal_file_is_told(images):
     assert np.ptp(image) > 100 and 'images of 16 bits' in source.assumptions[0]
 
 
-def test_a_rendered_drive_has_a_stride_and_can_do_without_depth():
+def test_rendered_drive_with_stride_and_without_depth():
     source = open_source('rendered:3:4', stride=3, depth='off')
     found = [posed.frame for posed in source.posed_frames()]
     assert len(source) == 2
@@ -232,7 +232,7 @@ def test_images_of_formats_that_are_not_read_are_told(images):
     assert source.unread == [f'1 files of {images} (c.HEIC): convert them to png or jpeg']
 
 
-def test_a_folder_of_nothing_that_is_read_says_what_it_holds(tmp_path):
+def test_a_folder_of_unread_files_says_what_it_holds(tmp_path):
     (tmp_path / 'rgb').mkdir()
     for number in range(5):
         (tmp_path / 'rgb' / f'{number}.heic').write_bytes(b'a photograph')
@@ -261,7 +261,7 @@ def test_a_source_without_stamps_names_what_gives_them(images, tmp_path):
     assert len(list(source.posed_frames())) == 2
 
 
-def test_images_of_the_layout_name_the_folder_with_poses(tmp_path):
+def test_layout_images_name_the_folder_with_poses(tmp_path):
     with FolderWriter(tmp_path) as writer:
         writer.write(posed_frames(1)[0].frame, posed_frames(1)[0].world_from_camera)
     with pytest.raises(SourceError, match=rf'images; name {tmp_path} to read its poses/ too$'):

@@ -191,7 +191,7 @@ def test_a_folder_has_no_frames_of_tf(tmp_path, words):
         opened(path, *words)
 
 
-def test_unknown_axes_are_refused_when_the_source_opens(tmp_path):
+def test_unknown_axes_are_refused_at_opening(tmp_path):
     path = folder_of(tmp_path / 'a', posed_frames(), lambda p: p)
     with pytest.raises(ConfigError, match='the axes of poses are'):
         opened(path, '--pose-axes', 'ros')

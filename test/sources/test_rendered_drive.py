@@ -8,13 +8,13 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources import rendered as rendered_source
 from dsac_ros.sources.open_source import open_source
-from dsac_ros.sources.rendered import source as rendered_source
-from dsac_ros.sources.rendered.drive import ROBOT_RADIUS_M, drive
-from dsac_ros.sources.rendered.recorder import TRUTH_TOPIC, record_drive
-from dsac_ros.sources.rendered.sensor import SensorModel
-from dsac_ros.sources.rendered.source import RenderedSource, open_rendered, robot_camera
-from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.sources.rendered import RenderedSource, open_rendered, robot_camera
+from dsac_ros.sources.rendered_recording import TRUTH_TOPIC, record_drive
+from dsac_ros.synthetic.drive import ROBOT_RADIUS_M, drive
+from dsac_ros.synthetic.sensor import SensorModel
+from dsac_ros.synthetic.world import RenderedWorld
 
 CAMERA = robot_camera((96, 72))
 IDEAL = SensorModel(exposure_stops=0, shot_noise=0, read_noise=0, vignetting=0, exposure_s=0,
@@ -64,7 +64,8 @@ def test_the_drive_is_smooth_and_covers_the_room(world, path):
     assert reach.max() > 0.3
 
 
-def test_images_lie_between_odometry_stamps_and_see_from_the_mast(path):
+def test_images_lie_between_odometry_stamps(path):
+    """The camera stands on the mast and looks a little down."""
     assert len(path.stamps_ns) == 120 and (np.diff(path.stamps_ns) == 250_000_000).all()
     assert path.stamps_ns[0] > path.odometry.stamps_ns[0]
     assert path.stamps_ns[-1] < path.odometry.stamps_ns[-1]
@@ -83,7 +84,7 @@ def test_odometry_drifts_but_not_at_once(path):
     assert off[1] < 0.01 and 0.02 < off.max() < 2.0
 
 
-def test_another_seed_takes_another_way_and_the_same_the_same(world, path):
+def test_the_seed_determines_the_path(world, path):
     again = drive(world, seed=0, frames=120, rate_hz=4.0)
     other = drive(world, seed=1, frames=120, rate_hz=4.0)
     assert np.array_equal(again.world_from_base, path.world_from_base)
@@ -128,7 +129,7 @@ def test_exposure_wanders_by_its_deviation_and_slowly():
     assert (IDEAL.gains(np.random.default_rng(0), 10, 5.0) == 1).all()
 
 
-def test_motion_blurs_along_the_motion_as_far_as_it_goes():
+def test_motion_blur_follows_direction_and_length():
     light, depth = flat(0.1)
     light[:, 48] = 1.0
     focal, move = CAMERA.matrix[0, 0], 0.2

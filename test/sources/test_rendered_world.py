@@ -7,12 +7,12 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import CameraError, MissingExtraError, SourceError
-from dsac_ros.sources.rendered import photographs
-from dsac_ros.sources.rendered.atlas import build_atlas, to_linear, to_srgb
-from dsac_ros.sources.rendered.raycast import NOTHING, cast, soften_edges
-from dsac_ros.sources.rendered.shading import Lightmaps, Shader
-from dsac_ros.sources.rendered.surfaces import DISC, RECTANGLE, TRIANGLE, Builder
-from dsac_ros.sources.rendered.world import RenderedWorld
+from dsac_ros.synthetic import photographs
+from dsac_ros.synthetic.atlas import build_atlas, to_linear, to_srgb
+from dsac_ros.synthetic.raycast import NOTHING, cast, soften_edges
+from dsac_ros.synthetic.shading import Lightmaps, Shader
+from dsac_ros.synthetic.surfaces import DISC, RECTANGLE, TRIANGLE, Builder
+from dsac_ros.synthetic.world import RenderedWorld
 from dsac_ros.types import EQUIDISTANT, Camera
 
 SIZE_WH = (160, 120)
@@ -58,7 +58,7 @@ def at_distance(metres: float) -> np.ndarray:
     return pose
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_another_room(world):
+def test_the_seed_determines_the_room(world):
     pose = looking_at(middle(world), (0.2, 0.3, 1.0))
     first, again, other = (w.render(pose, CAMERA) for w in (world, RenderedWorld(1),
                                                             rendered_room(2)))
@@ -66,7 +66,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_another_room(world):
     assert np.abs(first[0].astype(int) - other[0]).mean() > 10
 
 
-def test_image_and_depth_have_the_contracts_shapes_and_no_holes(world):
+def test_image_and_depth_have_shapes_and_no_holes(world):
     image, depth = world.render(looking_at(middle(world), (1, 0.4, 0.9)), CAMERA)
     assert image.shape == (120, 160, 3) and image.dtype == np.uint8
     assert depth.shape == (120, 160) and depth.dtype == np.float32
@@ -121,7 +121,7 @@ def test_two_views_agree_in_depth_and_colour(world):
     assert np.median(colours) < 6
 
 
-def test_brightness_of_fine_texture_does_not_change_with_distance():
+def test_fine_texture_is_as_bright_at_any_distance():
     checks = np.random.default_rng(0).integers(0, 2, (256, 256)).repeat(2, 0).repeat(2, 1)
     image = np.where(checks[..., None], (150, 150, 150), (110, 110, 110)).astype(np.uint8)
     patches, shader = panel(image, 4.0)
@@ -160,7 +160,7 @@ def test_a_panel_is_seen_from_its_front_only():
         assert (cast(patches, away, CAMERA.matrix, SIZE_WH).seen >= 0).any() == two_sided
 
 
-def test_a_panel_behind_or_around_the_camera_is_no_trouble():
+def test_panels_behind_or_beside_camera_are_clipped():
     patches, _ = panel(np.zeros((32, 32, 3), np.uint8), 1.0)
     assert (cast(patches, at_distance(-2.0), CAMERA.matrix, SIZE_WH).seen == NOTHING).all()
     beside = looking_at((0.0, -0.4, -0.1), (0.0, 3.0, -0.1))

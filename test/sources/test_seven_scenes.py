@@ -50,7 +50,7 @@ def test_a_scene_asks_which_sequence(scene):
         open_source(scene)
 
 
-def test_a_split_that_names_a_folder_that_is_missing_is_not_read_in_part(scene):
+def test_a_split_with_a_missing_folder_is_refused(scene):
     (scene / 'seq-03').rename(scene / 'elsewhere')
     with pytest.raises(SourceError, match=r'TrainSplit\.txt names seq-03, but there is no'):
         open_source(scene / 'TrainSplit.txt')

@@ -58,7 +58,7 @@ def test_frames_that_are_not_connected(tree):
     assert tree.frames == ['base', 'camera', 'map', 'odom', 'other', 'world']
 
 
-def test_of_two_parents_the_one_that_speaks_more_counts(tree):
+def test_the_parent_with_more_transforms_counts(tree):
     assert tree.contradictions == []
     tree.add('elsewhere', 'base', 20 * MS, row_from_pose(np.eye(4)))
     assert tree.reaches('map', 'camera')

@@ -96,7 +96,7 @@ def test_what_an_rgbd_folder_leaves_out_is_told(rgbd):
 def test_an_image_without_depth_near_it_lacks_it(rgbd):
     source = open_source(rgbd)
     list(source.frames())
-    assert source.lacking == {'depth that is missing or cannot be decoded': 1}
+    assert source.missing == {'depth that is missing or cannot be decoded': 1}
 
 
 @pytest.mark.parametrize('line', ['1305031100.0', 'now rgb/a.png', '1e99999999 rgb/a.png'])

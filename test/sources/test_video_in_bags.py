@@ -219,7 +219,7 @@ def test_a_bag_without_images_says_what_it_holds(tmp_path):
         open_source(tmp_path / 'a.mcap')
 
 
-def test_a_topic_that_is_no_image_is_named_with_its_type(tmp_path):
+def test_a_topic_without_images_is_named_with_its_type(tmp_path):
     bag = write(tmp_path / 'a.mcap', packets('h264', 2))
     with pytest.raises(SourceError, match=r"no image topic '/tf' \(it is a tf2_msgs/msg/TFMess"):
         open_source(bag, image_topic='/tf')

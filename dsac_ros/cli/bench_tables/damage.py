@@ -25,12 +25,12 @@ def measure(args: argparse.Namespace) -> Table:
     """Accuracy per kind of damage, ours and SIFT + SfM's."""
     import torch
 
-    from dsac_ros.evaluation.damage import DAMAGES
+    from dsac_ros.benchmark.damage import DAMAGES
     from dsac_ros.evaluation.localizing import localize_frame
     from dsac_ros.metrics import evaluate
     systems = {'dsac': load_localizer(args)}
     if args.peer:
-        from dsac_ros.baselines.sift_sfm import SiftSfm
+        from dsac_ros.benchmark.baselines.sift_sfm import SiftSfm
         from dsac_ros.sources.open_source import open_source
         mapping = tell_notes(open_source(args.peer))
         systems['sift_sfm'] = SiftSfm.learn(

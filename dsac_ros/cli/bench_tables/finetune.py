@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Table:
     """One head, fine-tuned in several ways."""
+    from dsac_ros.benchmark.tuning_comparison import compare_variants
+    from dsac_ros.compute.device import choose_device
     from dsac_ros.config import EndToEndConfig
-    from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.tuning_race import tuning_race
     from dsac_ros.map_file import load_map
     config, device = make_settings(EndToEndConfig, read_settings(args)), choose_device(args.device)
-    known = load_map(check_map_path(args.map))
+    base_map = load_map(check_map_path(args.map))
     frames = posed_frames(args, 'reading')
     of_queries = argparse.Namespace(**{**vars(args), 'source': args.queries})
     queries = posed_frames(of_queries, 'reading queries')
     rows, lines = [], []
-    for row in tuning_race(known, frames, queries, config, device):
+    for row in compare_variants(base_map, frames, queries, config, device):
         rows.append(asdict(row))
         for kind, report in (('RGB', row.rgb), ('RGB-D', row.rgbd)):
             if report:

@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Table:
     """Our RANSAC beside others on the same correspondences."""
+    from dsac_ros.benchmark.ransac_comparison import compare_methods, measure_runtime
+    from dsac_ros.compute.device import choose_device
+    from dsac_ros.compute.threads import threads
     from dsac_ros.config import RansacConfig
-    from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.ransac_race import race, speed
     from dsac_ros.metrics import json_ready
-    from dsac_ros.ransac.threads import threads
     for name in ('frames', 'threads'):
         if getattr(args, name) < 1:
             raise ConfigError(f'--{name} is {getattr(args, name)}, expected at least 1')
@@ -41,9 +41,11 @@ def measure(args: argparse.Namespace) -> Table:
     rows = []
     with threads(args.threads):
         for ratio in counted(RATIOS, len(RATIOS), 'ransac', args.progress):
-            rows += [json_ready(asdict(row)) for row in race([ratio], args.frames, config,
-                                                             devices)]
-        speeds = [json_ready(asdict(speed(config, device))) for device in devices]
+            rows += [
+                json_ready(asdict(row))
+                for row in compare_methods([ratio], args.frames, config, devices)
+            ]
+        speeds = [json_ready(asdict(measure_runtime(config, device))) for device in devices]
     return ({'frames': args.frames, 'threads': args.threads, 'rows': rows, 'speed': speeds,
              'peak_memory_mb': peak_memory_mb()},
             [*ransac_lines(rows), *map(speed_line, speeds), f'{args.threads} threads of torch'])

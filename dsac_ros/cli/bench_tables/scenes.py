@@ -18,7 +18,7 @@ from dsac_ros.cli.source_options import positive
 from dsac_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dsac_ros.evaluation.scene_comparison import Learner, Row
+    from dsac_ros.benchmark.scene_comparison import Learner, SystemResult
 
 HELP = 'accuracy, false accepts, bytes and times on many scenes and hard splits, and SIFT + SfM'
 HEADER = (f'{"scene":14} {"split":9} {"system":8} {"frames":>9}   '
@@ -57,8 +57,8 @@ def words(text: str) -> tuple[str, ...]:
 
 def measure(args: argparse.Namespace) -> Table:
     """Every system on every split of every scene."""
-    from dsac_ros.evaluation.scene_comparison import compare
-    from dsac_ros.evaluation.scenes import DEFAULT_SPLITS, SPLITS, find_scenes
+    from dsac_ros.benchmark.scene_comparison import compare
+    from dsac_ros.benchmark.scenes import DEFAULT_SPLITS, SPLITS, find_scenes
     splits = args.splits or DEFAULT_SPLITS
     for name in splits:
         if name not in SPLITS:
@@ -84,10 +84,10 @@ def measure(args: argparse.Namespace) -> Table:
 
 def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner], list[str]]:
     """The systems to measure, by name, and lines about those that cannot be."""
-    from dsac_ros.baselines.sift_sfm import require
+    from dsac_ros.benchmark.baselines.sift_sfm import require
+    from dsac_ros.benchmark.scene_comparison import dsac_learner, sift_sfm_learner
+    from dsac_ros.compute.device import choose_device
     from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig
-    from dsac_ros.device import choose_device
-    from dsac_ros.evaluation.scene_comparison import dsac_learner, sift_sfm_learner
     learners, lines = {}, []
     values = read_settings(args)
     if args.minutes is not None:
@@ -108,7 +108,7 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
     return learners, lines
 
 
-def row_line(row: Row) -> str:
+def row_line(row: SystemResult) -> str:
     """One row for people."""
     from dsac_ros.metrics import json_ready
     start = f'{row.scene:14} {row.split:9} {row.system:8} '

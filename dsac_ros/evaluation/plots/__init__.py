@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of the report; the one place that knows matplotlib (no display is needed)."""
+"""Figures of the report; the only package that imports matplotlib (no display is needed)."""

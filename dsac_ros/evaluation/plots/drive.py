@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of a drive: from above, as shares of the frames, and along the way."""
+"""Plots of the errors of a drive: trajectory, error curves, errors over time."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from dsac_ros.metrics import Report
 @styled
 def draw_trajectory(references: np.ndarray, estimates: Sequence[np.ndarray | None],
                     report: Report) -> Figure:
-    """Estimates against ground truth (F, 4, 4), seen from above."""
+    """Plot estimates and ground truth (F, 4, 4) from above."""
     plane = GroundPlane.under(references)
     truth = plane.project(references[:, :3, 3])
     figure, axes = plan(*framed(truth))
@@ -42,17 +42,19 @@ def draw_trajectory(references: np.ndarray, estimates: Sequence[np.ndarray | Non
 
 def draw_poses(figure: Figure, axes: Axes, plane: GroundPlane, truth: np.ndarray,
                estimates: Sequence[np.ndarray | None], report: Report) -> None:
-    """The drive on axes of its own: truth (F, 2) in gray, estimates coloured by their error."""
+    """Plot truth (F, 2) in gray and estimates coloured by their error."""
     axes.plot(*truth.T, color=FAINT, linewidth=1.2, zorder=2)
     axes.scatter(*truth.T, s=16, color='white', edgecolors=FAINT, linewidths=0.9, zorder=3,
                  label='ground truth')
-    seen = [row for row, pose in enumerate(estimates) if pose is not None and report.accepted[row]]
-    if seen:
-        places = plane.project(np.array([estimates[row][:3, 3] for row in seen]))  # type: ignore
-        for place, row in zip(places, seen):
+    accepted = [
+        row for row, pose in enumerate(estimates) if pose is not None and report.accepted[row]
+    ]
+    if accepted:
+        places = plane.project(np.array([estimates[row][:3, 3] for row in accepted]))  # type: ignore
+        for place, row in zip(places, accepted):
             axes.plot(*np.array([truth[row], place]).T, color=RED, linewidth=0.7, alpha=0.7,
                       zorder=3)
-        errors = np.maximum(report.translation_m[seen], 1e-6) * 100
+        errors = np.maximum(report.translation_m[accepted], 1e-6) * 100
         least, most = np.percentile(errors, (2, 98))
         dots = axes.scatter(*places.T, s=20, c=errors, cmap=ERROR_COLOURS, zorder=4,
                             norm=LogNorm(least, max(most, 2 * least)), linewidths=0,
@@ -71,7 +73,7 @@ def draw_poses(figure: Figure, axes: Axes, plane: GroundPlane, truth: np.ndarray
 
 @styled
 def draw_error_curves(report: Report) -> Figure:
-    """Share of all frames below an error; a frame that was not accepted never gets below."""
+    """Plot the share of all frames below an error; frames that are not accepted never count."""
     figure = Figure(figsize=(7.2, 2.9))
     for column, (errors, unit, marks) in enumerate((
             (report.translation_m * 100, 'translation error [cm]', (2, 5, 10)),
@@ -101,7 +103,7 @@ def draw_error_curves(report: Report) -> Figure:
 
 @styled
 def draw_errors_over_time(report: Report, seconds: np.ndarray) -> Figure:
-    """Errors of every frame in the order of the drive; seconds (F,) since its start."""
+    """Plot the errors of every frame over the time since the start, seconds (F,)."""
     figure = Figure(figsize=(7.2, 3.4))
     upper = figure.add_subplot(2, 1, 1)
     lower = figure.add_subplot(2, 1, 2, sharex=upper)

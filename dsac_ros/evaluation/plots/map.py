@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A map from above."""
+"""Plot of a map from above."""
 from __future__ import annotations
 
 from typing import Any
@@ -14,13 +14,14 @@ from dsac_ros.evaluation.plots.style import BLUE, FAINT, framed, plan, styled
 
 @styled
 def draw_map(header: dict[str, Any]) -> Figure:
-    """From where a map was learned, and in which direction the camera looked.
+    """Plot positions and viewing directions of the mapping frames.
 
-    Raises MapError for a map that does not say it.
+    Raises:
+        MapError: the map does not contain them.
     """
     rows = np.array(header.get('keyframes') or [], dtype=float).reshape(-1, 9)
     if not len(rows):
-        raise MapError(f'map {header.get("name")!r} does not say from where it was learned; learn '
+        raise MapError(f'map {header.get("name")!r} has no keyframe poses; learn '
                        'it again with this version to have a picture')
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3, 3], poses[:, :3, 1], poses[:, :3, 2] = np.split(rows, 3, axis=1)

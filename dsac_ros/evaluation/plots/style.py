@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How every picture looks, and how it becomes a file."""
+"""Common style of all figures, and their export."""
 from __future__ import annotations
 
 import io
@@ -31,7 +31,7 @@ Draw = TypeVar('Draw', bound=Callable[..., Figure])
 
 
 def styled(draw: Draw) -> Draw:
-    """Draw with the project's look and leave matplotlib's settings as they were."""
+    """Decorate a drawing function to use the project's style only inside."""
     @wraps(draw)
     def wrapped(*args: Any, **more: Any) -> Figure:
         with rc_context(STYLE):
@@ -40,7 +40,7 @@ def styled(draw: Draw) -> Draw:
 
 
 def png(figure: Figure, dpi: int = 130) -> bytes:
-    """The figure as a PNG file in memory."""
+    """Return the figure as PNG data."""
     stream = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(stream, format='png', dpi=dpi, facecolor='white')
@@ -53,7 +53,7 @@ def save(figure: Figure, path: Path, dpi: int = 130) -> None:
 
 
 def framed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of a view on points (N, 2): a margin around them, never thinner than 1 : 3."""
+    """Return the corners of a view of points (N, 2) with a margin and an aspect up to 1 : 3."""
     low, high = points.min(axis=0), points.max(axis=0)
     longest = max(float((high - low).max()), 1e-3)
     margin = np.maximum(0.08 * longest, (longest / 3 - (high - low)) / 2)
@@ -61,7 +61,7 @@ def framed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plan(low: np.ndarray, high: np.ndarray) -> tuple[Figure, Axes]:
-    """A figure of the right shape for a view from above with equal scales."""
+    """Make a figure for a view from above with equal scales."""
     width, height = high - low
     figure = Figure(figsize=(7.2, float(np.clip(6.0 * height / width, 2.0, 6.4)) + 0.9))
     axes = figure.add_subplot()
@@ -71,7 +71,7 @@ def plan(low: np.ndarray, high: np.ndarray) -> tuple[Figure, Axes]:
 
 
 def plain_ticks(axes: Axes, which: str) -> None:
-    """Ticks 0.1, 0.2, 0.5, 1 ... on a logarithmic axis, written plainly; 0.1, 1 on a long one."""
+    """Set plain tick labels 0.1, 0.2, 0.5, 1 ... on a logarithmic axis; decades on a long one."""
     axis = axes.xaxis if which == 'x' else axes.yaxis
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < LONG * low else (1,)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether covariance and confidence are honest, and how long a frame takes."""
+"""Plots of the calibration of covariance and confidence, and of latency."""
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +12,7 @@ from dsac_ros.metrics import SIGMA_RADII, Report
 
 @styled
 def draw_calibration(report: Report) -> Figure:
-    """Is the covariance honest, and does the confidence tell right from wrong?"""
+    """Plot the calibration of the covariance, and confidence against error."""
     figure = Figure(figsize=(7.2, 3.0))
     left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     distances = report.mahalanobis[report.accepted & ~np.isnan(report.mahalanobis)]
@@ -46,14 +46,14 @@ def draw_calibration(report: Report) -> Figure:
 
 
 def six_dof_share(distances: np.ndarray) -> np.ndarray:
-    """Chi-square distribution of 6 degrees of freedom at squared distances."""
+    """Return the chi-square distribution of 6 degrees of freedom at squared distances."""
     half = np.asarray(distances) / 2
     return 1 - np.exp(-half) * (1 + half + half ** 2 / 2)
 
 
 @styled
 def draw_latency(report: Report) -> Figure:
-    """Where the milliseconds of a frame go, and how steady they are."""
+    """Plot the time per stage, and the total time of each frame."""
     figure = Figure(figsize=(7.2, 2.4))
     left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     stages = [stage for stage in report.latency_ms if stage != 'total']
