@@ -5,8 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROS_VENV := .venv-ros
-# yes: `make lint` also asks for the layout of `ruff format`.
-FORMAT ?= no
 
 # With ROS 2 sourced its Python path reaches into the environment. Embedded modules stand in for what
 # is missing there, but not for our messages on its rclpy: without a colcon build it is hidden.
@@ -55,7 +53,7 @@ test-ros: $(STAMP)
 lint: $(STAMP)
 	@echo '== ruff'
 	@$(BIN)/ruff check
-	@test '$(FORMAT)' != yes || $(BIN)/ruff format --check
+	@$(BIN)/ruff format --check --quiet || { echo 'make lint: run $(BIN)/ruff format' >&2; exit 1; }
 	@echo '== mypy'
 	@env -u PYTHONPATH $(BIN)/mypy
 

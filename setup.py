@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """For pip: the library and the `dsac` command. colcon uses CMakeLists.txt."""
+
 from __future__ import annotations
 
 import shutil
@@ -12,8 +13,11 @@ from setuptools.command.build_py import build_py
 # The one place of the version; ROS tools read and raise it there.
 VERSION = ElementTree.parse(Path(__file__).with_name('package.xml')).findtext('version')
 # Folders that stand beside the package in a checkout -> where a wheel carries them.
-SHARED = {'msg': 'dsac_ros/msg', 'config': 'dsac_ros/share/config',
-          'launch': 'dsac_ros/share/launch'}
+SHARED = {
+    'msg': 'dsac_ros/msg',
+    'config': 'dsac_ros/share/config',
+    'launch': 'dsac_ros/share/launch',
+}
 
 
 class BuildWithInterface(build_py):
@@ -42,9 +46,25 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['dsac_ros', 'dsac_ros.*']),
-    package_data={'dsac_ros': [f'**/*.{ending}' for ending in (
-        'safetensors', 'md', 'json', 'xml', 'jpg', 'png', 'npz', 'html', 'css', 'msg', 'txt')]
-                  + ['py.typed']},
+    package_data={
+        'dsac_ros': [
+            f'**/*.{ending}'
+            for ending in (
+                'safetensors',
+                'md',
+                'json',
+                'xml',
+                'jpg',
+                'png',
+                'npz',
+                'html',
+                'css',
+                'msg',
+                'txt',
+            )
+        ]
+        + ['py.typed']
+    },
     cmdclass={'build_py': BuildWithInterface},
     install_requires=[
         'torch>=2.4',
@@ -62,16 +82,24 @@ setup(
         'scikit-image>=0.22',
         'pyyaml>=6.0',
     ],
-    extras_require={'standalone': ['embedded_ros==0.1.0'],    # in embedded/: nodes without ROS
-                    'test': ['pytest>=7', 'pytest-xdist>=3.7', 'hypothesis>=6', 'av>=16',
-                             'ruff>=0.5', 'mypy>=1.11', 'types-pyyaml>=6'],
-                    # Video files, and video in bags.
-                    'video': ['av>=16'],
-                    # The peer of `dsac bench damage --peer`; nothing else uses them:
-                    # .venv/bin/pip install -e '.[benchmark]'
-                    'benchmark': ['pycolmap>=4', 'poselib>=2'],
-                    # The site of `make docs`: Markdown and the docstrings of the sources.
-                    'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5',
-                             'mkdocstrings-python>=1.10']},
+    extras_require={
+        'standalone': ['embedded_ros==0.1.0'],  # in embedded/: nodes without ROS
+        'test': [
+            'pytest>=7',
+            'pytest-xdist>=3.7',
+            'hypothesis>=6',
+            'av>=16',
+            'ruff>=0.5',
+            'mypy>=1.11',
+            'types-pyyaml>=6',
+        ],
+        # Video files, and video in bags.
+        'video': ['av>=16'],
+        # The peer of `dsac bench damage --peer`; nothing else uses them:
+        # .venv/bin/pip install -e '.[benchmark]'
+        'benchmark': ['pycolmap>=4', 'poselib>=2'],
+        # The site of `make docs`: Markdown and the docstrings of the sources.
+        'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5', 'mkdocstrings-python>=1.10'],
+    },
     entry_points={'console_scripts': ['dsac = dsac_ros.cli.main:main']},
 )

@@ -3,6 +3,7 @@
 
 Fitted by `mapping.acceptance.fit` on frames held out of the mapping; applied by `decision`.
 """
+
 from __future__ import annotations
 
 import math
@@ -19,8 +20,11 @@ LEAST_RATIO = 1e-3
 #: Of the scene's depth: standard deviation of a position where nothing was measured.
 UNMEASURED_SHARE = 0.01
 #: Where a map does not tell poses of scene coordinates alone apart, whose numbers they have.
-ALONE = {'alone_scale': 'covariance_scale', 'alone_floor_m': 'floor_m',
-         'alone_floor_rad': 'floor_rad'}
+ALONE = {
+    'alone_scale': 'covariance_scale',
+    'alone_floor_m': 'floor_m',
+    'alone_floor_rad': 'floor_rad',
+}
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,19 @@ class AcceptanceModel:
 
     def confidence(self, statistics: PoseStatistics) -> float:
         """Return the probability in [0, 1] that the pose is right."""
-        features = (self.min_visible_inlier_ratio * statistics.feature_inliers
-                    / max(1, self.min_feature_inliers))
-        exponent = (self.confidence_bias
-                    + self.weight_log_ratio * math.log(max(statistics.inlier_ratio, LEAST_RATIO))
-                    + self.weight_spread * statistics.inlier_spread
-                    + self.weight_agreement * statistics.hypothesis_agreement
-                    + self.weight_visible_inlier_ratio * max(
-                        statistics.visible_inlier_ratio, min(1.0, features)))
+        features = (
+            self.min_visible_inlier_ratio
+            * statistics.feature_inliers
+            / max(1, self.min_feature_inliers)
+        )
+        exponent = (
+            self.confidence_bias
+            + self.weight_log_ratio * math.log(max(statistics.inlier_ratio, LEAST_RATIO))
+            + self.weight_spread * statistics.inlier_spread
+            + self.weight_agreement * statistics.hypothesis_agreement
+            + self.weight_visible_inlier_ratio
+            * max(statistics.visible_inlier_ratio, min(1.0, features))
+        )
         return 1 / (1 + math.exp(-min(50.0, max(-50.0, exponent))))
 
     def verdict(self, statistics: PoseStatistics) -> tuple[Result, str]:
@@ -123,28 +132,41 @@ class AcceptanceModel:
         if self.accepted_by_features(s):
             return Result.ACCEPTED, ''
         if self.accepted_by_landmarks(s):
-            return (Result.ACCEPTED, '') if not s.contradicted else (Result.AMBIGUOUS, (
-                f'{s.visible_inlier_ratio:.0%} of the landmarks fit one pose and '
-                f'{s.feature_inliers} features another'))
+            return (
+                (Result.ACCEPTED, '')
+                if not s.contradicted
+                else (
+                    Result.AMBIGUOUS,
+                    (
+                        f'{s.visible_inlier_ratio:.0%} of the landmarks fit one pose and '
+                        f'{s.feature_inliers} features another'
+                    ),
+                )
+            )
         if s.inlier_ratio < self.min_inlier_ratio or s.inlier_count < self.min_inliers:
             return Result.LOW_INLIERS, (
                 f'{s.inlier_count} inliers ({s.inlier_ratio:.1%} of the cells), expected at least '
                 f'{self.min_inliers} and {self.min_inlier_ratio:.1%}; or '
                 f'{s.visible_inlier_ratio:.0%} of the landmarks, expected '
                 f'{self.min_visible_inlier_ratio:.0%}; or {s.feature_inliers} features, expected '
-                f'{self.min_feature_inliers}')
+                f'{self.min_feature_inliers}'
+            )
         if s.inlier_spread < self.min_spread:
-            return Result.LOW_SPREAD, (f'the inliers cover {s.inlier_spread:.0%} of the image, '
-                                       f'expected at least {self.min_spread:.0%}')
+            return Result.LOW_SPREAD, (
+                f'the inliers cover {s.inlier_spread:.0%} of the image, '
+                f'expected at least {self.min_spread:.0%}'
+            )
         if s.hypothesis_agreement < self.min_agreement:
-            return Result.AMBIGUOUS, (f'{s.hypothesis_agreement:.0%} of the refined hypotheses '
-                                      'agree with the best, expected at least '
-                                      f'{self.min_agreement:.0%}')
+            return Result.AMBIGUOUS, (
+                f'{s.hypothesis_agreement:.0%} of the refined hypotheses '
+                'agree with the best, expected at least '
+                f'{self.min_agreement:.0%}'
+            )
         return Result.ACCEPTED, ''
 
 
 def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:
     """Return covariances (..., 6, 6): scale * raw + diag(floor_m^2, floor_rad^2)."""
     symmetric = (raw + np.swapaxes(raw, -1, -2)) / 2
-    wide: np.ndarray = scale * symmetric + np.diag(np.repeat([floor_m ** 2, floor_rad ** 2], 3))
+    wide: np.ndarray = scale * symmetric + np.diag(np.repeat([floor_m**2, floor_rad**2], 3))
     return wide

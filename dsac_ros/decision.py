@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decision on a frame: the pose that is believed, and whether it is accepted."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,9 +23,15 @@ from dsac_ros.types import Camera, Localization, PoseStatistics, Result
 SAME_VIEW = 0.1
 
 
-def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor, Tensor] | None,
-           model: AcceptanceModel, origin: np.ndarray, depth: float,
-           max_position_sigma: float) -> Localization:
+def decide(
+    query: Query,
+    alignment: Alignment | None,
+    by_features: tuple[Tensor, Tensor] | None,
+    model: AcceptanceModel,
+    origin: np.ndarray,
+    depth: float,
+    max_position_sigma: float,
+) -> Localization:
     """Choose between the poses that were found for a frame, and accept one or refuse.
 
     Features decide where enough of them agree, then landmarks, then the scene coordinates.
@@ -47,19 +54,33 @@ def decide(query: Query, alignment: Alignment | None, by_features: tuple[Tensor,
         pose, raw = alignment.world_from_camera, alignment.covariance
     elif estimate is not None and bool(estimate.found[0]):
         pose, raw = estimate.world_from_camera[0], estimate.covariance[0]
-        if (alignment is not None and model.verdict(statistics)[0] is Result.ACCEPTED
-                and is_refined_in_a_corner(pose, alignment, model, depth)):
+        if (
+            alignment is not None
+            and model.verdict(statistics)[0] is Result.ACCEPTED
+            and is_refined_in_a_corner(pose, alignment, model, depth)
+        ):
             pose = alignment.world_from_camera
     else:
-        return Localization(Result.LOW_INLIERS, 'no pose agrees with the scene coordinates; '
-                            'the image may show another place', frame.stamp_ns, frame.name,
-                            timings_ms=query.clock.laps)
+        return Localization(
+            Result.LOW_INLIERS,
+            'no pose agrees with the scene coordinates; the image may show another place',
+            frame.stamp_ns,
+            frame.name,
+            timings_ms=query.clock.laps,
+        )
     world_from_camera, covariance = in_world(pose, raw, origin)
     _, reprojected = query.correspondences()
     found = Localization(
-        Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera=world_from_camera,
-        covariance=covariance, statistics=statistics, timings_ms=query.clock.laps,
-        reprojection_error_px=float(reprojected.reprojection_error_px[0]))
+        Result.ACCEPTED,
+        '',
+        frame.stamp_ns,
+        frame.name,
+        world_from_camera=world_from_camera,
+        covariance=covariance,
+        statistics=statistics,
+        timings_ms=query.clock.laps,
+        reprojection_error_px=float(reprojected.reprojection_error_px[0]),
+    )
     return judged(found, model, max_position_sigma * depth)
 
 
@@ -73,28 +94,39 @@ def judged(found: Localization, model: AcceptanceModel, max_sigma_m: float = 0.0
     result, reason = model.verdict(found.statistics)
     covariance = found.covariance
     if covariance is not None:
-        covariance = (model.covariance(covariance, found.statistics)
-                      if np.isfinite(covariance).all() else None)
+        covariance = (
+            model.covariance(covariance, found.statistics)
+            if np.isfinite(covariance).all()
+            else None
+        )
     if result is Result.ACCEPTED:
         result, reason = position_verdict(found.world_from_camera, covariance, max_sigma_m)
-    return replace(found, result=result, reason=reason, covariance=covariance,
-                   confidence=model.confidence(found.statistics))
+    return replace(
+        found,
+        result=result,
+        reason=reason,
+        covariance=covariance,
+        confidence=model.confidence(found.statistics),
+    )
 
 
 def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> PoseStatistics:
     """Collect the evidence of scene coordinates, landmarks and features for a frame's pose."""
-    found = PoseStatistics(visible_inlier_ratio=verified_ratio(alignment),
-                           feature_inliers=query.feature_inliers)
-    if (alignment is not None and found.visible_inlier_ratio
-            and query.feature_inliers > CHANCE):
+    found = PoseStatistics(
+        visible_inlier_ratio=verified_ratio(alignment), feature_inliers=query.feature_inliers
+    )
+    if alignment is not None and found.visible_inlier_ratio and query.feature_inliers > CHANCE:
         found = replace(found, contradicted=not tell_one_view(alignment, query.features, depth))
     if query.estimate is None:
         return found
     estimate = query.estimate
-    return replace(found, inlier_ratio=float(estimate.inlier_ratio[0]),
-                   inlier_count=int(estimate.inlier_count[0]),
-                   inlier_spread=float(estimate.spread[0]),
-                   hypothesis_agreement=float(estimate.agreement[0]))
+    return replace(
+        found,
+        inlier_ratio=float(estimate.inlier_ratio[0]),
+        inlier_count=int(estimate.inlier_count[0]),
+        inlier_spread=float(estimate.spread[0]),
+        hypothesis_agreement=float(estimate.agreement[0]),
+    )
 
 
 def verified_ratio(alignment: Alignment | None) -> float:
@@ -115,18 +147,21 @@ def tell_one_view(alignment: Alignment, features: FeaturePose | None, depth: flo
     return same_view(pose, features.estimate.world_from_camera[0].to(pose), SAME_VIEW, depth)
 
 
-def is_refined_in_a_corner(pose: Tensor, alignment: Alignment, model: AcceptanceModel,
-                           depth: float) -> bool:
+def is_refined_in_a_corner(
+    pose: Tensor, alignment: Alignment, model: AcceptanceModel, depth: float
+) -> bool:
     """Return True if landmarks in a corner refine a pose (4, 4) that something else verifies."""
     if not alignment.verification.poorly_distributed or alignment.repetitive:
         return False
     corner = PoseStatistics(visible_inlier_ratio=alignment.verification.visible_inlier_ratio)
     return model.accepted_by_landmarks(corner) and same_view(
-        alignment.world_from_camera, pose.to(alignment.world_from_camera), SAME_VIEW, depth)
+        alignment.world_from_camera, pose.to(alignment.world_from_camera), SAME_VIEW, depth
+    )
 
 
-def position_verdict(world_from_camera: np.ndarray, covariance: np.ndarray | None,
-                     max_sigma_m: float) -> tuple[Result, str]:
+def position_verdict(
+    world_from_camera: np.ndarray, covariance: np.ndarray | None, max_sigma_m: float
+) -> tuple[Result, str]:
     """Return ACCEPTED, or POSITION_UNDETERMINED with the rotation, which may be right.
 
     Points far away determine the rotation of a pose (4, 4) and hardly its position.
@@ -140,11 +175,13 @@ def position_verdict(world_from_camera: np.ndarray, covariance: np.ndarray | Non
     return Result.POSITION_UNDETERMINED, (
         f'the position is uncertain by {sigma:.3g} m (1 sigma), expected at most '
         f'{max_sigma_m:.3g} m: what agrees lies far away; the rotation is x y z w = '
-        f'{x:.4f} {y:.4f} {z:.4f} {w:.4f}')
+        f'{x:.4f} {y:.4f} {z:.4f} {w:.4f}'
+    )
 
 
-def in_world(pose: Tensor, covariance: Tensor,
-             origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def in_world(
+    pose: Tensor, covariance: Tensor, origin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Move a pose (4, 4) from the map's frame to the world; return it and its covariance."""
     placed = pose.cpu().double().numpy().copy()
     placed[:3, 3] += origin
@@ -156,6 +193,12 @@ def with_focal_verdict(found: Localization, ratio: float, camera: Camera) -> Loc
     if ratio == 1.0:
         return found
     given = float(np.sqrt(camera.matrix[0, 0] * camera.matrix[1, 1]))
-    return replace(found, result=Result.BAD_INTRINSICS, reason=(
-        f'the image fits f = {ratio * given:.0f} px, the calibration says {given:.0f} px: use the '
-        'camera_info of this camera and image size (binning applied once), or the right --focal'))
+    return replace(
+        found,
+        result=Result.BAD_INTRINSICS,
+        reason=(
+            f'the image fits f = {ratio * given:.0f} px, the calibration says {given:.0f} px: use '
+            'the camera_info of this camera and image size (binning applied once), or the right '
+            '--focal'
+        ),
+    )

@@ -3,6 +3,7 @@
 
 A frame that cannot be localized is not an error: it is a `Localization` with a reason.
 """
+
 from __future__ import annotations
 
 import difflib

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection of a wrong focal length of the given camera at an accepted pose."""
+
 from __future__ import annotations
 
 import math
@@ -58,8 +59,14 @@ class FocalCheck:
             weakref.WeakKeyDictionary()
         )
 
-    def by_landmarks(self, camera: Resampler, test: FocalTest, inlier_ratio: float,
-                     features: Callable[[], SceneCoordinates], pose: Tensor) -> float:
+    def by_landmarks(
+        self,
+        camera: Resampler,
+        test: FocalTest,
+        inlier_ratio: float,
+        features: Callable[[], SceneCoordinates],
+        pose: Tensor,
+    ) -> float:
         """Return the fitting focal length relative to the given one; 1 if nothing contradicts it.
 
         Args:
@@ -90,12 +97,18 @@ class FocalCheck:
             return self._ratio_of_camera.get(camera, 1.0)
         found = test.searched()
         far = abs(math.log(found.ratio))
-        contradicts = (far > self.max_error and found.sigma < MAX_SEARCH_SIGMA
-                       and found.gain > (MIN_GAIN_IF_LARGE if far > LARGE_LOG_RATIO else MIN_GAIN))
+        contradicts = (
+            far > self.max_error
+            and found.sigma < MAX_SEARCH_SIGMA
+            and found.gain > (MIN_GAIN_IF_LARGE if far > LARGE_LOG_RATIO else MIN_GAIN)
+        )
         if contradicts and not fit.excludes(found.ratio):
             self._ratio_of_camera[camera] = found.ratio
-        elif (far < REFINED_FRACTION * self.max_error and found.sigma < self.max_error
-              and inlier_ratio > MIN_CONFIRMING_INLIER_RATIO):
+        elif (
+            far < REFINED_FRACTION * self.max_error
+            and found.sigma < self.max_error
+            and inlier_ratio > MIN_CONFIRMING_INLIER_RATIO
+        ):
             self._ratio_of_camera[camera] = 1.0
         return self._ratio_of_camera.get(camera, 1.0)
 
@@ -155,12 +168,15 @@ class MatchedFocal:
 
     def excludes(self, ratio: float) -> bool:
         """Return True if enough correspondences fit another focal length than this one."""
-        return (self.inliers >= MIN_CONCLUSIVE
-                and abs(math.log(ratio / self.ratio)) > SIGMAS * self.sigma)
+        return (
+            self.inliers >= MIN_CONCLUSIVE
+            and abs(math.log(ratio / self.ratio)) > SIGMAS * self.sigma
+        )
 
 
-def fitted_focal(scene: SceneCoordinates, world_from_camera: Tensor,
-                 threshold_px: float) -> MatchedFocal:
+def fitted_focal(
+    scene: SceneCoordinates, world_from_camera: Tensor, threshold_px: float
+) -> MatchedFocal:
     """Fit pose and focal length to the correspondences of one image, from several starts.
 
     Each start moves the camera along its axis so that objects at the median depth keep their size.
@@ -181,12 +197,15 @@ def fitted_focal(scene: SceneCoordinates, world_from_camera: Tensor,
     poses = dolly_zoomed(pose.expand(-1, len(STARTS), -1, -1), depth, starts)
     fixed = refine_with_focal(pose, correspondences, INLIER_PX, hold_focal=True)
     free = refine_with_focal(poses, correspondences, INLIER_PX, ratio=starts[None])
-    inliers, others = (((one.squared[0] < threshold_px ** 2) & correspondences.valid).sum(-1)
-                       for one in (fixed, free))
+    inliers, others = (
+        ((one.squared[0] < threshold_px**2) & correspondences.valid).sum(-1)
+        for one in (fixed, free)
+    )
     # among equivalent ones, the nearest to the given focal length
     far = torch.where(
         others >= EQUIVALENT_COUNT * others.max(), free.ratio[0].log().abs(), math.inf
     )
     best = int(far.argmin())
-    return MatchedFocal(float(free.ratio[0, best]), float(free.sigma[0, best]),
-                        int(others[best]), int(inliers[0]))
+    return MatchedFocal(
+        float(free.ratio[0, best]), float(free.sigma[0, best]), int(others[best]), int(inliers[0])
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Localizer: a frame through network, RANSAC and alignment to a pose, or a reason why not."""
+
 from __future__ import annotations
 
 import copy
@@ -56,8 +57,13 @@ class Trace:
 class Localizer:
     """Localizes frames in one map. Not thread-safe: one worker, one localizer."""
 
-    def __init__(self, loaded: Map, device: str = 'cpu', ransac: RansacConfig = RansacConfig(),
-                 accept: AcceptConfig = AcceptConfig()) -> None:
+    def __init__(
+        self,
+        loaded: Map,
+        device: str = 'cpu',
+        ransac: RansacConfig = RansacConfig(),
+        accept: AcceptConfig = AcceptConfig(),
+    ) -> None:
         self.map = loaded
         self.device = torch.device(device)
         self.network = loaded.network.to(self.device).eval()
@@ -68,16 +74,27 @@ class Localizer:
         references = [one for one in loaded.reference_images if len(one.pixels)]
         if references:
             landmarks = landmarks_of(references, self.device)
-            self.aligner = Aligner(landmarks, float(np.median(np.concatenate(
-                [one.depth for one in references]))))
-            self.database = ReferenceDatabase(references, landmarks, self.regressor.encode,
-                                              self.regressor.resamplers, self.device)
+            self.aligner = Aligner(
+                landmarks, float(np.median(np.concatenate([one.depth for one in references])))
+            )
+            self.database = ReferenceDatabase(
+                references,
+                landmarks,
+                self.regressor.encode,
+                self.regressor.resamplers,
+                self.device,
+            )
         self._resamplers = Resamplers.to_short_side(loaded.header['short_side'])
         self._apply_settings(ransac, accept)
 
     @classmethod
-    def load(cls, path: Path | str, device: str = 'auto', ransac: RansacConfig = RansacConfig(),
-             accept: AcceptConfig = AcceptConfig()) -> Localizer:
+    def load(
+        cls,
+        path: Path | str,
+        device: str = 'auto',
+        ransac: RansacConfig = RansacConfig(),
+        accept: AcceptConfig = AcceptConfig(),
+    ) -> Localizer:
         """Load a map file; device is auto, cpu or cuda. Raises MapError, ConfigError."""
         device = choose_device(device)
         return cls(load_map(Path(path), device), device, ransac, accept)
@@ -90,12 +107,14 @@ class Localizer:
 
     def _apply_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
         self.budgets = Budgets.of(ransac, verified=self.aligner is not None)
-        self.acceptance = AcceptanceModel.from_dict(
-            self.map.header.get('acceptance')).overridden(accept)
+        self.acceptance = AcceptanceModel.from_dict(self.map.header.get('acceptance')).overridden(
+            accept
+        )
         self.max_position_sigma = accept.max_position_sigma
         self.max_latency_ms = accept.max_latency_ms or math.inf
-        self.focal_check = FocalCheck(accept.max_focal_error and max(
-            accept.max_focal_error, self.acceptance.focal_error))
+        self.focal_check = FocalCheck(
+            accept.max_focal_error and max(accept.max_focal_error, self.acceptance.focal_error)
+        )
 
     def warm_up(self) -> None:
         """Compute the descriptors of reference images, so that no query waits for them."""
@@ -116,10 +135,16 @@ class Localizer:
         """Localize a frame like `localize`, and keep what the pose was made of."""
         query = self._query(frame, guess)
         if query.image.std() < MIN_CONTRAST:
-            return Trace(Localization(
-                Result.BAD_IMAGE, f'the image has no contrast (standard deviation '
-                f'{query.image.std():.1f} of 255); is the lens covered or the exposure off?',
-                frame.stamp_ns, frame.name, timings_ms=query.clock.laps))
+            return Trace(
+                Localization(
+                    Result.BAD_IMAGE,
+                    f'the image has no contrast (standard deviation '
+                    f'{query.image.std():.1f} of 255); is the lens covered or the exposure off?',
+                    frame.stamp_ns,
+                    frame.name,
+                    timings_ms=query.clock.laps,
+                )
+            )
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
             alignment = self._aligned(query)
             if alignment is None or not self._accepted_by_landmarks(query, alignment):
@@ -128,9 +153,15 @@ class Localizer:
                     query.full_estimate()
             elif alignment.verification.inlier_ratio < self.acceptance.clear_ratio:
                 query.feature_pose()
-            answer = decide(query, alignment, self._by_features(query, alignment),
-                            self.acceptance, self.map.origin, self.network.scale,
-                            self.max_position_sigma)
+            answer = decide(
+                query,
+                alignment,
+                self._by_features(query, alignment),
+                self.acceptance,
+                self.map.origin,
+                self.network.scale,
+                self.max_position_sigma,
+            )
             if answer.accepted:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
@@ -144,22 +175,36 @@ class Localizer:
             return query.network_output().scene, query.full_estimate()
 
     def _query(self, frame: Frame, guess: np.ndarray | None = None) -> Query:
-        return Query(frame, self._resamplers(frame.camera), self.regressor, self.features,
-                     self.budgets, Stopwatch(self.device),
-                     None if guess is None else self._in_map(guess))
+        return Query(
+            frame,
+            self._resamplers(frame.camera),
+            self.regressor,
+            self.features,
+            self.budgets,
+            Stopwatch(self.device),
+            None if guess is None else self._in_map(guess),
+        )
 
     def _aligned(self, query: Query) -> Alignment | None:
         """Return the best alignment with the landmarks; None where nothing could be aligned."""
         if self.aligner is None or self.database is None:
             return None
         with query.clock.stage('align'):
-            best = self.aligner.search(query.pyramid, query.intrinsics,
-                                       self._candidates(query, self.database))
-            if (best is None or self._accepted_by_features(query)
-                    or not self._accepted_by_landmarks(query, best)):
+            best = self.aligner.search(
+                query.pyramid, query.intrinsics, self._candidates(query, self.database)
+            )
+            if (
+                best is None
+                or self._accepted_by_features(query)
+                or not self._accepted_by_landmarks(query, best)
+            ):
                 return best
-            return replace(best, repetitive=self.aligner.is_repetitive(
-                query.pyramid, query.intrinsics, best.world_from_camera))
+            return replace(
+                best,
+                repetitive=self.aligner.is_repetitive(
+                    query.pyramid, query.intrinsics, best.world_from_camera
+                ),
+            )
 
     def _candidates(self, query: Query, database: ReferenceDatabase) -> Iterator[PoseEstimate]:
         """Yield candidate poses, the most likely first; each is computed when it is asked for.
@@ -181,13 +226,15 @@ class Localizer:
         output = query.network_output()
         with query.clock.stage('retrieval'):
             apart, together = database.retrieve(
-                output.image, output.descriptors, output.scene.pixels[0],
-                output.scene.matrices[0])
+                output.image, output.descriptors, output.scene.pixels[0], output.scene.matrices[0]
+            )
         each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
         counts = each.inlier_count
         first, *others = [
-            index for index in counts.argsort(descending=True)[:MOST_RETRIEVED].tolist()
-            if counts[index] >= CHANCE] or [0]
+            index
+            for index in counts.argsort(descending=True)[:MOST_RETRIEVED].tolist()
+            if counts[index] >= CHANCE
+        ] or [0]
         yield each.only(first)
         every = query.retrieved_estimate(together, self.budgets.candidate.hypotheses)
         if every.inlier_count[0] > counts[first]:  # what fits one image fits all of them
@@ -197,8 +244,9 @@ class Localizer:
                 return
             yield each.only(index)
 
-    def _by_features(self, query: Query,
-                     alignment: Alignment | None) -> tuple[Tensor, Tensor] | None:
+    def _by_features(
+        self, query: Query, alignment: Alignment | None
+    ) -> tuple[Tensor, Tensor] | None:
         """Return pose and covariance by features and landmarks; None where too few agree.
 
         Features too few to verify a pose still make one more precise that landmarks verify.
@@ -208,8 +256,11 @@ class Localizer:
             return None
         if self._accepted_by_features(query):
             pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
-        elif (alignment is not None and self._accepted_by_landmarks(query, alignment)
-              and tell_one_view(alignment, found, self.network.scale)):
+        elif (
+            alignment is not None
+            and self._accepted_by_landmarks(query, alignment)
+            and tell_one_view(alignment, found, self.network.scale)
+        ):
             pose, covariance = alignment.world_from_camera, alignment.covariance
         else:
             return None
@@ -218,27 +269,32 @@ class Localizer:
         with query.clock.stage('align'):
             return self.aligner.refine_jointly(query.pyramid, query.intrinsics, pose, found.guided)
 
-    def _fitting_focal(self, query: Query, answer: Localization,
-                       alignment: Alignment | None) -> float:
+    def _fitting_focal(
+        self, query: Query, answer: Localization, alignment: Alignment | None
+    ) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
         assert answer.world_from_camera is not None
         pose = self._in_map(answer.world_from_camera)
         if self.aligner is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
         test = self.aligner.focal_test(query.pyramid, query.intrinsics, pose)
-        ratio = (alignment.verification.inlier_ratio
-                 if alignment is not None and answer.statistics.visible_inlier_ratio else 0.0)
+        ratio = (
+            alignment.verification.inlier_ratio
+            if alignment is not None and answer.statistics.visible_inlier_ratio
+            else 0.0
+        )
         with threads(1):
             return self.focal_check.by_landmarks(
-                query.resampler, test, ratio, lambda: query.feature_pose().matches, pose)
+                query.resampler, test, ratio, lambda: query.feature_pose().matches, pose
+            )
 
     def _accepted_by_landmarks(self, query: Query, alignment: Alignment | None) -> bool:
         return self.acceptance.accepted_by_landmarks(
-            statistics_of(query, alignment, self.network.scale))
+            statistics_of(query, alignment, self.network.scale)
+        )
 
     def _accepted_by_features(self, query: Query) -> bool:
-        return self.acceptance.accepted_by_features(
-            statistics_of(query, None, self.network.scale))
+        return self.acceptance.accepted_by_features(statistics_of(query, None, self.network.scale))
 
     def _in_map(self, world_from_camera: np.ndarray) -> Tensor:
         """Move a pose (4, 4) from the world to the frame of the map."""

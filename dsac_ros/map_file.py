@@ -7,6 +7,7 @@ shared encoder is named by its id, unless it was tuned for the map, which then h
 Where a recipe learned a whole network for the scene, the header names it, and all its tensors are
 the map's. Nothing in the file is code, so loading a map from a stranger is safe by construction.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -63,9 +64,13 @@ class Map:
         return np.asarray(self.header['origin'], dtype=np.float64)
 
 
-def save_map(path: Path, network: SceneNetwork, header: dict[str, Any],
-             reference_images: Sequence[ReferenceImage] = (),
-             points: PointMap | None = None) -> Map:
+def save_map(
+    path: Path,
+    network: SceneNetwork,
+    header: dict[str, Any],
+    reference_images: Sequence[ReferenceImage] = (),
+    points: PointMap | None = None,
+) -> Map:
     """Write a map atomically: `path` holds the old content or the new, never half of it.
 
     header needs origin, encoder_id, short_side and network_focal_px; format_version, scale, id and
@@ -78,6 +83,7 @@ def save_map(path: Path, network: SceneNetwork, header: dict[str, Any],
     from dsac_ros.network.convolutional import WholeNetwork
     from dsac_ros.network.head import Head
     from dsac_ros.network.quantisation import to_eight_bits
+
     own: nn.Module = network
     if isinstance(network, WholeNetwork):
         kind: dict[str, Any] = {'network': network.name}
@@ -86,16 +92,16 @@ def save_map(path: Path, network: SceneNetwork, header: dict[str, Any],
         assert isinstance(head, Head)
         own = network if header['encoder_id'] == OWN_ENCODER else head
         kind = {'head': as_dict(head.config), 'descriptor': head.centres.shape[1]}
-    tensors = to_eight_bits({name: value.detach().cpu()
-                             for name, value in own.state_dict().items()})
+    tensors = to_eight_bits(
+        {name: value.detach().cpu() for name, value in own.state_dict().items()}
+    )
     tensors |= reference_image.to_tensors(reference_images) | point_map.to_tensors(points)
     header = {**header, **kind, 'format_version': FORMAT_VERSION, 'scale': float(network.scale)}
     digest = hashlib.sha256(save(tensors))
     digest.update(json.dumps([header['origin'], header['scale'], header['encoder_id']]).encode())
     header['id'] = digest.hexdigest()[:16]
     write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
-    return Map(header=header, network=network, reference_images=reference_images,
-               points=points)
+    return Map(header=header, network=network, reference_images=reference_images, points=points)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -104,8 +110,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:
-        raise MapError(f'cannot write {path}: {error.strerror} ({len(data) / 1e6:.1f} MB needed); '
-                       'what stood there is unchanged') from error
+        raise MapError(
+            f'cannot write {path}: {error.strerror} ({len(data) / 1e6:.1f} MB needed); '
+            'what stood there is unchanged'
+        ) from error
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -124,6 +132,7 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
 
     from dsac_ros.alignment import point_map, reference_image
     from dsac_ros.network.quantisation import from_eight_bits
+
     path = Path(path)
     data = _read(path)
     header = _header_of(path, data)
@@ -132,15 +141,21 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
         tensors = load(data)
         references = reference_image.from_tensors(tensors)
         points = point_map.from_tensors(tensors)
-        own.load_state_dict(from_eight_bits({
-            name: value for name, value in tensors.items()
-            if not name.startswith((reference_image.PREFIX, point_map.PREFIX))}))
+        own.load_state_dict(
+            from_eight_bits(
+                {
+                    name: value
+                    for name, value in tensors.items()
+                    if not name.startswith((reference_image.PREFIX, point_map.PREFIX))
+                }
+            )
+        )
     except (SafetensorError, RuntimeError) as error:
-        raise MapError(f'{path} is damaged: {str(error).splitlines()[0]}; '
-                       'copy or learn it again') from error
+        raise MapError(
+            f'{path} is damaged: {str(error).splitlines()[0]}; copy or learn it again'
+        ) from error
     network = network.requires_grad_(False).eval().to(device)
-    return Map(header=header, network=network, reference_images=references,
-               points=points)
+    return Map(header=header, network=network, reference_images=references, points=points)
 
 
 def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
@@ -149,18 +164,23 @@ def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
     from dsac_ros.network.encoder import load_encoder
     from dsac_ros.network.head import Head, HeadConfig
     from dsac_ros.network.scene_network import SceneNetwork
+
     name = header.get('network')
     if name in NETWORKS:
         whole = WholeNetwork(name, header['scale'])
         return whole, whole
     if name is not None:
-        raise MapError(f'{path} holds a network {name!r}, this version knows '
-                       f'{", ".join(NETWORKS)}; update dsac_ros')
+        raise MapError(
+            f'{path} holds a network {name!r}, this version knows '
+            f'{", ".join(NETWORKS)}; update dsac_ros'
+        )
     encoder, encoder_id = load_encoder()
     own_encoder = header['encoder_id'] == OWN_ENCODER
     if not own_encoder and header['encoder_id'] != encoder_id:
-        raise MapError(f'{path} was learned with encoder {header["encoder_id"]}, this package '
-                       f'ships {encoder_id}; learn the map again with this version')
+        raise MapError(
+            f'{path} was learned with encoder {header["encoder_id"]}, this package '
+            f'ships {encoder_id}; learn the map again with this version'
+        )
     head = Head(header['descriptor'], HeadConfig(**header['head']))
     network = SceneNetwork(encoder, head, header['scale'])
     return network, network if own_encoder else head
@@ -183,22 +203,27 @@ def _header_of(path: Path, data: bytes) -> dict[str, Any]:
     if length > _MAX_HEADER_BYTES or data[8:9] != b'{':
         raise foreign
     try:
-        description = json.loads(data[8:8 + length])
+        description = json.loads(data[8 : 8 + length])
         header: dict[str, Any] = json.loads(description['__metadata__'][_KEY])
     except (ValueError, KeyError, TypeError):
         if len(data) < 8 + length:
-            raise MapError(f'{path} is truncated: {len(data)} bytes, expected at least '
-                           f'{8 + length}; copy or learn it again') from None
+            raise MapError(
+                f'{path} is truncated: {len(data)} bytes, expected at least '
+                f'{8 + length}; copy or learn it again'
+            ) from None
         raise foreign from None
     version = header.get('format_version', 0)
     if version != FORMAT_VERSION:
         advice = 'update dsac_ros' if version > FORMAT_VERSION else 'learn the map again'
-        raise MapError(f'{path} has map format {version}, this version reads {FORMAT_VERSION}; '
-                       f'{advice}')
-    ends = [entry['data_offsets'][1] for name, entry in description.items()
-            if name != '__metadata__']
+        raise MapError(
+            f'{path} has map format {version}, this version reads {FORMAT_VERSION}; {advice}'
+        )
+    ends = [
+        entry['data_offsets'][1] for name, entry in description.items() if name != '__metadata__'
+    ]
     needed = 8 + length + max(ends, default=0)
     if len(data) < needed:
-        raise MapError(f'{path} is truncated: {len(data)} bytes, expected {needed}; copy or learn '
-                       'it again')
+        raise MapError(
+            f'{path} is truncated: {len(data)} bytes, expected {needed}; copy or learn it again'
+        )
     return header

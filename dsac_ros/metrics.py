@@ -9,6 +9,7 @@ What counts how (`evaluate`):
   the field reports them, but fails every recall: the robot would not have used it;
 - the median is the element `n // 2` of the sorted errors, as the field takes it.
 """
+
 from __future__ import annotations
 
 import math
@@ -43,8 +44,16 @@ def twist_error(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def _rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """Axis times angle of a (3, 3) rotation; near pi the axis comes from the symmetric part."""
-    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0],
-                     rotation[1, 0] - rotation[0, 1]]) / 2
+    skew = (
+        np.array(
+            [
+                rotation[2, 1] - rotation[1, 2],
+                rotation[0, 2] - rotation[2, 0],
+                rotation[1, 0] - rotation[0, 1],
+            ]
+        )
+        / 2
+    )
     sine, cosine = float(np.linalg.norm(skew)), (np.trace(rotation) - 1) / 2
     angle = math.atan2(sine, cosine)
     if sine > 1e-6:
@@ -113,14 +122,17 @@ class Report:
     def coverage(self) -> dict[str, float]:
         """Share of accepted frames whose error lies inside the predicted 1, 2, 3 sigma."""
         distances = self.mahalanobis[self.accepted & ~np.isnan(self.mahalanobis)]
-        return {name: float((distances <= radius).mean()) if len(distances) else math.nan
-                for name, radius in SIGMA_RADII.items()}
+        return {
+            name: float((distances <= radius).mean()) if len(distances) else math.nan
+            for name, radius in SIGMA_RADII.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `dsac evaluate --json`; what is infinite or undefined is None."""
         chosen = self.accepted
-        wrong = chosen & ~((self.translation_m <= FALSE_ACCEPT_M)
-                           & (self.rotation_deg <= FALSE_ACCEPT_DEG))
+        wrong = chosen & ~(
+            (self.translation_m <= FALSE_ACCEPT_M) & (self.rotation_deg <= FALSE_ACCEPT_DEG)
+        )
         values = {
             'frames': len(self.names),
             'accepted': int(chosen.sum()),
@@ -167,9 +179,13 @@ def json_ready(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def evaluate(localizations: Sequence[Localization], references: Sequence[np.ndarray],
-             map_bytes: int = 0, device: str = '',
-             extra: dict[str, Any] | None = None) -> Report:
+def evaluate(
+    localizations: Sequence[Localization],
+    references: Sequence[np.ndarray],
+    map_bytes: int = 0,
+    device: str = '',
+    extra: dict[str, Any] | None = None,
+) -> Report:
     """Compare each localization with its reference world_from_camera (4, 4), in order."""
     if len(localizations) != len(references):
         raise ValueError(f'{len(localizations)} localizations for {len(references)} references')
@@ -182,8 +198,12 @@ def evaluate(localizations: Sequence[Localization], references: Sequence[np.ndar
         if found.covariance is not None:
             distances[row] = mahalanobis_squared(twists[row], found.covariance)
     stages = dict.fromkeys(stage for found in localizations for stage in found.timings_ms)
-    latency = {stage: np.array([found.timings_ms[stage] for found in localizations
-                                if stage in found.timings_ms]) for stage in stages}
+    latency = {
+        stage: np.array(
+            [found.timings_ms[stage] for found in localizations if stage in found.timings_ms]
+        )
+        for stage in stages
+    }
     if latency and 'total' not in latency:
         latency['total'] = np.array([sum(found.timings_ms.values()) for found in localizations])
     return Report(
@@ -195,4 +215,7 @@ def evaluate(localizations: Sequence[Localization], references: Sequence[np.ndar
         confidence=np.array([found.confidence for found in localizations], dtype=float),
         latency_ms=latency,
         results=tuple(found.result for found in localizations),
-        map_bytes=map_bytes, device=device, extra=extra or {})
+        map_bytes=map_bytes,
+        device=device,
+        extra=extra or {},
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lazy results of one frame: each step is computed when its result is first asked for."""
+
 from __future__ import annotations
 
 import functools
@@ -43,8 +44,12 @@ class Budgets:
 
 def reduced_budget(config: RansacConfig) -> RansacConfig:
     """Return fewer hypotheses: as good where landmarks verify the pose afterwards."""
-    return replace(config, hypotheses=-(-config.hypotheses // SCREENING),
-                   screened=-(-config.screened // SCREENING), rescored=-(-config.rescored // 2))
+    return replace(
+        config,
+        hypotheses=-(-config.hypotheses // SCREENING),
+        screened=-(-config.screened // SCREENING),
+        rescored=-(-config.rescored // 2),
+    )
 
 
 class Query:
@@ -54,9 +59,16 @@ class Query:
     None as long as they have not been computed.
     """
 
-    def __init__(self, frame: Frame, resampler: Resampler, regressor: SceneRegressor,
-                 localizer: FeatureLocalizer, budgets: Budgets, clock: Stopwatch,
-                 guess: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        resampler: Resampler,
+        regressor: SceneRegressor,
+        localizer: FeatureLocalizer,
+        budgets: Budgets,
+        clock: Stopwatch,
+        guess: Tensor | None = None,
+    ) -> None:
         """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose."""
         self.frame, self.resampler, self.clock = frame, resampler, clock
         self._regressor, self._localizer = regressor, localizer
@@ -108,8 +120,9 @@ class Query:
         """Return the pose by local features."""
         if self.features is None:
             with self.clock.stage('features'):
-                self.features = self._localizer.localize(self.frame, self.resampler,
-                                                         self._budgets.full)
+                self.features = self._localizer.localize(
+                    self.frame, self.resampler, self._budgets.full
+                )
         return self.features
 
     def retrieved_estimate(self, scene: SceneCoordinates, hypotheses: int) -> PoseEstimate:

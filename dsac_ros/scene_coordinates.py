@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scene coordinates of a frame: predicted by the network of a map, joined by measured depth."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -32,8 +33,9 @@ class NetworkOutput:
 class SceneRegressor:
     """Scene coordinate regression with the network of one map, at the map's pixels per radian."""
 
-    def __init__(self, network: SceneNetwork, header: dict[str, Any],
-                 device: torch.device) -> None:
+    def __init__(
+        self, network: SceneNetwork, header: dict[str, Any], device: torch.device
+    ) -> None:
         """Takes the network on its device and the header of its map."""
         self.network, self.device = network, device
         self.resamplers = network_resamplers(header['network_focal_px'], header['short_side'])
@@ -44,8 +46,10 @@ class SceneRegressor:
         image = as_input(resampler(to_gray(frame.image)), self.device)
         descriptors = self.encode(image)
         scene = self.network.correspondences(
-            descriptors, torch.from_numpy(resampler.matrix).float().to(self.device)[None],
-            torch.from_numpy(resampler.valid_mask(frame.mask)).to(self.device)[None])
+            descriptors,
+            torch.from_numpy(resampler.matrix).float().to(self.device)[None],
+            torch.from_numpy(resampler.valid_mask(frame.mask)).to(self.device)[None],
+        )
         scene = in_pinhole(scene, torch.from_numpy(pinhole.matrix))
         if frame.depth is not None:
             scene = with_depth(scene, pinhole.depth(frame.depth))
@@ -69,9 +73,12 @@ def in_pinhole(scene: SceneCoordinates, matrix: Tensor) -> SceneCoordinates:
     matrix = matrix.to(scene.matrices)
     ratio = matrix[0, 0] / scene.matrices[:, 0, 0]
     from_centre = scene.pixels - scene.matrices[:, None, :2, 2]
-    return replace(scene, pixels=from_centre * ratio[:, None, None] + matrix[:2, 2],
-                   sigma_px=scene.sigma_px * ratio[:, None],
-                   matrices=matrix.expand_as(scene.matrices))
+    return replace(
+        scene,
+        pixels=from_centre * ratio[:, None, None] + matrix[:2, 2],
+        sigma_px=scene.sigma_px * ratio[:, None],
+        matrices=matrix.expand_as(scene.matrices),
+    )
 
 
 def with_depth(scene: SceneCoordinates, depth: np.ndarray) -> SceneCoordinates:

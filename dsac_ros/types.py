@@ -5,6 +5,7 @@ Conventions (docs/conventions.md): `world_from_camera` is a 4x4 that takes point
 camera frame (x right, y down, z forward) to the world; metres, radians, integer nanoseconds; an
 integer pixel is a pixel's centre, (0, 0) the centre of the top-left one.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -7,6 +7,7 @@ The file holds points_world (B, N, 3) [m], pixels (B, N, 2) and matrix (3, 3), t
 pixels without distortion. Any matcher or network may have made them; most may be wrong. Images
 with fewer than N correspondences are filled up with NaN.
 """
+
 from __future__ import annotations
 
 import sys
@@ -21,14 +22,19 @@ from dsac_ros.types import SceneCoordinates
 
 def main() -> None:
     """Print the camera position, its standard deviation and the inlier ratio of each image."""
-    data = {name: torch.from_numpy(values).float()
-            for name, values in np.load(sys.argv[1]).items()}
+    data = {
+        name: torch.from_numpy(values).float() for name, values in np.load(sys.argv[1]).items()
+    }
     points_world, pixels = data['points_world'], data['pixels']
     batch, count = points_world.shape[:2]
     scene = SceneCoordinates(
-        points_world, pixels, sigma_px=torch.ones(batch, count),
-        valid=points_world.isfinite().all(-1), matrices=data['matrix'].expand(batch, 3, 3),
-        grid_hw=(1, count))
+        points_world,
+        pixels,
+        sigma_px=torch.ones(batch, count),
+        valid=points_world.isfinite().all(-1),
+        matrices=data['matrix'].expand(batch, 3, 3),
+        grid_hw=(1, count),
+    )
 
     found = estimate_pose(scene, RansacConfig(hypotheses=256, inlier_px=4.0))
 
@@ -38,8 +44,10 @@ def main() -> None:
             continue
         position = found.world_from_camera[image, :3, 3].numpy().round(3)
         sigma = found.covariance[image].diagonal()[:3].sqrt().numpy().round(3)
-        print(f'image {image}: position {position} +- {sigma} m, '
-              f'{found.inlier_ratio[image].item():.0%} inliers')
+        print(
+            f'image {image}: position {position} +- {sigma} m, '
+            f'{found.inlier_ratio[image].item():.0%} inliers'
+        )
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@
 Any network will do that predicts a 3D point for each cell of an image. This one is tiny, and its
 "images" are the colours of a wall that tell where on it they are, with noise and a scratch.
 """
+
 from __future__ import annotations
 
 import torch
@@ -24,7 +25,8 @@ class YourNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 64, 1), nn.ReLU(), nn.Conv2d(64, 64, 1), nn.ReLU(), nn.Conv2d(64, 3, 1))
+            nn.Conv2d(3, 64, 1), nn.ReLU(), nn.Conv2d(64, 64, 1), nn.ReLU(), nn.Conv2d(64, 3, 1)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict a point of the world for each cell."""
@@ -49,8 +51,14 @@ def main(steps: int = 60) -> None:
     for step in range(steps):
         points = network(images)
         ones = torch.ones_like(points[..., 0])
-        scene = SceneCoordinates(points, pixels, sigma_px=ones, valid=ones > 0, matrices=matrices,
-                                 grid_hw=(ROWS, COLUMNS))
+        scene = SceneCoordinates(
+            points,
+            pixels,
+            sigma_px=ones,
+            valid=ones > 0,
+            matrices=matrices,
+            grid_hw=(ROWS, COLUMNS),
+        )
         expectation = expected_loss(scene, world_from_camera, config, config.alpha, generator)
         optimizer.zero_grad()
         expectation.loss.mean().backward()
@@ -63,8 +71,9 @@ def make_views(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Cameras that look at a wavy wall: images, true points, pixels, intrinsics and poses."""
     v, u = torch.meshgrid(torch.arange(ROWS), torch.arange(COLUMNS), indexing='ij')
     pixels = (torch.stack([u, v], -1).reshape(1, -1, 2) * 8.0 + 3.5).expand(count, -1, 2)
-    matrix = torch.tensor([[FOCAL, 0.0, 4.0 * COLUMNS - 0.5], [0.0, FOCAL, 4.0 * ROWS - 0.5],
-                           [0.0, 0.0, 1.0]])
+    matrix = torch.tensor(
+        [[FOCAL, 0.0, 4.0 * COLUMNS - 0.5], [0.0, FOCAL, 4.0 * ROWS - 0.5], [0.0, 0.0, 1.0]]
+    )
     depth = 2.0 + 0.3 * torch.sin(pixels[..., :1] / 25.0 + torch.arange(count)[:, None, None])
     rays = torch.cat([(pixels - matrix[:2, 2]) / FOCAL, torch.ones_like(depth)], -1)
     world_from_camera = torch.eye(4).repeat(count, 1, 1)

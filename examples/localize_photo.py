@@ -6,6 +6,7 @@
 The map is one that `dsac map` or examples/map_folder.py made. The focal length is that of the
 photo at its own size, in pixels.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,9 +29,9 @@ def main() -> None:
     image = cv2.cvtColor(cv2.imread(args.photo), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
     # An integer pixel is a pixel's centre, so the middle of the image is at (size - 1) / 2.
-    matrix = np.array([[args.focal, 0.0, (width - 1) / 2],
-                       [0.0, args.focal, (height - 1) / 2],
-                       [0.0, 0.0, 1.0]])
+    matrix = np.array(
+        [[args.focal, 0.0, (width - 1) / 2], [0.0, args.focal, (height - 1) / 2], [0.0, 0.0, 1.0]]
+    )
 
     localizer = Localizer.load(args.map)
     found = localizer.localize(Frame(image, Camera((width, height), matrix)))

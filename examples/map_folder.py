@@ -7,6 +7,7 @@ The folder holds rgb/, poses/ (one 4x4 world_from_camera a file) and calibration
 DSAC* and ACE; a bag, 7-Scenes, TUM RGB-D or COLMAP work as well. Takes about a minute on two CPU
 cores.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -26,12 +27,19 @@ def main() -> None:
     args = parser.parse_args()
 
     source = open_source(args.folder)
-    learned = learn_map(source.posed_frames(), MappingConfig(minutes=args.minutes), device='auto',
-                        output=args.output, total=len(source),
-                        progress=lambda state: print(f'{state.stage} {state.fraction:.0%}'))
+    learned = learn_map(
+        source.posed_frames(),
+        MappingConfig(minutes=args.minutes),
+        device='auto',
+        output=args.output,
+        total=len(source),
+        progress=lambda state: print(f'{state.stage} {state.fraction:.0%}'),
+    )
 
-    print(f'{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, '
-          f'{learned.header["frames"]} frames')
+    print(
+        f'{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, '
+        f'{learned.header["frames"]} frames'
+    )
     print('on frames held out of the training:', learned.header['held_out'])
 
 

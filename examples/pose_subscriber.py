@@ -6,6 +6,7 @@
 
 Needs a sourced ROS 2 workspace with dsac_ros.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -22,17 +23,21 @@ class PoseSubscriber(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__('pose_subscriber', **options)
-        self.create_subscription(PoseWithCovarianceStamped,
-                                 '/dsac_relocalizer/pose_with_covariance', self.on_pose, 10)
-        self.create_subscription(RelocalizationStatus, '/dsac_relocalizer/status',
-                                 self.on_status, 10)
+        self.create_subscription(
+            PoseWithCovarianceStamped, '/dsac_relocalizer/pose_with_covariance', self.on_pose, 10
+        )
+        self.create_subscription(
+            RelocalizationStatus, '/dsac_relocalizer/status', self.on_status, 10
+        )
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
         """Only trusted poses arrive here; the stamp is that of the image."""
         position = message.pose.pose.position
         sigma = message.pose.covariance[0] ** 0.5
-        self.get_logger().info(f'x {position.x:.2f} y {position.y:.2f} z {position.z:.2f} m in '
-                               f'{message.header.frame_id}, sigma of x {sigma:.2f} m')
+        self.get_logger().info(
+            f'x {position.x:.2f} y {position.y:.2f} z {position.z:.2f} m in '
+            f'{message.header.frame_id}, sigma of x {sigma:.2f} m'
+        )
 
     def on_status(self, message: RelocalizationStatus) -> None:
         """Every processed image has a status."""

@@ -3,6 +3,7 @@
 
 ros2 launch dsac_ros mapping.launch.py dataset:=/path/to/a/folder
 """
+
 from __future__ import annotations
 
 import os
@@ -36,20 +37,34 @@ PARAMETERS = {
 
 def mapper(context: LaunchContext) -> list[Node]:
     """The node, with the arguments that were given."""
-    given = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-             for name, (kind, _) in PARAMETERS.items()
-             if context.perform_substitution(LaunchConfiguration(name))}
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, (kind, _) in PARAMETERS.items()
+        if context.perform_substitution(LaunchConfiguration(name))
+    }
     use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
-    return [Node(
-        package='dsac_ros', executable='mapper_node', name='dsac_mapper',
-        namespace=LaunchConfiguration('namespace'), output='screen',
-        parameters=[LaunchConfiguration('params_file'), {'use_sim_time': use_sim_time, **given}],
-        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
-        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static'),
-                    ('image', LaunchConfiguration('image')),
-                    ('camera_info', LaunchConfiguration('camera_info')),
-                    ('depth/image', LaunchConfiguration('depth')),
-                    ('pose', LaunchConfiguration('pose'))])]
+    return [
+        Node(
+            package='dsac_ros',
+            executable='mapper_node',
+            name='dsac_mapper',
+            namespace=LaunchConfiguration('namespace'),
+            output='screen',
+            parameters=[
+                LaunchConfiguration('params_file'),
+                {'use_sim_time': use_sim_time, **given},
+            ],
+            arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
+            remappings=[
+                ('/tf', 'tf'),
+                ('/tf_static', 'tf_static'),
+                ('image', LaunchConfiguration('image')),
+                ('camera_info', LaunchConfiguration('camera_info')),
+                ('depth/image', LaunchConfiguration('depth')),
+                ('pose', LaunchConfiguration('pose')),
+            ],
+        )
+    ]
 
 
 def spelling(context: LaunchContext, declared: Sequence[str]) -> list[LogInfo]:
@@ -62,20 +77,31 @@ def generate_launch_description() -> LaunchDescription:
     config = os.path.join(share, 'config', 'mapper.yaml')
     arguments = [
         DeclareLaunchArgument('namespace', default_value='', description='of all topics'),
-        DeclareLaunchArgument('use_sim_time', default_value='false',
-                              description='take the time from /clock'),
-        DeclareLaunchArgument('params_file', default_value=config,
-                              description='YAML file of parameters'),
+        DeclareLaunchArgument(
+            'use_sim_time', default_value='false', description='take the time from /clock'
+        ),
+        DeclareLaunchArgument(
+            'params_file', default_value=config, description='YAML file of parameters'
+        ),
         DeclareLaunchArgument('image', default_value='image', description='image topic'),
-        DeclareLaunchArgument('camera_info', default_value='camera_info',
-                              description='camera_info topic'),
+        DeclareLaunchArgument(
+            'camera_info', default_value='camera_info', description='camera_info topic'
+        ),
         DeclareLaunchArgument('depth', default_value='depth/image', description='depth topic'),
         DeclareLaunchArgument('pose', default_value='pose', description='pose topic'),
         DeclareLaunchArgument('log_level', default_value='info', description='debug to fatal'),
-        *(DeclareLaunchArgument(name, default_value='',
-                                description=f'{what}; empty: as in params_file')
-          for name, (_, what) in PARAMETERS.items())]
+        *(
+            DeclareLaunchArgument(
+                name, default_value='', description=f'{what}; empty: as in params_file'
+            )
+            for name, (_, what) in PARAMETERS.items()
+        ),
+    ]
     names = [argument.name for argument in arguments]
-    return LaunchDescription([
-        *arguments, OpaqueFunction(function=spelling, kwargs={'declared': names}),
-        OpaqueFunction(function=mapper)])
+    return LaunchDescription(
+        [
+            *arguments,
+            OpaqueFunction(function=spelling, kwargs={'declared': names}),
+            OpaqueFunction(function=mapper),
+        ]
+    )

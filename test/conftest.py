@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that tests share: a runtime, those of nodes, a map that is learned once."""
+
 from __future__ import annotations
 
 import fcntl
@@ -18,7 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Tests are about this checkout, whatever is installed: both distributions of it.
 SOURCES = [str(REPOSITORY), str(REPOSITORY / 'embedded')]
 os.environ['PYTHONPATH'] = os.pathsep.join(
-    [*SOURCES, *filter(None, [os.environ.get('PYTHONPATH')])])
+    [*SOURCES, *filter(None, [os.environ.get('PYTHONPATH')])]
+)
 sys.path[:0] = SOURCES
 # Libraries read these when they are imported. Threads that wait must not take a core from others:
 # on a busy machine a small operation of two threads took sixty times as long. Parallel workers
@@ -39,8 +41,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect, and so count, what cannot run here: the other runtime, no peers, no GPU."""
     peers = all(map(importlib.util.find_spec, ('pycolmap', 'poselib')))
     gpu = importlib.import_module('torch').cuda.is_available()
-    absent = {name for name, here in {'ros': not IS_EMBEDDED, 'embedded': IS_EMBEDDED,
-                                      'benchmark': peers, 'gpu': gpu}.items() if not here}
+    absent = {
+        name
+        for name, here in {
+            'ros': not IS_EMBEDDED,
+            'embedded': IS_EMBEDDED,
+            'benchmark': peers,
+            'gpu': gpu,
+        }.items()
+        if not here
+    }
     other = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=other)
     items[:] = [item for item in items if item not in other]
@@ -53,9 +63,13 @@ def _slow_files_first(items: list[pytest.Item]) -> None:
 
     While one worker learns that map, the other has something else to do.
     """
-    slow, sharing = ({item.path for item in items if condition(item)} for condition in (
-        lambda item: item.get_closest_marker('slow'),
-        lambda item: 'tiny_map' in getattr(item, 'fixturenames', ())))
+    slow, sharing = (
+        {item.path for item in items if condition(item)}
+        for condition in (
+            lambda item: item.get_closest_marker('slow'),
+            lambda item: 'tiny_map' in getattr(item, 'fixturenames', ()),
+        )
+    )
     items.sort(key=lambda item: (item.path not in slow, item.path in sharing))
 
 
@@ -95,13 +109,23 @@ def learn_tiny_map(path: Path) -> tuple[list[Any], list[Any]]:
     from dsac_ros.sources.rendered import RenderedSource, robot_camera
     from dsac_ros.synthetic.drive import drive
     from dsac_ros.synthetic.world import RenderedWorld
+
     world = RenderedWorld(seed=3)
-    source = RenderedSource(world, drive(world, seed=1, frames=32, rate_hz=5.0),
-                            robot_camera((320, 240)))
+    source = RenderedSource(
+        world, drive(world, seed=1, frames=32, rate_hz=5.0), robot_camera((320, 240))
+    )
     frames = list(source.posed_frames())
     mapping = [posed for i, posed in enumerate(frames) if i % 4 != 2]
-    config = MappingConfig(minutes=10.0, steps=500, batch=1024, width=256, short_side=240,
-                           passes=1, patches_per_image=400, held_out=0.0)
+    config = MappingConfig(
+        minutes=10.0,
+        steps=500,
+        batch=1024,
+        width=256,
+        short_side=240,
+        passes=1,
+        patches_per_image=400,
+        held_out=0.0,
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     learn_map(mapping, config, device='cpu', output=path, map_frame='corner')

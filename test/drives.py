@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views of a drive that turns about all axes, so that no two conventions look alike."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -17,11 +18,14 @@ def drive(count: int = 24, moved: float = 1.0) -> list[np.ndarray]:
     poses = []
     for time in np.linspace(0.0, 6.0, count):
         pose = np.eye(4)
-        pose[:3, :3] = Rotation.from_euler('yxz', [14 * np.sin(1.7 * time), 9 * np.sin(2.3 * time),
-                                                   12 * np.sin(1.1 * time)],
-                                           degrees=True).as_matrix()
-        pose[:3, 3] = moved * np.array([0.7 * np.sin(1.3 * time), 0.4 * np.cos(1.9 * time),
-                                        0.5 * np.sin(0.9 * time)])
+        pose[:3, :3] = Rotation.from_euler(
+            'yxz',
+            [14 * np.sin(1.7 * time), 9 * np.sin(2.3 * time), 12 * np.sin(1.1 * time)],
+            degrees=True,
+        ).as_matrix()
+        pose[:3, 3] = moved * np.array(
+            [0.7 * np.sin(1.3 * time), 0.4 * np.cos(1.9 * time), 0.5 * np.sin(0.9 * time)]
+        )
         poses.append(pose)
     return poses
 
@@ -30,10 +34,18 @@ def views_of(poses: list[np.ndarray], depth: bool = False) -> list[View]:
     """The views of a wall from poses, at 10 Hz."""
     wall, mask = texture(0), np.ones(SIZE_WH[::-1], bool)
     rows = np.stack(np.meshgrid(np.arange(SIZE_WH[0]), np.arange(SIZE_WH[1])), -1).reshape(-1, 2)
-    return [View(seen_from(pose, wall), mask, MATRIX, pose,
-                 depth_at(rows, pose).reshape(SIZE_WH[::-1]).astype(np.float32) if depth else None,
-                 index * STEP_NS, FOCAL_PX)
-            for index, pose in enumerate(poses)]
+    return [
+        View(
+            seen_from(pose, wall),
+            mask,
+            MATRIX,
+            pose,
+            depth_at(rows, pose).reshape(SIZE_WH[::-1]).astype(np.float32) if depth else None,
+            index * STEP_NS,
+            FOCAL_PX,
+        )
+        for index, pose in enumerate(poses)
+    ]
 
 
 __all__ = ['DISTANCE', 'FOCAL_PX', 'MATRIX', 'drive', 'views_of']

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """acceptance.py: thresholds, confidence and covariance of an acceptance model."""
+
 from __future__ import annotations
 
 import json
@@ -28,26 +29,36 @@ def test_json_round_trip_ignores_unknown_keys():
 
 
 def test_a_threshold_of_the_user_stands_above_the_map():
-    model = AcceptanceModel(min_inliers=77, min_spread=0.3).overridden(
-        AcceptConfig(min_inliers=5))
+    model = AcceptanceModel(min_inliers=77, min_spread=0.3).overridden(AcceptConfig(min_inliers=5))
     assert (model.min_inliers, model.min_spread) == (5, 0.3)
-    assert AcceptanceModel(min_visible_inlier_ratio=0.3).overridden(
-        AcceptConfig(min_visible_inlier_ratio=0.5)).min_visible_inlier_ratio == 0.5
+    assert (
+        AcceptanceModel(min_visible_inlier_ratio=0.3)
+        .overridden(AcceptConfig(min_visible_inlier_ratio=0.5))
+        .min_visible_inlier_ratio
+        == 0.5
+    )
 
 
 def test_more_evidence_never_lowers_the_confidence():
     model, some = AcceptanceModel(), cells(0.3, 0.5, 0.5)
     for name in ('inlier_ratio', 'inlier_spread', 'hypothesis_agreement', 'visible_inlier_ratio'):
-        more = [model.confidence(replace(some, **{name: value}))
-                for value in np.linspace(0, 1, 20)]
+        more = [
+            model.confidence(replace(some, **{name: value})) for value in np.linspace(0, 1, 20)
+        ]
         assert (np.diff(more) >= 0).all()
     assert model.confidence(cells(0.0, 0.0, 0.0)) < 0.01
     assert model.confidence(cells(0.6, 1.0, 1.0)) > 0.9
 
 
-@pytest.mark.parametrize(('ratio', 'threshold', 'result'), [
-    (0.3, 0.25, Result.ACCEPTED), (0.3, 0.35, Result.LOW_INLIERS), (0.9, 1.0, Result.LOW_INLIERS),
-    (0.0, 0.0, Result.LOW_INLIERS)])
+@pytest.mark.parametrize(
+    ('ratio', 'threshold', 'result'),
+    [
+        (0.3, 0.25, Result.ACCEPTED),
+        (0.3, 0.35, Result.LOW_INLIERS),
+        (0.9, 1.0, Result.LOW_INLIERS),
+        (0.0, 0.0, Result.LOW_INLIERS),
+    ],
+)
 def test_landmarks_alone_verify_a_pose(ratio, threshold, result):
     model = AcceptanceModel(min_visible_inlier_ratio=threshold)
     found, reason = model.verdict(PoseStatistics(visible_inlier_ratio=ratio))
@@ -57,12 +68,15 @@ def test_landmarks_alone_verify_a_pose(ratio, threshold, result):
     assert model.verdict(cells(0.5, 1.0, 1.0, visible_inlier_ratio=ratio))[0] == Result.ACCEPTED
 
 
-@pytest.mark.parametrize(('inliers', 'threshold', 'result'), [
-    (20, 20, Result.ACCEPTED), (19, 20, Result.LOW_INLIERS), (0, 0, Result.LOW_INLIERS)])
+@pytest.mark.parametrize(
+    ('inliers', 'threshold', 'result'),
+    [(20, 20, Result.ACCEPTED), (19, 20, Result.LOW_INLIERS), (0, 0, Result.LOW_INLIERS)],
+)
 def test_features_alone_verify_a_pose(inliers, threshold, result):
     model = AcceptanceModel(min_feature_inliers=threshold)
-    found, reason = model.verdict(PoseStatistics(visible_inlier_ratio=0.1,
-                                                 feature_inliers=inliers))
+    found, reason = model.verdict(
+        PoseStatistics(visible_inlier_ratio=0.1, feature_inliers=inliers)
+    )
     assert found == result
     assert result == Result.ACCEPTED or f'{inliers} features' in reason
 
@@ -78,37 +92,53 @@ def test_features_may_contradict_landmarks():
 def test_feature_and_landmark_thresholds_weigh_equally():
     model = AcceptanceModel(min_feature_inliers=30, min_visible_inlier_ratio=0.4)
     few = cells(0.02, 0.3, 0.5)
-    for landmarks, inliers, worth in ((0.0, 30, 0.4), (0.5, 30, 0.5), (0.5, 60, 0.8),
-                                      (0.0, 300, 1.0)):
+    for landmarks, inliers, worth in (
+        (0.0, 30, 0.4),
+        (0.5, 30, 0.5),
+        (0.5, 60, 0.8),
+        (0.0, 300, 1.0),
+    ):
         both = replace(few, visible_inlier_ratio=landmarks, feature_inliers=inliers)
-        assert model.confidence(both) == model.confidence(
-            replace(few, visible_inlier_ratio=worth))
+        assert model.confidence(both) == model.confidence(replace(few, visible_inlier_ratio=worth))
 
 
 def test_covariance_never_falls_below_the_floor():
     covariance = AcceptanceModel(floor_m=0.02, floor_rad=0.01).covariance(
-        np.zeros((6, 6)), PoseStatistics(visible_inlier_ratio=1.0))
+        np.zeros((6, 6)), PoseStatistics(visible_inlier_ratio=1.0)
+    )
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [0.02] * 3 + [0.01] * 3)
 
 
 def test_unverified_poses_have_their_own_covariance():
-    model = AcceptanceModel(covariance_scale=2.0, floor_m=0.001, floor_rad=0.001,
-                              alone_scale=5.0, alone_floor_m=0.03, alone_floor_rad=0.02)
-    verified, alone, by_features = (model.covariance(np.eye(6), PoseStatistics(
-        visible_inlier_ratio=ratio, feature_inliers=inliers)) for ratio, inliers in (
-            (0.5, 0), (0.1, 0), (0.1, model.min_feature_inliers)))
+    model = AcceptanceModel(
+        covariance_scale=2.0,
+        floor_m=0.001,
+        floor_rad=0.001,
+        alone_scale=5.0,
+        alone_floor_m=0.03,
+        alone_floor_rad=0.02,
+    )
+    verified, alone, by_features = (
+        model.covariance(
+            np.eye(6), PoseStatistics(visible_inlier_ratio=ratio, feature_inliers=inliers)
+        )
+        for ratio, inliers in ((0.5, 0), (0.1, 0), (0.1, model.min_feature_inliers))
+    )
     np.testing.assert_allclose(verified, np.diag([2.0 + 1e-6] * 6))
     np.testing.assert_array_equal(by_features, verified)
     np.testing.assert_allclose(alone, np.diag([5.0 + 9e-4] * 3 + [5.0 + 4e-4] * 3))
 
 
-@pytest.mark.parametrize(('statistics', 'result', 'word'), [
-    (cells(0.01, 1.0, 1.0), Result.LOW_INLIERS, '1.0%'),
-    (cells(0.5, 1.0, 1.0, count=12), Result.LOW_INLIERS, '12 inliers'),
-    (cells(0.5, 0.05, 1.0), Result.LOW_SPREAD, '5%'),
-    (cells(0.5, 1.0, 0.1), Result.AMBIGUOUS, '10%'),
-    (cells(0.5, 1.0, 1.0), Result.ACCEPTED, ''),
-])
+@pytest.mark.parametrize(
+    ('statistics', 'result', 'word'),
+    [
+        (cells(0.01, 1.0, 1.0), Result.LOW_INLIERS, '1.0%'),
+        (cells(0.5, 1.0, 1.0, count=12), Result.LOW_INLIERS, '12 inliers'),
+        (cells(0.5, 0.05, 1.0), Result.LOW_SPREAD, '5%'),
+        (cells(0.5, 1.0, 0.1), Result.AMBIGUOUS, '10%'),
+        (cells(0.5, 1.0, 1.0), Result.ACCEPTED, ''),
+    ],
+)
 def test_verdict_says_what_is_missing(statistics, result, word):
     found, reason = AcceptanceModel(min_agreement=0.2).verdict(statistics)
     assert found == result

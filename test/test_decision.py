@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """decision.py: which pose is believed where landmarks and features disagree."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -24,54 +25,84 @@ def pose(metres):
 
 
 def landmarks(poorly_distributed=False, repetitive=False):
-    return Alignment(pose(0.0), torch.eye(6), Verification(100.0, 0.4, 0.4, poorly_distributed),
-                     repetitive)
+    return Alignment(
+        pose(0.0), torch.eye(6), Verification(100.0, 0.4, 0.4, poorly_distributed), repetitive
+    )
 
 
 def features(metres, count):
-    return SimpleNamespace(inlier_count=count, estimate=SimpleNamespace(
-        world_from_camera=pose(metres)[None].float()))
+    return SimpleNamespace(
+        inlier_count=count, estimate=SimpleNamespace(world_from_camera=pose(metres)[None].float())
+    )
 
 
-@pytest.mark.parametrize(('found', 'contradicted'), [
-    (None, False),
-    (features(0.05, 10), False),   # the same view
-    (features(0.5, 7), False),     # too few to say anything
-    (features(0.5, 10), True),
-])
+@pytest.mark.parametrize(
+    ('found', 'contradicted'),
+    [
+        (None, False),
+        (features(0.05, 10), False),  # the same view
+        (features(0.5, 7), False),  # too few to say anything
+        (features(0.5, 10), True),
+    ],
+)
 def test_features_may_contradict_landmarks(found, contradicted):
-    query = SimpleNamespace(features=found, estimate=None,
-                            feature_inliers=found.inlier_count if found else 0)
+    query = SimpleNamespace(
+        features=found, estimate=None, feature_inliers=found.inlier_count if found else 0
+    )
     assert statistics_of(query, landmarks(), DEPTH_M) == PoseStatistics(
-        visible_inlier_ratio=0.4, feature_inliers=query.feature_inliers, contradicted=contradicted)
+        visible_inlier_ratio=0.4, feature_inliers=query.feature_inliers, contradicted=contradicted
+    )
     assert not statistics_of(query, None, DEPTH_M).contradicted
 
 
-@pytest.mark.parametrize(('found', 'one'), [
-    (None, False), (features(0.05, 7), False), (features(0.05, 8), True),
-    (features(0.5, 10), False)])
+@pytest.mark.parametrize(
+    ('found', 'one'),
+    [
+        (None, False),
+        (features(0.05, 7), False),
+        (features(0.05, 8), True),
+        (features(0.5, 10), False),
+    ],
+)
 def test_few_features_may_confirm_the_landmark_view(found, one):
     assert tell_one_view(landmarks(), found, DEPTH_M) is one
 
 
-@pytest.mark.parametrize(('alignment', 'ratio'), [
-    (landmarks(), 0.4), (landmarks(poorly_distributed=True), 0.0),
-    (landmarks(repetitive=True), 0.0), (None, 0.0)])
+@pytest.mark.parametrize(
+    ('alignment', 'ratio'),
+    [
+        (landmarks(), 0.4),
+        (landmarks(poorly_distributed=True), 0.0),
+        (landmarks(repetitive=True), 0.0),
+        (None, 0.0),
+    ],
+)
 def test_corner_or_repetitive_landmarks_verify_nothing(alignment, ratio):
     assert verified_ratio(alignment) == ratio
 
 
-@pytest.mark.parametrize(('ratio', 'sigma_m', 'result'), [
-    (0.5, 0.0, Result.ACCEPTED), (0.5, 1.0, Result.ACCEPTED),
-    (0.5, 0.01, Result.POSITION_UNDETERMINED), (0.1, 1.0, Result.LOW_INLIERS)])
+@pytest.mark.parametrize(
+    ('ratio', 'sigma_m', 'result'),
+    [
+        (0.5, 0.0, Result.ACCEPTED),
+        (0.5, 1.0, Result.ACCEPTED),
+        (0.5, 0.01, Result.POSITION_UNDETERMINED),
+        (0.1, 1.0, Result.LOW_INLIERS),
+    ],
+)
 def test_acceptance_model_applies_to_a_localization(ratio, sigma_m, result):
-    raw = Localization(Result.ACCEPTED, world_from_camera=np.eye(4), covariance=np.eye(6) * 1e-4,
-                       statistics=PoseStatistics(visible_inlier_ratio=ratio))
+    raw = Localization(
+        Result.ACCEPTED,
+        world_from_camera=np.eye(4),
+        covariance=np.eye(6) * 1e-4,
+        statistics=PoseStatistics(visible_inlier_ratio=ratio),
+    )
     model = AcceptanceModel()
     found = judged(raw, model, sigma_m)
     assert found.result is result
-    np.testing.assert_array_equal(found.covariance, model.covariance(raw.covariance,
-                                                                     raw.statistics))
+    np.testing.assert_array_equal(
+        found.covariance, model.covariance(raw.covariance, raw.statistics)
+    )
     assert found.confidence == model.confidence(raw.statistics)
     nothing = Localization(Result.LOW_INLIERS, 'nowhere')
     assert judged(nothing, model) is nothing

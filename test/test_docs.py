@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages are true to the letter: links lead somewhere, files exist, every page is in the site."""
+
 from __future__ import annotations
 
 import ast
@@ -28,8 +29,9 @@ def prose(page):
 def anchors(page):
     """The anchors of the headings of a page, as GitHub and the site make them."""
     headings = re.findall(r'^#+ (.*)$', prose(page), re.M)
-    return {re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-')
-            for heading in headings}
+    return {
+        re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-') for heading in headings
+    }
 
 
 @pytest.mark.parametrize('page', PAGES, ids=name)
@@ -53,8 +55,9 @@ def test_lines_are_short_and_name_no_machine(page):
     assert not re.search(r'(?<![\w.~/])/(tmp|home|root|work|mnt)/', text)
 
 
-@pytest.mark.parametrize('page', [page for page in SITE if 'experiments' not in page.parts],
-                         ids=name)
+@pytest.mark.parametrize(
+    'page', [page for page in SITE if 'experiments' not in page.parts], ids=name
+)
 def test_modules_that_pages_name_exist(page):
     for path in re.findall(r'`((?:[\w]+/)*\w+\.py)`', prose(page)):
         assert (ROOT / path).exists() or any(one.endswith(f'/{path}') for one in MODULES), path
@@ -66,6 +69,7 @@ def test_every_page_is_in_the_site():
             return {entry}
         parts = entry.values() if isinstance(entry, dict) else entry
         return set().union(*map(pages, parts))
+
     site = yaml.safe_load((ROOT / 'mkdocs.yml').read_text(encoding='utf-8'))
     assert pages(site['nav']) == {page.relative_to(DOCS).as_posix() for page in SITE}
 

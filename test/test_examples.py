@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """examples/: each script runs as its docstring says, on small data."""
+
 from __future__ import annotations
 
 import ast
@@ -24,10 +25,12 @@ SCRIPTS = sorted(EXAMPLES.glob('*.py'))
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a script with arguments and return what it prints."""
+
     def run_script(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
         runpy.run_path(str(EXAMPLES / name), run_name='__main__')
         return capsys.readouterr().out
+
     return run_script
 
 
@@ -42,8 +45,9 @@ def test_examples_are_short_and_say_how_to_run(path):
     text = path.read_text()
     assert text.startswith('# SPDX-License-Identifier: Apache-2.0\n')
     assert len(text.splitlines()) <= 100
-    assert re.search(rf'^    python3? examples/{path.name}', ast.get_docstring(ast.parse(text)),
-                     re.M)
+    assert re.search(
+        rf'^    python3? examples/{path.name}', ast.get_docstring(ast.parse(text)), re.M
+    )
 
 
 @pytest.mark.slow
@@ -51,8 +55,9 @@ def test_localize_photo(run, tiny_map, tmp_path):
     query = tiny_map.queries[1]
     photo = tmp_path / 'photo.png'
     cv2.imwrite(str(photo), cv2.cvtColor(query.frame.image, cv2.COLOR_RGB2BGR))
-    shown = run('localize_photo.py', tiny_map.map, photo, '--focal',
-                query.frame.camera.matrix[0, 0])
+    shown = run(
+        'localize_photo.py', tiny_map.map, photo, '--focal', query.frame.camera.matrix[0, 0]
+    )
     pose = np.array(re.findall(r'-?\d+\.\d*', shown.split('standard')[0]), float).reshape(4, 4)
     assert np.linalg.norm(pose[:3, 3] - query.world_from_camera[:3, 3]) < 0.2
     assert 'standard deviation of x, y, z [m]:' in shown
@@ -82,12 +87,20 @@ def test_dsac_loss(run):
 
 
 def test_batch_ransac(run, tmp_path):
-    scenes, poses = zip(*(synthetic_correspondences(seed, inliers=share, noise=0.002)
-                          for seed, share in enumerate((0.3, 0.5, 0.5))))
+    scenes, poses = zip(
+        *(
+            synthetic_correspondences(seed, inliers=share, noise=0.002)
+            for seed, share in enumerate((0.3, 0.5, 0.5))
+        )
+    )
     points = np.concatenate([scene.points_world for scene in scenes])
     points[2] = np.nan
-    np.savez(tmp_path / 'correspondences.npz', matrix=scenes[0].matrices[0], points_world=points,
-             pixels=np.concatenate([scene.pixels for scene in scenes]))
+    np.savez(
+        tmp_path / 'correspondences.npz',
+        matrix=scenes[0].matrices[0],
+        points_world=points,
+        pixels=np.concatenate([scene.pixels for scene in scenes]),
+    )
     *found, none = run('batch_ransac.py', tmp_path / 'correspondences.npz').splitlines()
     assert none == 'image 2: no pose'
     for line, pose, share in zip(found, poses[:2], (0.3, 0.5), strict=True):
@@ -100,12 +113,17 @@ def test_pose_subscriber(make_node, spin_until):
     from geometry_msgs.msg import PoseWithCovarianceStamped
 
     from dsac_ros.msg import RelocalizationStatus
+
     example = runpy.run_path(str(EXAMPLES / 'pose_subscriber.py'))
     node = make_node('ignored', lambda name, **options: example['PoseSubscriber'](**options))
     robot = make_node('robot')
-    poses, statuses = (robot.create_publisher(kind, f'/dsac_relocalizer/{topic}', 10)
-                       for kind, topic in ((PoseWithCovarianceStamped, 'pose_with_covariance'),
-                                           (RelocalizationStatus, 'status')))
+    poses, statuses = (
+        robot.create_publisher(kind, f'/dsac_relocalizer/{topic}', 10)
+        for kind, topic in (
+            (PoseWithCovarianceStamped, 'pose_with_covariance'),
+            (RelocalizationStatus, 'status'),
+        )
+    )
     logged = []
     node.get_logger = lambda: SimpleNamespace(info=logged.append, warning=logged.append)
     assert spin_until(lambda: poses.get_subscription_count() and statuses.get_subscription_count())
@@ -116,5 +134,7 @@ def test_pose_subscriber(make_node, spin_until):
     poses.publish(pose)
     statuses.publish(RelocalizationStatus(result=RelocalizationStatus.LOW_INLIERS, reason='dark'))
     assert spin_until(lambda: len(logged) == 2)
-    assert sorted(logged) == ['not localized: dark',
-                              'x 1.25 y 0.00 z 0.00 m in map, sigma of x 0.10 m']
+    assert sorted(logged) == [
+        'not localized: dark',
+        'x 1.25 y 0.00 z 0.00 m in map, sigma of x 0.10 m',
+    ]

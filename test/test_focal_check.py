@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """focal_check.py: when an image contradicts its focal length; memory of cameras."""
+
 from __future__ import annotations
 
 import math
@@ -36,9 +37,11 @@ def judge(check: FocalCheck, one: Resampler, asked: SimpleNamespace, inlier_rati
 
 def test(refined: FocalFit, searched: FocalFit | None = None) -> SimpleNamespace:
     """A test of the landmarks with these outcomes; a search that is not expected fails."""
+
     def search() -> FocalFit:
         assert searched is not None, 'searched without need'
         return searched
+
     return SimpleNamespace(refined=lambda: refined, searched=search)
 
 
@@ -49,20 +52,23 @@ VAGUE = FocalFit(0.95, 0.01, 1.02)
 WRONG = FocalFit(0.5, 0.003, 1.5)
 
 
-@pytest.mark.parametrize('refined, searched, expected', (
-    (SOUND, CONFIRMING, 1.0),
-    (SOUND, VAGUE, 1.0),
-    (SOUND, WRONG, 0.5),
-    (SOUND, FocalFit(0.8, 0.005, 1.04), 0.8),                  # far off and determined
-    (SOUND, FocalFit(0.8, 0.005, 1.01), 1.0),                  # fits no better
-    (SOUND, FocalFit(0.8, 0.05, 1.2), 1.0),                    # fits better, undetermined
-    (SOUND, FocalFit(0.8, 0.05, 1.01), 1.0),                   # far off and undetermined
-    (FocalFit(0.92, 0.003, 1.0), CONFIRMING, 1.0),             # noise of the map's own poses
-    (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 0.91),
-    (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.02), 1.0),
-    (FocalFit(0.97, 0.02, 1.0), VAGUE, 1.0),                   # within its own sigma
-    (FocalFit(1.0, math.inf, 1.0), FocalFit(1.0, math.inf, 1.0), 1.0),
-))
+@pytest.mark.parametrize(
+    'refined, searched, expected',
+    (
+        (SOUND, CONFIRMING, 1.0),
+        (SOUND, VAGUE, 1.0),
+        (SOUND, WRONG, 0.5),
+        (SOUND, FocalFit(0.8, 0.005, 1.04), 0.8),  # far off and determined
+        (SOUND, FocalFit(0.8, 0.005, 1.01), 1.0),  # fits no better
+        (SOUND, FocalFit(0.8, 0.05, 1.2), 1.0),  # fits better, undetermined
+        (SOUND, FocalFit(0.8, 0.05, 1.01), 1.0),  # far off and undetermined
+        (FocalFit(0.92, 0.003, 1.0), CONFIRMING, 1.0),  # noise of the map's own poses
+        (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 0.91),
+        (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.02), 1.0),
+        (FocalFit(0.97, 0.02, 1.0), VAGUE, 1.0),  # within its own sigma
+        (FocalFit(1.0, math.inf, 1.0), FocalFit(1.0, math.inf, 1.0), 1.0),
+    ),
+)
 def test_verdict_of_one_image(refined, searched, expected):
     check = FocalCheck(0.04)
     assert judge(check, camera(), test(refined, searched), 0.8) == expected
@@ -91,8 +97,7 @@ def test_a_doubted_camera_is_refused_until_confirmed():
     assert judge(check, one, test(SOUND), 0.8) == 1.0
 
 
-@pytest.mark.parametrize('given, refused', (
-    (FOCAL, False), (2 * FOCAL, True), (FOCAL / 2, True)))
+@pytest.mark.parametrize('given, refused', ((FOCAL, False), (2 * FOCAL, True), (FOCAL / 2, True)))
 def test_scene_coordinates_tell_a_wrong_focal(given, refused):
     seen = scene(given)
     pose = estimate_pose(seen, RansacConfig()).world_from_camera[0]
@@ -100,8 +105,9 @@ def test_scene_coordinates_tell_a_wrong_focal(given, refused):
     assert ratio == (pytest.approx(FOCAL / given, rel=0.02) if refused else 1.0)
 
 
-@pytest.mark.parametrize('given, expected', ((FOCAL, 1.0), (1.1 * FOCAL, 1 / 1.1),
-                                             (2 * FOCAL, 0.5), (FOCAL / 2, 2.0)))
+@pytest.mark.parametrize(
+    'given, expected', ((FOCAL, 1.0), (1.1 * FOCAL, 1 / 1.1), (2 * FOCAL, 0.5), (FOCAL / 2, 2.0))
+)
 def test_features_decide_where_there_are_enough(given, expected):
     check, one, seen = FocalCheck(0.04), camera(), scene(given)
     pose = estimate_pose(seen, RansacConfig()).world_from_camera[0]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports point one way, and the core needs neither ROS nor a display."""
+
 from __future__ import annotations
 
 import ast
@@ -12,8 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'dsac_ros'
 FILES = sorted(PACKAGE.rglob('*.py'))
-TEST_FILES = sorted(path for folder in ('test', 'embedded/test')
-                    for path in (ROOT / folder).rglob('*.py'))
+TEST_FILES = sorted(
+    path for folder in ('test', 'embedded/test') for path in (ROOT / folder).rglob('*.py')
+)
 LONGEST_TEST_NAME = 50  # characters; a docstring says the rest
 
 # A module or package imports those in the layers below its own, and itself. Two of one layer never
@@ -37,27 +39,50 @@ LAYERS = (
 )
 # not even below: nothing of the core may depend on them
 ASIDE = {'sources', 'synthetic'}
-MAY_IMPORT = {name: set().union(*LAYERS[:depth]) | {name}
-              for depth, layer in enumerate(LAYERS) for name in layer} | {'__init__': set()}
+MAY_IMPORT = {
+    name: set().union(*LAYERS[:depth]) | {name}
+    for depth, layer in enumerate(LAYERS)
+    for name in layer
+} | {'__init__': set()}
 for name in set().union(*LAYERS[5:11]):
     MAY_IMPORT[name] -= ASIDE
 MAY_IMPORT['nodes'].add('msg')
-ROS = {'rclpy', 'tf2_ros', 'tf2_py', 'tf2_msgs', 'cv_bridge', 'tf_transformations',
-       'sensor_msgs_py', 'sensor_msgs', 'std_msgs', 'std_srvs', 'geometry_msgs', 'nav_msgs',
-       'lifecycle_msgs', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'nav2_msgs',
-       'ament_index_python', 'launch', 'launch_ros'}
+ROS = {
+    'rclpy',
+    'tf2_ros',
+    'tf2_py',
+    'tf2_msgs',
+    'cv_bridge',
+    'tf_transformations',
+    'sensor_msgs_py',
+    'sensor_msgs',
+    'std_msgs',
+    'std_srvs',
+    'geometry_msgs',
+    'nav_msgs',
+    'lifecycle_msgs',
+    'rcl_interfaces',
+    'builtin_interfaces',
+    'diagnostic_msgs',
+    'nav2_msgs',
+    'ament_index_python',
+    'launch',
+    'launch_ros',
+}
 # library -> where it may be imported: rooms, or files by their path in the package
-ONLY_IN = {**{name: {'nodes'} for name in ROS},
-           # playing a bag onto the graph is the one verb that speaks itself
-           'rclpy': {'nodes', 'cli/play.py'},
-           # the embedded ROS modules are offered in one place, and used under ROS' names only
-           'embedded_ros': {'nodes/runtime.py'},
-           'rosbags': {'sources', 'nodes/bag_player.py'},
-           'av': {'sources'},
-           'cyclonedds': set(),
-           'argparse': {'cli'},
-           'tqdm': {'cli'},
-           'matplotlib': {'evaluation/plots'}}
+ONLY_IN = {
+    **{name: {'nodes'} for name in ROS},
+    # playing a bag onto the graph is the one verb that speaks itself
+    'rclpy': {'nodes', 'cli/play.py'},
+    # the embedded ROS modules are offered in one place, and used under ROS' names only
+    'embedded_ros': {'nodes/runtime.py'},
+    'rosbags': {'sources', 'nodes/bag_player.py'},
+    'av': {'sources'},
+    'cyclonedds': set(),
+    'argparse': {'cli'},
+    'tqdm': {'cli'},
+    'matplotlib': {'evaluation/plots'},
+}
 
 
 def room_of(path: Path) -> str:
@@ -80,7 +105,7 @@ def imports(path: Path) -> list[tuple[int, str]]:
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else ()
+            base = package[: len(package) - node.level + 1] if node.level else ()
             module = '.'.join((*base, *([node.module] if node.module else [])))
             if module == 'dsac_ros':
                 found += [(node.lineno, f'dsac_ros.{alias.name}') for alias in node.names]
@@ -113,11 +138,15 @@ def test_imports_point_one_way(path):
 PRINTING = ('cli',)
 
 
-@pytest.mark.parametrize('path', names(p for p in FILES if not any(
-    stands_in(p, place) for place in PRINTING)))
+@pytest.mark.parametrize(
+    'path', names(p for p in FILES if not any(stands_in(p, place) for place in PRINTING))
+)
 def test_only_the_command_line_prints(path):
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
-             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
     assert not [f'{path}:{c.lineno}' for c in calls if c.func.id == 'print']
 
 
@@ -130,13 +159,19 @@ def test_files_say_their_licence_and_purpose(path):
 
 
 def test_test_names_have_at_most_50_characters():
-    found = [(path, node) for path in TEST_FILES
-             for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
-             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-             and node.name.startswith('test')]
+    found = [
+        (path, node)
+        for path in TEST_FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name.startswith('test')
+    ]
     assert {path.parent for path, _ in found} >= {ROOT / 'test', ROOT / 'embedded/test'}
-    wrong = [f'{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {len(node.name)}'
-             for path, node in found if len(node.name) > LONGEST_TEST_NAME]
+    wrong = [
+        f'{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {len(node.name)}'
+        for path, node in found
+        if len(node.name) > LONGEST_TEST_NAME
+    ]
     assert not wrong, '\n'.join(wrong)
 
 
@@ -170,19 +205,25 @@ assert torch.get_default_dtype() == torch.float32
 
 def test_the_core_imports_without_ros():
     """Importing it changes no setting of torch."""
-    modules = [f'dsac_ros.{path.relative_to(PACKAGE).with_suffix("").as_posix()}'.replace('/', '.')
-               .removesuffix('.__init__') for path in FILES
-               if not any(stands_in(path, place) for place in DRAWING_OR_SPEAKING)]
+    modules = [
+        f'dsac_ros.{path.relative_to(PACKAGE).with_suffix("").as_posix()}'.replace(
+            '/', '.'
+        ).removesuffix('.__init__')
+        for path in FILES
+        if not any(stands_in(path, place) for place in DRAWING_OR_SPEAKING)
+    ]
     script = IMPORT_ALL.format(blocked=sorted(ROS), modules=modules)
     done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_command_line_starts_light():
-    script = ('import sys, dsac_ros.cli.main as m\n'
-              'm.make_parser()\n'
-              'heavy = set(sys.modules) & {"torch", "cv2", "rclpy", "scipy", "matplotlib", '
-              '"rosbags", "cyclonedds"}\n'
-              'assert not heavy, heavy')
+    script = (
+        'import sys, dsac_ros.cli.main as m\n'
+        'm.make_parser()\n'
+        'heavy = set(sys.modules) & {"torch", "cv2", "rclpy", "scipy", "matplotlib", '
+        '"rosbags", "cyclonedds"}\n'
+        'assert not heavy, heavy'
+    )
     done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

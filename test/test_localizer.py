@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """localizer.py: what goes into a localization, and what comes out where there is none."""
+
 from __future__ import annotations
 
 import copy
@@ -26,8 +27,9 @@ def localizer(tiny_map):
 
 def test_a_covered_lens_is_a_reason_and_no_pose(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
-    found = localizer.localize(replace(frame, image=np.full_like(frame.image, 40), stamp_ns=5,
-                                       name='covered'))
+    found = localizer.localize(
+        replace(frame, image=np.full_like(frame.image, 40), stamp_ns=5, name='covered')
+    )
     assert found.result is Result.BAD_IMAGE and 'no contrast' in found.reason
     assert found.world_from_camera is None and found.covariance is None
     assert (found.stamp_ns, found.name) == (5, 'covered')
@@ -37,7 +39,7 @@ def test_what_the_mask_hides_is_no_correspondence(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     height, width = frame.image.shape[:2]
     mask = np.ones((height, width), bool)
-    mask[:, :width // 2] = False
+    mask[:, : width // 2] = False
     whole, half = (localizer.trace(f).correspondences for f in (frame, replace(frame, mask=mask)))
     assert whole.valid.all()
     grid = half.valid.reshape(half.grid_hw)
@@ -58,13 +60,22 @@ def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
 
 def test_a_world_pose_guess_becomes_a_hypothesis(tiny_map):
     """One hypothesis alone would hardly ever do; the guess is one more."""
-    few = Localizer(replace(load_map(tiny_map.map), reference_images=(), points=None), 'cpu',
-                    RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1))
-    errors = np.array([[np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
-                        if found.world_from_camera is not None else np.inf
-                        for found in (few.localize(frame), few.localize(frame, truth))]
-                       for frame, truth in ((p.frame, p.world_from_camera)
-                                            for p in tiny_map.queries)])
+    few = Localizer(
+        replace(load_map(tiny_map.map), reference_images=(), points=None),
+        'cpu',
+        RansacConfig(hypotheses=1, screened=1, rescored=1, refined=1),
+    )
+    errors = np.array(
+        [
+            [
+                np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
+                if found.world_from_camera is not None
+                else np.inf
+                for found in (few.localize(frame), few.localize(frame, truth))
+            ]
+            for frame, truth in ((p.frame, p.world_from_camera) for p in tiny_map.queries)
+        ]
+    )
     # a quarter of a metre is what so short a training is good for
     assert np.median(errors[:, 1]) < 0.4 and errors[:, 0].max() > 0.5, errors
     assert few.map.origin.any()
@@ -87,43 +98,67 @@ def test_retrieval_answers_without_scene_coordinates(localizer, tiny_map):
     blind = Localizer(replace(localizer.map, network=network), 'cpu')
     found = [blind.trace(posed.frame) for posed in tiny_map.queries]
     assert not any(one.estimate.found[0] for one in found)
-    right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.1
-             for one, posed in zip((trace.localization for trace in found), tiny_map.queries)
-             if one.accepted]
+    right = [
+        np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.1
+        for one, posed in zip((trace.localization for trace in found), tiny_map.queries)
+        if one.accepted
+    ]
     assert len(right) >= len(found) // 2 and all(right)
 
 
 def test_features_answer_where_landmarks_do_not_verify(localizer, tiny_map):
     """And where they may not either, the scene coordinates are what is judged."""
-    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6}
+    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10**6}
     by_features = localizer.with_settings(RansacConfig(), AcceptConfig(**hard))
     found = [by_features.localize(posed.frame) for posed in tiny_map.queries]
-    right = [np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.3
-             for one, posed in zip(found, tiny_map.queries) if one.accepted]
+    right = [
+        np.linalg.norm(twist_error(one.world_from_camera, posed.world_from_camera)[:3]) < 0.3
+        for one, posed in zip(found, tiny_map.queries)
+        if one.accepted
+    ]
     assert len(right) >= len(found) // 2 and all(right)
     assert all(one.accepted == (one.statistics.feature_inliers >= 12) for one in found)
-    nothing = localizer.with_settings(RansacConfig(), AcceptConfig(
-        **hard, min_feature_inliers=10 ** 6))
+    nothing = localizer.with_settings(
+        RansacConfig(), AcceptConfig(**hard, min_feature_inliers=10**6)
+    )
     refused = nothing.localize(tiny_map.queries[0].frame)
     assert refused.result is Result.LOW_INLIERS and 'features' in refused.reason
     alone = Localizer(replace(localizer.map, reference_images=(), points=None), 'cpu')
-    assert refused.statistics.inlier_count == alone.localize(
-        tiny_map.queries[0].frame).statistics.inlier_count
+    assert (
+        refused.statistics.inlier_count
+        == alone.localize(tiny_map.queries[0].frame).statistics.inlier_count
+    )
 
 
 def test_few_features_refine_a_landmark_verified_pose(localizer, tiny_map, monkeypatch):
     """Features too few to verify a pose make one precise that landmarks verify."""
     header = localizer.map.header
-    asking = Localizer(replace(localizer.map, header={**header, 'acceptance': {
-        **header['acceptance'], 'clear_ratio': 2.0, 'min_feature_inliers': 10 ** 6}}), 'cpu')
+    asking = Localizer(
+        replace(
+            localizer.map,
+            header={
+                **header,
+                'acceptance': {
+                    **header['acceptance'],
+                    'clear_ratio': 2.0,
+                    'min_feature_inliers': 10**6,
+                },
+            },
+        ),
+        'cpu',
+    )
     refined, jointly = [], asking.aligner.refine_jointly
 
     def recorded(*arguments):
         refined.append(arguments)
         return jointly(*arguments)
+
     monkeypatch.setattr(asking.aligner, 'refine_jointly', recorded)
-    errors = [np.linalg.norm(twist_error(found.world_from_camera, posed.world_from_camera)[:3])
-              for posed in tiny_map.queries if (found := asking.localize(posed.frame)).accepted]
+    errors = [
+        np.linalg.norm(twist_error(found.world_from_camera, posed.world_from_camera)[:3])
+        for posed in tiny_map.queries
+        if (found := asking.localize(posed.frame)).accepted
+    ]
     assert len(refined) >= len(tiny_map.queries) // 2
     assert len(errors) >= len(refined) and max(errors) < 0.1
 
@@ -135,31 +170,53 @@ def test_corner_landmarks_need_scene_coordinates(localizer, tiny_map, monkeypatc
 
     def in_a_corner(*arguments):
         found = search(*arguments)
-        return None if found is None else replace(found, verification=replace(
-            found.verification, poorly_distributed=True))
+        return (
+            None
+            if found is None
+            else replace(found, verification=replace(found.verification, poorly_distributed=True))
+        )
+
     monkeypatch.setattr(localizer.aligner, 'search', in_a_corner)
     monkeypatch.setattr('dsac_ros.decision.SAME_VIEW', 0.5)  # a minute's map is coarse
-    trusting = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0,
-                            min_agreement=0.0, min_feature_inliers=10 ** 6, max_position_sigma=0.0)
-    doubting = AcceptConfig(min_inlier_ratio=1.0, min_feature_inliers=10 ** 6)
-    alone = Localizer(replace(localizer.map, reference_images=(), points=None), 'cpu',
-                      accept=trusting)
-    near, refused = (localizer.with_settings(RansacConfig(), accept).localize(frame)
-                     for accept in (trusting, doubting))
+    trusting = AcceptConfig(
+        min_inlier_ratio=0.0,
+        min_inliers=0,
+        min_spread=0.0,
+        min_agreement=0.0,
+        min_feature_inliers=10**6,
+        max_position_sigma=0.0,
+    )
+    doubting = AcceptConfig(min_inlier_ratio=1.0, min_feature_inliers=10**6)
+    alone = Localizer(
+        replace(localizer.map, reference_images=(), points=None), 'cpu', accept=trusting
+    )
+    near, refused = (
+        localizer.with_settings(RansacConfig(), accept).localize(frame)
+        for accept in (trusting, doubting)
+    )
     assert near.accepted and near.statistics.visible_inlier_ratio == 0.0
-    errors = [np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
-              for found in (near, alone.localize(frame))]
+    errors = [
+        np.linalg.norm(twist_error(found.world_from_camera, truth)[:3])
+        for found in (near, alone.localize(frame))
+    ]
     assert errors[0] < 0.5 * errors[1], 'the aligned pose is the better one'
     assert refused.result is Result.LOW_INLIERS
 
 
 def test_no_retrieval_beyond_the_allowed_latency(localizer, tiny_map):
-    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10 ** 6,
-            'min_feature_inliers': 10 ** 6}
-    frame = replace(tiny_map.queries[0].frame, image=np.random.default_rng(0).integers(
-        0, 255, tiny_map.queries[0].frame.image.shape, dtype=np.uint8))
-    patient, hasty = (localizer.with_settings(RansacConfig(), AcceptConfig(
-        max_latency_ms=allowed, **hard)).localize(frame) for allowed in (0.0, 0.001))
+    hard = {'min_visible_inlier_ratio': 1.0, 'min_inliers': 10**6, 'min_feature_inliers': 10**6}
+    frame = replace(
+        tiny_map.queries[0].frame,
+        image=np.random.default_rng(0).integers(
+            0, 255, tiny_map.queries[0].frame.image.shape, dtype=np.uint8
+        ),
+    )
+    patient, hasty = (
+        localizer.with_settings(
+            RansacConfig(), AcceptConfig(max_latency_ms=allowed, **hard)
+        ).localize(frame)
+        for allowed in (0.0, 0.001)
+    )
     assert 'retrieval' in patient.timings_ms and 'retrieval' not in hasty.timings_ms
     assert not patient.accepted and not hasty.accepted
 
@@ -175,8 +232,9 @@ def test_a_position_that_is_not_determined_is_refused(localizer, tiny_map):
 
 def test_features_alone_localize_when_asked_first(localizer, tiny_map):
     acceptance = {**localizer.map.header['acceptance'], 'features_first': True}
-    first = Localizer(replace(localizer.map, header={**localizer.map.header,
-                                                     'acceptance': acceptance}), 'cpu')
+    first = Localizer(
+        replace(localizer.map, header={**localizer.map.header, 'acceptance': acceptance}), 'cpu'
+    )
     traces = [first.trace(posed.frame) for posed in tiny_map.queries]
     by_features = [one for one in traces if 'network' not in one.localization.timings_ms]
     assert len(by_features) >= len(traces) // 2
@@ -197,8 +255,9 @@ def with_focal(frame, factor):
 @pytest.mark.parametrize('factor', (0.5, 2.0))
 def test_a_wrong_focal_length_is_refused(tiny_map, factor):
     localizer = Localizer(load_map(tiny_map.map), 'cpu')
-    found = [localizer.localize(with_focal(posed.frame, factor))
-             for posed in tiny_map.queries[::2]]
+    found = [
+        localizer.localize(with_focal(posed.frame, factor)) for posed in tiny_map.queries[::2]
+    ]
     given = factor * tiny_map.queries[0].frame.camera.matrix[0, 0]
     refused = [one for one in found if one.result is Result.BAD_INTRINSICS]
     assert refused and not any(one.accepted for one in found)
@@ -208,10 +267,14 @@ def test_a_wrong_focal_length_is_refused(tiny_map, factor):
 
 
 def test_the_right_focal_length_is_not_refused(tiny_map):
-    tested, untested = (Localizer(load_map(tiny_map.map), 'cpu', accept=accept)
-                        for accept in (AcceptConfig(), AcceptConfig(max_focal_error=0.0)))
-    found = [[one.localize(posed.frame).result for posed in tiny_map.queries[::2]]
-             for one in (tested, untested)]
+    tested, untested = (
+        Localizer(load_map(tiny_map.map), 'cpu', accept=accept)
+        for accept in (AcceptConfig(), AcceptConfig(max_focal_error=0.0))
+    )
+    found = [
+        [one.localize(posed.frame).result for posed in tiny_map.queries[::2]]
+        for one in (tested, untested)
+    ]
     assert found[0] == found[1] and Result.ACCEPTED in found[0]
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Map files: round trip, atomic writing, one clear line for what is no good."""
+
 from __future__ import annotations
 
 import copy
@@ -31,8 +32,13 @@ def network():
 
 @pytest.fixture
 def header():
-    return {'origin': [1e6, -2.0, 3.0], 'encoder_id': load_encoder()[1], 'frames': 7,
-            'short_side': 480, 'name': 'kitchen'}
+    return {
+        'origin': [1e6, -2.0, 3.0],
+        'encoder_id': load_encoder()[1],
+        'frames': 7,
+        'short_side': 480,
+        'name': 'kitchen',
+    }
 
 
 @pytest.fixture
@@ -48,8 +54,9 @@ def test_what_was_saved_is_loaded(path, network):
     assert loaded.network.scale == 2.5
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(loaded.network(image)[0], network(image)[0], atol=0.02,
-                                   rtol=0.02)
+        torch.testing.assert_close(
+            loaded.network(image)[0], network(image)[0], atol=0.02, rtol=0.02
+        )
 
 
 def test_the_id_depends_on_the_content_alone(path, tmp_path, network, header):
@@ -66,8 +73,9 @@ def test_truncated(path):
             load_map(path)
 
 
-@pytest.mark.parametrize('content', [b'', b'PK\x03\x04' + b'x' * 100, b'not a map at all',
-                                     struct.pack('<Q', 2) + b'{}'])
+@pytest.mark.parametrize(
+    'content', [b'', b'PK\x03\x04' + b'x' * 100, b'not a map at all', struct.pack('<Q', 2) + b'{}']
+)
 def test_foreign(path, content):
     path.write_bytes(content)
     with pytest.raises(MapError, match='not a dsac_ros map'):
@@ -78,15 +86,16 @@ def rewrite_header(path, **values):
     """Change entries of the stored header."""
     data = path.read_bytes()
     length = struct.unpack('<Q', data[:8])[0]
-    description = json.loads(data[8:8 + length])
+    description = json.loads(data[8 : 8 + length])
     stored = json.loads(description['__metadata__']['dsac_map'])
     description['__metadata__']['dsac_map'] = json.dumps({**stored, **values})
     text = json.dumps(description).encode()
-    path.write_bytes(struct.pack('<Q', len(text)) + text + data[8 + length:])
+    path.write_bytes(struct.pack('<Q', len(text)) + text + data[8 + length :])
 
 
-@pytest.mark.parametrize(('version', 'advice'), [(99, 'update dsac_ros'),
-                                                 (2, 'learn the map again')])
+@pytest.mark.parametrize(
+    ('version', 'advice'), [(99, 'update dsac_ros'), (2, 'learn the map again')]
+)
 def test_another_format(path, version, advice):
     rewrite_header(path, format_version=version)
     with pytest.raises(MapError, match=rf'map format {version}, this version reads 7; {advice}'):
@@ -122,6 +131,7 @@ def test_a_full_disk_leaves_the_old_map(path, network, header, monkeypatch):
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     monkeypatch.setattr('os.fsync', full)
     with pytest.raises(MapError, match='No space left on device'):
         save_map(path, network, {**header, 'origin': [9.0, 9, 9]})
@@ -132,10 +142,14 @@ def test_a_full_disk_leaves_the_old_map(path, network, header, monkeypatch):
 def test_a_map_holds_no_code(path):
     """Nothing but JSON and numbers: the file opens with safetensors alone."""
     from safetensors import safe_open
+
     with safe_open(str(path), 'pt') as file:
         assert set(names := file.keys()) >= {'centres', 'experts.point.bias'}
-        assert {file.get_tensor(k).dtype for k in names} <= {torch.float16, torch.float32,
-                                                              torch.int8}
+        assert {file.get_tensor(k).dtype for k in names} <= {
+            torch.float16,
+            torch.float32,
+            torch.int8,
+        }
 
 
 @pytest.fixture
@@ -155,8 +169,9 @@ def test_a_whole_network_is_in_its_map(whole):
     assert not any(p.requires_grad for p in loaded.network.parameters())
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(loaded.network(image)[0], network(image)[0], atol=0.002,
-                                   rtol=0.002)
+        torch.testing.assert_close(
+            loaded.network(image)[0], network(image)[0], atol=0.002, rtol=0.002
+        )
     # half precision: half of the 4 MB that the paper states
     assert path.stat().st_size == pytest.approx(2e6, rel=0.06)
 
@@ -176,11 +191,13 @@ def test_a_whole_network_that_lacks_a_layer(whole):
 
 
 def test_loading_a_map_imports_no_solver(path):
-    script = ('import sys\n'
-              'from dsac_ros.map_file import load_map\n'
-              f'load_map({str(path)!r})\n'
-              'solvers = [n for n in sys.modules if n.startswith(("dsac_ros.ransac", '
-              '"dsac_ros.localizer", "dsac_ros.mapping"))]\n'
-              'assert not solvers, solvers')
+    script = (
+        'import sys\n'
+        'from dsac_ros.map_file import load_map\n'
+        f'load_map({str(path)!r})\n'
+        'solvers = [n for n in sys.modules if n.startswith(("dsac_ros.ransac", '
+        '"dsac_ros.localizer", "dsac_ros.mapping"))]\n'
+        'assert not solvers, solvers'
+    )
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """metrics.py: what counts how."""
+
 from __future__ import annotations
 
 import json
@@ -48,8 +49,10 @@ def test_twist_error_is_the_world_side_perturbation(angle):
 
 def test_failed_and_refused_frames_count():
     near, far = pose([0.03, 0, 0]), pose([0.6, 0, 0])
-    report = evaluate([found(near), found(near, Result.LOW_INLIERS), found(far),
-                       Localization(Result.BAD_IMAGE)], [np.eye(4)] * 4).as_dict()
+    report = evaluate(
+        [found(near), found(near, Result.LOW_INLIERS), found(far), Localization(Result.BAD_IMAGE)],
+        [np.eye(4)] * 4,
+    ).as_dict()
     assert (report['frames'], report['accepted'], report['estimated']) == (4, 2, 3)
     # Errors 0.03, 0.03, 0.6, inf: element 4 // 2 of them.
     assert report['median_translation_m'] == pytest.approx(0.6)
@@ -72,14 +75,30 @@ def test_no_frames_at_all():
 
 
 def test_the_keys_of_the_design():
-    report = evaluate([found(np.eye(4), timings_ms={'network': 3.0, 'ransac': 1.0})],
-                      [np.eye(4)], 17, 'cpu').as_dict()
-    assert set(report) >= {'frames', 'accepted', 'median_translation_m', 'median_rotation_deg',
-                           'median_translation_accepted_m', 'median_rotation_accepted_deg',
-                           'recall', 'false_accepts', 'coverage', 'latency_ms', 'map_bytes',
-                           'device'}
-    assert list(report['recall']) == ['0.02m_2deg', '0.05m_5deg', '0.10m_5deg', '0.25m_2deg',
-                                      '0.50m_5deg']
+    report = evaluate(
+        [found(np.eye(4), timings_ms={'network': 3.0, 'ransac': 1.0})], [np.eye(4)], 17, 'cpu'
+    ).as_dict()
+    assert set(report) >= {
+        'frames',
+        'accepted',
+        'median_translation_m',
+        'median_rotation_deg',
+        'median_translation_accepted_m',
+        'median_rotation_accepted_deg',
+        'recall',
+        'false_accepts',
+        'coverage',
+        'latency_ms',
+        'map_bytes',
+        'device',
+    }
+    assert list(report['recall']) == [
+        '0.02m_2deg',
+        '0.05m_5deg',
+        '0.10m_5deg',
+        '0.25m_2deg',
+        '0.50m_5deg',
+    ]
     assert report['latency_ms']['total'] == {'p50': 4.0, 'p95': 4.0, 'p99': 4.0}
     assert set(report['coverage']) == {'1sigma', '2sigma', '3sigma'}
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packages of pip and colcon: nothing forgotten, and both say the same."""
+
 from __future__ import annotations
 
 import ast
@@ -23,8 +24,10 @@ from dsac_ros.types import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
-LAUNCH_FILES = [('relocalizer.launch.py', RelocalizerParameters),
-                ('mapping.launch.py', MapperParameters)]
+LAUNCH_FILES = [
+    ('relocalizer.launch.py', RelocalizerParameters),
+    ('mapping.launch.py', MapperParameters),
+]
 
 
 @pytest.fixture(scope='module')
@@ -33,12 +36,17 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp('wheel')
     copy = folder / 'copy'
     for part in ('dsac_ros', 'msg', 'config', 'launch'):
-        shutil.copytree(ROOT / part, copy / part,
-                        ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+        shutil.copytree(
+            ROOT / part, copy / part, ignore=shutil.ignore_patterns('__pycache__', '*.pyc')
+        )
     for part in ('setup.py', 'pyproject.toml', 'LICENSE', 'package.xml'):
         shutil.copy(ROOT / part, copy)
-    done = subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(folder)],
-                          cwd=copy, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(folder)],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob('*.whl')
     with zipfile.ZipFile(built) as archive:
@@ -46,14 +54,20 @@ def wheel(tmp_path_factory):
 
 
 def test_a_wheel_has_every_file_of_the_package(wheel):
-    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dsac_ros').rglob('*')
-                if path.is_file() and '__pycache__' not in path.parts}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / 'dsac_ros').rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
     assert expected <= wheel, sorted(expected - wheel)
 
 
 def test_a_wheel_has_the_interface(wheel):
-    for folder, inside in (('msg', 'dsac_ros/msg'), ('config', 'dsac_ros/share/config'),
-                           ('launch', 'dsac_ros/share/launch')):
+    for folder, inside in (
+        ('msg', 'dsac_ros/msg'),
+        ('config', 'dsac_ros/share/config'),
+        ('launch', 'dsac_ros/share/launch'),
+    ):
         names = {f'{inside}/{path.name}' for path in (ROOT / folder).iterdir() if path.is_file()}
         assert names and names <= wheel
     assert 'dsac_ros/network/weights/encoder.safetensors' in wheel
@@ -85,7 +99,8 @@ def test_every_field_is_explained(path):
 
 def test_results_are_those_of_the_core():
     assert {name: getattr(RelocalizationStatus, name) for name in Result.__members__} == {
-        name: int(value) for name, value in Result.__members__.items()}
+        name: int(value) for name, value in Result.__members__.items()
+    }
 
 
 def manifest():
@@ -95,20 +110,28 @@ def manifest():
 def test_the_version_is_that_of_package_xml(wheel):
     version = manifest().findtext('version')
     assert f'dsac_ros-{version}.dist-info/METADATA' in wheel
-    releases = re.findall(r'^(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$',
-                          (ROOT / 'CHANGELOG.rst').read_text(), re.M)
+    releases = re.findall(
+        r'^(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$', (ROOT / 'CHANGELOG.rst').read_text(), re.M
+    )
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
     assert releases[0] == (version, str(citation['date-released']))
     assert str(citation['version']) == version
 
 
 def test_every_used_ros_package_is_a_dependency():
-    used = {name.split('.')[0] for path in FILES if room_of(path) == 'nodes'
-            for _, name in imports(path)} & ROS
+    used = {
+        name.split('.')[0]
+        for path in FILES
+        if room_of(path) == 'nodes'
+        for _, name in imports(path)
+    } & ROS
     for launch_file, _ in LAUNCH_FILES:
         tree = ast.parse((ROOT / 'launch' / launch_file).read_text())
-        used |= {node.module.split('.')[0] for node in ast.walk(tree)
-                 if isinstance(node, ast.ImportFrom)} & ROS
+        used |= {
+            node.module.split('.')[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        } & ROS
     used = {{'tf2_ros': 'tf2_ros_py'}.get(name, name) for name in used}
     declared = {node.text for node in manifest() if node.tag.endswith('depend')}
     assert used <= declared, sorted(used - declared)
@@ -127,18 +150,27 @@ def test_executables_of_ros2_run_exist():
 @pytest.mark.parametrize(('file', 'table'), LAUNCH_FILES)
 def test_launch_arguments_are_parameters(file, table):
     tree = ast.parse((ROOT / 'launch' / file).read_text())
-    (named,) = [node.value for node in tree.body if isinstance(node, ast.Assign)
-                and node.targets[0].id == 'PARAMETERS']
+    (named,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == 'PARAMETERS'
+    ]
     kinds = {key.value: value.elts[0].id for key, value in zip(named.keys, named.values)}
     specs = {spec.name: type(spec.default).__name__ for spec in specs_of(table)}
     assert kinds == {name: specs[name] for name in kinds}
 
 
 def test_constraints_pin_every_requirement():
-    pinned = {line.split('==')[0] for line in (ROOT / 'constraints.txt').read_text().splitlines()
-              if line and not line.startswith('#')}
-    required = [name for file in ('setup.py', 'embedded/pyproject.toml')
-                for name in re.findall(r"""['"]([a-z-]+)>=""", (ROOT / file).read_text())]
+    pinned = {
+        line.split('==')[0]
+        for line in (ROOT / 'constraints.txt').read_text().splitlines()
+        if line and not line.startswith('#')
+    }
+    required = [
+        name
+        for file in ('setup.py', 'embedded/pyproject.toml')
+        for name in re.findall(r"""['"]([a-z-]+)>=""", (ROOT / file).read_text())
+    ]
     assert len(required) > 15 and set(required) - {'setuptools'} <= pinned
 
 
@@ -151,10 +183,18 @@ def test_embedded_is_a_distribution_ignored_by_colcon():
 
 
 # How rosdep calls what pip installs; '' where it has no key.
-ROSDEP_KEYS = {'torch': 'python3-torch', 'numpy': 'python3-numpy', 'scipy': 'python3-scipy',
-               'opencv-python-headless': 'python3-opencv', 'tqdm': 'python3-tqdm',
-               'matplotlib': 'python3-matplotlib', 'scikit-image': 'python3-skimage',
-               'pyyaml': 'python3-yaml', 'safetensors': '', 'rosbags': ''}
+ROSDEP_KEYS = {
+    'torch': 'python3-torch',
+    'numpy': 'python3-numpy',
+    'scipy': 'python3-scipy',
+    'opencv-python-headless': 'python3-opencv',
+    'tqdm': 'python3-tqdm',
+    'matplotlib': 'python3-matplotlib',
+    'scikit-image': 'python3-skimage',
+    'pyyaml': 'python3-yaml',
+    'safetensors': '',
+    'rosbags': '',
+}
 
 
 def test_a_new_machine_with_ros_gets_every_requirement():
@@ -168,9 +208,11 @@ def test_a_new_machine_with_ros_gets_every_requirement():
     assert f'pip install {by_pip} ' in (ROOT / 'README.md').read_text()
 
 
-@pytest.mark.parametrize('path', sorted([*ROOT.glob('.github/**/*.yml'),
-                                         *ROOT.glob('.pre-commit-config.yaml')]),
-                         ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    'path',
+    sorted([*ROOT.glob('.github/**/*.yml'), *ROOT.glob('.pre-commit-config.yaml')]),
+    ids=lambda path: path.name,
+)
 def test_files_for_github_are_yaml(path):
     assert yaml.safe_load(path.read_text())
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """README.md is true to the letter: its commands parse, its files exist, its code names resolve."""
+
 from __future__ import annotations
 
 import ast
@@ -16,15 +17,21 @@ from dsac_ros.cli.main import VERBS, make_parser
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'^```(\w*)\n(.*?)^```', README, re.S | re.M)
-LINES = [line.split('#')[0].strip() for _, block in BLOCKS
-         for line in block.replace('\\\n', ' ').splitlines()]
+LINES = [
+    line.split('#')[0].strip()
+    for _, block in BLOCKS
+    for line in block.replace('\\\n', ' ').splitlines()
+]
 INLINE = re.findall(r'`([^`\n]+)`', README)
 
 
 def commands(program):
     """The words after `program` in every command line of the README."""
-    found = [shlex.split(line)[1:] for line in [*LINES, *INLINE]
-             if re.match(rf'(\.venv/bin/)?{program} ', line)]
+    found = [
+        shlex.split(line)[1:]
+        for line in [*LINES, *INLINE]
+        if re.match(rf'(\.venv/bin/)?{program} ', line)
+    ]
     assert found, f'the README shows no {program} command'
     return [pytest.param(words, id=' '.join(words)) for words in found]
 
@@ -44,10 +51,16 @@ def test_every_verb_is_shown():
 
 def test_a_node_that_hears_a_bag_uses_its_time():
     """On wall time every image of the bag is STALE."""
-    (node,) = [param.values[0] for param in commands('dsac') if param.values[0][0] == 'run'
-               and len(param.values[0]) > 2]
-    (player,) = [param.values[0] for param in commands('dsac') if param.values[0][0] == 'play'
-                 and len(param.values[0]) > 2]
+    (node,) = [
+        param.values[0]
+        for param in commands('dsac')
+        if param.values[0][0] == 'run' and len(param.values[0]) > 2
+    ]
+    (player,) = [
+        param.values[0]
+        for param in commands('dsac')
+        if param.values[0][0] == 'play' and len(param.values[0]) > 2
+    ]
     assert 'use_sim_time:=true' in node and '--clock' in player
 
 
@@ -90,17 +103,28 @@ def test_it_is_short_and_begins_with_commands_soon():
 
 
 #: First word of a row of the results -> the scene in docs/data.
-SCENES = {'RedKitchen': 'redkitchen', 'HoloLens': 'hololens', 'rooftop': 'rooftop',
-          'meeting': 'meetingroom', 'statue': 'statue', 'blowtorch': 'blowtorch',
-          'figure': 'figure'}
+SCENES = {
+    'RedKitchen': 'redkitchen',
+    'HoloLens': 'hololens',
+    'rooftop': 'rooftop',
+    'meeting': 'meetingroom',
+    'statue': 'statue',
+    'blowtorch': 'blowtorch',
+    'figure': 'figure',
+}
 
 
 def test_results_are_those_of_the_committed_json():
-    newest = {(row['scene'], row['system']): row
-              for path in sorted((ROOT / 'docs' / 'data').glob('scenes-*.json'))
-              for row in json.loads(path.read_text())['rows'] if row['split'] == 'full'}
-    rows = [[cell.strip() for cell in line.strip('|').split('|')]
-            for line in README.split('## Results')[1].split('\n\n')[2].splitlines()[2:]]
+    newest = {
+        (row['scene'], row['system']): row
+        for path in sorted((ROOT / 'docs' / 'data').glob('scenes-*.json'))
+        for row in json.loads(path.read_text())['rows']
+        if row['split'] == 'full'
+    }
+    rows = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in README.split('## Results')[1].split('\n\n')[2].splitlines()[2:]
+    ]
     assert [row[0].split()[0].rstrip(',') for row in rows] == list(SCENES)
     for row, scene in zip(rows, SCENES.values()):
         ours, peer = newest[scene, 'dsac'], newest[scene, 'sift_sfm']
@@ -109,8 +133,11 @@ def test_results_are_those_of_the_committed_json():
         assert ours['results']['wrong'] == 0
     others = {scene for scene, _ in newest} - set(SCENES.values())
     assert len(others) == 7
-    assert all(row['results']['within']['1.0%'] == 1.0
-               for (scene, _), row in newest.items() if scene in others)
+    assert all(
+        row['results']['within']['1.0%'] == 1.0
+        for (scene, _), row in newest.items()
+        if scene in others
+    )
 
 
 def result_cells(row):
@@ -118,5 +145,8 @@ def result_cells(row):
     found = row['results']
     shares = ' / '.join(f'{100 * found["within"][name]:.0f}' for name in ('1.0%', '2.5%', '5.0%'))
     wrong = f', {found["wrong"]} wrong' if found['wrong'] else ''
-    return [shares + wrong, f'{100 * found["median_translation"]:.2f} %',
-            f'{found["map_bytes"] / 1e6:.1f}']
+    return [
+        shares + wrong,
+        f'{100 * found["median_translation"]:.2f} %',
+        f'{found["map_bytes"] / 1e6:.1f}',
+    ]

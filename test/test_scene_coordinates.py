@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scene coordinates in the pixels of another pinhole, and with measured depth."""
+
 import numpy as np
 import torch
 
@@ -8,14 +9,21 @@ from dsac_ros.types import SceneCoordinates
 
 
 def pinhole(focal: float, size_wh: tuple[int, int]) -> np.ndarray:
-    return np.array([[focal, 0, (size_wh[0] - 1) / 2], [0, focal, (size_wh[1] - 1) / 2],
-                     [0, 0, 1.0]])
+    return np.array(
+        [[focal, 0, (size_wh[0] - 1) / 2], [0, focal, (size_wh[1] - 1) / 2], [0, 0, 1.0]]
+    )
 
 
 def scene(pixels: np.ndarray, matrix: np.ndarray) -> SceneCoordinates:
     ones = torch.ones(1, len(pixels))
-    return SceneCoordinates(torch.zeros(1, len(pixels), 3), torch.from_numpy(pixels)[None],
-                            ones, ones > 0, torch.from_numpy(matrix)[None], (1, len(pixels)))
+    return SceneCoordinates(
+        torch.zeros(1, len(pixels), 3),
+        torch.from_numpy(pixels)[None],
+        ones,
+        ones > 0,
+        torch.from_numpy(matrix)[None],
+        (1, len(pixels)),
+    )
 
 
 def test_rays_stay_where_they_are_in_another_pinhole():

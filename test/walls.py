@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A flat, textured wall three metres away, as cameras before it see it."""
+
 from __future__ import annotations
 
 import cv2
@@ -25,8 +26,11 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, turn_deg: float = 0.0) 
     """world_from_camera (4, 4) of a camera before the wall, turned about its vertical axis."""
     angle = np.radians(turn_deg)
     result = np.eye(4)
-    result[:3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0],
-                      [-np.sin(angle), 0, np.cos(angle)]]
+    result[:3, :3] = [
+        [np.cos(angle), 0, np.sin(angle)],
+        [0, 1, 0],
+        [-np.sin(angle), 0, np.cos(angle)],
+    ]
     result[:3, 3] = x, y, z
     return result
 
@@ -34,12 +38,23 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, turn_deg: float = 0.0) 
 def seen_from(world_from_camera: np.ndarray, wall: np.ndarray) -> np.ndarray:
     """The image of the wall (its texture centred on the z axis) from there."""
     rotation, place = world_from_camera[:3, :3], world_from_camera[:3, 3]
-    camera_from_wall = rotation.T @ np.array([[1, 0, -place[0]], [0, 1, -place[1]],
-                                              [0, 0, DISTANCE - place[2]]])
-    centre = np.array([[1 / PIXELS_PER_METRE, 0, -599.5 / PIXELS_PER_METRE],
-                       [0, 1 / PIXELS_PER_METRE, -449.5 / PIXELS_PER_METRE], [0, 0, 1]])
-    return cv2.warpPerspective(wall, MATRIX @ camera_from_wall @ centre, SIZE_WH,
-                               flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    camera_from_wall = rotation.T @ np.array(
+        [[1, 0, -place[0]], [0, 1, -place[1]], [0, 0, DISTANCE - place[2]]]
+    )
+    centre = np.array(
+        [
+            [1 / PIXELS_PER_METRE, 0, -599.5 / PIXELS_PER_METRE],
+            [0, 1 / PIXELS_PER_METRE, -449.5 / PIXELS_PER_METRE],
+            [0, 0, 1],
+        ]
+    )
+    return cv2.warpPerspective(
+        wall,
+        MATRIX @ camera_from_wall @ centre,
+        SIZE_WH,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
 
 
 def depth_at(pixels: np.ndarray, world_from_camera: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 At each level of the pyramid every landmark is looked for where the pose predicts it, and the pose
 is refined on the matches by the robust Gauss-Newton that also ends RANSAC.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from dsac_ros.ransac.correspondences import Correspondences, normalize_correspon
 from dsac_ros.ransac.noise_model import initial_noise_model
 from dsac_ros.types import SceneCoordinates
 
-REACH = (2, 2, 5, 6)     # radius of the search on each level [px of the level]
-LEAST = 12               # matches of a pose
-COARSEST_END = 1         # a pose that was refined on no finer level than this is not aligned
+REACH = (2, 2, 5, 6)  # radius of the search on each level [px of the level]
+LEAST = 12  # matches of a pose
+COARSEST_END = 1  # a pose that was refined on no finer level than this is not aligned
 ITERATIONS = 3
-SETTLED = 0.002          # a pose that the finest level moved by less is not refined there again
+SETTLED = 0.002  # a pose that the finest level moved by less is not refined there again
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class Alignment:
     repetitive: bool = False
 
 
-def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks,
-          coarsest: int = LEVELS - 1) -> Alignment | None:
+def align(
+    image: Pyramid,
+    matrix: Tensor,
+    world_from_camera: Tensor,
+    landmarks: Landmarks,
+    coarsest: int = LEVELS - 1,
+) -> Alignment | None:
     """Align a pose with the landmarks; None if they are not found around it.
 
     Where the finest level still moved the pose, other landmarks come into view: it is refined once
@@ -55,8 +61,10 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
         landmarks: of the map.
         coarsest: level to start from; the coarser, the further it reaches.
     """
+
     def in_view(pose: Tensor) -> Landmarks:
         return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
+
     best = world_from_camera.to(landmarks.points.device).double()
     pose = se3.inverse(best).float()
     visible, refined, reached = in_view(pose), None, LEVELS
@@ -70,8 +78,7 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
     if refined is None or reached > COARSEST_END:
         return None
     aligned = Alignment(*refined, verify_pose(image, visible, pose, matrix))
-    depth = (float((visible.points @ pose[2, :3] + pose[2, 3]).median())
-             if len(visible) else 0.0)
+    depth = float((visible.points @ pose[2, :3] + pose[2, 3]).median()) if len(visible) else 0.0
     if reached > 0 or se3.same_view(before, best, SETTLED, depth):
         return aligned
     found = refine_at_level(image, 0, visible, pose, matrix)
@@ -82,21 +89,24 @@ def align(image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: 
     return max(aligned, again, key=lambda one: one.verification.score)
 
 
-def refine_at_level(image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor,
-                    matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+def refine_at_level(
+    image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor
+) -> tuple[Tensor, Tensor] | None:
     """Refine a pose on matches of one level; return pose and covariance, None with too few."""
     if len(landmarks) < LEAST:
         return None
     points, pixels = match_landmarks(image, level, landmarks, camera_from_map, matrix)
     if len(points) < LEAST:
         return None
-    pose, covariance, inliers = fit(points, pixels, torch.ones_like(points[:, 0]),
-                                    camera_from_map, matrix, 2.0 ** level)
+    pose, covariance, inliers = fit(
+        points, pixels, torch.ones_like(points[:, 0]), camera_from_map, matrix, 2.0**level
+    )
     return (pose, covariance) if inliers >= LEAST else None
 
 
-def match_landmarks(image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor,
-                    matrix: Tensor) -> tuple[Tensor, Tensor]:
+def match_landmarks(
+    image: Pyramid, level: int, landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor
+) -> tuple[Tensor, Tensor]:
     """Match landmarks on one level; return the points (N, 3) found and their pixels (N, 2)."""
     if not len(landmarks):
         return landmarks.points, landmarks.points[:, :2]
@@ -107,8 +117,14 @@ def match_landmarks(image: Pyramid, level: int, landmarks: Landmarks, camera_fro
     return landmarks.points[good], pixels[good]
 
 
-def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, matrix: Tensor,
-        step_px: float) -> tuple[Tensor, Tensor, int]:
+def fit(
+    points: Tensor,
+    pixels: Tensor,
+    sigma: Tensor,
+    camera_from_map: Tensor,
+    matrix: Tensor,
+    step_px: float,
+) -> tuple[Tensor, Tensor, int]:
     """Fit a pose to points (N, 3) at pixels (N, 2) robustly, from a pose (4, 4) near it.
 
     Args:
@@ -130,18 +146,28 @@ def fit(points: Tensor, pixels: Tensor, sigma: Tensor, camera_from_map: Tensor, 
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
 
 
-def nearby_correspondences(points: Tensor, pixels: Tensor, camera_from_map: Tensor,
-                           matrix: Tensor, sigma: Tensor | None = None,
-                           ) -> tuple[Correspondences, Tensor]:
+def nearby_correspondences(
+    points: Tensor,
+    pixels: Tensor,
+    camera_from_map: Tensor,
+    matrix: Tensor,
+    sigma: Tensor | None = None,
+) -> tuple[Correspondences, Tensor]:
     """Make correspondences of points (N, 3) and pixels (N, 2), and a pose in their scaled unit.
 
     sigma (N,) are the relative standard deviations of the pixels, equal by default.
     """
     ones = torch.ones(1, len(points), device=points.device)
-    seen = normalize_correspondences(SceneCoordinates(
-        points_world=points[None], pixels=pixels[None],
-        sigma_px=ones if sigma is None else sigma[None], valid=ones > 0,
-        matrices=matrix[None], grid_hw=(1, len(points))))
+    seen = normalize_correspondences(
+        SceneCoordinates(
+            points_world=points[None],
+            pixels=pixels[None],
+            sigma_px=ones if sigma is None else sigma[None],
+            valid=ones > 0,
+            matrices=matrix[None],
+            grid_hw=(1, len(points)),
+        )
+    )
     start = camera_from_map.clone()
     start[:3, 3] = (camera_from_map[:3, 3] + camera_from_map[:3, :3] @ seen.centre[0]) / seen.scale
     return seen, start

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alignment of poses with the landmarks of one map."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -30,15 +31,18 @@ class Aligner:
         """Take the landmarks and their median depth [m] in the images that show them."""
         self.landmarks, self.depth = landmarks, depth
 
-    def search(self, image: Pyramid, matrix: Tensor,
-               candidates: Iterable[PoseEstimate]) -> Alignment | None:
+    def search(
+        self, image: Pyramid, matrix: Tensor, candidates: Iterable[PoseEstimate]
+    ) -> Alignment | None:
         """Align candidate poses of an image and return the best alignment: `search.search`."""
+
         def align_from(pose: Tensor, coarsest: int) -> Alignment | None:
             return align(image, matrix, pose, self.landmarks, coarsest)
 
         def refined(pose: Tensor) -> Alignment | None:
             with threads(1):
                 return refine_with_restarts(pose, align_from, self.depth)
+
         return search(candidates, refined, self.depth)
 
     def is_repetitive(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> bool:
@@ -48,13 +52,15 @@ class Aligner:
         with threads(1):
             return is_repetitive(image, landmarks, pose, matrix)
 
-    def refine_jointly(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
-                       features: SceneCoordinates) -> tuple[Tensor, Tensor]:
+    def refine_jointly(
+        self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor, features: SceneCoordinates
+    ) -> tuple[Tensor, Tensor]:
         """Refine a pose (4, 4) on landmarks and matched features: `joint.refine_jointly`."""
         with threads(1):
             return refine_jointly(image, matrix, world_from_camera, self.landmarks, features)
 
     def focal_test(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> FocalTest:
         """Return the test of the focal length of an image at its pose (4, 4)."""
-        return FocalTest(image, matrix, world_from_camera.to(self.landmarks.points.device),
-                         self.landmarks)
+        return FocalTest(
+            image, matrix, world_from_camera.to(self.landmarks.points.device), self.landmarks
+        )

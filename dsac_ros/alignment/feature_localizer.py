@@ -5,6 +5,7 @@ The pose is estimated twice: from matches that pass the ratio test among the poi
 retrieved views, and from those that are found with the first pose known. With few inliers the
 features are matched again with the points of fewer views, among which fewer are similar.
 """
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -25,14 +26,14 @@ from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.ransac.scoring import squared_error
 from dsac_ros.types import Frame, SceneCoordinates
 
-INLIER_PX = 4.0    # reprojection error of an inlier among features
-VIEWS = (20, 5)    # mapping views that an image is matched with, the second where that fails
-PER_BIN = 2        # inliers that count in each of the 48 grid bins of an image
+INLIER_PX = 4.0  # reprojection error of an inlier among features
+VIEWS = (20, 5)  # mapping views that an image is matched with, the second where that fails
+PER_BIN = 2  # inliers that count in each of the 48 grid bins of an image
 # Distributed inliers from which on no other views are tried, and the most that a pose has by
 # chance in another place.
 ENOUGH, CHANCE = 12, 7
-GUIDED_SETS = 64   # minimal sets beside the first pose: it is hardly ever beaten
-LEAST_KEPT = 0.5   # share of the first pose's inliers that the precise one must keep
+GUIDED_SETS = 64  # minimal sets beside the first pose: it is hardly ever beaten
+LEAST_KEPT = 0.5  # share of the first pose's inliers that the precise one must keep
 
 
 class FeatureLocalizer:
@@ -66,38 +67,58 @@ class FeatureLocalizer:
             return best
         return self._precise_pose(matcher, best, features, pinhole, config)
 
-    def _first_pose(self, matcher: PointMatcher, features: Features, views: Tensor,
-                    pinhole: Resampler, config: RansacConfig) -> FeaturePose:
+    def _first_pose(
+        self,
+        matcher: PointMatcher,
+        features: Features,
+        views: Tensor,
+        pinhole: Resampler,
+        config: RansacConfig,
+    ) -> FeaturePose:
         """Estimate the pose from matches that pass the ratio test among the points of views."""
         rows, index = matcher.match(features, views)
         matches = self._scene(features.pixels[rows], matcher.points.points[index], pinhole.matrix)
         estimate = estimate_pose(matches, config)
-        count = (count_distributed_inliers(matches, estimate.world_from_camera[0], pinhole.size_wh)
-                 if bool(estimate.found[0]) else 0)
+        count = (
+            count_distributed_inliers(matches, estimate.world_from_camera[0], pinhole.size_wh)
+            if bool(estimate.found[0])
+            else 0
+        )
         return FeaturePose(matches, matches, estimate, count)
 
-    def _precise_pose(self, matcher: PointMatcher, first: FeaturePose, features: Features,
-                      pinhole: Resampler, config: RansacConfig) -> FeaturePose:
+    def _precise_pose(
+        self,
+        matcher: PointMatcher,
+        first: FeaturePose,
+        features: Features,
+        pinhole: Resampler,
+        config: RansacConfig,
+    ) -> FeaturePose:
         """Estimate the pose from guided matches; return `first` where they lose its inliers."""
         known = first.estimate.world_from_camera
         rows, index = matcher.guided_match(features, known[0].cpu().numpy(), pinhole.matrix)
         guided = self._scene(features.pixels[rows], matcher.points.points[index], pinhole.matrix)
         precise = estimate_pose(guided, replace(config, hypotheses=GUIDED_SETS), guess=known)
-        count = count_distributed_inliers(first.matches, precise.world_from_camera[0],
-                                          pinhole.size_wh)
+        count = count_distributed_inliers(
+            first.matches, precise.world_from_camera[0], pinhole.size_wh
+        )
         if count < LEAST_KEPT * first.inlier_count:
             return first
         return FeaturePose(first.matches, guided, precise, count)
 
-    def _scene(self, pixels: np.ndarray, points: np.ndarray,
-               matrix: np.ndarray) -> SceneCoordinates:
-        return matched_points([torch.from_numpy(points).to(self.device)],
-                              [torch.from_numpy(pixels).to(self.device).float()],
-                              torch.from_numpy(matrix).to(self.device))
+    def _scene(
+        self, pixels: np.ndarray, points: np.ndarray, matrix: np.ndarray
+    ) -> SceneCoordinates:
+        return matched_points(
+            [torch.from_numpy(points).to(self.device)],
+            [torch.from_numpy(pixels).to(self.device).float()],
+            torch.from_numpy(matrix).to(self.device),
+        )
 
 
-def count_distributed_inliers(matches: SceneCoordinates, world_from_camera: Tensor,
-                              size_wh: tuple[int, int]) -> int:
+def count_distributed_inliers(
+    matches: SceneCoordinates, world_from_camera: Tensor, size_wh: tuple[int, int]
+) -> int:
     """Count the matches (1, N) within INLIER_PX of a pose (4, 4), at most PER_BIN in a grid bin.
 
     The bins are those of an image of this size. What repeats itself in a corner, one window of
@@ -105,6 +126,6 @@ def count_distributed_inliers(matches: SceneCoordinates, world_from_camera: Tens
     """
     seen = normalize_correspondences(matches)
     pose = seen.camera_from_scaled(world_from_camera[None, None].to(seen.points))
-    inlier = (squared_error(pose, seen)[0, 0] < INLIER_PX ** 2) & seen.valid[0]
+    inlier = (squared_error(pose, seen)[0, 0] < INLIER_PX**2) & seen.valid[0]
     in_bin = torch.bincount(grid_bins(matches.pixels[0][inlier], size_wh))
     return int(in_bin.clamp(max=PER_BIN).sum())

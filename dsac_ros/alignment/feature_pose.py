@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Result of the localization by local features."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 
 RootSIFT (Arandjelovic and Zisserman, CVPR 2012) and Lowe's ratio test (IJCV 2004).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from dsac_ros.types import Frame
 
 RATIO = 0.8  # of Lowe's test
 LONGEST = 1280  # long side of the images that features are found in, at most [px]
-MOST = 3000     # features of an image
-UNIT = 512.0    # a quantised descriptor's length; hardly a component of RootSIFT is above a half
+MOST = 3000  # features of an image
+UNIT = 512.0  # a quantised descriptor's length; hardly a component of RootSIFT is above a half
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,17 @@ def unit(descriptors: np.ndarray) -> np.ndarray:
     return np.asarray(values / length)
 
 
-def root_sift(image: np.ndarray, most: int,
-              mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def root_sift(
+    image: np.ndarray, most: int, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Detect and describe features: pixels (K, 2), unit descriptors (K, 128), strongest first.
 
     At most so many in an image (H, W) uint8, and only where a mask (H, W) bool is set.
     """
     sift = cv2.SIFT.create(most, contrastThreshold=0.02, enable_precise_upscale=True)
-    found, descriptors = sift.detectAndCompute(image, None if mask is None
-                                               else mask.astype(np.uint8))
+    found, descriptors = sift.detectAndCompute(
+        image, None if mask is None else mask.astype(np.uint8)
+    )
     if not found:
         return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
     order = np.argsort([-k.response for k in found], kind='stable')
@@ -71,11 +74,13 @@ def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) ->
     That pinhole and the resampler's look where the camera looks: a point moves by the ratio of
     their focal lengths about the principal point.
     """
-    pixels, descriptors = root_sift(resampler(to_gray(frame.image)), MOST,
-                                    resampler.valid_mask(frame.mask))
+    pixels, descriptors = root_sift(
+        resampler(to_gray(frame.image)), MOST, resampler.valid_mask(frame.mask)
+    )
     ratio = matrix[0, 0] / resampler.matrix[0, 0]
-    return Features((pixels - resampler.matrix[:2, 2]) * ratio + matrix[:2, 2],
-                    quantised(descriptors))
+    return Features(
+        (pixels - resampler.matrix[:2, 2]) * ratio + matrix[:2, 2], quantised(descriptors)
+    )
 
 
 def mutual(a: np.ndarray, b: np.ndarray, ratio: float = RATIO) -> np.ndarray:
@@ -90,5 +95,5 @@ def mutual(a: np.ndarray, b: np.ndarray, ratio: float = RATIO) -> np.ndarray:
     best, nearest = similarity.max(1)
     both = similarity.max(0).indices[nearest] == torch.arange(len(a))
     second = similarity.scatter_(1, nearest[:, None], -1.0).amax(1)
-    good = both & (1.0 - best < ratio ** 2 * (1.0 - second))
+    good = both & (1.0 - best < ratio**2 * (1.0 - second))
     return torch.stack([good.nonzero()[:, 0], nearest[good]], 1).numpy()

@@ -6,6 +6,7 @@ notices a few percent. The search starts from several focal lengths, each with t
 along its axis so that the landmarks keep their size in the image (a dolly zoom), and compares the
 scores: it notices a factor of two, at the cost of about twenty alignments.
 """
+
 from __future__ import annotations
 
 import math
@@ -57,8 +58,9 @@ class _Camera:
 class FocalTest:
     """The landmarks of one image at its pose, asked for the focal length."""
 
-    def __init__(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
-                 landmarks: Landmarks) -> None:
+    def __init__(
+        self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor, landmarks: Landmarks
+    ) -> None:
         """Takes the image, its intrinsics (3, 3), an aligned pose (4, 4) and the landmarks."""
         self._image, self._landmarks = image, landmarks
         self._given = _Camera(se3.inverse(world_from_camera).float(), matrix)
@@ -74,8 +76,9 @@ class FocalTest:
         The gain is over the pose refined with the focal length given: one that features told is
         not yet where the landmarks fit.
         """
-        best = max(self._given, self._refined(self._given, OWN_LEVELS, hold_focal=True),
-                   key=self._score)
+        best = max(
+            self._given, self._refined(self._given, OWN_LEVELS, hold_focal=True), key=self._score
+        )
         score = first = self._score(best)
         for _ in range(ROUNDS):
             start = best
@@ -97,8 +100,9 @@ class FocalTest:
         return float(camera.matrix[0, 0] / self._given.matrix[0, 0])
 
     def _visible(self, camera: _Camera) -> Landmarks:
-        return self._landmarks.take(match.visible(self._landmarks, camera.pose, camera.matrix,
-                                                  self._image.size_wh))
+        return self._landmarks.take(
+            match.visible(self._landmarks, camera.pose, camera.matrix, self._image.size_wh)
+        )
 
     def _score(self, camera: _Camera) -> float:
         return verify_pose(self._image, self._visible(camera), camera.pose, camera.matrix).score
@@ -111,17 +115,20 @@ class FocalTest:
         depth = (visible.points @ camera.pose[2, :3] + camera.pose[2, 3]).median()
         return _Camera(dolly_zoomed(camera.pose, depth, factor), scaled(camera.matrix, factor))
 
-    def _refined(self, camera: _Camera, levels: tuple[int, ...],
-                hold_focal: bool = False) -> _Camera:
+    def _refined(
+        self, camera: _Camera, levels: tuple[int, ...], hold_focal: bool = False
+    ) -> _Camera:
         """Match the landmarks level by level and refine pose and focal length on the matches."""
         for level in levels:
-            points, pixels = match_landmarks(self._image, level, self._visible(camera),
-                                             camera.pose, camera.matrix)
+            points, pixels = match_landmarks(
+                self._image, level, self._visible(camera), camera.pose, camera.matrix
+            )
             if len(points) < LEAST:
                 continue
             near, start = nearby_correspondences(points, pixels, camera.pose, camera.matrix)
-            found = refine_with_focal(start[None, None], near, NOISE_PX * 2.0 ** level,
-                                      hold_focal=hold_focal)
+            found = refine_with_focal(
+                start[None, None], near, NOISE_PX * 2.0**level, hold_focal=hold_focal
+            )
             pose = se3.inverse(near.world_from_camera(found.camera_from_world)[0, 0]).float()
             # a focal length that was held has not been determined
             sigma = math.inf if hold_focal else float(found.sigma)
@@ -131,5 +138,6 @@ class FocalTest:
 
 def scaled(matrix: Tensor, factor: float) -> Tensor:
     """Intrinsics (3, 3) with the focal lengths multiplied by a factor."""
-    return matrix * matrix.new_tensor([[factor, factor, 1.0], [factor, factor, 1.0],
-                                       [1.0, 1.0, 1.0]])
+    return matrix * matrix.new_tensor(
+        [[factor, factor, 1.0], [factor, factor, 1.0], [1.0, 1.0, 1.0]]
+    )

@@ -5,6 +5,7 @@ Template matches are more precise where they exist, but may settle on the wrong 
 repeated pattern, or fail where the view has changed. Feature matches are more robust and less
 precise. The robust fit weights both and rejects outliers of either.
 """
+
 from __future__ import annotations
 
 import torch
@@ -22,8 +23,13 @@ REFINED_LEVELS = (2, 1, 0)  # of the pyramid, coarse to fine
 FEATURE_SIGMA = 2.0
 
 
-def refine_jointly(image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
-                   landmarks: Landmarks, features: SceneCoordinates) -> tuple[Tensor, Tensor]:
+def refine_jointly(
+    image: Pyramid,
+    matrix: Tensor,
+    world_from_camera: Tensor,
+    landmarks: Landmarks,
+    features: SceneCoordinates,
+) -> tuple[Tensor, Tensor]:
     """Refine the pose of an image on landmarks and features.
 
     Args:
@@ -43,9 +49,18 @@ def refine_jointly(image: Pyramid, matrix: Tensor, world_from_camera: Tensor,
         visible = landmarks.take(match.visible(landmarks, camera_from_map, matrix, image.size_wh))
         points, pixels = match_landmarks(image, level, visible, camera_from_map, matrix)
         known = features.points_world[0].to(points)
-        sigma = torch.cat([torch.full_like(points[:, 0], 2.0 ** level),
-                           torch.full_like(known[:, 0], FEATURE_SIGMA)])
-        pose, covariance, _ = fit(torch.cat([points, known]),
-                                  torch.cat([pixels, features.pixels[0].to(pixels)]), sigma,
-                                  camera_from_map, matrix, 2.0 ** level)
+        sigma = torch.cat(
+            [
+                torch.full_like(points[:, 0], 2.0**level),
+                torch.full_like(known[:, 0], FEATURE_SIGMA),
+            ]
+        )
+        pose, covariance, _ = fit(
+            torch.cat([points, known]),
+            torch.cat([pixels, features.pixels[0].to(pixels)]),
+            sigma,
+            camera_from_map,
+            matrix,
+            2.0**level,
+        )
     return pose, covariance

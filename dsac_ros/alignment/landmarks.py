@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Landmarks: points of known depth in reference images, with templates to find them by."""
+
 from __future__ import annotations
 
 import functools
@@ -14,8 +15,8 @@ from torch.nn.functional import grid_sample
 
 from dsac_ros.alignment.reference_image import ReferenceImage
 
-PATCH = 11   # side of a template [px of its level]
-LEVELS = 4   # of the image pyramid: pixels of 1, 2, 4 and 8 px
+PATCH = 11  # side of a template [px of its level]
+LEVELS = 4  # of the image pyramid: pixels of 1, 2, 4 and 8 px
 GRID_WH = (8, 6)  # bins that an image is divided into
 
 
@@ -67,12 +68,13 @@ class Pyramid:
         for level in range(LEVELS):
             height, width = image.shape
             left, top = corner
-            atlas[top:top + height, left:left + width] = image
+            atlas[top : top + height, left : left + width] = image
             corners.append([corner, (left + width - 1, top + height - 1)])
             # the second one stands to the right of the first, the others below it
             corner = (size_wh[0], top + height if level else 0)
-            image = cv2.resize(image, (max(1, width // 2), max(1, height // 2)),
-                               interpolation=cv2.INTER_AREA)
+            image = cv2.resize(
+                image, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA
+            )
         first, last = torch.tensor(corners, dtype=torch.float32, device=device).unbind(1)
         return cls(torch.from_numpy(atlas)[None, None].to(device), first, last, size_wh)
 
@@ -101,8 +103,9 @@ def steps(reach: int, device: torch.device) -> Tensor:
     return torch.stack(torch.meshgrid(along, along, indexing='xy')).reshape(2, -1)
 
 
-def landmarks_of(references: Sequence[ReferenceImage],
-                 device: torch.device | str = 'cpu') -> Landmarks:
+def landmarks_of(
+    references: Sequence[ReferenceImage], device: torch.device | str = 'cpu'
+) -> Landmarks:
     """Return the landmarks of all reference images, with their templates."""
     columns: list[tuple[Tensor, ...]] = []
     for index, reference in enumerate(references):
@@ -113,24 +116,34 @@ def landmarks_of(references: Sequence[ReferenceImage],
         points = (rays * depth) @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
         d_point_d_pixel = depth[:, :, None] * (map_from_camera[:3, :3] @ inverse)[None, :, :2]
         centre = np.broadcast_to(map_from_camera[:3, 3], points.shape)
-        columns.append((
-            torch.from_numpy(points).float(), torch.full((len(points),), index),
-            torch.from_numpy(centre.copy()).float(), torch.from_numpy(d_point_d_pixel).float(),
-            torch.from_numpy(reference.matrix[0, 0] / reference.depth).float(),
-            templates_of(Pyramid.of(reference.image), torch.from_numpy(reference.pixels).float())))
+        columns.append(
+            (
+                torch.from_numpy(points).float(),
+                torch.full((len(points),), index),
+                torch.from_numpy(centre.copy()).float(),
+                torch.from_numpy(d_point_d_pixel).float(),
+                torch.from_numpy(reference.matrix[0, 0] / reference.depth).float(),
+                templates_of(
+                    Pyramid.of(reference.image), torch.from_numpy(reference.pixels).float()
+                ),
+            )
+        )
     return Landmarks(*(torch.cat(column).to(device) for column in zip(*columns)))
 
 
 def templates_of(image: Pyramid, pixels: Tensor) -> Tensor:
     """Cut templates (L, LEVELS, PATCH, PATCH) uint8 out of an image around pixels (L, 2)."""
     upright = torch.eye(2).expand(len(pixels), 2, 2)
-    templates = [image.patches(torch.full((len(pixels),), level), pixels, 2.0 ** level * upright,
-                               PATCH // 2) for level in range(LEVELS)]
+    templates = [
+        image.patches(torch.full((len(pixels),), level), pixels, 2.0**level * upright, PATCH // 2)
+        for level in range(LEVELS)
+    ]
     return torch.stack(templates, 1).round().to(torch.uint8)
 
 
-def grid_bins(pixels: Tensor, size_wh: tuple[int, int],
-              grid_wh: tuple[int, int] = GRID_WH) -> Tensor:
+def grid_bins(
+    pixels: Tensor, size_wh: tuple[int, int], grid_wh: tuple[int, int] = GRID_WH
+) -> Tensor:
     """Return the grid bin (N,) of an image that each of the pixels (N, 2) lies in, by row."""
     bins = torch.tensor(grid_wh, device=pixels.device)
     place = pixels / torch.tensor(size_wh, device=pixels.device) * bins
@@ -138,8 +151,13 @@ def grid_bins(pixels: Tensor, size_wh: tuple[int, int],
     return column + grid_wh[0] * row
 
 
-def select_uniformly(pixels: Tensor, priority: Tensor, size_wh: tuple[int, int], most: int,
-                     grid_wh: tuple[int, int] = GRID_WH) -> Tensor:
+def select_uniformly(
+    pixels: Tensor,
+    priority: Tensor,
+    size_wh: tuple[int, int],
+    most: int,
+    grid_wh: tuple[int, int] = GRID_WH,
+) -> Tensor:
     """Select at most `most` of pixels (N, 2) by priority (N,), as many in each grid bin.
 
     Points in one corner would leave a pose undetermined, however many they are.

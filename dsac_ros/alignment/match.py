@@ -4,6 +4,7 @@
 The image is warped to each template as the pose says, so that a step is a step of the template.
 Normalised cross-correlation is invariant to exposure and gain (Lewis, 1995).
 """
+
 from __future__ import annotations
 
 import functools
@@ -16,12 +17,12 @@ from torch.nn.functional import conv2d
 
 from dsac_ros.alignment.landmarks import LEVELS, PATCH, Landmarks, Pyramid, select_uniformly
 
-REFERENCES = 4        # reference images whose landmarks are looked for
-MOST = 384            # landmarks that are looked for
-MARGIN_PX = 8         # of the image's border in which none is looked for
+REFERENCES = 4  # reference images whose landmarks are looked for
+MOST = 384  # landmarks that are looked for
+MARGIN_PX = 8  # of the image's border in which none is looked for
 WIDEST_ANGLE = math.radians(50.0)  # between the rays to a point from reference image and query
-WIDEST_SCALE = 2.5    # ratio of its sizes there
-NOISE = 2.0           # of an image [gray levels]: flatter patches correlate with nothing
+WIDEST_SCALE = 2.5  # ratio of its sizes there
+NOISE = 2.0  # of an image [gray levels]: flatter patches correlate with nothing
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Prediction:
     warp: Tensor
 
 
-def visible(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
-            size_wh: tuple[int, int]) -> Tensor:
+def visible(
+    landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor, size_wh: tuple[int, int]
+) -> Tensor:
     """Return the indices (N,) of landmarks in view whose reference images show them similarly.
 
     Only those of the REFERENCES images with the most similar views, spread over the query.
@@ -44,7 +46,7 @@ def visible(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor,
     x, y, depth = camera_from_map[:3, :3] @ landmarks.points.T + camera_from_map[:3, 3:]
     u, v = x / depth * matrix[0, 0] + matrix[0, 2], y / depth * matrix[0, 0] + matrix[1, 2]
     right, bottom = size_wh[0] - 1 - MARGIN_PX, size_wh[1] - 1 - MARGIN_PX
-    inside = ((depth > 0) & (u > MARGIN_PX) & (u < right) & (v > MARGIN_PX) & (v < bottom))
+    inside = (depth > 0) & (u > MARGIN_PX) & (u < right) & (v > MARGIN_PX) & (v < bottom)
     inside = inside.nonzero()[:, 0]
     points, reference = landmarks.points[inside], landmarks.reference[inside]
     pixels = torch.stack([u[inside], v[inside]], 1)
@@ -73,8 +75,9 @@ def predict(landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor) -> Pr
     return Prediction(plane * matrix[0, 0] + matrix[:2, 2], warp)
 
 
-def correlate(image: Pyramid, level: int, templates: Tensor, predicted: Prediction,
-              reach: int) -> Tensor:
+def correlate(
+    image: Pyramid, level: int, templates: Tensor, predicted: Prediction, reach: int
+) -> Tensor:
     """Correlate the templates of a level with the image around their predicted pixels.
 
     Returns (N, 2 reach + 1, 2 reach + 1). A reference image taken from twice as near is compared
@@ -82,8 +85,9 @@ def correlate(image: Pyramid, level: int, templates: Tensor, predicted: Predicti
     """
     scale = predicted.warp.det().abs().clamp(min=1e-6).log2() / 2
     levels = (scale.round().long() + level).clamp(0, LEVELS - 1)
-    windows = image.patches(levels, predicted.pixels, 2.0 ** level * predicted.warp,
-                            PATCH // 2 + reach)
+    windows = image.patches(
+        levels, predicted.pixels, 2.0**level * predicted.warp, PATCH // 2 + reach
+    )
     return correlation(windows, templates[:, level].float())
 
 
@@ -95,8 +99,8 @@ def correlation(windows: Tensor, templates: Tensor) -> Tensor:
     product = conv2d(windows[None], templates[:, None], groups=len(windows))[0]
     mean, square = box_mean(windows), box_mean(windows.square())
     variance = (square - mean.square()).clamp(min=0)
-    energy = templates.square().mean((1, 2), keepdim=True) + NOISE ** 2
-    return product / size / (energy * (variance + NOISE ** 2)).sqrt()
+    energy = templates.square().mean((1, 2), keepdim=True) + NOISE**2
+    return product / size / (energy * (variance + NOISE**2)).sqrt()
 
 
 def box_mean(windows: Tensor) -> Tensor:
@@ -114,7 +118,7 @@ def means(side: int, device: torch.device) -> Tensor:
 def best_match(scores: Tensor, predicted: Prediction, level: int) -> tuple[Tensor, Tensor]:
     """Return the pixels (N, 2) of the highest of correlations (N, R, R), and its value (N,)."""
     best, where = scores.flatten(1).max(1)
-    offset = peak(scores, where) * 2.0 ** level
+    offset = peak(scores, where) * 2.0**level
     return predicted.pixels + (predicted.warp @ offset[..., None])[..., 0], best
 
 

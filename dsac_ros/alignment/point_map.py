@@ -7,6 +7,7 @@ with the points that the best views saw together, by mutual nearest neighbours a
 test (Sattler et al., TPAMI 2017, match 2D to 3D directly as well). Viewpoint and scale may change
 as far as SIFT follows.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from dsac_ros.alignment.features import Features, unit
 from dsac_ros.alignment.guided_match import guided_match
 from dsac_ros.compute.device import fastest_dtype
 
-VOTERS = 400        # strongest features of an image that vote; 1000 find the same views
-FARTHEST = 0.2      # distance (1 less the cosine) of a feature and a point that is worth a vote
-BLOCK = 256         # features that are compared with points at a time
-RATIO = 0.85        # of Lowe's test: fewer points compete than in a whole map
+VOTERS = 400  # strongest features of an image that vote; 1000 find the same views
+FARTHEST = 0.2  # distance (1 less the cosine) of a feature and a point that is worth a vote
+BLOCK = 256  # features that are compared with points at a time
+RATIO = 0.85  # of Lowe's test: fewer points compete than in a whole map
 PREFIX = 'points.'
 FOUR_BITS, STEP = 15, 11  # largest value of a stored component, and what one step stands for
 
@@ -71,8 +72,9 @@ class PointMatcher:
         best = torch.cat([one.indices for one in nearest])
         weight = (torch.cat([one.values for one in nearest]) + FARTHEST).clamp(min=0.0).double()
         of_point = torch.zeros_like(self._vote).index_add_(0, best, weight) * self._vote
-        votes = torch.zeros(int(self._view.max()) + 1, dtype=torch.float64,
-                            device=self._view.device)
+        votes = torch.zeros(
+            int(self._view.max()) + 1, dtype=torch.float64, device=self._view.device
+        )
         votes.index_add_(0, self._view, of_point[self._point])
         return votes.topk(min(count, len(votes))).indices
 
@@ -82,16 +84,24 @@ class PointMatcher:
         if len(features) < 2 or len(near) < 2:
             return np.zeros(0, int), np.zeros(0, int)
         best, index, second, feature = nearest_two(
-            augmented(unit(features.descriptors), 1.0, near.device), self._descriptors[near])
+            augmented(unit(features.descriptors), 1.0, near.device), self._descriptors[near]
+        )
         mutual = feature[index] == torch.arange(len(index), device=near.device)
-        good = mutual & (best < RATIO ** 2 * second)
+        good = mutual & (best < RATIO**2 * second)
         return good.nonzero()[:, 0].cpu().numpy(), near[index[good]].cpu().numpy()
 
-    def guided_match(self, features: Features, world_from_camera: np.ndarray,
-                     matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def guided_match(
+        self, features: Features, world_from_camera: np.ndarray, matrix: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Match with the pose (4, 4) and intrinsics (3, 3) known; return the same as `match`."""
-        return guided_match(features.pixels, unit(features.descriptors), self.points.points,
-                            self._unit, world_from_camera, matrix)
+        return guided_match(
+            features.pixels,
+            unit(features.descriptors),
+            self.points.points,
+            self._unit,
+            world_from_camera,
+            matrix,
+        )
 
 
 def augmented(descriptors: np.ndarray, last: float, device: torch.device | str) -> Tensor:
@@ -137,21 +147,28 @@ def to_tensors(points: PointMap | None) -> dict[str, Tensor]:
     if points is None:
         return {}
     few = len(points) <= np.iinfo(np.uint16).max
-    columns = {'xyz': points.points, 'descriptors': packed(points.descriptors),
-               'seen': np.bincount(points.view).astype(np.int32),
-               'point': points.point.astype(np.uint16 if few else np.int32)}
-    return {PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
-            for name, value in columns.items()}
+    columns = {
+        'xyz': points.points,
+        'descriptors': packed(points.descriptors),
+        'seen': np.bincount(points.view).astype(np.int32),
+        'point': points.point.astype(np.uint16 if few else np.int32),
+    }
+    return {
+        PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
+        for name, value in columns.items()
+    }
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> PointMap | None:
     """Invert `to_tensors`; None where the map has no points."""
     if PREFIX + 'xyz' not in tensors:
         return None
-    xyz, descriptors, seen, point = (tensors[PREFIX + name].numpy()
-                                     for name in ('xyz', 'descriptors', 'seen', 'point'))
-    return PointMap(xyz, unpacked(descriptors), np.repeat(np.arange(len(seen)), seen),
-                    point.astype(int))
+    xyz, descriptors, seen, point = (
+        tensors[PREFIX + name].numpy() for name in ('xyz', 'descriptors', 'seen', 'point')
+    )
+    return PointMap(
+        xyz, unpacked(descriptors), np.repeat(np.arange(len(seen)), seen), point.astype(int)
+    )
 
 
 def packed(descriptors: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Retrieval of reference images by global descriptor, and matches with their landmarks."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from dsac_ros.compute.device import in_half
 from dsac_ros.geometry.resample import STRIDE, Resamplers
 from dsac_ros.types import SceneCoordinates
 
-RETRIEVED = 10    # reference images that a query is matched with
+RETRIEVED = 10  # reference images that a query is matched with
 
 # images (1, 1, H, W) in [0, 1] -> descriptors (1, C, H/8, W/8)
 Encode = Callable[[Tensor], Tensor]
@@ -29,8 +30,14 @@ class ReferenceDatabase:
     thread-safe.
     """
 
-    def __init__(self, references: Sequence[ReferenceImage], landmarks: Landmarks, encode: Encode,
-                 resamplers: Resamplers, device: torch.device | str = 'cpu') -> None:
+    def __init__(
+        self,
+        references: Sequence[ReferenceImage],
+        landmarks: Landmarks,
+        encode: Encode,
+        resamplers: Resamplers,
+        device: torch.device | str = 'cpu',
+    ) -> None:
         """Take reference images, their landmarks, the encoder and resamplers to its input."""
         self.references, self.landmarks = references, landmarks
         self.encode, self._resamplers = encode, resamplers
@@ -39,8 +46,9 @@ class ReferenceDatabase:
         self.global_descriptors = torch.from_numpy(descriptors).to(self.device).float()
         self._local_descriptors: dict[int, Tensor] = {}
 
-    def retrieve(self, image: Tensor, descriptors: Tensor, pixels: Tensor,
-                 matrix: Tensor) -> tuple[SceneCoordinates, SceneCoordinates]:
+    def retrieve(
+        self, image: Tensor, descriptors: Tensor, pixels: Tensor, matrix: Tensor
+    ) -> tuple[SceneCoordinates, SceneCoordinates]:
         """Retrieve the most similar reference images and match their landmarks with a query.
 
         A match is mutual: no other landmark of the reference image is nearer to the query's cell.
@@ -68,8 +76,10 @@ class ReferenceDatabase:
             mutual = similar[:, nearest].argmax(0) == rows
             points.append(self.landmarks.points[self.landmarks.reference == index][mutual])
             matched.append(pixels[nearest[mutual]])
-        return (matched_points(points, matched, matrix),
-                matched_points([torch.cat(points)], [torch.cat(matched)], matrix))
+        return (
+            matched_points(points, matched, matrix),
+            matched_points([torch.cat(points)], [torch.cat(matched)], matrix),
+        )
 
     def precompute_descriptors(self) -> None:
         """Compute the local descriptors of all reference images, so that no query waits."""
@@ -93,8 +103,12 @@ class ReferenceDatabase:
             pixels = (reference.pixels - reference.matrix[:2, 2]) * ratio + resampler.matrix[:2, 2]
             sides = torch.tensor(resampler.size_wh)
             grid = (torch.from_numpy(pixels).float() + 0.5) / sides * 2 - 1
-            sampled = grid_sample(normalize(descriptors, dim=1), grid.to(self.device)[None, None],
-                                  align_corners=False, padding_mode='border')[0, :, 0].T
+            sampled = grid_sample(
+                normalize(descriptors, dim=1),
+                grid.to(self.device)[None, None],
+                align_corners=False,
+                padding_mode='border',
+            )[0, :, 0].T
             self._local_descriptors[index] = normalize(sampled, dim=1)
         return self._local_descriptors[index]
 

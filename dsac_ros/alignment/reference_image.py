@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reference images: the few mapping frames that a map keeps, and points of known depth in them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -59,24 +60,38 @@ def to_tensors(references: Sequence[ReferenceImage]) -> dict[str, Tensor]:
         'image_sizes': np.array([len(one.webp) for one in references]),
         'matrix': np.stack([one.matrix for one in references]),
         'camera_from_map': np.stack([one.camera_from_map for one in references]),
-        'global_descriptor': np.stack([one.global_descriptor
-                                       for one in references]).astype(np.float16),
+        'global_descriptor': np.stack([one.global_descriptor for one in references]).astype(
+            np.float16
+        ),
         'landmarks': np.array([len(one.pixels) for one in references]),
         'pixels': np.concatenate([one.pixels for one in references]).astype(np.int16),
-        'depth': np.concatenate([one.depth for one in references]).astype(np.float32)}
-    return {PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
-            for name, value in columns.items()}
+        'depth': np.concatenate([one.depth for one in references]).astype(np.float32),
+    }
+    return {
+        PREFIX + name: torch.from_numpy(np.ascontiguousarray(value))
+        for name, value in columns.items()
+    }
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> list[ReferenceImage]:
     """Invert `to_tensors`; empty where the map has no reference images."""
-    column = {name.removeprefix(PREFIX): value.numpy() for name, value in tensors.items()
-              if name.startswith(PREFIX)}
+    column = {
+        name.removeprefix(PREFIX): value.numpy()
+        for name, value in tensors.items()
+        if name.startswith(PREFIX)
+    }
     if not column:
         return []
     images = np.split(column['image_bytes'], np.cumsum(column['image_sizes'])[:-1])
     starts = np.cumsum(column['landmarks'])[:-1]
-    return [ReferenceImage(*columns) for columns in zip(
-        images, column['matrix'], column['camera_from_map'],
-        np.split(column['pixels'].astype(int), starts), np.split(column['depth'], starts),
-        column['global_descriptor'].astype(np.float32))]
+    return [
+        ReferenceImage(*columns)
+        for columns in zip(
+            images,
+            column['matrix'],
+            column['camera_from_map'],
+            np.split(column['pixels'].astype(int), starts),
+            np.split(column['depth'], starts),
+            column['global_descriptor'].astype(np.float32),
+        )
+    ]

@@ -6,6 +6,7 @@ a wrong pose that matches a poster and a table's edge by chance reaches as much.
 landmarks lie together, and chance inliers lie apart: where one landmark is an inlier, its
 neighbours must be as well.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dsac_ros.alignment import match
 from dsac_ros.alignment.landmarks import PATCH, Landmarks, Pyramid, grid_bins
 from dsac_ros.config import NOT_MEASURED, setting
 
-INLIER_NCC = 0.6    # normalised cross-correlation of an inlier
+INLIER_NCC = 0.6  # normalised cross-correlation of an inlier
 # Levels whose correlation makes the score: on the finest a pose that is a little off scores less.
 SCORE_LEVELS = (0, 1, 2)
 # Level -> weight of the inlier ratio on it: pixels of 2 px and, where motion has blurred the
@@ -29,14 +30,20 @@ WEIGHTS = {1: 1.0, 2: 0.5}
 class VerificationConfig:
     """Settings of the verification of a pose."""
 
-    chance_ncc: float = setting(0.3, 'correlation that adds nothing to the score',
-                                origin=NOT_MEASURED)
-    neighbours: int = setting(8, 'nearest landmarks that tell whether one is occluded',
-                              origin=NOT_MEASURED)
-    prior: float = setting(0.2, 'share of the landmarks that always counts as visible',
-                           origin=NOT_MEASURED)
-    least_bins: int = setting(8, 'grid bins of 48 with inliers, below which they lie in a corner',
-                              origin='poses by a far patch alone were half a metre and 6 deg off')
+    chance_ncc: float = setting(
+        0.3, 'correlation that adds nothing to the score', origin=NOT_MEASURED
+    )
+    neighbours: int = setting(
+        8, 'nearest landmarks that tell whether one is occluded', origin=NOT_MEASURED
+    )
+    prior: float = setting(
+        0.2, 'share of the landmarks that always counts as visible', origin=NOT_MEASURED
+    )
+    least_bins: int = setting(
+        8,
+        'grid bins of 48 with inliers, below which they lie in a corner',
+        origin='poses by a far patch alone were half a metre and 6 deg off',
+    )
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,13 @@ class Verification:
     poorly_distributed: bool
 
 
-def verify_pose(image: Pyramid, landmarks: Landmarks, camera_from_map: Tensor,
-                matrix: Tensor,
-                config: VerificationConfig = VerificationConfig()) -> Verification:
+def verify_pose(
+    image: Pyramid,
+    landmarks: Landmarks,
+    camera_from_map: Tensor,
+    matrix: Tensor,
+    config: VerificationConfig = VerificationConfig(),
+) -> Verification:
     """Verify a pose of an image by the landmarks in view, exactly where the pose projects them.
 
     Args:
@@ -70,23 +81,32 @@ def verify_pose(image: Pyramid, landmarks: Landmarks, camera_from_map: Tensor,
     if not len(landmarks):
         return Verification(0.0, 0.0, 0.0, True)
     predicted = match.predict(landmarks, camera_from_map, matrix)
-    ncc = {level: match.correlate(image, level, landmarks.templates, predicted, 0)[:, 0, 0]
-           for level in SCORE_LEVELS}
+    ncc = {
+        level: match.correlate(image, level, landmarks.templates, predicted, 0)[:, 0, 0]
+        for level in SCORE_LEVELS
+    }
     inliers = {level: ncc[level] > INLIER_NCC for level in WEIGHTS}
     score = sum(float((one - config.chance_ncc).clamp(min=0).sum()) for one in ncc.values())
     visible_ratio = max(
-        weight * visible_inlier_ratio(inliers[level], predicted.pixels, 2.0 ** level * PATCH,
-                                      config)
-        for level, weight in WEIGHTS.items())
+        weight * visible_inlier_ratio(inliers[level], predicted.pixels, 2.0**level * PATCH, config)
+        for level, weight in WEIGHTS.items()
+    )
     bins = grid_bins(predicted.pixels, image.size_wh)
     occupied = max(len(bins[one].unique()) for one in inliers.values())
-    return Verification(score, visible_ratio,
-                        max(float(one.float().mean()) for one in inliers.values()),
-                        occupied < config.least_bins)
+    return Verification(
+        score,
+        visible_ratio,
+        max(float(one.float().mean()) for one in inliers.values()),
+        occupied < config.least_bins,
+    )
 
 
-def visible_inlier_ratio(inlier: Tensor, pixels: Tensor, side_px: float,
-                         config: VerificationConfig = VerificationConfig()) -> float:
+def visible_inlier_ratio(
+    inlier: Tensor,
+    pixels: Tensor,
+    side_px: float,
+    config: VerificationConfig = VerificationConfig(),
+) -> float:
     """Return the inlier ratio of the landmarks that are not occluded.
 
     A landmark is visible as far as its nearest neighbours are inliers. Its own correlation does

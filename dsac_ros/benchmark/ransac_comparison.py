@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparison of this RANSAC with other libraries on the same correspondences."""
+
 from __future__ import annotations
 
 import time
@@ -57,8 +58,9 @@ class Runtime:
     stages_ms: dict[str, float]
 
 
-def compare_methods(ratios: Sequence[float], frames: int, config: RansacConfig,
-                    devices: Sequence[str]) -> Iterator[MethodResult]:
+def compare_methods(
+    ratios: Sequence[float], frames: int, config: RansacConfig, devices: Sequence[str]
+) -> Iterator[MethodResult]:
     """Yield the results of every inlier ratio in turn, of this package on each of the devices.
 
     Each frame is passed to every method before the next one, so that other load on the machine
@@ -83,10 +85,15 @@ def compare_methods(ratios: Sequence[float], frames: int, config: RansacConfig,
                     times[name, device].append(ms)
         for (name, device), found in errors.items():
             distance, angle = np.array(found).T
-            yield MethodResult(name, ratio,
-                               float(((distance < SUCCESS_M) & (angle < SUCCESS_RAD)).mean()),
-                               float(np.median(distance)), float(np.median(times[name, device])),
-                               float(np.percentile(times[name, device], 95)), device)
+            yield MethodResult(
+                name,
+                ratio,
+                float(((distance < SUCCESS_M) & (angle < SUCCESS_RAD)).mean()),
+                float(np.median(distance)),
+                float(np.median(times[name, device])),
+                float(np.percentile(times[name, device], 95)),
+                device,
+            )
 
 
 def timed(solve: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
@@ -103,12 +110,17 @@ def estimate_by_dsac(scene: SceneCoordinates, config: RansacConfig) -> np.ndarra
     return estimate.world_from_camera[0].cpu().numpy() if bool(estimate.found[0]) else None
 
 
-def as_arrays(scene: SceneCoordinates) -> tuple[np.ndarray, np.ndarray, np.ndarray,
-                                                tuple[int, int]]:
+def as_arrays(
+    scene: SceneCoordinates,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     """Return world points, pixels, matrix and image size, as other libraries take them."""
     rows, columns = scene.grid_hw
-    return (scene.points_world[0].double().numpy(), scene.pixels[0].double().numpy(),
-            scene.matrices[0].double().numpy(), (8 * columns, 8 * rows))
+    return (
+        scene.points_world[0].double().numpy(),
+        scene.pixels[0].double().numpy(),
+        scene.matrices[0].double().numpy(),
+        (8 * columns, 8 * rows),
+    )
 
 
 def pose_error(pose: np.ndarray | None, truth: torch.Tensor) -> tuple[float, float]:
@@ -127,13 +139,15 @@ def measure_runtime(config: RansacConfig, device: str, repeats: int = 10) -> Run
     alone, together = to_device(scenes[0], device), to_device(batch(scenes), device)
 
     def median(scene: SceneCoordinates) -> float:
-        return float(np.median([timed(estimate_by_dsac, scene, config)[1]
-                                for _ in range(repeats + 1)][1:]))
+        return float(
+            np.median([timed(estimate_by_dsac, scene, config)[1] for _ in range(repeats + 1)][1:])
+        )
 
     def laps() -> list[float]:
         watch = Stopwatch(alone.points_world.device)
         with torch.no_grad():
             estimate_pose(alone, config, lap=watch.lap)
         return [watch.laps[stage] for stage in STAGES]
+
     stages = np.median([laps() for _ in range(repeats + 1)][1:], axis=0)
     return Runtime(device, median(alone), median(together), dict(zip(STAGES, stages.tolist())))

@@ -4,6 +4,7 @@
 Position errors are relative to the scene's median depth. A system that fails on a split has a
 result with the error.
 """
+
 from __future__ import annotations
 
 import logging
@@ -85,9 +86,14 @@ class SystemResult:
     notes: tuple[str, ...] = ()
 
 
-def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path,
-            splits: Sequence[str] = DEFAULT_SPLITS, max_queries: int | None = None,
-            progress: ProgressCallback = lambda state: None) -> Iterator[SystemResult]:
+def compare(
+    scenes: Sequence[Scene],
+    learners: Mapping[str, Learner],
+    maps: Path,
+    splits: Sequence[str] = DEFAULT_SPLITS,
+    max_queries: int | None = None,
+    progress: ProgressCallback = lambda state: None,
+) -> Iterator[SystemResult]:
     """Measure every system on every split of every scene.
 
     Args:
@@ -115,7 +121,8 @@ def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path
                         localize_queries, results, split, found.depth, progress
                     )
                 outcome: dict[str, Any] = {
-                    'error' if isinstance(results, str) else 'results': results}
+                    'error' if isinstance(results, str) else 'results': results
+                }
                 yield SystemResult(
                     scene.name,
                     split.name,
@@ -128,13 +135,18 @@ def compare(scenes: Sequence[Scene], learners: Mapping[str, Learner], maps: Path
                 )
 
 
-def localize_queries(learned: LearnedMap, split: Split, depth: float,
-                     progress: ProgressCallback) -> dict[str, Any]:
+def localize_queries(
+    learned: LearnedMap, split: Split, depth: float, progress: ProgressCallback
+) -> dict[str, Any]:
     """Return the results of a split's queries."""
     queries = reported(split.queries, 'localizing', progress)
     report = evaluate(*localize_posed_frames(learned.system, queries))
-    return {**summarize(report, depth), 'map_bytes': learned.map_bytes,
-            'mapping_seconds': learned.seconds, 'map_reused': learned.reused}
+    return {
+        **summarize(report, depth),
+        'map_bytes': learned.map_bytes,
+        'mapping_seconds': learned.seconds,
+        'map_reused': learned.reused,
+    }
 
 
 def summarize(report: Report, depth: float) -> dict[str, Any]:
@@ -152,11 +164,13 @@ def summarize(report: Report, depth: float) -> dict[str, Any]:
         'median_rotation_deg': field_median(report.rotation_deg),
         'lost': int((~report.accepted).sum()),
         'wrong': int((report.accepted & ~right).sum()),
-        'query_ms': None if times is None else percentiles(times)}
+        'query_ms': None if times is None else percentiles(times),
+    }
 
 
-def reported(frames: FrameSelection, stage: str,
-             progress: ProgressCallback) -> Iterator[PosedFrame]:
+def reported(
+    frames: FrameSelection, stage: str, progress: ProgressCallback
+) -> Iterator[PosedFrame]:
     """Yield the frames and report the progress after each."""
     for done, posed in enumerate(frames, 1):
         yield posed
@@ -178,23 +192,38 @@ def result_or_error(work: Callable[..., Any], *arguments: Any) -> Any:
         return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
-def dsac_learner(config: MappingConfig, ransac: RansacConfig, accept: AcceptConfig, device: str,
-                 progress: ProgressCallback) -> Learner:
+def dsac_learner(
+    config: MappingConfig,
+    ransac: RansacConfig,
+    accept: AcceptConfig,
+    device: str,
+    progress: ProgressCallback,
+) -> Learner:
     """Return the learner of this package with these settings."""
+
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
         if not reused:
-            learn(frames, config, EndToEndConfig(), device=device, output=path,
-                  total=len(frames), progress=progress)
+            learn(
+                frames,
+                config,
+                EndToEndConfig(),
+                device=device,
+                output=path,
+                total=len(frames),
+                progress=progress,
+            )
         localizer = Localizer.load(path, device, ransac, accept)
         localizer.warm_up()
         seconds = localizer.map.header['provenance']['seconds']
         return LearnedMap(localizer, path.stat().st_size, seconds, reused)
+
     return learner
 
 
 def sift_sfm_learner(progress: ProgressCallback) -> Learner:
     """Return the learner of SIFT and structure from motion."""
+
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
         if not reused:
@@ -202,4 +231,5 @@ def sift_sfm_learner(progress: ProgressCallback) -> Learner:
             SiftSfm.learn(found, lambda share: progress(Progress('matching', share))).save(path)
         system = SiftSfm.load(path)
         return LearnedMap(system, path.stat().st_size, system.seconds, reused)
+
     return learner

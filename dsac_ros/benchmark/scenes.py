@@ -10,6 +10,7 @@ A scene is a folder with mapping frames (`train` or `mapping`) and optionally qu
 - `thinned`: only every 20th mapping frame;
 - `zoom x2`: the middle half of every query at twice the size.
 """
+
 from __future__ import annotations
 
 import math
@@ -34,8 +35,8 @@ DEFAULT_SPLITS = (FULL, THINNED, ZOOM)
 MAPPING_FOLDERS, QUERY_FOLDERS = ('train', 'mapping'), ('test', 'queries')
 THINNED_STEP = 20
 STRETCH_COUNT, HELD_OUT = 3, 0.2  # number of stretches, and their total share of the frames
-MIN_STRETCH = 4                   # frames; if stretches would be shorter, there is only one
-DEPTH_VIEWS = 400                 # maximum number of views to measure the depth on
+MIN_STRETCH = 4  # frames; if stretches would be shorter, there is only one
+DEPTH_VIEWS = 400  # maximum number of views to measure the depth on
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,21 @@ def find_scenes(folder: Path, names: Sequence[str] = ()) -> list[Scene]:
     if not folder.is_dir():
         raise SourceError(f'{folder} is no folder, expected one with a folder for each scene')
     candidates = [folder.resolve(), *sorted(path for path in folder.iterdir() if path.is_dir())]
-    scenes = {path.name: Scene(path.name, mapping, first_folder(path, QUERY_FOLDERS))
-              for path in candidates if (mapping := first_folder(path, MAPPING_FOLDERS))}
+    scenes = {
+        path.name: Scene(path.name, mapping, first_folder(path, QUERY_FOLDERS))
+        for path in candidates
+        if (mapping := first_folder(path, MAPPING_FOLDERS))
+    }
     if not scenes:
-        raise SourceError(f'{folder} holds no scene, expected folders with train/ (or mapping/) '
-                          'and test/ (or queries/) in each')
+        raise SourceError(
+            f'{folder} holds no scene, expected folders with train/ (or mapping/) '
+            'and test/ (or queries/) in each'
+        )
     missing = [name for name in names if name not in scenes]
     if missing:
-        raise SourceError(f'{folder} holds no scene {missing[0]!r}, expected one of '
-                          f'{", ".join(scenes)}')
+        raise SourceError(
+            f'{folder} holds no scene {missing[0]!r}, expected one of {", ".join(scenes)}'
+        )
     return [scenes[name] for name in names or scenes]
 
 
@@ -116,8 +123,9 @@ def first_folder(path: Path, names: Sequence[str]) -> Path | None:
     return next((path / name for name in names if (path / name).is_dir()), None)
 
 
-def read_scene(scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS,
-               max_queries: int | None = None) -> SceneSplits:
+def read_scene(
+    scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS, max_queries: int | None = None
+) -> SceneSplits:
     """Read a scene's frames once, and split them.
 
     Args:
@@ -136,25 +144,37 @@ def read_scene(scene: Scene, wanted: Sequence[str] = DEFAULT_SPLITS,
         source = open_source(scene.queries, depth='off')
         query_count = sum(1 for _ in source.posed_frames())
         notes += notes_of(source)
-        base = Split(FULL, FULL, FrameSelection(scene.mapping, tuple(range(count))),
-                     FrameSelection(scene.queries, evenly(range(query_count), max_queries)))
+        base = Split(
+            FULL,
+            FULL,
+            FrameSelection(scene.mapping, tuple(range(count))),
+            FrameSelection(scene.queries, evenly(range(query_count), max_queries)),
+        )
     else:
         base = stretched_split(scene, count, max_queries)
     thinned = replace(base.mapping, rows=base.mapping.rows[::THINNED_STEP])
-    made = {FULL: base, THINNED: replace(base, name=THINNED, map_name=THINNED, mapping=thinned),
-            ZOOM: replace(base, name='zoom x2', queries=replace(base.queries, zoomed=True))}
+    made = {
+        FULL: base,
+        THINNED: replace(base, name=THINNED, map_name=THINNED, mapping=thinned),
+        ZOOM: replace(base, name='zoom x2', queries=replace(base.queries, zoomed=True)),
+    }
     if STRETCHES in wanted:
         made[STRETCHES] = stretched_split(scene, count, max_queries)
-    return SceneSplits(depth, tuple(dict.fromkeys(made[name] for name in wanted)),
-                       tuple(dict.fromkeys(notes)))
+    return SceneSplits(
+        depth, tuple(dict.fromkeys(made[name] for name in wanted)), tuple(dict.fromkeys(notes))
+    )
 
 
 def stretched_split(scene: Scene, count: int, max_queries: int | None) -> Split:
     """Return stretches of the `count` mapping frames as queries, the others as mapping frames."""
     held_out = held_out_stretches(count)
     kept = tuple(sorted(set(range(count)).difference(held_out)))
-    return Split(STRETCHES, STRETCHES, FrameSelection(scene.mapping, kept),
-                 FrameSelection(scene.mapping, evenly(held_out, max_queries)))
+    return Split(
+        STRETCHES,
+        STRETCHES,
+        FrameSelection(scene.mapping, kept),
+        FrameSelection(scene.mapping, evenly(held_out, max_queries)),
+    )
 
 
 def count_and_depth(source: Source) -> tuple[int, float]:
@@ -171,9 +191,11 @@ def count_and_depth(source: Source) -> tuple[int, float]:
 
 def notes_of(source: Source) -> list[str]:
     """Return one line for each assumption, unread data and reason of skipped frames."""
-    return [*(f'assumed: {text}' for text in source.assumptions),
-            *(f'not read: {text}' for text in source.unread),
-            *(f'left out: {count} frames with {why}' for why, count in source.skipped.items())]
+    return [
+        *(f'assumed: {text}' for text in source.assumptions),
+        *(f'not read: {text}' for text in source.unread),
+        *(f'left out: {count} frames with {why}' for why, count in source.skipped.items()),
+    ]
 
 
 def held_out_stretches(count: int) -> tuple[int, ...]:
@@ -185,9 +207,11 @@ def held_out_stretches(count: int) -> tuple[int, ...]:
     stretches = max(1, min(STRETCH_COUNT, int(HELD_OUT * count) // MIN_STRETCH))
     size = int(HELD_OUT * count) // stretches
     if not size:
-        raise SourceError(f'{count} mapping frames are too few to hold queries out of them, '
-                          f'expected at least {math.ceil(1 / HELD_OUT)}; add a folder test/ of '
-                          'queries')
+        raise SourceError(
+            f'{count} mapping frames are too few to hold queries out of them, '
+            f'expected at least {math.ceil(1 / HELD_OUT)}; add a folder test/ of '
+            'queries'
+        )
     starts = ((2 * index + 1) * count // (2 * stretches) - size // 2 for index in range(stretches))
     return tuple(row for start in starts for row in range(start, start + size))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Synthetic scene coordinates of known pose, inlier ratio and noise."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -53,12 +54,16 @@ def synthetic_correspondences(
     centre = np.array([4.0 * columns - 0.5, 4.0 * rows - 0.5])
     share = pixels / (2.0 * centre)
     phase = random.uniform(0.0, 2.0 * np.pi, 3)
-    z = depth * (1.0 + 0.3 * np.sin(3.0 * share[:, 0] + phase[0]) * np.cos(
-        2.0 * share[:, 1] + phase[1]) + 0.1 * np.sin(7.0 * share[:, 1] + phase[2]))
+    z = depth * (
+        1.0
+        + 0.3 * np.sin(3.0 * share[:, 0] + phase[0]) * np.cos(2.0 * share[:, 1] + phase[1])
+        + 0.1 * np.sin(7.0 * share[:, 1] + phase[2])
+    )
     camera = np.concatenate([(pixels - centre) / FOCAL, np.ones((len(pixels), 1))], 1) * z[:, None]
     world_from_camera = np.eye(4)
-    world_from_camera[:3, :3] = (Rotation.random(random_state=seed).as_matrix()
-                                 if rotation is None else rotation)
+    world_from_camera[:3, :3] = (
+        Rotation.random(random_state=seed).as_matrix() if rotation is None else rotation
+    )
     world_from_camera[:3, 3] = random.uniform(-3.0, 3.0, 3)
     world = camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
     outliers = world.mean(0) + random.normal(size=world.shape) * CLOUD_M
@@ -67,8 +72,10 @@ def synthetic_correspondences(
         is_outlier[:, None], outliers, world + random.normal(size=world.shape) * noise
     )
     matrix = np.array([[FOCAL, 0.0, centre[0]], [0.0, FOCAL, centre[1]], [0.0, 0.0, 1.0]])
-    return (scene_coordinates(world, pixels, matrix, (rows, columns), dtype),
-            torch.from_numpy(world_from_camera))
+    return (
+        scene_coordinates(world, pixels, matrix, (rows, columns), dtype),
+        torch.from_numpy(world_from_camera),
+    )
 
 
 def scene_coordinates(
@@ -79,16 +86,25 @@ def scene_coordinates(
     dtype: torch.dtype = torch.float32,
 ) -> SceneCoordinates:
     """Convert arrays of one image to scene coordinates, all valid with equal uncertainty."""
+
     def tensor(x: np.ndarray) -> Tensor:
         return torch.as_tensor(x, dtype=dtype)[None]
-    return SceneCoordinates(tensor(world), tensor(pixels), torch.ones(1, len(pixels), dtype=dtype),
-                            torch.ones(1, len(pixels), dtype=torch.bool), tensor(matrix), grid_hw)
+
+    return SceneCoordinates(
+        tensor(world),
+        tensor(pixels),
+        torch.ones(1, len(pixels), dtype=dtype),
+        torch.ones(1, len(pixels), dtype=torch.bool),
+        tensor(matrix),
+        grid_hw,
+    )
 
 
 def batch(scenes: Sequence[SceneCoordinates]) -> SceneCoordinates:
     """Concatenate images to one batch; with depth if the first has it."""
-    joined: dict[str, Any] = {name: torch.cat([getattr(scene, name) for scene in scenes])
-                              for name in tensors(scenes[0])}
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(scene, name) for scene in scenes]) for name in tensors(scenes[0])
+    }
     return replace(scenes[0], **joined)
 
 

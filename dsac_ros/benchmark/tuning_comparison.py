@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparison of variants of end-to-end training on one map and the same queries."""
+
 from __future__ import annotations
 
 import copy
@@ -23,10 +24,15 @@ from dsac_ros.types import PosedFrame
 
 # Name of the variant -> changed settings.
 VARIANTS: dict[str, dict[str, Any]] = {
-    'dsac': {}, 'softam': {'selection': 'softam'}, 'argmax': {'selection': 'argmax'},
-    'fixed alpha': {'entropy_bits': 0.0}, 'implicit': {'gradient': 'implicit'},
-    'uncertainty': {'score': 'uncertainty'}, 'encoder': {'finetune_encoder': True},
-    'rgbd': {'rgbd': True}}
+    'dsac': {},
+    'softam': {'selection': 'softam'},
+    'argmax': {'selection': 'argmax'},
+    'fixed alpha': {'entropy_bits': 0.0},
+    'implicit': {'gradient': 'implicit'},
+    'uncertainty': {'score': 'uncertainty'},
+    'encoder': {'finetune_encoder': True},
+    'rgbd': {'rgbd': True},
+}
 EVERY_POSE = AcceptConfig(min_inlier_ratio=0.0, min_inliers=0, min_spread=0.0, min_agreement=0.0)
 PASSES = 1
 
@@ -71,8 +77,9 @@ def compare_variants(
         )
     settings = MappingConfig(**base_map.header['provenance']['config'])
     settings = replace(settings, passes=PASSES, depth='auto')
-    data = dataset.prepare(frames, settings, len(frames),
-                           units=(base_map.origin, base_map.header['scale']))
+    data = dataset.prepare(
+        frames, settings, len(frames), units=(base_map.origin, base_map.header['scale'])
+    )
     encoder = base_map.network.encoder.to(device)
     assert isinstance(encoder, Encoder)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -106,6 +113,7 @@ def evaluate_variant(
     def report(frames: Sequence[PosedFrame]) -> dict[str, Any]:
         found, references = localize_posed_frames(localizer, frames)
         return evaluate(found, references).as_dict()
+
     blind = [replace(one, frame=replace(one.frame, depth=None)) for one in queries]
     with_depth = all(one.frame.depth is not None for one in queries)
     return VariantResult(

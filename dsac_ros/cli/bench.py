@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench`: the tables of the README, with the machine that they were measured on."""
+
 from __future__ import annotations
 
 import argparse
@@ -12,8 +13,14 @@ from dsac_ros.cli.progress import add_progress_option
 from dsac_ros.cli.settings import add_settings_options
 
 HELP = 'measure accuracy on many scenes, RANSAC, time, memory and what damaged images cost'
-TABLES = {'scenes': scenes, 'query': query, 'mapping': mapping, 'damage': damage, 'ransac': ransac,
-          'finetune': finetune}
+TABLES = {
+    'scenes': scenes,
+    'query': query,
+    'mapping': mapping,
+    'damage': damage,
+    'ransac': ransac,
+    'finetune': finetune,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.table == 'report':
         return report.run(args)
     from dsac_ros.metrics import json_ready
+
     check_file(args.json)
     results, lines = args.measure(args)
     results['machine'], results['date'] = machine(), date.today().isoformat()

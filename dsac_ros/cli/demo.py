@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac demo`: the whole way once, on a rendered room, with a real node on a real graph."""
+
 from __future__ import annotations
 
 import argparse
@@ -47,17 +48,29 @@ QUICK = Size(50, 16, ('--minutes', '0.4', '--set', 'passes=1'))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('--output', type=Path, default=Path('demo_output'), metavar='DIR',
-                        help='where bags, map, logs and report go (default: %(default)s)')
+    parser.add_argument(
+        '--output',
+        type=Path,
+        default=Path('demo_output'),
+        metavar='DIR',
+        help='where bags, map, logs and report go (default: %(default)s)',
+    )
     parser.add_argument('--seed', type=int, default=3, help='which room (default: %(default)s)')
-    parser.add_argument('--quick', action='store_true', help='half of the frames to learn '
-                        'from, a third of the others and of the time: less exact')
-    parser.add_argument('--keep', action='store_true', help='use the bags and the map that are '
-                        'already in DIR')
-    parser.add_argument('--picture', type=Path, metavar='FILE',
-                        help='also write the picture of the README (PNG)')
-    parser.set_defaults(when_interrupted='every process was ended; what was made stands in the '
-                                         'output folder, --keep goes on with it')
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='half of the frames to learn from, a third of the others and of the time: less exact',
+    )
+    parser.add_argument(
+        '--keep', action='store_true', help='use the bags and the map that are already in DIR'
+    )
+    parser.add_argument(
+        '--picture', type=Path, metavar='FILE', help='also write the picture of the README (PNG)'
+    )
+    parser.set_defaults(
+        when_interrupted='every process was ended; what was made stands in the '
+        'output folder, --keep goes on with it'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,8 +82,11 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.picture)
     folder.mkdir(parents=True, exist_ok=True)
     bags = folder / 'mapping.mcap', folder / 'held_out.mcap'
-    with step(1, f'record two drives through a rendered room: {size.mapping_frames} frames to '
-              f'learn from, {size.held_out_frames} to be found again'):
+    with step(
+        1,
+        f'record two drives through a rendered room: {size.mapping_frames} frames to '
+        f'learn from, {size.held_out_frames} to be found again',
+    ):
         render(args, size, bags)
     with step(2, 'learn the room from the first drive'):
         learn(args, size, bags[0], folder / 'room.map')
@@ -81,13 +97,18 @@ def run(args: argparse.Namespace) -> int:
     print(f'[{STEPS}/{STEPS}] results after {time.monotonic() - start:.0f} s')
     print('\n'.join('  ' + line for line in report_lines(report.as_dict())))
     shared, difference = report.extra['poses_in_tf'], report.extra['pose_tf_difference']
-    print(f'  PoseStamped     {shared} of them are the same in TF (largest difference '
-          f'{difference:.1e})')
+    print(
+        f'  PoseStamped     {shared} of them are the same in TF (largest difference '
+        f'{difference:.1e})'
+    )
     print(f'  report          {(folder / "report.html").resolve()}')
     recall = report.recall(RECALL_M, RECALL_DEG)
     if recall < LEAST_RECALL:
-        print(f'dsac: failed: {recall:.1%} of the frames are within {RECALL_M:g} m and '
-              f'{RECALL_DEG:g} deg, expected at least {LEAST_RECALL:.0%}', file=sys.stderr)
+        print(
+            f'dsac: failed: {recall:.1%} of the frames are within {RECALL_M:g} m and '
+            f'{RECALL_DEG:g} deg, expected at least {LEAST_RECALL:.0%}',
+            file=sys.stderr,
+        )
     return int(recall < LEAST_RECALL)
 
 
@@ -103,6 +124,7 @@ def step(number: int, words: str) -> Iterator[None]:
 def render(args: argparse.Namespace, size: Size, bags: Sequence[Path]) -> None:
     """Make both bags, unless they are there and to be kept."""
     from dsac_ros.cli.demo_recording import Recording, record_all
+
     wanted = [bag for bag in bags if not (args.keep and bag.exists())]
     for bag in wanted:
         shutil.rmtree(bag, ignore_errors=True)
@@ -110,11 +132,15 @@ def render(args: argparse.Namespace, size: Size, bags: Sequence[Path]) -> None:
     recordings = [
         Recording(bag, args.seed, drive_seed, frames, held_out)
         for bag, drive_seed, frames, held_out in (
-            (bags[0], 1, size.mapping_frames, False), (bags[1], 2, size.held_out_frames, True))
-        if bag in wanted]
+            (bags[0], 1, size.mapping_frames, False),
+            (bags[1], 2, size.held_out_frames, True),
+        )
+        if bag in wanted
+    ]
     if recordings:
-        for _ in counted(record_all(recordings), sum(one.frames for one in recordings), 'render',
-                         'bar'):
+        for _ in counted(
+            record_all(recordings), sum(one.frames for one in recordings), 'render', 'bar'
+        ):
             pass
 
 
@@ -122,8 +148,15 @@ def learn(args: argparse.Namespace, size: Size, bag: Path, output: Path) -> None
     """`dsac map` in a process of its own, as a user would call it."""
     if args.keep and output.exists():
         return
-    words = ['map', str(bag), '-o', str(output), *size.map_options, '--json',
-             str(output.with_name('map.json'))]
+    words = [
+        'map',
+        str(bag),
+        '-o',
+        str(output),
+        *size.map_options,
+        '--json',
+        str(output.with_name('map.json')),
+    ]
     print('      $ dsac ' + shlex.join(words), flush=True)
     code = subprocess.run([*DSAC, *words], stdout=subprocess.DEVNULL, check=False).returncode
     if code == 130:
@@ -143,25 +176,46 @@ def play(folder: Path, bag: Path, frames: int) -> list[dict[str, Any]]:
         if answered >= frames:
             break
         rate /= 3
-        print(f'      {answered} of {frames} images were answered, the others came too fast for '
-              'this machine: again, slower')
+        print(
+            f'      {answered} of {frames} images were answered, the others came too fast for '
+            'this machine: again, slower'
+        )
     return events
 
 
 def play_once(folder: Path, bag: Path, frames: int, rate: float) -> list[dict[str, Any]]:
     """Node, listener and player as three processes; what the listener heard."""
-    node = ['run', 'relocalizer', '--params-file', str(folder / 'relocalizer.yaml'), '--ros-args',
-            '-r', 'image:=/camera/image_raw', '-r', 'camera_info:=/camera/camera_info']
+    node = [
+        'run',
+        'relocalizer',
+        '--params-file',
+        str(folder / 'relocalizer.yaml'),
+        '--ros-args',
+        '-r',
+        'image:=/camera/image_raw',
+        '-r',
+        'camera_info:=/camera/camera_info',
+    ]
     player = ['play', str(bag), '--rate', f'{rate:.2f}', '--clock']
     print('      $ dsac ' + shlex.join(node))
     print('      $ dsac ' + shlex.join(player), flush=True)
     with Graph(folder) as graph:
         graph.start('listener', sys.executable, '-c', LISTEN, listen=True)
         graph.start('relocalizer', *DSAC, *node)
-        graph.wait_until(lambda: graph.count('ready') > 0, READY_SECONDS,
-                         'the start of the relocalizer')
-        graph.start('player', *DSAC, *player, '--progress', 'off',
-                    '--wait-for', '/camera/image_raw', '--wait-for', '/camera/camera_info')
+        graph.wait_until(
+            lambda: graph.count('ready') > 0, READY_SECONDS, 'the start of the relocalizer'
+        )
+        graph.start(
+            'player',
+            *DSAC,
+            *player,
+            '--progress',
+            'off',
+            '--wait-for',
+            '/camera/image_raw',
+            '--wait-for',
+            '/camera/camera_info',
+        )
         for _ in counted(graph.answers('player', frames), frames, 'answers', 'bar'):
             pass
         # The pose and the TF of the last image may still be on their way.
@@ -174,6 +228,7 @@ def playing_rate(map_file: Path, bag: Path) -> float:
     from dsac_ros.cli.demo_recording import RATE_HZ
     from dsac_ros.localizer import Localizer
     from dsac_ros.sources.open_source import open_source
+
     localizer = Localizer.load(map_file)
     seconds = []
     for frame in itertools.islice(open_source(bag).frames(), TIMED_FRAMES + 1):
@@ -187,15 +242,23 @@ def playing_rate(map_file: Path, bag: Path) -> float:
 
 def node_parameters(map_file: Path) -> str:
     """The node's parameters: the bag's time, every image, the covariance as it is calibrated."""
-    values = {'map': str(map_file.resolve()), 'use_sim_time': True, 'max_rate': 0.0,
-              'max_image_age': 0.0, 'std_xy': 0.001, 'std_z': 0.001, 'std_roll_pitch_deg': 0.01,
-              'std_yaw_deg': 0.01}
+    values = {
+        'map': str(map_file.resolve()),
+        'use_sim_time': True,
+        'max_rate': 0.0,
+        'max_image_age': 0.0,
+        'std_xy': 0.001,
+        'std_z': 0.001,
+        'std_roll_pitch_deg': 0.01,
+        'std_yaw_deg': 0.01,
+    }
     lines = [f'    {name}: {json.dumps(value)}' for name, value in values.items()]
     return '\n'.join(['/**:', '  ros__parameters:', *lines]) + '\n'
 
 
-def judge(args: argparse.Namespace, folder: Path, bag: Path,
-          events: Sequence[dict[str, Any]]) -> Report:
+def judge(
+    args: argparse.Namespace, folder: Path, bag: Path, events: Sequence[dict[str, Any]]
+) -> Report:
     """Evaluate the answers and write the report."""
     from dsac_ros.cli.evaluate import machine
     from dsac_ros.evaluation.node_outputs import largest_difference, localizations_from_events
@@ -203,22 +266,40 @@ def judge(args: argparse.Namespace, folder: Path, bag: Path,
     from dsac_ros.localizer import Localizer
     from dsac_ros.metrics import evaluate
     from dsac_ros.sources.open_source import open_source
+
     source = open_source(bag, poses=TRUTH_TOPIC)
-    stamps, references = zip(*((posed.frame.stamp_ns, posed.world_from_camera)
-                               for posed in source.posed_frames()))
+    stamps, references = zip(
+        *((posed.frame.stamp_ns, posed.world_from_camera) for posed in source.posed_frames())
+    )
     localizations = localizations_from_events(events, stamps)
     shared, difference = largest_difference(events)
     map_file = folder / 'room.map'
     localizer = Localizer.load(map_file)
-    report = evaluate(localizations, references, map_file.stat().st_size, str(localizer.device),
-                      {'machine': machine(), 'poses_in_tf': shared,
-                       'pose_tf_difference': difference})
-    write_report(folder, localizer, source.posed_frames(), localizations, references, report,
-                 'dsac demo: a second drive through a rendered room',
-                 {'command': shlex.join(['dsac', *sys.argv[1:]]), 'room': f'seed {args.seed}',
-                  'map': f'{map_file}, id {localizer.map.id}'})
+    report = evaluate(
+        localizations,
+        references,
+        map_file.stat().st_size,
+        str(localizer.device),
+        {'machine': machine(), 'poses_in_tf': shared, 'pose_tf_difference': difference},
+    )
+    write_report(
+        folder,
+        localizer,
+        source.posed_frames(),
+        localizations,
+        references,
+        report,
+        'dsac demo: a second drive through a rendered room',
+        {
+            'command': shlex.join(['dsac', *sys.argv[1:]]),
+            'room': f'seed {args.seed}',
+            'map': f'{map_file}, id {localizer.map.id}',
+        },
+    )
     if args.picture:
         from dsac_ros.evaluation.overview import write_overview
-        write_overview(args.picture, localizer, source.posed_frames(), localizations, references,
-                       report)
+
+        write_overview(
+            args.picture, localizer, source.posed_frames(), localizations, references, report
+        )
     return report

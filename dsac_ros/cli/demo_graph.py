@@ -3,6 +3,7 @@
 
 They find each other over DDS on the loopback interface, in a domain that nobody else uses.
 """
+
 from __future__ import annotations
 
 import json
@@ -19,8 +20,10 @@ from typing import Any
 from dsac_ros.errors import DsacError
 
 READY_SECONDS, QUIET_SECONDS = 90.0, 3.0
-LISTEN = ('from dsac_ros.nodes.runtime import offer_runtime; offer_runtime(); '
-          'from dsac_ros.nodes.output_recorder import main; raise SystemExit(main())')
+LISTEN = (
+    'from dsac_ros.nodes.runtime import offer_runtime; offer_runtime(); '
+    'from dsac_ros.nodes.output_recorder import main; raise SystemExit(main())'
+)
 DSAC = (sys.executable, '-m', 'dsac_ros.cli.main')
 
 
@@ -55,8 +58,12 @@ class Graph:
     def __enter__(self) -> Graph:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         # The relocalizer and the player first: the listener is to hear their end.
         for process in reversed(self._processes.values()):
             if process.poll() is None:
@@ -76,8 +83,14 @@ class Graph:
         self._logs.append(log)
         # A session of its own: Ctrl-C reaches this program alone, which ends the others in order.
         process = subprocess.Popen(
-            command, env=self.environment, text=True, stderr=log, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if listen else log)
+            command,
+            env=self.environment,
+            text=True,
+            stderr=log,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if listen else log,
+        )
         self._processes[name] = process
         if listen:
             threading.Thread(target=self._collect, args=(process,), daemon=True).start()
@@ -96,8 +109,10 @@ class Graph:
         if code:
             path = self.folder / f'{name}.log'
             lines = path.read_text(encoding='utf-8', errors='replace').strip().splitlines()
-            raise NodeFailedError(f'{name} ended with code {code}: '
-                                  f'{lines[-1] if lines else "it said nothing"} (see {path})')
+            raise NodeFailedError(
+                f'{name} ended with code {code}: '
+                f'{lines[-1] if lines else "it said nothing"} (see {path})'
+            )
         return code is None
 
     def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -107,8 +122,9 @@ class Graph:
             for name in self._processes:
                 self.is_running(name)
             if time.monotonic() > end:
-                raise NodeFailedError(f'{what} did not happen within {seconds:.0f} s; see the '
-                                      f'logs in {self.folder}')
+                raise NodeFailedError(
+                    f'{what} did not happen within {seconds:.0f} s; see the logs in {self.folder}'
+                )
             time.sleep(0.05)
 
     def answers(self, player: str, frames: int) -> Iterator[None]:

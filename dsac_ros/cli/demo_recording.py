@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's two drives through one rendered room, drawn side by side in two processes."""
+
 from __future__ import annotations
 
 import multiprocessing
@@ -42,15 +43,24 @@ def record(recording: Recording, done: Any) -> None:
     from dsac_ros.sources.rendered_recording import record_drive
     from dsac_ros.synthetic.drive import drive
     from dsac_ros.synthetic.world import RenderedWorld
+
     torch.set_num_threads(1)
     world = RenderedWorld(recording.world_seed)
-    rate, height = ((RATE_HZ, HELD_OUT_HEIGHT_M) if recording.held_out
-                    else (MAPPING_HZ, MAPPING_HEIGHT_M))
-    path = drive(world, recording.drive_seed, recording.frames, rate, height, route=ROUTE,
-                 swing=SWING)
-    record_drive(world, path, recording.bag, camera=robot_camera(SIZE_WH),
-                 seed=recording.drive_seed, held_out=recording.held_out,
-                 progress=lambda *_: done.put(None))
+    rate, height = (
+        (RATE_HZ, HELD_OUT_HEIGHT_M) if recording.held_out else (MAPPING_HZ, MAPPING_HEIGHT_M)
+    )
+    path = drive(
+        world, recording.drive_seed, recording.frames, rate, height, route=ROUTE, swing=SWING
+    )
+    record_drive(
+        world,
+        path,
+        recording.bag,
+        camera=robot_camera(SIZE_WH),
+        seed=recording.drive_seed,
+        held_out=recording.held_out,
+        progress=lambda *_: done.put(None),
+    )
 
 
 def record_all(recordings: Sequence[Recording]) -> Iterator[None]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac evaluate`: how far off is each frame; never aligned, failed frames counted."""
+
 from __future__ import annotations
 
 import argparse
@@ -40,11 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
     parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
-    parser.add_argument('--report', metavar='DIR', type=Path,
-                        help='write an HTML report with pictures into DIR')
-    parser.add_argument('--fail-if', metavar='CONDITION', action='append', default=[],
-                        type=condition, help='exit with 1 when this holds, such as '
-                        '"recall@0.05m/5deg<0.8" or "median_translation_m>0.02"; may be repeated')
+    parser.add_argument(
+        '--report', metavar='DIR', type=Path, help='write an HTML report with pictures into DIR'
+    )
+    parser.add_argument(
+        '--fail-if',
+        metavar='CONDITION',
+        action='append',
+        default=[],
+        type=condition,
+        help='exit with 1 when this holds, such as '
+        '"recall@0.05m/5deg<0.8" or "median_translation_m>0.02"; may be repeated',
+    )
     add_device_option(parser)
     add_depth_option(parser)
     add_source_options(parser)
@@ -56,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def condition(text: str) -> Condition:
     """A --fail-if expression, for argparse."""
     from dsac_ros.evaluation.conditions import parse_condition
+
     try:
         return parse_condition(text)
     except ValueError as error:
@@ -67,6 +76,7 @@ def load_localizer(args: argparse.Namespace) -> Localizer:
     path = check_map_path(args.map)
     from dsac_ros.config import AcceptConfig, RansacConfig
     from dsac_ros.localizer import Localizer
+
     ransac, accept = split_settings(read_settings(args), RansacConfig, AcceptConfig)
     return Localizer.load(path, device=args.device, ransac=ransac, accept=accept)
 
@@ -76,10 +86,13 @@ def machine() -> dict[str, str]:
     import os
 
     import torch
-    return {'cpu': f'{cpu_model()}, {os.cpu_count()} cores, '
-                   f'{torch.get_num_threads()} threads',
-            'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
-            'python': platform.python_version(), 'torch': torch.__version__}
+
+    return {
+        'cpu': f'{cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads',
+        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
+        'python': platform.python_version(),
+        'torch': torch.__version__,
+    }
 
 
 def cpu_model() -> str:
@@ -103,19 +116,33 @@ def run(args: argparse.Namespace) -> int:
 
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate
+
     frames = counted(source.posed_frames(), len(source), 'localize', args.progress)
     localizations, references = localize_posed_frames(localizer, frames)
-    report = evaluate(localizations, references, Path(args.map).stat().st_size,
-                      str(localizer.device),
-                      {**losses(source), 'map_id': localizer.map.id, 'machine': machine()})
+    report = evaluate(
+        localizations,
+        references,
+        Path(args.map).stat().st_size,
+        str(localizer.device),
+        {**losses(source), 'map_id': localizer.map.id, 'machine': machine()},
+    )
     values = report.as_dict()
     lines = report_lines(values) + loss_lines(values)
     if args.report:
         from dsac_ros.evaluation.report import write_report
-        page = write_report(args.report, localizer, source.posed_frames(),
-                            localizations, references, report, about={
-                                'command': shlex.join(['dsac', *sys.argv[1:]]),
-                                'map': f'{args.map}, id {localizer.map.id}'})
+
+        page = write_report(
+            args.report,
+            localizer,
+            source.posed_frames(),
+            localizations,
+            references,
+            report,
+            about={
+                'command': shlex.join(['dsac', *sys.argv[1:]]),
+                'map': f'{args.map}, id {localizer.map.id}',
+            },
+        )
         lines.append(f'report          {page}')
     write_results(values, lines, args.json)
     broken = [bound for bound in args.fail_if if bound.holds(report)]

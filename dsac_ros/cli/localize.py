@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac localize`: the pose of every frame of an image, a folder or a bag."""
+
 from __future__ import annotations
 
 import argparse
@@ -36,8 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('map', metavar='MAP', help='a map made by `dsac map`')
     parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
-    parser.add_argument('-o', '--output', metavar='POSES', type=Path, help='write the accepted '
-                        'poses as a TUM trajectory (seconds, x y z, quaternion x y z w)')
+    parser.add_argument(
+        '-o',
+        '--output',
+        metavar='POSES',
+        type=Path,
+        help='write the accepted poses as a TUM trajectory (seconds, x y z, quaternion x y z w)',
+    )
     add_device_option(parser)
     add_depth_option(parser)
     add_source_options(parser, poses=False)
@@ -52,20 +58,34 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.output, args.json)
     source = open_named_source(args)
     if args.output and not source.has_stamps:
-        source.assume(f'the frames of {args.source} have no stamps, those in {args.output} count '
-                      'the frames from 0 on; --json names each frame')
+        source.assume(
+            f'the frames of {args.source} have no stamps, those in {args.output} count '
+            'the frames from 0 on; --json names each frame'
+        )
     localizer = load_localizer(args)
 
     from dsac_ros.evaluation.localizing import localize_frame
-    found = [localize_frame(localizer, frame)
-             for frame in counted(source.frames(), len(source), 'localize', args.progress)]
+
+    found = [
+        localize_frame(localizer, frame)
+        for frame in counted(source.frames(), len(source), 'localize', args.progress)
+    ]
     accepted = [one for one in found if one.accepted]
     if args.output:
         from dsac_ros.sources.trajectory_files import write_tum
-        write_tum(args.output, [one.stamp_ns for one in accepted],
-                  [one.world_from_camera for one in accepted])
-    results = {'frames': len(found), 'accepted': len(accepted), 'map_id': localizer.map.id,
-               **losses(source), 'poses': [as_dict(one) for one in found]}
+
+        write_tum(
+            args.output,
+            [one.stamp_ns for one in accepted],
+            [one.world_from_camera for one in accepted],
+        )
+    results = {
+        'frames': len(found),
+        'accepted': len(accepted),
+        'map_id': localizer.map.id,
+        **losses(source),
+        'poses': [as_dict(one) for one in found],
+    }
     write_results(results, describe(found, args) + loss_lines(results), args.json)
     return 0
 
@@ -73,10 +93,16 @@ def run(args: argparse.Namespace) -> int:
 def as_dict(found: Localization) -> dict[str, Any]:
     """One frame in the JSON; the pose of a refused frame is left out, its reason is not."""
     from dsac_ros.metrics import json_ready
+
     values: dict[str, Any] = {
-        'name': found.name, 'stamp_ns': found.stamp_ns, 'accepted': found.accepted,
-        'result': found.result.name, 'reason': found.reason, 'confidence': found.confidence,
-        **asdict(found.statistics)}
+        'name': found.name,
+        'stamp_ns': found.stamp_ns,
+        'accepted': found.accepted,
+        'result': found.result.name,
+        'reason': found.reason,
+        'confidence': found.confidence,
+        **asdict(found.statistics),
+    }
     if found.accepted:
         values['world_from_camera'] = found.world_from_camera.tolist()
         if found.covariance is not None:
@@ -95,6 +121,8 @@ def describe(found: list[Localization], args: argparse.Namespace) -> list[str]:
         else:
             lines.append(f'{name}  not accepted, {one.result.name}: {one.reason}')
     count = sum(one.accepted for one in found)
-    lines.append(f'{count} of {len(found)} frames accepted'
-                 + (f', written to {args.output}' if args.output else ''))
+    lines.append(
+        f'{count} of {len(found)} frames accepted'
+        + (f', written to {args.output}' if args.output else '')
+    )
     return lines

@@ -5,6 +5,7 @@ A verb is a module of this package with `HELP`, `add_arguments(parser)` and `run
 Exit codes: 0 done, 1 a known error or a condition that does not hold, 2 wrong usage, 130
 interrupted.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -20,8 +21,18 @@ from dsac_ros.errors import DsacError
 
 log = logging.getLogger(__name__)
 
-VERBS = ('demo', 'map', 'localize', 'evaluate', 'inspect', 'convert', 'run', 'play', 'pretrain',
-         'bench')
+VERBS = (
+    'demo',
+    'map',
+    'localize',
+    'evaluate',
+    'inspect',
+    'convert',
+    'run',
+    'play',
+    'pretrain',
+    'bench',
+)
 # What pip calls a package, where that is not the name it is imported by.
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'skimage': 'scikit-image', 'yaml': 'pyyaml'}
 DESCRIPTION = 'Learn a place from posed images; then tell where one image was taken.'
@@ -30,8 +41,10 @@ DESCRIPTION = 'Learn a place from posed images; then tell where one image was ta
 def make_parser(verbs: Sequence[str] = VERBS) -> argparse.ArgumentParser:
     """The command line of these verbs; their modules are imported here, light as they are."""
     parser = argparse.ArgumentParser(
-        prog='dsac', description=DESCRIPTION,
-        epilog='`dsac VERB --help` tells more; `dsac demo` shows the whole way once.')
+        prog='dsac',
+        description=DESCRIPTION,
+        epilog='`dsac VERB --help` tells more; `dsac demo` shows the whole way once.',
+    )
     parser.add_argument('--version', action=ShowVersion, nargs=0, help='print the version')
     parser.add_argument('--verbose', action='store_true', help='log what is done, on stderr')
     commands = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -49,6 +62,7 @@ class ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print and leave."""
         from importlib.metadata import PackageNotFoundError, version
+
         try:
             print(f'dsac {version("dsac_ros")}')
         except PackageNotFoundError:
@@ -63,8 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only the verb that is asked for is imported; all of them when that is not clear.
     named = next((word for word in words if not word.startswith('-')), None)
     args = make_parser((named,) if named in VERBS else VERBS).parse_args(words)
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING,
-                        format='dsac: %(levelname)s: %(message)s', stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO if args.verbose else logging.WARNING,
+        format='dsac: %(levelname)s: %(message)s',
+        stream=sys.stderr,
+    )
     try:
         code = args.run(args)
         sys.stdout.flush()
@@ -83,8 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or '').partition('.')[0]
         if package in ('', 'dsac_ros'):
             raise
-        return complain(f'the Python package {package} is not installed, and `dsac {args.verb}` '
-                        f'needs it: pip install {PIP_NAMES.get(package, package)}')
+        return complain(
+            f'the Python package {package} is not installed, and `dsac {args.verb}` '
+            f'needs it: pip install {PIP_NAMES.get(package, package)}'
+        )
     except OSError as error:
         return complain(reason_of(error))
 
@@ -97,8 +116,10 @@ def reason_of(error: OSError) -> str:
     if error.filename is None:
         raise error
     log.info('where it happened:', exc_info=error)
-    return (f'{error.filename} cannot be read or written: {error.strerror}; mend that or name '
-            'another place')
+    return (
+        f'{error.filename} cannot be read or written: {error.strerror}; mend that or name '
+        'another place'
+    )
 
 
 def complain(message: object) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results: a table for people on stdout, or one JSON object on stdout or in a file."""
+
 from __future__ import annotations
 
 import argparse
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add --json [FILE]; without FILE the object goes to stdout in place of the table."""
-    parser.add_argument('--json', nargs='?', const='-', metavar='FILE',
-                        help='results as one JSON object, on stdout or in FILE')
+    parser.add_argument(
+        '--json',
+        nargs='?',
+        const='-',
+        metavar='FILE',
+        help='results as one JSON object, on stdout or in FILE',
+    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
-    parser.add_argument('--device', default='auto', metavar='DEVICE', help='auto (a GPU if there '
-                        'is one), cpu, cuda or cuda:1 (default: %(default)s)')
+    parser.add_argument(
+        '--device',
+        default='auto',
+        metavar='DEVICE',
+        help='auto (a GPU if there is one), cpu, cuda or cuda:1 (default: %(default)s)',
+    )
 
 
 def check_file(*targets: Path | str | None) -> None:
@@ -41,8 +51,9 @@ def check_file(*targets: Path | str | None) -> None:
             raise OutputError(f'{target} is a folder, expected the name of the file to write')
         if path.exists():
             if not os.access(path, os.W_OK):
-                raise OutputError(f'{target} is write-protected; name another file, or change its '
-                                  'permissions')
+                raise OutputError(
+                    f'{target} is write-protected; name another file, or change its permissions'
+                )
             if not path.is_file():  # a device or a pipe: it is written to, never made
                 continue
         if not path.parent.exists():
@@ -57,11 +68,14 @@ def check_folder(target: Path | None) -> None:
     path = Path(target).absolute()
     there = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise OutputError(f'{there} is not a folder, expected one to write into; name another '
-                          'place')
+        raise OutputError(
+            f'{there} is not a folder, expected one to write into; name another place'
+        )
     if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f'nothing may be written into the folder {there}; name another place, '
-                          'or change its permissions')
+        raise OutputError(
+            f'nothing may be written into the folder {there}; name another place, '
+            'or change its permissions'
+        )
 
 
 def write_results(results: dict[str, Any], lines: Sequence[str], target: str | None) -> None:
@@ -77,14 +91,20 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
 
 def losses(source: Source) -> dict[str, Any]:
     """The remarks on the last pass over a source: skipped, missing, assumptions, unread."""
-    return {'skipped': dict(source.skipped), 'missing': dict(source.missing),
-            'assumptions': list(source.assumptions), 'unread': list(source.unread)}
+    return {
+        'skipped': dict(source.skipped),
+        'missing': dict(source.missing),
+        'assumptions': list(source.assumptions),
+        'unread': list(source.unread),
+    }
 
 
 def loss_lines(results: dict[str, Any]) -> list[str]:
     """The losses for people; assumptions and what is not read were printed at once."""
-    return [*(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
-            *(f'in use without  {count} {what}' for what, count in results['missing'].items())]
+    return [
+        *(f'left out        {count} with {why}' for why, count in results['skipped'].items()),
+        *(f'in use without  {count} {what}' for what, count in results['missing'].items()),
+    ]
 
 
 def size(count: float) -> str:
@@ -113,21 +133,28 @@ def report_lines(values: dict[str, Any]) -> list[str]:
     """The error table of `dsac evaluate`, from the JSON object of the report."""
     accepted = length(values['median_translation_accepted_m'])
     accepted_deg = angle(values['median_rotation_accepted_deg'])
-    lines = [('frames          {frames}, accepted {accepted}, false accepts {false_accepts}'
-              .format_map(values)),
-             (f'median error    {length(values["median_translation_m"])}, '
-              f'{angle(values["median_rotation_deg"])}'
-              f'   (accepted frames: {accepted}, {accepted_deg})')]
+    lines = [
+        (
+            f'frames          {values["frames"]}, accepted {values["accepted"]}, '
+            f'false accepts {values["false_accepts"]}'
+        ),
+        (
+            f'median error    {length(values["median_translation_m"])}, '
+            f'{angle(values["median_rotation_deg"])}'
+            f'   (accepted frames: {accepted}, {accepted_deg})'
+        ),
+    ]
     for name, value in values['recall'].items():
         metres, degrees = name.removesuffix('deg').split('m_')
         lines.append(f'within {length(float(metres)):>9} and {degrees} deg   {value:7.1%}')
     spans = values['coverage']
-    lines.append('true pose inside the predicted 1, 2, 3 sigma   '
-                 + ', '.join(share(value) for value in spans.values())
-                 + '   (ideal 68.3, 95.4, 99.7 %)')
+    lines.append(
+        'true pose inside the predicted 1, 2, 3 sigma   '
+        + ', '.join(share(value) for value in spans.values())
+        + '   (ideal 68.3, 95.4, 99.7 %)'
+    )
     for stage, times in values['latency_ms'].items():
-        numbers = ', '.join(f'{key} {time:.1f}' for key, time in times.items()
-                            if time is not None)
+        numbers = ', '.join(f'{key} {time:.1f}' for key, time in times.items() if time is not None)
         lines.append(f'{stage + " [ms]":15} {numbers}')
     if values['map_bytes']:  # on its held-out frames a map is measured before it is written
         lines.append(f'map             {size(values["map_bytes"])}, on {values["device"]}')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac pretrain`: train the scene-agnostic encoder on photographs and rendered rooms."""
+
 from __future__ import annotations
 
 import argparse
@@ -22,21 +23,49 @@ GROUPS, VIEWS = 20, 4  # per rendered room: things looked at, and places they ar
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('-o', '--output', required=True, type=Path, metavar='ENCODER',
-                        help='the .safetensors file to write; until it is there, a checkpoint '
-                        'stands beside it and is resumed from')
-    parser.add_argument('--photographs', nargs='+', type=Path, required=True, metavar='PATH',
-                        help='image files, or folders of them')
-    parser.add_argument('--rooms', type=int, default=60, help='rendered rooms (default: '
-                        '%(default)s; 0: photographs alone)')
-    parser.add_argument('--steps', type=positive, default=8000, help='gradient steps of the whole '
-                        'schedule (default: %(default)s)')
-    parser.add_argument('--objective', choices=('contrastive', 'distillation', 'both'),
-                        default='both', help='a descriptor finds its point in another '
-                        'view; looks alike what looks alike to RootSIFT; or both (default: '
-                        '%(default)s)')
-    parser.add_argument('--stop-at', type=positive, metavar='STEP',
-                        help='end early, to be resumed by the same command')
+    parser.add_argument(
+        '-o',
+        '--output',
+        required=True,
+        type=Path,
+        metavar='ENCODER',
+        help='the .safetensors file to write; until it is there, a checkpoint '
+        'stands beside it and is resumed from',
+    )
+    parser.add_argument(
+        '--photographs',
+        nargs='+',
+        type=Path,
+        required=True,
+        metavar='PATH',
+        help='image files, or folders of them',
+    )
+    parser.add_argument(
+        '--rooms',
+        type=int,
+        default=60,
+        help='rendered rooms (default: %(default)s; 0: photographs alone)',
+    )
+    parser.add_argument(
+        '--steps',
+        type=positive,
+        default=8000,
+        help='gradient steps of the whole schedule (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--objective',
+        choices=('contrastive', 'distillation', 'both'),
+        default='both',
+        help='a descriptor finds its point in another '
+        'view; looks alike what looks alike to RootSIFT; or both (default: '
+        '%(default)s)',
+    )
+    parser.add_argument(
+        '--stop-at',
+        type=positive,
+        metavar='STEP',
+        help='end early, to be resumed by the same command',
+    )
     add_device_option(parser)
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     add_progress_option(parser)
@@ -56,8 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.network.encoder import folded
     from dsac_ros.synthetic.gaze import gaze, gaze_camera
     from dsac_ros.synthetic.world import RenderedWorld
-    config = build(PretrainConfig, {'steps': args.steps, 'seed': args.seed,
-                                    'objective': args.objective})
+
+    config = build(
+        PretrainConfig, {'steps': args.steps, 'seed': args.seed, 'objective': args.objective}
+    )
     if args.rooms < 0:
         raise ConfigError(f'--rooms is {args.rooms}, expected at least 0')
     check_file(args.output)
@@ -71,13 +102,16 @@ def run(args: argparse.Namespace) -> int:
     last = min(args.steps, args.stop_at or args.steps)
     progress = reporter(args.progress)
     try:
-        encoder = pretrain(photographs, scenes, config, checkpoint, choose_device(args.device),
-                           progress, last)
+        encoder = pretrain(
+            photographs, scenes, config, checkpoint, choose_device(args.device), progress, last
+        )
     finally:
         progress.close()
     if last == args.steps:
-        tensors = {name: value.detach().cpu().to(torch.float16).contiguous()
-                   for name, value in folded(encoder.cpu()).state_dict().items()}
+        tensors = {
+            name: value.detach().cpu().to(torch.float16).contiguous()
+            for name, value in folded(encoder.cpu()).state_dict().items()
+        }
         write_atomically(args.output, save(tensors))
         checkpoint.unlink(missing_ok=True)
         print(f'wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)')
@@ -88,6 +122,7 @@ def read_photographs(named: Sequence[Path], style: str) -> tuple[list[Path], lis
     """The image files that can be decoded, and their gray images; the others are counted."""
     from dsac_ros.geometry.resample import to_gray
     from dsac_ros.synthetic.photographs import list_photographs, read_photograph
+
     found, paths, images = list_photographs(named), [], []
     for path in counted(found, len(found), 'reading', style):
         try:
@@ -96,9 +131,14 @@ def read_photographs(named: Sequence[Path], style: str) -> tuple[list[Path], lis
         except SourceError:
             continue
     if not paths:
-        raise SourceError(f'none of the {len(found)} photographs can be decoded, the first is '
-                          f'{found[0]}: expected jpeg or png files')
+        raise SourceError(
+            f'none of the {len(found)} photographs can be decoded, the first is '
+            f'{found[0]}: expected jpeg or png files'
+        )
     if len(paths) < len(found):
-        print(f'dsac: {len(found) - len(paths)} of {len(found)} photographs are left out: they '
-              'cannot be decoded', file=sys.stderr)
+        print(
+            f'dsac: {len(found) - len(paths)} of {len(found)} photographs are left out: they '
+            'cannot be decoded',
+            file=sys.stderr,
+        )
     return paths, images

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of a long job on stderr: a bar, plain lines for a log, or JSON lines for programs."""
+
 from __future__ import annotations
 
 import argparse
@@ -20,9 +21,14 @@ LINE_SECONDS = 10.0  # between the lines of a stage where stderr is no terminal
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
     """Add --progress."""
-    parser.add_argument('--progress', choices=STYLES, default='bar', help='progress on stderr: '
-                        'a bar (a line every ten seconds where that is no terminal), one JSON '
-                        'object per line, or none (default: %(default)s)')
+    parser.add_argument(
+        '--progress',
+        choices=STYLES,
+        default='bar',
+        help='progress on stderr: '
+        'a bar (a line every ten seconds where that is no terminal), one JSON '
+        'object per line, or none (default: %(default)s)',
+    )
 
 
 def clock(seconds: float) -> str:
@@ -44,12 +50,19 @@ class StageBar:
     def __call__(self, progress: Progress) -> None:
         """Show this state."""
         from tqdm import tqdm
+
         if progress.stage != self.stage:
             self.close()
             self.stage = progress.stage
-            self.bar = tqdm(total=100, file=self.stream, desc=f'{self.stage:<10.10}', ncols=88,
-                            mininterval=0.2, leave=True,
-                            bar_format='{desc} {percentage:3.0f}% |{bar}| {elapsed}{postfix}')
+            self.bar = tqdm(
+                total=100,
+                file=self.stream,
+                desc=f'{self.stage:<10.10}',
+                ncols=88,
+                mininterval=0.2,
+                leave=True,
+                bar_format='{desc} {percentage:3.0f}% |{bar}| {elapsed}{postfix}',
+            )
         self.bar.n = min(100.0, 100 * progress.fraction)
         self.bar.set_postfix_str(describe(progress), refresh=False)
         self.bar.update(0)
@@ -76,8 +89,11 @@ class StageLines:
     def __call__(self, progress: Progress) -> None:
         """Write this state, if a line is due."""
         known = describe(progress)
-        self.write(progress.stage, f'{min(1.0, progress.fraction):.0%}' + (known and f', {known}'),
-                   finished=progress.fraction >= 1.0)
+        self.write(
+            progress.stage,
+            f'{min(1.0, progress.fraction):.0%}' + (known and f', {known}'),
+            finished=progress.fraction >= 1.0,
+        )
 
     def write(self, stage: str, text: str, *, finished: bool = False) -> None:
         """Write `text` about a stage if a line is due; its end is told once, at once."""
@@ -103,10 +119,16 @@ class StageLines:
 
 def describe(progress: Progress) -> str:
     """Join time left, loss and valid share; what is unknown is left out."""
-    known = [('left', progress.seconds_left, clock), ('loss', progress.loss, '{:.2f}'.format),
-             ('valid', progress.valid, '{:.0%}'.format)]
-    return ', '.join(f'{name} {show(value)}' for name, value, show in known
-                     if value is not None and math.isfinite(value))
+    known = [
+        ('left', progress.seconds_left, clock),
+        ('loss', progress.loss, '{:.2f}'.format),
+        ('valid', progress.valid, '{:.0%}'.format),
+    ]
+    return ', '.join(
+        f'{name} {show(value)}'
+        for name, value, show in known
+        if value is not None and math.isfinite(value)
+    )
 
 
 class JsonLines:
@@ -120,14 +142,17 @@ class JsonLines:
     def __call__(self, progress: Progress) -> None:
         """Write this state."""
         now = time.monotonic()
-        if (progress.stage == self.last[0] and progress.fraction < 1
-                and now - self.last[1] < 0.2):
+        if progress.stage == self.last[0] and progress.fraction < 1 and now - self.last[1] < 0.2:
             return
         self.last = (progress.stage, now)
-        values = {name: getattr(progress, name)
-                  for name in ('stage', 'fraction', 'seconds_left', 'loss', 'valid')}
-        values = {name: None if isinstance(value, float) and not math.isfinite(value) else value
-                  for name, value in values.items()}
+        values = {
+            name: getattr(progress, name)
+            for name in ('stage', 'fraction', 'seconds_left', 'loss', 'valid')
+        }
+        values = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()
+        }
         print(json.dumps(values), file=self.stream, flush=True)
 
     def close(self) -> None:
@@ -147,13 +172,17 @@ class Silence:
 def reporter(style: str) -> StageBar | StageLines | JsonLines | Silence:
     """Make the progress callback of --progress."""
     makers: dict[str, Callable[[], StageBar | StageLines | JsonLines | Silence]] = {
-        'bar': StageBar if sys.stderr.isatty() else StageLines, 'json': JsonLines, 'off': Silence}
+        'bar': StageBar if sys.stderr.isatty() else StageLines,
+        'json': JsonLines,
+        'off': Silence,
+    }
     return makers[style]()
 
 
 def note(text: str) -> None:
     """Print a line for people on stderr, above a bar if one is being drawn."""
     from tqdm import tqdm
+
     tqdm.write(f'dsac: {text}', file=sys.stderr)
 
 
@@ -161,6 +190,7 @@ def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Ite
     """The items, with a bar (or JSON lines) that counts them."""
     if style == 'bar' and sys.stderr.isatty():
         from tqdm import tqdm
+
         yield from tqdm(items, total=total, desc=what, ncols=88, file=sys.stderr, mininterval=0.2)
         return
     if style == 'bar':
@@ -173,8 +203,17 @@ def counted(items: Iterable[T], total: int | None, what: str, style: str) -> Ite
         if style == 'json' and (now - last > 0.2 or done == total):
             last = now
             left = (now - start) / done * (total - done) if total else None
-            print(json.dumps({'stage': what, 'fraction': done / total if total else None,
-                              'seconds_left': left}), file=sys.stderr, flush=True)
+            print(
+                json.dumps(
+                    {
+                        'stage': what,
+                        'fraction': done / total if total else None,
+                        'seconds_left': left,
+                    }
+                ),
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _counted_in_lines(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac run`: one of our nodes, on rclpy where it is installed, embedded otherwise."""
+
 from __future__ import annotations
 
 import argparse
@@ -16,11 +17,22 @@ ROS_ARGS = '--ros-args'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('node', choices=NODES, help='which node')
-    parser.add_argument('--params-file', action='append', default=[], metavar='FILE',
-                        help='YAML file with parameters, as ros2 run takes it; may be repeated')
-    parser.add_argument('--ros-args', dest='ros_args', nargs=argparse.REMAINDER, default=[],
-                        metavar='...', help='remappings (-r image:=/camera/image_raw), '
-                        'parameters (-p map:=room.map), --log-level; must come last')
+    parser.add_argument(
+        '--params-file',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help='YAML file with parameters, as ros2 run takes it; may be repeated',
+    )
+    parser.add_argument(
+        '--ros-args',
+        dest='ros_args',
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar='...',
+        help='remappings (-r image:=/camera/image_raw), '
+        'parameters (-p map:=room.map), --log-level; must come last',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         if not Path(file).is_file():
             raise ConfigError(f'{file}: no such parameter file')
     from dsac_ros.nodes.runtime import choose_runtime, run_node
+
     print(f'dsac: {args.node} on {choose_runtime()}', file=sys.stderr)
     return run_node(f'dsac_ros.nodes.{args.node}_node', ros_arguments(args))
 

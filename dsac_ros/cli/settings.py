@@ -3,6 +3,7 @@
 
 Precedence: default in the code < --config < --set < a flag of its own.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,21 +22,31 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Add --config and --set."""
     group = parser.add_argument_group('settings')
     group.add_argument('--config', metavar='FILE', help='YAML file of settings, `name: value`')
-    group.add_argument('--set', metavar='NAME=VALUE', action='append', default=[], dest='settings',
-                       type=assignment, help='one setting; may be repeated')
+    group.add_argument(
+        '--set',
+        metavar='NAME=VALUE',
+        action='append',
+        default=[],
+        dest='settings',
+        type=assignment,
+        help='one setting; may be repeated',
+    )
 
 
 def assignment(text: str) -> tuple[str, Any]:
     """`NAME=VALUE` as a name and a plain value, for argparse."""
     import yaml
+
     name, equals, value = text.partition('=')
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
     try:
         return name.strip(), yaml.safe_load(value)
     except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f'{text!r}: {value!r} is not a value of YAML, expected a '
-                                         'number, a word, or text in quotes') from None
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: {value!r} is not a value of YAML, expected a '
+            'number, a word, or text in quotes'
+        ) from None
 
 
 def read_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -43,14 +54,16 @@ def read_settings(args: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if args.config:
         import yaml
+
         path = Path(args.config)
         try:
             values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
         except FileNotFoundError:
             raise ConfigError(f'{path} does not exist, expected a YAML file of settings') from None
         except OSError as error:
-            raise ConfigError(f'{path} cannot be read ({error.strerror}), expected a YAML file of '
-                              'settings') from None
+            raise ConfigError(
+                f'{path} cannot be read ({error.strerror}), expected a YAML file of settings'
+            ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f'{path} is not YAML: {error}') from None
         if not isinstance(values, dict):
@@ -61,8 +74,9 @@ def read_settings(args: argparse.Namespace) -> dict[str, Any]:
 def make_settings(cls: type[C], values: dict[str, Any]) -> C:
     """The settings `cls` from plain values; a value of the wrong kind is a ConfigError."""
     defaults = {f.name: f.default for f in fields(cls)}  # type: ignore[arg-type]
-    return build(cls, {name: as_kind(name, value, defaults.get(name))
-                       for name, value in values.items()})
+    return build(
+        cls, {name: as_kind(name, value, defaults.get(name)) for name, value in values.items()}
+    )
 
 
 def as_kind(name: str, value: Any, default: Any) -> Any:

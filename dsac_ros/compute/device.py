@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choice of the compute device and of its fastest number format."""
+
 from __future__ import annotations
 
 import torch
@@ -29,8 +30,10 @@ def choose_device(device: str) -> str:
         raise unknown
     count = torch.cuda.device_count()
     if (chosen.index or 0) >= count:
-        raise ConfigError(f'device {device!r} is not available: torch {torch.__version__} finds '
-                          f'{count} of its kind; use cpu or install a CUDA build')
+        raise ConfigError(
+            f'device {device!r} is not available: torch {torch.__version__} finds '
+            f'{count} of its kind; use cpu or install a CUDA build'
+        )
     return device
 
 

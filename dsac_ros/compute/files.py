@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are whole: the name of a file never shows half of its content."""
+
 from __future__ import annotations
 
 import os

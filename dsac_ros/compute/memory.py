@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that is available: of the machine, and of the container or service."""
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Priority and threads of a process, so that it shares the machine with others."""
+
 from __future__ import annotations
 
 import ctypes

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Timing of the stages of an algorithm."""
+
 from __future__ import annotations
 
 import time

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Number of threads of PyTorch operations."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failure conditions on a report for CI, such as `recall@0.05m/5deg<0.8`."""
+
 from __future__ import annotations
 
 import math
@@ -10,12 +11,27 @@ from operator import ge, gt, le, lt
 from dsac_ros.metrics import Report, field_median, percentiles
 
 COMPARISONS = {'<=': le, '>=': ge, '<': lt, '>': gt}
-PLAIN_NAMES = ('frames', 'accepted', 'median_translation_m', 'median_rotation_deg',
-               'median_translation_accepted_m', 'median_rotation_accepted_deg', 'false_accepts',
-               'confidence_auc', 'map_bytes')
-KNOWN_NAMES = (*PLAIN_NAMES, 'recall@0.05m/5deg (any metres and degrees)', 'coverage.1sigma',
-               'coverage.2sigma', 'coverage.3sigma', 'latency_ms.total.p50',
-               'latency_ms.total.p95', 'latency_ms.total.p99')
+PLAIN_NAMES = (
+    'frames',
+    'accepted',
+    'median_translation_m',
+    'median_rotation_deg',
+    'median_translation_accepted_m',
+    'median_rotation_accepted_deg',
+    'false_accepts',
+    'confidence_auc',
+    'map_bytes',
+)
+KNOWN_NAMES = (
+    *PLAIN_NAMES,
+    'recall@0.05m/5deg (any metres and degrees)',
+    'coverage.1sigma',
+    'coverage.2sigma',
+    'coverage.3sigma',
+    'latency_ms.total.p50',
+    'latency_ms.total.p95',
+    'latency_ms.total.p99',
+)
 NUMBER = r'\d+\.?\d*(?:e-?\d+)?'
 RECALL = re.compile(rf'recall@({NUMBER})m?/({NUMBER})(?:deg)?')
 
@@ -42,8 +58,10 @@ class Condition:
         if group == 'coverage':
             return report.coverage()[rest]
         # Not the JSON object: there an infinite median is None.
-        exact = {'median_translation_m': field_median(report.translation_m),
-                 'median_rotation_deg': field_median(report.rotation_deg)}
+        exact = {
+            'median_translation_m': field_median(report.translation_m),
+            'median_rotation_deg': field_median(report.rotation_deg),
+        }
         value = exact.get(self.name, report.as_dict()[self.name])
         return math.nan if value is None else float(value)
 
@@ -61,11 +79,16 @@ def parse_condition(text: str) -> Condition:
     """
     match = re.fullmatch(rf'\s*([^<>=\s]+)\s*(<=|>=|<|>)\s*(-?{NUMBER})\s*', text)
     if not match:
-        raise ValueError(f'{text!r} is not NAME<NUMBER or NAME>NUMBER; known names: '
-                         f'{", ".join(KNOWN_NAMES)}')
+        raise ValueError(
+            f'{text!r} is not NAME<NUMBER or NAME>NUMBER; known names: {", ".join(KNOWN_NAMES)}'
+        )
     name = match[1]
-    if not (name in PLAIN_NAMES or RECALL.fullmatch(name)
-            or re.fullmatch(r'coverage\.[123]sigma|latency_ms\.\w+\.p(50|95|99)', name)):
-        raise ValueError(f'unknown name {name!r} in {text!r}; known names: '
-                         f'{", ".join(KNOWN_NAMES)}')
+    if not (
+        name in PLAIN_NAMES
+        or RECALL.fullmatch(name)
+        or re.fullmatch(r'coverage\.[123]sigma|latency_ms\.\w+\.p(50|95|99)', name)
+    ):
+        raise ValueError(
+            f'unknown name {name!r} in {text!r}; known names: {", ".join(KNOWN_NAMES)}'
+        )
     return Condition(text.strip(), name, match[2], float(match[3]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Estimation of the ground plane, for plots from above, in worlds with arbitrary axes."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

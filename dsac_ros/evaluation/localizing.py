@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Localization of many frames; failures are kept as results."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -27,8 +28,10 @@ def localize_frame(localizer: ImageLocalizer, frame: Frame) -> Localization:
         return Localization(Result.BAD_IMAGE, str(error), frame.stamp_ns, frame.name)
 
 
-def localize_posed_frames(localizer: ImageLocalizer, frames: Iterable[PosedFrame],
-                          ) -> tuple[list[Localization], list[np.ndarray]]:
+def localize_posed_frames(
+    localizer: ImageLocalizer,
+    frames: Iterable[PosedFrame],
+) -> tuple[list[Localization], list[np.ndarray]]:
     """Localize every frame; return localizations and reference poses (4, 4), in order.
 
     The first frame is localized twice, the first time as a warm-up whose latency does not count.

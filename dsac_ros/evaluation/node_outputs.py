@@ -3,6 +3,7 @@
 
 The events are those of `nodes/output_recorder.py`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +28,10 @@ def poses_by_stamp(events: Iterable[Mapping[str, Any]], kind: str) -> dict[int, 
     return {event['stamp_ns']: pose for event, pose in zip(chosen, poses)}
 
 
-def localizations_from_events(events: Sequence[Mapping[str, Any]], stamps_ns: Sequence[int],
-                              ) -> list[Localization]:
+def localizations_from_events(
+    events: Sequence[Mapping[str, Any]],
+    stamps_ns: Sequence[int],
+) -> list[Localization]:
     """Return one localization of the camera per frame sent; a missing output is an error."""
     statuses = {event['stamp_ns']: event for event in events if event['event'] == 'status'}
     cameras = poses_by_stamp(events, 'camera_pose')
@@ -44,16 +47,27 @@ def localizations_from_events(events: Sequence[Mapping[str, Any]], stamps_ns: Se
         covariance = None
         if camera is not None and base is not None:
             # The status has the covariance of the base; the ground truth is that of the camera.
-            covariance = covariance_at(np.reshape(status['covariance'], (6, 6)),
-                                       camera[:3, 3] - base[:3, 3])
-        localizations.append(Localization(
-            Result(status['result']), status['reason'], stamp, name, camera, covariance,
-            PoseStatistics(inlier_ratio=status['inlier_ratio'],
-                           inlier_count=status['inlier_count'],
-                           hypothesis_agreement=status['agreement']),
-            reprojection_error_px=status['reprojection_error_px'],
-            confidence=status['confidence'],
-            timings_ms={'inference': status['inference_ms']}))
+            covariance = covariance_at(
+                np.reshape(status['covariance'], (6, 6)), camera[:3, 3] - base[:3, 3]
+            )
+        localizations.append(
+            Localization(
+                Result(status['result']),
+                status['reason'],
+                stamp,
+                name,
+                camera,
+                covariance,
+                PoseStatistics(
+                    inlier_ratio=status['inlier_ratio'],
+                    inlier_count=status['inlier_count'],
+                    hypothesis_agreement=status['agreement'],
+                ),
+                reprojection_error_px=status['reprojection_error_px'],
+                confidence=status['confidence'],
+                timings_ms={'inference': status['inference_ms']},
+            )
+        )
     return localizations
 
 
@@ -65,5 +79,7 @@ def largest_difference(events: Sequence[Mapping[str, Any]]) -> tuple[int, float]
     """
     poses, transforms = (poses_by_stamp(events, kind) for kind in ('pose', 'tf'))
     shared = poses.keys() & transforms.keys()
-    return len(shared), max((float(np.abs(twist_error(poses[stamp], transforms[stamp])).max())
-                             for stamp in shared), default=0.0)
+    return len(shared), max(
+        (float(np.abs(twist_error(poses[stamp], transforms[stamp])).max()) for stamp in shared),
+        default=0.0,
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Visualisation data of one localized frame."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -49,9 +50,14 @@ def query_view_of(localizer: Localizer, frame: Frame) -> QueryView | None:
     image = Resampler(frame.camera, localizer.map.header['short_side'])(to_gray(frame.image))
     valid = scene.valid[0].cpu().numpy()
     points = scene.points_world[0].float().cpu().numpy()
-    return QueryView(image, as_colours(points, valid).reshape(*scene.grid_hw, 3),
-                     scene.pixels[0].float().cpu().numpy(), valid,
-                     estimate.inliers[0].cpu().numpy() & valid, found)
+    return QueryView(
+        image,
+        as_colours(points, valid).reshape(*scene.grid_hw, 3),
+        scene.pixels[0].float().cpu().numpy(),
+        valid,
+        estimate.inliers[0].cpu().numpy() & valid,
+        found,
+    )
 
 
 def as_colours(points: np.ndarray, valid: np.ndarray) -> np.ndarray:

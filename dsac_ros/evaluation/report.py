@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Report of an evaluation: one self-contained HTML file, and its numbers as JSON and CSV."""
+
 from __future__ import annotations
 
 import base64
@@ -48,10 +49,16 @@ class Section:
     images: tuple[bytes, ...] = ()
 
 
-def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame],
-                 localizations: Sequence[Localization], references: Sequence[np.ndarray],
-                 report: Report, title: str = 'Localization accuracy of this map',
-                 about: dict[str, Any] | None = None) -> Path:
+def write_report(
+    folder: Path,
+    localizer: Localizer,
+    frames: Iterable[PosedFrame],
+    localizations: Sequence[Localization],
+    references: Sequence[np.ndarray],
+    report: Report,
+    title: str = 'Localization accuracy of this map',
+    about: dict[str, Any] | None = None,
+) -> Path:
     """Write report.html, summary.json and errors.csv into `folder`; return the path of the page.
 
     Args:
@@ -69,10 +76,15 @@ def write_report(folder: Path, localizer: Localizer, frames: Iterable[PosedFrame
     (folder / 'summary.json').write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
     write_errors(folder / 'errors.csv', localizations, report)
     views = chosen_views(localizer, frames, report)
-    sections = [table_section(values), *picture_sections(localizations, references, report),
-                *(query_section(name, view, row, localizations, report)
-                  for name, (row, view) in views.items()),
-                about_section({**(about or {}), **values.get('machine', {})})]
+    sections = [
+        table_section(values),
+        *picture_sections(localizations, references, report),
+        *(
+            query_section(name, view, row, localizations, report)
+            for name, (row, view) in views.items()
+        ),
+        about_section({**(about or {}), **values.get('machine', {})}),
+    ]
     page = folder / 'report.html'
     page.write_text(as_page(title, values, sections), encoding='utf-8')
     return page
@@ -82,22 +94,43 @@ def write_errors(path: Path, localizations: Sequence[Localization], report: Repo
     """Write one CSV line per frame."""
     with path.open('w', newline='', encoding='utf-8') as stream:
         writer = csv.writer(stream)
-        writer.writerow(['name', 'stamp_ns', 'result', 'translation_m', 'rotation_deg',
-                         'confidence', 'inlier_ratio', 'reason'])
+        writer.writerow(
+            [
+                'name',
+                'stamp_ns',
+                'result',
+                'translation_m',
+                'rotation_deg',
+                'confidence',
+                'inlier_ratio',
+                'reason',
+            ]
+        )
         for row, found in enumerate(localizations):
-            writer.writerow([report.names[row], found.stamp_ns, found.result.name,
-                             f'{report.translation_m[row]:.6f}', f'{report.rotation_deg[row]:.6f}',
-                             f'{found.confidence:.4f}',
-                             f'{found.statistics.inlier_ratio:.4f}', found.reason])
+            writer.writerow(
+                [
+                    report.names[row],
+                    found.stamp_ns,
+                    found.result.name,
+                    f'{report.translation_m[row]:.6f}',
+                    f'{report.rotation_deg[row]:.6f}',
+                    f'{found.confidence:.4f}',
+                    f'{found.statistics.inlier_ratio:.4f}',
+                    found.reason,
+                ]
+            )
 
 
-def chosen_views(localizer: Localizer, frames: Iterable[PosedFrame],
-                 report: Report) -> dict[str, tuple[int, QueryView]]:
+def chosen_views(
+    localizer: Localizer, frames: Iterable[PosedFrame], report: Report
+) -> dict[str, tuple[int, QueryView]]:
     """Return visualisations of a median frame and of the worst one."""
     order = np.lexsort((report.rotation_deg, report.translation_m))
     right = [row for row in order if report.accepted[row]]
-    rows = {'A typical frame': int(right[len(right) // 2] if right else order[0]),
-            'The worst frame': int(order[-1])}
+    rows = {
+        'A typical frame': int(right[len(right) // 2] if right else order[0]),
+        'The worst frame': int(order[-1]),
+    }
     views = {}
     for row, posed in enumerate(frames):
         for name, wanted in rows.items():
@@ -109,32 +142,57 @@ def chosen_views(localizer: Localizer, frames: Iterable[PosedFrame],
 
 def table_section(values: dict[str, Any]) -> Section:
     """Make the section with the error table."""
-    rows = [('frames', values['frames'], ''), ('accepted', values['accepted'], ''),
-            ('accepted, but wrong', values['false_accepts'], 'more than 0.5 m or 15° off'),
-            ('median translation error', centimetres(values['median_translation_m']),
-             'over all frames; accepted ones: '
-             + centimetres(values['median_translation_accepted_m'])),
-            ('median rotation error', degrees(values['median_rotation_deg']),
-             'over all frames; accepted ones: ' + degrees(values['median_rotation_accepted_deg']))]
+    rows = [
+        ('frames', values['frames'], ''),
+        ('accepted', values['accepted'], ''),
+        ('accepted, but wrong', values['false_accepts'], 'more than 0.5 m or 15° off'),
+        (
+            'median translation error',
+            centimetres(values['median_translation_m']),
+            'over all frames; accepted ones: '
+            + centimetres(values['median_translation_accepted_m']),
+        ),
+        (
+            'median rotation error',
+            degrees(values['median_rotation_deg']),
+            'over all frames; accepted ones: ' + degrees(values['median_rotation_accepted_deg']),
+        ),
+    ]
     for key, share in values['recall'].items():
         metres, angle = key.removesuffix('deg').split('m_')
-        rows.append((f'within {centimetres(float(metres))}, {angle}°', percent(share),
-                     'of all frames, accepted and right'))
+        rows.append(
+            (
+                f'within {centimetres(float(metres))}, {angle}°',
+                percent(share),
+                'of all frames, accepted and right',
+            )
+        )
     for (name, share), ideal in zip(values['coverage'].items(), ('68.3', '95.4', '99.7')):
         rows.append((f'true pose inside {name[0]} sigma', percent(share), f'ideal: {ideal} %'))
-    rows += [(f'not accepted: {name}', count, '') for name, count in values['results'].items()
-             if name != 'ACCEPTED']
-    cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td class=number>{value}</td>'
-                    f'<td class=faint>{note}</td></tr>' for name, value, note in rows)
-    return Section('Errors', '<p class=faint>Estimates are not aligned to the ground truth; '
-                   f'frames that are not accepted count as failures.</p><table>{cells}</table>')
+    rows += [
+        (f'not accepted: {name}', count, '')
+        for name, count in values['results'].items()
+        if name != 'ACCEPTED'
+    ]
+    cells = ''.join(
+        f'<tr><td>{html.escape(str(name))}</td><td class=number>{value}</td>'
+        f'<td class=faint>{note}</td></tr>'
+        for name, value, note in rows
+    )
+    return Section(
+        'Errors',
+        '<p class=faint>Estimates are not aligned to the ground truth; '
+        f'frames that are not accepted count as failures.</p><table>{cells}</table>',
+    )
 
 
-def picture_sections(localizations: Sequence[Localization], references: Sequence[np.ndarray],
-                     report: Report) -> list[Section]:
+def picture_sections(
+    localizations: Sequence[Localization], references: Sequence[np.ndarray], report: Report
+) -> list[Section]:
     """Make the sections with plots of all frames."""
     from dsac_ros.evaluation.plots import drive, trust
     from dsac_ros.evaluation.plots.style import png
+
     stamps = np.array([found.stamp_ns for found in localizations], dtype=np.int64)
     seconds = (stamps - stamps.min()) / 1e9
     estimates = [found.world_from_camera for found in localizations]
@@ -162,48 +220,65 @@ def picture_sections(localizations: Sequence[Localization], references: Sequence
     return drawn
 
 
-def query_section(name: str, view: QueryView, row: int, localizations: Sequence[Localization],
-                  report: Report) -> Section:
+def query_section(
+    name: str, view: QueryView, row: int, localizations: Sequence[Localization], report: Report
+) -> Section:
     """Make the section of one frame."""
     from dsac_ros.evaluation.plots.query import draw_query
     from dsac_ros.evaluation.plots.style import png
+
     found = localizations[row]
     verdict = 'accepted' if found.accepted else f'not accepted: {html.escape(found.reason)}'
-    words = (f'<p>{html.escape(report.names[row])}, {verdict}; '
-             f'{centimetres(finite(report.translation_m[row]))} and '
-             f'{degrees(finite(report.rotation_deg[row]))} off, confidence '
-             f'{found.confidence:.2f}.</p>')
+    words = (
+        f'<p>{html.escape(report.names[row])}, {verdict}; '
+        f'{centimetres(finite(report.translation_m[row]))} and '
+        f'{degrees(finite(report.rotation_deg[row]))} off, confidence '
+        f'{found.confidence:.2f}.</p>'
+    )
     return Section(name, words, (png(draw_query(view)),))
 
 
 def about_section(about: dict[str, Any]) -> Section:
     """Make the section with command, machine and map."""
-    cells = ''.join(f'<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>'
-                    for name, value in about.items())
+    cells = ''.join(
+        f'<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>'
+        for name, value in about.items()
+    )
     return Section('About this run', f'<table>{cells}</table>')
 
 
 def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> str:
     """Make the HTML page."""
     total = values['latency_ms'].get('total', {}).get('p50')
-    tiles = [(centimetres(values['median_translation_m']), 'median translation error'),
-             (degrees(values['median_rotation_deg']), 'median rotation error'),
-             (percent(values['recall']['0.05m_5deg']), 'of frames within 5 cm and 5°'),
-             (f'{total:.0f} ms' if total is not None else '-', 'per frame on '
-              + html.escape(str(values['device']))),
-             (f'{values["map_bytes"] / 1e6:.1f} MB', 'map')]
+    tiles = [
+        (centimetres(values['median_translation_m']), 'median translation error'),
+        (degrees(values['median_rotation_deg']), 'median rotation error'),
+        (percent(values['recall']['0.05m_5deg']), 'of frames within 5 cm and 5°'),
+        (
+            f'{total:.0f} ms' if total is not None else '-',
+            'per frame on ' + html.escape(str(values['device'])),
+        ),
+        (f'{values["map_bytes"] / 1e6:.1f} MB', 'map'),
+    ]
     tops = ''.join(f'<div class=tile><b>{number}</b>{name}</div>' for number, name in tiles)
     parts = ''.join(
         f'<section><h2>{section.title}</h2>{section.words}'
-        + ''.join(f'<img alt="{section.title}" src="data:image/png;base64,'
-                  f'{base64.b64encode(image).decode()}">' for image in section.images)
-        + '</section>' for section in sections)
-    return ('<!doctype html><html lang=en><head><meta charset=utf-8>'
-            '<meta name=viewport content="width=device-width">'
-            f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main>'
-            f'<h1>{html.escape(title)}</h1><p class=faint>{values["frames"]} frames, '
-            f'{values["accepted"]} accepted</p><div class=tiles>{tops}</div>{parts}'
-            '</main></body></html>\n')
+        + ''.join(
+            f'<img alt="{section.title}" src="data:image/png;base64,'
+            f'{base64.b64encode(image).decode()}">'
+            for image in section.images
+        )
+        + '</section>'
+        for section in sections
+    )
+    return (
+        '<!doctype html><html lang=en><head><meta charset=utf-8>'
+        '<meta name=viewport content="width=device-width">'
+        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main>'
+        f'<h1>{html.escape(title)}</h1><p class=faint>{values["frames"]} frames, '
+        f'{values["accepted"]} accepted</p><div class=tiles>{tops}</div>{parts}'
+        '</main></body></html>\n'
+    )
 
 
 def centimetres(metres: float | None) -> str:

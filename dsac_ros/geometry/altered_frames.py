@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transformed frames for the evaluation of a map: mirrored, zoomed, blurred; without depth."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -18,8 +19,14 @@ def mirrored(frame: Frame) -> Frame:
     matrix = camera.matrix.copy()
     matrix[0, 2] = camera.size_wh[0] - 1 - matrix[0, 2]
     mask = None if frame.mask is None else frame.mask[:, ::-1]
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), mask=mask, depth=None,
-                   camera=replace(camera, matrix=matrix), name=f'mirrored {frame.name}')
+    return replace(
+        frame,
+        image=np.ascontiguousarray(frame.image[:, ::-1]),
+        mask=mask,
+        depth=None,
+        camera=replace(camera, matrix=matrix),
+        name=f'mirrored {frame.name}',
+    )
 
 
 def zoomed(frame: Frame) -> Frame:
@@ -29,20 +36,30 @@ def zoomed(frame: Frame) -> Frame:
     """
     width, height = (side // 2 for side in frame.camera.size_wh)
     left, top = ((side - half) // 2 for side, half in zip(frame.camera.size_wh, (width, height)))
-    middle = np.s_[top:top + height, left:left + width]
+    middle = np.s_[top : top + height, left : left + width]
     size_wh = (2 * width, 2 * height)
     # a pixel's centre is an integer, its corner half a pixel before
     scaled = np.array([[2.0, 0.0, 0.5 - 2 * left], [0.0, 2.0, 0.5 - 2 * top], [0.0, 0.0, 1.0]])
-    mask = None if frame.mask is None else cv2.resize(
-        frame.mask[middle].astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    mask = (
+        None
+        if frame.mask is None
+        else cv2.resize(
+            frame.mask[middle].astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST
+        )
+        > 0
+    )
     return replace(
-        frame, image=cv2.resize(frame.image[middle], size_wh, interpolation=cv2.INTER_CUBIC),
+        frame,
+        image=cv2.resize(frame.image[middle], size_wh, interpolation=cv2.INTER_CUBIC),
         camera=replace(frame.camera, size_wh=size_wh, matrix=scaled @ frame.camera.matrix),
-        depth=None, mask=mask)
+        depth=None,
+        mask=mask,
+    )
 
 
 def blurred(frame: Frame) -> Frame:
     """Return the frame as a camera that turns to the side sees it."""
     side = max(3, round(BLUR * frame.image.shape[1]))
-    return replace(frame, image=cv2.blur(frame.image, (side, 1)), depth=None,
-                   name=f'blurred {frame.name}')
+    return replace(
+        frame, image=cv2.blur(frame.image, (side, 1)), depth=None, name=f'blurred {frame.name}'
+    )

@@ -4,6 +4,7 @@
 Pixels are (u, v) with integers at pixel centres. The size and the matrix of a `Camera` are those
 of the image as received: region of interest and binning of a CameraInfo are applied here, once.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -28,10 +29,15 @@ TANGENT_SAMPLES = 4096
 MAX_TANGENT = 10.0  # tangent of the largest sampled angle, 84 degrees
 
 
-def camera_from_info(size_wh: tuple[int, int], k: Numbers, d: Numbers = (), p: Numbers = (),
-                     model: str = '',
-                     roi: tuple[int, int, int, int] | None = None,
-                     binning: tuple[int, int] = (1, 1)) -> Camera:
+def camera_from_info(
+    size_wh: tuple[int, int],
+    k: Numbers,
+    d: Numbers = (),
+    p: Numbers = (),
+    model: str = '',
+    roi: tuple[int, int, int, int] | None = None,
+    binning: tuple[int, int] = (1, 1),
+) -> Camera:
     """Make the camera of a calibration, in the pixels of the received image.
 
     Args:
@@ -48,10 +54,23 @@ def camera_from_info(size_wh: tuple[int, int], k: Numbers, d: Numbers = (), p: N
     x, y, width, height = roi if roi and roi[2] and roi[3] else (0, 0, *size_wh)
     bin_x, bin_y = (max(1, int(b)) for b in binning)
     with np.errstate(invalid='ignore', over='ignore'):  # non-finite values are rejected below
-        matrix = np.array([[1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
-                           [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5], [0, 0, 1]]) @ matrix
-    camera = Camera((int(width) // bin_x, int(height) // bin_y), matrix, lens.model,
-                    lens.coefficients, tuple(filter(None, (left_out, lens.assumption))))
+        matrix = (
+            np.array(
+                [
+                    [1 / bin_x, 0, (0.5 - x) / bin_x - 0.5],
+                    [0, 1 / bin_y, (0.5 - y) / bin_y - 0.5],
+                    [0, 0, 1],
+                ]
+            )
+            @ matrix
+        )
+    camera = Camera(
+        (int(width) // bin_x, int(height) // bin_y),
+        matrix,
+        lens.model,
+        lens.coefficients,
+        tuple(filter(None, (left_out, lens.assumption))),
+    )
     check_camera(camera)
     return camera
 
@@ -60,8 +79,12 @@ def fisheye_camera(size_wh: tuple[int, int], k: Numbers, d: Numbers) -> Camera:
     """Make an equidistant camera, r = f theta, even if all (up to four) coefficients are zero."""
     if len(d) > 4:
         raise CameraError(f'equidistant has {len(d)} coefficients, expected 4')
-    camera = Camera(size_wh, np.array(k, dtype=np.float64).reshape(3, 3), EQUIDISTANT,
-                    (*(float(value) for value in d), *(0.0,) * (4 - len(d))))
+    camera = Camera(
+        size_wh,
+        np.array(k, dtype=np.float64).reshape(3, 3),
+        EQUIDISTANT,
+        (*(float(value) for value in d), *(0.0,) * (4 - len(d))),
+    )
     check_camera(camera)
     return camera
 
@@ -75,33 +98,48 @@ def check_camera(camera: Camera) -> None:
         raise CameraError('camera calibration holds NaN or infinity: calibrate the camera')
     fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
     if fx <= 0.0 or fy <= 0.0:
-        raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g}, expected positive '
-                          'ones: is the camera calibrated?')
+        raise CameraError(
+            f'camera has focal lengths fx = {fx:g}, fy = {fy:g}, expected positive '
+            'ones: is the camera calibrated?'
+        )
     if fx < MIN_FOCAL * width or fy < MIN_FOCAL * height:
-        raise CameraError(f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
-                          f'{width}x{height}, expected at least a twentieth of its size: are they '
-                          'in pixels?')
+        raise CameraError(
+            f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
+            f'{width}x{height}, expected at least a twentieth of its size: are they '
+            'in pixels?'
+        )
     if np.abs(matrix[:2, 2]).max() <= MIN_PRINCIPAL_POINT_PX:
-        raise CameraError(f'camera has the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), '
-                          'the corner of the image, expected one near its middle: calibrate the '
-                          'camera, or give a calibration file')
+        raise CameraError(
+            f'camera has the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), '
+            'the corner of the image, expected one near its middle: calibrate the '
+            'camera, or give a calibration file'
+        )
     if abs(matrix[0, 1]) > MAX_SKEW * fx or not np.allclose(matrix[2], (0, 0, 1)):
-        raise CameraError(f'camera matrix {matrix.tolist()} is not [fx 0 cx; 0 fy cy; 0 0 1]: '
-                          'undistort the images to a camera without skew first')
+        raise CameraError(
+            f'camera matrix {matrix.tolist()} is not [fx 0 cx; 0 fy cy; 0 0 1]: '
+            'undistort the images to a camera without skew first'
+        )
     if width <= 0 or height <= 0:
-        raise CameraError(f'camera calibration has the image size {width}x{height}, expected the '
-                          'size of the image in pixels')
+        raise CameraError(
+            f'camera calibration has the image size {width}x{height}, expected the '
+            'size of the image in pixels'
+        )
 
 
 def check_image_matches(camera: Camera, image: np.ndarray) -> None:
     """Raise CameraError if an image (H, W, ...) does not have the calibrated size."""
     height, width = image.shape[:2]
     if (width, height) != tuple(camera.size_wh):
-        scaled = (', or give it as a file, which is scaled to resized images'
-                  if is_resized(camera.size_wh, (width, height)) else '')
-        raise CameraError(f'image is {width}x{height} but its calibration is for '
-                          f'{camera.size_wh[0]}x{camera.size_wh[1]}: use the calibration of this '
-                          f'image stream{scaled}')
+        scaled = (
+            ', or give it as a file, which is scaled to resized images'
+            if is_resized(camera.size_wh, (width, height))
+            else ''
+        )
+        raise CameraError(
+            f'image is {width}x{height} but its calibration is for '
+            f'{camera.size_wh[0]}x{camera.size_wh[1]}: use the calibration of this '
+            f'image stream{scaled}'
+        )
 
 
 def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
@@ -117,26 +155,38 @@ def camera_of_image(camera: Camera, image_wh: tuple[int, int]) -> Camera:
     scale_x, scale_y = image_wh[0] / width, image_wh[1] / height
     resized = is_resized(camera.size_wh, image_wh)
     if not resized or not is_central(matrix, camera.size_wh):
-        raise CameraError(f'image is {image_wh[0]}x{image_wh[1]} but its calibration is for '
-                          f'{width}x{height}'
-                          + (f' with the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g})'
-                             if resized else '')
-                          + ': use the calibration of this image stream')
-    shrink = np.array([[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5],
-                       [0, 0, 1]])
+        raise CameraError(
+            f'image is {image_wh[0]}x{image_wh[1]} but its calibration is for '
+            f'{width}x{height}'
+            + (
+                f' with the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g})'
+                if resized
+                else ''
+            )
+            + ': use the calibration of this image stream'
+        )
+    shrink = np.array(
+        [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]]
+    )
     assumption = (
         f'the calibration is for {width}x{height} and was scaled to images of {image_wh[0]}x'
         f'{image_wh[1]}: right for resized images, wrong for a part of the sensor'
     )
-    return replace(camera, size_wh=image_wh, matrix=shrink @ matrix,
-                   assumptions=(*camera.assumptions, assumption))
+    return replace(
+        camera,
+        size_wh=image_wh,
+        matrix=shrink @ matrix,
+        assumptions=(*camera.assumptions, assumption),
+    )
 
 
 def is_resized(size_wh: tuple[int, int], image_wh: tuple[int, int]) -> bool:
     """Return whether two sizes have the same aspect ratio up to rounding to whole pixels."""
     (width, height), (image_width, image_height) = size_wh, image_wh
-    return (abs(height * image_width / width - image_height) <= 1.0
-            or abs(width * image_height / height - image_width) <= 1.0)
+    return (
+        abs(height * image_width / width - image_height) <= 1.0
+        or abs(width * image_height / height - image_width) <= 1.0
+    )
 
 
 def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:
@@ -145,8 +195,10 @@ def is_central(matrix: np.ndarray, size_wh: tuple[int, int]) -> bool:
     return bool(((shares >= CENTRAL[0]) & (shares <= CENTRAL[1])).all())
 
 
-def middle_of_another_size(matrix: np.ndarray, size_wh: tuple[int, int],
-                           ) -> tuple[int, int] | None:
+def middle_of_another_size(
+    matrix: np.ndarray,
+    size_wh: tuple[int, int],
+) -> tuple[int, int] | None:
     """Return the size (about) whose centre is the principal point, if clearly a different one.
 
     Only sizes of the same aspect ratio count: the offset of a crop rarely matches in both axes.
@@ -197,16 +249,23 @@ def _radial_part(camera: Camera) -> tuple[float, ...]:
     """Return the distortion coefficients without the tangential, prism and tilt terms."""
     if camera.model == EQUIDISTANT:
         return camera.distortion
-    return tuple(value if index in (0, 1, 4, 5, 6, 7) else 0.0
-                 for index, value in enumerate(camera.distortion))
+    return tuple(
+        value if index in (0, 1, 4, 5, 6, 7) else 0.0
+        for index, value in enumerate(camera.distortion)
+    )
 
 
 def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Project points (N, 3), all in front of the camera, to pixels (N, 2)."""
     matrix, distortion = np.asarray(camera.matrix, np.float64), np.array(camera.distortion)
     if camera.model == PINHOLE:
-        return np.stack([points[:, axis] / points[:, 2] * matrix[axis, axis] + matrix[axis, 2]
-                         for axis in (0, 1)], 1)
+        return np.stack(
+            [
+                points[:, axis] / points[:, 2] * matrix[axis, axis] + matrix[axis, 2]
+                for axis in (0, 1)
+            ],
+            1,
+        )
     zero = np.zeros(3)
     if camera.model == EQUIDISTANT:
         pixels, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, matrix, distortion)
@@ -215,8 +274,11 @@ def _project_visible(camera: Camera, points: np.ndarray) -> np.ndarray:
     return pixels.reshape(-1, 2)
 
 
-def _raw_or_rectified_matrix(k: Numbers, d: Numbers, p: Numbers,
-                             ) -> tuple[np.ndarray, tuple[float, ...], str]:
+def _raw_or_rectified_matrix(
+    k: Numbers,
+    d: Numbers,
+    p: Numbers,
+) -> tuple[np.ndarray, tuple[float, ...], str]:
     """Return K, D and the assumption made: if K is zero, P without distortion."""
     matrix = np.array(k, dtype=np.float64).reshape(-1)
     if matrix.size != 9:

@@ -4,6 +4,7 @@
 All are (6, 6) over (x, y, z, rotation about x, y, z) [m, rad]: the position of the frame and a
 rotation about fixed axes of the world through that position (the order of ROS, REP 103).
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -44,5 +45,7 @@ def is_covariance(covariance: np.ndarray) -> bool:
     if np.shape(covariance) != (6, 6) or not np.isfinite(covariance).all():
         return False
     size = max(float(np.abs(covariance).max()), 1e-300)
-    return bool(np.abs(covariance - covariance.T).max() <= 1e-6 * size
-                and np.linalg.eigvalsh(covariance)[0] >= -1e-9 * size)
+    return bool(
+        np.abs(covariance - covariance.T).max() <= 1e-6 * size
+        and np.linalg.eigvalsh(covariance)[0] >= -1e-9 * size
+    )

@@ -4,6 +4,7 @@
 All four are metrics; all but `angle_axis` depend on theta alone and thus are invariant to a
 rotation of both arguments, on either side (Hartley et al., 'Rotation Averaging', IJCV 2013).
 """
+
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of lens models in calibrations, and their coefficients in OpenCV's order."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -9,14 +10,21 @@ from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL
 
 # Names that leave the model to the number of coefficients.
 UNSPECIFIED = ('', 'none', 'pinhole', 'perspective')
-MODELS = {**dict.fromkeys(UNSPECIFIED, PINHOLE),
-          **dict.fromkeys(('plumb_bob', 'radtan', 'radial_tangential', 'plumbbob'), PLUMB_BOB),
-          'rational_polynomial': RATIONAL_POLYNOMIAL, 'rational': RATIONAL_POLYNOMIAL,
-          **dict.fromkeys(('equidistant', 'fisheye', 'kannala_brandt', 'kannala_brandt4'),
-                          EQUIDISTANT)}
+MODELS = {
+    **dict.fromkeys(UNSPECIFIED, PINHOLE),
+    **dict.fromkeys(('plumb_bob', 'radtan', 'radial_tangential', 'plumbbob'), PLUMB_BOB),
+    'rational_polynomial': RATIONAL_POLYNOMIAL,
+    'rational': RATIONAL_POLYNOMIAL,
+    **dict.fromkeys(('equidistant', 'fisheye', 'kannala_brandt', 'kannala_brandt4'), EQUIDISTANT),
+}
 # Models that OpenCV does not support; with zero coefficients they are a pinhole.
-OTHER_POLYNOMIALS = ('brown_conrady', 'inverse_brown_conrady', 'modified_brown_conrady',
-                     'thin_prism', 'division')
+OTHER_POLYNOMIALS = (
+    'brown_conrady',
+    'inverse_brown_conrady',
+    'modified_brown_conrady',
+    'thin_prism',
+    'division',
+)
 PLUMB_BOB_COUNTS, RATIONAL_COUNTS = (4, 5), (8, 12, 14)
 POLYNOMIAL_COUNTS = PLUMB_BOB_COUNTS + RATIONAL_COUNTS
 EQUIDISTANT_COUNT = 4
@@ -43,14 +51,21 @@ def distortion_of(model: str, coefficients: tuple[float, ...]) -> Distortion:
     key = '_'.join(model.strip().lower().replace('-', ' ').split())
     is_distorted = any(coefficients)
     if key not in MODELS and (is_distorted or key not in OTHER_POLYNOMIALS):
-        raise CameraError(f'unknown distortion model {model!r}, expected one of plumb_bob (4 or 5 '
-                          'coefficients), rational_polynomial (8, 12 or 14), equidistant (4) or '
-                          f'none, found {len(coefficients)} coefficients: calibrate with one of '
-                          'these, or undistort the images')
+        raise CameraError(
+            f'unknown distortion model {model!r}, expected one of plumb_bob (4 or 5 '
+            'coefficients), rational_polynomial (8, 12 or 14), equidistant (4) or '
+            f'none, found {len(coefficients)} coefficients: calibrate with one of '
+            'these, or undistort the images'
+        )
     name = MODELS.get(key, PINHOLE)
     if not is_distorted:
-        return Distortion(PINHOLE, (), f'{model!r} has distortion coefficients of zero: taken '
-                          'as a pinhole, as ROS does' if name == EQUIDISTANT else '')
+        return Distortion(
+            PINHOLE,
+            (),
+            f'{model!r} has distortion coefficients of zero: taken as a pinhole, as ROS does'
+            if name == EQUIDISTANT
+            else '',
+        )
     if name == EQUIDISTANT:
         return Distortion(name, _equidistant(model, coefficients))
     return _polynomial(model, name, coefficients)
@@ -59,8 +74,9 @@ def distortion_of(model: str, coefficients: tuple[float, ...]) -> Distortion:
 def _equidistant(model: str, coefficients: tuple[float, ...]) -> tuple[float, ...]:
     """Return the four coefficients; further ones must be zero."""
     if len(coefficients) < EQUIDISTANT_COUNT or any(coefficients[EQUIDISTANT_COUNT:]):
-        raise CameraError(f'{model} has {len(coefficients)} coefficients, expected '
-                          f'{EQUIDISTANT_COUNT}')
+        raise CameraError(
+            f'{model} has {len(coefficients)} coefficients, expected {EQUIDISTANT_COUNT}'
+        )
     return coefficients[:EQUIDISTANT_COUNT]
 
 
@@ -70,13 +86,15 @@ def _polynomial(model: str, name: str, coefficients: tuple[float, ...]) -> Disto
     wanted = PLUMB_BOB_COUNTS if name == PLUMB_BOB else POLYNOMIAL_COUNTS
     if given not in wanted:  # drivers pad with zeros
         whole = [count for count in wanted if count < given and not any(coefficients[count:])]
-        coefficients = coefficients[:max(whole, default=given)]
+        coefficients = coefficients[: max(whole, default=given)]
     count = len(coefficients)
     named = repr(model) if model else 'a calibration without a model'
     if count not in POLYNOMIAL_COUNTS:
-        raise CameraError(f'{named} has {given} distortion coefficients, expected '
-                          '4, 5, 8, 12 or 14')
+        raise CameraError(
+            f'{named} has {given} distortion coefficients, expected 4, 5, 8, 12 or 14'
+        )
     found = PLUMB_BOB if count in PLUMB_BOB_COUNTS else RATIONAL_POLYNOMIAL
-    assumption = ('' if found == name
-                  else f'{named} has {given} distortion coefficients: taken as {found}')
+    assumption = (
+        '' if found == name else f'{named} has {given} distortion coefficients: taken as {found}'
+    )
     return Distortion(found, coefficients, assumption)

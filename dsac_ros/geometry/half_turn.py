@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rotation of images by 180 degrees for cameras mounted upside down, with camera and pose."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -17,8 +18,12 @@ EVEN_TERMS = (2, 3, 8, 9, 10, 11, 12, 13)
 def upright(frame: Frame) -> Frame:
     """Rotate the frame by 180 degrees about its optical axis, with its camera."""
     depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[::-1, ::-1])
-    return replace(frame, image=np.ascontiguousarray(frame.image[::-1, ::-1]), depth=depth,
-                   camera=upright_camera(frame.camera))
+    return replace(
+        frame,
+        image=np.ascontiguousarray(frame.image[::-1, ::-1]),
+        depth=depth,
+        camera=upright_camera(frame.camera),
+    )
 
 
 def upright_camera(camera: Camera) -> Camera:
@@ -32,6 +37,7 @@ def upright_camera(camera: Camera) -> Camera:
     matrix[0, 2], matrix[1, 2] = width - 1 - matrix[0, 2], height - 1 - matrix[1, 2]
     distortion = camera.distortion
     if camera.model != EQUIDISTANT:
-        distortion = tuple(-value if index in EVEN_TERMS else value
-                           for index, value in enumerate(distortion))
+        distortion = tuple(
+            -value if index in EVEN_TERMS else value for index, value in enumerate(distortion)
+        )
     return replace(camera, matrix=matrix, distortion=distortion)

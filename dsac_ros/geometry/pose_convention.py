@@ -4,6 +4,7 @@
 The convention here is world_from_camera of the optical frame (x right, y down, z forward),
 right-handed.
 """
+
 from __future__ import annotations
 
 from itertools import permutations, product
@@ -16,10 +17,17 @@ from dsac_ros.errors import ConfigError
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 
-_LETTERS = {'r': (1, 0, 0), 'l': (-1, 0, 0), 'd': (0, 1, 0), 'u': (0, -1, 0), 'f': (0, 0, 1),
-            'b': (0, 0, -1)}
-_CODES = [''.join(letters) for pairs in permutations(('rl', 'du', 'fb'))
-          for letters in product(*pairs)]
+_LETTERS = {
+    'r': (1, 0, 0),
+    'l': (-1, 0, 0),
+    'd': (0, 1, 0),
+    'u': (0, -1, 0),
+    'f': (0, 0, 1),
+    'b': (0, 0, -1),
+}
+_CODES = [
+    ''.join(letters) for pairs in permutations(('rl', 'du', 'fb')) for letters in product(*pairs)
+]
 AXES = (*NAMED_AXES, *(code for code in _CODES if code not in NAMED_AXES.values()))
 
 

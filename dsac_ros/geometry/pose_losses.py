@@ -3,6 +3,7 @@
 
 Every loss takes world_from_camera (..., 4, 4), estimated and true, in metres, and returns (...).
 """
+
 from __future__ import annotations
 
 import math
@@ -29,19 +30,24 @@ MIN_DEPTH = 0.1
 class PoseLossConfig:
     """Name of the pose loss, and constants; each loss uses its own."""
 
-    loss: str = setting('max', 'pose loss',
-                        choices=('weighted', 'adaptive', 'max', 'reprojection'))
-    distance: str = setting('quaternion', "rotation error in 'weighted' and 'adaptive'",
-                            choices=tuple(DISTANCES))
-    rotation_weight: float = setting(500.0, "beta of 'weighted'", unit='m per unit of distance',
-                                     low=0.0)
+    loss: str = setting(
+        'max', 'pose loss', choices=('weighted', 'adaptive', 'max', 'reprojection')
+    )
+    distance: str = setting(
+        'quaternion', "rotation error in 'weighted' and 'adaptive'", choices=tuple(DISTANCES)
+    )
+    rotation_weight: float = setting(
+        500.0, "beta of 'weighted'", unit='m per unit of distance', low=0.0
+    )
     log_variance_translation: float = setting(0.0, "initial value in 'adaptive'")
     log_variance_rotation: float = setting(-3.0, "initial value in 'adaptive'")
-    soft_clamp: float = setting(100.0, "error above which 'max' grows as a square root",
-                                unit='cm, deg', low=1e-3)
+    soft_clamp: float = setting(
+        100.0, "error above which 'max' grows as a square root", unit='cm, deg', low=1e-3
+    )
     focal_px: float = setting(525.0, "focal length in 'reprojection'", unit='px', low=1.0)
-    max_px: float = setting(100.0, "largest error of a point in 'reprojection'", unit='px',
-                            low=0.0)
+    max_px: float = setting(
+        100.0, "largest error of a point in 'reprojection'", unit='px', low=0.0
+    )
 
 
 class WeightedLoss(nn.Module):
@@ -67,8 +73,9 @@ class AdaptiveLoss(nn.Module):
     def __init__(self, config: PoseLossConfig) -> None:
         super().__init__()
         self.distance = DISTANCES[config.distance]
-        self.log_variances = nn.Parameter(torch.tensor(
-            [config.log_variance_translation, config.log_variance_rotation]))
+        self.log_variances = nn.Parameter(
+            torch.tensor([config.log_variance_translation, config.log_variance_rotation])
+        )
 
     def forward(self, estimated: Tensor, true: Tensor) -> Tensor:
         errors = torch.stack(_errors(estimated, true, self.distance), -1)
@@ -118,8 +125,9 @@ class ReprojectionLoss(nn.Module):
         points = self.grid.to(estimated) if points is None else points
         moved = se3.transform(se3.inverse(estimated) @ true, points)
         in_front = (points[..., 2] > MIN_DEPTH) & (moved[..., 2] > MIN_DEPTH)
-        pixels, pixels_moved = (p[..., :2] / p[..., 2:].clamp(min=MIN_DEPTH)
-                                for p in (points, moved))
+        pixels, pixels_moved = (
+            p[..., :2] / p[..., 2:].clamp(min=MIN_DEPTH) for p in (points, moved)
+        )
         shift = self.focal * (pixels_moved - pixels).norm(dim=-1)
         return torch.where(in_front, shift.clamp(max=self.max_px), self.max_px).mean(-1)
 
@@ -137,8 +145,12 @@ def _errors(estimated: Tensor, true: Tensor, distance: Distance) -> tuple[Tensor
     return translation, distance(estimated[..., :3, :3], true[..., :3, :3])
 
 
-POSE_LOSSES = {'weighted': WeightedLoss, 'adaptive': AdaptiveLoss, 'max': MaxLoss,
-               'reprojection': ReprojectionLoss}
+POSE_LOSSES = {
+    'weighted': WeightedLoss,
+    'adaptive': AdaptiveLoss,
+    'max': MaxLoss,
+    'reprojection': ReprojectionLoss,
+}
 
 
 def make_pose_loss(config: PoseLossConfig) -> nn.Module:
@@ -146,8 +158,10 @@ def make_pose_loss(config: PoseLossConfig) -> nn.Module:
     return POSE_LOSSES[config.loss](config)
 
 
-def training_loss(config: EndToEndConfig, defaults: Mapping[str, Any] = MappingProxyType({}),
-                  ) -> nn.Module:
+def training_loss(
+    config: EndToEndConfig,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
     """Make the loss selected by the settings of a training; `defaults` are those of a recipe."""
     chosen: dict[str, Any] = {'loss': config.pose_loss}
     if config.rotation_distance != 'auto':

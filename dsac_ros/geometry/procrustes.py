@@ -6,6 +6,7 @@ tr(R^T M) is R = U diag(1, 1, d) V^T with d = det(U V^T) (Kabsch 1978, Umeyama 1
 as long as s2 + d s3 > 0, also where singular values coincide, which the derivative of an SVD
 does not survive.
 """
+
 from __future__ import annotations
 
 import torch
@@ -46,7 +47,13 @@ def nearest_rotation(matrix: Tensor) -> tuple[Tensor, Tensor]:
     # (tr(S) I - S) w = vee(R^T M - M^T R) with S = R^T M = V diag(values) V^T, moves R by no more
     # than rounding and carries the derivative.
     turn = rotation.mT @ source
-    skewed = torch.stack((turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
-                          turn[..., 1, 0] - turn[..., 0, 1]), -1)
+    skewed = torch.stack(
+        (
+            turn[..., 2, 1] - turn[..., 1, 2],
+            turn[..., 0, 2] - turn[..., 2, 0],
+            turn[..., 1, 0] - turn[..., 0, 1],
+        ),
+        -1,
+    )
     step = (right.mT @ ((right @ skewed[..., None]) / sums[..., None])).squeeze(-1)
     return (rotation + rotation @ skew(step)).to(matrix.dtype), valid

@@ -7,6 +7,7 @@ al., 'On the Continuity of Rotation Representations in Neural Networks', CVPR 20
 al., 'An Analysis of SVD for Deep Rotation Estimation', NeurIPS 2020; Arnold et al., 'Map-free
 Visual Relocalization', ECCV 2022.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def matrix_from_euler(euler: Tensor) -> Tensor:
     """Rz(yaw) Ry(pitch) Rx(roll) of roll, pitch, yaw (..., 3) [rad] (REP 103)."""
     check_shapes(euler=(euler, '... 3'))
     axes = torch.eye(3, dtype=euler.dtype, device=euler.device)
-    roll, pitch, yaw = (matrix_from_axis_angle(euler[..., k:k + 1] * axes[k]) for k in range(3))
+    roll, pitch, yaw = (matrix_from_axis_angle(euler[..., k : k + 1] * axes[k]) for k in range(3))
     return yaw @ pitch @ roll
 
 
@@ -81,8 +82,11 @@ def matrix_from_columns(columns: Tensor) -> Tensor:
     a, b = columns.detach().unflatten(-1, (2, 3)).unbind(-2)
     area = torch.linalg.cross(normalize(a, dim=-1), normalize(b, dim=-1)).norm(dim=-1)
     flat = (area < MIN_SINE)[..., None]
-    a, b = torch.where(flat, columns.new_tensor((1.0, 0.0, 0.0, 0.0, 1.0, 0.0)),
-                       columns).unflatten(-1, (2, 3)).unbind(-2)
+    a, b = (
+        torch.where(flat, columns.new_tensor((1.0, 0.0, 0.0, 0.0, 1.0, 0.0)), columns)
+        .unflatten(-1, (2, 3))
+        .unbind(-2)
+    )
     first = normalize(a, dim=-1)
     third = normalize(torch.linalg.cross(first, normalize(b, dim=-1)), dim=-1)
     return torch.stack((first, torch.linalg.cross(third, first), third), -1)
@@ -128,12 +132,17 @@ def _nearest_or_nan(matrix: Tensor) -> Tensor:
     return torch.where(finite, nearest_rotation(matrix)[0], torch.nan)
 
 
-REPRESENTATIONS = {r.name: r for r in (
-    Representation('quaternion', 4, matrix_from_quaternion, quaternion_from_matrix),
-    Representation('axis_angle', 3, matrix_from_axis_angle, axis_angle_from_matrix),
-    Representation('log_quaternion', 3, matrix_from_log_quaternion, log_quaternion_from_matrix),
-    Representation('euler', 3, matrix_from_euler, euler_from_matrix),
-    Representation('gram_schmidt', 6, matrix_from_columns, columns_from_matrix),
-    Representation('procrustes', 9, matrix_from_entries, entries_from_matrix),
-    Representation('kabsch', 12, matrix_from_points, points_from_matrix),
-)}
+REPRESENTATIONS = {
+    r.name: r
+    for r in (
+        Representation('quaternion', 4, matrix_from_quaternion, quaternion_from_matrix),
+        Representation('axis_angle', 3, matrix_from_axis_angle, axis_angle_from_matrix),
+        Representation(
+            'log_quaternion', 3, matrix_from_log_quaternion, log_quaternion_from_matrix
+        ),
+        Representation('euler', 3, matrix_from_euler, euler_from_matrix),
+        Representation('gram_schmidt', 6, matrix_from_columns, columns_from_matrix),
+        Representation('procrustes', 9, matrix_from_entries, entries_from_matrix),
+        Representation('kabsch', 12, matrix_from_points, points_from_matrix),
+    )
+}

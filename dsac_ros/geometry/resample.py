@@ -3,6 +3,7 @@
 
 Only the intrinsics change; the pose of the image stays the same.
 """
+
 from __future__ import annotations
 
 import math
@@ -45,14 +46,16 @@ class Resampler:
         u[outside], v[outside] = -2.0 * width, -2.0 * height
         grid = np.meshgrid(np.arange(self.size_wh[0]), np.arange(self.size_wh[1]))
         self._is_identity = self.size_wh == tuple(camera.size_wh) and np.array_equal(grid, (u, v))
-        self._depth_maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2,
-                                           nninterpolation=True)
+        self._depth_maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2, nninterpolation=True)
         scale = self.matrix[0, 0] / np.diag(camera.matrix)[:2]
         self._shrunk_wh = tuple(
             max(1, round(side * s)) if s < MIN_UNFILTERED_SCALE else side
-            for side, s in zip(camera.size_wh, scale))
-        u, v = ((x + 0.5) * (shrunk / side) - 0.5 for x, shrunk, side in
-                zip((u, v), self._shrunk_wh, camera.size_wh))
+            for side, s in zip(camera.size_wh, scale)
+        )
+        u, v = (
+            (x + 0.5) * (shrunk / side) - 0.5
+            for x, shrunk, side in zip((u, v), self._shrunk_wh, camera.size_wh)
+        )
         self._maps = cv2.convertMaps(*_float_maps(u, v), cv2.CV_16SC2)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -71,16 +74,29 @@ class Resampler:
     def depth(self, depth: np.ndarray) -> np.ndarray:
         """Resample depth (H, W) float32 [m] by nearest neighbour; 0 outside."""
         check_image_matches(self.camera, depth)
-        return cv2.remap(depth, *self._depth_maps, cv2.INTER_NEAREST,
-                         borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
+        return cv2.remap(
+            depth,
+            *self._depth_maps,
+            cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0.0,
+        )
 
     def valid_mask(self, mask: np.ndarray | None) -> np.ndarray:
         """Return the valid ideal pixels (H, W) bool, given a mask (H, W) of the original image."""
         if mask is None:
             return self.mask
         check_image_matches(self.camera, mask)
-        return self.mask & (cv2.remap(mask.astype(np.uint8), *self._depth_maps, cv2.INTER_NEAREST,
-                                      borderMode=cv2.BORDER_CONSTANT, borderValue=0) > 0)
+        return self.mask & (
+            cv2.remap(
+                mask.astype(np.uint8),
+                *self._depth_maps,
+                cv2.INTER_NEAREST,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=0,
+            )
+            > 0
+        )
 
     def _source_pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the original coordinates u, v (H, W) of each ideal pixel, NaN if none."""
@@ -111,8 +127,9 @@ class Resamplers:
     @classmethod
     def to_own_size(cls, longest: float = math.inf) -> Resamplers:
         """Make results of the original size, with a long side of at most `longest` [px]."""
-        return cls(lambda camera: round(min(camera.size_wh)
-                                        * min(1.0, longest / max(camera.size_wh))))
+        return cls(
+            lambda camera: round(min(camera.size_wh) * min(1.0, longest / max(camera.size_wh)))
+        )
 
     @classmethod
     def to_focal(cls, focal: float, min_short_side: float, max_short_side: float) -> Resamplers:
@@ -159,8 +176,13 @@ def ideal_pinhole(camera: Camera, short_side: float) -> tuple[np.ndarray, tuple[
     focal, square = with_square_pixels(camera)
     scale = short_side / square.min()
     width, height = (max(STRIDE, STRIDE * int(side / STRIDE + 0.5)) for side in square * scale)
-    matrix = np.array([[focal * scale, 0.0, (width - 1) / 2],
-                       [0.0, focal * scale, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    matrix = np.array(
+        [
+            [focal * scale, 0.0, (width - 1) / 2],
+            [0.0, focal * scale, (height - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
     return matrix, (width, height)
 
 
@@ -193,5 +215,7 @@ def cell_centres(size_wh: tuple[int, int], stride: int = STRIDE) -> np.ndarray:
 def _float_maps(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Convert maps to the type and range that OpenCV's fixed-point conversion accepts."""
     limit = 32000.0
-    return (np.clip(u, -limit, limit).astype(np.float32),
-            np.clip(v, -limit, limit).astype(np.float32))
+    return (
+        np.clip(u, -limit, limit).astype(np.float32),
+        np.clip(v, -limit, limit).astype(np.float32),
+    )

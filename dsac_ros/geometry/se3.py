@@ -4,6 +4,7 @@
 A twist (..., 6) is [translation, rotation]; perturbations act on the left, T <- exp(d) @ T.
 Equations: Barfoot, State Estimation for Robotics, chapter 7 (V is his left Jacobian J).
 """
+
 from __future__ import annotations
 
 import torch
@@ -33,7 +34,7 @@ def _rotation_and_left_jacobian(axis_angle: Tensor) -> tuple[Tensor, Tensor]:
     """R = I + a W + b W^2 and V = I + b W + c W^2 for W = skew(axis_angle)."""
     cross = skew(axis_angle)
     squared = cross @ cross
-    a, b, c = (k[..., None, None] for k in exponential_coefficients((axis_angle ** 2).sum(-1)))
+    a, b, c = (k[..., None, None] for k in exponential_coefficients((axis_angle**2).sum(-1)))
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return identity + a * cross + b * squared, identity + b * cross + c * squared
 
@@ -63,8 +64,9 @@ def rotation_angle(rotation: Tensor) -> Tensor:
     """Angle of a rotation (..., 3, 3) -> (...) [rad] in 0 to pi; exact near zero and near pi."""
     check_shapes(rotation=(rotation, '... 3 3'))
     difference = rotation - rotation.mT
-    sine = 0.5 * torch.stack([difference[..., 2, 1], difference[..., 0, 2],
-                              difference[..., 1, 0]], -1).norm(dim=-1)
+    sine = 0.5 * torch.stack(
+        [difference[..., 2, 1], difference[..., 0, 2], difference[..., 1, 0]], -1
+    ).norm(dim=-1)
     cosine = 0.5 * (rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1.0)
     return torch.atan2(sine, cosine)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time-dependent poses with interpolation between samples."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -44,8 +45,11 @@ class Trajectory:
 
     def covers(self, stamp_ns: int) -> bool:
         """Return whether a stamp lies between the first and the last sample."""
-        return bool(len(self)) and (int(self.stamps_ns[0]) - STAMP_TOLERANCE_NS <= stamp_ns
-                                    <= int(self.stamps_ns[-1]) + STAMP_TOLERANCE_NS)
+        return bool(len(self)) and (
+            int(self.stamps_ns[0]) - STAMP_TOLERANCE_NS
+            <= stamp_ns
+            <= int(self.stamps_ns[-1]) + STAMP_TOLERANCE_NS
+        )
 
     def at(self, stamp_ns: int, max_gap_ns: int = 500_000_000) -> np.ndarray | None:
         """Return the pose (4, 4) at a stamp.
@@ -61,13 +65,15 @@ class Trajectory:
         if self.stamps_ns[after] - self.stamps_ns[after - 1] > max_gap_ns:
             return None
         before = after - 1
-        fraction = float((stamp_ns - self.stamps_ns[before])
-                         / (self.stamps_ns[after] - self.stamps_ns[before]))
+        fraction = float(
+            (stamp_ns - self.stamps_ns[before]) / (self.stamps_ns[after] - self.stamps_ns[before])
+        )
         pose = np.eye(4)
         quaternion = slerp(self._quaternions[before], self._quaternions[after], fraction)
         pose[:3, :3] = matrix_from_quaternion(torch.from_numpy(quaternion)).numpy()
-        pose[:3, 3] = ((1.0 - fraction) * self.world_from_x[before, :3, 3]
-                       + fraction * self.world_from_x[after, :3, 3])
+        pose[:3, 3] = (1.0 - fraction) * self.world_from_x[
+            before, :3, 3
+        ] + fraction * self.world_from_x[after, :3, 3]
         return pose
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mapping with the shared encoder: prepare, reconstruct, train the head, validate, write."""
+
 from __future__ import annotations
 
 import logging
@@ -40,10 +41,19 @@ log = logging.getLogger(__name__)
 UPDATE_RATE = 0.2  # of the learning rate, when a map is updated
 
 
-def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: str, output: Path,
-              total: int | None = None, map_frame: str = 'map',
-              progress: ProgressCallback = lambda state: None, resume: bool = False,
-              base_map: Map | None = None, end_to_end: EndToEndConfig | None = None) -> Map:
+def learn_map(
+    frames: Iterable[PosedFrame],
+    config: MappingConfig,
+    *,
+    device: str,
+    output: Path,
+    total: int | None = None,
+    map_frame: str = 'map',
+    progress: ProgressCallback = lambda state: None,
+    resume: bool = False,
+    base_map: Map | None = None,
+    end_to_end: EndToEndConfig | None = None,
+) -> Map:
     """Learn a scene and write its map to `output`; nothing half-written stands under that name.
 
     While it trains, a checkpoint stands beside the output (`.checkpoint`); it is removed when the
@@ -69,43 +79,76 @@ def learn_map(frames: Iterable[PosedFrame], config: MappingConfig, *, device: st
     device = choose_device(device)
     if base_map:
         # smaller steps, so that what is not learned again is not lost
-        config = replace(config, short_side=base_map.header['short_side'],
-                         learning_rate=UPDATE_RATE * config.learning_rate)
+        config = replace(
+            config,
+            short_side=base_map.header['short_side'],
+            learning_rate=UPDATE_RATE * config.learning_rate,
+        )
         map_frame = base_map.header['map_frame']
         if not base_map.reference_images:
-            log.warning('the map has no reference images to learn again, what it knows may be '
-                        'forgotten')
+            log.warning(
+                'the map has no reference images to learn again, what it knows may be forgotten'
+            )
     rgbd = bool(end_to_end and end_to_end.rgbd)
     data = prepared(frames, config, total, base_map, rgbd, clock)
     structure = reconstruct(data, config, base_map, clock.stage('matching'))
-    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
-                            fingerprint(data, config, base_map and base_map.id))
-    trained = train_network(data, structure.mapping_views(data, measured_depth_only=rgbd), config,
-                            base_map, end_to_end, checkpoint=checkpoint, resume=resume,
-                            device=device, clock=clock, progress=progress)
-    header = make_header(data, config, trained.encoder_id, output.stem, map_frame,
-                         trained.focal_px, base_map)
+    checkpoint = Checkpoint(
+        output.with_name(output.name + '.checkpoint'),
+        fingerprint(data, config, base_map and base_map.id),
+    )
+    trained = train_network(
+        data,
+        structure.mapping_views(data, measured_depth_only=rgbd),
+        config,
+        base_map,
+        end_to_end,
+        checkpoint=checkpoint,
+        resume=resume,
+        device=device,
+        clock=clock,
+        progress=progress,
+    )
+    header = make_header(
+        data, config, trained.encoder_id, output.stem, map_frame, trained.focal_px, base_map
+    )
     header['training'] = trained.report
-    references = with_global_descriptors(structure.references, trained.network.encoder,
-                                         trained.resamplers, device)
-    candidate = Map({**header, 'id': ''}, trained.network.eval(), references,
-                    structure.validation_points)
+    references = with_global_descriptors(
+        structure.references, trained.network.encoder, trained.resamplers, device
+    )
+    candidate = Map(
+        {**header, 'id': ''}, trained.network.eval(), references, structure.validation_points
+    )
     header |= validated(candidate, data, device, clock, base_map)
     before = header['acceptance'].get('focal_error', 0.0)
-    header['acceptance'] = {**header['acceptance'],
-                            'focal_error': max(before, structure.focal_error)}
-    return write(replace(candidate, header=header, points=structure.points), output, checkpoint,
-                 device, clock)
+    header['acceptance'] = {
+        **header['acceptance'],
+        'focal_error': max(before, structure.focal_error),
+    }
+    return write(
+        replace(candidate, header=header, points=structure.points),
+        output,
+        checkpoint,
+        device,
+        clock,
+    )
 
 
-def prepared(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None,
-             base_map: Map | None, rgbd: bool, clock: Stages) -> Dataset:
+def prepared(
+    frames: Iterable[PosedFrame],
+    config: MappingConfig,
+    total: int | None,
+    base_map: Map | None,
+    rgbd: bool,
+    clock: Stages,
+) -> Dataset:
     """Read the frames in the units of the scene, with poses refined where settings say so."""
     units = (base_map.origin, base_map.header['scale']) if base_map else None
     data = dataset.prepare(frames, config, total, clock.stage, units)
     if rgbd and all(view.depth is None for view in data.views):
-        raise MappingError('rgbd=true trains for queries with depth and no frame has any; leave '
-                           'it out, or use frames with depth')
+        raise MappingError(
+            'rgbd=true trains for queries with depth and no frame has any; leave '
+            'it out, or use frames with depth'
+        )
     return refined(data, clock.stage('refining')) if config.refine_poses else data
 
 
@@ -124,10 +167,19 @@ class TrainedNetwork:
     report: dict[str, Any]
 
 
-def train_network(data: Dataset, views: Sequence[View], config: MappingConfig,
-                  base_map: Map | None, end_to_end: EndToEndConfig | None, *,
-                  checkpoint: Checkpoint, resume: bool, device: str, clock: Stages,
-                  progress: ProgressCallback) -> TrainedNetwork:
+def train_network(
+    data: Dataset,
+    views: Sequence[View],
+    config: MappingConfig,
+    base_map: Map | None,
+    end_to_end: EndToEndConfig | None,
+    *,
+    checkpoint: Checkpoint,
+    resume: bool,
+    device: str,
+    clock: Stages,
+    progress: ProgressCallback,
+) -> TrainedNetwork:
     """Encode the views, train the head on their patches, and fine-tune where settings say so."""
     generator = torch.Generator().manual_seed(config.seed)
     encoder: nn.Module
@@ -161,19 +213,26 @@ def train_network(data: Dataset, views: Sequence[View], config: MappingConfig,
     return TrainedNetwork(network, encoder_id, resamplers, focal_px, report)
 
 
-def validated(candidate: Map, data: Dataset, device: str, clock: Stages,
-              base_map: Map | None = None) -> dict[str, Any]:
+def validated(
+    candidate: Map, data: Dataset, device: str, clock: Stages, base_map: Map | None = None
+) -> dict[str, Any]:
     """Validate a map on the held-out views of its data: `validation.validate`."""
-    learned, held_out = ([dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
-                         for views in (data.views, data.held_out))
+    learned, held_out = (
+        [dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
+        for views in (data.views, data.held_out)
+    )
     return validate(candidate, learned, held_out, device, clock.stage('measuring'), base_map)
 
 
 def write(learned: Map, output: Path, checkpoint: Checkpoint, device: str, clock: Stages) -> Map:
     """Write a map with its provenance, and remove the checkpoint."""
-    learned.header['provenance'] |= {'seconds': clock.total(), 'stages': clock.seconds(),
-                                     'device': device}
-    written = save_map(output, learned.network, learned.header, learned.reference_images,
-                       learned.points)
+    learned.header['provenance'] |= {
+        'seconds': clock.total(),
+        'stages': clock.seconds(),
+        'device': device,
+    }
+    written = save_map(
+        output, learned.network, learned.header, learned.reference_images, learned.points
+    )
     checkpoint.path.unlink(missing_ok=True)
     return written

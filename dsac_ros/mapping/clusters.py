@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters of a scene's descriptors, whose centres gate the experts of the head."""
+
 from __future__ import annotations
 
 import torch
@@ -16,7 +17,7 @@ def cluster_centres(descriptors: Tensor, count: int, generator: torch.Generator)
     The centres have unit length, rounded to the half precision in which a map keeps them. A
     cluster that loses all its members begins anew at some descriptor.
     """
-    chosen = torch.randperm(len(descriptors), generator=generator)[:max(SAMPLE, count)]
+    chosen = torch.randperm(len(descriptors), generator=generator)[: max(SAMPLE, count)]
     rows = normalize(descriptors[chosen.to(descriptors.device)].float(), dim=1)
     start = torch.arange(count, device=rows.device) % len(rows)
     centres = rows[start]

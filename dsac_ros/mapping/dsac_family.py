@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole network for one scene, stage by stage as DSAC++ and DSAC* do: no shared encoder."""
+
 from __future__ import annotations
 
 import copy
@@ -45,11 +46,18 @@ from dsac_ros.ransac.dsac import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
 
 
-def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
-                       end_to_end: EndToEndConfig, *, device: str, output: Path,
-                       total: int | None = None, map_frame: str = 'map',
-                       progress: ProgressCallback = lambda state: None,
-                       resume: bool = False) -> Map:
+def learn_from_scratch(
+    frames: Iterable[PosedFrame],
+    config: MappingConfig,
+    end_to_end: EndToEndConfig,
+    *,
+    device: str,
+    output: Path,
+    total: int | None = None,
+    map_frame: str = 'map',
+    progress: ProgressCallback = lambda state: None,
+    resume: bool = False,
+) -> Map:
     """Learn a scene by the recipe of the settings and write its map; see `ace.learn_map`.
 
     end_to_end: settings of the last stage, the recipe's own where nothing else is wanted. Raises
@@ -62,17 +70,21 @@ def learn_from_scratch(frames: Iterable[PosedFrame], config: MappingConfig,
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
     if recipe.needs_depth and all(view.depth is None for view in data.views):
-        raise MappingError(f'the recipe {recipe.name} starts from depth and no frame has any; use '
-                           'frames with depth, or a recipe that does without, such as dsacpp')
+        raise MappingError(
+            f'the recipe {recipe.name} starts from depth and no frame has any; use '
+            'frames with depth, or a recipe that does without, such as dsacpp'
+        )
     focal = dataset.network_focal(data, config.short_side)
     data_seen = dataset.network_data(data, network_resamplers(focal, config.short_side))
     network = new_network(recipe.network, data_seen, config.seed).to(device)
-    checkpoint = Checkpoint(output.with_name(output.name + '.checkpoint'),
-                            fingerprint(data, config, end_to_end))
+    checkpoint = Checkpoint(
+        output.with_name(output.name + '.checkpoint'), fingerprint(data, config, end_to_end)
+    )
     clock.stage('training')
     best_weights = BestWeights(data_seen.held_out, end_to_end.rgbd)
-    trained = train_network(network, data_seen.views, recipe, config, checkpoint, resume, progress,
-                            best_weights)
+    trained = train_network(
+        network, data_seen.views, recipe, config, checkpoint, resume, progress, best_weights
+    )
     trained |= best_weights.verdict(network)
     header = make_header(data, config, recipe.network, output.stem, map_frame, focal)
     header['training'] = trained
@@ -99,20 +111,37 @@ def centre_of_view(view: View) -> np.ndarray:
     return view.scene_from_camera[:3, 3] + depth * view.scene_from_camera[:3, 2]
 
 
-def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
-                  config: MappingConfig, checkpoint: Checkpoint, resume: bool,
-                  progress: ProgressCallback, best_weights: BestWeights) -> dict[str, Any]:
+def train_network(
+    network: WholeNetwork,
+    views: Sequence[View],
+    recipe: Recipe,
+    config: MappingConfig,
+    checkpoint: Checkpoint,
+    resume: bool,
+    progress: ProgressCallback,
+    best_weights: BestWeights,
+) -> dict[str, Any]:
     """Train the network, one augmented image a step; returns what the map's header says of it."""
     device = network.head.point.weight.device
     generator = torch.Generator().manual_seed(config.seed)
     objectives = Objectives(recipe, config, generator, device)
-    optimizer = torch.optim.Adam([{'params': [*network.parameters()]},
-                                  {'params': [*objectives.pose_loss.parameters()]}], fused=True)
+    optimizer = torch.optim.Adam(
+        [{'params': [*network.parameters()]}, {'params': [*objectives.pose_loss.parameters()]}],
+        fused=True,
+    )
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule = Schedule(replace(config, early_stop=math.inf))  # the stages have their shares
-    state = TrainingState(checkpoint, {
-        'network': network, 'optimizer': optimizer, 'scaler': scaler, 'schedule': schedule,
-        'objectives': objectives, 'best_weights': best_weights})
+    state = TrainingState(
+        checkpoint,
+        {
+            'network': network,
+            'optimizer': optimizer,
+            'scaler': scaler,
+            'schedule': schedule,
+            'objectives': objectives,
+            'best_weights': best_weights,
+        },
+    )
     if resume:
         state.resume(str(device))
         generator.manual_seed(config.seed + state.step)
@@ -130,6 +159,7 @@ def train_network(network: WholeNetwork, views: Sequence[View], recipe: Recipe,
         terms = objectives(stage, seen.predicted(network)[0], seen)
         descend(terms.total, optimizer, scaler, stage.max_gradient)
         return terms
+
     return train(state, schedule, step, progress)
 
 
@@ -163,21 +193,36 @@ class BestWeights:
     def verdict(self, network: WholeNetwork) -> dict[str, Any]:
         """Take the remembered weights where the new ones are no better; for the map's header."""
         if self.before is None:
-            return {'end_to_end': {'not_validated': (
-                f'{len(self.views)} held-out frames, expected at least {MIN_VALIDATION_VIEWS}')}}
+            return {
+                'end_to_end': {
+                    'not_validated': (
+                        f'{len(self.views)} held-out frames, expected at least '
+                        f'{MIN_VALIDATION_VIEWS}'
+                    )
+                }
+            }
         after = self.cost(network)
         if not significantly_better(after, self.before):
             network.load_state_dict(self.weights)
             after = self.before
-        return {'end_to_end': {'before': round(mean_cost(self.before), 4),
-                               'after': round(mean_cost(after), 4)}}
+        return {
+            'end_to_end': {
+                'before': round(mean_cost(self.before), 4),
+                'after': round(mean_cost(after), 4),
+            }
+        }
 
 
 class Objectives:
     """Objective of each stage of a recipe; the last one adapts the sharpness of the selection."""
 
-    def __init__(self, recipe: Recipe, config: MappingConfig, generator: torch.Generator,
-                 device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        config: MappingConfig,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
         assert recipe.end_to_end is not None
         self.mapping, self.end_to_end = config, recipe.end_to_end
         self.generator = generator
@@ -204,8 +249,14 @@ class Objectives:
         if stage.objective != END_TO_END:
             return objective_terms(stage.objective, points, seen.patches)
         scene, world_from_camera = seen.to_metric(points, self.end_to_end.rgbd)
-        found = expected_loss(scene, world_from_camera, self.end_to_end, self.entropy.alpha,
-                              self.generator, self.pose_loss)
+        found = expected_loss(
+            scene,
+            world_from_camera,
+            self.end_to_end,
+            self.entropy.alpha,
+            self.generator,
+            self.pose_loss,
+        )
         if bool(found.found):
             self.entropy.observe(found.entropy_bits.item())
         return terms_of(found.loss[0], errors(points.detach(), seen.patches))
@@ -217,8 +268,12 @@ def shuffled(count: int, generator: torch.Generator) -> Iterator[int]:
         yield from torch.randperm(count, generator=generator).tolist()
 
 
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
-            max_gradient: float) -> None:
+def descend(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    max_gradient: float,
+) -> None:
     """One step, along a gradient of bounded length; none where it is not a number."""
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()

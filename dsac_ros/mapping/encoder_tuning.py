@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The encoder learns end to end, too: for one map, which carries an encoder of its own then."""
+
 from __future__ import annotations
 
 import torch
@@ -15,8 +16,14 @@ from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
 
 
-def make_learner(network: SceneNetwork, patches: FeatureBuffer, data: Dataset,
-                 config: MappingConfig, end_to_end: EndToEndConfig, device: str) -> Learner:
+def make_learner(
+    network: SceneNetwork,
+    patches: FeatureBuffer,
+    data: Dataset,
+    config: MappingConfig,
+    end_to_end: EndToEndConfig,
+    device: str,
+) -> Learner:
     """Return the learner that settings ask for: the head on the buffer, or the whole network."""
     if end_to_end.finetune_encoder:
         return NetworkLearner(network, data, config, device)
@@ -27,15 +34,19 @@ def make_learner(network: SceneNetwork, patches: FeatureBuffer, data: Dataset,
 class NetworkLearner:
     """Encoder and head learn together, from the views themselves, augmented anew every time."""
 
-    def __init__(self, network: SceneNetwork, data: Dataset, config: MappingConfig,
-                 device: str) -> None:
+    def __init__(
+        self, network: SceneNetwork, data: Dataset, config: MappingConfig, device: str
+    ) -> None:
         """Both parts of the network are asked for their gradients here."""
         self.module = network.requires_grad_(True)
         self.data, self.config, self.device = data, config, torch.device(device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.validation_views = len(data.held_out)
-        self.usable = [index for index, view in enumerate(data.views)
-                       if view.mask.sum() >= MIN_CELLS * STRIDE ** 2]
+        self.usable = [
+            index
+            for index, view in enumerate(data.views)
+            if view.mask.sum() >= MIN_CELLS * STRIDE**2
+        ]
 
     def cost(self, rgbd: bool) -> Tensor:
         """See `Validator`."""

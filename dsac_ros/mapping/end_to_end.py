@@ -6,6 +6,7 @@ what is learned as it goes, and the best is kept, the first included: a map is n
 than it was found. The head alone learns here, on the feature buffer, because all maps share the
 encoder; with `encoder_tuning` it learns, too.
 """
+
 from __future__ import annotations
 
 import copy
@@ -38,12 +39,12 @@ log = logging.getLogger(__name__)
 # Pose losses weigh centimetres against degrees as in a room: a scene's typical depth counts as
 # this many metres, whatever its unit.
 ROOM_M = 2.5
-VALIDATIONS = 8     # times that the held-out frames are asked
-IMAGES = 2         # per step
+VALIDATIONS = 8  # times that the held-out frames are asked
+IMAGES = 2  # per step
 MIN_VALIDATION_VIEWS = 4
 MAX_GRADIENT = 1.0  # norm; RANSAC's gradients have heavy tails
-LOSS_RATE = 0.05   # peak learning rate of what a pose loss learns itself: logarithms, from far off
-SURE = 1.0         # standard errors by which validation frames must gain before weights are kept
+LOSS_RATE = 0.05  # peak learning rate of what a pose loss learns itself: logarithms, from far off
+SURE = 1.0  # standard errors by which validation frames must gain before weights are kept
 MIN_CELLS = 64
 
 
@@ -65,14 +66,20 @@ class Validator:
     @classmethod
     def of(cls, encoder: nn.Module, views: Sequence[View], device: str) -> Validator:
         """Encode the views."""
+
         def tensor(x: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(x)).to(device)[None]
+
         with torch.no_grad():
             descriptors = [encoder(tensor(view.image)[None].float() / 255) for view in views]
-            return cls(encoder, descriptors, [tensor(view.matrix).float() for view in views],
-                       [tensor(view.mask) for view in views],
-                       [tensor(view.scene_from_camera) for view in views],
-                       [view.depth for view in views])
+            return cls(
+                encoder,
+                descriptors,
+                [tensor(view.matrix).float() for view in views],
+                [tensor(view.mask) for view in views],
+                [tensor(view.scene_from_camera) for view in views],
+                [view.depth for view in views],
+            )
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -86,8 +93,8 @@ class Validator:
         cost, logarithms = MaxLoss(PoseLossConfig()), []
         with torch.no_grad():
             for descriptors, matrix, mask, pose, depth in zip(
-                    self.descriptors, self.matrices, self.masks, self.scene_from_camera,
-                    self.depths):
+                self.descriptors, self.matrices, self.masks, self.scene_from_camera, self.depths
+            ):
                 scene = network.correspondences(descriptors, matrix, mask)
                 if rgbd and depth is not None:
                     scene = with_depth(scene, ROOM_M * depth)
@@ -149,8 +156,12 @@ class Learner(Protocol):
         """See `Validator`."""
 
 
-def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
-              progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
+def fine_tune(
+    learner: Learner,
+    config: EndToEndConfig,
+    seed: int,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
     """Minimise the expected pose loss of a network; return what the map's header says.
 
     Its weights end as the best that were validated as `significantly_better`. With too few frames
@@ -158,14 +169,18 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
     """
     module, usable = learner.module, learner.usable
     if learner.validation_views < MIN_VALIDATION_VIEWS:
-        return untouched('too few held-out frames',
-                         f'{learner.validation_views} to validate on, expected at least '
-                         f'{MIN_VALIDATION_VIEWS}; {MIN_HELD_OUT / MappingConfig.held_out:.0f} '
-                         'frames have some held out, fewer with --set held_out=0.2')
+        return untouched(
+            'too few held-out frames',
+            f'{learner.validation_views} to validate on, expected at least '
+            f'{MIN_VALIDATION_VIEWS}; {MIN_HELD_OUT / MappingConfig.held_out:.0f} '
+            'frames have some held out, fewer with --set held_out=0.2',
+        )
     if not usable:
-        return untouched('too few cells in every image',
-                         f'an image needs {MIN_CELLS} cells to have a pose; raise '
-                         'patches_per_image or short_side')
+        return untouched(
+            'too few cells in every image',
+            f'an image needs {MIN_CELLS} cells to have a pose; raise '
+            'patches_per_image or short_side',
+        )
     parameters = [p for p in module.parameters() if p.requires_grad]
     generator = torch.Generator().manual_seed(seed)
     pose_loss = training_loss(config).to(parameters[0].device)
@@ -181,9 +196,14 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
         if now.mean() < best.costs.mean() and significantly_better(now, before):
             return Kept(now, copy.deepcopy(module.state_dict()), step)
         return best
+
     start = time.monotonic()
-    while (done := max((time.monotonic() - start) / (60.0 * config.finetune_minutes),
-                       step / config.finetune_steps)) < 1.0:
+    while (
+        done := max(
+            (time.monotonic() - start) / (60.0 * config.finetune_minutes),
+            step / config.finetune_steps,
+        )
+    ) < 1.0:
         for group, peak in zip(optimizer.param_groups, peaks):
             group['lr'] = learning_rate(done, peak)
         chosen = torch.randint(len(usable), (IMAGES,), generator=generator)
@@ -204,12 +224,23 @@ def fine_tune(learner: Learner, config: EndToEndConfig, seed: int,
         progress(done)
     best = validated()
     module.load_state_dict(best.weights)
-    log.info('fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out '
-             'frames)', mean_cost(before), mean_cost(best.costs), best.step, step)
-    return {'steps': step, 'kept_step': best.step, 'before': round(mean_cost(before), 4),
-            'after': round(mean_cost(best.costs), 4), 'alpha': round(control.alpha, 3),
-            'selection': config.selection, 'gradient': config.gradient,
-            'seconds': round(time.monotonic() - start, 1)}
+    log.info(
+        'fine-tuning: %.3g before, %.3g after %d of %d steps (max of cm and deg, held-out frames)',
+        mean_cost(before),
+        mean_cost(best.costs),
+        best.step,
+        step,
+    )
+    return {
+        'steps': step,
+        'kept_step': best.step,
+        'before': round(mean_cost(before), 4),
+        'after': round(mean_cost(best.costs), 4),
+        'alpha': round(control.alpha, 3),
+        'selection': config.selection,
+        'gradient': config.gradient,
+        'seconds': round(time.monotonic() - start, 1),
+    }
 
 
 def untouched(reason: str, explanation: str) -> dict[str, Any]:
@@ -218,8 +249,7 @@ def untouched(reason: str, explanation: str) -> dict[str, Any]:
     return {'steps': 0, 'kept_step': 0, 'reason': reason}
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor,
-            parameters: Sequence[Tensor]) -> None:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Sequence[Tensor]) -> None:
     """One step, unless the gradient is not a number."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -250,8 +280,11 @@ class HeadLearner:
 
     def scene(self, image: int, rgbd: bool) -> tuple[SceneCoordinates, Tensor]:
         """See `Learner`."""
-        rows = torch.arange(self.ends[image - 1] if image else 0, self.ends[image],
-                            device=self.patches.descriptors.device)
+        rows = torch.arange(
+            self.ends[image - 1] if image else 0,
+            self.ends[image],
+            device=self.patches.descriptors.device,
+        )
         descriptors, seen = self.patches.batch(rows)
         points, sigma = self.module(descriptors)
         focal, u, v = self.patches.intrinsics[image].unbind()
@@ -259,8 +292,12 @@ class HeadLearner:
         matrix = torch.stack((focal, zero, u, zero, focal, v, zero, zero, one)).view(1, 3, 3)
         camera_from_scene = se3.from_parts(seen.rotation[:1], seen.translation[:1])
         scene = SceneCoordinates(
-            points_world=ROOM_M * points[None], pixels=seen.pixels[None],
-            sigma_px=sigma[None, :, 0], valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
-            matrices=matrix, grid_hw=(1, len(rows)),
-            depth=ROOM_M * seen.depth[None] if rgbd else None)
+            points_world=ROOM_M * points[None],
+            pixels=seen.pixels[None],
+            sigma_px=sigma[None, :, 0],
+            valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
+            matrices=matrix,
+            grid_hw=(1, len(rows)),
+            depth=ROOM_M * seen.depth[None] if rgbd else None,
+        )
         return scene, to_metric(se3.inverse(camera_from_scene))

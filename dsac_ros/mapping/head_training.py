@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head learns from shuffled patches (ACE, section 3.1), as long as the schedule says."""
+
 from __future__ import annotations
 
 import math
@@ -23,12 +24,17 @@ def new_head(descriptor: int, config: MappingConfig, device: str) -> Head:
     """A head that knows nothing; the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # layers draw their first weights from the global generator
-        return Head(descriptor, HeadConfig(config.width, config.blocks,
-                                           config.experts)).to(device)
+        return Head(descriptor, HeadConfig(config.width, config.blocks, config.experts)).to(device)
 
 
-def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
-               checkpoint: Checkpoint, resume: bool, progress: ProgressCallback) -> dict[str, Any]:
+def train_head(
+    head: Head,
+    patches: FeatureBuffer,
+    config: MappingConfig,
+    checkpoint: Checkpoint,
+    resume: bool,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
     """Train the head on shuffled patches; returns what the map's header says of it."""
     device = patches.descriptors.device
     generator = torch.Generator(device=device).manual_seed(config.seed)
@@ -38,8 +44,9 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
     optimizer = torch.optim.AdamW(head.parameters(), peak, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == 'cuda')
     schedule = Schedule(config)
-    state = TrainingState(checkpoint, {'head': head, 'optimizer': optimizer, 'scaler': scaler,
-                                   'schedule': schedule})
+    state = TrainingState(
+        checkpoint, {'head': head, 'optimizer': optimizer, 'scaler': scaler, 'schedule': schedule}
+    )
     if resume:
         state.resume(str(device))
         generator.manual_seed(config.seed + state.step)
@@ -49,6 +56,7 @@ def train_head(head: Head, patches: FeatureBuffer, config: MappingConfig,
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(done, peak)
         return train_step(head, optimizer, scaler, *patches.batch(next(rows)), done, losses)
+
     return train(state, schedule, step, progress)
 
 
@@ -56,12 +64,18 @@ def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[torc
     """Rows (batch,) of count, on the generator's device: all once in a random order, then anew."""
     while True:
         order = torch.randperm(count, generator=generator, device=generator.device)
-        yield from order.split(batch)[:max(1, count // batch)]
+        yield from order.split(batch)[: max(1, count // batch)]
 
 
-def train_step(head: Head, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
-               descriptors: torch.Tensor, patches: Patches, done: float,
-               losses: LossConfig) -> LossTerms:
+def train_step(
+    head: Head,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    descriptors: torch.Tensor,
+    patches: Patches,
+    done: float,
+    losses: LossConfig,
+) -> LossTerms:
     """One gradient step; half precision in the layers where the device is fast at it."""
     with in_half(descriptors.device):
         points, sigma = head(descriptors)

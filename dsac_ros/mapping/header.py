@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Header of a map: the frames and settings that it was learned from."""
+
 from __future__ import annotations
 
 import math
@@ -16,8 +17,15 @@ from dsac_ros.mapping.data.dataset import Dataset
 KEYFRAMES = 100
 
 
-def make_header(data: Dataset, config: MappingConfig, encoder_id: str, name: str, map_frame: str,
-                network_focal_px: float, base_map: Map | None = None) -> dict[str, Any]:
+def make_header(
+    data: Dataset,
+    config: MappingConfig,
+    encoder_id: str,
+    name: str,
+    map_frame: str,
+    network_focal_px: float,
+    base_map: Map | None = None,
+) -> dict[str, Any]:
     """Make the header of a map, but for what is measured after the training.
 
     network_focal_px is the focal length of the images that the network sees. Of a map that is
@@ -34,8 +42,9 @@ def make_header(data: Dataset, config: MappingConfig, encoder_id: str, name: str
         'name': name,
         'map_frame': map_frame,
         'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        'frames': (len(data.views) + len(data.held_out)
-                   + (base_map.header['frames'] if base_map else 0)),
+        'frames': (
+            len(data.views) + len(data.held_out) + (base_map.header['frames'] if base_map else 0)
+        ),
         'origin': data.origin.tolist(),
         'bounds': {'min': low, 'max': high},
         'keyframes': path,
@@ -46,9 +55,12 @@ def make_header(data: Dataset, config: MappingConfig, encoder_id: str, name: str
         'image_size_wh': list(data.views[0].image.shape[::-1]),
         'pose_agreement': as_dict(data.pose_agreement) if data.pose_agreement else None,
         'focal_px': float(data.views[0].matrix[0, 0]),
-        'provenance': {'torch': torch.__version__, 'config': as_dict(config),
-                       'depth': any(view.depth is not None for view in data.views),
-                       **({'updated': base_map.id} if base_map else {})},
+        'provenance': {
+            'torch': torch.__version__,
+            'config': as_dict(config),
+            'depth': any(view.depth is not None for view in data.views),
+            **({'updated': base_map.id} if base_map else {}),
+        },
     }
 
 
@@ -65,4 +77,4 @@ def keyframes(data: Dataset) -> list[list[float]]:
 
 def sparse(rows: list[Any]) -> list[Any]:
     """Select at most KEYFRAMES rows, evenly spread."""
-    return rows[::max(1, math.ceil(len(rows) / KEYFRAMES))]
+    return rows[:: max(1, math.ceil(len(rows) / KEYFRAMES))]

@@ -4,6 +4,7 @@
 `ace` trains a small head on the shipped encoder. The others train a whole network for the scene,
 as their papers do, in stages; docs/recipes.md says what differs between them and from the papers.
 """
+
 from __future__ import annotations
 
 import math
@@ -83,21 +84,66 @@ DEGREES_AND_CM = {'distance': 'angular', 'rotation_weight': math.degrees(1.0) / 
 # 1e-4, constant over those, becomes the peak of a cycle ten times as high where minutes must do.
 WHOLE = {'minutes': 10.0, 'steps': 1_000_000, 'learning_rate': 1e-3, 'max_rotation': 30.0}
 
-RECIPES = {recipe.name: recipe for recipe in (
-    Recipe('ace', 'a head on the shipped encoder, on shuffled patches (the default)'),
-    Recipe('dsacstar', 'DSAC*, full network: start, guided reprojection, end-to-end',
-           'dsacstar', DSACSTAR, OF_DSACSTAR, DEGREES_AND_CM, WHOLE),
-    Recipe('dsacstar_tiny', 'the same with the tiny network, a seventh of the size',
-           'dsacstar_tiny', DSACSTAR, OF_DSACSTAR, DEGREES_AND_CM, WHOLE),
-    Recipe('dsacstar_rgbd', 'DSAC* from RGB-D: measured points, end-to-end; needs depth',
-           'dsacstar', DSACSTAR_RGBD, OF_DSACSTAR_RGBD, DEGREES_AND_CM, WHOLE, needs_depth=True),
-    Recipe('dsacpp', 'DSAC++: start, reprojection, end-to-end with entropy control',
-           'dsacpp', DSACPP, OF_DSACPP, settings=WHOLE),
-    Recipe('dsac', 'DSAC: measured points, end-to-end with probabilistic choice; needs depth',
-           'dsacpp', DSAC, OF_DSAC, settings=WHOLE, needs_depth=True),
-    Recipe('softam', 'DSAC with the mean of all hypotheses in place of a choice; needs depth',
-           'dsacpp', DSAC, OF_SOFTAM, settings=WHOLE, needs_depth=True),
-)}
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe('ace', 'a head on the shipped encoder, on shuffled patches (the default)'),
+        Recipe(
+            'dsacstar',
+            'DSAC*, full network: start, guided reprojection, end-to-end',
+            'dsacstar',
+            DSACSTAR,
+            OF_DSACSTAR,
+            DEGREES_AND_CM,
+            WHOLE,
+        ),
+        Recipe(
+            'dsacstar_tiny',
+            'the same with the tiny network, a seventh of the size',
+            'dsacstar_tiny',
+            DSACSTAR,
+            OF_DSACSTAR,
+            DEGREES_AND_CM,
+            WHOLE,
+        ),
+        Recipe(
+            'dsacstar_rgbd',
+            'DSAC* from RGB-D: measured points, end-to-end; needs depth',
+            'dsacstar',
+            DSACSTAR_RGBD,
+            OF_DSACSTAR_RGBD,
+            DEGREES_AND_CM,
+            WHOLE,
+            needs_depth=True,
+        ),
+        Recipe(
+            'dsacpp',
+            'DSAC++: start, reprojection, end-to-end with entropy control',
+            'dsacpp',
+            DSACPP,
+            OF_DSACPP,
+            settings=WHOLE,
+        ),
+        Recipe(
+            'dsac',
+            'DSAC: measured points, end-to-end with probabilistic choice; needs depth',
+            'dsacpp',
+            DSAC,
+            OF_DSAC,
+            settings=WHOLE,
+            needs_depth=True,
+        ),
+        Recipe(
+            'softam',
+            'DSAC with the mean of all hypotheses in place of a choice; needs depth',
+            'dsacpp',
+            DSAC,
+            OF_SOFTAM,
+            settings=WHOLE,
+            needs_depth=True,
+        ),
+    )
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -5,6 +5,7 @@ Fully convolutional, stride 8, no normalisation layers. Like any scene network t
 encoder (with spatial context) and a head (1x1 convolutions per cell), split where ACE, section
 3.1, splits DSAC*. They take gray images, DSAC++ too, and predict no uncertainty.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,14 +41,21 @@ NETWORKS = {
     # Brachmann and Rother, CVPR 2018: 26 million parameters, two thirds of them in one layer
     'dsacpp': ConvolutionalConfig(
         stem=((64, 1), (128, 2), (128, 2), (256, 1), (256, 2), (512, 1), (512, 1), (512, 1)),
-        hidden=(4096, 4096)),
+        hidden=(4096, 4096),
+    ),
     # Brachmann and Rother, TPAMI 2021: 28 MB and 4 MB in single precision
     'dsacstar': ConvolutionalConfig(
-        stem=((32, 1), (64, 2), (128, 2), (256, 2)), blocks=(256, 512), residual=True,
-        hidden=(512, 512)),
+        stem=((32, 1), (64, 2), (128, 2), (256, 2)),
+        blocks=(256, 512),
+        residual=True,
+        hidden=(512, 512),
+    ),
     'dsacstar_tiny': ConvolutionalConfig(
-        stem=((32, 1), (64, 2), (128, 2), (128, 2)), blocks=(128, 128), residual=True,
-        hidden=(128, 128)),
+        stem=((32, 1), (64, 2), (128, 2), (128, 2)),
+        blocks=(128, 128),
+        residual=True,
+        hidden=(128, 128),
+    ),
 }
 
 
@@ -56,9 +64,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([
-            nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 1),
-            nn.Conv2d(outputs, outputs, 3, padding=1)])
+        self.layers = nn.ModuleList(
+            [
+                nn.Conv2d(inputs, outputs, 3, padding=1),
+                nn.Conv2d(outputs, outputs, 1),
+                nn.Conv2d(outputs, outputs, 3, padding=1),
+            ]
+        )
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +89,8 @@ class ConvolutionalEncoder(nn.Module):
         inputs = (1, *(channels for channels, _ in config.stem))
         self.stem = nn.ModuleList(
             nn.Conv2d(before, channels, 3, stride, padding=1)
-            for before, (channels, stride) in zip(inputs, config.stem))
+            for before, (channels, stride) in zip(inputs, config.stem)
+        )
         widths = (inputs[-1], *config.blocks)
         self.blocks = nn.ModuleList(map(ResidualBlock, widths, widths[1:]))
         self.channels = widths[-1]

@@ -5,6 +5,7 @@ Pre-trained once (`dsac pretrain`) and shared by every map, except those with an
 end to end. Plain convolutions with bias: batch normalisation of the training is folded into them
 before the weights are saved.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -24,16 +25,18 @@ class EncoderConfig:
     """Widths of the encoder; the receptive field follows from the dilations."""
 
     stem: tuple[int, ...] = setting((32, 64, 128), 'channels at stride 2, 4 and 8')
-    dilations: tuple[int, ...] = setting((1, 1, 1, 2, 1, 2), 'of the 3x3 convolutions at stride '
-                                         '8, two to a residual block')
+    dilations: tuple[int, ...] = setting(
+        (1, 1, 1, 2, 1, 2), 'of the 3x3 convolutions at stride 8, two to a residual block'
+    )
     descriptor: int = setting(256, 'channels of a descriptor', low=8)
 
 
 class ConvUnit(nn.Sequential):
     """3x3 convolution, with batch normalisation during pre-training."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1,
-                 norm: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1, norm: bool = False
+    ) -> None:
         conv = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=not norm)
         super().__init__(conv, *([nn.BatchNorm2d(outputs)] if norm else []))
 
@@ -59,11 +62,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         half, quarter, eighth = config.stem
-        self.stem = nn.ModuleList([
-            ConvUnit(1, half, stride=2, norm=norm),
-            ConvUnit(half, quarter, stride=2, norm=norm),
-            ConvUnit(quarter, quarter, norm=norm),
-            ConvUnit(quarter, eighth, stride=2, norm=norm)])
+        self.stem = nn.ModuleList(
+            [
+                ConvUnit(1, half, stride=2, norm=norm),
+                ConvUnit(half, quarter, stride=2, norm=norm),
+                ConvUnit(quarter, quarter, norm=norm),
+                ConvUnit(quarter, eighth, stride=2, norm=norm),
+            ]
+        )
         pairs = zip(config.dilations[::2], config.dilations[1::2])
         self.blocks = nn.ModuleList([Residual(eighth, pair, norm) for pair in pairs])
         self.project = nn.Conv2d(eighth, config.descriptor, 1)
@@ -86,7 +92,8 @@ def standardise(images: Tensor) -> Tensor:
     """Normalise each image to zero mean and unit variance, to cancel exposure and gain."""
     mean = images.mean((1, 2, 3), keepdim=True)
     return (images - mean) / (images - mean).square().mean((1, 2, 3), keepdim=True).add(
-        1e-4).sqrt()
+        1e-4
+    ).sqrt()
 
 
 def folded(encoder: Encoder) -> Encoder:
@@ -123,6 +130,7 @@ def load_encoder(name: str = 'encoder') -> tuple[Encoder, str]:
     import hashlib
 
     from safetensors.torch import load
+
     path = files('dsac_ros.network') / 'weights' / f'{name}.safetensors'
     if not path.is_file():
         raise MapError(f'no encoder {name!r} in this package (expected {path}); reinstall it')

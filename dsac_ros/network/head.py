@@ -5,6 +5,7 @@ Descriptors are clustered, with one expert per cluster (mixture of experts: Jaco
 ESAC, Brachmann and Rother, 2019, which gates whole images). Each cell evaluates a single expert:
 eight times the capacity at the same cost.
 """
+
 from __future__ import annotations
 
 import math
@@ -38,7 +39,7 @@ class ExpertLinear(nn.Module):
 
     def __init__(self, experts: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        bound = inputs ** -0.5
+        bound = inputs**-0.5
         self.weight = nn.Parameter(torch.empty(experts, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(experts, 1, outputs).uniform_(-bound, bound))
 
@@ -67,8 +68,9 @@ class Experts(nn.Module):
         self.point = ExpertLinear(count, width, 4)
         self.spread = ExpertLinear(count, width, 1)
 
-    def forward(self, descriptors: Tensor,
-                expert_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, descriptors: Tensor, expert_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Evaluate the experts `expert_ids` (G,) on groups of N descriptors (G, N, C).
 
         Returns:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoder and head: an image to scene coordinates in the world's frame and units."""
+
 from __future__ import annotations
 
 import torch
@@ -37,8 +38,9 @@ class SceneNetwork(nn.Module):
         units, sigma = self.head(descriptors.permute(0, 2, 3, 1))
         return self.scale * units, sigma[..., 0]
 
-    def correspondences(self, descriptors: Tensor, matrices: Tensor,
-                        mask: Tensor) -> SceneCoordinates:
+    def correspondences(
+        self, descriptors: Tensor, matrices: Tensor, mask: Tensor
+    ) -> SceneCoordinates:
         """Predict one 2D-3D correspondence per cell.
 
         Args:
@@ -46,16 +48,24 @@ class SceneNetwork(nn.Module):
             matrices: intrinsics (B, 3, 3).
             mask: (B, H, W) bool, True for pixels that come from the camera.
         """
-        check_shapes(descriptors=(descriptors, 'B C h w'), matrices=(matrices, 'B 3 3'),
-                     mask=(mask, 'B H W'))
+        check_shapes(
+            descriptors=(descriptors, 'B C h w'),
+            matrices=(matrices, 'B 3 3'),
+            mask=(mask, 'B H W'),
+        )
         batch, height, width = mask.shape
         points, sigma = self.points(descriptors)
         rows, columns = points.shape[1:3]
-        pixels = torch.as_tensor(cell_centres((width, height), STRIDE), dtype=points.dtype,
-                                 device=points.device)
+        pixels = torch.as_tensor(
+            cell_centres((width, height), STRIDE), dtype=points.dtype, device=points.device
+        )
         inside = mask.view(batch, rows, STRIDE, columns, STRIDE).to(points.dtype)
         inside = inside.mean((2, 4)) > 0.5
         return SceneCoordinates(
-            points_world=points.reshape(batch, -1, 3), pixels=pixels.expand(batch, -1, 2),
-            sigma_px=sigma.reshape(batch, -1), valid=inside.reshape(batch, -1),
-            matrices=matrices.to(points), grid_hw=(rows, columns))
+            points_world=points.reshape(batch, -1, 3),
+            pixels=pixels.expand(batch, -1, 2),
+            sigma_px=sigma.reshape(batch, -1),
+            valid=inside.reshape(batch, -1),
+            matrices=matrices.to(points),
+            grid_hw=(rows, columns),
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logging of assumptions about a camera."""
+
 from __future__ import annotations
 
 from rclpy.node import Node

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replays a bag onto the graph: the recorded CDR bytes, at the recorded pace, on any rclpy."""
+
 from __future__ import annotations
 
 import importlib
@@ -23,8 +24,10 @@ CLOCK_TOPIC = '/clock'
 MAX_LATCHED = 1000
 LATCHED_TOPICS = ('/tf_static', '/robot_description')
 SUFFIXES = ('.mcap', '.db3')
-FRAMES_ALONE = ('`dsac convert` reads more bags (packed, without an index) and writes '
-                'their frames as one that can be played')
+FRAMES_ALONE = (
+    '`dsac convert` reads more bags (packed, without an index) and writes '
+    'their frames as one that can be played'
+)
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,20 @@ class BagPlayer:
         self.skipped: dict[str, str] = {}
         files = _files(path)
         self._reader = self._guarded(
-            lambda: AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY)))
+            lambda: AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        )
         self._guarded(self._reader.open)
         if not self._reader.is2:
-            raise SourceError(f'{path} is a rosbag1, expected a rosbag2; `dsac convert {path} '
-                              'NAME.mcap` makes one of it')
+            raise SourceError(
+                f'{path} is a rosbag1, expected a rosbag2; `dsac convert {path} '
+                'NAME.mcap` makes one of it'
+            )
         self._connections = self._chosen(topics)
-        self.publishers = {topic: publisher for topic, connections in self._by_topic().items()
-                           if (publisher := self._publisher(topic, connections)) is not None}
+        self.publishers = {
+            topic: publisher
+            for topic, connections in self._by_topic().items()
+            if (publisher := self._publisher(topic, connections)) is not None
+        }
         self._clock: Any = None
 
     def __len__(self) -> int:
@@ -77,8 +86,10 @@ class BagPlayer:
         connections = [c for c in self._connections if c.topic in self.publishers]
         start_ns = self._reader.start_time + int(pace.start_s * 1e9)
         if start_ns > self._reader.end_time:
-            raise SourceError(f'{self._path} is {self._reader.duration / 1e9:.1f} s long, it '
-                              f'cannot start at {pace.start_s:.1f} s')
+            raise SourceError(
+                f'{self._path} is {self._reader.duration / 1e9:.1f} s long, it '
+                f'cannot start at {pace.start_s:.1f} s'
+            )
         timing = _Timing(start_ns, pace, self._tick if pace.clock_hz > 0 else None)
         stream = self._reader.messages(connections=connections)
         while (found := self._guarded(lambda: next(stream, None))) is not None:
@@ -102,6 +113,7 @@ class BagPlayer:
     def close(self) -> None:
         """Let the last messages arrive, then leave."""
         from rclpy.duration import Duration
+
         for publisher in self.publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=2))
         self._reader.close()
@@ -109,6 +121,7 @@ class BagPlayer:
     def _tick(self, now_ns: int) -> None:
         from builtin_interfaces.msg import Time
         from rosgraph_msgs.msg import Clock
+
         if self._clock is None:
             self._clock = self._node.create_publisher(Clock, CLOCK_TOPIC, 10)
         seconds, nanoseconds = divmod(now_ns, 10**9)
@@ -118,8 +131,10 @@ class BagPlayer:
         known = sorted({c.topic for c in self._reader.connections})
         missing = sorted(set(topics or ()) - set(known))
         if missing or not known:
-            raise SourceError(f'{self._path} has no topic {", ".join(missing)}; it has '
-                              f'{", ".join(known) or "none"}')
+            raise SourceError(
+                f'{self._path} has no topic {", ".join(missing)}; it has '
+                f'{", ".join(known) or "none"}'
+            )
         return [c for c in self._reader.connections if topics is None or c.topic in topics]
 
     def _by_topic(self) -> dict[str, list[Connection]]:
@@ -148,8 +163,10 @@ class BagPlayer:
         try:
             return read()
         except (AnyReaderError, ReaderError, OSError, ValueError) as error:
-            raise SourceError(f'{self._path} cannot be read as a bag: '
-                              f'{" ".join(str(error).split())[:160]}; {FRAMES_ALONE}') from None
+            raise SourceError(
+                f'{self._path} cannot be read as a bag: '
+                f'{" ".join(str(error).split())[:160]}; {FRAMES_ALONE}'
+            ) from None
 
 
 class _Timing:
@@ -181,14 +198,16 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
         files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
         if not files:
-            raise SourceError(f'{path} is no bag, expected a folder with metadata.yaml, .mcap or '
-                              '.db3')
+            raise SourceError(
+                f'{path} is no bag, expected a folder with metadata.yaml, .mcap or .db3'
+            )
         return files
     if path.name == 'metadata.yaml':
         return [path.parent]
     if path.is_file() and path.suffix not in (*SUFFIXES, '.bag'):
-        raise SourceError(f'{path} cannot be played, expected a rosbag2 folder, .mcap or .db3; '
-                          f'{FRAMES_ALONE}')
+        raise SourceError(
+            f'{path} cannot be played, expected a rosbag2 folder, .mcap or .db3; {FRAMES_ALONE}'
+        )
     return [path]
 
 
@@ -198,12 +217,14 @@ def _offered(connection: Connection) -> list[Any]:
 
 def _is_latched(connection: Connection) -> bool:
     return connection.topic in LATCHED_TOPICS or any(
-        qos.durability.name == 'TRANSIENT_LOCAL' for qos in _offered(connection))
+        qos.durability.name == 'TRANSIENT_LOCAL' for qos in _offered(connection)
+    )
 
 
 def _profile(topic: str, connections: list[Connection]) -> Any:
     """The strongest QoS that a recorded publisher offered: then every subscriber matches."""
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
     offered = [qos for connection in connections for qos in _offered(connection)]
     best_effort = bool(offered) and all(q.reliability.name == 'BEST_EFFORT' for q in offered)
     latched = any(_is_latched(connection) for connection in connections)
@@ -212,4 +233,5 @@ def _profile(topic: str, connections: list[Connection]) -> Any:
     return QoSProfile(
         depth=min(MAX_LATCHED, max(depth, count)) if latched else min(depth, MAX_LATCHED),
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

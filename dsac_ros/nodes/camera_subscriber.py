@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscription to the images and camera_info of one camera."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -17,12 +18,16 @@ from dsac_ros.nodes.qos_events import NO_QOS_WARNINGS
 from dsac_ros.sources.topic_names import is_rectified
 
 #: Best effort is compatible with every driver; only the newest message is kept.
-SENSOR = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
-                    reliability=ReliabilityPolicy.BEST_EFFORT,
-                    durability=DurabilityPolicy.VOLATILE)
+SENSOR = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
 #: Receives earlier messages of transient local publishers; incompatible with volatile ones.
-LATCHED_INPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                           durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED_INPUT = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 GRAPH_PERIOD_S = 0.5
 #: image_transport -> type of the messages and its name.
 TRANSPORTS = {'raw': (Image, IMAGE), 'compressed': (CompressedImage, COMPRESSED_IMAGE)}
@@ -46,24 +51,49 @@ class StampedImage:
 class CameraSubscriber:
     """Subscribes to one camera and passes every image to a callback."""
 
-    def __init__(self, node: Node, transport: str, watch: InputWatch,
-                 on_image: Callable[[StampedImage], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        transport: str,
+        watch: InputWatch,
+        on_image: Callable[[StampedImage], None],
+    ) -> None:
         self._node, self._forward, self._info = node, on_image, None
         message, kind = TRANSPORTS[transport]
         self.image_topic = image_topic(node, transport)
         # Executors serve subscriptions in this order: camera_info before its image.
         self._subscriptions = [
             node.create_subscription(CameraInfo, 'camera_info', self._on_info, SENSOR),
-            node.create_subscription(message, self.image_topic, self._on_image, SENSOR)]
-        self._graph_timer = node.create_timer(GRAPH_PERIOD_S, self._subscribe_to_latched_info,
-                                              clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._images = watch.expect(Input(
-            'images', 'image', self.image_topic, kind,
-            {other: f'image_transport:={name}' for name, (_, other) in TRANSPORTS.items()
-             if name != transport}))
-        self._infos = watch.expect(Input(
-            'camera_info', 'camera_info', self._subscriptions[0].topic_name,
-            'sensor_msgs/msg/CameraInfo', beside=self.image_topic), once=True)
+            node.create_subscription(message, self.image_topic, self._on_image, SENSOR),
+        ]
+        self._graph_timer = node.create_timer(
+            GRAPH_PERIOD_S,
+            self._subscribe_to_latched_info,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        self._images = watch.expect(
+            Input(
+                'images',
+                'image',
+                self.image_topic,
+                kind,
+                {
+                    other: f'image_transport:={name}'
+                    for name, (_, other) in TRANSPORTS.items()
+                    if name != transport
+                },
+            )
+        )
+        self._infos = watch.expect(
+            Input(
+                'camera_info',
+                'camera_info',
+                self._subscriptions[0].topic_name,
+                'sensor_msgs/msg/CameraInfo',
+                beside=self.image_topic,
+            ),
+            once=True,
+        )
 
     def close(self) -> None:
         """Destroy the subscriptions."""
@@ -87,9 +117,15 @@ class CameraSubscriber:
         """
         if any(p.latched for p in publishers_of(self._node, self._infos.wanted.topic)):
             self._graph_timer.cancel()
-            self._subscriptions.append(self._node.create_subscription(
-                CameraInfo, 'camera_info', self._on_latched_info, LATCHED_INPUT,
-                event_callbacks=NO_QOS_WARNINGS))
+            self._subscriptions.append(
+                self._node.create_subscription(
+                    CameraInfo,
+                    'camera_info',
+                    self._on_latched_info,
+                    LATCHED_INPUT,
+                    event_callbacks=NO_QOS_WARNINGS,
+                )
+            )
 
     def _on_latched_info(self, info: CameraInfo) -> None:
         """Accept earlier camera_info; new messages also arrive on the other subscription."""

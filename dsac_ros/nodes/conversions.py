@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversions between ROS messages and the values of the core library; pure functions."""
+
 from __future__ import annotations
 
 import math
@@ -32,7 +33,7 @@ def time_message(nanoseconds: int) -> Time:
 def duration_message(nanoseconds: int) -> Duration:
     """Convert nanoseconds to a Duration; if negative, sec is negative and nanosec positive."""
     seconds, rest = divmod(int(nanoseconds), SECOND_NS)
-    return Duration(sec=max(-2**31, min(2**31 - 1, seconds)), nanosec=rest)
+    return Duration(sec=max(-(2**31), min(2**31 - 1, seconds)), nanosec=rest)
 
 
 def header(frame_id: str, nanoseconds: int) -> Header:
@@ -59,8 +60,10 @@ def image_from_message(message: Any) -> np.ndarray:
         return CvBridge().imgmsg_to_cv2(message, 'rgb8')
     # cv_bridge raises whatever lies beneath it: CvBridgeError, KeyError, ValueError, ImportError.
     except Exception as error:
-        raise ImageError(f'unknown image encoding {encoding!r}, expected one of '
-                         f'{", ".join(ENCODINGS)} ({type(error).__name__})') from None
+        raise ImageError(
+            f'unknown image encoding {encoding!r}, expected one of '
+            f'{", ".join(ENCODINGS)} ({type(error).__name__})'
+        ) from None
 
 
 def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
@@ -103,8 +106,10 @@ def matrix_from_parts(position: Any, orientation: Any) -> np.ndarray:
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
     length = float(np.linalg.norm(quaternion))
     if not np.isfinite(translation).all() or not 0.5 < length < 2.0:
-        raise SourceError(f'pose has position {translation.tolist()} and quaternion '
-                          f'{quaternion.tolist()}, expected finite numbers and length 1')
+        raise SourceError(
+            f'pose has position {translation.tolist()} and quaternion '
+            f'{quaternion.tolist()}, expected finite numbers and length 1'
+        )
     matrix = np.array(tf_transformations.quaternion_matrix(quaternion / length))
     matrix[:3, 3] = translation
     return matrix
@@ -139,8 +144,9 @@ def pose_message(world_from_x: np.ndarray) -> Pose:
     return Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_message(world_from_x))
 
 
-def transform_message(parent: str, child: str, nanoseconds: int,
-                      parent_from_child: np.ndarray) -> TransformStamped:
+def transform_message(
+    parent: str, child: str, nanoseconds: int, parent_from_child: np.ndarray
+) -> TransformStamped:
     """Convert parent_from_child (4, 4) to a TransformStamped."""
     message = TransformStamped(header=header(parent, nanoseconds), child_frame_id=child)
     x, y, z = (float(v) for v in parent_from_child[:3, 3])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Visualisation of the network's scene coordinates for RViz, computed only for subscribers."""
+
 from __future__ import annotations
 
 import time
@@ -18,8 +19,10 @@ from dsac_ros.types import Frame, SceneCoordinates
 
 LOOSE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 INLIER_RGB, OUTLIER_RGB = (60, 220, 90), (230, 60, 60)
-FIELDS = [PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-          for index, name in enumerate(('x', 'y', 'z', 'rgb', 'sigma', 'inlier'))]
+FIELDS = [
+    PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+    for index, name in enumerate(('x', 'y', 'z', 'rgb', 'sigma', 'inlier'))
+]
 
 
 class DebugOutput:
@@ -58,12 +61,16 @@ class DebugOutput:
         inliers = estimate.inliers[0].cpu().numpy()
         if wants_points:
             head = conversions.header(self._map_frame, output.stamp)
-            self._points.publish(point_cloud2.create_cloud(
-                head, FIELDS, point_cloud(frame, scene, inliers, pixels, map_from_scene)))
+            self._points.publish(
+                point_cloud2.create_cloud(
+                    head, FIELDS, point_cloud(frame, scene, inliers, pixels, map_from_scene)
+                )
+            )
         if wants_image:
             head = conversions.header(output.camera_frame, output.stamp)
-            self._image.publish(conversions.image_message(
-                draw_cells(frame, scene, inliers, pixels), head))
+            self._image.publish(
+                conversions.image_message(draw_cells(frame, scene, inliers, pixels), head)
+            )
 
 
 def image_pixels(frame: Frame, scene: SceneCoordinates) -> np.ndarray:
@@ -74,13 +81,20 @@ def image_pixels(frame: Frame, scene: SceneCoordinates) -> np.ndarray:
     return project(frame.camera, rays)
 
 
-def point_cloud(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixels: np.ndarray,
-                map_from_scene: np.ndarray) -> np.ndarray:
+def point_cloud(
+    frame: Frame,
+    scene: SceneCoordinates,
+    inliers: np.ndarray,
+    pixels: np.ndarray,
+    map_from_scene: np.ndarray,
+) -> np.ndarray:
     """Return a structured array of the valid cells' points in the map, with image colours."""
     height, width = frame.image.shape[:2]
     valid = scene.valid[0].cpu().numpy() & np.isfinite(pixels).all(axis=1)
-    u, v = (np.clip(np.rint(pixels[valid, axis]).astype(int), 0, size - 1)
-            for axis, size in ((0, width), (1, height)))
+    u, v = (
+        np.clip(np.rint(pixels[valid, axis]).astype(int), 0, size - 1)
+        for axis, size in ((0, width), (1, height))
+    )
     colours = frame.image[v, u]
     if colours.ndim == 1:
         colours = np.repeat(colours[:, None], 3, axis=1)
@@ -96,11 +110,11 @@ def point_cloud(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixe
     return table
 
 
-def draw_cells(frame: Frame, scene: SceneCoordinates, inliers: np.ndarray,
-               pixels: np.ndarray) -> np.ndarray:
+def draw_cells(
+    frame: Frame, scene: SceneCoordinates, inliers: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
     """Return the image (H, W, 3) with a dot for each valid cell, coloured by inlier or outlier."""
-    image = frame.image if frame.image.ndim == 3 else cv2.cvtColor(frame.image,
-                                                                   cv2.COLOR_GRAY2RGB)
+    image = frame.image if frame.image.ndim == 3 else cv2.cvtColor(frame.image, cv2.COLOR_GRAY2RGB)
     image = np.ascontiguousarray(image).copy()
     valid = scene.valid[0].cpu().numpy() & np.isfinite(pixels).all(axis=1)
     radius = max(1, image.shape[0] // 240)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Monitoring of a node's inputs: logs which are missing, and why, from the ROS graph."""
+
 from __future__ import annotations
 
 import re
@@ -65,7 +66,8 @@ class Feed:
             cause = (incompatible if self.optional else explain)(self.wanted, publishers)
         self._problem = cause and (
             f'no {self.wanted.what} on {self.wanted.topic} for '
-            f'{time.monotonic() - self._last:.0f} s: {cause}')
+            f'{time.monotonic() - self._last:.0f} s: {cause}'
+        )
         return cause
 
 
@@ -81,9 +83,15 @@ class InputWatch:
         self._checks = 0
         self._begin = self._last_check = time.monotonic()
         # A steady clock: simulated time may not have started.
-        self._timer = node.create_timer(
-            timeout_s / CHECKS_PER_TIMEOUT, self._check_inputs,
-            clock=Clock(clock_type=ClockType.STEADY_TIME)) if timeout_s else None
+        self._timer = (
+            node.create_timer(
+                timeout_s / CHECKS_PER_TIMEOUT,
+                self._check_inputs,
+                clock=Clock(clock_type=ClockType.STEADY_TIME),
+            )
+            if timeout_s
+            else None
+        )
 
     def expect(self, wanted: Input, *, once: bool = False, optional: bool = False) -> Feed:
         """Add an input."""
@@ -99,8 +107,9 @@ class InputWatch:
     @property
     def reason(self) -> str:
         """All current faults, joined; '' for none."""
-        return '; '.join(filter(None, [self._clock_problem,
-                                       *(feed.problem for feed in self._feeds)]))
+        return '; '.join(
+            filter(None, [self._clock_problem, *(feed.problem for feed in self._feeds)])
+        )
 
     def _check_inputs(self) -> None:
         now, before = time.monotonic(), self._last_check
@@ -111,8 +120,9 @@ class InputWatch:
         self._log_change(
             '/clock', self._clock_problem, self._clock_problem, 'time has begun on /clock'
         )
-        missing = any(feed.is_overdue(self._timeout_s) for feed in self._feeds
-                      if not feed.optional)
+        missing = any(
+            feed.is_overdue(self._timeout_s) for feed in self._feeds if not feed.optional
+        )
         if not missing and self._checks % CHECKS_PER_TIMEOUT:
             return
         known = publishers_on_graph(self._node, [feed.wanted for feed in self._feeds])
@@ -120,23 +130,30 @@ class InputWatch:
             wanted = feed.wanted
             others = {other.wanted.topic for other in self._feeds if other is not feed}
             cause = feed.check([p for p in known if p.topic not in others], self._timeout_s)
-            self._log_change(wanted.topic, cause, feed.problem,
-                             f'{wanted.what} arrive on {wanted.topic}')
+            self._log_change(
+                wanted.topic, cause, feed.problem, f'{wanted.what} arrive on {wanted.topic}'
+            )
             several = '' if wanted.shared else mixed(wanted, known)
-            self._log_change(f'{wanted.topic} mixed', several, several,
-                             f'one publisher is left on {wanted.topic}')
+            self._log_change(
+                f'{wanted.topic} mixed',
+                several,
+                several,
+                f'one publisher is left on {wanted.topic}',
+            )
 
     def _reason_without_time(self) -> str:
         """Return the fault of simulated time; '' if it runs or is not used."""
-        if (not self._node.get_parameter('use_sim_time').value
-                or time.monotonic() - self._begin < self._timeout_s
-                or self._node.get_clock().now().nanoseconds):
+        if (
+            not self._node.get_parameter('use_sim_time').value
+            or time.monotonic() - self._begin < self._timeout_s
+            or self._node.get_clock().now().nanoseconds
+        ):
             return ''
-        return ('use_sim_time is true and there is no time on /clock: '
-                + ('its publisher sends nothing; is the simulation or the bag paused?'
-                   if self._node.count_publishers('/clock') else
-                   'start the simulation, or `ros2 bag play --clock`, or set '
-                   'use_sim_time:=false'))
+        return 'use_sim_time is true and there is no time on /clock: ' + (
+            'its publisher sends nothing; is the simulation or the bag paused?'
+            if self._node.count_publishers('/clock')
+            else 'start the simulation, or `ros2 bag play --clock`, or set use_sim_time:=false'
+        )
 
     def _log_change(self, key: str, cause: str, line: str, end: str) -> None:
         """Log a fault when its cause is new, repeat it while it lasts, and log its end."""
@@ -157,8 +174,11 @@ def publishers_on_graph(node: Node, inputs: Iterable[Input]) -> list[Publisher]:
     kinds = {kind for wanted in inputs for kind in wanted.kinds}
     found = []
     for topic, types in node.get_topic_names_and_types():
-        if (topic in topics or not kinds.isdisjoint(types)
-                or any(topic.startswith(f'{above}/') for above in topics)):
+        if (
+            topic in topics
+            or not kinds.isdisjoint(types)
+            or any(topic.startswith(f'{above}/') for above in topics)
+        ):
             found += publishers_of(node, topic, types)
     return found
 
@@ -176,9 +196,14 @@ def publishers_of(node: Node, topic: str, types: Iterable[str] = ()) -> list[Pub
         # to a remapped name.
         return [Publisher('', topic, kind) for kind in types]
     own = (node.get_name(), node.get_namespace())
-    return [Publisher(f'{info.node_namespace.rstrip("/")}/{info.node_name}', topic,
-                      info.topic_type,
-                      info.qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT,
-                      info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)
-            for info in node.get_publishers_info_by_topic(topic)
-            if (info.node_name, info.node_namespace) != own]
+    return [
+        Publisher(
+            f'{info.node_namespace.rstrip("/")}/{info.node_name}',
+            topic,
+            info.topic_type,
+            info.qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT,
+            info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+        )
+        for info in node.get_publishers_info_by_topic(topic)
+        if (info.node_name, info.node_namespace) != own
+    ]

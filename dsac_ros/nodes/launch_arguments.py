@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection of misspelled launch arguments, which `ros2 launch` ignores silently."""
+
 from __future__ import annotations
 
 import difflib
@@ -18,7 +19,13 @@ def misspelled(words: Iterable[str], declared: Sequence[str]) -> list[str]:
         declared: the arguments of the launch file.
     """
     names = [word.split(':=', 1)[0] for word in words if ':=' in word]
-    close = {name: difflib.get_close_matches(name, declared, 1, MIN_SIMILARITY) for name in names
-             if name not in declared}
-    return [f'{name}:= is no argument of this launch file and has no effect: {match[0]}:= is one'
-            for name, match in close.items() if match]
+    close = {
+        name: difflib.get_close_matches(name, declared, 1, MIN_SIMILARITY)
+        for name in names
+        if name not in declared
+    }
+    return [
+        f'{name}:= is no argument of this launch file and has no effect: {match[0]}:= is one'
+        for name, match in close.items()
+        if match
+    ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of both nodes: parameters, lifecycle transitions that never raise, main function."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -38,12 +39,15 @@ class ParameterNode(LifecycleNode, Generic[P]):
         self.add_on_set_parameters_callback(self._on_set)
         for unknown in parameters.unknown_names(self, table):
             close = get_close_matches(unknown, [spec.name for spec in specs_of(table)], 1)
-            self.get_logger().warning(f'parameter {unknown!r} is not known and has no effect'
-                                      + (f': did you mean {close[0]!r}?' if close else ''))
+            self.get_logger().warning(
+                f'parameter {unknown!r} is not known and has no effect'
+                + (f': did you mean {close[0]!r}?' if close else '')
+            )
         if self.values.autostart:
             # A steady clock: simulated time may not have started.
             self._autostart = self.create_timer(
-                0.01, self._start_automatically, clock=Clock(clock_type=ClockType.STEADY_TIME))
+                0.01, self._start_automatically, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
 
     def configure(self) -> None:
         """Prepare to run."""
@@ -90,7 +94,7 @@ class ParameterNode(LifecycleNode, Generic[P]):
         except DsacError as error:
             self.get_logger().error(str(error))
             return FAILURE
-        except Exception as error:   # rclpy handles exceptions of transitions badly (rclpy #1319)
+        except Exception as error:  # rclpy handles exceptions of transitions badly (rclpy #1319)
             self.get_logger().error(f'{step.__name__} failed: {type(error).__name__}: {error}')
             return FAILURE
 

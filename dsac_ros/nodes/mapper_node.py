@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """dsac_mapper: records posed keyframes of a drive and trains a map on them."""
+
 from __future__ import annotations
 
 import sys
@@ -55,8 +56,14 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
         values = self.values
-        self._transforms = Transforms(self, {frame: name for name in ('map_frame', 'pose_frame')
-                                             if (frame := getattr(values, name))})
+        self._transforms = Transforms(
+            self,
+            {
+                frame: name
+                for name in ('map_frame', 'pose_frame')
+                if (frame := getattr(values, name))
+            },
+        )
         self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
         self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
         self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
@@ -78,15 +85,29 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             for name in SERVICES
         ]
         # A steady clock: the status is published even without simulated time.
-        self._active.append((self.destroy_timer, self.create_timer(
-            STATUS_PERIOD_S, self._publish_status,
-            clock=Clock(clock_type=ClockType.STEADY_TIME))))
+        self._active.append(
+            (
+                self.destroy_timer,
+                self.create_timer(
+                    STATUS_PERIOD_S,
+                    self._publish_status,
+                    clock=Clock(clock_type=ClockType.STEADY_TIME),
+                ),
+            )
+        )
         if values.use_depth:
             depths = self.create_subscription(Image, 'depth/image', self._on_depth, SENSOR)
             self._active.append((self.destroy_subscription, depths))
-            self._depths = self._watch.expect(Input(
-                'depth images', 'depth/image', depths.topic_name, IMAGE, launch_name='depth',
-                beside=self._camera.image_topic))
+            self._depths = self._watch.expect(
+                Input(
+                    'depth images',
+                    'depth/image',
+                    depths.topic_name,
+                    IMAGE,
+                    launch_name='depth',
+                    beside=self._camera.image_topic,
+                )
+            )
         if values.record_on_start:
             self.get_logger().info(self._start())
 
@@ -122,6 +143,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
 
     def _service_callback(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
         """Return a callback that reports success with a message, or failure with a reason."""
+
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             try:
                 response.message, response.success = action(), True
@@ -131,6 +153,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
                 self.get_logger().error(response.message)
             self._publish_status()
             return response
+
         return callback
 
     def _start(self) -> str:
@@ -139,9 +162,13 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             raise MappingError(f'already recording into {self._recorder.dataset}')
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
         self._dataset = user_path(folder).resolve()
-        self._recorder = Recorder(self.values, self._dataset, self._poses,
-                                  self._camera.is_rectified(self.values.rectified),
-                                  self._on_keyframe)
+        self._recorder = Recorder(
+            self.values,
+            self._dataset,
+            self._poses,
+            self._camera.is_rectified(self.values.rectified),
+            self._on_keyframe,
+        )
         self._coverage, self._problem = self._recorder.coverage, ''
         return f'recording into {self._dataset}'
 
@@ -163,8 +190,10 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
         keyframes = count_frames(folder)
         if keyframes < MIN_KEYFRAMES:
-            raise MappingError(f'{folder} holds {keyframes} keyframes, expected at least '
-                               f'{MIN_KEYFRAMES}: drive on with ~/start')
+            raise MappingError(
+                f'{folder} holds {keyframes} keyframes, expected at least '
+                f'{MIN_KEYFRAMES}: drive on with ~/start'
+            )
         values = self.values
         output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
         self._training = Training(folder, output.resolve(), *training_options(values))
@@ -205,9 +234,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._assumptions.log(keyframe.frame.camera)
         if self._keyframe.get_subscription_count() > 0:
             head = keyframe.stamped_image.image.header
-            message = PosedFrame(header=head, map_frame=self.values.map_frame,
-                                 camera_info=keyframe.stamped_image.info,
-                                 image=conversions.jpeg_message(keyframe.frame.image, head))
+            message = PosedFrame(
+                header=head,
+                map_frame=self.values.map_frame,
+                camera_info=keyframe.stamped_image.info,
+                image=conversions.jpeg_message(keyframe.frame.image, head),
+            )
             message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
             self._keyframe.publish(message)
 
@@ -215,10 +247,17 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         """Publish ~/status, and ~/keyframes if they changed."""
         state = TrainingState() if self._training is None else self._training.state
         now = self.get_clock().now().nanoseconds
-        self._status.publish(status_message(
-            conversions.header(self.values.map_frame, now), self._recorder, self._coverage,
-            self._dataset, self._training and self._training.output, state,
-            self._watch.reason))
+        self._status.publish(
+            status_message(
+                conversions.header(self.values.map_frame, now),
+                self._recorder,
+                self._coverage,
+                self._dataset,
+                self._training and self._training.output,
+                state,
+                self._watch.reason,
+            )
+        )
         if len(self._coverage.poses) != self._published_keyframes:
             self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')
@@ -230,9 +269,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         poses = list(self._coverage.poses)
         self._published_keyframes = len(poses)
         now = self.get_clock().now().nanoseconds
-        self._keyframes.publish(PoseArray(
-            header=conversions.header(self.values.map_frame, now),
-            poses=[conversions.pose_message(pose) for pose in poses]))
+        self._keyframes.publish(
+            PoseArray(
+                header=conversions.header(self.values.map_frame, now),
+                poses=[conversions.pose_message(pose) for pose in poses],
+            )
+        )
 
 
 def main(args: Sequence[str] | None = None) -> int:

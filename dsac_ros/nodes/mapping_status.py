@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status message of the mapper."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,21 +13,39 @@ from dsac_ros.nodes.recorder import Recorder
 from dsac_ros.nodes.training import TrainingState
 
 
-def status_message(head: Header, recorder: Recorder | None, coverage: Coverage, dataset: Path,
-                   output: Path | None, training: TrainingState, missing: str) -> MappingStatus:
+def status_message(
+    head: Header,
+    recorder: Recorder | None,
+    coverage: Coverage,
+    dataset: Path,
+    output: Path | None,
+    training: TrainingState,
+    missing: str,
+) -> MappingStatus:
     """Make a MappingStatus of recording, training and missing inputs."""
     verdicts = coverage.verdicts
     return MappingStatus(
-        header=head, state=state_of(recorder, training), images=coverage.images,
+        header=head,
+        state=state_of(recorder, training),
+        images=coverage.images,
         keyframes=recorder.keyframes if recorder is not None else verdicts[Verdict.KEPT],
-        rejected_blur=verdicts[Verdict.BLUR], rejected_motion=verdicts[Verdict.MOTION],
-        rejected_pose=verdicts[Verdict.POSE], rejected_duplicate=verdicts[Verdict.DUPLICATE],
+        rejected_blur=verdicts[Verdict.BLUR],
+        rejected_motion=verdicts[Verdict.MOTION],
+        rejected_pose=verdicts[Verdict.POSE],
+        rejected_duplicate=verdicts[Verdict.DUPLICATE],
         rejected_image=verdicts[Verdict.IMAGE],
         last_reason=training.reason or missing or coverage.last_reason,
-        coverage_cells=coverage.cells, coverage_area=coverage.area, distance=coverage.distance,
+        coverage_cells=coverage.cells,
+        coverage_area=coverage.area,
+        distance=coverage.distance,
         disk_bytes=disk_bytes(dataset) if dataset.name else 0,
-        dataset=str(dataset) if dataset.name else '', map_url=str(output or ''),
-        stage=training.stage, progress=training.progress, loss=training.loss, eta=training.eta)
+        dataset=str(dataset) if dataset.name else '',
+        map_url=str(output or ''),
+        stage=training.stage,
+        progress=training.progress,
+        loss=training.loss,
+        eta=training.eta,
+    )
 
 
 def state_of(recorder: Recorder | None, training: TrainingState) -> int:

@@ -3,6 +3,7 @@
 
 Pure functions from graph data to one sentence for the user.
 """
+
 from __future__ import annotations
 
 import os
@@ -78,9 +79,14 @@ def explain(wanted: Input, publishers: Iterable[Publisher]) -> str:
         return incompatible(wanted, right) or _silent(wanted, right, publishers)
     if here:
         return _other_type(wanted, here)
-    candidates = sorted((p for p in publishers if p.kind in wanted.kinds
-                         and not p.topic.endswith('compressedDepth')),
-                        key=lambda p: _rank(wanted, p))
+    candidates = sorted(
+        (
+            p
+            for p in publishers
+            if p.kind in wanted.kinds and not p.topic.endswith('compressedDepth')
+        ),
+        key=lambda p: _rank(wanted, p),
+    )
     if candidates:
         return f'nobody publishes it; {_alternatives(wanted, candidates)}'
     transports = [p for p in publishers if p.topic.startswith(wanted.topic + '/')]
@@ -92,8 +98,10 @@ def explain(wanted: Input, publishers: Iterable[Publisher]) -> str:
             'of image_transport)'
         )
     domain = os.environ.get('ROS_DOMAIN_ID') or '0'
-    return (f'nobody publishes it, nor {wanted.what} on any other topic: is its node running, on '
-            f'this network and with the same ROS_DOMAIN_ID ({domain})?')
+    return (
+        f'nobody publishes it, nor {wanted.what} on any other topic: is its node running, on '
+        f'this network and with the same ROS_DOMAIN_ID ({domain})?'
+    )
 
 
 def incompatible(wanted: Input, publishers: Iterable[Publisher]) -> str:
@@ -101,9 +109,14 @@ def incompatible(wanted: Input, publishers: Iterable[Publisher]) -> str:
     for publisher in publishers:
         if publisher.topic != wanted.topic or publisher.kind != wanted.kind:
             continue
-        offered = [words for is_bad, words in (
-            (wanted.reliable and not publisher.reliable, ('best effort', 'reliable')),
-            (wanted.latched and not publisher.latched, ('volatile', 'transient local'))) if is_bad]
+        offered = [
+            words
+            for is_bad, words in (
+                (wanted.reliable and not publisher.reliable, ('best effort', 'reliable')),
+                (wanted.latched and not publisher.latched, ('volatile', 'transient local')),
+            )
+            if is_bad
+        ]
         if offered:
             was, expected = (' and '.join(words) for words in zip(*offered))
             return (
@@ -146,24 +159,36 @@ def _other_type(wanted: Input, here: Sequence[Publisher]) -> str:
 def _alternatives(wanted: Input, candidates: Sequence[Publisher]) -> str:
     """Return a description of other topics, most likely first, and how to select the first."""
     topics = list(dict.fromkeys(p.topic for p in candidates))
-    named = [f'{topic} (by {_node_names([p for p in candidates if p.topic == topic])})'
-             for topic in topics[:MAX_NAMED_TOPICS]]
+    named = [
+        f'{topic} (by {_node_names([p for p in candidates if p.topic == topic])})'
+        for topic in topics[:MAX_NAMED_TOPICS]
+    ]
     more = len(topics) - len(named)
-    return (f'{wanted.what} found on {", ".join(named)}{f" and {more} more" if more else ""}: '
-            f'{_arguments_for(wanted, candidates[0])}')
+    return (
+        f'{wanted.what} found on {", ".join(named)}{f" and {more} more" if more else ""}: '
+        f'{_arguments_for(wanted, candidates[0])}'
+    )
 
 
 def _arguments_for(wanted: Input, publisher: Publisher) -> str:
     """Return the command line arguments that select a publisher."""
     settings = [] if publisher.kind == wanted.kind else [wanted.instead[publisher.kind]]
-    base, name, launch_name = remapping_of(publisher.topic, publisher.kind), wanted.name, (
-        wanted.name if wanted.launch_name == '' else wanted.launch_name)
+    base, name, launch_name = (
+        remapping_of(publisher.topic, publisher.kind),
+        wanted.name,
+        (wanted.name if wanted.launch_name == '' else wanted.launch_name),
+    )
     if publisher.kind == COMPRESSED_IMAGE and base == publisher.topic:
         name, launch_name = wanted.name + COMPRESSED, None
     is_remapped = name == wanted.name and base == remapping_of(wanted.topic, wanted.kind)
     remaps = [] if is_remapped else [base]
-    reason = ' '.join(['start with', *(f'-r {name}:={one}' for one in remaps),
-                       *(f'-p {one}' for one in settings)])
+    reason = ' '.join(
+        [
+            'start with',
+            *(f'-r {name}:={one}' for one in remaps),
+            *(f'-p {one}' for one in settings),
+        ]
+    )
     if launch_name is None:
         return reason
     launch = [*(f'{launch_name}:={one}' for one in remaps), *settings]
@@ -200,5 +225,8 @@ def _common_prefix_length(a: Iterable[str], b: Iterable[str]) -> int:
 
 def _node_names(publishers: Iterable[Publisher]) -> str:
     """Return the names of the nodes of some publishers."""
-    return ', '.join(dict.fromkeys(
-        'an unnamed node' if not p.node or NO_NAME in p.node else p.node for p in publishers))
+    return ', '.join(
+        dict.fromkeys(
+            'an unnamed node' if not p.node or NO_NAME in p.node else p.node for p in publishers
+        )
+    )

@@ -4,6 +4,7 @@
 Writes one JSON object per line to stdout: {"event": "ready"} when the relocalizer has loaded its
 map, then "status", "pose", "camera_pose" and "tf" with the stamp of the image in nanoseconds.
 """
+
 from __future__ import annotations
 
 import json
@@ -22,8 +23,9 @@ from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.sources.image_messages import stamp_ns
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 class OutputRecorder(Node):
@@ -37,23 +39,32 @@ class OutputRecorder(Node):
         relocalizer = self.declare_parameter('relocalizer', '/dsac_relocalizer').value
         self._child = self.declare_parameter('child', 'dsac_base_link').value
         for kind, topic, callback, qos in (
-                (MapInfo, f'{relocalizer}/map_info', self._on_map_info, LATCHED),
-                (RelocalizationStatus, f'{relocalizer}/status', self._on_status, RELIABLE),
-                (PoseStamped, f'{relocalizer}/pose', self._on_pose, RELIABLE),
-                (PoseStamped, f'{relocalizer}/camera_pose', self._on_camera_pose, RELIABLE),
-                (TFMessage, '/tf', self._on_tf, RELIABLE)):
+            (MapInfo, f'{relocalizer}/map_info', self._on_map_info, LATCHED),
+            (RelocalizationStatus, f'{relocalizer}/status', self._on_status, RELIABLE),
+            (PoseStamped, f'{relocalizer}/pose', self._on_pose, RELIABLE),
+            (PoseStamped, f'{relocalizer}/camera_pose', self._on_camera_pose, RELIABLE),
+            (TFMessage, '/tf', self._on_tf, RELIABLE),
+        ):
             self.create_subscription(kind, topic, callback, qos)
 
     def _on_map_info(self, message: Any) -> None:
         write_event('ready', message.header, map_id=message.map_id)
 
     def _on_status(self, message: Any) -> None:
-        write_event('status', message.header, result=message.result, reason=message.reason,
-                    confidence=message.confidence, inlier_ratio=message.inlier_ratio,
-                    inlier_count=message.inlier_count, agreement=message.hypothesis_agreement,
-                    reprojection_error_px=message.reprojection_error_px,
-                    inference_ms=message.inference_ms, dropped=message.frames_dropped,
-                    covariance=[float(value) for value in message.pose.covariance])
+        write_event(
+            'status',
+            message.header,
+            result=message.result,
+            reason=message.reason,
+            confidence=message.confidence,
+            inlier_ratio=message.inlier_ratio,
+            inlier_count=message.inlier_count,
+            agreement=message.hypothesis_agreement,
+            reprojection_error_px=message.reprojection_error_px,
+            inference_ms=message.inference_ms,
+            dropped=message.frames_dropped,
+            covariance=[float(value) for value in message.pose.covariance],
+        )
 
     def _on_pose(self, message: Any) -> None:
         write_event(
@@ -61,14 +72,18 @@ class OutputRecorder(Node):
         )
 
     def _on_camera_pose(self, message: Any) -> None:
-        write_event('camera_pose', message.header,
-                    row=as_row(message.pose.position, message.pose.orientation))
+        write_event(
+            'camera_pose',
+            message.header,
+            row=as_row(message.pose.position, message.pose.orientation),
+        )
 
     def _on_tf(self, message: Any) -> None:
         for one in message.transforms:
             if one.child_frame_id == self._child:
-                write_event('tf', one.header,
-                            row=as_row(one.transform.translation, one.transform.rotation))
+                write_event(
+                    'tf', one.header, row=as_row(one.transform.translation, one.transform.rotation)
+                )
 
 
 def as_row(place: Any, turn: Any) -> list[float]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commented YAML files in config/ from a node's parameters."""
+
 from __future__ import annotations
 
 import textwrap
@@ -7,27 +8,42 @@ import textwrap
 from dsac_ros.nodes.parameters import NodeParameters, ParameterValue, Spec, specs_of
 
 WIDTH = 92
-HEADINGS = {'map': 'Map', 'compute': 'Computation', 'input': 'Images', 'frames': 'Frames',
-            'tf': 'TF', 'accept': 'Acceptance of poses',
-            'covariance': 'Covariance of ~/pose_with_covariance', 'misc': 'Other',
-            'dataset': 'Recording', 'training': 'Training',
-            'poses': 'Poses', 'keyframes': 'Keyframe selection'}
+HEADINGS = {
+    'map': 'Map',
+    'compute': 'Computation',
+    'input': 'Images',
+    'frames': 'Frames',
+    'tf': 'TF',
+    'accept': 'Acceptance of poses',
+    'covariance': 'Covariance of ~/pose_with_covariance',
+    'misc': 'Other',
+    'dataset': 'Recording',
+    'training': 'Training',
+    'poses': 'Poses',
+    'keyframes': 'Keyframe selection',
+}
 
 
 def parameter_file(node_name: str, table: type[NodeParameters]) -> str:
     """Return the YAML text of a node's parameters."""
-    lines = ['# SPDX-License-Identifier: Apache-2.0',
-             f'# The parameters of {node_name} with their defaults: copy what you change.',
-             '# `ros2 param describe` says the same of a running node.',
-             '/**:', '  ros__parameters:']
+    lines = [
+        '# SPDX-License-Identifier: Apache-2.0',
+        f'# The parameters of {node_name} with their defaults: copy what you change.',
+        '# `ros2 param describe` says the same of a running node.',
+        '/**:',
+        '  ros__parameters:',
+    ]
     group = ''
     for spec in specs_of(table):
         if spec.group != group:
             group = spec.group
             lines += ['', f'    # --- {HEADINGS[group]} ---']
         comment = f'{spec.text}; {limits(spec)}.'
-        lines += ['', *(f'    # {line}' for line in textwrap.wrap(comment, WIDTH)),
-                  f'    {spec.name}: {yaml_literal(spec.default)}']
+        lines += [
+            '',
+            *(f'    # {line}' for line in textwrap.wrap(comment, WIDTH)),
+            f'    {spec.name}: {yaml_literal(spec.default)}',
+        ]
     return '\n'.join(lines) + '\n'
 
 
@@ -51,8 +67,12 @@ def yaml_literal(value: ParameterValue) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return value if value.replace('_', '').isalpha() and value not in (
-            'yes', 'no', 'on', 'off', 'true', 'false', 'none', 'null') else f"'{value}'"
+        return (
+            value
+            if value.replace('_', '').isalpha()
+            and value not in ('yes', 'no', 'on', 'off', 'true', 'false', 'none', 'null')
+            else f"'{value}'"
+        )
     if isinstance(value, list):
         return '[' + ', '.join(repr(float(entry)) for entry in value) + ']'
     return repr(value)

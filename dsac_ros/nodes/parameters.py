@@ -4,6 +4,7 @@
 The parameters of a node are a frozen dataclass whose fields are made by `parameter` and
 `from_setting`: see relocalizer_parameters.py and mapper_parameters.py. An instance holds values.
 """
+
 from __future__ import annotations
 
 import math
@@ -62,12 +63,12 @@ class Spec:
 
     def check(self, value: Any) -> None:
         """Raise ConfigError if the value is invalid."""
-        metadata = {'low': self.low, 'high': self.high, 'choices': self.choices,
-                    'unit': self.unit}
+        metadata = {'low': self.low, 'high': self.high, 'choices': self.choices, 'unit': self.unit}
         if isinstance(self.default, list):
             if len(value) != len(self.default) or not all(map(math.isfinite, value)):
-                raise ConfigError(f'{self.name} is {list(value)}, expected {len(self.default)} '
-                                  'finite numbers')
+                raise ConfigError(
+                    f'{self.name} is {list(value)}, expected {len(self.default)} finite numbers'
+                )
         elif isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f'{self.name} is {value}, expected a finite number')
         else:
@@ -75,39 +76,68 @@ class Spec:
 
     def descriptor(self) -> ParameterDescriptor:
         """Return the descriptor, which `ros2 param describe` shows and rclpy enforces."""
-        descriptor = ParameterDescriptor(name=self.name, description=self.text,
-                                         read_only=self.read_only)
+        descriptor = ParameterDescriptor(
+            name=self.name, description=self.text, read_only=self.read_only
+        )
         if self.choices:
             descriptor.additional_constraints = 'one of: ' + ', '.join(
-                choice or "''" for choice in self.choices)
+                choice or "''" for choice in self.choices
+            )
         if self.low is None and self.high is None:
             return descriptor
         if isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(
-                from_value=float(-MAX_FLOAT if self.low is None else self.low),
-                to_value=float(MAX_FLOAT if self.high is None else self.high), step=0.0)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(
+                    from_value=float(-MAX_FLOAT if self.low is None else self.low),
+                    to_value=float(MAX_FLOAT if self.high is None else self.high),
+                    step=0.0,
+                )
+            ]
         else:
-            descriptor.integer_range = [IntegerRange(
-                from_value=int(-MAX_INTEGER if self.low is None else self.low),
-                to_value=int(MAX_INTEGER if self.high is None else self.high), step=1)]
+            descriptor.integer_range = [
+                IntegerRange(
+                    from_value=int(-MAX_INTEGER if self.low is None else self.low),
+                    to_value=int(MAX_INTEGER if self.high is None else self.high),
+                    step=1,
+                )
+            ]
         return descriptor
 
 
-def parameter(group: str, default: ParameterValue, description: str, unit: str = '', *,
-              low: float | None = None, high: float | None = None,
-              choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
+def parameter(
+    group: str,
+    default: ParameterValue,
+    description: str,
+    unit: str = '',
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_only: bool = False,
+) -> Any:
     """Return a dataclass field that holds a parameter's default and description."""
     return _field(Spec(group, '', default, description, unit, low, high, choices, read_only))
 
 
-def from_setting(group: str, settings: type[DataclassInstance], name: str, *,
-                 read_only: bool = False) -> Any:
+def from_setting(
+    group: str, settings: type[DataclassInstance], name: str, *, read_only: bool = False
+) -> Any:
     """Return a dataclass field with default, description and range of a setting of config.py."""
     found = next(f for f in fields(settings) if f.name == name)
     default: Any = found.default
-    return _field(Spec(group, '', default, found.metadata['description'],
-                       found.metadata['unit'], found.metadata['low'], found.metadata['high'],
-                       found.metadata['choices'], read_only))
+    return _field(
+        Spec(
+            group,
+            '',
+            default,
+            found.metadata['description'],
+            found.metadata['unit'],
+            found.metadata['low'],
+            found.metadata['high'],
+            found.metadata['choices'],
+            read_only,
+        )
+    )
 
 
 def _field(spec: Spec) -> Any:
@@ -161,8 +191,7 @@ def unknown_names(node: Node, table: type[NodeParameters]) -> list[str]:
     """
     known = {spec.name for spec in specs_of(table)}
     overrides = getattr(node, '_parameter_overrides', {})
-    return sorted(name for name in overrides
-                  if name not in known and not node.has_parameter(name))
+    return sorted(name for name in overrides if name not in known and not node.has_parameter(name))
 
 
 def as_python(value: Any) -> ParameterValue:
@@ -172,5 +201,6 @@ def as_python(value: Any) -> ParameterValue:
 
 def settings_from(values: NodeParameters, settings: type[S], names: Mapping[str, str]) -> S:
     """Build a dataclass of config.py from parameters; `names` maps its fields to parameters."""
-    return config.build(settings, {field: getattr(values, parameter)
-                                   for field, parameter in names.items()})
+    return config.build(
+        settings, {field: getattr(values, parameter) for field, parameter in names.items()}
+    )

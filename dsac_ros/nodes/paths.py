@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paths in parameters."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,5 +20,6 @@ def user_path(text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise ConfigError(f'{text!r} begins with ~ and there is no such user: give the whole '
-                          'path') from None
+        raise ConfigError(
+            f'{text!r} begins with ~ and there is no such user: give the whole path'
+        ) from None

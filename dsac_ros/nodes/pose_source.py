@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses of images from TF or from a topic, interpolated at the image stamp, never extrapolated."""
+
 from __future__ import annotations
 
 import threading
@@ -25,10 +26,14 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.pose_frames import pose_child
 
 #: pose_source -> type of the messages on `pose` and its name.
-TYPES = {'pose': (PoseStamped, 'geometry_msgs/msg/PoseStamped'),
-         'pose_with_covariance': (PoseWithCovarianceStamped,
-                                  'geometry_msgs/msg/PoseWithCovarianceStamped'),
-         'odometry': (Odometry, 'nav_msgs/msg/Odometry')}
+TYPES = {
+    'pose': (PoseStamped, 'geometry_msgs/msg/PoseStamped'),
+    'pose_with_covariance': (
+        PoseWithCovarianceStamped,
+        'geometry_msgs/msg/PoseWithCovarianceStamped',
+    ),
+    'odometry': (Odometry, 'nav_msgs/msg/Odometry'),
+}
 MAX_POSES = 500
 POLL_S = 0.01
 #: Largest difference of one pose by TF and by a topic, of any matrix entry [m or none].
@@ -42,8 +47,9 @@ class PoseUnavailable(Exception):
 class PoseSource:
     """Looks up map_from_camera; `at` may block and must run in a worker thread."""
 
-    def __init__(self, node: Node, values: MapperParameters, transforms: Transforms,
-                 watch: InputWatch) -> None:
+    def __init__(
+        self, node: Node, values: MapperParameters, transforms: Transforms, watch: InputWatch
+    ) -> None:
         self._node, self.values, self._transforms = node, values, transforms
         self._lock = threading.Lock()
         self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=MAX_POSES)
@@ -54,12 +60,25 @@ class PoseSource:
             return
         message, kind = TYPES[values.pose_source]
         self._subscription = node.create_subscription(
-            message, 'pose', self._on_pose,
-            QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT))
-        self._feed = watch.expect(Input(
-            'poses', 'pose', self._subscription.topic_name, kind,
-            {other: f'pose_source:={name}' for name, (_, other) in TYPES.items()
-             if other != kind}), once=True)
+            message,
+            'pose',
+            self._on_pose,
+            QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT),
+        )
+        self._feed = watch.expect(
+            Input(
+                'poses',
+                'pose',
+                self._subscription.topic_name,
+                kind,
+                {
+                    other: f'pose_source:={name}'
+                    for name, (_, other) in TYPES.items()
+                    if other != kind
+                },
+            ),
+            once=True,
+        )
 
     def close(self) -> None:
         """Destroy the subscription."""
@@ -110,9 +129,11 @@ class PoseSource:
                     f'{" or ".join(candidates)}: set pose_frame to the right one'
                 )
             (self._frame_by_tf,) = matching
-            self._node.get_logger().warning(f'the poses on {topic} are assumed to be those of '
-                                            f'{self._frame_by_tf}, which matches TF (override: '
-                                            'pose_frame)')
+            self._node.get_logger().warning(
+                f'the poses on {topic} are assumed to be those of '
+                f'{self._frame_by_tf}, which matches TF (override: '
+                'pose_frame)'
+            )
             return self._frame_by_tf
         if not self._transforms.is_settled:
             raise PoseUnavailable(
@@ -141,7 +162,8 @@ class PoseSource:
                 if not missing:
                     poses = np.stack([sample[1] for sample in samples])
                     return Trajectory(np.array(stamps), poses).at(
-                        stamp, round(limits.max_gap_s * 1e9))
+                        stamp, round(limits.max_gap_s * 1e9)
+                    )
                 reason = problem or missing
             if time.monotonic() >= end:
                 raise PoseUnavailable(reason)
@@ -155,8 +177,12 @@ class PoseSource:
             if frame.lstrip('/') != self.values.map_frame:
                 raise SourceError(
                     f'poses are given in frame {frame!r}, expected {self.values.map_frame!r}: '
-                    + (f'set map_frame to {frame} if the map is to be in that frame' if frame else
-                       'their publisher must set header.frame_id'))
+                    + (
+                        f'set map_frame to {frame} if the map is to be in that frame'
+                        if frame
+                        else 'their publisher must set header.frame_id'
+                    )
+                )
             sample = stamp_ns(message.header.stamp), matrix_from_pose(pose)
         except SourceError as error:
             with self._lock:

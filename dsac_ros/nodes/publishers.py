@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishers of the relocalizer: poses of accepted images, status of all images, map info."""
+
 from __future__ import annotations
 
 import math
@@ -17,8 +18,9 @@ from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.types import Result
 
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 MAX_UINT16 = 65535
 
 
@@ -29,7 +31,8 @@ class Publishers:
         self._node, self._map_frame = node, map_frame
         self._pose = node.create_publisher(PoseStamped, '~/pose', RELIABLE)
         self._uncertain_pose = node.create_publisher(
-            PoseWithCovarianceStamped, '~/pose_with_covariance', RELIABLE)
+            PoseWithCovarianceStamped, '~/pose_with_covariance', RELIABLE
+        )
         self._camera_pose = node.create_publisher(PoseStamped, '~/camera_pose', RELIABLE)
         self._status = node.create_publisher(RelocalizationStatus, '~/status', RELIABLE)
         self._localized = node.create_publisher(Bool, '~/localized', LATCHED)
@@ -40,8 +43,14 @@ class Publishers:
 
     def close(self) -> None:
         """Destroy the publishers."""
-        for publisher in (self._pose, self._uncertain_pose, self._camera_pose, self._status,
-                          self._localized, self._map_info):
+        for publisher in (
+            self._pose,
+            self._uncertain_pose,
+            self._camera_pose,
+            self._status,
+            self._localized,
+            self._map_info,
+        ):
             self._node.destroy_publisher(publisher)
 
     def reset(self) -> None:
@@ -53,8 +62,9 @@ class Publishers:
         """Publish the accepted poses, if any."""
         head = conversions.header(self._map_frame, output.stamp)
         if output.map_from_camera is not None:
-            self._camera_pose.publish(PoseStamped(
-                header=head, pose=conversions.pose_message(output.map_from_camera)))
+            self._camera_pose.publish(
+                PoseStamped(header=head, pose=conversions.pose_message(output.map_from_camera))
+            )
         if output.map_from_base is None:
             return
         pose = conversions.pose_message(output.map_from_base)
@@ -64,8 +74,9 @@ class Publishers:
         message.pose.covariance = conversions.covariance_values(output.covariance)
         self._uncertain_pose.publish(message)
 
-    def publish_status(self, output: NodeOutput, map_id: str, dropped: int, now: int,
-                       timeout_s: float) -> RelocalizationStatus:
+    def publish_status(
+        self, output: NodeOutput, map_id: str, dropped: int, now: int, timeout_s: float
+    ) -> RelocalizationStatus:
         """Publish the status of an image, accepted or not."""
         localization = output.localization
         accepted = localization.accepted
@@ -75,26 +86,32 @@ class Publishers:
         self._last_accepted = now if accepted else self._last_accepted
         message = RelocalizationStatus(
             header=conversions.header(self._map_frame, output.stamp),
-            state=RelocalizationStatus.LOCALIZED if self.is_localized(now, timeout_s)
+            state=RelocalizationStatus.LOCALIZED
+            if self.is_localized(now, timeout_s)
             else RelocalizationStatus.LOST,
-            result=int(localization.result), reason=localization.reason,
-            camera=output.camera_frame, map_id=map_id,
+            result=int(localization.result),
+            reason=localization.reason,
+            camera=output.camera_frame,
+            map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),
             reprojection_error_px=float(localization.reprojection_error_px),
             hypothesis_agreement=float(localization.statistics.hypothesis_agreement),
-            confidence=float(localization.confidence), divergence_translation=math.nan,
+            confidence=float(localization.confidence),
+            divergence_translation=math.nan,
             divergence_rotation=math.nan,
             consecutive_accepted=min(self._accepted, MAX_UINT16),
             consecutive_rejected=min(self._rejected, MAX_UINT16),
             latency=conversions.duration_message(now - output.stamp),
             inference_ms=float(sum(localization.timings_ms.values())),
-            frames_dropped=dropped, frames_bad=self._bad)
+            frames_dropped=dropped,
+            frames_bad=self._bad,
+        )
         if localization.result == Result.ACCEPTED:
             message.pose.pose = conversions.pose_message(output.map_from_base)
             message.pose.covariance = conversions.covariance_values(output.covariance)
         else:
-            message.pose.pose.orientation.w = 0.0   # an invalid quaternion: no pose
+            message.pose.pose.orientation.w = 0.0  # an invalid quaternion: no pose
         self._status.publish(message)
         self.publish_localized(self.is_localized(now, timeout_s))
         return message
@@ -125,20 +142,26 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
     width, height = about.get('image_size_wh') or (0, 0)
     focal = _number(about.get('focal_px'))
     return MapInfo(
-        header=conversions.header(map_frame, now), map_id=str(about.get('id', '')),
-        name=str(about.get('name', '')), map_url=path,
+        header=conversions.header(map_frame, now),
+        map_id=str(about.get('id', '')),
+        name=str(about.get('name', '')),
+        map_url=path,
         created=conversions.time_message(_created_ns(about.get('created'))),
         num_images=int(about.get('frames') or 0),
         bounds_min=conversions.point_message(bounds.get('min')),
         bounds_max=conversions.point_message(bounds.get('max')),
-        image_width=int(width), image_height=int(height), focal_min_px=focal, focal_max_px=focal,
-        network=f"encoder {about.get('encoder_id', '?')}, head {about.get('head', '?')}",
+        image_width=int(width),
+        image_height=int(height),
+        focal_min_px=focal,
+        focal_max_px=focal,
+        network=f'encoder {about.get("encoder_id", "?")}, head {about.get("head", "?")}',
         median_error_m=_number(held_out.get('median_translation_m')),
         median_error_deg=_number(held_out.get('median_rotation_deg')),
         covariance_scale=_number(acceptance.get('covariance_scale')),
         covariance_floor_m=_number(acceptance.get('floor_m')),
         covariance_floor_rad=_number(acceptance.get('floor_rad')),
-        training_frame=str(about.get('map_frame', '')))
+        training_frame=str(about.get('map_frame', '')),
+    )
 
 
 def _number(value: Any) -> float:

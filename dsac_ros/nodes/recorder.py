@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording of posed keyframes into a dataset folder, in a thread of its own."""
+
 from __future__ import annotations
 
 import queue
@@ -41,15 +42,21 @@ class Keyframe:
 class Recorder:
     """Receives every image, selects keyframes by pose and sharpness, and stores them."""
 
-    def __init__(self, values: MapperParameters, dataset: Path, poses: PoseSource, rectified: bool,
-                 on_keyframe: Callable[[Keyframe], None]) -> None:
+    def __init__(
+        self,
+        values: MapperParameters,
+        dataset: Path,
+        poses: PoseSource,
+        rectified: bool,
+        on_keyframe: Callable[[Keyframe], None],
+    ) -> None:
         self.dataset, self.coverage = dataset, Coverage()
         self._values, self._poses, self._rectified = values, poses, rectified
         self._on_keyframe = on_keyframe
         self._gate = KeyframeGate(keyframe_config(values))
         self._writer = FolderWriter(dataset, map_frame=values.map_frame, append=True)
         self._depths: deque[Any] = deque(maxlen=MAX_DEPTH_IMAGES)
-        self._no_pose = ''     # why the current image has none
+        self._no_pose = ''  # why the current image has none
         self._images: queue.Queue[StampedImage | None] = queue.Queue(MAX_QUEUED_IMAGES)
         self._thread = threading.Thread(target=self._run, name='dsac_recorder', daemon=True)
         self._thread.start()
@@ -71,9 +78,13 @@ class Recorder:
             if self._no_pose:
                 self.coverage.add(Verdict.POSE, self._no_pose, None)
             else:
-                self.coverage.add(Verdict.IMAGE, f'images come faster than {self.dataset} can '
-                                  'store them: lower the rate of the camera, or set dataset to a '
-                                  'folder on a faster disk', None)
+                self.coverage.add(
+                    Verdict.IMAGE,
+                    f'images come faster than {self.dataset} can '
+                    'store them: lower the rate of the camera, or set dataset to a '
+                    'folder on a faster disk',
+                    None,
+                )
 
     def put_depth(self, message: Any) -> None:
         """Queue a depth image; it is stored with the image of the same stamp."""
@@ -96,7 +107,7 @@ class Recorder:
                 verdict, reason = Verdict.IMAGE, f'cannot write {self.dataset}: {error.strerror}'
             except DsacError as error:
                 verdict, reason = Verdict.IMAGE, str(error)
-            except Exception as error:   # continue with the next image
+            except Exception as error:  # continue with the next image
                 verdict, reason = Verdict.IMAGE, f'{type(error).__name__}: {error}'
             self._no_pose = reason if verdict is Verdict.POSE else ''
             self.coverage.add(verdict, reason, pose)
@@ -105,8 +116,11 @@ class Recorder:
         """Store the image if it is a keyframe; return verdict, reason and pose."""
         stamp = stamp_ns(stamped_image.image.header.stamp)
         if stamp == 0:
-            return (Verdict.IMAGE, 'the image has no time stamp: set header.stamp in the camera '
-                    'driver', None)
+            return (
+                Verdict.IMAGE,
+                'the image has no time stamp: set header.stamp in the camera driver',
+                None,
+            )
         try:
             pose = self._poses.at(stamp, stamped_image.image.header.frame_id)
         except PoseUnavailable as error:
@@ -126,8 +140,9 @@ class Recorder:
 
     def _depth(self, stamp: int, size_wh: tuple[int, int]) -> np.ndarray | None:
         """Return the depth at that time (H, W) [m]; None if unavailable."""
-        near = [m for m in list(self._depths)
-                if abs(stamp_ns(m.header.stamp) - stamp) <= DEPTH_GAP_NS]
+        near = [
+            m for m in list(self._depths) if abs(stamp_ns(m.header.stamp) - stamp) <= DEPTH_GAP_NS
+        ]
         if not near:
             return None
         message = min(near, key=lambda m: abs(stamp_ns(m.header.stamp) - stamp))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Localization of one image message; every failure is a result with a reason, not an exception."""
+
 from __future__ import annotations
 
 import traceback
@@ -38,8 +39,13 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
 
 #: Results of frames that could not be processed.
-BAD_FRAME = (Result.NO_CAMERA_INFO, Result.BAD_IMAGE, Result.STALE, Result.ERROR,
-             Result.BAD_INTRINSICS)
+BAD_FRAME = (
+    Result.NO_CAMERA_INFO,
+    Result.BAD_IMAGE,
+    Result.STALE,
+    Result.ERROR,
+    Result.BAD_INTRINSICS,
+)
 
 
 class FrameRejected(Exception):
@@ -92,15 +98,20 @@ def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
     Raises:
         DsacError: the map cannot be used.
     """
-    localizer = Localizer.load(user_path(path), device=values.device,
-                               ransac=ransac_config(values), accept=accept_config(values))
+    localizer = Localizer.load(
+        user_path(path),
+        device=values.device,
+        ransac=ransac_config(values),
+        accept=accept_config(values),
+    )
     if values.warmup:
         localizer.warm_up()
         side = int(localizer.map.header['short_side'])
         size_wh = (side * 4 // 3, side)
         centre = [(size - 1) / 2 for size in size_wh]
-        camera = Camera(size_wh, np.array([[side, 0, centre[0]], [0, side, centre[1]],
-                                           [0, 0, 1.0]]))
+        camera = Camera(
+            size_wh, np.array([[side, 0, centre[0]], [0, side, centre[1]], [0, 0, 1.0]])
+        )
         noise = np.random.default_rng(0).integers(0, 255, (side, size_wh[0]), dtype=np.uint8)
         localizer.localize(Frame(noise, camera))
     return localizer
@@ -109,8 +120,13 @@ def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
 class Relocalization:
     """Holds the current localizer; `process` runs in the worker thread."""
 
-    def __init__(self, localizer: Localizer, values: RelocalizerParameters, transforms: Transforms,
-                 rectified: bool) -> None:
+    def __init__(
+        self,
+        localizer: Localizer,
+        values: RelocalizerParameters,
+        transforms: Transforms,
+        rectified: bool,
+    ) -> None:
         self.localizer, self.values = localizer, values
         self._transforms, self._rectified = transforms, rectified
         self._stamps = StampCheck()
@@ -125,16 +141,21 @@ class Relocalization:
             reason = self._stamps.reason_against(stamp, now, values.max_image_age)
             if reason:
                 raise FrameRejected(Result.STALE, reason)
-            frame = frame_from_message(stamped_image, self._rectified, values.rotate_180,
-                                       values.camera_frame)
+            frame = frame_from_message(
+                stamped_image, self._rectified, values.rotate_180, values.camera_frame
+            )
             trace = localizer.trace(frame)
             localization = trace.localization
             view = DebugView(frame, trace.correspondences, trace.estimate)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
-        except Exception as error:   # an internal error must not stop the node
-            localization = Localization(Result.ERROR, f'{type(error).__name__}: {error}; '
-                                        f'{traceback.format_exc(limit=-1).splitlines()[1]}', stamp)
+        except Exception as error:  # an internal error must not stop the node
+            localization = Localization(
+                Result.ERROR,
+                f'{type(error).__name__}: {error}; '
+                f'{traceback.format_exc(limit=-1).splitlines()[1]}',
+                stamp,
+            )
         output = NodeOutput(localization, stamp, camera_frame, view=view)
         return self._with_poses(output, values) if localization.accepted else output
 
@@ -152,15 +173,23 @@ class Relocalization:
                     output.camera_frame, values.camera_frame
                 )
                 camera_from_base = self._transforms.lookup(
-                    camera_frame, values.base_frame, output.stamp,
-                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'))
+                    camera_frame,
+                    values.base_frame,
+                    output.stamp,
+                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'),
+                )
             except TransformUnavailable as error:
-                localization = replace(output.localization, result=Result.TF_UNAVAILABLE,
-                                       reason=str(error))
+                localization = replace(
+                    output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
+                )
                 return replace(output, localization=localization)
         map_from_base = map_from_camera @ camera_from_base
-        covariance = base_covariance(output.localization.covariance, map_from_world,
-                                     map_from_base[:3, 3] - map_from_camera[:3, 3], values)
+        covariance = base_covariance(
+            output.localization.covariance,
+            map_from_world,
+            map_from_base[:3, 3] - map_from_camera[:3, 3],
+            values,
+        )
         return replace(output, map_from_base=map_from_base, covariance=covariance)
 
 
@@ -206,12 +235,18 @@ def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
     difference = frame_difference(info_frame, image_frame)
     if not difference or info_frame.lstrip('/') == camera_frame:
         return ''
-    return (f'camera_info is of another camera, {difference}: remap camera_info to that of the '
-            f'images, or set camera_frame to {info_frame} if both are of one camera')
+    return (
+        f'camera_info is of another camera, {difference}: remap camera_info to that of the '
+        f'images, or set camera_frame to {info_frame} if both are of one camera'
+    )
 
 
-def base_covariance(covariance: np.ndarray | None, map_from_world: np.ndarray,
-                    lever_map: np.ndarray, values: RelocalizerParameters) -> np.ndarray:
+def base_covariance(
+    covariance: np.ndarray | None,
+    map_from_world: np.ndarray,
+    lever_map: np.ndarray,
+    values: RelocalizerParameters,
+) -> np.ndarray:
     """Return the covariance (6, 6) of the base in the map: rotated, moved by the lever, inflated.
 
     A matrix that is not positive semidefinite is replaced by the minimum standard deviations.
@@ -222,6 +257,7 @@ def base_covariance(covariance: np.ndarray | None, map_from_world: np.ndarray,
     if values.covariance_mode == 'constant' or covariance is None:
         return constant
     turned = rotated_covariance(covariance, map_from_world[:3, :3])
-    inflated = inflated_covariance(covariance_at(turned, lever_map), values.covariance_scale,
-                                   floors)
+    inflated = inflated_covariance(
+        covariance_at(turned, lever_map), values.covariance_scale, floors
+    )
     return inflated if is_covariance(inflated) else constant

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """dsac_relocalizer: localizes the robot from camera images."""
+
 from __future__ import annotations
 
 import sys
@@ -57,14 +58,17 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
     def configure(self) -> None:
         """Load the map, warm up, create the publishers."""
         if not self.values.map:
-            raise ConfigError('parameter map is empty, expected a map file that `dsac map` wrote: '
-                              'map:=/path/to/the.map')
+            raise ConfigError(
+                'parameter map is empty, expected a map file that `dsac map` wrote: '
+                'map:=/path/to/the.map'
+            )
         self._localizer = load_localizer(self.values.map, self.values)
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
         self.get_logger().info(
-            f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}')
+            f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
+        )
 
     def activate(self) -> None:
         """Create the subscriptions and start to process images."""
@@ -75,10 +79,15 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
-        self._camera = CameraSubscriber(self, self.values.image_transport, self._watch,
-                                        self._worker.slot.put)
-        self._relocalization = Relocalization(self._localizer, self.values, self._transforms,
-                                              self._camera.is_rectified(self.values.rectified))
+        self._camera = CameraSubscriber(
+            self, self.values.image_transport, self._watch, self._worker.slot.put
+        )
+        self._relocalization = Relocalization(
+            self._localizer,
+            self.values,
+            self._transforms,
+            self._camera.is_rectified(self.values.rectified),
+        )
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
@@ -111,12 +120,14 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         if self._localizer is not None:
             if values.map != old.map:
                 self._localizer = load_localizer(values.map, values)
-                self._output_publishers.publish_map_info(self._localizer.map.header, values.map,
-                                                         self._now())
+                self._output_publishers.publish_map_info(
+                    self._localizer.map.header, values.map, self._now()
+                )
                 self.get_logger().info(f'map {values.map} ({self._localizer.map.id})')
             elif any(getattr(values, n) != getattr(old, n) for n in LOCALIZER_PARAMETERS):
-                self._localizer = self._localizer.with_settings(ransac_config(values),
-                                                                accept_config(values))
+                self._localizer = self._localizer.with_settings(
+                    ransac_config(values), accept_config(values)
+                )
         elif values.map != old.map:
             read_header(user_path(values.map))
             self.restart_autostart()
@@ -149,13 +160,19 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             publishers.publish_poses(output)
             if output.map_from_base is not None:
                 tf.publish(output)
-            publishers.publish_status(output, localizer.map.id, worker.slot.dropped, self._now(),
-                                      values.localization_timeout)
+            publishers.publish_status(
+                output,
+                localizer.map.id,
+                worker.slot.dropped,
+                self._now(),
+                values.localization_timeout,
+            )
         self._log_output(output)
         scene = np.eye(4)
         scene[:3, 3] = localizer.map.origin
-        self._debug.publish(output, matrix_from_xyz_rpy(values.map_alignment) @ scene,
-                            values.debug_rate)
+        self._debug.publish(
+            output, matrix_from_xyz_rpy(values.map_alignment) @ scene, values.debug_rate
+        )
 
     def _log_output(self, output: NodeOutput) -> None:
         """Log assumptions, once each, and reasons of rejection, throttled."""
@@ -163,14 +180,16 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._assumptions.log(output.view.frame.camera)
         localization = output.localization
         if not localization.accepted:
-            self.get_logger().warning(f'{localization.result.name}: {localization.reason}',
-                                      throttle_duration_sec=5.0)
+            self.get_logger().warning(
+                f'{localization.result.name}: {localization.reason}', throttle_duration_sec=5.0
+            )
 
     def _on_error(self, stamped_image: StampedImage, error: Exception) -> None:
         """Log an error outside the localization; the node continues."""
         if self.context.ok():
-            self.get_logger().error(f'image not processed: {type(error).__name__}: {error}',
-                                    throttle_duration_sec=5.0)
+            self.get_logger().error(
+                f'image not processed: {type(error).__name__}: {error}', throttle_duration_sec=5.0
+            )
 
     def _check_age(self) -> None:
         if not self._output_publishers.is_localized(self._now(), self.values.localization_timeout):
@@ -182,8 +201,11 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
 
 def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
     """Return frame -> name of the parameter that sets it, for reasons."""
-    return {frame: name for name in ('base_frame', 'odom_frame', 'map_frame')
-            if (frame := getattr(values, name))}
+    return {
+        frame: name
+        for name in ('base_frame', 'odom_frame', 'map_frame')
+        if (frame := getattr(values, name))
+    }
 
 
 def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of dsac_relocalizer."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,12 +8,27 @@ from dataclasses import dataclass
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
-RANSAC = {'hypotheses': 'num_hypotheses', 'inlier_px': 'inlier_threshold_px',
-          'refine_iterations': 'refine_iterations', 'max_reprojection_px': 'max_reprojection_px',
-          'seed': 'seed'}
-ACCEPT = {name: name for name in ('min_visible_inlier_ratio', 'min_feature_inliers',
-                                  'min_inlier_ratio', 'min_inliers', 'min_spread', 'min_agreement',
-                                  'max_position_sigma', 'max_latency_ms', 'max_focal_error')}
+RANSAC = {
+    'hypotheses': 'num_hypotheses',
+    'inlier_px': 'inlier_threshold_px',
+    'refine_iterations': 'refine_iterations',
+    'max_reprojection_px': 'max_reprojection_px',
+    'seed': 'seed',
+}
+ACCEPT = {
+    name: name
+    for name in (
+        'min_visible_inlier_ratio',
+        'min_feature_inliers',
+        'min_inlier_ratio',
+        'min_inliers',
+        'min_spread',
+        'min_agreement',
+        'max_position_sigma',
+        'max_latency_ms',
+        'max_focal_error',
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -20,16 +36,22 @@ class RelocalizerParameters:
     """Values of the parameters; the field defaults describe them."""
 
     map: str = parameter(
-        'map', '', 'map file written by `dsac map`; if a new map fails to load, the old one is '
-        'kept')
+        'map',
+        '',
+        'map file written by `dsac map`; if a new map fails to load, the old one is kept',
+    )
     map_alignment: list[float] = parameter(
-        'map', [0.0] * 6, 'pose of the learned scene in the map frame: x, y, z [m], roll, pitch, '
-        'yaw [rad]')
+        'map',
+        [0.0] * 6,
+        'pose of the learned scene in the map frame: x, y, z [m], roll, pitch, yaw [rad]',
+    )
 
     device: str = parameter(
-        'compute', 'auto', 'device for the network: auto, cpu, cuda, cuda:1', read_only=True)
+        'compute', 'auto', 'device for the network: auto, cpu, cuda, cuda:1', read_only=True
+    )
     warmup: bool = parameter(
-        'compute', True, 'process one synthetic image before the first real one', read_only=True)
+        'compute', True, 'process one synthetic image before the first real one', read_only=True
+    )
     num_hypotheses: int = from_setting('compute', RansacConfig, 'hypotheses')
     inlier_threshold_px: float = from_setting('compute', RansacConfig, 'inlier_px')
     refine_iterations: int = from_setting('compute', RansacConfig, 'refine_iterations')
@@ -37,56 +59,92 @@ class RelocalizerParameters:
     seed: int = from_setting('compute', RansacConfig, 'seed')
 
     image_transport: str = parameter(
-        'input', 'raw', 'raw subscribes to `image`, compressed to `image/compressed`',
-        choices=('raw', 'compressed'), read_only=True)
+        'input',
+        'raw',
+        'raw subscribes to `image`, compressed to `image/compressed`',
+        choices=('raw', 'compressed'),
+        read_only=True,
+    )
     max_rate: float = parameter(
-        'input', 5.0, 'maximum rate of processed images; 0: unlimited', 'Hz', low=0.0,
-        high=1000.0)
+        'input', 5.0, 'maximum rate of processed images; 0: unlimited', 'Hz', low=0.0, high=1000.0
+    )
     max_image_age: float = parameter(
-        'input', 1.0, 'maximum age of an image; older ones are rejected as STALE; 0: unlimited',
-        's', low=0.0)
+        'input',
+        1.0,
+        'maximum age of an image; older ones are rejected as STALE; 0: unlimited',
+        's',
+        low=0.0,
+    )
     camera_frame: str = parameter(
-        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True)
+        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True
+    )
     rectified: str = parameter(
-        'input', 'auto', 'yes for rectified images: use P of camera_info instead of K and D; '
-        'auto: yes if rect is a word of the image topic', choices=('auto', 'yes', 'no'),
-        read_only=True)
+        'input',
+        'auto',
+        'yes for rectified images: use P of camera_info instead of K and D; '
+        'auto: yes if rect is a word of the image topic',
+        choices=('auto', 'yes', 'no'),
+        read_only=True,
+    )
     input_timeout: float = parameter(
-        'input', 5.0, 'time without images or camera_info after which the node logs which input '
-        'is missing, what is published instead and which argument selects it; 0: never', 's',
-        low=0.0, high=3600.0, read_only=True)
+        'input',
+        5.0,
+        'time without images or camera_info after which the node logs which input '
+        'is missing, what is published instead and which argument selects it; 0: never',
+        's',
+        low=0.0,
+        high=3600.0,
+        read_only=True,
+    )
     rotate_180: bool = parameter(
-        'input', False, 'rotate images by 180 deg, for a camera mounted upside down')
+        'input', False, 'rotate images by 180 deg, for a camera mounted upside down'
+    )
 
     map_frame: str = parameter('frames', 'map', 'reference frame of the poses', read_only=True)
     odom_frame: str = parameter('frames', 'odom', 'odometry frame', read_only=True)
     base_frame: str = parameter(
-        'frames', 'base_link', 'robot base frame; empty: the camera frame', read_only=True)
+        'frames', 'base_link', 'robot base frame; empty: the camera frame', read_only=True
+    )
 
     tf_mode: str = parameter(
-        'tf', 'auto', 'transform to publish in addition to pose_tf_child: map_odom, map_base, '
+        'tf',
+        'auto',
+        'transform to publish in addition to pose_tf_child: map_odom, map_base, '
         'none, or auto: map_odom if odometry is available and no other node publishes a parent '
-        'of odom_frame', choices=('auto', 'map_odom', 'map_base', 'none'), read_only=True)
+        'of odom_frame',
+        choices=('auto', 'map_odom', 'map_base', 'none'),
+        read_only=True,
+    )
     pose_tf_child: str = parameter(
-        'tf', 'dsac_base_link', 'child frame of a transform published for every accepted pose; '
-        'empty: off', read_only=True)
+        'tf',
+        'dsac_base_link',
+        'child frame of a transform published for every accepted pose; empty: off',
+        read_only=True,
+    )
     tf_rate: float = parameter(
-        'tf', 20.0, 'rate of map -> odom', 'Hz', low=0.1, high=200.0, read_only=True)
+        'tf', 20.0, 'rate of map -> odom', 'Hz', low=0.1, high=200.0, read_only=True
+    )
     transform_tolerance: float = parameter(
-        'tf', 0.3, 'time by which map -> odom is stamped into the future', 's', low=0.0,
-        high=10.0)
+        'tf', 0.3, 'time by which map -> odom is stamped into the future', 's', low=0.0, high=10.0
+    )
     tf_lookup_timeout: float = parameter(
-        'tf', 0.1, 'longest wait for a transform at the stamp of the image', 's', low=0.0,
-        high=5.0)
+        'tf', 0.1, 'longest wait for a transform at the stamp of the image', 's', low=0.0, high=5.0
+    )
     two_d_mode: bool = parameter(
-        'tf', True, 'restrict map -> odom and map -> base to x, y and yaw')
+        'tf', True, 'restrict map -> odom and map -> base to x, y and yaw'
+    )
     tf_conflict: str = parameter(
-        'tf', 'refuse', 'reaction if another node publishes the transform of tf_mode map_odom or '
+        'tf',
+        'refuse',
+        'reaction if another node publishes the transform of tf_mode map_odom or '
         'map_base: refuse stops publishing it, warn continues',
-        choices=('refuse', 'warn'), read_only=True)
+        choices=('refuse', 'warn'),
+        read_only=True,
+    )
 
     min_visible_inlier_ratio: float = from_setting(
-        'accept', AcceptConfig, 'min_visible_inlier_ratio')
+        'accept', AcceptConfig, 'min_visible_inlier_ratio'
+    )
     min_feature_inliers: int = from_setting('accept', AcceptConfig, 'min_feature_inliers')
     min_inlier_ratio: float = from_setting('accept', AcceptConfig, 'min_inlier_ratio')
     min_inliers: int = from_setting('accept', AcceptConfig, 'min_inliers')
@@ -97,27 +155,45 @@ class RelocalizerParameters:
     max_focal_error: float = from_setting('accept', AcceptConfig, 'max_focal_error')
 
     covariance_mode: str = parameter(
-        'covariance', 'calibrated', 'calibrated: estimated per image and scaled as fitted for the '
-        'map; constant: the std_ values', choices=('calibrated', 'constant'))
+        'covariance',
+        'calibrated',
+        'calibrated: estimated per image and scaled as fitted for the '
+        'map; constant: the std_ values',
+        choices=('calibrated', 'constant'),
+    )
     covariance_scale: float = parameter(
-        'covariance', 1.0, 'factor on the calibrated covariance', low=0.01, high=1e4)
+        'covariance', 1.0, 'factor on the calibrated covariance', low=0.01, high=1e4
+    )
     std_xy: float = parameter(
-        'covariance', 0.05, 'minimum standard deviation of x and y', 'm', low=0.0)
+        'covariance', 0.05, 'minimum standard deviation of x and y', 'm', low=0.0
+    )
     std_z: float = parameter('covariance', 0.05, 'minimum standard deviation of z', 'm', low=0.0)
     std_roll_pitch_deg: float = parameter(
-        'covariance', 1.0, 'minimum standard deviation of roll and pitch', 'deg', low=0.0)
+        'covariance', 1.0, 'minimum standard deviation of roll and pitch', 'deg', low=0.0
+    )
     std_yaw_deg: float = parameter(
-        'covariance', 1.0, 'minimum standard deviation of yaw', 'deg', low=0.0)
+        'covariance', 1.0, 'minimum standard deviation of yaw', 'deg', low=0.0
+    )
 
     localization_timeout: float = parameter(
-        'misc', 5.0, 'time after the last accepted image at which `~/localized` becomes false',
-        's', low=0.1)
+        'misc',
+        5.0,
+        'time after the last accepted image at which `~/localized` becomes false',
+        's',
+        low=0.1,
+    )
     debug_rate: float = parameter(
-        'misc', 2.0, 'maximum rate of debug images and point clouds, which are published only '
-        'while subscribed to', 'Hz', low=0.1, high=100.0)
+        'misc',
+        2.0,
+        'maximum rate of debug images and point clouds, which are published only '
+        'while subscribed to',
+        'Hz',
+        low=0.1,
+        high=100.0,
+    )
     autostart: bool = parameter(
-        'misc', True, 'configure and activate the node without a lifecycle manager',
-        read_only=True)
+        'misc', True, 'configure and activate the node without a lifecycle manager', read_only=True
+    )
 
 
 def ransac_config(values: RelocalizerParameters) -> RansacConfig:

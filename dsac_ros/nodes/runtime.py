@@ -3,6 +3,7 @@
 
 This is the only place that knows the distribution `embedded_ros`.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -28,12 +29,18 @@ def offer_runtime() -> bool:
         from embedded_ros import install
     except ImportError:
         if importlib.util.find_spec('rclpy') is None:
-            raise ConfigError('no rclpy here: source ROS 2, or install the embedded modules with '
-                              '`make setup` (they are in the folder embedded)') from None
+            raise ConfigError(
+                'no rclpy here: source ROS 2, or install the embedded modules with '
+                '`make setup` (they are in the folder embedded)'
+            ) from None
         return False
     is_embedded = install()
-    register_messages({f'{PACKAGE}/msg/{path.stem}': path.read_text(encoding='utf-8')
-                       for path in message_files()})
+    register_messages(
+        {
+            f'{PACKAGE}/msg/{path.stem}': path.read_text(encoding='utf-8')
+            for path in message_files()
+        }
+    )
     return is_embedded
 
 
@@ -66,9 +73,11 @@ def choose_runtime() -> str:
     if offer_runtime():
         return 'the embedded runtime'
     if not _has_messages():
-        raise ConfigError('ROS 2 is sourced here, but the messages of dsac_ros are not built for '
-                          'it; run `colcon build` and source install/setup.bash, or use a shell '
-                          'without ROS')
+        raise ConfigError(
+            'ROS 2 is sourced here, but the messages of dsac_ros are not built for '
+            'it; run `colcon build` and source install/setup.bash, or use a shell '
+            'without ROS'
+        )
     return 'rclpy'
 
 
@@ -90,6 +99,7 @@ def run_node(module: str, arguments: Sequence[str]) -> int:
         The exit code.
     """
     from rclpy._rclpy_pybind11 import RCLError
+
     try:
         return importlib.import_module(module).main(arguments)
     except RCLError as error:

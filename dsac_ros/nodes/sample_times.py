@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reasons why a sampled quantity has no value at the stamp of an image."""
+
 from __future__ import annotations
 
 import math
@@ -36,13 +37,18 @@ def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> s
         return f'no sample of {what} yet'
     late, early = ((stamp - stamps[-1]) / SECOND_NS, (stamps[0] - stamp) / SECOND_NS)
     if max(late, early) > MAX_SAME_CLOCK_S:
-        which, off = ('newest', f'{late:.0f} s older') if late > 0 else (
-            'oldest', f'{early:.0f} s newer')
-        return (f'the {which} sample of {what} is {off} than the image: do both stamp with the '
-                'same clock (use_sim_time)?')
+        which, off = (
+            ('newest', f'{late:.0f} s older') if late > 0 else ('oldest', f'{early:.0f} s newer')
+        )
+        return (
+            f'the {which} sample of {what} is {off} than the image: do both stamp with the '
+            'same clock (use_sim_time)?'
+        )
     if early > 0:
-        return (f'the oldest sample of {what} is {early:.2f} s newer than the image: images '
-                'from before the first sample have no pose')
+        return (
+            f'the oldest sample of {what} is {early:.2f} s newer than the image: images '
+            'from before the first sample have no pose'
+        )
     if late > 0:
         return _late(what, stamps, late, limits)
     return gap_reason(what, stamps, stamp, limits)
@@ -54,9 +60,14 @@ def gap_reason(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> 
     if not 0 < after < len(stamps) or stamps[after] == stamp:
         return ''
     gap = (stamps[after] - stamps[after - 1]) / SECOND_NS
-    return '' if gap <= limits.max_gap_s else (
-        f'the samples of {what} around the image are {gap:.2f} s apart, at most '
-        f'{limits.max_gap_s:g} s are allowed ({limits.gap_name})')
+    return (
+        ''
+        if gap <= limits.max_gap_s
+        else (
+            f'the samples of {what} around the image are {gap:.2f} s apart, at most '
+            f'{limits.max_gap_s:g} s are allowed ({limits.gap_name})'
+        )
+    )
 
 
 def _late(what: str, stamps: Sequence[int], late: float, limits: Limits) -> str:

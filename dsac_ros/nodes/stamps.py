@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation of image stamps: set, not in the future, not too old, ascending."""
+
 from __future__ import annotations
 
 FUTURE_NS = 1_000_000_000
@@ -18,7 +19,7 @@ class StampCheck:
 
         A `now` of 0 means that simulated time has not started; then only the order is checked.
         """
-        if now < self._last_now:    # a bag that starts over
+        if now < self._last_now:  # a bag that starts over
             self._last_stamp = 0
         self._last_now = now
         if stamp == 0:
@@ -28,9 +29,11 @@ class StampCheck:
         if now and max_age_s and stamp < now - max_age_s * 1e9:
             return f'the image is {_old((now - stamp) / 1e9, max_age_s)}'
         if stamp <= self._last_stamp:
-            return (f'the image is {(self._last_stamp - stamp) / 1e9:.3f} s older than the last '
-                    'one, expected rising time stamps: do two nodes publish images here, or has '
-                    'a bag started over without --clock?')
+            return (
+                f'the image is {(self._last_stamp - stamp) / 1e9:.3f} s older than the last '
+                'one, expected rising time stamps: do two nodes publish images here, or has '
+                'a bag started over without --clock?'
+            )
         self._last_stamp = stamp
         return ''
 
@@ -38,8 +41,10 @@ class StampCheck:
 def _future(ahead_s: float) -> str:
     """Return the description and remedy for an image from the future."""
     if ahead_s > MAX_SAME_CLOCK_S:
-        return (f'{ahead_s:.0f} s in the future: this node runs on simulated time and the camera '
-                'does not (set use_sim_time:=false), or the clock of this computer is not set')
+        return (
+            f'{ahead_s:.0f} s in the future: this node runs on simulated time and the camera '
+            'does not (set use_sim_time:=false), or the clock of this computer is not set'
+        )
     return f'{ahead_s:.1f} s in the future: synchronise the clocks of camera and robot'
 
 
@@ -47,7 +52,11 @@ def _old(age_s: float, max_age_s: float) -> str:
     """Return the description and remedy for an old image."""
     allowed = f'at most {max_age_s:g} s are allowed (max_image_age)'
     if age_s > MAX_SAME_CLOCK_S:
-        return (f'{age_s:.0f} s old, {allowed}: play a bag with --clock and set '
-                'use_sim_time:=true; a camera must stamp with ROS time and not from its own start')
-    return (f'{age_s:.1f} s old, {allowed}: raise it where the image takes that long to arrive, '
-            'or synchronise the clocks of camera and robot')
+        return (
+            f'{age_s:.0f} s old, {allowed}: play a bag with --clock and set '
+            'use_sim_time:=true; a camera must stamp with ROS time and not from its own start'
+        )
+    return (
+        f'{age_s:.1f} s old, {allowed}: raise it where the image takes that long to arrive, '
+        'or synchronise the clocks of camera and robot'
+    )

@@ -4,6 +4,7 @@
 Two nodes that both publish map -> odom make the robot's pose alternate between them. TfAuthority
 listens before this node publishes, and stops it when another publisher appears.
 """
+
 from __future__ import annotations
 
 from collections import deque

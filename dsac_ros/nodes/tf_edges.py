@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record of the samples received for each edge of the TF tree, to explain missing transforms."""
+
 from __future__ import annotations
 
 import bisect
@@ -57,7 +58,7 @@ class TfEdges:
             if is_static or (index < len(stamps) and stamps[index] == stamp):
                 return
             stamps.insert(index, stamp)
-            del stamps[:bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
+            del stamps[: bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
 
     def clear(self) -> None:
         """Forget dynamic transforms, whose stamps belong to another run."""
@@ -95,17 +96,37 @@ class TfEdges:
         They are treated as static.
         """
         with self._lock:
-            return {name for _, name in path.edges
-                    if (edge := self._edges.get(name)) and not edge.is_static
-                    and len(edge.stamps) == 1 and now_s - edge.heard_s >= STATIC_AFTER_S}
+            return {
+                name
+                for _, name in path.edges
+                if (edge := self._edges.get(name))
+                and not edge.is_static
+                and len(edge.stamps) == 1
+                and now_s - edge.heard_s >= STATIC_AFTER_S
+            }
 
     def gap_reason(self, path: TfPath, stamp: int, limits: Limits) -> str:
         """Return why the samples around a stamp are too sparse to interpolate; '' if not."""
-        return next(filter(None, (gap_reason(what, stamps, stamp, limits)
-                                  for what, stamps in self._moving(path, set()))), '')
+        return next(
+            filter(
+                None,
+                (
+                    gap_reason(what, stamps, stamp, limits)
+                    for what, stamps in self._moving(path, set())
+                ),
+            ),
+            '',
+        )
 
-    def reason(self, target: str, source: str, stamp: int, limits: Limits, now_s: float,
-               parameters: dict[str, str]) -> str:
+    def reason(
+        self,
+        target: str,
+        source: str,
+        stamp: int,
+        limits: Limits,
+        now_s: float,
+        parameters: dict[str, str],
+    ) -> str:
         """Return why there is no transform at a stamp, and the remedy; '' if nothing is wrong.
 
         Args:
@@ -123,16 +144,22 @@ class TfEdges:
         path = self.path(target, source)
         if path is None:
             return self._disconnected(target, source)
-        reasons = (reason_at(what, stamps, stamp, limits)
-                   for what, stamps in self._moving(path, self.static_children(path, now_s)))
+        reasons = (
+            reason_at(what, stamps, stamp, limits)
+            for what, stamps in self._moving(path, self.static_children(path, now_s))
+        )
         return next(filter(None, reasons), '')
 
     def _moving(self, path: TfPath, static_children: set[str]) -> list[tuple[str, list[int]]]:
         """Return name and stamps of the dynamic edges of a path."""
         with self._lock:
-            return [(f'{parent} -> {name}', list(edge.stamps)) for parent, name in path.edges
-                    if (edge := self._edges.get(name)) and not edge.is_static
-                    and name not in static_children]
+            return [
+                (f'{parent} -> {name}', list(edge.stamps))
+                for parent, name in path.edges
+                if (edge := self._edges.get(name))
+                and not edge.is_static
+                and name not in static_children
+            ]
 
     def _chain(self, name: str) -> list[str]:
         """Return a frame and its ancestors; a loop ends the chain."""
@@ -151,8 +178,11 @@ class TfEdges:
             ', ...' if len(frames) > MAX_NAMED_FRAMES else ''
         )
         if not frame:
-            of = ('the image has no frame_id' if parameter == 'camera_frame'
-                  else f'parameter {parameter} is empty')
+            of = (
+                'the image has no frame_id'
+                if parameter == 'camera_frame'
+                else f'parameter {parameter} is empty'
+            )
             return f'{of}: set {parameter} to one of the frames of TF ({known})'
         return (
             f'TF does not contain frame {frame!r}, only {known}: {self._static_advice()}publish '
@@ -171,12 +201,17 @@ class TfEdges:
     def _static_advice(self) -> str:
         with self._lock:
             heard = any(edge.is_static for edge in self._edges.values())
-        return '' if heard else (
-            f'nothing was received on {self._static_topic} (robot_state_publisher or '
-            'static_transform_publisher publish it); ')
+        return (
+            ''
+            if heard
+            else (
+                f'nothing was received on {self._static_topic} (robot_state_publisher or '
+                'static_transform_publisher publish it); '
+            )
+        )
 
 
 def _pairs(chain: list[str], end: str) -> tuple[tuple[str, str], ...]:
     """Return (parent, child) along a chain of ancestors, up to `end`."""
-    names = chain[:chain.index(end) + 1]
+    names = chain[: chain.index(end) + 1]
     return tuple(zip(names[1:], names))

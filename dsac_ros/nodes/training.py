@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a map in a separate process, so that the node stays responsive."""
+
 from __future__ import annotations
 
 import json
@@ -38,12 +39,28 @@ class Training:
         self.output = output
         executable = shutil.which('nice')
         nice = [executable, '-n', NICE] if executable else []
-        command = [*nice, sys.executable, '-m', 'dsac_ros.cli.main', 'map', str(dataset), '-o',
-                   str(output), *options, '--progress', 'json']
+        command = [
+            *nice,
+            sys.executable,
+            '-m',
+            'dsac_ros.cli.main',
+            'map',
+            str(dataset),
+            '-o',
+            str(output),
+            *options,
+            '--progress',
+            'json',
+        ]
         # A new session: Ctrl-C in the node's terminal reaches the process only through stop().
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                         text=True, start_new_session=True)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         self.state = TrainingState(running=True, stage='starting')
         self._thread = threading.Thread(target=self._listen, name='dsac_training', daemon=True)
         self._thread.start()
@@ -68,20 +85,35 @@ class Training:
             elif line.strip():
                 last_line = line.strip()
         code = self._process.wait()
-        reason = '' if code == 0 else (last_line.removeprefix(PREFIX)
-                                       or f'`dsac map` ended with code {code}')
+        reason = (
+            ''
+            if code == 0
+            else (last_line.removeprefix(PREFIX) or f'`dsac map` ended with code {code}')
+        )
         done = self.state
-        self.state = TrainingState(False, code, 'done' if code == 0 else done.stage,
-                                   1.0 if code == 0 else done.progress, done.loss,
-                                   0.0 if code == 0 else math.nan, reason)
+        self.state = TrainingState(
+            False,
+            code,
+            'done' if code == 0 else done.stage,
+            1.0 if code == 0 else done.progress,
+            done.loss,
+            0.0 if code == 0 else math.nan,
+            reason,
+        )
 
 
 def parse_progress(line: str) -> TrainingState | None:
     """Parse a line of `--progress json`; None for any other line."""
     try:
         values = json.loads(line)
-        return TrainingState(True, None, str(values['stage']), number(values['fraction'], 0.0),
-                             number(values.get('loss')), number(values.get('seconds_left')))
+        return TrainingState(
+            True,
+            None,
+            str(values['stage']),
+            number(values['fraction'], 0.0),
+            number(values.get('loss')),
+            number(values.get('seconds_left')),
+        )
     except (ValueError, KeyError, TypeError):
         return None
 

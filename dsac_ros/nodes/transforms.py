@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TF lookups at the stamp of an image."""
+
 from __future__ import annotations
 
 import time
@@ -51,15 +52,35 @@ class Transforms:
     def watch(self, watch: InputWatch) -> None:
         """Let an InputWatch report missing or incompatible TF publishers."""
         kind = 'tf2_msgs/msg/TFMessage'
-        self._listener.feed = watch.expect(Input(
-            'transforms', TF, self._node.resolve_topic_name(TF), kind, reliable=True, shared=True,
-            launch_name=None), once=True)
-        self._listener.static_feed = watch.expect(Input(
-            'static transforms', TF_STATIC, self._node.resolve_topic_name(TF_STATIC), kind,
-            reliable=True, latched=True, shared=True, launch_name=None), optional=True)
+        self._listener.feed = watch.expect(
+            Input(
+                'transforms',
+                TF,
+                self._node.resolve_topic_name(TF),
+                kind,
+                reliable=True,
+                shared=True,
+                launch_name=None,
+            ),
+            once=True,
+        )
+        self._listener.static_feed = watch.expect(
+            Input(
+                'static transforms',
+                TF_STATIC,
+                self._node.resolve_topic_name(TF_STATIC),
+                kind,
+                reliable=True,
+                latched=True,
+                shared=True,
+                launch_name=None,
+            ),
+            optional=True,
+        )
 
-    def lookup(self, target: str, source: str, stamp: int,
-               limits: Limits = Limits()) -> np.ndarray:
+    def lookup(
+        self, target: str, source: str, stamp: int, limits: Limits = Limits()
+    ) -> np.ndarray:
         """Return target_from_source (4, 4) at a stamp [ns]; waits up to limits.timeout_s.
 
         Raises:
@@ -77,7 +98,8 @@ class Transforms:
                 if time.monotonic() >= end:
                     raise TransformUnavailable(
                         self._reason(target, source, stamp, limits)
-                        or f'no transform {target} <- {source}: {error}') from None
+                        or f'no transform {target} <- {source}: {error}'
+                    ) from None
             except SourceError as error:
                 raise TransformUnavailable(f'transform {target} <- {source}: {error}') from None
             time.sleep(POLL_S)
@@ -105,16 +127,18 @@ class Transforms:
             return self._only_optical_frame()
         found = optical_frame(frame, self.edges.descendants(frame))
         if len(found) != 1:
-            children = (f'the optical frames {", ".join(found)}' if found
-                        else 'no optical frame')
+            children = f'the optical frames {", ".join(found)}' if found else 'no optical frame'
             raise TransformUnavailable(
                 f'the image is in frame {frame!r}, which has x forward by its name, and TF has '
                 f'{children} below it: set camera_frame to the frame with z forward (or to '
                 f'{frame} if that one has)'
             )
         if found[0] != frame:
-            self._log_once(frame, f'the image is in frame {frame!r}, which has x forward by its '
-                           f'name: {found[0]!r} below it is used (override: camera_frame)')
+            self._log_once(
+                frame,
+                f'the image is in frame {frame!r}, which has x forward by its '
+                f'name: {found[0]!r} below it is used (override: camera_frame)',
+            )
         return found[0]
 
     def _only_optical_frame(self) -> str:
@@ -122,8 +146,11 @@ class Transforms:
         found = [name for name in self.edges.frames if 'optical' in name]
         if len(found) != 1 or not self.is_settled:
             return ''
-        self._log_once('', f'the image has no frame_id: {found[0]!r} is used, the only optical '
-                       'frame in TF (override: camera_frame)')
+        self._log_once(
+            '',
+            f'the image has no frame_id: {found[0]!r} is used, the only optical '
+            'frame in TF (override: camera_frame)',
+        )
         return found[0]
 
     def close(self) -> None:
@@ -137,11 +164,13 @@ class Transforms:
         if not static_children:
             return self._ask(target, source, stamp)
         self._log_static(path, static_children)
-        return (np.linalg.inv(self._climb(path.from_target, static_children, stamp))
-                @ self._climb(path.from_source, static_children, stamp))
+        return np.linalg.inv(self._climb(path.from_target, static_children, stamp)) @ self._climb(
+            path.from_source, static_children, stamp
+        )
 
-    def _climb(self, edges: tuple[tuple[str, str], ...], static_children: set[str],
-               stamp: int) -> np.ndarray:
+    def _climb(
+        self, edges: tuple[tuple[str, str], ...], static_children: set[str], stamp: int
+    ) -> np.ndarray:
         """Return ancestor_from_frame (4, 4) along edges (parent, child)."""
         matrix = np.eye(4)
         for parent, child in edges:
@@ -153,16 +182,17 @@ class Transforms:
         return matrix_from_transform(found.transform)
 
     def _reason(self, target: str, source: str, stamp: int, limits: Limits) -> str:
-        return self.edges.reason(target, source, stamp, limits, time.monotonic(),
-                                 self._parameters)
+        return self.edges.reason(target, source, stamp, limits, time.monotonic(), self._parameters)
 
     def _log_static(self, path: TfPath, static_children: set[str]) -> None:
         for parent, child in path.edges:
             if child in static_children:
                 self._log_once(
-                    f'{parent} -> {child}', f'{parent} -> {child} was published once, on '
+                    f'{parent} -> {child}',
+                    f'{parent} -> {child} was published once, on '
                     f'{self._node.resolve_topic_name(TF)}: it is taken as fixed (fixed '
-                    f'transforms belong on {self._node.resolve_topic_name(TF_STATIC)})')
+                    f'transforms belong on {self._node.resolve_topic_name(TF_STATIC)})',
+                )
 
     def _log_once(self, key: str, line: str) -> None:
         if key not in self._logged:
@@ -204,5 +234,6 @@ class _Listener(TransformListener):
     def _note(self, data: TFMessage, is_static: bool) -> None:
         now = time.monotonic()
         for one in data.transforms:
-            self._edges.add(one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp),
-                            is_static, now)
+            self._edges.add(
+                one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp), is_static, now
+            )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker thread that processes the newest item; older ones are dropped."""
+
 from __future__ import annotations
 
 import threading
@@ -51,8 +52,12 @@ class Worker(Generic[T]):
     An exception of `work` is passed to `on_error(item, exception)`, and the thread continues.
     """
 
-    def __init__(self, work: Callable[[T], None], on_error: Callable[[T, Exception], None],
-                 rate: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        on_error: Callable[[T, Exception], None],
+        rate: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.slot: Slot[T] = Slot()
         self._work, self._on_error, self._rate = work, on_error, rate
         self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compilation of a function of this package by torch.compile."""
+
 from __future__ import annotations
 
 import functools
@@ -32,7 +33,10 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
                 return program(*arguments)
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), 'no reason')
-            raise ConfigError(f'RANSAC cannot be compiled ({reason}), expected a C++ compiler '
-                              '(sudo apt install g++) and, on a GPU, Triton; compiled=false does '
-                              'without') from None
+            raise ConfigError(
+                f'RANSAC cannot be compiled ({reason}), expected a C++ compiler '
+                '(sudo apt install g++) and, on a GPU, Triton; compiled=false does '
+                'without'
+            ) from None
+
     return run

@@ -5,6 +5,7 @@ Components come first and the S sets last: a point or a line is (3, S), a conic 
 11, 12, 13, 22, 23, 33 of its symmetric matrix. There are no branches: complex solutions are
 computed with the real ones and masked.
 """
+
 from __future__ import annotations
 
 import torch
@@ -96,8 +97,13 @@ def intersect(line: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
     c1, c2, c3, c4, c5, c6 = conic
 
     def image(x: Tensor) -> Tensor:
-        return torch.stack((c1 * x[0] + c2 * x[1] + c3 * x[2], c2 * x[0] + c4 * x[1] + c5 * x[2],
-                            c3 * x[0] + c5 * x[1] + c6 * x[2]))
+        return torch.stack(
+            (
+                c1 * x[0] + c2 * x[1] + c3 * x[2],
+                c2 * x[0] + c4 * x[1] + c5 * x[2],
+                c3 * x[0] + c5 * x[1] + c6 * x[2],
+            )
+        )
 
     image_q = image(q)
     a, b, c = (p * image(p)).sum(0), (p * image_q).sum(0), (q * image_q).sum(0)

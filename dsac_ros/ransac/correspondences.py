@@ -4,6 +4,7 @@
 The solver is independent of the world's unit: points are divided by their own extent, so that a
 scene in millimetres yields the same numbers, in float32 too.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -90,13 +91,20 @@ class Correspondences:
         return self._each(lambda values: values.repeat_interleave(count, 0))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Correspondences:
-        return replace(self, **{one.name: change(values) for one in fields(self)
-                                if (values := getattr(self, one.name)) is not None})
+        return replace(
+            self,
+            **{
+                one.name: change(values)
+                for one in fields(self)
+                if (values := getattr(self, one.name)) is not None
+            },
+        )
 
     def camera_from_scaled(self, world_from_camera: Tensor) -> Tensor:
         """Convert world_from_camera (B, K, 4, 4) to camera_from_world of the scaled world."""
-        translation = ((world_from_camera[..., :3, 3] - self.centre[:, None])
-                       / self.scale[:, None, None])
+        translation = (world_from_camera[..., :3, 3] - self.centre[:, None]) / self.scale[
+            :, None, None
+        ]
         return se3.inverse(se3.from_parts(world_from_camera[..., :3, :3], translation))
 
     def world_from_camera(self, camera_from_scaled: Tensor) -> Tensor:
@@ -109,9 +117,14 @@ class Correspondences:
 def normalize_correspondences(scene: SceneCoordinates) -> Correspondences:
     """Convert scene coordinates to normalized correspondences without NaN."""
     measured = {} if scene.depth is None else {'depth': (scene.depth, 'B N')}
-    check_shapes(points_world=(scene.points_world, 'B N 3'), pixels=(scene.pixels, 'B N 2'),
-                 sigma_px=(scene.sigma_px, 'B N'), valid=(scene.valid, 'B N'),
-                 matrices=(scene.matrices, 'B 3 3'), **measured)
+    check_shapes(
+        points_world=(scene.points_world, 'B N 3'),
+        pixels=(scene.pixels, 'B N 2'),
+        sigma_px=(scene.sigma_px, 'B N'),
+        valid=(scene.valid, 'B N'),
+        matrices=(scene.matrices, 'B 3 3'),
+        **measured,
+    )
     # The solver needs at least float32, also for a network in half precision.
     dtype = torch.promote_types(scene.points_world.dtype, torch.float32)
     # A sum is finite if and only if all its terms are.
@@ -120,16 +133,25 @@ def normalize_correspondences(scene: SceneCoordinates) -> Correspondences:
     matrices = scene.matrices.to(dtype)
     pixels = torch.where(valid[..., None], scene.pixels.to(dtype) - matrices[:, None, :2, 2], 0.0)
     focal = matrices.diagonal(dim1=-2, dim2=-1)[:, :2]
-    extent = torch.where(valid[..., None], pixels, -torch.inf).amax(1) \
-        - torch.where(valid[..., None], pixels, torch.inf).amin(1)
+    extent = torch.where(valid[..., None], pixels, -torch.inf).amax(1) - torch.where(
+        valid[..., None], pixels, torch.inf
+    ).amin(1)
     area = extent.clamp(min=1.0).prod(-1)
     inverse_depth = None
     if scene.depth is not None:
         known = valid & scene.depth.isfinite() & (scene.depth > 0.0)
         inverse_depth = torch.where(known, scale[:, None] / scene.depth.to(dtype), 0.0)
-    return Correspondences(points, pixels, focal, valid,
-                           _precision(scene.sigma_px.to(dtype), valid), centre, scale, area,
-                           inverse_depth)
+    return Correspondences(
+        points,
+        pixels,
+        focal,
+        valid,
+        _precision(scene.sigma_px.to(dtype), valid),
+        centre,
+        scale,
+        area,
+        inverse_depth,
+    )
 
 
 def _normalised(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

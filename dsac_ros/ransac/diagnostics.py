@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Diagnostics of an estimate: distribution of its inliers, agreement of the hypotheses."""
+
 from __future__ import annotations
 
 import torch

@@ -10,6 +10,7 @@ P(j) = softmax(alpha s)_j; each is refined to R(h_j). Training minimises
 hypotheses, the second trains the points to improve them. SoftAM takes the loss of the refined
 mean R(sum_j P(j) h_j) instead, argmax that of the best hypothesis alone.
 """
+
 from __future__ import annotations
 
 import math
@@ -101,9 +102,14 @@ class EntropyControl:
             self.alpha = min(max(self.alpha * math.exp(step), 1e-3), 1e5)
 
 
-def expected_loss(scene: SceneCoordinates, world_from_camera: Tensor, config: EndToEndConfig,
-                  alpha: float, generator: torch.Generator,
-                  pose_loss: PoseLoss | None = None) -> ExpectedLoss:
+def expected_loss(
+    scene: SceneCoordinates,
+    world_from_camera: Tensor,
+    config: EndToEndConfig,
+    alpha: float,
+    generator: torch.Generator,
+    pose_loss: PoseLoss | None = None,
+) -> ExpectedLoss:
     """Return the loss of B images.
 
     Any leading dimensions may replace B, also none; the result has the same.
@@ -142,8 +148,9 @@ def expected_loss(scene: SceneCoordinates, world_from_camera: Tensor, config: En
     )
 
 
-def draw_hypotheses(correspondences: Correspondences, config: EndToEndConfig,
-                    generator: torch.Generator) -> HypothesisSet:
+def draw_hypotheses(
+    correspondences: Correspondences, config: EndToEndConfig, generator: torch.Generator
+) -> HypothesisSet:
     """Sample minimal sets, keep the best-scored solution of each, and refine them all."""
     with torch.no_grad():
         sets = sampling.draw_minimal_sets(correspondences.valid, config.hypotheses, 3, generator)
@@ -158,8 +165,9 @@ def draw_hypotheses(correspondences: Correspondences, config: EndToEndConfig,
         valid = real.any(-1) & refined.isfinite().flatten(2).all(-1)
         # Invalid hypotheses become the identity, with probability zero.
         identity = torch.eye(4).to(refined)
-        hypotheses, refined = (torch.where(valid[..., None, None], poses, identity)
-                               for poses in (hypotheses, refined))
+        hypotheses, refined = (
+            torch.where(valid[..., None, None], poses, identity) for poses in (hypotheses, refined)
+        )
     return HypothesisSet(sets, hypotheses, refined, valid, noise_model)
 
 
@@ -203,8 +211,13 @@ def expected_loss_of_hypotheses(
         # Unlikely hypotheses still contribute to the gradient of the scores.
         rest = (probability * fixed).sum(-1) - (weight * fixed.gather(1, likely)).sum(-1)
         loss = (weight * loss_of(poses)).sum(-1) + rest
-    return ExpectedLoss(torch.where(found, loss, torch.zeros_like(loss)), probability,
-                        scores.detach(), fixed, found)
+    return ExpectedLoss(
+        torch.where(found, loss, torch.zeros_like(loss)),
+        probability,
+        scores.detach(),
+        fixed,
+        found,
+    )
 
 
 def score(poses: Tensor, correspondences: Correspondences, config: EndToEndConfig) -> Tensor:
@@ -291,8 +304,9 @@ def _refined_mean(
         pose, noise_model = refine.refine(
             mean, correspondences.detach(), noise_model, config.inlier_px, config.refine_iterations
         )
-    return gradient.STEPS[config.gradient](pose, correspondences, noise_model,
-                                           hypothesis_set.valid.any(-1, keepdim=True))
+    return gradient.STEPS[config.gradient](
+        pose, correspondences, noise_model, hypothesis_set.valid.any(-1, keepdim=True)
+    )
 
 
 def mean_pose(poses: Tensor, probability: Tensor, rotation: str = 'tangent') -> Tensor:
@@ -307,8 +321,10 @@ def mean_pose(poses: Tensor, probability: Tensor, rotation: str = 'tangent') -> 
     Returns:
         The mean (B, 1, 4, 4).
     """
+
     def mean(parameters: Tensor) -> Tensor:
         return (probability[..., None] * parameters).sum(1, keepdim=True)
+
     centre = selection.take(poses, selection.best(probability, 1))
     relative = poses @ se3.inverse(centre)
     if rotation == 'tangent':

@@ -6,6 +6,7 @@ screening on a handful, a pre-score on a random subset, a few refinement steps t
 the remaining ones, and a full refinement of the best (successive halving). No loop depends on the
 data, and the work does not depend on the inlier ratio.
 """
+
 from __future__ import annotations
 
 import functools
@@ -70,8 +71,9 @@ class PoseEstimate:
 
     def only(self, image: int) -> PoseEstimate:
         """Return the estimate of one image of the batch, as a batch of one."""
-        return replace(self, **{one.name: getattr(self, one.name)[image:image + 1]
-                                for one in fields(self)})
+        return replace(
+            self, **{one.name: getattr(self, one.name)[image : image + 1] for one in fields(self)}
+        )
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,13 @@ class Hypotheses:
         return Hypotheses(selection.take(self.poses, chosen), self.valid.gather(1, chosen))
 
 
-def estimate_pose(scene: SceneCoordinates, config: RansacConfig,
-                  generator: torch.Generator | None = None, guess: Tensor | None = None,
-                  lap: Lap = no_lap) -> PoseEstimate:
+def estimate_pose(
+    scene: SceneCoordinates,
+    config: RansacConfig,
+    generator: torch.Generator | None = None,
+    guess: Tensor | None = None,
+    lap: Lap = no_lap,
+) -> PoseEstimate:
     """Estimate the pose of each image; a failure is reported in `found`, never raised.
 
     The pose carries the gradient of the refinement if points_world requires one. Any leading
@@ -148,13 +154,20 @@ def draw_samples(precision: Tensor, config: RansacConfig, generator: torch.Gener
     Three cells must be right at once: even if the predicted uncertainty separates right from wrong
     only slightly (by a factor of 1.6 on average), this finds the pose at half the inlier ratio.
     """
-    return Samples(sampling.draw_minimal_sets(precision, config.hypotheses, 3, generator),
-                   sampling.draw_cells(precision, config.screen_cells, generator),
-                   sampling.draw_cells(precision, config.prescore_cells, generator))
+    return Samples(
+        sampling.draw_minimal_sets(precision, config.hypotheses, 3, generator),
+        sampling.draw_cells(precision, config.screen_cells, generator),
+        sampling.draw_cells(precision, config.prescore_cells, generator),
+    )
 
 
-def estimate_from_samples(correspondences: Correspondences, samples: Samples, config: RansacConfig,
-                          guess: Tensor | None = None, lap: Lap = no_lap) -> PoseEstimate:
+def estimate_from_samples(
+    correspondences: Correspondences,
+    samples: Samples,
+    config: RansacConfig,
+    guess: Tensor | None = None,
+    lap: Lap = no_lap,
+) -> PoseEstimate:
     """Estimate the pose of each image from minimal sets and cells already drawn."""
     with torch.no_grad():
         fixed = correspondences.detach()
@@ -185,16 +198,24 @@ def generate_hypotheses(correspondences: Correspondences, sets: Tensor) -> Hypot
     return Hypotheses(*first_poses(correspondences, sets, room))
 
 
-def preselect(hypotheses: Hypotheses, screening: Correspondences, prescoring: Correspondences,
-              config: RansacConfig) -> Hypotheses:
+def preselect(
+    hypotheses: Hypotheses,
+    screening: Correspondences,
+    prescoring: Correspondences,
+    config: RansacConfig,
+) -> Hypotheses:
     """Keep the best hypotheses of three rounds, each on more cells than the one before."""
+
     def prescore(poses: Tensor, cells: Correspondences) -> Tensor:
         squared = scoring.squared_error(poses, cells)
         return scoring.msac_score(squared, cells.valid.to(squared.dtype), config.inlier_px)
 
     third = prescoring.first(config.prescore_cells // 3)
-    for cells, count in ((screening, config.screened), (third, 4 * config.rescored),
-                         (prescoring, config.rescored)):
+    for cells, count in (
+        (screening, config.screened),
+        (third, 4 * config.rescored),
+        (prescoring, config.rescored),
+    ):
         scores = scoring.score_in_blocks(prescore, hypotheses.poses, cells)
         hypotheses = hypotheses.take(hypotheses.best(scores, count))
     return hypotheses
@@ -212,8 +233,9 @@ def refine_best(
         The refined candidates, the winner (B, 1), and the winner's noise model.
     """
     noise_model = initial_noise_model(hypotheses.poses, config.inlier_px)
-    poses, noise_model = refine.refine(hypotheses.poses, prescoring, noise_model, config.inlier_px,
-                                       config.local_iterations)
+    poses, noise_model = refine.refine(
+        hypotheses.poses, prescoring, noise_model, config.inlier_px, config.local_iterations
+    )
     hypotheses = Hypotheses(poses, hypotheses.valid)
     chosen = hypotheses.best(score(poses, correspondences, config), config.refined)
     candidates, winner = hypotheses.take(chosen), hypotheses.take(chosen[:, :1])
@@ -229,6 +251,7 @@ def refine_best(
 
 def score(poses: Tensor, correspondences: Correspondences, config: RansacConfig) -> Tensor:
     """Return the soft inlier count (B, K) of poses (B, K, 4, 4) over the valid cells."""
+
     def soft(some: Tensor, correspondences: Correspondences) -> Tensor:
         error = scoring.reprojection_error(some, correspondences, config.max_reprojection_px)
         return scoring.soft_inlier_count(
@@ -238,16 +261,25 @@ def score(poses: Tensor, correspondences: Correspondences, config: RansacConfig)
     return scoring.score_in_blocks(soft, poses, correspondences)
 
 
-def finalize(best: Hypotheses, noise_model: NoiseModel, candidates: Hypotheses,
-             correspondences: Correspondences, config: RansacConfig) -> PoseEstimate:
+def finalize(
+    best: Hypotheses,
+    noise_model: NoiseModel,
+    candidates: Hypotheses,
+    correspondences: Correspondences,
+    config: RansacConfig,
+) -> PoseEstimate:
     """Take the winner's last step and compute its covariance, inliers and diagnostics."""
     pose, covariance, squared = refine.final_step(best.poses, correspondences, noise_model)
     with torch.no_grad():
         scores = score(pose, correspondences, config)[:, 0]
     squared, covariance = squared[:, 0], covariance[:, 0]
-    inliers = (squared <= config.inlier_px ** 2) & correspondences.valid
-    found = (best.valid[:, 0] & (inliers.sum(-1) >= MIN_CELLS)
-             & pose.isfinite().flatten(1).all(-1) & covariance.isfinite().flatten(1).all(-1))
+    inliers = (squared <= config.inlier_px**2) & correspondences.valid
+    found = (
+        best.valid[:, 0]
+        & (inliers.sum(-1) >= MIN_CELLS)
+        & pose.isfinite().flatten(1).all(-1)
+        & covariance.isfinite().flatten(1).all(-1)
+    )
     inliers = inliers & found[:, None]
     count = inliers.sum(-1)
     world = correspondences.world_from_camera(pose.double())[:, 0]

@@ -5,6 +5,7 @@ Inliers alone barely reveal a wrong focal length: the camera moves back until th
 image fits. Points at different depths separate the two, a fronto-parallel plane does not; the
 standard deviation distinguishes these cases.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ def refine_with_focal(
     pose = camera_from_world.double()
     points, pixels = correspondences.points.double(), correspondences.pixels.double().mT[:, None]
     log_ratio = pose.new_zeros(pose.shape[:2]) if ratio is None else ratio.double().log()
-    noise_model = NoiseModel(torch.full_like(log_ratio, max_sigma_px),
-                             torch.full_like(log_ratio, INITIAL_INLIER_RATIO))
+    noise_model = NoiseModel(
+        torch.full_like(log_ratio, max_sigma_px), torch.full_like(log_ratio, INITIAL_INLIER_RATIO)
+    )
     for _ in range(iterations):
         rows, residuals, squared = _linearise(
             pose, log_ratio, points, pixels, correspondences.focal
@@ -92,8 +94,9 @@ def refine_with_focal(
     return FocalEstimate(pose, log_ratio.exp(), variance.sqrt(), squared)
 
 
-def dolly_zoomed(camera_from_world: Tensor, depth: Tensor | float,
-                 factor: Tensor | float) -> Tensor:
+def dolly_zoomed(
+    camera_from_world: Tensor, depth: Tensor | float, factor: Tensor | float
+) -> Tensor:
     """Move cameras along their optical axis so that a depth is multiplied by a factor.
 
     Objects at that depth keep their image size if the focal length is multiplied by the same
@@ -109,8 +112,9 @@ def dolly_zoomed(camera_from_world: Tensor, depth: Tensor | float,
     return moved
 
 
-def _linearise(pose: Tensor, log_ratio: Tensor, points: Tensor, pixels: Tensor,
-               focal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _linearise(
+    pose: Tensor, log_ratio: Tensor, points: Tensor, pixels: Tensor, focal: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return derivatives (B, K, 2, 7, N), residuals (B, K, 2, N) [px] and squared norms (B, K, N).
 
     The derivatives are with respect to the left perturbation of the pose and the logarithm of the
@@ -120,9 +124,13 @@ def _linearise(pose: Tensor, log_ratio: Tensor, points: Tensor, pixels: Tensor,
     inverse = z.clamp(min=MIN_DEPTH).reciprocal()
     x, y = x * inverse, y * inverse
     zero = torch.zeros_like(x)
-    rows = torch.stack((
-        torch.stack((inverse, zero, -x * inverse, -x * y, 1.0 + x * x, -y, x), -2),
-        torch.stack((zero, inverse, -y * inverse, -1.0 - y * y, x * y, x, y), -2)), 2)
+    rows = torch.stack(
+        (
+            torch.stack((inverse, zero, -x * inverse, -x * y, 1.0 + x * x, -y, x), -2),
+            torch.stack((zero, inverse, -y * inverse, -1.0 - y * y, x * y, x, y), -2),
+        ),
+        2,
+    )
     scale = (focal.double()[:, None] * log_ratio.exp()[..., None])[..., None]
     residuals = scale * torch.stack((x, y), 2) - pixels
     squared = residuals.square().sum(2) + BEHIND * (z <= MIN_DEPTH)

@@ -8,6 +8,7 @@ differentiation takes the exact second derivatives, which include curvature and 
 weights. Both are implemented as the step minus its own detached value: the pose is unchanged, bit
 by bit, and carries this gradient.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -47,7 +48,8 @@ class ImplicitEquations:
         """
         diagonal = self.hessian.diagonal(dim1=-2, dim2=-1)
         factor, failed = torch.linalg.cholesky_ex(
-            self.hessian - refine.DAMPING * torch.diag_embed(diagonal))
+            self.hessian - refine.DAMPING * torch.diag_embed(diagonal)
+        )
         jacobian = torch.cholesky_solve(self.point_derivative.flatten(-2), factor)
         largest = torch.nan_to_num(jacobian.abs(), torch.inf).amax((-2, -1))
         return torch.where(failed == 0, largest, torch.inf)
@@ -57,8 +59,12 @@ class ImplicitEquations:
         return keep & (self.largest_jacobian() <= MAX_JACOBIAN)
 
 
-def one_step(camera_from_world: Tensor, correspondences: Correspondences, noise_model: NoiseModel,
-             keep: Tensor) -> Tensor:
+def one_step(
+    camera_from_world: Tensor,
+    correspondences: Correspondences,
+    noise_model: NoiseModel,
+    keep: Tensor,
+) -> Tensor:
     """Differentiate converged poses by one Gauss-Newton step.
 
     Args:
@@ -130,16 +136,22 @@ def step_equations(
     if at.depth is not None:
         rows.append((at.rows_depth, at.focal_squared[:, 0]))
     # A point in the camera's axes moves its residual as the camera's translation does.
-    first, *others = [(row[..., :6, None, :] * row[..., None, :3, :]
-                       * (weight * factor[:, None, None])[..., None, None, :]).double()
-                      for row, factor in rows]
+    first, *others = [
+        (
+            row[..., :6, None, :]
+            * row[..., None, :3, :]
+            * (weight * factor[:, None, None])[..., None, None, :]
+        ).double()
+        for row, factor in rows
+    ]
     point_derivative = sum(others, first)
     axes = camera_from_world[..., None, :3, :3].double()
     return ImplicitEquations(refine.normal_equations(at, weight)[0], point_derivative.mT @ axes)
 
 
-def true_equations(camera_from_world: Tensor, correspondences: Correspondences,
-                   noise_model: NoiseModel) -> ImplicitEquations:
+def true_equations(
+    camera_from_world: Tensor, correspondences: Correspondences, noise_model: NoiseModel
+) -> ImplicitEquations:
     """Return the exact second derivatives of the negative log likelihood at poses (B, K, 4, 4)."""
     shape = camera_from_world.shape[:2]
     alone, own = camera_from_world.detach().reshape(-1, 1, 4, 4), correspondences.repeat(shape[1])
@@ -152,9 +164,12 @@ def true_equations(camera_from_world: Tensor, correspondences: Correspondences,
         gradient = _gradient(
             refine.retract(twist, alone), replace(own, points=points), noise_model
         )
-        by_twist, by_points = zip(*(
-            torch.autograd.grad(one.sum(), (twist, points), retain_graph=True)
-            for one in gradient.unbind(-1)))
+        by_twist, by_points = zip(
+            *(
+                torch.autograd.grad(one.sum(), (twist, points), retain_graph=True)
+                for one in gradient.unbind(-1)
+            )
+        )
     hessian = torch.stack(by_twist, -2).double().reshape(*shape, 6, 6)
     point_derivative = torch.stack(by_points, 1).double()
     # Symmetric where g is zero.
@@ -174,21 +189,31 @@ def split_minimal_sets(corners: Correspondences, count: int) -> Correspondences:
 
     Depth is kept only where all three cells have one: otherwise the pose comes from pixels alone.
     """
+
     def split(values: Tensor) -> Tensor:
         return values.reshape(-1, 3, *values.shape[2:])
+
     inverse_depth = None
     if corners.inverse_depth is not None:
         near = split(corners.inverse_depth)
         inverse_depth = near * (near > 0.0).all(-1, keepdim=True)
-    units = {name: getattr(corners, name).repeat_interleave(count, 0)
-             for name in ('focal', 'centre', 'scale', 'area')}
-    return Correspondences(points=split(corners.points), pixels=split(corners.pixels),
-                           valid=split(corners.valid), precision=split(corners.precision),
-                           inverse_depth=inverse_depth, **units)
+    units = {
+        name: getattr(corners, name).repeat_interleave(count, 0)
+        for name in ('focal', 'centre', 'scale', 'area')
+    }
+    return Correspondences(
+        points=split(corners.points),
+        pixels=split(corners.pixels),
+        valid=split(corners.valid),
+        precision=split(corners.precision),
+        inverse_depth=inverse_depth,
+        **units,
+    )
 
 
-def _gauss_newton(camera_from_world: Tensor, correspondences: Correspondences, weight: Tensor,
-                  keep: Tensor) -> tuple[Tensor, Tensor]:
+def _gauss_newton(
+    camera_from_world: Tensor, correspondences: Correspondences, weight: Tensor, keep: Tensor
+) -> tuple[Tensor, Tensor]:
     """Differentiate poses by one step with fixed weights; also return the determined ones."""
     with torch.no_grad():
         held = refine.linearise(camera_from_world, correspondences)

@@ -4,6 +4,7 @@
 With depth, three points have one pose instead of four, and its error is independent of the ray's
 depth ambiguity (DSAC*, TPAMI 2021, section 3.2).
 """
+
 from __future__ import annotations
 
 import torch
@@ -56,7 +57,8 @@ def first_poses(
         chosen, filled = first(valid.flatten(1), count)
         return take(poses.flatten(1, 2), chosen), filled
     corners = correspondences.take(sets.flatten(1))
-    points, rays, valid = (x.unflatten(1, sets.shape[1:]) for x in (
-        corners.points, corners.rays, corners.valid))
+    points, rays, valid = (
+        x.unflatten(1, sets.shape[1:]) for x in (corners.points, corners.rays, corners.valid)
+    )
     # A ray of length zero has no solution.
     return first_solutions(points, rays * valid.all(-1)[..., None, None], count)

@@ -5,6 +5,7 @@ r ~ pi t_5(0, sigma^2 / p) + (1 - pi) U(image): a cell is an inlier with heavy t
 outlier. Scale sigma and inlier ratio pi are estimated from the data (expectation maximisation);
 the inlier threshold only bounds them. Student's t: Lange et al., JASA 1989.
 """
+
 from __future__ import annotations
 
 import math
@@ -83,8 +84,13 @@ def robust_weights(
     return RobustWeights(posterior, posterior * ((TAIL + 2.0) * precision) / tail, tail)
 
 
-def update_noise_model(squared_px: Tensor, cells: RobustWeights, noise_model: NoiseModel,
-                       correspondences: Correspondences, max_sigma_px: float) -> NoiseModel:
+def update_noise_model(
+    squared_px: Tensor,
+    cells: RobustWeights,
+    noise_model: NoiseModel,
+    correspondences: Correspondences,
+    max_sigma_px: float,
+) -> NoiseModel:
     """Return the scale and inlier ratio after one M-step of EM."""
     total = cells.posterior.sum(-1)
     spread = (cells.weight * squared_px).sum(-1) * noise_model.sigma.square()

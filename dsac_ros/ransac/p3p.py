@@ -13,6 +13,7 @@ is that of the implicit function: no root of the closed form is differentiated.
 Inside, components come first and the S sets last, (3, S): every operation then runs over
 contiguous memory. A symmetric 3x3 is six rows, in the order 11, 12, 13, 22, 23, 33.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -47,12 +48,15 @@ def solve_p3p(points_world: Tensor, rays_camera: Tensor) -> tuple[Tensor, Tensor
     batch = points_world.shape[:-2]
     sets, distances, possible = _candidates(points_world, rays_camera)
     poses, valid = _poses(sets.each(4), distances.flatten(1), possible.flatten())
-    return (poses.unflatten(-1, (4, -1)).permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4),
-            valid.unflatten(0, (4, -1)).T.reshape(*batch, 4))
+    return (
+        poses.unflatten(-1, (4, -1)).permute(3, 2, 0, 1).reshape(*batch, 4, 4, 4),
+        valid.unflatten(0, (4, -1)).T.reshape(*batch, 4),
+    )
 
 
-def first_solutions(points_world: Tensor, rays_camera: Tensor,
-                    count: int) -> tuple[Tensor, Tensor]:
+def first_solutions(
+    points_world: Tensor, rays_camera: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
     """Return the first `count` solutions of `solve_p3p` of each image.
 
     Less than half of the four roots of a random set are real; the others cost nothing from here
@@ -73,8 +77,9 @@ def first_solutions(points_world: Tensor, rays_camera: Tensor,
     offset = size * torch.arange(images, device=chosen.device)[:, None]
     own = (chosen // 4 + offset).flatten()
     root = own + images * size * (chosen % 4).flatten()
-    poses, valid = _poses(sets.take(own), distances.flatten(1).index_select(1, root),
-                          filled.flatten())
+    poses, valid = _poses(
+        sets.take(own), distances.flatten(1).index_select(1, root), filled.flatten()
+    )
     return poses.movedim(-1, 0).reshape(images, count, 4, 4), valid.reshape(images, count)
 
 
@@ -111,11 +116,14 @@ class _Sets:
 def _candidates(points_world: Tensor, rays_camera: Tensor) -> tuple[_Sets, Tensor, Tensor]:
     """Return the sets, distances (3, 4, S) of four roots each, and a mask (4, S) of candidates."""
     dtype = points_world.dtype
-    points, rays = (x.reshape(-1, 9).T.double().contiguous().unflatten(0, (3, 3))
-                    for x in (points_world, rays_camera))
+    points, rays = (
+        x.reshape(-1, 9).T.double().contiguous().unflatten(0, (3, 3))
+        for x in (points_world, rays_camera)
+    )
     with torch.no_grad():
         triangle = spans_triangle(points, dtype) & _are_distinct(
-            rays / rays.square().sum(1, keepdim=True).sqrt())
+            rays / rays.square().sum(1, keepdim=True).sqrt()
+        )
     stand_in = torch.tensor(TRIANGLE, dtype=points.dtype, device=points.device)[..., None]
     points, rays = torch.where(triangle, points, stand_in), torch.where(triangle, rays, stand_in)
     rays = rays / rays.square().sum(1, keepdim=True).sqrt()
@@ -163,14 +171,14 @@ def spans_triangle(points: Tensor, dtype: torch.dtype) -> Tensor:
     longest = sides.amax(0)
     a, b, c = sides / longest
     squared_area = a * b - 0.25 * (a + b - c).square()
-    proper: Tensor = (squared_area > MIN_AREA ** 2) & (longest < 0.1 * torch.finfo(dtype).max)
+    proper: Tensor = (squared_area > MIN_AREA**2) & (longest < 0.1 * torch.finfo(dtype).max)
     return proper
 
 
 def _are_distinct(rays: Tensor) -> Tensor:
     """Return whether three unit rays (3, 3, S) are distinct: (S,)."""
     cosines = (rays * rays.roll(-1, 0)).sum(1)
-    return cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE ** 2
+    return cosines.amax(0) < 1.0 - 0.5 * MIN_ANGLE**2
 
 
 def _intersect_conics(cosines: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -232,9 +240,13 @@ def _polish(d: Tensor, cosines: Tensor, sides: Tensor) -> Tensor:
     after, twice = d.roll(-1, 0), 2.0 * cosines.detach()
     (g1, g2, g3), (h1, h2, h3) = 2.0 * d - twice * after, 2.0 * after - twice * d
     det = g1 * g2 * g3 + h1 * h2 * h3
-    step = torch.stack((g2 * g3 * e1 - h1 * g3 * e2 + h1 * h2 * e3,
-                        h2 * h3 * e1 + g1 * g3 * e2 - g1 * h2 * e3,
-                        h1 * h3 * e2 - g2 * h3 * e1 + g1 * g2 * e3))
+    step = torch.stack(
+        (
+            g2 * g3 * e1 - h1 * g3 * e2 + h1 * h2 * e3,
+            h2 * h3 * e1 + g1 * g3 * e2 - g1 * h2 * e3,
+            h1 * h3 * e2 - g2 * h3 * e1 + g1 * g2 * e3,
+        )
+    )
     small = (step.detach().abs() - 0.1 * d * det.abs()).amax(0) < 0.0
     return d - step * torch.where(small, 1.0 / det, 0.0)
 

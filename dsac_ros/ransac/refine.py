@@ -4,6 +4,7 @@
 Residuals are 2-vectors in the image; a pose is perturbed on the left, T <- retract(d) T. The
 weights are those of maximum likelihood under `noise_model`.
 """
+
 from __future__ import annotations
 
 import functools
@@ -69,8 +70,11 @@ class Linearised:
 
     def with_derivatives_of(self, held: Linearised) -> Linearised:
         """Combine these residuals with the derivatives of `held`, of the same poses."""
-        depth = None if self.depth is None or held.depth is None else torch.cat(
-            (held.depth[..., :3, :], self.depth[..., 3:, :]), -2)
+        depth = (
+            None
+            if self.depth is None or held.depth is None
+            else torch.cat((held.depth[..., :3, :], self.depth[..., 3:, :]), -2)
+        )
         terms = torch.cat((held.terms[..., :8, :], self.terms[..., 8:, :]), -2)
         return replace(self, terms=terms, depth=depth)
 
@@ -82,8 +86,12 @@ def _rows(like: Tensor) -> Tensor:
 
 def _row_signs() -> Tensor:
     rows = torch.zeros(2, 7, 10)
-    rows[0, [0, 2, 3, 4, 5, 6], [0, 1, 3, 4, 7, 8]] = torch.tensor([1., -1., -1., 1., -1., 1.])
-    rows[1, [1, 2, 3, 4, 5, 6], [0, 2, 5, 3, 6, 9]] = torch.tensor([1., -1., -1., 1., 1., 1.])
+    rows[0, [0, 2, 3, 4, 5, 6], [0, 1, 3, 4, 7, 8]] = torch.tensor(
+        [1.0, -1.0, -1.0, 1.0, -1.0, 1.0]
+    )
+    rows[1, [1, 2, 3, 4, 5, 6], [0, 2, 5, 3, 6, 9]] = torch.tensor(
+        [1.0, -1.0, -1.0, 1.0, 1.0, 1.0]
+    )
     return rows
 
 
@@ -141,10 +149,12 @@ def solve(hessian: Tensor, gradient: Tensor, damping: float = DAMPING) -> Tensor
     """Return the step -(H + damping diag H)^-1 g (..., 6); zero where H is indefinite."""
     identity = _constant(_identity, hessian.dtype, hessian.device)
     factor, failed = torch.linalg.cholesky_ex(
-        torch.addcmul(SINGULAR * identity, hessian, 1.0 + damping * identity))
+        torch.addcmul(SINGULAR * identity, hessian, 1.0 + damping * identity)
+    )
     failed = (failed != 0)[..., None, None]  # a failed factor holds finite garbage
-    step = torch.cholesky_solve(gradient[..., None].masked_fill(failed, 0.0),
-                                torch.where(failed, identity, factor))[..., 0]
+    step = torch.cholesky_solve(
+        gradient[..., None].masked_fill(failed, 0.0), torch.where(failed, identity, factor)
+    )[..., 0]
     return -torch.nan_to_num(step, 0.0, 0.0, 0.0)
 
 
@@ -209,8 +219,9 @@ def refine(
     return camera_from_world, noise_model
 
 
-def final_step(camera_from_world: Tensor, correspondences: Correspondences,
-               noise_model: NoiseModel) -> tuple[Tensor, Tensor, Tensor]:
+def final_step(
+    camera_from_world: Tensor, correspondences: Correspondences, noise_model: NoiseModel
+) -> tuple[Tensor, Tensor, Tensor]:
     """Take the last step from converged poses and estimate their covariances.
 
     Args:
@@ -225,8 +236,9 @@ def final_step(camera_from_world: Tensor, correspondences: Correspondences,
     at = linearise(camera_from_world, correspondences)
     with torch.no_grad():
         cells = robust_weights(at.squared, correspondences, noise_model)
-        weights = torch.stack((cells.weight, cells.curvature,
-                               cells.weight.square() * at.squared / 2.0))
+        weights = torch.stack(
+            (cells.weight, cells.curvature, cells.weight.square() * at.squared / 2.0)
+        )
     (hessian, curvature, noise), (gradient, *_) = normal_equations(at, weights)
     pose = retract(solve(hessian, gradient), camera_from_world)
     with torch.no_grad():

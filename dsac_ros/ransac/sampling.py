@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded sampling of cells with replacement, identical on every device."""
+
 from __future__ import annotations
 
 import torch
@@ -14,8 +15,9 @@ def draw_cells(weight: Tensor, count: int, generator: torch.Generator) -> Tensor
     """
     cumulative = weight.double().cumsum(-1)
     # Drawn where the generator lives, so that a seed means the same on a CPU and on a GPU.
-    uniform = torch.rand(weight.shape[0], count, dtype=torch.float64, generator=generator,
-                         device=generator.device).to(weight.device)
+    uniform = torch.rand(
+        weight.shape[0], count, dtype=torch.float64, generator=generator, device=generator.device
+    ).to(weight.device)
     cells = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
     return cells.clamp(max=weight.shape[1] - 1)
 

@@ -4,6 +4,7 @@
 s(h) = sum_i w_i sig(beta (tau - r_i)) with beta = 5 / tau (Brachmann and Rother, DSAC++, CVPR
 2018, and DSAC*, TPAMI 2021).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -64,8 +65,9 @@ def _focal(correspondences: Correspondences) -> Tensor:
     return torch.nn.functional.pad(correspondences.focal, (0, 2), value=1.0)[:, None, :, None]
 
 
-def reprojection_error(camera_from_world: Tensor, correspondences: Correspondences,
-                       max_px: float = 100.0) -> Tensor:
+def reprojection_error(
+    camera_from_world: Tensor, correspondences: Correspondences, max_px: float = 100.0
+) -> Tensor:
     """Return the reprojection error (B, H, N) of poses (B, H, 4, 4) [px], clamped at `max_px`."""
     squared = squared_error(camera_from_world, correspondences).clamp(max=max_px * max_px)
     return squared.clamp(min=torch.finfo(squared.dtype).eps ** 2).sqrt()
@@ -91,8 +93,11 @@ def msac_score(squared_px: Tensor, weight: Tensor, inlier_px: float) -> Tensor:
     return ((tau - squared_px).clamp(min=0.0) @ weight[..., None])[..., 0] / tau
 
 
-def score_in_blocks(score: Callable[[Tensor, Correspondences], Tensor], camera_from_world: Tensor,
-                    correspondences: Correspondences) -> Tensor:
+def score_in_blocks(
+    score: Callable[[Tensor, Correspondences], Tensor],
+    camera_from_world: Tensor,
+    correspondences: Correspondences,
+) -> Tensor:
     """Return scores (B, H) of poses (B, H, 4, 4), computed in blocks on a CPU to fit the cache."""
     if camera_from_world.device.type != 'cpu':
         return score(camera_from_world, correspondences)

@@ -3,6 +3,7 @@
 
 P(j) = exp(alpha s_j) / sum_k exp(alpha s_k) (DSAC, CVPR 2017, eq. 5; alpha: DSAC++, CVPR 2018).
 """
+
 from __future__ import annotations
 
 import math

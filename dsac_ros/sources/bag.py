@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag as a source of frames: image, intrinsics, pose and depth joined by the header's stamp."""
+
 from __future__ import annotations
 
 import re
@@ -28,8 +29,10 @@ from dsac_ros.types import Camera, Frame, PosedFrame
 
 MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
 PENDING = 8  # images that wait for their depth, at most
-OTHER_CLOCK = ('images and poses are stamped by different clocks; --stamps recorded takes images '
-               'at the time of their recording, --pose-delay SECONDS moves the poses')
+OTHER_CLOCK = (
+    'images and poses are stamped by different clocks; --stamps recorded takes images '
+    'at the time of their recording, --pose-delay SECONDS moves the poses'
+)
 
 
 class Intrinsics(NamedTuple):
@@ -42,11 +45,19 @@ class Intrinsics(NamedTuple):
 class BagSource(Source):
     """The frames of one camera in a bag, decoded one by one."""
 
-    def __init__(self, path: Path, *, image_topic: str | None = None,
-                 info_topic: str | None = None, poses: PoseOptions = PoseOptions(),
-                 depth: str = 'auto', depth_unit_m: float | None = None,
-                 calibration: Callable[[str], Calibration] | None = None, stride: int = 1,
-                 recorded_time: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        image_topic: str | None = None,
+        info_topic: str | None = None,
+        poses: PoseOptions = PoseOptions(),
+        depth: str = 'auto',
+        depth_unit_m: float | None = None,
+        calibration: Callable[[str], Calibration] | None = None,
+        stride: int = 1,
+        recorded_time: bool = False,
+    ) -> None:
         """Takes the topics and where the poses are; None finds them.
 
         calibration stands in for the CameraInfo; it is made for the topic of the images.
@@ -54,8 +65,9 @@ class BagSource(Source):
         super().__init__(path)
         self.kind = 'bag'
         self.bag = BagFile(path)
-        self.topics = find_topics(self.bag, image_topic, info_topic, depth,
-                                  need_info=calibration is None)
+        self.topics = find_topics(
+            self.bag, image_topic, info_topic, depth, need_info=calibration is None
+        )
         self.stride = stride
         for text in self.topics.assumptions:
             self.assume(text)
@@ -76,12 +88,13 @@ class BagSource(Source):
     def camera_frame(self) -> str:
         """The frame of the camera, from the header of the first image that can be read."""
         reasons: list[str] = []
-        messages = self.bag.messages([self.topics.image],
-                                     lambda _, reason: reasons.append(reason))
+        messages = self.bag.messages([self.topics.image], lambda _, reason: reasons.append(reason))
         first = next(messages, None)
         if first is None:
-            raise SourceError(f'{self.path}: no message of {self.topics.image} can be read: '
-                              f'{reasons[0] if reasons else "there is none"}')
+            raise SourceError(
+                f'{self.path}: no message of {self.topics.image} can be read: '
+                f'{reasons[0] if reasons else "there is none"}'
+            )
         return header_of(first.content).frame_id.lstrip('/')
 
     @property
@@ -92,8 +105,14 @@ class BagSource(Source):
     def poses(self) -> CameraPoses:
         """Poses of the camera; read from the bag when first asked for."""
         if self._poses is None:
-            self._poses = find_poses(self.bag, self.topics.image, self.camera_frame,
-                                     self._pose_options, self.assumptions, self.unread)
+            self._poses = find_poses(
+                self.bag,
+                self.topics.image,
+                self.camera_frame,
+                self._pose_options,
+                self.assumptions,
+                self.unread,
+            )
         return self._poses
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
@@ -109,8 +128,11 @@ class BagSource(Source):
             stamp = self._stamp(found[0])
             pose = poses.at(stamp)
             if isinstance(pose, str):
-                yield LeftOut(pose, f'the first image is of {stamp / 1e9:.3f} s, {poses.span}',
-                              OTHER_CLOCK if poses.is_far_from(stamp) else POSES_ELSEWHERE)
+                yield LeftOut(
+                    pose,
+                    f'the first image is of {stamp / 1e9:.3f} s, {poses.span}',
+                    OTHER_CLOCK if poses.is_far_from(stamp) else POSES_ELSEWHERE,
+                )
                 continue
             frame = self._frame(*found)
             yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
@@ -119,19 +141,28 @@ class BagSource(Source):
         """The frame in a message, or why it cannot be read; an encoding nobody knows is fatal."""
         content, stamp = message.content, self._stamp(message)
         if find_encoding(getattr(content, 'encoding', 'mono8')) is None:
-            raise ImageError(f'{self.path}, {self.topics.image}: unknown image encoding '
-                             f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}')
+            raise ImageError(
+                f'{self.path}, {self.topics.image}: unknown image encoding '
+                f'{content.encoding!r}, expected one of {", ".join(ENCODINGS)}'
+            )
         try:
-            image = (content.pixels(self.assume) if isinstance(content, VideoImage)
-                     else decode_message(content, self.assume))
+            image = (
+                content.pixels(self.assume)
+                if isinstance(content, VideoImage)
+                else decode_message(content, self.assume)
+            )
         except ImageError as error:
             return LeftOut(self._worded(f'an image that cannot be decoded: {error}'))
         size_wh = (image.shape[1], image.shape[0])
         camera = self._camera(stamp, image, header_of(content).frame_id)
         return Frame(image, camera, stamp, str(stamp), self._depth(depth, content, size_wh))
 
-    def _depth(self, message: Message | None, image: Any, size_wh: tuple[int, int],
-               ) -> np.ndarray | None:
+    def _depth(
+        self,
+        message: Message | None,
+        image: Any,
+        size_wh: tuple[int, int],
+    ) -> np.ndarray | None:
         """Depth (H, W) [m] in the pixels of an image; None where there is none of use."""
         if message is None:
             return None
@@ -143,11 +174,15 @@ class BagSource(Source):
             return None
         frames = [header_of(content).frame_id.lstrip('/') for content in (message.content, image)]
         if all(frames) and frames[0] != frames[1]:
-            self.assume(f'depth {topic} of the frame {frames[0]} is registered to the images of '
-                        f'{frames[1]}; --depth off leaves it out')
+            self.assume(
+                f'depth {topic} of the frame {frames[0]} is registered to the images of '
+                f'{frames[1]}; --depth off leaves it out'
+            )
         if depth.shape[::-1] != size_wh:
-            self.assume(f'depth {topic} of {depth.shape[1]}x{depth.shape[0]} shows what images of '
-                        f'{size_wh[0]}x{size_wh[1]} show; --depth off leaves it out')
+            self.assume(
+                f'depth {topic} of {depth.shape[1]}x{depth.shape[0]} shows what images of '
+                f'{size_wh[0]}x{size_wh[1]} show; --depth off leaves it out'
+            )
         return fit_depth(depth, size_wh, topic)
 
     def _worded(self, reason: str) -> str:
@@ -159,8 +194,9 @@ class BagSource(Source):
         if self._recorded_time:
             return message.log_ns
         if not stamp_ns(header_of(message.content).stamp):
-            self.assume(f'the stamps of {message.topic} are zero, and the times of recording are '
-                        'taken')
+            self.assume(
+                f'the stamps of {message.topic} are zero, and the times of recording are taken'
+            )
         return header_stamp(message)
 
     def _camera(self, stamp_ns: int, image: np.ndarray, frame_id: str) -> Camera:
@@ -190,8 +226,10 @@ class BagSource(Source):
         message = self._infos[index].message
         told = frame_difference(message.header.frame_id, frame_id)
         if told:
-            self.assume(f'{self.topics.info} holds for {self.topics.image}, although {told}; '
-                        '--camera-info names another')
+            self.assume(
+                f'{self.topics.info} holds for {self.topics.image}, although {told}; '
+                '--camera-info names another'
+            )
         return camera_from_message(message, rectified=self.topics.rectified, image_wh=image_wh)
 
     def _images_and_depth(self) -> Iterator[tuple[Message, Message | None] | LeftOut]:
@@ -224,8 +262,11 @@ class BagSource(Source):
                 if seen % self.stride == 0:
                     images.append(message)
                 seen += 1
-            while images and (not self.topics.depth or len(images) > PENDING
-                              or self._has_passed(depths, images[0])):
+            while images and (
+                not self.topics.depth
+                or len(images) > PENDING
+                or self._has_passed(depths, images[0])
+            ):
                 image = images.popleft()
                 yield image, self._nearest(depths, image)
         for image in images:
@@ -256,15 +297,18 @@ def read_intrinsics(bag: BagFile, topic: str, unread: Notes) -> list[Intrinsics]
     """
     found: list[Intrinsics] = []
     last = None
-    for message in bag.messages([topic], lambda _, reason: unread.add(
-            f'messages of {topic} cannot be read: {reason}')):
+    for message in bag.messages(
+        [topic], lambda _, reason: unread.add(f'messages of {topic} cannot be read: {reason}')
+    ):
         key = _content_key(message.content)
         if key != last:
             found.append(Intrinsics(header_stamp(message), message.content))
             last = key
     if not found:
-        raise SourceError(f'{bag.path}: {topic} has no CameraInfo that can be read; give a '
-                          'calibration with --camera-info FILE or --focal')
+        raise SourceError(
+            f'{bag.path}: {topic} has no CameraInfo that can be read; give a '
+            'calibration with --camera-info FILE or --focal'
+        )
     return sorted(found, key=lambda info: info.stamp_ns)
 
 
@@ -272,5 +316,15 @@ def _content_key(info: Any) -> tuple[object, ...]:
     """Return the contents of a CameraInfo, without its header, to compare."""
     arrays = (np.asarray(getattr(info, n, getattr(info, n.upper(), ()))).tobytes() for n in 'kdp')
     roi = info.roi
-    return (info.width, info.height, info.distortion_model, *arrays, info.binning_x,
-            info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height)
+    return (
+        info.width,
+        info.height,
+        info.distortion_model,
+        *arrays,
+        info.binning_x,
+        info.binning_y,
+        roi.x_offset,
+        roi.y_offset,
+        roi.width,
+        roi.height,
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag of either ROS as topics and messages; every failure to read it is one line."""
+
 from __future__ import annotations
 
 import re
@@ -19,13 +20,18 @@ CURES = (
     ('end is missing', '`mcap recover` keeps what was recorded'),
     ('not indexed', '`rosbag reindex` makes the index'),
     ('encryption', 'decrypt it where its key is'),
-    ('no such table|missing tables',
-     'it is a database, but not one of rosbag2: name another file'),
+    (
+        'no such table|missing tables',
+        'it is a database, but not one of rosbag2: name another file',
+    ),
     ('malformed|not a database', '`sqlite3 OLD .recover | sqlite3 NEW.db3` keeps what is left'),
     ('[Uu]nsupported|not supported|compressed by', 'convert it by `ros2 bag convert`'),
 )
-RECOVERY = {'.mcap': '`mcap recover`', '.bag': '`rosbag reindex`',
-            '.db3': '`sqlite3 OLD .recover | sqlite3 NEW.db3`'}
+RECOVERY = {
+    '.mcap': '`mcap recover`',
+    '.bag': '`rosbag reindex`',
+    '.db3': '`sqlite3 OLD .recover | sqlite3 NEW.db3`',
+}
 TellLeftOut = Callable[[str, str], None]
 
 
@@ -49,8 +55,9 @@ def is_bag(path: Path) -> bool:
     """Return True if a path is a bag: a file by its suffix, a folder by its contents."""
     if path.is_file():
         return is_bag_file(path) or path.name == METADATA
-    return path.is_dir() and ((path / METADATA).is_file()
-                              or any(is_bag_file(file) for file in path.iterdir()))
+    return path.is_dir() and (
+        (path / METADATA).is_file() or any(is_bag_file(file) for file in path.iterdir())
+    )
 
 
 class BagFile:
@@ -71,15 +78,17 @@ class BagFile:
             for connection in (c for reader in readers for c in reader.connections):
                 key = (connection.topic, connection.msgtype)
                 counts[key] = counts.get(key, 0) + connection.msgcount
-        self.topics = {name: Topic(name, kind, count)
-                       for (name, kind), count in sorted(counts.items())}
+        self.topics = {
+            name: Topic(name, kind, count) for (name, kind), count in sorted(counts.items())
+        }
 
     def of_type(self, *types: str) -> list[Topic]:
         """The topics of these types that have messages, e.g. 'sensor_msgs/msg/Image'."""
         return [topic for topic in self.topics.values() if topic.type in types and topic.count]
 
-    def messages(self, topics: Collection[str],
-                 left_out: TellLeftOut | None = None) -> Iterator[Message]:
+    def messages(
+        self, topics: Collection[str], left_out: TellLeftOut | None = None
+    ) -> Iterator[Message]:
         """The messages of these topics in the order of recording, one at a time.
 
         Args:

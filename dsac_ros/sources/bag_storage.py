@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files that a bag is made of, told apart by their content, unpacked and opened."""
+
 from __future__ import annotations
 
 import bz2
@@ -33,8 +34,12 @@ METADATA = 'metadata.yaml'
 PACKED = ('.zstd', '.zst', '.lz4', '.gz', '.bz2', '.xz')
 CONTENT = {MAGIC: '.mcap', b'SQLite format 3\0': '.db3', b'#ROSBAG V2.0\n': '.bag'}
 UNPACKERS: dict[bytes, Callable[..., Any]] = {
-    b'\x28\xb5\x2f\xfd': zstd.open, b'\x04"M\x18': lz4.frame.open, b'\x1f\x8b': gzip.open,
-    b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}
+    b'\x28\xb5\x2f\xfd': zstd.open,
+    b'\x04"M\x18': lz4.frame.open,
+    b'\x1f\x8b': gzip.open,
+    b'BZh': bz2.open,
+    b'\xfd7zXZ\0': lzma.open,
+}
 # What else lies under the name of a bag, and what helps.
 FOREIGN = (
     (rb'\s*<(!doctype|html|\?xml)', 'it is a web page', 'download the file itself'),
@@ -44,7 +49,8 @@ FOREIGN = (
     (rb'#ROSBAG V1', 'it is of version 1 of rosbag', 'bring it to 2.0 by `rosbag fix`'),
     (rb'#ROSBAG V|\x89MCAP', 'it is of a newer version', 'convert it to #ROSBAG V2.0 or MCAP0'),
     (rb'Salted__|-----BEGIN PGP|age-encryption', 'it is encrypted', 'decrypt it'),
-    (rb'\0*$', 'it holds zeros alone', 'copy or record it again'))
+    (rb'\0*$', 'it holds zeros alone', 'copy or record it again'),
+)
 SPARE_BYTES = 1 << 28  # that unpacking leaves on the disk
 STEP_BYTES = 1 << 20
 
@@ -73,14 +79,17 @@ def storage_files(path: Path) -> list[Path]:
     named = _named_by_metadata(path)
     if named is None:
         if len({(SPLIT.sub('', _unpacked_name(p).stem), p.suffix) for p in there}) > 1:
-            raise SourceError(f'{path} holds several bags: name one of '
-                              f'{", ".join(str(p) for p in there)}')
+            raise SourceError(
+                f'{path} holds several bags: name one of {", ".join(str(p) for p in there)}'
+            )
         return there
     missing = [p.name for p in named if not p.is_file()]
     if missing:
-        raise SourceError(f'{path}/metadata.yaml names files that are not there: '
-                          f'{", ".join(missing)}; copy them, or remove metadata.yaml to read the '
-                          'others')
+        raise SourceError(
+            f'{path}/metadata.yaml names files that are not there: '
+            f'{", ".join(missing)}; copy them, or remove metadata.yaml to read the '
+            'others'
+        )
     return named
 
 
@@ -146,14 +155,24 @@ class StorageFiles:
             with unpacker(path) as packed, target.open('wb') as unpacked:
                 while block := packed.read(STEP_BYTES):
                     if shutil.disk_usage(target.parent).free < SPARE_BYTES:
-                        raise SourceError(f'{path} does not fit into {target.parent} when it is '
-                                          'unpacked: unpack it yourself, or let TMPDIR name a '
-                                          'folder with more room')
+                        raise SourceError(
+                            f'{path} does not fit into {target.parent} when it is '
+                            'unpacked: unpack it yourself, or let TMPDIR name a '
+                            'folder with more room'
+                        )
                     unpacked.write(block)
-        except (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError,
-                zstd.ZstdError) as error:
-            raise SourceError(f'{path} cannot be unpacked ({_line(error)}): it was cut short or '
-                              'damaged, copy it again') from None
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            lzma.LZMAError,
+            zstd.ZstdError,
+        ) as error:
+            raise SourceError(
+                f'{path} cannot be unpacked ({_line(error)}): it was cut short or '
+                'damaged, copy it again'
+            ) from None
         return target
 
     def _folder(self) -> Path:
@@ -182,16 +201,25 @@ def content_suffix(path: Path) -> str:
     if suffix == '.db3':
         log = path.with_name(f'{path.name}-wal')
         if log.is_file() and log.stat().st_size:
-            raise SourceError(f'{path} has messages in {log.name} that were not merged: do so by '
-                              f'`sqlite3 {path} "PRAGMA wal_checkpoint"`')
+            raise SourceError(
+                f'{path} has messages in {log.name} that were not merged: do so by '
+                f'`sqlite3 {path} "PRAGMA wal_checkpoint"`'
+            )
     if suffix is not None:
         return suffix
     what, cure = 'it is an empty file', 'copy or record it again'
     if head:
-        what, cure = next(((what, cure) for pattern, what, cure in FOREIGN
-                           if re.match(pattern, head, re.IGNORECASE | re.DOTALL)),
-                          (f'it begins with {head[:8]!r}, as no bag does',
-                           'expected an .mcap, .db3 or .bag that is whole and not encrypted'))
+        what, cure = next(
+            (
+                (what, cure)
+                for pattern, what, cure in FOREIGN
+                if re.match(pattern, head, re.IGNORECASE | re.DOTALL)
+            ),
+            (
+                f'it begins with {head[:8]!r}, as no bag does',
+                'expected an .mcap, .db3 or .bag that is whole and not encrypted',
+            ),
+        )
     raise SourceError(f'{path} cannot be read as a bag: {what}; {cure}')
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics of a bag that are the image, its intrinsics and its depth."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from dsac_ros.sources.video_messages import header_of
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-VIDEO = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
-         'depthai_ros_msgs/msg/FFMPEGPacket')
+VIDEO = (
+    'foxglove_msgs/msg/CompressedVideo',
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+    'depthai_ros_msgs/msg/FFMPEGPacket',
+)
 DEPTH_TRANSPORTS = ('', '/compressedDepth', '/compressed')  # without loss first
 READ_TRANSPORTS = ('/compressed', '/ffmpeg', '/foxglove')
 
@@ -36,23 +40,30 @@ class CameraTopics:
         return is_rectified(self.image)
 
 
-def find_topics(bag: BagFile, image: str | None, info: str | None, depth: str,
-                need_info: bool = True) -> CameraTopics:
+def find_topics(
+    bag: BagFile, image: str | None, info: str | None, depth: str, need_info: bool = True
+) -> CameraTopics:
     """The topics named, or the only ones there are; SourceError lists them otherwise."""
     image = _image(bag, image)
     name, assumption = _info(bag, image, info) if need_info else ('', '')
-    return CameraTopics(image, name, _depth(bag, image, depth),
-                        (assumption,) if assumption else ())
+    return CameraTopics(
+        image, name, _depth(bag, image, depth), (assumption,) if assumption else ()
+    )
 
 
 def _image(bag: BagFile, wanted: str | None) -> str:
-    topics = [t.name for t in bag.of_type(IMAGE, COMPRESSED, *VIDEO)
-              if not t.name.endswith('/compressedDepth')]
+    topics = [
+        t.name
+        for t in bag.of_type(IMAGE, COMPRESSED, *VIDEO)
+        if not t.name.endswith('/compressedDepth')
+    ]
     if not topics:
         held = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics.values())
-        raise SourceError(f'{bag.path} has no topic of images or video that can be read, expected '
-                          f'one of {", ".join((IMAGE, COMPRESSED, *VIDEO))}; it holds '
-                          f'{held or "no topics"}')
+        raise SourceError(
+            f'{bag.path} has no topic of images or video that can be read, expected '
+            f'one of {", ".join((IMAGE, COMPRESSED, *VIDEO))}; it holds '
+            f'{held or "no topics"}'
+        )
     listing = ', '.join(topics)
     if wanted is not None:
         # The name without the transport also means a compressed one, if that is all there is.
@@ -60,13 +71,17 @@ def _image(bag: BagFile, wanted: str | None) -> str:
             if name in topics:
                 return name
         found = f' (it is a {bag.topics[wanted].type})' if wanted in bag.topics else ''
-        raise SourceError(f'{bag.path} has no image topic {wanted!r}{found}, the image topics in '
-                          f'it are: {listing}')
+        raise SourceError(
+            f'{bag.path} has no image topic {wanted!r}{found}, the image topics in '
+            f'it are: {listing}'
+        )
     bases = sorted({base_topic(t) for t in topics})
     colour = [b for b in bases if 'depth' not in b] or bases
     if len(colour) != 1:
-        raise SourceError(f'{bag.path} has {len(colour)} cameras, expected one to be named; its '
-                          f'image topics are: {listing}')
+        raise SourceError(
+            f'{bag.path} has {len(colour)} cameras, expected one to be named; its '
+            f'image topics are: {listing}'
+        )
     return next(t for t in topics if base_topic(t) == colour[0])
 
 
@@ -83,15 +98,21 @@ def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
     if wanted is None:
         same = [topic for topic in topics if frames[topic] == frame] if frame else []
         if len(same) == 1:
-            return same[0], (f'{same[0]} holds for {image}, since it alone has the frame_id '
-                             f'{frame!r}; --camera-info names another')
+            return same[0], (
+                f'{same[0]} holds for {image}, since it alone has the frame_id '
+                f'{frame!r}; --camera-info names another'
+            )
         if len(topics) == 1 and not (frame and frames[topics[0]]):
-            return topics[0], (f'{topics[0]} holds for {image}, since it is the only CameraInfo; '
-                               '--camera-info names another')
+            return topics[0], (
+                f'{topics[0]} holds for {image}, since it is the only CameraInfo; '
+                '--camera-info names another'
+            )
     usual = next(name for name in names if wanted or name.endswith('/camera_info'))
-    raise SourceError(f'{bag.path} has no camera_info {usual}, the CameraInfo topics in it '
-                      f'are: {listing}; the images have the frame {frame!r}: name one with '
-                      '--camera-info, or give a calibration file')
+    raise SourceError(
+        f'{bag.path} has no camera_info {usual}, the CameraInfo topics in it '
+        f'are: {listing}; the images have the frame {frame!r}: name one with '
+        '--camera-info, or give a calibration file'
+    )
 
 
 def _beside(image: str) -> list[str]:
@@ -100,8 +121,11 @@ def _beside(image: str) -> list[str]:
     *above, folder, _ = ['', *base.split('/')]
     beside = base.rsplit('/', 1)[0]
     rectified = is_rectified(image)
-    names = [f'{beside}/camera_info_{"rect" if rectified else "raw"}', f'{beside}/camera_info',
-             f'{base}/camera_info']
+    names = [
+        f'{beside}/camera_info_{"rect" if rectified else "raw"}',
+        f'{beside}/camera_info',
+        f'{base}/camera_info',
+    ]
     if folder in RECTIFIED:
         names.append(f'{"/".join(above[1:])}/camera_info')
     return names
@@ -122,12 +146,20 @@ def _depth(bag: BagFile, image: str, wanted: str) -> str:
         for suffix in DEPTH_TRANSPORTS:
             if f'{wanted}{suffix}' in topics:
                 return f'{wanted}{suffix}'
-        raise SourceError(f'{bag.path} has no depth topic {wanted!r}, its image topics are: '
-                          f'{", ".join(topics)}')
-    registered = [t for t in topics if t != image and 'depth' in t
-                  and ('aligned' in t or 'registered' in t)]
+        raise SourceError(
+            f'{bag.path} has no depth topic {wanted!r}, its image topics are: {", ".join(topics)}'
+        )
+    registered = [
+        t for t in topics if t != image and 'depth' in t and ('aligned' in t or 'registered' in t)
+    ]
     if len({base_topic(t) for t in registered}) != 1:
         return ''
     base = base_topic(registered[0])
-    return min(registered, key=lambda t: DEPTH_TRANSPORTS.index(t.removeprefix(base))
-               if t.removeprefix(base) in DEPTH_TRANSPORTS else len(DEPTH_TRANSPORTS))
+    return min(
+        registered,
+        key=lambda t: (
+            DEPTH_TRANSPORTS.index(t.removeprefix(base))
+            if t.removeprefix(base) in DEPTH_TRANSPORTS
+            else len(DEPTH_TRANSPORTS)
+        ),
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The syntax of calibration files: YAML, OpenCV's YAML and XML, and the ini of Videre."""
+
 from __future__ import annotations
 
 import re
@@ -19,7 +20,8 @@ class _OpenCvLoader(yaml.SafeLoader):
 
 
 _OpenCvLoader.add_multi_constructor(
-    'tag:yaml.org,2002:opencv-', lambda loader, _, node: loader.construct_mapping(node, deep=True))
+    'tag:yaml.org,2002:opencv-', lambda loader, _, node: loader.construct_mapping(node, deep=True)
+)
 
 
 def yaml_documents(text: str) -> tuple[list[dict[str, Any]], int]:
@@ -44,6 +46,7 @@ def yaml_documents(text: str) -> tuple[list[dict[str, Any]], int]:
 
 def xml_document(text: str) -> dict[str, Any]:
     """The values that cv::FileStorage wrote as XML."""
+
     def value(element: ElementTree.Element) -> Any:
         if len(element):
             return {child.tag: value(child) for child in element}
@@ -53,6 +56,7 @@ def xml_document(text: str) -> dict[str, Any]:
         except ValueError:
             return ' '.join(words).strip('"')
         return found[0] if len(found) == 1 else found
+
     return {child.tag: value(child) for child in ElementTree.fromstring(text)}
 
 
@@ -63,11 +67,19 @@ def is_ini(text: str) -> bool:
 
 def ini_document(text: str) -> dict[str, Any]:
     """The keys of ROS's YAML, from the ini of Videre that camera_calibration prints."""
-    lines = [line.strip() for line in text.splitlines()
-             if line.strip() and not line.lstrip().startswith(('#', '['))]
-    names = {'width': 'image_width', 'height': 'image_height', 'camera matrix': 'camera_matrix',
-             'distortion': 'distortion_coefficients', 'projection': 'projection_matrix',
-             'rectification': 'rectification_matrix'}
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.lstrip().startswith(('#', '['))
+    ]
+    names = {
+        'width': 'image_width',
+        'height': 'image_height',
+        'camera matrix': 'camera_matrix',
+        'distortion': 'distortion_coefficients',
+        'projection': 'projection_matrix',
+        'rectification': 'rectification_matrix',
+    }
     values: dict[str, list[float]] = {}
     current: list[float] = []
     for line in lines:
@@ -75,5 +87,6 @@ def ini_document(text: str) -> dict[str, Any]:
             current = values.setdefault(names[line], [])
         else:
             current += [float(word) for word in line.split()]
-    return {name: found[0] if name.startswith('image_') else found
-            for name, found in values.items()}
+    return {
+        name: found[0] if name.startswith('image_') else found for name, found in values.items()
+    }

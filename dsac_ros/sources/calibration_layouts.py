@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Intrinsics in the layouts that calibration tools and `ros2 topic echo` write."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -14,13 +15,24 @@ from dsac_ros.geometry.camera import camera_from_info, fisheye_camera
 from dsac_ros.sources.camera_info import camera_from_message
 from dsac_ros.types import Camera
 
-EXPECTED = ('expected image_width, image_height, camera_matrix, distortion_model, '
-            'distortion_coefficients (ROS or OpenCV), cam0: (Kalibr), or a CameraInfo as '
-            '`ros2 topic echo` prints it')
+EXPECTED = (
+    'expected image_width, image_height, camera_matrix, distortion_model, '
+    'distortion_coefficients (ROS or OpenCV), cam0: (Kalibr), or a CameraInfo as '
+    '`ros2 topic echo` prints it'
+)
 # What OpenCV's samples and users of cv::FileStorage call the same things.
 MATRIX = ('camera_matrix', 'cameraMatrix', 'Camera_Matrix', 'CameraMatrix', 'K', 'M1', 'mtx')
-DISTORTION = ('distortion_coefficients', 'Distortion_Coefficients', 'distCoeffs', 'dist_coeffs',
-              'DistCoeffs', 'distortion_coeffs', 'D', 'D1', 'dist')
+DISTORTION = (
+    'distortion_coefficients',
+    'Distortion_Coefficients',
+    'distCoeffs',
+    'dist_coeffs',
+    'DistCoeffs',
+    'distortion_coeffs',
+    'D',
+    'D1',
+    'dist',
+)
 STEREO_MATRICES = {'M1', 'M2'}  # of OpenCV's stereo_calib, beside D1 and D2
 WIDTH = ('image_width', 'image_Width', 'imageWidth', 'width')
 HEIGHT = ('image_height', 'image_Height', 'imageHeight', 'height')
@@ -53,9 +65,11 @@ class Intrinsics:
         if len(self.p) == 12 and any(self.p):
             return camera_from_info(size_wh, [0.0] * 9, (), self.p)
         if any(self.d) or self.fisheye:
-            raise CameraError('the images are rectified by the name of their topic, but the '
-                              'calibration has a distortion and no projection_matrix: give that '
-                              'of the rectified images')
+            raise CameraError(
+                'the images are rectified by the name of their topic, but the '
+                'calibration has a distortion and no projection_matrix: give that '
+                'of the rectified images'
+            )
         return camera_from_info(size_wh, self.k)
 
 
@@ -82,8 +96,11 @@ def cameras_in(values: Mapping[str, Any]) -> list[NamedCamera]:
     """
     if 'camera_model' in values and 'intrinsics' in values:
         return [_kalibr('', values)]
-    chain = {str(name): one for name, one in values.items()
-             if isinstance(one, Mapping) and 'intrinsics' in one}
+    chain = {
+        str(name): one
+        for name, one in values.items()
+        if isinstance(one, Mapping) and 'intrinsics' in one
+    }
     if chain:
         return [_kalibr(name, one) for name, one in chain.items()]
     if _is_camera_info(values):
@@ -99,46 +116,67 @@ def cameras_in(values: Mapping[str, Any]) -> list[NamedCamera]:
 
 def _is_camera_info(values: Mapping[str, Any]) -> bool:
     return 'distortion_model' in values and any(
-        {k, p, 'width', 'height'} <= values.keys() for k, p in ('kp', 'KP'))
+        {k, p, 'width', 'height'} <= values.keys() for k, p in ('kp', 'KP')
+    )
 
 
 def is_same_camera_info(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Return whether two messages say the same, whatever their headers."""
-    return ({key: value for key, value in one.items() if key != 'header'}
-            == {key: value for key, value in other.items() if key != 'header'})
+    return {key: value for key, value in one.items() if key != 'header'} == {
+        key: value for key, value in other.items() if key != 'header'
+    }
 
 
 def _camera_info(values: Mapping[str, Any]) -> NamedCamera:
     """A CameraInfo of ROS 1 or 2 as text."""
     region = values.get('roi') or {}
     message = SimpleNamespace(
-        width=int(values['width']), height=int(values['height']),
+        width=int(values['width']),
+        height=int(values['height']),
         distortion_model=values['distortion_model'],
-        binning_x=int(values.get('binning_x', 0)), binning_y=int(values.get('binning_y', 0)),
-        roi=SimpleNamespace(**{name: int(region.get(name, 0)) for name in
-                               ('x_offset', 'y_offset', 'width', 'height')}),
-        **{name: numbers(values.get(name, values.get(name.upper(), []))) for name in 'kdp'})
-    return NamedCamera(lambda image_wh, rectified: camera_from_message(
-        message, rectified=rectified, image_wh=image_wh),
-        bool(message.width and message.height))
+        binning_x=int(values.get('binning_x', 0)),
+        binning_y=int(values.get('binning_y', 0)),
+        roi=SimpleNamespace(
+            **{
+                name: int(region.get(name, 0))
+                for name in ('x_offset', 'y_offset', 'width', 'height')
+            }
+        ),
+        **{name: numbers(values.get(name, values.get(name.upper(), []))) for name in 'kdp'},
+    )
+    return NamedCamera(
+        lambda image_wh, rectified: camera_from_message(
+            message, rectified=rectified, image_wh=image_wh
+        ),
+        bool(message.width and message.height),
+    )
 
 
 def _kalibr(name: str, values: Mapping[str, Any]) -> NamedCamera:
     """A camera of Kalibr's camchain, or of a sensor.yaml of EuRoC."""
-    projection, model = (str(values.get(key, '')).lower() for key in
-                         ('camera_model', 'distortion_model'))
+    projection, model = (
+        str(values.get(key, '')).lower() for key in ('camera_model', 'distortion_model')
+    )
     where = f'{name}: ' if name else ''
     if projection != 'pinhole':
-        raise CameraError(f'{where}camera_model is {projection!r}, expected pinhole: calibrate '
-                          'with pinhole-radtan or pinhole-equi')
+        raise CameraError(
+            f'{where}camera_model is {projection!r}, expected pinhole: calibrate '
+            'with pinhole-radtan or pinhole-equi'
+        )
     fx, fy, cx, cy = numbers(values['intrinsics'])
     d = numbers(values.get('distortion_coeffs', values.get('distortion_coefficients', [])))
     size = values.get('resolution')
-    found = Intrinsics(_size(size) if size is not None else None,
-                       [fx, 0, cx, 0, fy, cy, 0, 0, 1], d, [], model,
-                       fisheye=model in ('equidistant', 'equi'))
-    return NamedCamera(found.camera, found.size_wh is not None, name,
-                       str(values.get('rostopic', '')))
+    found = Intrinsics(
+        _size(size) if size is not None else None,
+        [fx, 0, cx, 0, fy, cy, 0, 0, 1],
+        d,
+        [],
+        model,
+        fisheye=model in ('equidistant', 'equi'),
+    )
+    return NamedCamera(
+        found.camera, found.size_wh is not None, name, str(values.get('rostopic', ''))
+    )
 
 
 def _opencv(values: Mapping[str, Any]) -> Intrinsics | None:
@@ -149,11 +187,14 @@ def _opencv(values: Mapping[str, Any]) -> Intrinsics | None:
     width, height, size = (_first(values, names) for names in (WIDTH, HEIGHT, SIZE))
     if size is None and width is not None and height is not None:
         size = (width, height)
-    return Intrinsics(_size(size) if size is not None else None, numbers(k),
-                      numbers(_first(values, DISTORTION) or []),
-                      numbers(values.get('projection_matrix', [])),
-                      str(values.get('distortion_model') or ''),
-                      fisheye=bool(int(values.get('fisheye_model', 0) or 0)))
+    return Intrinsics(
+        _size(size) if size is not None else None,
+        numbers(k),
+        numbers(_first(values, DISTORTION) or []),
+        numbers(values.get('projection_matrix', [])),
+        str(values.get('distortion_model') or ''),
+        fisheye=bool(int(values.get('fisheye_model', 0) or 0)),
+    )
 
 
 def _stereo(values: Mapping[str, Any], number: str) -> NamedCamera:
@@ -172,8 +213,9 @@ def _camodocal(values: Mapping[str, Any]) -> Intrinsics | None:
     kind = str(values.get('model_type', '')).upper()
     size = _size((values['image_width'], values['image_height']))
     if kind == 'KANNALA_BRANDT':
-        fx, fy, cx, cy, *d = (float(projection[name]) for name in
-                              ('mu', 'mv', 'u0', 'v0', 'k2', 'k3', 'k4', 'k5'))
+        fx, fy, cx, cy, *d = (
+            float(projection[name]) for name in ('mu', 'mv', 'u0', 'v0', 'k2', 'k3', 'k4', 'k5')
+        )
         return Intrinsics(size, [fx, 0, cx, 0, fy, cy, 0, 0, 1], d, [], '', fisheye=True)
     if kind != 'PINHOLE':
         raise CameraError(f'model_type is {kind!r}, expected PINHOLE or KANNALA_BRANDT')
@@ -192,8 +234,14 @@ def _orb_slam(values: Mapping[str, Any]) -> Intrinsics | None:
     names = ('k1', 'k2', 'k3', 'k4') if fisheye else ('k1', 'k2', 'p1', 'p2', 'k3')
     d = [float(values.get(f'{prefix}{name}', 0.0)) for name in names]
     size = (values.get('Camera.width'), values.get('Camera.height'))
-    return Intrinsics(_size(size) if None not in size else None,
-                      [fx, 0, cx, 0, fy, cy, 0, 0, 1], d, [], 'plumb_bob', fisheye)
+    return Intrinsics(
+        _size(size) if None not in size else None,
+        [fx, 0, cx, 0, fy, cy, 0, 0, 1],
+        d,
+        [],
+        'plumb_bob',
+        fisheye,
+    )
 
 
 def numbers(value: object) -> list[float]:

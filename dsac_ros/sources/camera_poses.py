@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses of a camera at any stamp, out of a trajectory and a tree of transforms."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from dsac_ros.sources.tf_tree import TfTree
 
 OPTICAL = '_optical'  # suffix of the frame with the axes of an image, by REP 103
 BODY_FROM_OPTICAL = (0.0, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
-FAR_NS = 3600 * 10 ** 9  # off by more than this a stamp is of another clock
+FAR_NS = 3600 * 10**9  # off by more than this a stamp is of another clock
 
 
 @dataclass(frozen=True)
@@ -58,26 +59,36 @@ class CameraPoses:
         stamp_ns += self.delay_ns
         if self.trajectory is None:
             pose = self.tree.lookup(self.world, self.camera_frame, stamp_ns, self.max_gap_ns)
-            return (pose if isinstance(pose, str)
-                    else rigid_pose(world_from_camera(pose, self.convention)))
+            return (
+                pose
+                if isinstance(pose, str)
+                else rigid_pose(world_from_camera(pose, self.convention))
+            )
         world_from_moving = self.trajectory.at(stamp_ns, self.max_gap_ns)
         if world_from_moving is None:
             return missing_pose(self.trajectory, stamp_ns, self.max_gap_ns, 'the poses')
         moving_from_camera: np.ndarray | str = np.eye(4)
         if self.moving_frame not in ('', self.camera_frame):
-            moving_from_camera = self.tree.lookup(self.moving_frame, self.camera_frame, stamp_ns,
-                                                  self.max_gap_ns)
+            moving_from_camera = self.tree.lookup(
+                self.moving_frame, self.camera_frame, stamp_ns, self.max_gap_ns
+            )
         if isinstance(moving_from_camera, str):
             return moving_from_camera
-        return rigid_pose(world_from_camera(world_from_moving @ moving_from_camera,
-                                            PoseConvention(axes=self.convention.axes)))
+        return rigid_pose(
+            world_from_camera(
+                world_from_moving @ moving_from_camera, PoseConvention(axes=self.convention.axes)
+            )
+        )
 
     @property
     def span(self) -> str:
         """Say when the poses begin and end, for a message."""
         begin, end = self._limits()
-        return (f'the poses are of {begin / 1e9:.3f} to {end / 1e9:.3f} s' if begin <= end
-                else 'the poses have no stamps')
+        return (
+            f'the poses are of {begin / 1e9:.3f} to {end / 1e9:.3f} s'
+            if begin <= end
+            else 'the poses have no stamps'
+        )
 
     def is_far_from(self, stamp_ns: int) -> bool:
         """Return whether a stamp must be of another clock than the poses."""
@@ -97,5 +108,6 @@ def add_optical(tree: TfTree, frame: str, image_frame: str, assumptions: Notes) 
     body = frame.removesuffix(OPTICAL)
     if body != frame and body in (image_frame, *tree.frames) and frame not in tree.frames:
         tree.add(body, frame, 0, BODY_FROM_OPTICAL, static=True)
-        assumptions.add(f'{frame}, which TF does not know, is {body} with the axes of an optical '
-                        'frame')
+        assumptions.add(
+            f'{frame}, which TF does not know, is {body} with the axes of an optical frame'
+        )

@@ -5,6 +5,7 @@ Format: https://colmap.github.io/format.html. COLMAP stores camera_from_world wi
 w x y z and counts pixels from the corner of the first one; both are converted here. The scale is
 the model's own.
 """
+
 from __future__ import annotations
 
 import os
@@ -33,19 +34,25 @@ def find_model(path: Path) -> Path | None:
     """The folder of the model that a path stands for: itself, sparse/0 or sparse/."""
     if not path.is_dir():
         return None
-    return next((folder for folder in (path, path / 'sparse' / '0', path / 'sparse')
-                 if _is_model(folder)), None)
+    return next(
+        (folder for folder in (path, path / 'sparse' / '0', path / 'sparse') if _is_model(folder)),
+        None,
+    )
 
 
 def find_models_below(path: Path) -> list[Path]:
     """The models in the folders of a folder, such as outputs/sfm/."""
-    patterns = ['/'.join(['*'] * depth + [f'cameras{suffix}'])
-                for depth in range(1, LEVELS_BELOW + 1) for suffix in SUFFIXES]
+    patterns = [
+        '/'.join(['*'] * depth + [f'cameras{suffix}'])
+        for depth in range(1, LEVELS_BELOW + 1)
+        for suffix in SUFFIXES
+    ]
     return natural_order({file.parent for pattern in patterns for file in path.glob(pattern)})
 
 
-def open_colmap(path: Path, calibration: Calibration | None = None,
-                images: Path | None = None) -> FileSource:
+def open_colmap(
+    path: Path, calibration: Calibration | None = None, images: Path | None = None
+) -> FileSource:
     """The registered images of a model, in the natural order of their names.
 
     Args:
@@ -66,16 +73,28 @@ def open_colmap(path: Path, calibration: Calibration | None = None,
         raise SourceError(f'{folder} has no registered images')
     found = find_images(source, folder, [image.name for image in registered], images)
     used = {image.camera_id for image in registered}
-    cameras = {} if calibration else {number: _camera(folder, number, camera) for number, camera
-                                      in model.cameras.items() if number in used}
+    cameras = (
+        {}
+        if calibration
+        else {
+            number: _camera(folder, number, camera)
+            for number, camera in model.cameras.items()
+            if number in used
+        }
+    )
     if calibration is None and used - cameras.keys():
         number = min(used - cameras.keys())
         name = next(image.name for image in registered if image.camera_id == number)
-        raise SourceError(f'{folder}: image {quoted(name)} is of camera {number}, which the model '
-                          'does not have')
+        raise SourceError(
+            f'{folder}: image {quoted(name)} is of camera {number}, which the model does not have'
+        )
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
-        files = FrameFiles(image.name, file, index * MADE_UP_STEP_NS,
-                           calibration or _given(cameras[image.camera_id]))
+        files = FrameFiles(
+            image.name,
+            file,
+            index * MADE_UP_STEP_NS,
+            calibration or _given(cameras[image.camera_id]),
+        )
         source.files.append(files.posed(_world_from_camera(image)))
     return source
 
@@ -88,10 +107,14 @@ def _other_models(path: Path, folder: Path) -> list[str]:
     """The other models of a project: COLMAP begins a new one where images do not join."""
     if path == folder or not folder.name.isdecimal():
         return []
-    others = [other for other in (folder.parent, *natural_order(folder.parent.iterdir()))
-              if other != folder and _is_model(other)]
-    return [f'the model {other}: {folder} is read; name the other one to read it'
-            for other in others]
+    others = [
+        other
+        for other in (folder.parent, *natural_order(folder.parent.iterdir()))
+        if other != folder and _is_model(other)
+    ]
+    return [
+        f'the model {other}: {folder} is read; name the other one to read it' for other in others
+    ]
 
 
 def _world_from_camera(image: ColmapImage) -> np.ndarray | LeftOut:
@@ -102,8 +125,12 @@ def _world_from_camera(image: ColmapImage) -> np.ndarray | LeftOut:
     return np.linalg.inv(pose)
 
 
-def find_images(source: FileSource, model: Path, names: Sequence[str], images: Path | None,
-                ) -> list[Path]:
+def find_images(
+    source: FileSource,
+    model: Path,
+    names: Sequence[str],
+    images: Path | None,
+) -> list[Path]:
     """The file of each image of a model, in the folder that holds most of them.
 
     A name that is not found as it is written is looked for with other slashes, another case or
@@ -111,9 +138,22 @@ def find_images(source: FileSource, model: Path, names: Sequence[str], images: P
     are told.
     """
     path = source.path
-    places = [images] if images else list(dict.fromkeys([
-        path / 'images', path, model / 'images', model.parent / 'images',
-        model.parent.parent / 'images', model.parent.parent.parent / 'images']))
+    places = (
+        [images]
+        if images
+        else list(
+            dict.fromkeys(
+                [
+                    path / 'images',
+                    path,
+                    model / 'images',
+                    model.parent / 'images',
+                    model.parent.parent / 'images',
+                    model.parent.parent.parent / 'images',
+                ]
+            )
+        )
+    )
     places = [place for place in places if place.is_dir()]
     count: dict[Path, int] = {}
     for place in places:
@@ -121,15 +161,17 @@ def find_images(source: FileSource, model: Path, names: Sequence[str], images: P
         if count[place] == len(names):
             break
     best = max(count, key=count.__getitem__, default=None)
-    for place in ([best] if best and count[best] else places):
+    for place in [best] if best and count[best] else places:
         files = _files_in(source, place, names)
         if any(map(os.path.isfile, files)):
             _tell_unregistered(source, place, model, files)
             return files
     where = f'in {images}' if images else 'beside the model'
-    raise SourceError(f'{path}: none of the {len(names)} images of the model, such as '
-                      f'{quoted(names[0])}, was found {where}: name the folder that they lie in '
-                      'with --images')
+    raise SourceError(
+        f'{path}: none of the {len(names)} images of the model, such as '
+        f'{quoted(names[0])}, was found {where}: name the folder that they lie in '
+        'with --images'
+    )
 
 
 def _files_in(source: FileSource, folder: Path, names: Sequence[str]) -> list[Path]:
@@ -139,14 +181,19 @@ def _files_in(source: FileSource, folder: Path, names: Sequence[str]) -> list[Pa
     if not missing:
         return files
     there = {_normal(str(file.relative_to(folder))): file for file in _images_below(folder)}
-    meant = {index: there[end] for index in missing
-             if (end := next((end for end in _ends(_normal(names[index])) if end in there), None))}
+    meant = {
+        index: there[end]
+        for index in missing
+        if (end := next((end for end in _ends(_normal(names[index])) if end in there), None))
+    }
     claims = Counter((*meant.values(), *files))
     meant = {index: file for index, file in meant.items() if claims[file] == 1}
     if meant:
         index, file = next(iter(meant.items()))
-        source.assume(f'{len(meant)} images of the model are files of another spelling: '
-                      f'{quoted(names[index])} is {file}')
+        source.assume(
+            f'{len(meant)} images of the model are files of another spelling: '
+            f'{quoted(names[index])} is {file}'
+        )
     return [meant.get(index, file) for index, file in enumerate(files)]
 
 
@@ -163,24 +210,36 @@ def _ends(name: str) -> list[str]:
 
 def _images_below(folder: Path) -> list[Path]:
     """The images in a folder and its folders, but for hidden ones and those of thumbnails."""
-    return [file for file in folder.rglob('*') if is_image_file(file) and file.is_file()
-            and not any(part.startswith(('.', '@')) for part in file.relative_to(folder).parts)]
+    return [
+        file
+        for file in folder.rglob('*')
+        if is_image_file(file)
+        and file.is_file()
+        and not any(part.startswith(('.', '@')) for part in file.relative_to(folder).parts)
+    ]
 
 
-def _tell_unregistered(source: FileSource, folder: Path, model: Path,
-                       files: Sequence[Path]) -> None:
+def _tell_unregistered(
+    source: FileSource, folder: Path, model: Path, files: Sequence[Path]
+) -> None:
     """Tell how many images beside those of the model are on disk."""
     files = [file for file in files if os.path.isfile(file)]
     used = {os.path.realpath(file) for file in files}
     if folder in (model, *model.parents):  # what else lies there need not be of the project
-        there = [file for parent in {file.parent for file in files} for file in parent.iterdir()
-                 if is_image_file(file) and file.is_file()]
+        there = [
+            file
+            for parent in {file.parent for file in files}
+            for file in parent.iterdir()
+            if is_image_file(file) and file.is_file()
+        ]
     else:
         there = _images_below(folder)
     others = natural_order(file for file in there if os.path.realpath(file) not in used)
     if others:
-        source.unread.add(f'{len(others)} of {len(there)} images of {folder}, which the model '
-                          f'does not register: {some_names(others)}')
+        source.unread.add(
+            f'{len(others)} of {len(there)} images of {folder}, which the model '
+            f'does not register: {some_names(others)}'
+        )
 
 
 def _given(camera: Camera) -> Calibration:

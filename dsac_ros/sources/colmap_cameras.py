@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """COLMAP's camera models in ours: parameters are focal lengths, centre, distortion."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,31 +11,43 @@ from dsac_ros.sources.calibration_files import CORNER
 from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera
 
 # name: parameters, how many of them are focal lengths, our model
-MODELS = {'SIMPLE_PINHOLE': (3, 1, PINHOLE), 'PINHOLE': (4, 2, PINHOLE),
-          'SIMPLE_RADIAL': (4, 1, PLUMB_BOB), 'RADIAL': (5, 1, PLUMB_BOB),
-          'OPENCV': (8, 2, PLUMB_BOB), 'FULL_OPENCV': (12, 2, RATIONAL_POLYNOMIAL),
-          'SIMPLE_RADIAL_FISHEYE': (4, 1, EQUIDISTANT), 'RADIAL_FISHEYE': (5, 1, EQUIDISTANT),
-          'SIMPLE_FISHEYE': (3, 1, EQUIDISTANT), 'FISHEYE': (4, 2, EQUIDISTANT),
-          'OPENCV_FISHEYE': (8, 2, EQUIDISTANT)}
+MODELS = {
+    'SIMPLE_PINHOLE': (3, 1, PINHOLE),
+    'PINHOLE': (4, 2, PINHOLE),
+    'SIMPLE_RADIAL': (4, 1, PLUMB_BOB),
+    'RADIAL': (5, 1, PLUMB_BOB),
+    'OPENCV': (8, 2, PLUMB_BOB),
+    'FULL_OPENCV': (12, 2, RATIONAL_POLYNOMIAL),
+    'SIMPLE_RADIAL_FISHEYE': (4, 1, EQUIDISTANT),
+    'RADIAL_FISHEYE': (5, 1, EQUIDISTANT),
+    'SIMPLE_FISHEYE': (3, 1, EQUIDISTANT),
+    'FISHEYE': (4, 2, EQUIDISTANT),
+    'OPENCV_FISHEYE': (8, 2, EQUIDISTANT),
+}
 
 
-def camera_from_colmap(model: str, size_wh: tuple[int, int], parameters: Sequence[float],
-                       ) -> Camera:
+def camera_from_colmap(
+    model: str,
+    size_wh: tuple[int, int],
+    parameters: Sequence[float],
+) -> Camera:
     """The camera of a COLMAP model, whose pixels are counted from the corner of the first one.
 
     Raises:
         CameraError: OpenCV does not have the lens, or its parameters are not as many as it has.
     """
     if model not in MODELS:
-        raise CameraError(f'unknown camera model {model}, expected one of {", ".join(MODELS)}: '
-                          'undistort with COLMAP first')
+        raise CameraError(
+            f'unknown camera model {model}, expected one of {", ".join(MODELS)}: '
+            'undistort with COLMAP first'
+        )
     count, focals, ours = MODELS[model]
     if len(parameters) != count:
         raise CameraError(f'{model} has {len(parameters)} parameters, expected {count}')
     fx, fy = parameters[0], parameters[focals - 1]
-    cx, cy = (value - CORNER for value in parameters[focals:focals + 2])
+    cx, cy = (value - CORNER for value in parameters[focals : focals + 2])
     k = (fx, 0, cx, 0, fy, cy, 0, 0, 1)
-    distortion = tuple(parameters[focals + 2:])
+    distortion = tuple(parameters[focals + 2 :])
     if ours == EQUIDISTANT:
         return fisheye_camera(size_wh, k, distortion)
     if ours == PLUMB_BOB:  # k1 and k2 of RADIAL come without p1 and p2

@@ -4,6 +4,7 @@
 Format: https://colmap.github.io/format.html. Models with rigs (rigs.bin, frames.bin) hold the
 pose of each image beside them. Points are not read.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -21,22 +22,37 @@ from dsac_ros.sources.text_files import quoted
 T = TypeVar('T')
 
 # Name and number of parameters of the camera models, by their number in binary files.
-CAMERA_MODELS = {0: ('SIMPLE_PINHOLE', 3), 1: ('PINHOLE', 4), 2: ('SIMPLE_RADIAL', 4),
-                 3: ('RADIAL', 5), 4: ('OPENCV', 8), 5: ('OPENCV_FISHEYE', 8),
-                 6: ('FULL_OPENCV', 12), 7: ('FOV', 5), 8: ('SIMPLE_RADIAL_FISHEYE', 4),
-                 9: ('RADIAL_FISHEYE', 5), 10: ('THIN_PRISM_FISHEYE', 12),
-                 11: ('RAD_TAN_THIN_PRISM_FISHEYE', 16), 12: ('SIMPLE_DIVISION', 4),
-                 13: ('DIVISION', 5), 14: ('SIMPLE_FISHEYE', 3), 15: ('FISHEYE', 4),
-                 16: ('EUCM', 6), 17: ('EQUIRECTANGULAR', 2)}
+CAMERA_MODELS = {
+    0: ('SIMPLE_PINHOLE', 3),
+    1: ('PINHOLE', 4),
+    2: ('SIMPLE_RADIAL', 4),
+    3: ('RADIAL', 5),
+    4: ('OPENCV', 8),
+    5: ('OPENCV_FISHEYE', 8),
+    6: ('FULL_OPENCV', 12),
+    7: ('FOV', 5),
+    8: ('SIMPLE_RADIAL_FISHEYE', 4),
+    9: ('RADIAL_FISHEYE', 5),
+    10: ('THIN_PRISM_FISHEYE', 12),
+    11: ('RAD_TAN_THIN_PRISM_FISHEYE', 16),
+    12: ('SIMPLE_DIVISION', 4),
+    13: ('DIVISION', 5),
+    14: ('SIMPLE_FISHEYE', 3),
+    15: ('FISHEYE', 4),
+    16: ('EUCM', 6),
+    17: ('EQUIRECTANGULAR', 2),
+}
 COUNT, CAMERA, IMAGE = struct.Struct('<Q'), struct.Struct('<iiQQ'), struct.Struct('<i7di')
 POINT_BYTES = 24
 SUFFIXES = ('.bin', '.txt')
 ANNOUNCED = re.compile(r'# *Number of (?:cameras|images): *([0-9]{1,9})\b')
 IMAGE_WORDS = 10  # IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME
 
-EXPECTED = {'cameras': 'CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]',
-            'images': 'IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME, and then the points '
-                      'of the image or nothing'}
+EXPECTED = {
+    'cameras': 'CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]',
+    'images': 'IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME, and then the points '
+    'of the image or nothing',
+}
 
 
 @dataclass(frozen=True)
@@ -69,21 +85,35 @@ class ColmapModel:
 
 def read_model(folder: Path) -> ColmapModel:
     """Read the binary files of a model, or its text files where only these are complete."""
-    suffix = next((suffix for suffix in SUFFIXES if all(
-        (folder / f'{name}{suffix}').is_file() for name in ('cameras', 'images'))), None)
+    suffix = next(
+        (
+            suffix
+            for suffix in SUFFIXES
+            if all((folder / f'{name}{suffix}').is_file() for name in ('cameras', 'images'))
+        ),
+        None,
+    )
     if suffix is None:
-        raise SourceError(f'{folder} holds half of a COLMAP model, expected cameras.bin and '
-                          'images.bin, or cameras.txt and images.txt')
+        raise SourceError(
+            f'{folder} holds half of a COLMAP model, expected cameras.bin and '
+            'images.bin, or cameras.txt and images.txt'
+        )
     unread: list[str] = []
     other = [folder / f'{name}.txt' for name in ('cameras', 'images')]
     if suffix == '.bin' and all(path.is_file() for path in other):
         unread.append(f'{" and ".join(str(path) for path in other)}, since there are binary files')
     cameras, images = folder / f'cameras{suffix}', folder / f'images{suffix}'
     if suffix == '.bin':
-        return ColmapModel(dict(_read_binary(cameras, _binary_camera, unread)),
-                           _read_binary(images, _binary_image, unread), unread)
-    return ColmapModel(dict(_read_text(cameras, _text_camera, unread)),
-                       _read_text(images, _text_image, unread), unread)
+        return ColmapModel(
+            dict(_read_binary(cameras, _binary_camera, unread)),
+            _read_binary(images, _binary_image, unread),
+            unread,
+        )
+    return ColmapModel(
+        dict(_read_text(cameras, _text_camera, unread)),
+        _read_text(images, _text_image, unread),
+        unread,
+    )
 
 
 class Cursor:
@@ -114,9 +144,11 @@ class Cursor:
         return start
 
     def _cut_short(self) -> None:
-        raise SourceError(f'{self.path} ends after {len(self.data)} bytes, before what it '
-                          'announces: it is cut short, or no part of a COLMAP model; export the '
-                          'model again')
+        raise SourceError(
+            f'{self.path} ends after {len(self.data)} bytes, before what it '
+            'announces: it is cut short, or no part of a COLMAP model; export the '
+            'model again'
+        )
 
 
 @contextmanager
@@ -142,16 +174,19 @@ def _read_binary(path: Path, read: Callable[[Cursor], T], unread: list[str]) -> 
             records.append(read(cursor))
         rest = len(cursor.data) - cursor.at
         if rest:
-            unread.append(f'{rest} bytes at the end of {path}, behind the {count} that it '
-                          'announces')
+            unread.append(
+                f'{rest} bytes at the end of {path}, behind the {count} that it announces'
+            )
     return records
 
 
 def _binary_camera(cursor: Cursor) -> tuple[int, ColmapCamera]:
     number, model, width, height = cursor.take(CAMERA)
     if model not in CAMERA_MODELS:
-        raise SourceError(f'{cursor.path}: unknown camera model with the id {model}, expected 0 '
-                          f'to {max(CAMERA_MODELS)}: undistort with COLMAP first')
+        raise SourceError(
+            f'{cursor.path}: unknown camera model with the id {model}, expected 0 '
+            f'to {max(CAMERA_MODELS)}: undistort with COLMAP first'
+        )
     name, parameters = CAMERA_MODELS[model]
     values = cursor.take(struct.Struct(f'<{parameters}d'))
     return number, ColmapCamera(name, (width, height), values)
@@ -179,12 +214,15 @@ def _read_text(path: Path, read: Callable[[str], T], unread: list[str]) -> list[
         try:
             records.append(read(line))
         except (ValueError, IndexError):
-            raise SourceError(f'{path}, line {number}: {quoted(line)} is no line of a COLMAP '
-                              f'model, expected {EXPECTED[path.stem]}') from None
+            raise SourceError(
+                f'{path}, line {number}: {quoted(line)} is no line of a COLMAP '
+                f'model, expected {EXPECTED[path.stem]}'
+            ) from None
         points_may_follow = path.stem == 'images'
     if announced not in (None, len(records)):
-        unread.append(f'{announced} {path.stem} that the head of {path} announces: it lists '
-                      f'{len(records)}')
+        unread.append(
+            f'{announced} {path.stem} that the head of {path} announces: it lists {len(records)}'
+        )
     return records
 
 
@@ -217,8 +255,9 @@ def _is_number(word: str) -> bool:
 
 def _text_camera(line: str) -> tuple[int, ColmapCamera]:
     number, model, width, height, *parameters = line.split()
-    return int(number), ColmapCamera(model, (int(width), int(height)),
-                                     tuple(float(value) for value in parameters))
+    return int(number), ColmapCamera(
+        model, (int(width), int(height)), tuple(float(value) for value in parameters)
+    )
 
 
 def _text_image(line: str) -> ColmapImage:

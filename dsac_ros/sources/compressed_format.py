@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `format` of a CompressedImage, as image_transport and everybody else writes it."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -41,7 +42,7 @@ def parse_format(text: str) -> CompressedFormat:
     if place is None:
         return CompressedFormat(encoding.strip(), codec=_codec(words[:1]))
     transport = TRANSPORTS[words[place].lower()]
-    after = words[place + 1:]
+    after = words[place + 1 :]
     if transport == 'compressedDepth':
         return CompressedFormat(encoding.strip(), transport, _codec(after))
     return CompressedFormat(encoding.strip(), transport, _codec(words[:place]), ''.join(after[:1]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of any source, written as a bag, a folder or a trajectory."""
+
 from __future__ import annotations
 
 import shutil
@@ -30,8 +31,9 @@ class BagNames:
     compressed: bool = False
 
 
-def write_bag(path: Path, frames: Iterable[PosedFrame], names: BagNames,
-              storage: str = 'mcap') -> int:
+def write_bag(
+    path: Path, frames: Iterable[PosedFrame], names: BagNames, storage: str = 'mcap'
+) -> int:
     """Write frames as a bag of images, intrinsics and poses; returns how many."""
     count = 0
     with BagWriter(path, storage) as bag:
@@ -56,8 +58,9 @@ def _write_posed(bag: BagWriter, posed: PosedFrame, names: BagNames) -> None:
         bag.image(f'{names.camera}/image_raw', optical, stamp, frame.image)
 
 
-def write_folder(path: Path, frames: Iterable[PosedFrame], map_frame: str = 'map',
-                 image_suffix: str = '.png') -> int:
+def write_folder(
+    path: Path, frames: Iterable[PosedFrame], map_frame: str = 'map', image_suffix: str = '.png'
+) -> int:
     """Write frames in the layout of DSAC* and ACE; returns how many.
 
     The folder stands under its name when it is complete; where something ends it, nothing stays.
@@ -96,12 +99,17 @@ def undistorted(frames: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
     """The frames as an ideal pinhole of about the same size sees them."""
     resamplers = Resamplers.to_own_size()
     for posed in frames:
-        yield PosedFrame(_ideal(posed.frame, resamplers(posed.frame.camera)),
-                         posed.world_from_camera)
+        yield PosedFrame(
+            _ideal(posed.frame, resamplers(posed.frame.camera)), posed.world_from_camera
+        )
 
 
 def _ideal(frame: Frame, resampler: Resampler) -> Frame:
     depth = None if frame.depth is None else resampler.depth(frame.depth.astype(np.float32))
-    return replace(frame, image=resampler(frame.image), depth=depth,
-                   mask=resampler.valid_mask(frame.mask),
-                   camera=Camera(resampler.size_wh, resampler.matrix))
+    return replace(
+        frame,
+        image=resampler(frame.image),
+        depth=depth,
+        mask=resampler.valid_mask(frame.mask),
+        camera=Camera(resampler.size_wh, resampler.matrix),
+    )

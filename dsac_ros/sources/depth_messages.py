@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured depth of sensor_msgs Image and CompressedImage, whoever made the message."""
+
 from __future__ import annotations
 
 import struct
@@ -44,8 +45,10 @@ def decode_depth(message: Any, unit_m: float | None = None) -> np.ndarray:
         raw = message_pixels(message, DEPTH_ENCODINGS[message.encoding], 1)
         _check_byte_order(raw)
     else:
-        raise ImageError(f'unknown depth encoding {message.encoding!r}, expected one of '
-                         f'{", ".join(DEPTH_ENCODINGS)}')
+        raise ImageError(
+            f'unknown depth encoding {message.encoding!r}, expected one of '
+            f'{", ".join(DEPTH_ENCODINGS)}'
+        )
     default_m = 1e-3 if raw.dtype.kind in 'iu' else 1.0
     with np.errstate(over='ignore', invalid='ignore'):
         depth = _unmarked(raw).astype(np.float32) * np.float32(unit_m or default_m)
@@ -64,22 +67,27 @@ def _decompress(message: Any) -> np.ndarray:
     # Some drivers name the transport and leave its header out.
     bare = bytes(data[:4]) in CODECS
     if bare and said.encoding == '32FC1':
-        raise ImageError(f'compressed depth of the format {message.format!r} lacks the header '
-                         'that says how it was quantised')
-    body = data if bare else data[CONFIG.size:]
+        raise ImageError(
+            f'compressed depth of the format {message.format!r} lacks the header '
+            'that says how it was quantised'
+        )
+    body = data if bare else data[CONFIG.size :]
     if bytes(body[:4]) in CODECS:
         quantised = _read_image(body, message.format)
     elif said.codec == 'rvl':
         quantised = _read_rvl(body)
     else:
-        raise ImageError(f'compressed depth has the format {message.format!r} and is neither png '
-                         'nor RVL')
+        raise ImageError(
+            f'compressed depth has the format {message.format!r} and is neither png nor RVL'
+        )
     if said.encoding != '32FC1':
         return quantised
-    _, a, b = CONFIG.unpack(data[:CONFIG.size].tobytes())
+    _, a, b = CONFIG.unpack(data[: CONFIG.size].tobytes())
     if not (np.isfinite((a, b)).all() and a > 0):
-        raise ImageError(f'compressed depth is quantised by {a:g} and {b:g}, expected finite '
-                         'numbers, the first one positive')
+        raise ImageError(
+            f'compressed depth is quantised by {a:g} and {b:g}, expected finite '
+            'numbers, the first one positive'
+        )
     with np.errstate(divide='ignore'):
         return np.where(quantised > 0, np.float32(a) / (quantised - np.float32(b)), np.float32(0))
 
@@ -87,10 +95,10 @@ def _decompress(message: Any) -> np.ndarray:
 def _read_rvl(body: np.ndarray) -> np.ndarray:
     if body.size < SIZE.size:
         raise ImageError('RVL depth ends early: the message was cut short')
-    width, height = SIZE.unpack(body[:SIZE.size].tobytes())
+    width, height = SIZE.unpack(body[: SIZE.size].tobytes())
     if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
         raise ImageError(f'RVL depth has the size {width}x{height}: the message is broken')
-    return decode_rvl(body[SIZE.size:], (width, height))
+    return decode_rvl(body[SIZE.size :], (width, height))
 
 
 def _read_image(data: np.ndarray, told: str) -> np.ndarray:
@@ -98,12 +106,15 @@ def _read_image(data: np.ndarray, told: str) -> np.ndarray:
     try:
         raw = decode_encoded(data, cv2.IMREAD_UNCHANGED)
     except ImageError as error:
-        raise ImageError(f'compressed depth of the format {told!r} cannot be decoded: {error}'
-                         ) from None
+        raise ImageError(
+            f'compressed depth of the format {told!r} cannot be decoded: {error}'
+        ) from None
     if raw.ndim != 2 or raw.dtype.itemsize == 1:
-        raise ImageError(f'compressed depth of the format {told!r} holds {raw.dtype.name} in '
-                         f'{raw.size // (raw.shape[0] * raw.shape[1])} channels, which is a '
-                         'picture of depth; expected one channel of 16 bits')
+        raise ImageError(
+            f'compressed depth of the format {told!r} holds {raw.dtype.name} in '
+            f'{raw.size // (raw.shape[0] * raw.shape[1])} channels, which is a '
+            'picture of depth; expected one channel of 16 bits'
+        )
     return raw
 
 
@@ -112,10 +123,10 @@ def _unmarked(raw: np.ndarray) -> np.ndarray:
     if raw.dtype != np.uint16:
         return raw
     top = int(raw.max())
-    if top not in [2 ** bits - 1 for bits in MARK_BITS]:
+    if top not in [2**bits - 1 for bits in MARK_BITS]:
         return raw
     marked = raw == top
-    sure = top == 2 ** 16 - 1 or marked.mean() >= LEAST_MARKED
+    sure = top == 2**16 - 1 or marked.mean() >= LEAST_MARKED
     return np.where(marked, np.uint16(0), raw) if sure else raw
 
 
@@ -126,8 +137,10 @@ def _check_byte_order(raw: np.ndarray) -> None:
     both = (raw[:, 1:] != 0) & (raw[:, :-1] != 0)
     if np.count_nonzero(both) < 100:
         return
-    told, swapped = (float(np.median(np.abs(np.diff(order.astype(np.int32))[both])))
-                     for order in (raw, raw.byteswap()))
+    told, swapped = (
+        float(np.median(np.abs(np.diff(order.astype(np.int32))[both])))
+        for order in (raw, raw.byteswap())
+    )
     if told > 256 and told > 8 * swapped:
         raise ImageError('depth whose bytes are in the other order than is_bigendian says')
 
@@ -136,5 +149,7 @@ def _check_unit(depth: np.ndarray) -> None:
     valid = depth[depth > 0]
     median = float(np.median(valid)) if valid.size else PLAUSIBLE_M[0]
     if not PLAUSIBLE_M[0] <= median <= PLAUSIBLE_M[1]:
-        raise ImageError(f'a median depth of {median:.3g} m, expected {PLAUSIBLE_M[0]:g} to '
-                         f'{PLAUSIBLE_M[1]:g} m: its numbers have another unit (--depth-unit)')
+        raise ImageError(
+            f'a median depth of {median:.3g} m, expected {PLAUSIBLE_M[0]:g} to '
+            f'{PLAUSIBLE_M[1]:g} m: its numbers have another unit (--depth-unit)'
+        )

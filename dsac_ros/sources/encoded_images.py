@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoded images (png, jpeg, tiff ...) to pixels, whatever their bytes are."""
+
 from __future__ import annotations
 
 import math
@@ -28,16 +29,21 @@ def decode_encoded(data: bytes | np.ndarray, flags: int) -> np.ndarray:
     buffer = np.frombuffer(data, np.uint8)
     width, height = jpeg_size(buffer)
     if width * height > MAX_PIXELS_PER_BYTE * buffer.size:
-        raise ImageError(f'{buffer.size} bytes are not a jpeg of {width}x{height} pixels, as it '
-                         'says: it is cut short or damaged')
+        raise ImageError(
+            f'{buffer.size} bytes are not a jpeg of {width}x{height} pixels, as it '
+            'says: it is cut short or damaged'
+        )
     try:
         image = cv2.imdecode(buffer, flags) if buffer.size else None
     except cv2.error as error:
-        raise ImageError(f'{buffer.size} bytes are not an image that can be decoded '
-                         f'({" ".join(str(error.err).split())})') from None
+        raise ImageError(
+            f'{buffer.size} bytes are not an image that can be decoded '
+            f'({" ".join(str(error.err).split())})'
+        ) from None
     if image is None:
-        raise ImageError(f'{buffer.size} bytes are not an image that can be decoded, expected '
-                         'jpeg or png')
+        raise ImageError(
+            f'{buffer.size} bytes are not an image that can be decoded, expected jpeg or png'
+        )
     return image
 
 
@@ -50,7 +56,7 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int]:
     if data[:2].tobytes() != START:
         return size
     while at + 9 <= len(data):
-        head = data[at:at + 9].tobytes()
+        head = data[at : at + 9].tobytes()
         if head[0] != SEGMENT or head[1] in NO_LENGTH:
             at += 1
             continue

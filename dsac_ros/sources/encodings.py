@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The encodings of sensor_msgs/Image that are read, and how their pixels lie in memory."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -37,17 +38,22 @@ class Encoding:
 
 
 ENCODINGS: dict[str, Encoding] = {
-    'mono8': Encoding('u1'), '8UC1': Encoding('u1'),
-    'mono16': Encoding('u2'), '16UC1': Encoding('u2'),
-    'rgb8': Encoding('u1', 3), 'rgb16': Encoding('u2', 3),
-    'bgr8': Encoding('u1', 3, cv2.COLOR_BGR2RGB), '8UC3': Encoding('u1', 3, cv2.COLOR_BGR2RGB),
+    'mono8': Encoding('u1'),
+    '8UC1': Encoding('u1'),
+    'mono16': Encoding('u2'),
+    '16UC1': Encoding('u2'),
+    'rgb8': Encoding('u1', 3),
+    'rgb16': Encoding('u2', 3),
+    'bgr8': Encoding('u1', 3, cv2.COLOR_BGR2RGB),
+    '8UC3': Encoding('u1', 3, cv2.COLOR_BGR2RGB),
     'bgr16': Encoding('u2', 3, cv2.COLOR_BGR2RGB),
     '16UC3': Encoding('u2', 3, cv2.COLOR_BGR2RGB),
     'rgba8': Encoding('u1', 4, cv2.COLOR_RGBA2RGB),
     'rgba16': Encoding('u2', 4, cv2.COLOR_RGBA2RGB),
     'bgra8': Encoding('u1', 4, cv2.COLOR_BGRA2RGB),
     'bgra16': Encoding('u2', 4, cv2.COLOR_BGRA2RGB),
-    '8UC4': Encoding('u1', 4, cv2.COLOR_BGRA2RGB), '16UC4': Encoding('u2', 4, cv2.COLOR_BGRA2RGB),
+    '8UC4': Encoding('u1', 4, cv2.COLOR_BGRA2RGB),
+    '16UC4': Encoding('u2', 4, cv2.COLOR_BGRA2RGB),
     'yuv422': Encoding('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
     'uyvy': Encoding('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
     'yuv422_yuy2': Encoding('u1', 2, cv2.COLOR_YUV2RGB_YUY2),
@@ -63,8 +69,12 @@ ENCODINGS: dict[str, Encoding] = {
     'yv12': Encoding('u1', chroma=Chroma(2, 2, interleaved=False, v_first=True)),
 }
 # OpenCV names a Bayer pattern by its second row, ROS by its first.
-for _pattern, _code in (('rggb', cv2.COLOR_BayerBG2RGB), ('bggr', cv2.COLOR_BayerRG2RGB),
-                        ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB)):
+for _pattern, _code in (
+    ('rggb', cv2.COLOR_BayerBG2RGB),
+    ('bggr', cv2.COLOR_BayerRG2RGB),
+    ('gbrg', cv2.COLOR_BayerGR2RGB),
+    ('grbg', cv2.COLOR_BayerGB2RGB),
+):
     ENCODINGS[f'bayer_{_pattern}8'] = Encoding('u1', 1, _code)
     ENCODINGS[f'bayer_{_pattern}16'] = Encoding('u2', 1, _code)
 _BY_LOWER_NAME = {name.lower(): encoding for name, encoding in ENCODINGS.items()}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of files: their natural order, and which files belong to the same frame."""
+
 from __future__ import annotations
 
 import re
@@ -18,10 +19,35 @@ Key = Callable[[Path], Hashable]
 NUMBER = re.compile(r'((?<![0-9A-Za-z.])[0-9]+\.[0-9]+(?!\.?[0-9])|[0-9]+)')
 WORD = re.compile(r'[^\W\d_]+')
 # Words that say which part of a frame a file is, not which frame it is of.
-PARTS = frozenset((
-    'color', 'colour', 'rgb', 'bgr', 'gray', 'grey', 'mono', 'image', 'img', 'frame', 'pose',
-    'extrinsic', 'extrinsics', 'depth', 'disparity', 'aligned', 'registered', 'calib',
-    'calibration', 'intrinsic', 'intrinsics', 'camera', 'info', 'cam2world', 'c2w'))
+PARTS = frozenset(
+    (
+        'color',
+        'colour',
+        'rgb',
+        'bgr',
+        'gray',
+        'grey',
+        'mono',
+        'image',
+        'img',
+        'frame',
+        'pose',
+        'extrinsic',
+        'extrinsics',
+        'depth',
+        'disparity',
+        'aligned',
+        'registered',
+        'calib',
+        'calibration',
+        'intrinsic',
+        'intrinsics',
+        'camera',
+        'info',
+        'cam2world',
+        'c2w',
+    )
+)
 SAME_STAMP_NS = 1_000_000  # one instant in names that keep another number of digits
 NAMED = 3  # files that a message names
 
@@ -40,9 +66,16 @@ class Pairs:
 
 def natural_key(name: str) -> tuple[object, ...]:
     """Sort key of a name or relative path: frame-9 before frame-10, stamps by their value."""
-    return (*(tuple(Decimal(part) if index % 2 else part.casefold()
-                    for index, part in enumerate(NUMBER.split(component)))
-              for component in name.split('/')), (name,))
+    return (
+        *(
+            tuple(
+                Decimal(part) if index % 2 else part.casefold()
+                for index, part in enumerate(NUMBER.split(component))
+            )
+            for component in name.split('/')
+        ),
+        (name,),
+    )
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
@@ -53,8 +86,9 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 def some_names(paths: Sequence[Path]) -> str:
     """The first few names of a list, for a message."""
     rest = len(paths) - NAMED
-    return ', '.join(path.name for path in paths[:NAMED]) + (f' and {rest} more' if rest > 0
-                                                             else '')
+    return ', '.join(path.name for path in paths[:NAMED]) + (
+        f' and {rest} more' if rest > 0 else ''
+    )
 
 
 def name_stamp(path: Path) -> int | None:
@@ -78,13 +112,19 @@ def pair_files(images: Sequence[Path], files: Sequence[Path]) -> Pairs:
         raise SourceError(_why_unpaired(images, files))
     _refuse_shift(images, files)
     used = set(found.values())
-    return Pairs([found.get(image) for image in images],
-                 [file for file in files if file not in used],
-                 None if named else next(iter(found.items())))
+    return Pairs(
+        [found.get(image) for image in images],
+        [file for file in files if file not in used],
+        None if named else next(iter(found.items())),
+    )
 
 
-def _joined(images: Sequence[Path], files: Sequence[Path], image_key: Key, file_key: Key,
-            ) -> dict[Path, Path]:
+def _joined(
+    images: Sequence[Path],
+    files: Sequence[Path],
+    image_key: Key,
+    file_key: Key,
+) -> dict[Path, Path]:
     """Images and files of equal keys; none at all where a key does not tell files apart."""
     file_of = {file_key(file): file for file in files}
     image_of = {image_key(image): image for image in images}
@@ -109,14 +149,18 @@ def _joined_by_number(images: Sequence[Path], files: Sequence[Path]) -> dict[Pat
     Such a number after the same word must be the same on both sides: cam0 is not cam1.
     """
     fixed = [_fixed_numbers(paths) for paths in (images, files)]
-    words = [{_labels(paths[0])[index]: value for index, value in numbers.items()}
-             for paths, numbers in zip((images, files), fixed)]
+    words = [
+        {_labels(paths[0])[index]: value for index, value in numbers.items()}
+        for paths, numbers in zip((images, files), fixed)
+    ]
     if any(word and words[1].get(word, value) != value for word, value in words[0].items()):
         return {}
     image_key, file_key = (
         lambda path, skipped=frozenset(numbers): tuple(
-            value for index, value in enumerate(_values(path)) if index not in skipped)
-        for numbers in fixed)
+            value for index, value in enumerate(_values(path)) if index not in skipped
+        )
+        for numbers in fixed
+    )
     if not all(map(image_key, images)) or not all(map(file_key, files)):
         return {}
     return _joined(images, files, image_key, file_key)
@@ -136,7 +180,8 @@ def _joined_by_stamp(images: Sequence[Path], files: Sequence[Path]) -> dict[Path
     """Images and files whose names are stamps of the same instant, less than 1 ms apart."""
     image_stamps, file_stamps = (
         [stamp for path in paths if (stamp := name_stamp(path)) is not None]
-        for paths in (images, files))
+        for paths in (images, files)
+    )
     if len(image_stamps) < len(images) or len(file_stamps) < len(files):
         return {}
     distance = np.array(file_stamps, dtype=np.int64)
@@ -150,14 +195,18 @@ def _joined_by_stamp(images: Sequence[Path], files: Sequence[Path]) -> dict[Path
 
 def _refuse_shift(images: Sequence[Path], files: Sequence[Path]) -> None:
     """Raise SourceError where one side counts from 0 and the other from 1, or the like."""
-    sides = [sorted(numbers[-1] for path in paths if (numbers := _numbers(path)))
-             for paths in (images, files)]
+    sides = [
+        sorted(numbers[-1] for path in paths if (numbers := _numbers(path)))
+        for paths in (images, files)
+    ]
     if len(sides[0]) == len(sides[1]) == len(images) == len(files):
         shifts = {file - image for image, file in zip(*sides)}
         if len(shifts) == 1 and shifts != {0}:
-            raise SourceError(f'{files[0].parent} counts from {sides[1][0]} to {sides[1][-1]} but '
-                              f'{images[0].parent} from {sides[0][0]} to {sides[0][-1]}: expected '
-                              'the same numbers; rename one of them')
+            raise SourceError(
+                f'{files[0].parent} counts from {sides[1][0]} to {sides[1][-1]} but '
+                f'{images[0].parent} from {sides[0][0]} to {sides[0][-1]}: expected '
+                'the same numbers; rename one of them'
+            )
 
 
 def _why_unpaired(images: Sequence[Path], files: Sequence[Path]) -> str:
@@ -167,12 +216,16 @@ def _why_unpaired(images: Sequence[Path], files: Sequence[Path]) -> str:
         for path in paths:
             twin = names.setdefault(_words_and_numbers(path), path)
             if twin is not path:
-                return (f'{path.parent} holds {twin.name} and {path.name}, which are of the same '
-                        'frame by their names: expected one file for each frame; remove or rename '
-                        'one')
-    return (f'{files[0].parent} holds {some_names(files)} for the images {some_names(images)}, '
-            'and nothing joins their names: expected the same names, or the same number in both; '
-            'rename the files')
+                return (
+                    f'{path.parent} holds {twin.name} and {path.name}, which are of the same '
+                    'frame by their names: expected one file for each frame; remove or rename '
+                    'one'
+                )
+    return (
+        f'{files[0].parent} holds {some_names(files)} for the images {some_names(images)}, '
+        'and nothing joins their names: expected the same names, or the same number in both; '
+        'rename the files'
+    )
 
 
 def _numbers(path: Path) -> list[Decimal]:

@@ -7,6 +7,7 @@ calibration/: a focal length or a 3x3 matrix with pixels counted from the corner
 layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of the map) and
 `stamps.txt` (name and nanoseconds).
 """
+
 from __future__ import annotations
 
 import reprlib
@@ -68,8 +69,9 @@ def count_frames(path: Path) -> int:
     return len(list_images(path / IMAGES)) if (path / IMAGES).is_dir() else 0
 
 
-def open_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
-                poses: str = POSES) -> FileSource:
+def open_folder(
+    path: Path, calibration: Calibration | None = None, depth: bool = True, poses: str = POSES
+) -> FileSource:
     """The frames of a folder in the layout; `poses` names the folder of the poses in it."""
     if not (path / IMAGES).is_dir():
         parts = _parts(path)
@@ -79,22 +81,29 @@ def open_folder(path: Path, calibration: Calibration | None = None, depth: bool 
         path = parts[0]
     images = list_images(path / IMAGES)
     if not images:
-        raise SourceError(f'{path / IMAGES} holds no images{told_contents(path / IMAGES)}, '
-                          'expected .png or .jpg files')
+        raise SourceError(
+            f'{path / IMAGES} holds no images{told_contents(path / IMAGES)}, '
+            'expected .png or .jpg files'
+        )
     about = _about(path)
     source = FileSource(path, 'folder', [], map_frame=str(about.get('map_frame', 'map')))
     if about.keys() - KEYS:
-        source.unread.add(f'{", ".join(sorted(map(str, about.keys() - KEYS)))} of '
-                          f'{path / DATASET}')
+        source.unread.add(
+            f'{", ".join(sorted(map(str, about.keys() - KEYS)))} of {path / DATASET}'
+        )
     tell_foreign_images(source, path / IMAGES)
     pose_files = files_beside(source, images, path / poses, POSE_SUFFIXES)
     depth_files = _depth(source, images, path) if depth else [None] * len(images)
-    cameras = ([calibration] * len(images) if calibration
-               else _calibrations(source, images, path, about))
+    cameras = (
+        [calibration] * len(images) if calibration else _calibrations(source, images, path, about)
+    )
     stamps = stamps_beside(source, images, path)
-    files = [FrameFiles(image.stem, image, stamp, camera, depth_file).posed(_pose(pose_file))
-             for image, stamp, camera, depth_file, pose_file
-             in zip(images, stamps, cameras, depth_files, pose_files, strict=True)]
+    files = [
+        FrameFiles(image.stem, image, stamp, camera, depth_file).posed(_pose(pose_file))
+        for image, stamp, camera, depth_file, pose_file in zip(
+            images, stamps, cameras, depth_files, pose_files, strict=True
+        )
+    ]
     source.files = sorted(files, key=lambda one: one.stamp_ns)
     return source
 
@@ -112,8 +121,11 @@ def _pose(file: Path | None) -> np.ndarray | LeftOut:
     return LeftOut(pose, str(file), POSE_CURE) if isinstance(pose, str) else pose
 
 
-def _depth(source: FileSource, images: Sequence[Path], path: Path,
-           ) -> Sequence[DepthReader | None]:
+def _depth(
+    source: FileSource,
+    images: Sequence[Path],
+    path: Path,
+) -> Sequence[DepthReader | None]:
     """Readers of the depth of each image; one that has none, though others do, lacks it."""
     files = files_beside(source, images, path / DEPTH, DEPTH_SUFFIXES)
     if not any(files):
@@ -125,26 +137,36 @@ def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
     raise ImageError('there is no depth file')
 
 
-def _calibrations(source: FileSource, images: Sequence[Path], path: Path, about: dict[str, Any],
-                  ) -> list[Calibration]:
+def _calibrations(
+    source: FileSource,
+    images: Sequence[Path],
+    path: Path,
+    about: dict[str, Any],
+) -> list[Calibration]:
     """The camera of each image: from its own file, or from the only one."""
     folder = path / CALIBRATION
     found = list_files(folder, CALIBRATION_SUFFIXES)
     if not found:
-        raise SourceError(f'{folder} holds no calibration, expected .txt files with a focal '
-                          'length or a 3x3 matrix')
+        raise SourceError(
+            f'{folder} holds no calibration, expected .txt files with a focal '
+            'length or a 3x3 matrix'
+        )
     lens = about.get('camera') or {}
     read: Callable[[Path], Calibration] = partial(
-        read_calibration, model=str(lens.get('distortion_model', '')),
+        read_calibration,
+        model=str(lens.get('distortion_model', '')),
         distortion=tuple(lens.get('distortion_coefficients', ())),
-        whole='image_width' not in lens)  # else the images were written with their calibration
+        whole='image_width' not in lens,
+    )  # else the images were written with their calibration
     if len(found) == 1:
         return [read(found[0])] * len(images)
     files = files_beside(source, images, folder, CALIBRATION_SUFFIXES)
     if None in files:
         missing = images[files.index(None)].stem
-        raise SourceError(f'{folder} holds no calibration of {missing}, expected a file for each '
-                          'image or one for all')
+        raise SourceError(
+            f'{folder} holds no calibration of {missing}, expected a file for each '
+            'image or one for all'
+        )
     return [read(file) for file in files if file]
 
 
@@ -156,8 +178,10 @@ def _about(path: Path) -> dict[str, Any]:
         raise SourceError(f'{file} holds no keys, expected camera: and map_frame:')
     lens = about.get('camera') or {}
     if not isinstance(lens, dict) or not is_numbers(lens.get('distortion_coefficients', [])):
-        raise SourceError(f'{file}: camera is {reprlib.repr(lens)}, expected the keys '
-                          'distortion_model: and distortion_coefficients: with a list of numbers')
+        raise SourceError(
+            f'{file}: camera is {reprlib.repr(lens)}, expected the keys '
+            'distortion_model: and distortion_coefficients: with a list of numbers'
+        )
     return about
 
 
@@ -169,16 +193,23 @@ def is_numbers(value: object) -> bool:
 class FolderWriter:
     """Writes frames in the layout. A frame's image comes last, whole, so there are no halves."""
 
-    def __init__(self, path: Path | str, *, map_frame: str = 'map', image_suffix: str = '.png',
-                 append: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        map_frame: str = 'map',
+        image_suffix: str = '.png',
+        append: bool = False,
+    ) -> None:
         """Takes the folder to make; one that has frames already is continued only on `append`."""
         self.path = Path(path)
         self.map_frame, self.image_suffix = map_frame, image_suffix
         self.camera: Camera | None = None
         self.count = count_frames(self.path)
         if self.count and not append:
-            raise SourceError(f'{self.path} holds {self.count} frames already, expected a new '
-                              'folder')
+            raise SourceError(
+                f'{self.path} holds {self.count} frames already, expected a new folder'
+            )
         if self.count:
             self._continue()
         for name in (IMAGES, POSES, CALIBRATION):
@@ -207,8 +238,12 @@ class FolderWriter:
         """Use as a context."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
@@ -217,8 +252,10 @@ class FolderWriter:
         images = list_images(self.path / IMAGES)
         last = images[-1].stem.removeprefix('frame-')
         if not last.isdecimal():
-            raise SourceError(f'{self.path} holds frames named {images[-1].name}, expected '
-                              'frame-000000 and so on')
+            raise SourceError(
+                f'{self.path} holds frames named {images[-1].name}, expected '
+                'frame-000000 and so on'
+            )
         self.count = int(last) + 1
         first = open_folder(self.path, depth=False).files[0]
         height, width = read_image(first.image).shape[:2]
@@ -227,11 +264,17 @@ class FolderWriter:
     def _check_lens(self, camera: Camera) -> None:
         """Write dataset.yaml with the first frame; the layout has one lens for all."""
         if self.camera is None:
-            about = {'format': 'dsac_ros dataset', 'version': 1, 'map_frame': self.map_frame,
-                     'camera': camera_yaml(camera)}
+            about = {
+                'format': 'dsac_ros dataset',
+                'version': 1,
+                'map_frame': self.map_frame,
+                'camera': camera_yaml(camera),
+            }
             write_whole(self.path / DATASET, yaml.safe_dump(about, sort_keys=False))
             self.camera = camera
         elif (camera.model, camera.distortion) != (self.camera.model, self.camera.distortion):
-            raise SourceError(f'{self.path} holds images of a {self.camera.model} lens with '
-                              f'{self.camera.distortion}, expected the same, not {camera.model} '
-                              f'with {camera.distortion}: use a folder for each camera')
+            raise SourceError(
+                f'{self.path} holds images of a {self.camera.model} lens with '
+                f'{self.camera.distortion}, expected the same, not {camera.model} '
+                f'with {camera.distortion}: use a folder for each camera'
+            )

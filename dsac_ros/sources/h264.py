@@ -3,6 +3,7 @@
 
 ITU-T H.264 (08/2021), sections 7.3 and 7.4, annex B; ITU-T H.265 (08/2021), table 7-1.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ def nal_units(data: bytes, length_bytes: int = 0) -> Iterator[bytes]:
     while start >= 0:
         start += len(START_CODE)
         end = data.find(START_CODE, start)
-        unit = data[start:end if end >= 0 else len(data)]
+        unit = data[start : end if end >= 0 else len(data)]
         if unit:
             yield unit
         start = end
@@ -66,8 +67,9 @@ def has_picture(video_format: str, data: bytes) -> bool:
     """Return False for packets of H.264 and H.265 that hold parameters alone."""
     if video_format not in PICTURES:
         return True
-    types = [unit[0] & 31 if video_format == 'h264' else unit[0] >> 1 & 63
-             for unit in nal_units(data)]
+    types = [
+        unit[0] & 31 if video_format == 'h264' else unit[0] >> 1 & 63 for unit in nal_units(data)
+    ]
     return not types or any(kind in PICTURES[video_format] for kind in types)
 
 
@@ -121,8 +123,12 @@ class FrameNumbers:
         sequence = self._sequences[self._sequence_of[bits.exp_golomb()]]
         bits.take(2 * sequence.has_separate_planes)  # colour_plane_id
         number, last = bits.take(sequence.number_bits), self._last_reference
-        follows = (is_idr or last is None or sequence.may_have_gaps
-                   or number in (last, (last + 1) % (1 << sequence.number_bits)))
+        follows = (
+            is_idr
+            or last is None
+            or sequence.may_have_gaps
+            or number in (last, (last + 1) % (1 << sequence.number_bits))
+        )
         if is_reference:
             self._last_reference = number
         return follows

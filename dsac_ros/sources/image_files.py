@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images, depth and lines of text as files; no reader meets half of what is written."""
+
 from __future__ import annotations
 
 import os
@@ -33,8 +34,9 @@ def is_image_file(path: Path) -> bool:
 
 def list_images(folder: Path) -> list[Path]:
     """The image files of a folder in natural order: 9.png comes before 10.png."""
-    return natural_order(path for path in folder.iterdir()
-                         if is_image_file(path) and path.is_file())
+    return natural_order(
+        path for path in folder.iterdir() if is_image_file(path) and path.is_file()
+    )
 
 
 def decode_image_bytes(data: bytes | np.ndarray, assume: Assume | None = None) -> np.ndarray:
@@ -66,7 +68,7 @@ def to_eight_bits(image: np.ndarray, assume: Assume | None = None) -> np.ndarray
     largest = int(image.max()) if image.size else 0
     bits = next(bits for bits in SENSOR_BITS if bits >= largest.bit_length())
     levels = np.arange(1 << bits) >> (bits - 8)
-    sample = image.reshape(-1)[::image.size // RANGE_SAMPLES | 1]
+    sample = image.reshape(-1)[:: image.size // RANGE_SAMPLES | 1]
     low, high = np.percentile(sample, RANGE) if image.size else (0.0, 0.0)
     low, high = low / (1 << bits - 8), high / (1 << bits - 8)
     if 0.0 < high - low < LEAST_RANGE:
@@ -85,8 +87,11 @@ def read_image(path: Path, assume: Assume | None = None) -> np.ndarray:
         raise ImageError(f'{path} cannot be read as an image: {error}') from None
 
 
-def read_depth(path: Path, size_wh: tuple[int, int], units_per_metre: float = 1000.0,
-               ) -> np.ndarray:
+def read_depth(
+    path: Path,
+    size_wh: tuple[int, int],
+    units_per_metre: float = 1000.0,
+) -> np.ndarray:
     """Depth (H, W) float32 [m] in the pixels of an image of size_wh, 0 where there is none."""
     try:
         raw = decode_encoded(path.read_bytes(), cv2.IMREAD_UNCHANGED)
@@ -104,9 +109,11 @@ def fit_depth(depth: np.ndarray, size_wh: tuple[int, int], name: str) -> np.ndar
     if (width, height) == tuple(size_wh):
         return depth
     if abs(width * size_wh[1] / (height * size_wh[0]) - 1.0) > 0.02:
-        raise SourceError(f'{name}: depth is {width}x{height} but its image is {size_wh[0]}x'
-                          f'{size_wh[1]}: register the depth to the image, or leave it out '
-                          'with --depth off')
+        raise SourceError(
+            f'{name}: depth is {width}x{height} but its image is {size_wh[0]}x'
+            f'{size_wh[1]}: register the depth to the image, or leave it out '
+            'with --depth off'
+        )
     return cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST)
 
 

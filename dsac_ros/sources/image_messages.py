@@ -4,6 +4,7 @@
 The messages are only read by their fields, so those of rosbags, rclpy and the embedded runtime
 are all the same here.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -37,14 +38,16 @@ def decode_image(message: Any, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an Image."""
     encoding = find_encoding(message.encoding)
     if encoding is None:
-        raise ImageError(f'unknown image encoding {message.encoding!r}, expected one of '
-                         f'{", ".join(ENCODINGS)}')
+        raise ImageError(
+            f'unknown image encoding {message.encoding!r}, expected one of {", ".join(ENCODINGS)}'
+        )
     if encoding.chroma is not None:
         return _rgb_from_planes(message, encoding.chroma)
     pixels = message_pixels(message, encoding.dtype, encoding.channels)
     if encoding.to_rgb is not None and encoding.channels == 2 and message.width % 2:
-        raise ImageError(f'{message.encoding} image is {message.width} wide, expected an '
-                         'even width')
+        raise ImageError(
+            f'{message.encoding} image is {message.width} wide, expected an even width'
+        )
     rgb = pixels if encoding.to_rgb is None else cv2.cvtColor(pixels, encoding.to_rgb)
     rgb = to_eight_bits(rgb, assume)
     return rgb.copy() if rgb is pixels else rgb
@@ -54,8 +57,10 @@ def decode_compressed(message: Any, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of a CompressedImage (jpeg or png)."""
     said = parse_format(message.format)
     if said.is_depth:
-        raise ImageError(f'compressed image has the format {message.format!r}, which is depth, '
-                         'expected jpeg or png of an image')
+        raise ImageError(
+            f'compressed image has the format {message.format!r}, which is depth, '
+            'expected jpeg or png of an image'
+        )
     refuse_video(message)
     image = decode_image_bytes(message_bytes(message.data), assume)
     # image_transport compresses a Bayer mosaic as if it were gray.
@@ -79,8 +84,9 @@ def message_pixels(message: Any, kind: str, channels: int) -> np.ndarray:
     row = width * channels * dtype.itemsize
     rows = _rows(message, height, row, int(message.step) or row)
     pixels = rows.view(dtype).astype(dtype.newbyteorder('='), copy=False)
-    return pixels.reshape(height, width) if channels == 1 else pixels.reshape(height, width,
-                                                                              channels)
+    return (
+        pixels.reshape(height, width) if channels == 1 else pixels.reshape(height, width, channels)
+    )
 
 
 def _rows(message: Any, height: int, row: int, step: int, start: int = 0) -> np.ndarray:
@@ -88,15 +94,19 @@ def _rows(message: Any, height: int, row: int, step: int, start: int = 0) -> np.
     whole = message_bytes(message.data)
     data = whole[start:]
     if not height or not row:
-        raise ImageError(f'{message.encoding} image is {message.width}x{message.height}, expected '
-                         'pixels: the camera or its driver sends empty images')
+        raise ImageError(
+            f'{message.encoding} image is {message.width}x{message.height}, expected '
+            'pixels: the camera or its driver sends empty images'
+        )
     if step < row or data.size < step * (height - 1) + row:
-        raise ImageError(f'{message.encoding} image of {message.width}x{message.height} has '
-                         f'{whole.size} bytes in rows of {step}, expected {height} rows of at '
-                         f'least {row}{f" from byte {start} on" if start else ""}')
+        raise ImageError(
+            f'{message.encoding} image of {message.width}x{message.height} has '
+            f'{whole.size} bytes in rows of {step}, expected {height} rows of at '
+            f'least {row}{f" from byte {start} on" if start else ""}'
+        )
     if data.size < step * height:  # the padding of the last row may be missing
         data = np.concatenate([data, np.zeros(step * height - data.size, np.uint8)])
-    return np.ascontiguousarray(data[:step * height].reshape(height, step)[:, :row])
+    return np.ascontiguousarray(data[: step * height].reshape(height, step)[:, :row])
 
 
 def _rgb_from_planes(message: Any, chroma: Chroma) -> np.ndarray:
@@ -108,18 +118,25 @@ def _rgb_from_planes(message: Any, chroma: Chroma) -> np.ndarray:
     if chroma.rows == 2 and height % 3 == 0 and len(message.data) == step * height:
         height = height * 2 // 3  # as OpenCV counts: the rows of colour are rows of the image
     if width % 2 or height % 2:
-        raise ImageError(f'{message.encoding} image is {width}x{height}, expected an even width '
-                         'and height')
+        raise ImageError(
+            f'{message.encoding} image is {width}x{height}, expected an even width and height'
+        )
     luma = _rows(message, height, width, step)
-    rows, row, stride = (height // chroma.rows, width // chroma.columns * pair,
-                         step // chroma.columns * pair)
-    colour = [_rows(message, rows, row, stride, step * height + index * stride * rows)
-              for index in range(planes)]
+    rows, row, stride = (
+        height // chroma.rows,
+        width // chroma.columns * pair,
+        step // chroma.columns * pair,
+    )
+    colour = [
+        _rows(message, rows, row, stride, step * height + index * stride * rows)
+        for index in range(planes)
+    ]
     uv = np.stack(colour, axis=2) if planes == 2 else colour[0].reshape(rows, -1, 2)
     if chroma.v_first:
         uv = uv[..., ::-1]
-    uv = cv2.resize(np.ascontiguousarray(uv), (width // 2, height // 2),
-                    interpolation=cv2.INTER_AREA)
+    uv = cv2.resize(
+        np.ascontiguousarray(uv), (width // 2, height // 2), interpolation=cv2.INTER_AREA
+    )
     stacked = np.vstack([luma, uv.reshape(height // 2, width)])
     return cv2.cvtColor(stacked, cv2.COLOR_YUV2RGB_NV12)
 

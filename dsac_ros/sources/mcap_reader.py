@@ -6,6 +6,7 @@ code, a length of 64 bits and that many bytes. Messages lie among them, alone or
 chunks; a summary at the end may repeat the channels and say where the chunks are. Recorders in a
 hurry leave the index out, so that what the summary lacks is found by reading the records.
 """
+
 from __future__ import annotations
 
 import heapq
@@ -39,8 +40,12 @@ RECORD = struct.Struct('<BQ')
 MESSAGE_HEAD = struct.Struct('<HIQQ')
 CHUNK_HEAD = struct.Struct('<QQQI')
 FOOTER_SIZE = RECORD.size + 20
-FORMATS = {'ros1msg': MessageDefinitionFormat.MSG, 'ros2msg': MessageDefinitionFormat.MSG,
-           'ros2idl': MessageDefinitionFormat.IDL, 'omgidl': MessageDefinitionFormat.IDL}
+FORMATS = {
+    'ros1msg': MessageDefinitionFormat.MSG,
+    'ros2msg': MessageDefinitionFormat.MSG,
+    'ros2idl': MessageDefinitionFormat.IDL,
+    'omgidl': MessageDefinitionFormat.IDL,
+}
 
 
 class McapError(Exception):
@@ -87,12 +92,19 @@ class McapReader:
         """Close the file."""
         self._file.close()
 
-    def messages(self, connections: Collection[Connection],
-                 ) -> Iterator[tuple[Connection, int, bytes]]:
+    def messages(
+        self,
+        connections: Collection[Connection],
+    ) -> Iterator[tuple[Connection, int, bytes]]:
         """Connection, time of recording [ns] and bytes of the messages of some connections."""
         wanted = {connection.id: connection for connection in connections}
-        blocks = deque(sorted(block for block in self._contents.blocks
-                              if block.channels is None or block.channels & wanted.keys()))
+        blocks = deque(
+            sorted(
+                block
+                for block in self._contents.blocks
+                if block.channels is None or block.channels & wanted.keys()
+            )
+        )
         pending: list[tuple[int, int, int, bytes]] = []
         number = 0  # keeps messages of one time in the order of the file
         while blocks or pending:
@@ -133,14 +145,20 @@ class McapReader:
             if code == CHUNK_INDEX:
                 start_ns, _, offset, _ = _unpack(record, '<QQQQ')
                 entries = _bytes(record)
-                channels = frozenset(struct.unpack_from('<H', entries, at)[0]
-                                     for at in range(0, len(entries) - 9, 10))
+                channels = frozenset(
+                    struct.unpack_from('<H', entries, at)[0]
+                    for at in range(0, len(entries) - 9, 10)
+                )
                 found.blocks.append(Block(start_ns, offset, channels or None))
             elif code == STATISTICS:
                 record.seek(42)
                 entries = _bytes(record)
-                found.counts = Counter(dict(struct.unpack_from('<HQ', entries, at)
-                                            for at in range(0, len(entries) - 9, 10)))
+                found.counts = Counter(
+                    dict(
+                        struct.unpack_from('<HQ', entries, at)
+                        for at in range(0, len(entries) - 9, 10)
+                    )
+                )
             else:
                 _note(found, code, record)
         return found
@@ -191,7 +209,7 @@ class McapReader:
         for inner, part in _records_of(_unpacked(data)) if code == CHUNK else [(code, data)]:
             if inner == MESSAGE:
                 channel, _, log_ns, _ = _message_head(part)
-                yield channel, log_ns, part[MESSAGE_HEAD.size:]
+                yield channel, log_ns, part[MESSAGE_HEAD.size :]
 
     def _connection(self, number: int) -> Connection:
         schema, topic, encoding = self._contents.channels[number]
@@ -200,14 +218,22 @@ class McapReader:
         if name.count('/') == 1:  # as ROS 1 names it
             name = name.replace('/', '/msg/')
         definition = MessageDefinition(FORMATS.get(written, MessageDefinitionFormat.NONE), text)
-        return Connection(number, topic, name, definition, '', counts[number] if counts else 0,
-                          ConnectionExtRosbag2(encoding, []), self)
+        return Connection(
+            number,
+            topic,
+            name,
+            definition,
+            '',
+            counts[number] if counts else 0,
+            ConnectionExtRosbag2(encoding, []),
+            self,
+        )
 
 
 def _note(found: Contents, code: int, record: BytesIO) -> None:
     """Keep a record if it is a schema or a channel."""
     if code == SCHEMA:
-        number, = _unpack(record, '<H')
+        (number,) = _unpack(record, '<H')
         found.schemas[number] = (_text(record), _text(record), _text(record))
     elif code == CHANNEL:
         number, schema = _unpack(record, '<HH')
@@ -221,8 +247,10 @@ def _read_record(file: BinaryIO, most: int | None = None) -> tuple[int, bytes]:
     most = file.seek(0, 2) - place if most is None else most - RECORD.size
     file.seek(place)
     if size > most:
-        raise McapError(f'a record at {place - RECORD.size} says that it has {size} bytes, of '
-                        f'which there are {max(most, 0)}')
+        raise McapError(
+            f'a record at {place - RECORD.size} says that it has {size} bytes, of '
+            f'which there are {max(most, 0)}'
+        )
     return code, file.read(size)
 
 
@@ -243,7 +271,7 @@ def _records_of(chunk: memoryview) -> Iterator[tuple[int, memoryview]]:
         at += RECORD.size
         if at + size > len(chunk):
             raise McapError('a chunk ends within a record')
-        yield code, chunk[at:at + size]
+        yield code, chunk[at : at + size]
         at += size
 
 
@@ -252,8 +280,8 @@ def _unpacked(data: bytes) -> memoryview:
     record = BytesIO(data)  # shares the bytes
     _, _, size, checksum = _unpack(record, CHUNK_HEAD.format)
     compression = _text(record)
-    packed_size, = _unpack(record, '<Q')
-    packed = memoryview(data)[record.tell():record.tell() + packed_size]
+    (packed_size,) = _unpack(record, '<Q')
+    packed = memoryview(data)[record.tell() : record.tell() + packed_size]
     if compression == 'zstd':
         chunk = zstd.ZstdDecompressor().decompress(packed, max_length=size + 1)
     elif compression == 'lz4':
@@ -276,7 +304,7 @@ def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
 
 
 def _bytes(record: BytesIO) -> bytes:
-    size, = _unpack(record, '<I')
+    (size,) = _unpack(record, '<I')
     return record.read(size)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages out of their bytes, by the definitions in a bag or by those of ROS itself."""
+
 from __future__ import annotations
 
 import sys
@@ -30,7 +31,8 @@ string frame_id
 uint8[] data
 string format""",
     'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET,
-    'depthai_ros_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET}
+    'depthai_ros_msgs/msg/FFMPEGPacket': _FFMPEG_PACKET,
+}
 CDR, ROS1 = 'cdr', 'ros1'
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # no CDR begins like that
 MAX_MESSAGE_BYTES = 1 << 30
@@ -80,8 +82,9 @@ class Deserializer:
             return types.deserialize_cdr(data, connection.msgtype)
         except Exception as error:
             # Broken bytes show as whatever the generated code trips over.
-            raise MessageError(f'{len(data)} bytes are no {connection.msgtype}: '
-                               f'{type(error).__name__}') from None
+            raise MessageError(
+                f'{len(data)} bytes are no {connection.msgtype}: {type(error).__name__}'
+            ) from None
 
     def _types_of(self, connection: Connection, encoding: str) -> Typestore:
         key = (connection.msgtype, encoding)
@@ -101,8 +104,10 @@ def _choose(connection: Connection, encoding: str) -> Typestore | MessageError:
     standard = ros1_types() if encoding == ROS1 else message_types()
     own = _defined(connection)
     if name not in standard.fielddefs:
-        return own or MessageError(f'{name} is no common message type, and the bag has no '
-                                   'definition of it that can be read')
+        return own or MessageError(
+            f'{name} is no common message type, and the bag has no '
+            'definition of it that can be read'
+        )
     return own if own and _serves(own, standard, name) else standard
 
 
@@ -134,12 +139,15 @@ def _serves(types: Typestore, standard: Typestore, name: str) -> bool:
     if name not in types.fielddefs:
         return False
     own = {field.lower(): kind for field, kind in types.fielddefs[name][1]}
-    return all(field.lower() in own and _same(types, standard, own[field.lower()], kind)
-               for field, kind in standard.fielddefs[name][1])
+    return all(
+        field.lower() in own and _same(types, standard, own[field.lower()], kind)
+        for field, kind in standard.fielddefs[name][1]
+    )
 
 
-def _same(types: Typestore, standard: Typestore, own: tuple[Any, ...],
-          expected: tuple[Any, ...]) -> bool:
+def _same(
+    types: Typestore, standard: Typestore, own: tuple[Any, ...], expected: tuple[Any, ...]
+) -> bool:
     """Return whether two kinds of a field hold the same, lists of any length alike."""
     lists = (Nodetype.ARRAY, Nodetype.SEQUENCE)
     if own[0] in lists and expected[0] in lists:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens any source of frames, recognised by what it is."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -30,18 +31,31 @@ from dsac_ros.sources.trajectory_files import add_trajectory, read_trajectory
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder
 from dsac_ros.sources.video import VideoSource, is_video
 
-EXPECTED = ('expected a bag (rosbag2 folder, .mcap, .db3, .bag, packed or not), a folder '
-            'with rgb/ poses/ calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or '
-            'images')
+EXPECTED = (
+    'expected a bag (rosbag2 folder, .mcap, .db3, .bag, packed or not), a folder '
+    'with rgb/ poses/ calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or '
+    'images'
+)
 
 
-def open_source(path: Path | str, *, image_topic: str | None = None,
-                info_topic: str | None = None, poses: str | None = None,
-                pose_frame: str | None = None, image_frame: str | None = None,
-                depth: str = 'auto', depth_unit_m: float | None = None,
-                focal: float | None = None, images: Path | str | None = None, stride: int = 1,
-                max_gap_ns: int = MAX_GAP_NS, recorded_time: bool = False,
-                convention: PoseConvention | None = None, pose_delay_ns: int = 0) -> Source:
+def open_source(
+    path: Path | str,
+    *,
+    image_topic: str | None = None,
+    info_topic: str | None = None,
+    poses: str | None = None,
+    pose_frame: str | None = None,
+    image_frame: str | None = None,
+    depth: str = 'auto',
+    depth_unit_m: float | None = None,
+    focal: float | None = None,
+    images: Path | str | None = None,
+    stride: int = 1,
+    max_gap_ns: int = MAX_GAP_NS,
+    recorded_time: bool = False,
+    convention: PoseConvention | None = None,
+    pose_delay_ns: int = 0,
+) -> Source:
     """The source at `path`.
 
     Args:
@@ -69,8 +83,9 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     axes_from_optical(convention.axes or OPTICAL)
     if str(path).startswith('rendered:'):
         if (convention, pose_delay_ns) != (PoseConvention(), 0):
-            raise SourceError(f'{path} has exact poses, expected no options of another convention '
-                              'or a delay')
+            raise SourceError(
+                f'{path} has exact poses, expected no options of another convention or a delay'
+            )
         return open_rendered(str(path), stride, depth != 'off')
     path = Path(path)
     if not path.exists():
@@ -81,21 +96,48 @@ def open_source(path: Path | str, *, image_topic: str | None = None,
     calibration_of = _calibration_given(named, focal)
     images = _images_folder(path, images)
     if is_bag(path):
-        options = PoseOptions(poses, pose_frame or '', image_frame or '', max_gap_ns, convention,
-                              pose_delay_ns)
-        return BagSource(path, image_topic=image_topic, info_topic=info_topic, poses=options,
-                         depth=depth, depth_unit_m=depth_unit_m, calibration=calibration_of,
-                         stride=stride, recorded_time=recorded_time)
-    _refuse_options(path, (('--pose-frame', pose_frame), ('--image-frame', image_frame),
-                           ('--depth-unit', depth_unit_m), ('--stamps', recorded_time or None)))
-    _refuse_topics(path, (
-        ('--image', image_topic, 'no such option'),
-        ('--camera-info', info_topic, 'a calibration file that exists'),
-        ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off')))
+        options = PoseOptions(
+            poses, pose_frame or '', image_frame or '', max_gap_ns, convention, pose_delay_ns
+        )
+        return BagSource(
+            path,
+            image_topic=image_topic,
+            info_topic=info_topic,
+            poses=options,
+            depth=depth,
+            depth_unit_m=depth_unit_m,
+            calibration=calibration_of,
+            stride=stride,
+            recorded_time=recorded_time,
+        )
+    _refuse_options(
+        path,
+        (
+            ('--pose-frame', pose_frame),
+            ('--image-frame', image_frame),
+            ('--depth-unit', depth_unit_m),
+            ('--stamps', recorded_time or None),
+        ),
+    )
+    _refuse_topics(
+        path,
+        (
+            ('--image', image_topic, 'no such option'),
+            ('--camera-info', info_topic, 'a calibration file that exists'),
+            ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off'),
+        ),
+    )
     calibration = calibration_of('') if calibration_of else None
     if is_video(path):
-        return _open_video(path, calibration, stride, _tum_file(path, poses), max_gap_ns,
-                           convention, pose_delay_ns)
+        return _open_video(
+            path,
+            calibration,
+            stride,
+            _tum_file(path, poses),
+            max_gap_ns,
+            convention,
+            pose_delay_ns,
+        )
     source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
     source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
     source.files = source.files[::stride]
@@ -113,17 +155,30 @@ def _refuse_topics(path: Path, options: Iterable[tuple[str, str | None, str]]) -
     """Refuse the names of topics, each with what its option expects instead."""
     for option, topic, expected in options:
         if topic is not None:
-            raise SourceError(f'{option} {topic}: {path} is no bag and has no topics, expected '
-                              f'{expected}')
+            raise SourceError(
+                f'{option} {topic}: {path} is no bag and has no topics, expected {expected}'
+            )
 
 
-def _open_video(path: Path, calibration: Calibration | None, stride: int, tum: Path | None,
-                max_gap_ns: int, convention: PoseConvention, pose_delay_ns: int) -> VideoSource:
+def _open_video(
+    path: Path,
+    calibration: Calibration | None,
+    stride: int,
+    tum: Path | None,
+    max_gap_ns: int,
+    convention: PoseConvention,
+    pose_delay_ns: int,
+) -> VideoSource:
     """A video, with the poses of a TUM file if one is named."""
     read = read_trajectory(tum) if tum else None
-    video = VideoSource(path, calibration=calibration, stride=stride, max_gap_ns=max_gap_ns,
-                        trajectory=read.trajectory.converted(convention) if read else None,
-                        pose_delay_ns=pose_delay_ns)
+    video = VideoSource(
+        path,
+        calibration=calibration,
+        stride=stride,
+        max_gap_ns=max_gap_ns,
+        trajectory=read.trajectory.converted(convention) if read else None,
+        pose_delay_ns=pose_delay_ns,
+    )
     if read:
         read.tell(video)
     return video
@@ -134,16 +189,22 @@ def _images_folder(path: Path, images: Path | str | None) -> Path | None:
     if images is None:
         return None
     if not (path.is_dir() and (find_model(path) or find_models_below(path))):
-        raise SourceError(f'--images {images}: {path} is no COLMAP model and has its images with '
-                          'it, expected no such option')
+        raise SourceError(
+            f'--images {images}: {path} is no COLMAP model and has its images with '
+            'it, expected no such option'
+        )
     if not Path(images).is_dir():
-        raise SourceError(f'--images {images} is no folder, expected the one that the image names '
-                          f'of {path} lie in')
+        raise SourceError(
+            f'--images {images} is no folder, expected the one that the image names '
+            f'of {path} lie in'
+        )
     return Path(images)
 
 
-def _calibration_given(named: tuple[Path, str] | None, focal: float | None,
-                       ) -> Callable[[str], Calibration] | None:
+def _calibration_given(
+    named: tuple[Path, str] | None,
+    focal: float | None,
+) -> Callable[[str], Calibration] | None:
     """The calibration that options name, made for an image topic; None where they name none."""
     if focal is not None:
         return lambda topic: calibration_from_focal(focal)
@@ -153,8 +214,14 @@ def _calibration_given(named: tuple[Path, str] | None, focal: float | None,
     return lambda topic: read_calibration(path, topic=topic, name=name)
 
 
-def _open_files(path: Path, calibration: Calibration | None, depth: bool, poses: str | None,
-                images: Path | None, max_gap_ns: int) -> FileSource:
+def _open_files(
+    path: Path,
+    calibration: Calibration | None,
+    depth: bool,
+    poses: str | None,
+    images: Path | None,
+    max_gap_ns: int,
+) -> FileSource:
     """A source whose frames are files, with the poses of a TUM file put in if one is named."""
     tum = Path(poses) if poses is not None and Path(poses).is_file() else None
     if images is None and (is_image_file(path) or (path.is_dir() and _is_plain(path))):
@@ -180,8 +247,9 @@ def _pose_folder(path: Path, poses: str | None) -> str:
     if poses is None or (path / poses).is_dir():
         return poses or POSES
     if not Path(poses).is_dir():
-        raise SourceError(f'{path} has no poses at {poses!r}, expected a folder of pose files, or '
-                          'a TUM file')
+        raise SourceError(
+            f'{path} has no poses at {poses!r}, expected a folder of pose files, or a TUM file'
+        )
     return str(Path(poses).absolute())
 
 
@@ -194,8 +262,9 @@ def _model_below(path: Path) -> Path:
         contents = told_contents(path) if path.is_dir() else ''
         raise SourceError(f'{path} is no source of frames{contents}, {EXPECTED}{hint}')
     if len(models) > 1:
-        raise SourceError(f'{path} holds several COLMAP models: name one of '
-                          f'{", ".join(map(str, models))}')
+        raise SourceError(
+            f'{path} holds several COLMAP models: name one of {", ".join(map(str, models))}'
+        )
     return models[0]
 
 
@@ -209,8 +278,10 @@ def _tum_file(path: Path, poses: str | None) -> Path | None:
 def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSource:
     if tum is not None:
         if not source.has_stamps:
-            raise SourceError(f'{source.path} has no stamps, so that its images have no poses in '
-                              f'{tum}: {_stamps_expected(source)}')
+            raise SourceError(
+                f'{source.path} has no stamps, so that its images have no poses in '
+                f'{tum}: {_stamps_expected(source)}'
+            )
         add_trajectory(source, tum, max_gap_ns)
     return source
 
@@ -224,5 +295,6 @@ def _stamps_expected(source: FileSource) -> str:
 
 def _is_plain(path: Path) -> bool:
     """Return True if a folder holds images and nothing that says more about them."""
-    return bool(list_images(path)) and not (is_seven_scenes(path) or is_tum_folder(path)
-                                            or is_scene_folder(path) or find_model(path))
+    return bool(list_images(path)) and not (
+        is_seven_scenes(path) or is_tum_folder(path) or is_scene_folder(path) or find_model(path)
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images without poses, for queries: one file, or a folder of them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,9 +27,13 @@ def open_images(path: Path, calibration: Calibration | None = None) -> FileSourc
     if path.is_dir():
         tell_foreign_images(source, path)
         stamps = stamps_beside(source, images, path)
-    source.files = sorted((FrameFiles(image.stem, image, stamp, camera, no_pose=no_pose)
-                           for image, stamp, camera in zip(images, stamps, cameras, strict=True)),
-                          key=lambda one: one.stamp_ns)
+    source.files = sorted(
+        (
+            FrameFiles(image.stem, image, stamp, camera, no_pose=no_pose)
+            for image, stamp, camera in zip(images, stamps, cameras, strict=True)
+        ),
+        key=lambda one: one.stamp_ns,
+    )
     return source
 
 
@@ -50,6 +55,8 @@ def _beside(images: Sequence[Path]) -> list[Calibration]:
     files = list_files(image.parent.parent / CALIBRATION, CALIBRATION_SUFFIXES)
     paired = files * len(images) if len(files) == 1 else pair_files(images, files).files
     if None in paired:
-        raise SourceError(f'{image} has no calibration beside it: give a calibration file '
-                          '(focal length, 3x3 matrix, or camera_info YAML) or a focal length')
+        raise SourceError(
+            f'{image} has no calibration beside it: give a calibration file '
+            '(focal length, 3x3 matrix, or camera_info YAML) or a focal length'
+        )
     return [read(file) for file in paired]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules for what the names in a TF tree say about poses and images; pure, for bags and nodes."""
+
 from __future__ import annotations
 
 import re

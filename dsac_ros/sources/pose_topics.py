@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses in the messages of a bag: its TF tree, and the samples of a topic."""
+
 from __future__ import annotations
 
 from collections import Counter, defaultdict
@@ -58,8 +59,11 @@ def pose_topics(bag: BagFile) -> list[str]:
 
 def likely_topics(bag: BagFile) -> list[str]:
     """The topics to take without being told: those of the robot's pose before derived ones."""
-    found = [topic for topic in bag.of_type(*POSE_TYPES)
-             if topic.name.rsplit('/', 1)[-1] not in COMMANDS]
+    found = [
+        topic
+        for topic in bag.of_type(*POSE_TYPES)
+        if topic.name.rsplit('/', 1)[-1] not in COMMANDS
+    ]
     plain = [topic.name for topic in found if topic.type not in (TRANSFORM, PATH)]
     return plain or [topic.name for topic in found]
 
@@ -70,8 +74,11 @@ def tf_topics(bag: BagFile, image_topic: str) -> list[str]:
     Where one namespace is that of the images, the others are of other robots; none is global.
     """
     topics = [topic.name for topic in bag.of_type(*TF_TYPES)]
-    own = [topic for topic in topics if _namespace(topic)
-           and image_topic.startswith(f'{_namespace(topic)}/')]
+    own = [
+        topic
+        for topic in topics
+        if _namespace(topic) and image_topic.startswith(f'{_namespace(topic)}/')
+    ]
     return [topic for topic in topics if not own or topic in own or not _namespace(topic)]
 
 
@@ -82,8 +89,9 @@ def _namespace(topic: str) -> str:
 def read_pose_messages(bag: BagFile, pose_topic: str | None, image_topic: str) -> PoseMessages:
     """The TF tree of a bag, and the poses of a topic if one is named, in one pass."""
     topics = tf_topics(bag, image_topic)
-    found = PoseMessages(of_others=[topic.name for topic in bag.of_type(*TF_TYPES)
-                                    if topic.name not in topics])
+    found = PoseMessages(
+        of_others=[topic.name for topic in bag.of_type(*TF_TYPES) if topic.name not in topics]
+    )
     is_path = pose_topic is not None and bag.topics[pose_topic].type == PATH
     if pose_topic and not is_path:
         topics.append(pose_topic)
@@ -92,9 +100,13 @@ def read_pose_messages(bag: BagFile, pose_topic: str | None, image_topic: str) -
             _add_sample(found, message)
             continue
         for one in message.transforms:
-            found.tree.add(one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp),
-                           _row(one.transform.translation, one.transform.rotation),
-                           static=topic.endswith('tf_static'))
+            found.tree.add(
+                one.header.frame_id,
+                one.child_frame_id,
+                stamp_ns(one.header.stamp),
+                _row(one.transform.translation, one.transform.rotation),
+                static=topic.endswith('tf_static'),
+            )
     if pose_topic and is_path:
         _add_path(found, bag, pose_topic)
     return found
@@ -104,8 +116,7 @@ def trajectory_of(samples: list[tuple[Any, ...]]) -> tuple[Trajectory, int]:
     """The trajectory of samples, and how many of them are not finite or have no rotation."""
     stamps = np.array([sample[0] for sample in samples], dtype=np.int64)
     poses = poses_from_rows(np.array([sample[1:] for sample in samples]))
-    return (Trajectory(stamps, poses),
-            int(np.count_nonzero(~np.isfinite(poses).all(axis=(1, 2)))))
+    return (Trajectory(stamps, poses), int(np.count_nonzero(~np.isfinite(poses).all(axis=(1, 2)))))
 
 
 def _add_sample(found: PoseMessages, message: Any) -> None:
@@ -115,8 +126,9 @@ def _add_sample(found: PoseMessages, message: Any) -> None:
     else:
         pose = message.pose if hasattr(message.pose, 'position') else message.pose.pose
         row = _row(pose.position, pose.orientation)
-    whose = Whose(message.header.frame_id.lstrip('/'),
-                  getattr(message, 'child_frame_id', '').lstrip('/'))
+    whose = Whose(
+        message.header.frame_id.lstrip('/'), getattr(message, 'child_frame_id', '').lstrip('/')
+    )
     found.samples[whose].append((stamp_ns(message.header.stamp), *row))
 
 
@@ -125,15 +137,26 @@ def _add_path(found: PoseMessages, bag: BagFile, topic: str) -> None:
     path = bag.longest_message(topic, found.leave_out)
     if path is None:
         return
-    samples = [(stamp_ns(one.header.stamp), *_row(one.pose.position, one.pose.orientation))
-               for one in path.poses]
+    samples = [
+        (stamp_ns(one.header.stamp), *_row(one.pose.position, one.pose.orientation))
+        for one in path.poses
+    ]
     if len(samples) > 1 and len({sample[0] for sample in samples}) == 1:
-        raise SourceError(f'{bag.path}: the {len(samples)} poses of {topic} have one stamp, '
-                          'expected a path that was driven, with the stamp of every pose; name '
-                          'other poses with --poses')
+        raise SourceError(
+            f'{bag.path}: the {len(samples)} poses of {topic} have one stamp, '
+            'expected a path that was driven, with the stamp of every pose; name '
+            'other poses with --poses'
+        )
     found.samples[Whose(path.header.frame_id.lstrip('/'), '')] += samples
 
 
 def _row(position: Any, orientation: Any) -> tuple[float, ...]:
-    return (position.x, position.y, position.z,
-            orientation.x, orientation.y, orientation.z, orientation.w)
+    return (
+        position.x,
+        position.y,
+        position.z,
+        orientation.x,
+        orientation.y,
+        orientation.z,
+        orientation.w,
+    )

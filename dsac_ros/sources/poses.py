@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses as they come from files and messages, checked before anything is built on them."""
+
 from __future__ import annotations
 
 import re
@@ -77,5 +78,7 @@ def missing_pose(trajectory: Trajectory, stamp_ns: int, max_gap_ns: int, name: s
     """Why a trajectory of that name has no pose at a stamp."""
     if not trajectory.covers(stamp_ns):
         return f'a stamp outside of {name}'
-    return (f'a stamp in a gap of {name} that is longer than {max_gap_ns / 1e9:g} s '
-            '(--max-gap SECONDS)')
+    return (
+        f'a stamp in a gap of {name} that is longer than {max_gap_ns / 1e9:g} s '
+        '(--max-gap SECONDS)'
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rendered world as a source of frames, like a bag or a folder."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -31,9 +32,16 @@ class RenderedSource(Source):
 
     kind = 'rendered'
 
-    def __init__(self, world: RenderedWorld, path: Drive, camera: Camera | None = None,
-                 sensor: SensorModel | None = None, seed: int = 0, stride: int = 1,
-                 with_depth: bool = True) -> None:
+    def __init__(
+        self,
+        world: RenderedWorld,
+        path: Drive,
+        camera: Camera | None = None,
+        sensor: SensorModel | None = None,
+        seed: int = 0,
+        stride: int = 1,
+        with_depth: bool = True,
+    ) -> None:
         """Takes the room, the way through it, and what takes the pictures; seed is the noise's.
 
         Of the drive's images it takes every so-many-th.
@@ -48,8 +56,9 @@ class RenderedSource(Source):
         self._track = Trajectory(path.odometry.stamps_ns, path.odometry.world_from_base)
         stamps = path.stamps_ns
         rate_hz = 1e9 * (len(stamps) - 1) / max(float(stamps[-1] - stamps[0]), 1.0)
-        self._gains = self.sensor.gains(np.random.default_rng((world.seed, seed, 3)), len(stamps),
-                                        max(rate_hz, 0.1))
+        self._gains = self.sensor.gains(
+            np.random.default_rng((world.seed, seed, 3)), len(stamps), max(rate_hz, 0.1)
+        )
 
     def __len__(self) -> int:
         """Return the number of images of the drive."""
@@ -59,10 +68,16 @@ class RenderedSource(Source):
         """Image number `index` of the drive, with its exact depth and pose."""
         linear, depth = self.world.render_linear(self._poses[index], self.camera)
         rng = np.random.default_rng((self.world.seed, self._seed, 4, index))
-        image = self.sensor.expose(linear, depth, self.camera, self._shutter(index),
-                                   self._gains[index], rng)
-        frame = Frame(image, self.camera, int(self.drive.stamps_ns[index]), f'{index:06d}',
-                      depth if self._with_depth else None)
+        image = self.sensor.expose(
+            linear, depth, self.camera, self._shutter(index), self._gains[index], rng
+        )
+        frame = Frame(
+            image,
+            self.camera,
+            int(self.drive.stamps_ns[index]),
+            f'{index:06d}',
+            depth if self._with_depth else None,
+        )
         return PosedFrame(frame, self._poses[index].copy())
 
     def _shutter(self, index: int) -> np.ndarray:
@@ -84,10 +99,14 @@ class RenderedSource(Source):
 def open_rendered(spec: str, stride: int = 1, with_depth: bool = True) -> RenderedSource:
     """The source that `rendered:SEED[:FRAMES]` names: a drive through the room of that seed."""
     parts = spec.split(':')
-    if (len(parts) not in (2, 3) or parts[0] != 'rendered'
-            or not all(p.isascii() and p.isdigit() for p in parts[1:])):
-        raise SourceError(f'found {spec!r}, expected rendered:SEED or rendered:SEED:FRAMES with '
-                          'whole numbers')
+    if (
+        len(parts) not in (2, 3)
+        or parts[0] != 'rendered'
+        or not all(p.isascii() and p.isdigit() for p in parts[1:])
+    ):
+        raise SourceError(
+            f'found {spec!r}, expected rendered:SEED or rendered:SEED:FRAMES with whole numbers'
+        )
     frames = int(parts[2]) if len(parts) == 3 else DEFAULT_FRAMES
     if frames < 1:
         raise SourceError(f'{spec!r} asks for no frames, expected at least 1')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A drive through the rendered world as a ROS 2 bag, as a robot would have recorded it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -21,10 +22,18 @@ MAP_FRAME, ODOM_FRAME, BASE_FRAME = 'map', 'odom', 'base_link'
 CAMERA_FRAME = 'camera_optical_frame'
 
 
-def record_drive(world: RenderedWorld, path: Drive, bag: Path | str, *,
-                 camera: Camera | None = None, sensor: SensorModel | None = None, seed: int = 0,
-                 held_out: bool = False, gray: bool = False,
-                 progress: Callable[[int, int], None] | None = None) -> Path:
+def record_drive(
+    world: RenderedWorld,
+    path: Drive,
+    bag: Path | str,
+    *,
+    camera: Camera | None = None,
+    sensor: SensorModel | None = None,
+    seed: int = 0,
+    held_out: bool = False,
+    gray: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write the drive as a bag (see `BagWriter` for its name and storage) and return its path.
 
     A mapping bag carries map -> odom in its TF. A held-out one does not, for that is the answer:
@@ -54,8 +63,9 @@ def record_drive(world: RenderedWorld, path: Drive, bag: Path | str, *,
     return Path(bag)
 
 
-def _write_image(writer: BagWriter, source: RenderedSource, index: int, *, gray: bool,
-                 held_out: bool) -> None:
+def _write_image(
+    writer: BagWriter, source: RenderedSource, index: int, *, gray: bool, held_out: bool
+) -> None:
     """Write one image with its camera_info, and the truth where it is not in the TF."""
     posed = source.frame(index)
     frame, stamp = posed.frame, posed.frame.stamp_ns

@@ -6,6 +6,7 @@ nibbles, the highest first, hold numbers in groups of three bits, the lowest gro
 fourth bit says that another group follows. It reads: how many zeros, how many values, then for
 every value the difference from the one before it, in zigzag (0, -1, 1, -2, 2 ...).
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -26,7 +27,7 @@ def decode_rvl(data: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
         if at + 2 > len(numbers):
             raise ImageError('RVL depth ends early: the message was cut short')
         zeros, values = int(numbers[at]), int(numbers[at + 1])
-        is_difference[at:at + 2] = False
+        is_difference[at : at + 2] = False
         first = pixel + zeros
         pixel = first + values
         at += 2 + values
@@ -43,13 +44,13 @@ def decode_rvl(data: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
 
 def _numbers(data: np.ndarray) -> np.ndarray:
     """All numbers of a stream, int64; the padding of the last word adds zeros."""
-    words = data[:data.size // 4 * 4].view('<u4')
+    words = data[: data.size // 4 * 4].view('<u4')
     octets = words.astype('>u4').view(np.uint8)
     nibbles = np.stack([octets >> 4, octets & 15], axis=1).reshape(-1)
     ends = np.flatnonzero(nibbles < 8)
     if not len(ends):
         return np.zeros(0, dtype=np.int64)
-    nibbles = nibbles[:ends[-1] + 1]
+    nibbles = nibbles[: ends[-1] + 1]
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends + 1 - starts
     if lengths.max() > MAX_GROUPS:

@@ -4,6 +4,7 @@
 Shotton et al., Scene Coordinate Regression Forests, CVPR 2013. The depth of the raw data is that
 of another camera (f 585) and not registered to the colour image (f 525), so it is not offered.
 """
+
 from __future__ import annotations
 
 import re
@@ -45,23 +46,28 @@ def open_seven_scenes(path: Path, calibration: Calibration | None = None) -> Fil
     source = FileSource(path, '7-Scenes', [], has_stamps=False)
     for sequence in _sequences(path):
         images = _images(sequence)
-        twin = next((pair for pair in zip(images, images[1:])
-                     if _frame(pair[0]) == _frame(pair[1])), None)
+        twin = next(
+            (pair for pair in zip(images, images[1:]) if _frame(pair[0]) == _frame(pair[1])), None
+        )
         if twin:
-            raise SourceError(f'{sequence} holds {some_names(twin)}, expected one colour image '
-                              'for each frame')
+            raise SourceError(
+                f'{sequence} holds {some_names(twin)}, expected one colour image for each frame'
+            )
         for image in images:
             pose = _pose(image.with_name(f'{_frame(image)}.pose.txt'))
             name, stamp = f'{sequence.name}/{_frame(image)}', len(source.files) * RATE_NS
             source.files.append(FrameFiles(name, image, stamp, camera_of).posed(pose))
         _tell_spare_poses(source, sequence, images)
     if not source.files:
-        raise SourceError(f'{path} names no frames, expected frame-000000.color.png and so on in '
-                          'the sequences')
+        raise SourceError(
+            f'{path} names no frames, expected frame-000000.color.png and so on in the sequences'
+        )
     if calibration is None:
-        source.assume(f'{path} is of the data set 7-Scenes, whose colour images have a focal '
-                      f'length of {COLOUR_FOCAL_PX:g} px; for images of another camera give '
-                      '--focal or --camera-info')
+        source.assume(
+            f'{path} is of the data set 7-Scenes, whose colour images have a focal '
+            f'length of {COLOUR_FOCAL_PX:g} px; for images of another camera give '
+            '--focal or --camera-info'
+        )
     return source
 
 
@@ -84,11 +90,13 @@ def _frame(image: Path) -> str:
 def _tell_spare_poses(source: FileSource, sequence: Path, images: Sequence[Path]) -> None:
     """Tell the pose files of a sequence that have no image."""
     frames = {_frame(image) for image in images}
-    spare = natural_order(path for path in sequence.glob('frame-*.pose.txt')
-                          if _frame(path) not in frames)
+    spare = natural_order(
+        path for path in sequence.glob('frame-*.pose.txt') if _frame(path) not in frames
+    )
     if spare:
-        source.unread.add(f'{len(spare)} pose files of {sequence}, which are of no image: '
-                          f'{some_names(spare)}')
+        source.unread.add(
+            f'{len(spare)} pose files of {sequence}, which are of no image: {some_names(spare)}'
+        )
 
 
 def _pose(path: Path) -> np.ndarray | LeftOut:
@@ -109,8 +117,10 @@ def _sequences(path: Path) -> list[Path]:
     if len(names) == 1:
         return [path / names[0]]
     splits = [name for name in ('TrainSplit.txt', 'TestSplit.txt') if (path / name).is_file()]
-    raise SourceError(f'{path} holds the sequences {", ".join(names)}: name one'
-                      + (f', or {" or ".join(str(path / s) for s in splits)}' if splits else ''))
+    raise SourceError(
+        f'{path} holds the sequences {", ".join(names)}: name one'
+        + (f', or {" or ".join(str(path / s) for s in splits)}' if splits else '')
+    )
 
 
 def _split(path: Path) -> list[Path]:
@@ -119,11 +129,15 @@ def _split(path: Path) -> list[Path]:
     for line in filter(str.strip, read_text(path).splitlines()):
         number = SEQUENCE.fullmatch(line.strip())
         if number is None:
-            raise SourceError(f'{path}: {quoted(line)} names no sequence, expected sequence1 and '
-                              'so on, one a line')
+            raise SourceError(
+                f'{path}: {quoted(line)} names no sequence, expected sequence1 and '
+                'so on, one a line'
+            )
         named.append(path.parent / f'seq-{int(number[1]):02d}')
     missing = [folder for folder in named if not folder.is_dir()]
     if missing:
-        raise SourceError(f'{path} names {missing[0].name}, but there is no folder '
-                          f'{missing[0]}: unpack it there, or name one sequence alone')
+        raise SourceError(
+            f'{path} names {missing[0].name}, but there is no folder '
+            f'{missing[0]}: unpack it there, or name one sequence alone'
+        )
     return named

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interface of all sources of frames, and the source whose frames are files."""
+
 from __future__ import annotations
 
 import os
@@ -24,8 +25,10 @@ T = TypeVar('T')
 DepthReader = Callable[[tuple[int, int]], np.ndarray]  # of an image's size_wh
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
-MIRRORED = (f'say with --pose-axes where x, y and z of the camera point ({AXES_HELP}); opencv '
-            'where only the world is mirrored')
+MIRRORED = (
+    f'say with --pose-axes where x, y and z of the camera point ({AXES_HELP}); opencv '
+    'where only the world is mirrored'
+)
 POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
 NO_DEPTH = 'depth that is missing or cannot be decoded'
 
@@ -116,8 +119,13 @@ class Source(ABC):
 
     def posed_frames(self) -> Iterator[PosedFrame]:
         """The frames that have a pose, in order; SourceError when not one has."""
-        yield from self._counted((LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str)
-                                  else one for one in self._posed_frames()), 'frames with poses')
+        yield from self._counted(
+            (
+                LeftOut(one, cure=POSES_ELSEWHERE) if isinstance(one, str) else one
+                for one in self._posed_frames()
+            ),
+            'frames with poses',
+        )
 
     def _counted(self, found: Iterable[T | LeftOut], wanted: str) -> Iterator[T]:
         self.skipped, self.missing = {}, {}
@@ -131,12 +139,15 @@ class Source(ABC):
                 count += 1
                 yield one
         if not count:
-            reasons = ', '.join(f'{self.skipped[reason]} with {reason}'
-                                + (f' ({one.detail})' if one.detail else '')
-                                for reason, one in examples.items())
+            reasons = ', '.join(
+                f'{self.skipped[reason]} with {reason}'
+                + (f' ({one.detail})' if one.detail else '')
+                for reason, one in examples.items()
+            )
             cures = dict.fromkeys(one.cure for one in examples.values() if one.cure)
-            raise SourceError('; '.join([f'{self.path} holds no {wanted}: '
-                                         f'{reasons or "it is empty"}', *cures]))
+            raise SourceError(
+                '; '.join([f'{self.path} holds no {wanted}: {reasons or "it is empty"}', *cures])
+            )
 
 
 @dataclass(frozen=True)
@@ -156,8 +167,11 @@ class FrameFiles:
 
     def posed(self, pose: np.ndarray | LeftOut) -> FrameFiles:
         """The same frame with its pose, or with the reason why it has none."""
-        return (replace(self, no_pose=pose) if isinstance(pose, LeftOut)
-                else replace(self, world_from_camera=pose))
+        return (
+            replace(self, no_pose=pose)
+            if isinstance(pose, LeftOut)
+            else replace(self, world_from_camera=pose)
+        )
 
     def converted(self, convention: PoseConvention) -> FrameFiles:
         """The same frame with its pose in our convention, or with the reason why it has none."""
@@ -165,9 +179,15 @@ class FrameFiles:
         if given is None:
             return self
         if convention.axes is None and is_mirrored(given):
-            return replace(self, world_from_camera=None, no_pose=LeftOut(
-                'a mirrored pose', 'a determinant of -1: one of its frames is left-handed',
-                MIRRORED))
+            return replace(
+                self,
+                world_from_camera=None,
+                no_pose=LeftOut(
+                    'a mirrored pose',
+                    'a determinant of -1: one of its frames is left-handed',
+                    MIRRORED,
+                ),
+            )
         return replace(self, world_from_camera=world_from_camera(given, convention))
 
 
@@ -178,8 +198,15 @@ class FileSource(Source):
     own.
     """
 
-    def __init__(self, path: Path, kind: str, files: Sequence[FrameFiles], *,
-                 has_stamps: bool = True, map_frame: str = 'map') -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        files: Sequence[FrameFiles],
+        *,
+        has_stamps: bool = True,
+        map_frame: str = 'map',
+    ) -> None:
         """Takes the list of files in the order in which they are to be read."""
         super().__init__(path)
         self.kind, self.files = kind, list(files)
@@ -204,8 +231,10 @@ class FileSource(Source):
             trajectory = self.trajectory.converted(convention)
             self._tell_unused(trajectory.earlier(delay_ns))
         elif delay_ns and posed:
-            trajectory = Trajectory(np.array([one.stamp_ns for one in posed]),
-                                    np.array([one.world_from_camera for one in posed]))
+            trajectory = Trajectory(
+                np.array([one.stamp_ns for one in posed]),
+                np.array([one.world_from_camera for one in posed]),
+            )
         else:
             return
         self.files = with_trajectory(self.files, trajectory, max_gap_ns, delay_ns)
@@ -215,8 +244,10 @@ class FileSource(Source):
         stamps, images = trajectory.stamps_ns, [one.stamp_ns for one in self.files]
         outside = int(((stamps < min(images)) | (stamps > max(images))).sum()) if images else 0
         if outside:
-            self.unread.add(f'{outside} of {len(stamps)} poses of {self.trajectory_path}, which '
-                            'are before or after the images')
+            self.unread.add(
+                f'{outside} of {len(stamps)} poses of {self.trajectory_path}, which '
+                'are before or after the images'
+            )
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
         for files in self.files:
@@ -228,8 +259,11 @@ class FileSource(Source):
                 yield files.no_pose
                 continue
             frame = self._read(files)
-            yield (frame if isinstance(frame, LeftOut)
-                   else PosedFrame(frame, files.world_from_camera.copy()))
+            yield (
+                frame
+                if isinstance(frame, LeftOut)
+                else PosedFrame(frame, files.world_from_camera.copy())
+            )
 
     def _read(self, files: FrameFiles) -> Frame | LeftOut:
         """The frame, without depth where its file is of no use, or why it cannot be read."""
@@ -260,19 +294,35 @@ def count_one(counts: dict[str, int], reason: str) -> None:
     counts[reason] = counts.get(reason, 0) + 1
 
 
-def with_trajectory(files: Sequence[FrameFiles], trajectory: Trajectory,
-                    max_gap_ns: int = MAX_GAP_NS, delay_ns: int = 0) -> list[FrameFiles]:
+def with_trajectory(
+    files: Sequence[FrameFiles],
+    trajectory: Trajectory,
+    max_gap_ns: int = MAX_GAP_NS,
+    delay_ns: int = 0,
+) -> list[FrameFiles]:
     """The same files with the poses that a trajectory, late by a delay, has at their stamps."""
     stamps, given = [one.stamp_ns for one in files], trajectory.stamps_ns
     trajectory = trajectory.earlier(delay_ns)
-    detail = (f'the images are from {_seconds(stamps)}, the poses from {_seconds(given)}'
-              if stamps and len(given) else '')
-    cure = (f'where both begin together, use --pose-delay {(given[0] - min(stamps)) / 1e9:.3f}'
-            if detail and not any(map(trajectory.covers, stamps)) else '')
-    return [replace(one, world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
-                    no_pose=LeftOut(missing_pose(trajectory, one.stamp_ns, max_gap_ns,
-                                                 'the trajectory'), detail, cure))
-            for one in files]
+    detail = (
+        f'the images are from {_seconds(stamps)}, the poses from {_seconds(given)}'
+        if stamps and len(given)
+        else ''
+    )
+    cure = (
+        f'where both begin together, use --pose-delay {(given[0] - min(stamps)) / 1e9:.3f}'
+        if detail and not any(map(trajectory.covers, stamps))
+        else ''
+    )
+    return [
+        replace(
+            one,
+            world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
+            no_pose=LeftOut(
+                missing_pose(trajectory, one.stamp_ns, max_gap_ns, 'the trajectory'), detail, cure
+            ),
+        )
+        for one in files
+    ]
 
 
 def _seconds(stamps_ns: Sequence[int] | np.ndarray) -> str:

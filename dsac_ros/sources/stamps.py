@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stamps as text: seconds, milliseconds, microseconds or nanoseconds, told by their size."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def read_stamp(text: str) -> Decimal:
 def in_nanoseconds(value: Decimal, unit: str = 's') -> int:
     """Integer nanoseconds; a float would round them to microseconds."""
     stamp = int((value * UNITS_NS[unit]).to_integral_value())
-    if abs(stamp) >= 2 ** 63:
+    if abs(stamp) >= 2**63:
         raise ValueError(f'{value} {unit} is not a stamp')
     return stamp
 
@@ -39,8 +40,14 @@ def nanoseconds(text: str) -> int:
 
 def epoch_unit(value: Decimal) -> str | None:
     """The unit in which a number is a time of this century; None where it is none in any."""
-    return next((unit for unit, size in UNITS_NS.items()
-                 if EPOCH_S[0] * UNITS_NS['s'] <= value * size < EPOCH_S[1] * UNITS_NS['s']), None)
+    return next(
+        (
+            unit
+            for unit, size in UNITS_NS.items()
+            if EPOCH_S[0] * UNITS_NS['s'] <= value * size < EPOCH_S[1] * UNITS_NS['s']
+        ),
+        None,
+    )
 
 
 def epoch_nanoseconds(value: Decimal) -> int | None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text and YAML files as people and other systems write them: any line ends, with a BOM or not."""
+
 from __future__ import annotations
 
 import codecs

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tree of frames over the whole length of a recording, asked for at any stamp."""
+
 from __future__ import annotations
 
 from collections import Counter, defaultdict
@@ -11,8 +12,10 @@ import numpy as np
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.poses import missing_pose, poses_from_rows
 
-RESET = ('goes back within the bag; of poses with the same stamp the first counts, so that it is '
-         'better cut there')
+RESET = (
+    'goes back within the bag; of poses with the same stamp the first counts, so that it is '
+    'better cut there'
+)
 RESET_NS = 1_000_000_000  # transforms of several nodes are out of order by less
 
 
@@ -35,8 +38,9 @@ class TfTree:
         self._moved_static: set[tuple[str, str]] = set()
         self._contradictions: list[str] = []
 
-    def add(self, parent: str, child: str, stamp_ns: int, row: tuple[float, ...],
-            static: bool = False) -> None:
+    def add(
+        self, parent: str, child: str, stamp_ns: int, row: tuple[float, ...], static: bool = False
+    ) -> None:
         """Add one transform as x y z qx qy qz qw."""
         self._edges = None
         edge = (parent.lstrip('/'), child.lstrip('/'))
@@ -62,12 +66,18 @@ class TfTree:
     def contradictions(self) -> list[str]:
         """The contradictions between transforms, and which side of each is taken."""
         self._parents()
-        return [*self._contradictions,
-                *(f'static TF {parent} <- {child} is given in two ways, and the last one is taken'
-                  for parent, child in sorted(self._moved_static)),
-                *(f'the clock of TF {parent} <- {child} {RESET}'
-                  for (parent, child), rows in sorted(self._samples.items())
-                  if goes_back([row[0] for row in rows]))]
+        return [
+            *self._contradictions,
+            *(
+                f'static TF {parent} <- {child} is given in two ways, and the last one is taken'
+                for parent, child in sorted(self._moved_static)
+            ),
+            *(
+                f'the clock of TF {parent} <- {child} {RESET}'
+                for (parent, child), rows in sorted(self._samples.items())
+                if goes_back([row[0] for row in rows])
+            ),
+        ]
 
     def above(self, name: str) -> list[str]:
         """The ancestors of a frame, its parent first."""
@@ -86,13 +96,14 @@ class TfTree:
         common = self._common(target, source)
         if common is None:
             return []
-        return [f'{parent} <- {child}'
-                for name in (target, source)
-                for child, parent, motion in self._edges_below(name, common)
-                if isinstance(motion, np.ndarray) and self._samples.get((parent, child))]
+        return [
+            f'{parent} <- {child}'
+            for name in (target, source)
+            for child, parent, motion in self._edges_below(name, common)
+            if isinstance(motion, np.ndarray) and self._samples.get((parent, child))
+        ]
 
-    def lookup(self, target: str, source: str, stamp_ns: int,
-               max_gap_ns: int) -> np.ndarray | str:
+    def lookup(self, target: str, source: str, stamp_ns: int, max_gap_ns: int) -> np.ndarray | str:
         """target_from_source (4, 4) at a stamp, each edge interpolated, or why there is none."""
         common = self._common(target, source)
         if common is None:
@@ -114,8 +125,11 @@ class TfTree:
             return f'TF to {target} that is not finite'
         return np.linalg.inv(common_from_target) @ common_from_source
 
-    def _edges_below(self, name: str, ancestor: str,
-                     ) -> list[tuple[str, str, Trajectory | np.ndarray]]:
+    def _edges_below(
+        self,
+        name: str,
+        ancestor: str,
+    ) -> list[tuple[str, str, Trajectory | np.ndarray]]:
         """Child, parent and motion from a frame up to an ancestor, the frame's own edge first."""
         edges = self._parents()
         found = []
@@ -153,7 +167,8 @@ class TfTree:
                     self._contradictions.append(
                         f'the TF frame {child} hangs from {parent}, which more transforms say '
                         f'than that it hangs from '
-                        f'{", ".join(sorted(set(parents) - {parent}))}')
+                        f'{", ".join(sorted(set(parents) - {parent}))}'
+                    )
                 self._edges[child] = (parent, self._motion(parent, child))
         return self._edges
 

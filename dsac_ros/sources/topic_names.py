@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of image topics: the transport, and the mark of rectified images."""
+
 from __future__ import annotations
 
 TRANSPORTS = ('/compressed', '/compressedDepth', '/theora', '/zstd', '/ffmpeg', '/foxglove')

@@ -3,6 +3,7 @@
 
 Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 """
+
 from __future__ import annotations
 
 import re
@@ -32,8 +33,24 @@ POSITIONS = frozenset(('p', 't', 'pos', 'position', 'trans', 'translation'))
 ROTATIONS = frozenset(('q', 'quat', 'quaternion', 'orientation', 'rot', 'rotation'))
 PARTS_OF_TIME = frozenset(('sec', 'secs', 'nsec', 'nsecs', 'nanosec'))
 # What the position of a pose is not: velocities, biases, covariances.
-OTHERS = frozenset(('v', 'vel', 'velocity', 'b', 'w', 'a', 'twist', 'linear', 'angular', 'bias',
-                    'acc', 'gyr', 'covariance', 'cov'))
+OTHERS = frozenset(
+    (
+        'v',
+        'vel',
+        'velocity',
+        'b',
+        'w',
+        'a',
+        'twist',
+        'linear',
+        'angular',
+        'bias',
+        'acc',
+        'gyr',
+        'covariance',
+        'cov',
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +106,9 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
             times.append(read_stamp(time))
             rows.append([float(value) for value in values])
         except (ValueError, IndexError):
-            raise SourceError(f'{path}, line {number}: {quoted(line)} is not a pose, '
-                              f'{_expected(columns, words)}') from None
+            raise SourceError(
+                f'{path}, line {number}: {quoted(line)} is not a pose, {_expected(columns, words)}'
+            ) from None
         extra = max(extra, len(words) - len(COLUMNS))
     if not rows:
         raise SourceError(f'{path} holds no poses, expected lines of {" ".join(COLUMNS)}')
@@ -105,8 +123,9 @@ def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
     source.files = with_trajectory(source.files, read.trajectory, max_gap_ns)
 
 
-def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
-                     header: Header | None, extra: int) -> TrajectoryFile:
+def _trajectory_file(
+    path: Path, times: list[Decimal], rows: np.ndarray, header: Header | None, extra: int
+) -> TrajectoryFile:
     """Build the trajectory of rows x y z qx qy qz qw and the remarks on it."""
     told = header or Header(tuple(range(len(COLUMNS))))
     unit = unit_of(times, told.time_unit)
@@ -119,25 +138,33 @@ def _trajectory_file(path: Path, times: list[Decimal], rows: np.ndarray,
     finite = np.isfinite(poses).all(axis=(1, 2))
     zero = int((np.isfinite(rows).all(axis=1) & ~finite).sum())
     repeated = int(finite.sum() - len(np.unique(stamps[finite])))
-    counts = ((int((~finite).sum()) - zero, 'rows with NaN or infinity'),
-              (zero, 'rows with a quaternion that is no rotation'),
-              (repeated, 'rows with the stamp of another row'),
-              (extra, 'columns beyond the pose'))
+    counts = (
+        (int((~finite).sum()) - zero, 'rows with NaN or infinity'),
+        (zero, 'rows with a quaternion that is no rotation'),
+        (repeated, 'rows with the stamp of another row'),
+        (extra, 'columns beyond the pose'),
+    )
     unread = [f'{count} {what} of {path}' for count, what in counts if count]
     teller = 'its header' if told.time_unit == unit else 'their size'
     assumptions = [f'the stamps of {path} are in {unit}, as {teller} says'] * (unit != 's')
     if told.length_unit in METRES:
-        assumptions.append(f'the positions of {path} are in {told.length_unit}, as its header '
-                           'says, and become metres')
+        assumptions.append(
+            f'the positions of {path} are in {told.length_unit}, as its header '
+            'says, and become metres'
+        )
     length = np.linalg.norm(rows[finite, 3:], axis=1)
     off = np.abs(length - 1.0) > MAX_LENGTH_ERROR
     if off.any():
-        assumptions.append(f'{int(off.sum())} quaternions of {path} have another length than 1 '
-                           f'(the first {length[off][0]:.3g}) and are normalized')
+        assumptions.append(
+            f'{int(off.sum())} quaternions of {path} have another length than 1 '
+            f'(the first {length[off][0]:.3g}) and are normalized'
+        )
     if told.columns != tuple(range(len(COLUMNS))):
-        assumptions.append(f'the columns {" ".join(COLUMNS)} of {path} are number '
-                           f'{", ".join(str(index + 1) for index in told.columns)}, as its '
-                           'header says')
+        assumptions.append(
+            f'the columns {" ".join(COLUMNS)} of {path} are number '
+            f'{", ".join(str(index + 1) for index in told.columns)}, as its '
+            'header says'
+        )
     if not finite.any():
         raise SourceError(f'{path} holds no poses that can be used: {", ".join(unread)}')
     return TrajectoryFile(Trajectory(stamps, poses), tuple(assumptions), tuple(unread))
@@ -173,8 +200,11 @@ def read_header(line: str) -> Header | None:
     if len(units) != len(names):  # blanks that stand before units separate columns, too
         units = [''] * len(names)
     time_unit = units[found['t']]
-    return Header(tuple(found[name] for name in COLUMNS),
-                  time_unit if time_unit in UNITS_NS else '', units[found['x']])
+    return Header(
+        tuple(found[name] for name in COLUMNS),
+        time_unit if time_unit in UNITS_NS else '',
+        units[found['x']],
+    )
 
 
 def _unit(word: str) -> str:

@@ -3,6 +3,7 @@
 
 Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 """
+
 from __future__ import annotations
 
 import os
@@ -45,20 +46,33 @@ def is_tum_folder(path: Path) -> bool:
     return (path / 'rgb.txt').is_file()
 
 
-def open_tum_folder(path: Path, calibration: Calibration | None = None, depth: bool = True,
-                    max_gap_ns: int = MAX_GAP_NS) -> FileSource:
+def open_tum_folder(
+    path: Path,
+    calibration: Calibration | None = None,
+    depth: bool = True,
+    max_gap_ns: int = MAX_GAP_NS,
+) -> FileSource:
     """The frames of an RGB-D folder: rgb.txt, depth.txt and groundtruth.txt, joined by stamp."""
     source = FileSource(path, 'TUM RGB-D folder', [])
     calibration = calibration or find_calibration(path) or _published(source)
     images = _stamped_files(source, path / 'rgb.txt')
     if not images:
-        raise SourceError(f'{path / "rgb.txt"} lists no images, expected lines of a stamp and a '
-                          'file')
+        raise SourceError(
+            f'{path / "rgb.txt"} lists no images, expected lines of a stamp and a file'
+        )
     listed = depth and (path / 'depth.txt').is_file()
     depth_of = _depth_readers(_stamped_files(source, path / 'depth.txt') if listed else [])
-    source.files = [FrameFiles(image.stem, image, stamp, calibration, depth_of(stamp),
-                               no_pose=LeftOut('no groundtruth.txt', cure=POSES_ELSEWHERE))
-                    for stamp, image in images]
+    source.files = [
+        FrameFiles(
+            image.stem,
+            image,
+            stamp,
+            calibration,
+            depth_of(stamp),
+            no_pose=LeftOut('no groundtruth.txt', cure=POSES_ELSEWHERE),
+        )
+        for stamp, image in images
+    ]
     _tell_unlisted(source)
     if (path / 'groundtruth.txt').is_file():
         add_trajectory(source, path / 'groundtruth.txt', max_gap_ns)
@@ -72,8 +86,9 @@ def _tell_unlisted(source: FileSource) -> None:
     for folder in dict.fromkeys(image.parent for image in listed):
         spare = [image for image in list_images(folder) if os.path.realpath(image) not in used]
         if spare:
-            source.unread.add(f'{len(spare)} images of {folder} that rgb.txt does not list: '
-                              f'{some_names(spare)}')
+            source.unread.add(
+                f'{len(spare)} images of {folder} that rgb.txt does not list: {some_names(spare)}'
+            )
 
 
 def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthReader | None]:
@@ -84,8 +99,12 @@ def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthR
         if not depths:
             return None
         nearest = int(np.abs(stamps - stamp).argmin())
-        return (_depth_reader(depths[nearest][1])
-                if abs(int(stamps[nearest]) - stamp) <= MAX_DEPTH_OFFSET_NS else _no_depth)
+        return (
+            _depth_reader(depths[nearest][1])
+            if abs(int(stamps[nearest]) - stamp) <= MAX_DEPTH_OFFSET_NS
+            else _no_depth
+        )
+
     return depth_of
 
 
@@ -93,15 +112,20 @@ def _published(source: FileSource) -> Calibration:
     """The intrinsics published for the sequence that the folder's name says."""
     found = PUBLISHED.search(source.path.resolve().name.lower())
     if found is None:
-        raise SourceError(f'{source.path} has no calibration, and its name is of no sequence of '
-                          'the data set (freiburg1, 2 or 3), expected a calibration.txt or '
-                          'camera.yaml in it: give --camera-info or --focal')
+        raise SourceError(
+            f'{source.path} has no calibration, and its name is of no sequence of '
+            'the data set (freiburg1, 2 or 3), expected a calibration.txt or '
+            'camera.yaml in it: give --camera-info or --focal'
+        )
     sequence = f'freiburg{found[1]}'
     fx, fy, cx, cy, distortion = SEQUENCES[sequence]
-    camera = camera_from_info((640, 480), (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion,
-                              model='plumb_bob')
-    source.assume(f'the intrinsics published for {sequence} hold for {source.path}, as its name '
-                  'says; for images of another camera give --camera-info or --focal')
+    camera = camera_from_info(
+        (640, 480), (fx, 0, cx, 0, fy, cy, 0, 0, 1), distortion, model='plumb_bob'
+    )
+    source.assume(
+        f'the intrinsics published for {sequence} hold for {source.path}, as its name '
+        'says; for images of another camera give --camera-info or --focal'
+    )
     return lambda size_wh: camera
 
 
@@ -124,8 +148,10 @@ def _stamped_files(source: FileSource, path: Path) -> list[tuple[int, Path]]:
             time, file = words
             times.append(read_stamp(time))
         except ValueError:
-            raise SourceError(f'{path}, line {number}: {quoted(line)} lists no image, expected a '
-                              'stamp and a file') from None
+            raise SourceError(
+                f'{path}, line {number}: {quoted(line)} lists no image, expected a '
+                'stamp and a file'
+            ) from None
         files.append(path.parent / file.strip().replace('\\', '/'))
     unit = unit_of(times)
     if unit != 's':

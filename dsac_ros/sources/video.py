@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A video file as a source of frames, decoded one by one; stamps are its presentation times."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -23,9 +24,38 @@ from dsac_ros.sources.video_decoding import (
 )
 from dsac_ros.types import Camera, Frame, PosedFrame
 
-SUFFIXES = ('.mp4', '.m4v', '.mov', '.qt', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts',
-            '.m2ts', '.wmv', '.asf', '.flv', '.3gp', '.3g2', '.ogv', '.mxf', '.lrv', '.h264',
-            '.264', '.avc', '.h265', '.265', '.hevc', '.mjpeg', '.mjpg', '.ivf', '.y4m')
+SUFFIXES = (
+    '.mp4',
+    '.m4v',
+    '.mov',
+    '.qt',
+    '.mkv',
+    '.webm',
+    '.avi',
+    '.mpg',
+    '.mpeg',
+    '.ts',
+    '.mts',
+    '.m2ts',
+    '.wmv',
+    '.asf',
+    '.flv',
+    '.3gp',
+    '.3g2',
+    '.ogv',
+    '.mxf',
+    '.lrv',
+    '.h264',
+    '.264',
+    '.avc',
+    '.h265',
+    '.265',
+    '.hevc',
+    '.mjpeg',
+    '.mjpg',
+    '.ivf',
+    '.y4m',
+)
 NO_TIMESTAMPS = 0x80  # FFmpeg's flag of formats that are a stream of pictures and nothing else
 ATTACHED_PICTURE = 0x400  # and its flag of the cover picture of a song
 LEAST_MISSING = 2  # frames, where only the duration tells: durations are rounded
@@ -55,9 +85,16 @@ class VideoSource(Source):
 
     kind = 'video'
 
-    def __init__(self, path: Path, *, calibration: Calibration | None = None, stride: int = 1,
-                 trajectory: Trajectory | None = None, max_gap_ns: int = MAX_GAP_NS,
-                 pose_delay_ns: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        calibration: Calibration | None = None,
+        stride: int = 1,
+        trajectory: Trajectory | None = None,
+        max_gap_ns: int = MAX_GAP_NS,
+        pose_delay_ns: int = 0,
+    ) -> None:
         """Takes the calibration of the images as players show them, and poses by stamp."""
         super().__init__(path)
         self.stride = stride
@@ -90,8 +127,9 @@ class VideoSource(Source):
             else:
                 pose = self._trajectory.at(decoded.stamp_ns, self._max_gap_ns)
                 if pose is None:
-                    yield missing_pose(self._trajectory, decoded.stamp_ns, self._max_gap_ns,
-                                       'the trajectory')
+                    yield missing_pose(
+                        self._trajectory, decoded.stamp_ns, self._max_gap_ns, 'the trajectory'
+                    )
                     continue
                 frame = self._frame(decoded)
                 yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
@@ -103,12 +141,15 @@ class VideoSource(Source):
         except ImageError as error:
             return LeftOut('an image that cannot be decoded', str(error))
         if matrix != (1, 0, 0, 1):
-            self.assume(f'the images of {self.path} are turned as its metadata says, to '
-                        f'{image.shape[1]}x{image.shape[0]}, and the calibration is that of the '
-                        'turned images')
+            self.assume(
+                f'the images of {self.path} are turned as its metadata says, to '
+                f'{image.shape[1]}x{image.shape[0]}, and the calibration is that of the '
+                'turned images'
+            )
         camera = self._calibration((image.shape[1], image.shape[0]))
-        self._check_pixel_aspect(camera, decoded.pixel_aspect if matrix[0]
-                                 else 1 / decoded.pixel_aspect)
+        self._check_pixel_aspect(
+            camera, decoded.pixel_aspect if matrix[0] else 1 / decoded.pixel_aspect
+        )
         camera = camera_of_image(camera, (image.shape[1], image.shape[0]))
         for text in camera.assumptions:
             self.assume(text)
@@ -120,27 +161,33 @@ class VideoSource(Source):
         """Refuse a calibration with square pixels where those of the images are not."""
         focal_ratio = camera.matrix[0, 0] / camera.matrix[1, 1]
         if abs(aspect - 1) > SQUARE >= abs(focal_ratio - 1):
-            raise CameraError(f'{self.path}: a pixel is {aspect:.4g} times as wide as high and '
-                              f'the calibration has fx = fy, expected fx = {1 / aspect:.4g} fy: '
-                              'give a 3x3 matrix with --camera-info, or make pixels square by '
-                              "`ffmpeg -i IN -vf 'scale=iw*sar:ih,setsar=1' OUT`")
+            raise CameraError(
+                f'{self.path}: a pixel is {aspect:.4g} times as wide as high and '
+                f'the calibration has fx = fy, expected fx = {1 / aspect:.4g} fy: '
+                'give a 3x3 matrix with --camera-info, or make pixels square by '
+                "`ffmpeg -i IN -vf 'scale=iw*sar:ih,setsar=1' OUT`"
+            )
 
     def _check_times(self, stream: Any, trajectory: Trajectory, delay_ns: int) -> None:
         """Refuse a trajectory, taken earlier by a delay, on which no frame can lie."""
         if not self.has_stamps:
-            raise SourceError(f'{self.path} has no stamps, so that its images have no poses in a '
-                              'TUM file: put it into a container that has stamps, such as by '
-                              f'`ffmpeg -framerate FPS -i {self.path.name} -c copy OUT.mp4`')
+            raise SourceError(
+                f'{self.path} has no stamps, so that its images have no poses in a '
+                'TUM file: put it into a container that has stamps, such as by '
+                f'`ffmpeg -framerate FPS -i {self.path.name} -c copy OUT.mp4`'
+            )
         duration_us = stream.container.duration
         if duration_us is None or not len(trajectory):
             return
         first, last = (int(stamp) / SECOND for stamp in trajectory.stamps_ns[[0, -1]])
         if first > duration_us / 1e6 or last < 0:
-            raise SourceError(f'the clock of {self.path} runs from 0 to {duration_us / 1e6:.3f} s,'
-                              f' the trajectory from {first:.3f} to {last:.3f} s, so no image has '
-                              'a pose: expected stamps that count from the beginning of the video;'
-                              f' if both begin together, use --pose-delay '
-                              f'{first + delay_ns / SECOND:.3f}')
+            raise SourceError(
+                f'the clock of {self.path} runs from 0 to {duration_us / 1e6:.3f} s,'
+                f' the trajectory from {first:.3f} to {last:.3f} s, so no image has '
+                'a pose: expected stamps that count from the beginning of the video;'
+                f' if both begin together, use --pose-delay '
+                f'{first + delay_ns / SECOND:.3f}'
+            )
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -148,28 +195,40 @@ class VideoSource(Source):
         av = load_av(self.path)
         try:
             # The prefix, since FFmpeg takes what stands before a colon for a protocol.
-            container = av.open(f'file:{self.path}', options={'protocol_whitelist': 'file'},
-                                metadata_errors='replace')
+            container = av.open(
+                f'file:{self.path}',
+                options={'protocol_whitelist': 'file'},
+                metadata_errors='replace',
+            )
         except av.error.FFmpegError as error:
-            raise SourceError(f'{self.path} ({self.path.stat().st_size} bytes) cannot be read as '
-                              f'a video ({error.strerror}); an mp4 or mov that was cut short has '
-                              'lost its index, which `untrunc` may rebuild') from None
+            raise SourceError(
+                f'{self.path} ({self.path.stat().st_size} bytes) cannot be read as '
+                f'a video ({error.strerror}); an mp4 or mov that was cut short has '
+                'lost its index, which `untrunc` may rebuild'
+            ) from None
         with container:
             yield self._choose(container)
 
     def _choose(self, container: Any) -> Any:
         """The first stream that is a video and not a cover picture."""
-        videos = [stream for stream in container.streams.video
-                  if not stream.disposition.value & ATTACHED_PICTURE]
+        videos = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition.value & ATTACHED_PICTURE
+        ]
         if not videos:
             kinds = ', '.join(sorted({stream.type for stream in container.streams}))
             raise SourceError(f'{self.path} holds {kinds or "no streams"}, expected a video')
         if len(videos) > 1:
-            self.unread.add(f'{self.path}: {len(videos) - 1} more of its videos; `ffmpeg -i IN '
-                            '-map 0:v:1 -c copy OUT` takes out the second one')
+            self.unread.add(
+                f'{self.path}: {len(videos) - 1} more of its videos; `ffmpeg -i IN '
+                '-map 0:v:1 -c copy OUT` takes out the second one'
+            )
         if videos[0].codec_context is None:
-            raise SourceError(f'{self.path} is in a format that the installed PyAV cannot decode:'
-                              ' convert it, such as by `ffmpeg -i IN -c:v libx264 OUT.mp4`')
+            raise SourceError(
+                f'{self.path} is in a format that the installed PyAV cannot decode:'
+                ' convert it, such as by `ffmpeg -i IN -c:v libx264 OUT.mp4`'
+            )
         return videos[0]
 
     def _packets(self, stream: Any) -> Iterator[Any]:
@@ -197,20 +256,26 @@ class VideoSource(Source):
                 if isinstance(picture, LeftOut):
                     yield picture
                     continue
-                stamp = (number * MADE_UP_STEP_NS if not self.has_stamps or picture.pts is None
-                         else progress.nanoseconds(picture.pts))
+                stamp = (
+                    number * MADE_UP_STEP_NS
+                    if not self.has_stamps or picture.pts is None
+                    else progress.nanoseconds(picture.pts)
+                )
                 yield Decoded(number, stamp, picture, aspect)
                 number += 1
             missing = progress.missing_frames()
         if missing:
-            self.unread.add(f'{self.path}: its last {missing} frames, which are announced and '
-                            'missing: the file is cut short')
+            self.unread.add(
+                f'{self.path}: its last {missing} frames, which are announced and '
+                'missing: the file is cut short'
+            )
 
     def _pictures(self, stream: Any, progress: Progress) -> Iterator[Any | LeftOut]:
         context = stream.codec_context
         context.options = dict(DECODER_OPTIONS)
-        decoder = PictureDecoder(stream.decode, context.codec.canonical_name,
-                                 bytes(context.extradata or b''))
+        decoder = PictureDecoder(
+            stream.decode, context.codec.canonical_name, bytes(context.extradata or b'')
+        )
         for packet in self._packets(stream):
             if not self.has_stamps:
                 packet.pts = decoder.count  # to know its picture again
@@ -261,9 +326,11 @@ def calibration_beside(path: Path) -> Calibration:
     """The calibration that lies beside a video."""
     found = find_calibration(path.parent, path.stem)
     if found is None:
-        raise SourceError(f'{path} has no calibration beside it: give a calibration file (focal '
-                          'length, 3x3 matrix, or camera_info YAML) with --camera-info, or a focal'
-                          ' length with --focal')
+        raise SourceError(
+            f'{path} has no calibration beside it: give a calibration file (focal '
+            'length, 3x3 matrix, or camera_info YAML) with --camera-info, or a focal'
+            ' length with --focal'
+        )
     return found
 
 
@@ -282,8 +349,9 @@ def announced_duration(stream: Any) -> float:
     if stream.duration:
         return stream.duration
     try:
-        hours, minutes, seconds = (float(part)
-                                   for part in stream.metadata.get('DURATION', '').split(':'))
+        hours, minutes, seconds = (
+            float(part) for part in stream.metadata.get('DURATION', '').split(':')
+        )
     except ValueError:
         return 0
     return ((hours * 60 + minutes) * 60 + seconds) / float(stream.time_base)

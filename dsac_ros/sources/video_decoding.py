@@ -3,6 +3,7 @@
 
 PyAV is an extra; it is imported when a video is read.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ from dsac_ros.sources.source import LeftOut
 BEFORE_KEY_FRAME = LeftOut(
     'a video frame before the first key frame',
     cure='decoding begins at a key frame: let the encoder send them more often (a shorter GOP), '
-         'or begin to record before it starts; a stream that has them is of another format than '
-         'it says')
+    'or begin to record before it starts; a stream that has them is of another format than '
+    'it says',
+)
 DAMAGED = LeftOut('a video frame that is damaged, or predicted from a lost or damaged one')
 # Twice the 12k of panoramic cameras; damaged headers say sizes that would fill the memory.
 DECODER_OPTIONS = {'max_pixels': str(1 << 27)}
@@ -36,11 +38,14 @@ def load_av(path: Path) -> ModuleType:
     try:
         import av
     except ImportError:
-        raise MissingExtraError(f'PyAV is not installed, and {path} holds video: '
-                                f"pip install 'av>={LEAST_PYAV}'") from None
+        raise MissingExtraError(
+            f"PyAV is not installed, and {path} holds video: pip install 'av>={LEAST_PYAV}'"
+        ) from None
     if int(av.__version__.partition('.')[0]) < LEAST_PYAV:
-        raise MissingExtraError(f'PyAV {av.__version__} is too old, and {path} holds video: '
-                                f"pip install 'av>={LEAST_PYAV}'")
+        raise MissingExtraError(
+            f'PyAV {av.__version__} is too old, and {path} holds video: '
+            f"pip install 'av>={LEAST_PYAV}'"
+        )
     return av
 
 
@@ -51,6 +56,7 @@ def decode_frame(frame: Any, assume: Assume | None = None) -> np.ndarray:
     that of `to_eight_bits`.
     """
     from av.error import FFmpegError
+
     try:
         if not frame.format.name.startswith('gray'):
             return frame.to_ndarray(format='rgb24')
@@ -59,8 +65,10 @@ def decode_frame(frame: Any, assume: Assume | None = None) -> np.ndarray:
         pixels = frame.to_ndarray(format='gray16le').astype(np.uint16, copy=False)
         return to_eight_bits(pixels, assume)
     except (FFmpegError, ValueError) as error:
-        raise ImageError(f'{frame.format.name} of {frame.width}x{frame.height} cannot be converted'
-                         f' to RGB: {error}') from None
+        raise ImageError(
+            f'{frame.format.name} of {frame.width}x{frame.height} cannot be converted'
+            f' to RGB: {error}'
+        ) from None
 
 
 class KeyFrameGate:
@@ -99,8 +107,9 @@ class PictureDecoder:
     A picture takes the presentation time of its packet (pts), and by it the packet's number.
     """
 
-    def __init__(self, decode: Callable[[Any], list[Any]], video_format: str,
-                 extradata: bytes = b'') -> None:
+    def __init__(
+        self, decode: Callable[[Any], list[Any]], video_format: str, extradata: bytes = b''
+    ) -> None:
         """Takes PyAV's method that decodes, FFmpeg's name of the format, and its parameters."""
         self.count = 0  # packets so far
         self._decode, self._format = decode, video_format
@@ -132,6 +141,7 @@ class PictureDecoder:
 
     def _pictures(self, packet: Any, number: int) -> Iterator[tuple[int, Any | LeftOut]]:
         from av.error import FFmpegError
+
         try:
             frames = self._decode(packet)
         except FFmpegError as error:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Video in messages: one encoded picture each, decoded in order, stamped as it was sent."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -47,12 +48,16 @@ class VideoImage:
 
 def header_of(content: Any) -> Any:
     """The header of an image or a video message; those of Foxglove have its fields alone."""
-    return content.header if hasattr(content, 'header') else Header(content.timestamp,
-                                                                    content.frame_id)
+    return (
+        content.header
+        if hasattr(content, 'header')
+        else Header(content.timestamp, content.frame_id)
+    )
 
 
-def decode_video(messages: Iterable[Message], topic: str,
-                 path: Path) -> Iterator[Message | LeftOut]:
+def decode_video(
+    messages: Iterable[Message], topic: str, path: Path
+) -> Iterator[Message | LeftOut]:
     """The same messages with the video of `topic` decoded, or why a picture is left out.
 
     Args:
@@ -109,11 +114,17 @@ class VideoDecoder:
         """Return the pictures that the decoder still holds, and what never came out of it."""
         yield from self._messages(self._pictures.finish())
         if not self._pictures.count:
-            yield from [LeftOut('a video message without a picture', f'not one is {self.format}, '
-                                'which its format says')] * self._without_picture
+            yield from [
+                LeftOut(
+                    'a video message without a picture',
+                    f'not one is {self.format}, which its format says',
+                )
+            ] * self._without_picture
 
-    def _messages(self, pictures: Iterable[tuple[int, Any | LeftOut]],
-                  ) -> Iterator[Message | LeftOut]:
+    def _messages(
+        self,
+        pictures: Iterable[tuple[int, Any | LeftOut]],
+    ) -> Iterator[Message | LeftOut]:
         for number, picture in pictures:
             message = self._waiting.pop(number, None)
             if isinstance(picture, LeftOut):

@@ -5,6 +5,7 @@ Every texture starts at a multiple of 2^LEVELS texels and is stretched to such a
 the whole atlas never mixes two textures, and level l of a texel at x is simply at x / 2^l. Level 0
 fills the left two thirds, the coarser levels stand in a column beside it (Williams 1983).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,17 +14,21 @@ import cv2
 import numpy as np
 
 LEVELS = 5
-BLOCK = 2 ** LEVELS
+BLOCK = 2**LEVELS
 WIDTH = 4096
 # cv2.remap addresses its source with 16-bit integers.
 MAX_HEIGHT = 32000
 
-TO_LINEAR = np.where(np.arange(256) <= 10, np.arange(256) / 255 / 12.92,
-                     ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)
+TO_LINEAR = np.where(
+    np.arange(256) <= 10,
+    np.arange(256) / 255 / 12.92,
+    ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4,
+).astype(np.float32)
 _STEPS = 4096
 _GRID = np.arange(_STEPS) / (_STEPS - 1)
-_TO_SRGB = (np.where(_GRID <= 0.0031308, _GRID * 12.92,
-                     1.055 * _GRID ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(np.uint8)
+_TO_SRGB = (
+    np.where(_GRID <= 0.0031308, _GRID * 12.92, 1.055 * _GRID ** (1 / 2.4) - 0.055) * 255 + 0.5
+).astype(np.uint8)
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:
@@ -50,8 +55,14 @@ class Atlas:
     places: np.ndarray
     scales: np.ndarray
 
-    def sample(self, x: np.ndarray, y: np.ndarray, low: tuple[np.ndarray, np.ndarray],
-               high: tuple[np.ndarray, np.ndarray], level: np.ndarray) -> np.ndarray:
+    def sample(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        low: tuple[np.ndarray, np.ndarray],
+        high: tuple[np.ndarray, np.ndarray],
+        level: np.ndarray,
+    ) -> np.ndarray:
         """Linear RGB (h, w, 3) float32, bilinear in the mip level nearest to `level`.
 
         x, y (h, w) in level 0 texels (a texel's centre at +0.5); low, high: the texture's borders
@@ -69,8 +80,9 @@ class Atlas:
 
 _SHRINK = (0.5 ** np.arange(LEVELS + 1)).astype(np.float32)
 _LEFT = (np.where(np.arange(LEVELS + 1) > 0, WIDTH, 0) - 0.5).astype(np.float32)
-_DOWN = np.where(np.arange(LEVELS + 1) > 0, 1 - 2.0 ** (1 - np.arange(LEVELS + 1)),
-                 0).astype(np.float32)
+_DOWN = np.where(np.arange(LEVELS + 1) > 0, 1 - 2.0 ** (1 - np.arange(LEVELS + 1)), 0).astype(
+    np.float32
+)
 
 
 def build_atlas(textures: list[np.ndarray]) -> Atlas:
@@ -90,8 +102,9 @@ def build_atlas(textures: list[np.ndarray]) -> Atlas:
         raise ValueError(f'textures need {height} rows of atlas, expected at most {MAX_HEIGHT}')
     image = np.zeros((height, WIDTH + WIDTH // 2, 3), np.uint8)
     for texture, (px, py, w, h) in zip(textures, places):
-        image[py:py + h, px:px + w] = cv2.resize(texture, (int(w), int(h)),
-                                                 interpolation=cv2.INTER_CUBIC)
+        image[py : py + h, px : px + w] = cv2.resize(
+            texture, (int(w), int(h)), interpolation=cv2.INTER_CUBIC
+        )
     _shrink(image, height)
     scales = sizes / np.array([t.shape[1::-1] for t in textures])
     return Atlas(image, height, places, scales)
@@ -102,8 +115,8 @@ def _shrink(image: np.ndarray, height: int) -> None:
     level0 = image[:, :WIDTH]
     rows = 512
     for top in range(0, height, rows):
-        band = to_linear(np.ascontiguousarray(level0[top:top + rows]))
+        band = to_linear(np.ascontiguousarray(level0[top : top + rows]))
         for level in range(1, LEVELS + 1):
             band = cv2.resize(band, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
             y = int(height * (1 - 2.0 ** (1 - level))) + (top >> level)
-            image[y:y + band.shape[0], WIDTH:WIDTH + band.shape[1]] = to_srgb(band)
+            image[y : y + band.shape[0], WIDTH : WIDTH + band.shape[1]] = to_srgb(band)

@@ -3,6 +3,7 @@
 
 Its odometry drifts.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -53,9 +54,19 @@ class Drive:
         return self.world_from_base @ self.base_from_camera
 
 
-def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float = 5.0,
-          height_m: float = 1.0, *, speed_mps: float = 0.4, tilt_deg: float = 4.0,
-          route: int | None = None, swing: float = 1.0, start_ns: int = START_NS) -> Drive:
+def drive(
+    world: RenderedWorld,
+    seed: int = 0,
+    frames: int = 300,
+    rate_hz: float = 5.0,
+    height_m: float = 1.0,
+    *,
+    speed_mps: float = 0.4,
+    tilt_deg: float = 4.0,
+    route: int | None = None,
+    swing: float = 1.0,
+    start_ns: int = START_NS,
+) -> Drive:
     """A drive of `frames` images; another seed takes another way through the same room.
 
     With `route` the way is that route's whatever the seed, as a robot drives its route again and
@@ -66,8 +77,7 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     planner = rng if route is None else np.random.default_rng((world.seed, route, 4))
     seconds = (frames - 1) / rate_hz
     times = np.arange(int(np.ceil(seconds * ODOMETRY_HZ)) + 3) / ODOMETRY_HZ
-    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M,
-                      eye_m=0.85 * height_m)
+    space = FreeSpace(world.extent[1], world.obstacles, PLANNED_CLEARANCE_M, eye_m=0.85 * height_m)
     positions, headings = move(space, rng, planner, times, speed_mps)
     yaw = look_around(space, rng, times, positions, headings, swing)
     truth = shaken(rng, positions, yaw)
@@ -79,9 +89,15 @@ def drive(world: RenderedWorld, seed: int = 0, frames: int = 300, rate_hz: float
     tracks = (Trajectory(stamps, truth), Trajectory(stamps, believed))
     world_from_base, odom_from_base = (
         np.stack([pose for t in images if (pose := track.at(int(t))) is not None])
-        for track in tracks)
-    return Drive(images, world_from_base, odom_from_base, mast(height_m, np.radians(tilt_deg)),
-                 Odometry(stamps, truth, believed))
+        for track in tracks
+    )
+    return Drive(
+        images,
+        world_from_base,
+        odom_from_base,
+        mast(height_m, np.radians(tilt_deg)),
+        Odometry(stamps, truth, believed),
+    )
 
 
 def mast(height_m: float, tilt: float) -> np.ndarray:
@@ -93,8 +109,13 @@ def mast(height_m: float, tilt: float) -> np.ndarray:
     return pose
 
 
-def move(space: FreeSpace, rng: np.random.Generator, planner: np.random.Generator,
-         times: np.ndarray, speed_mps: float) -> tuple[np.ndarray, np.ndarray]:
+def move(
+    space: FreeSpace,
+    rng: np.random.Generator,
+    planner: np.random.Generator,
+    times: np.ndarray,
+    speed_mps: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions (M, 2) [m] along a tour at a slowly changing speed, and the way they go [rad]."""
     pace = speed_mps * (1 + 0.25 * np.sin(times * rng.uniform(0.2, 0.4) + rng.uniform(0, 6)))
     travelled = np.concatenate([[0.0], np.cumsum(0.5 * (pace[1:] + pace[:-1]) * np.diff(times))])
@@ -102,8 +123,10 @@ def move(space: FreeSpace, rng: np.random.Generator, planner: np.random.Generato
     along = arc_length(tour)
     ahead = gaussian_filter1d(np.gradient(tour, axis=0), 0.3 / STEP_M, axis=0)
     angles = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
-    return (np.stack([np.interp(travelled, along, tour[:, k]) for k in range(2)], axis=1),
-            np.interp(travelled, along, angles))
+    return (
+        np.stack([np.interp(travelled, along, tour[:, k]) for k in range(2)], axis=1),
+        np.interp(travelled, along, angles),
+    )
 
 
 def plan(space: FreeSpace, rng: np.random.Generator, length_m: float) -> np.ndarray:
@@ -142,15 +165,24 @@ def arc_length(path: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
 
 
-def look_around(space: FreeSpace, rng: np.random.Generator, times: np.ndarray,
-                positions: np.ndarray, headings: np.ndarray, scale: float) -> np.ndarray:
+def look_around(
+    space: FreeSpace,
+    rng: np.random.Generator,
+    times: np.ndarray,
+    positions: np.ndarray,
+    headings: np.ndarray,
+    scale: float,
+) -> np.ndarray:
     """Yaw of the base (M,): ahead, swung to both sides, away from what is too near to see much of.
 
     The robot moves in any direction without turning, and turns no faster than MAX_YAW_RATE.
     """
-    swing = sum(scale * np.radians(a) * np.sin(2 * np.pi * times / rng.uniform(*period)
-                                       + rng.uniform(0, 2 * np.pi))
-                for a, period in ((35, (9, 14)), (45, (25, 45))))
+    swing = sum(
+        scale
+        * np.radians(a)
+        * np.sin(2 * np.pi * times / rng.uniform(*period) + rng.uniform(0, 2 * np.pi))
+        for a, period in ((35, (9, 14)), (45, (25, 45)))
+    )
     step = float(times[1] - times[0])
     wanted = turned_to_open(space, positions, headings + swing)
     yaw = np.empty_like(wanted)
@@ -167,8 +199,9 @@ def turned_to_open(space: FreeSpace, positions: np.ndarray, yaw: np.ndarray) -> 
     offsets = np.radians(np.arange(-120, 121, 15))
     turns = []
     for place, wanted in zip(positions[::every], yaw[::every]):
-        views = np.stack([space.view_length(place, wanted + offsets + side)
-                          for side in (-0.4, 0.0, 0.4)]).mean(axis=0)
+        views = np.stack(
+            [space.view_length(place, wanted + offsets + side) for side in (-0.4, 0.0, 0.4)]
+        ).mean(axis=0)
         cost = np.abs(offsets) + 1.2 * np.maximum(OPEN_VIEW_M - views, 0)
         turns.append(offsets[int(np.argmin(cost))])
     turn = np.interp(np.arange(len(yaw)), np.arange(len(turns)) * every, turns)
@@ -199,8 +232,10 @@ def with_drift(rng: np.random.Generator, truth: np.ndarray) -> np.ndarray:
     scale = 1 + 0.01 * rng.standard_normal()
     steps = np.linalg.inv(truth[:-1]) @ truth[1:]
     lengths = np.linalg.norm(steps[:, :3, 3], axis=1)
-    turns = np.radians(0.4) * lengths + np.radians(1.0) * np.sqrt(lengths) * rng.standard_normal(
-        len(lengths)) * 0.5
+    turns = (
+        np.radians(0.4) * lengths
+        + np.radians(1.0) * np.sqrt(lengths) * rng.standard_normal(len(lengths)) * 0.5
+    )
     poses = np.empty_like(truth)
     poses[0] = np.eye(4)
     for k, (step, turn) in enumerate(zip(steps, turns)):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Free space of a room, and paths through it that keep their distance from furniture."""
+
 from __future__ import annotations
 
 import heapq
@@ -21,8 +22,13 @@ class FreeSpace:
     area that keeps `keep_m` from everything; sight (H, W) is where nothing rises above `eye_m`.
     """
 
-    def __init__(self, extent: np.ndarray, obstacles: Sequence[Obstacle], keep_m: float,
-                 eye_m: float = np.inf) -> None:
+    def __init__(
+        self,
+        extent: np.ndarray,
+        obstacles: Sequence[Obstacle],
+        keep_m: float,
+        eye_m: float = np.inf,
+    ) -> None:
         """Takes the room's size (3,) [m] and what stands in it."""
         size = np.ceil(extent[:2] / CELL_M).astype(int) + 1
         free = np.ones((size[1], size[0]), np.uint8)
@@ -36,7 +42,8 @@ class FreeSpace:
                 cv2.fillConvexPoly(self.sight, corners, 0)
         self.clearance = cv2.distanceTransform(free, cv2.DIST_L2, 5) * CELL_M
         _, labels, stats, _ = cv2.connectedComponentsWithStats(
-            (self.clearance > keep_m).astype(np.uint8), connectivity=4)
+            (self.clearance > keep_m).astype(np.uint8), connectivity=4
+        )
         if len(stats) < 2:
             raise ValueError(f'no place in the room keeps {keep_m} m from everything')
         self.open = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
@@ -44,11 +51,13 @@ class FreeSpace:
     def clearance_at(self, points: np.ndarray) -> np.ndarray:
         """Distance to the nearest obstacle [m] at points (N, 2)."""
         xy = np.asarray(points, np.float32)[None] / np.float32(CELL_M)
-        return cv2.remap(self.clearance, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR,
-                         borderValue=0)[0]
+        return cv2.remap(self.clearance, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderValue=0)[
+            0
+        ]
 
-    def view_length(self, place: np.ndarray, angles: np.ndarray, limit_m: float = 3.0
-                    ) -> np.ndarray:
+    def view_length(
+        self, place: np.ndarray, angles: np.ndarray, limit_m: float = 3.0
+    ) -> np.ndarray:
         """Return the free distances (K,) from a place (2,) along angles (K,) [rad]."""
         reach = np.arange(2, int(limit_m / 0.1)) * 0.1
         ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -69,8 +78,9 @@ class FreeSpace:
 
         It prefers distance from obstacles.
         """
-        first, last = (tuple(np.round(p[::-1] / CELL_M).astype(int).tolist())
-                       for p in (start, goal))
+        first, last = (
+            tuple(np.round(p[::-1] / CELL_M).astype(int).tolist()) for p in (start, goal)
+        )
         price = (1 + 0.35 / np.maximum(self.clearance, 0.05) ** 2).tolist()
         is_open = self.open.tolist()
         cost, before = {first: 0.0}, {}

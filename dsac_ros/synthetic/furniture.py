@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pieces of furniture, built from boxes, prisms and discs; the front looks towards local -y."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -60,20 +61,32 @@ def make_palette(builder: Builder, photographs: list[np.ndarray]) -> Palette:
         return builder.material(image, scale, grain=grain)
 
     hue = rng.uniform(0.05, 0.11)
-    woods = tuple(add(textures.wood(rng, hw, textures.colour(rng, (0.25, 0.6), value, hue)),
-                      grain=True)
-                  for value in ((0.55, 0.8), (0.25, 0.5)))
-    paints = tuple(add(textures.smooth(rng, hw, textures.colour(rng, s, v)))
-                   for s, v in (((0.0, 0.1), (0.8, 0.95)), ((0.1, 0.4), (0.3, 0.6)),
-                                ((0.5, 0.85), (0.4, 0.8))))
-    fabrics = tuple(add(textures.fabric(rng, hw, textures.colour(rng, (0.1, 0.6), (0.25, 0.75))))
-                    for _ in range(3))
-    return Palette(woods, paints, fabrics,
-                   add(textures.smooth(rng, hw, (0.35, 0.36, 0.38))),
-                   add(textures.wood(rng, hw, (0.62, 0.47, 0.32)), 500.0, True),
-                   add(textures.smooth(rng, hw, textures.colour(rng, (0.5, 0.8), (0.35, 0.6),
-                                                                0.3))),
-                   add(textures.wood(rng, hw, (0.86, 0.82, 0.74)), 900.0, True), photographs)
+    woods = tuple(
+        add(textures.wood(rng, hw, textures.colour(rng, (0.25, 0.6), value, hue)), grain=True)
+        for value in ((0.55, 0.8), (0.25, 0.5))
+    )
+    paints = tuple(
+        add(textures.smooth(rng, hw, textures.colour(rng, s, v)))
+        for s, v in (
+            ((0.0, 0.1), (0.8, 0.95)),
+            ((0.1, 0.4), (0.3, 0.6)),
+            ((0.5, 0.85), (0.4, 0.8)),
+        )
+    )
+    fabrics = tuple(
+        add(textures.fabric(rng, hw, textures.colour(rng, (0.1, 0.6), (0.25, 0.75))))
+        for _ in range(3)
+    )
+    return Palette(
+        woods,
+        paints,
+        fabrics,
+        add(textures.smooth(rng, hw, (0.35, 0.36, 0.38))),
+        add(textures.wood(rng, hw, (0.62, 0.47, 0.32)), 500.0, True),
+        add(textures.smooth(rng, hw, textures.colour(rng, (0.5, 0.8), (0.35, 0.6), 0.3))),
+        add(textures.wood(rng, hw, (0.86, 0.82, 0.74)), 900.0, True),
+        photographs,
+    )
 
 
 def pixels(width: float, height: float, px_per_m: float) -> tuple[int, int]:
@@ -108,21 +121,41 @@ def bookcase(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float
     b.block(spot.at(0, 0, 0), (w, d, h), yaw)
 
 
-def trinket(b: Builder, p: Palette, spot: Spot, at: tuple[float, float, float],
-            size: float) -> None:
+def trinket(
+    b: Builder, p: Palette, spot: Spot, at: tuple[float, float, float], size: float
+) -> None:
     """A small thing: a vase, a tin, a box, or a picture on a stand."""
     kind, (x, y, z) = int(b.rng.integers(3)), at
     if kind == 0:
-        b.cylinder(spot.at(x, y, z + size / 2), size * 0.28, size, p.paint(b.rng), sides=12,
-                   taper=b.rng.uniform(0.6, 1.3), casts=False)
+        b.cylinder(
+            spot.at(x, y, z + size / 2),
+            size * 0.28,
+            size,
+            p.paint(b.rng),
+            sides=12,
+            taper=b.rng.uniform(0.6, 1.3),
+            casts=False,
+        )
     elif kind == 1:
         face = prints.poster(b.rng, (128, 128))
-        b.box(spot.at(x, y, z + size * 0.3), (size * 0.8, size * 0.5, size * 0.6), spot.yaw,
-              p.paint(b.rng), front=face, casts=False)
+        b.box(
+            spot.at(x, y, z + size * 0.3),
+            (size * 0.8, size * 0.5, size * 0.6),
+            spot.yaw,
+            p.paint(b.rng),
+            front=face,
+            casts=False,
+        )
     else:
         face = prints.framed(b.rng, prints.photograph_print(b.rng, p.photographs, (160, 128)))
-        b.box(spot.at(x, y, z + size * 0.45), (size * 0.7, 0.02, size * 0.9), spot.yaw,
-              p.wood(b.rng), front=face, casts=False)
+        b.box(
+            spot.at(x, y, z + size * 0.45),
+            (size * 0.7, 0.02, size * 0.9),
+            spot.yaw,
+            p.wood(b.rng),
+            front=face,
+            casts=False,
+        )
 
 
 def cabinet(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) -> None:
@@ -137,8 +170,13 @@ def cabinet(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]
             z = 0.06 + (j + 0.5) / rows * (h - 0.08)
             fw, fh = w / columns - 0.02, (h - 0.08) / rows - 0.02
             b.box(spot.at(x, -d / 2 - 0.008, z), (fw, 0.016, fh), spot.yaw, skin, bottom=True)
-            b.box(spot.at(x + fw * 0.35, -d / 2 - 0.028, z), (0.02, 0.02, min(0.14, fh / 2)),
-                  spot.yaw, p.metal, casts=False)
+            b.box(
+                spot.at(x + fw * 0.35, -d / 2 - 0.028, z),
+                (0.02, 0.02, min(0.14, fh / 2)),
+                spot.yaw,
+                p.metal,
+                casts=False,
+            )
     if h < 1.3:
         for x in np.arange(-w / 2 + 0.2, w / 2 - 0.15, b.rng.uniform(0.3, 0.5)):
             trinket(b, p, spot, (x, b.rng.uniform(-0.05, 0.05), h), b.rng.uniform(0.15, 0.32))
@@ -155,20 +193,35 @@ def table(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) 
         for y in (-d / 2 + 0.06, d / 2 - 0.06):
             b.box(spot.at(x, y, h / 2 - 0.02), (0.05, 0.05, h - 0.04), spot.yaw, legs)
     for _ in range(int(b.rng.integers(4, 9))):
-        x, y = b.rng.uniform(-w / 2 + 0.18, w / 2 - 0.18), b.rng.uniform(-d / 2 + .16, d / 2 - .16)
+        x, y = (
+            b.rng.uniform(-w / 2 + 0.18, w / 2 - 0.18),
+            b.rng.uniform(-d / 2 + 0.16, d / 2 - 0.16),
+        )
         at = spot.at(x, y, 0)
         turned = Spot(at[0], at[1], spot.yaw + b.rng.normal() * 0.5)
         kind = b.rng.uniform()
         if kind < 0.4:
             sheet = prints.page(b.rng, (210, 148))
             high = b.rng.uniform(0.003, 0.03)
-            b.box(turned.at(0, 0, h + high / 2), (0.21, 0.297, high), turned.yaw, p.paper,
-                  top=sheet, casts=False)
+            b.box(
+                turned.at(0, 0, h + high / 2),
+                (0.21, 0.297, high),
+                turned.yaw,
+                p.paper,
+                top=sheet,
+                casts=False,
+            )
         elif kind < 0.7:
             cover = prints.poster(b.rng, (180, 130))
             high = b.rng.uniform(0.02, 0.09)
-            b.box(turned.at(0, 0, h + high / 2), (0.17, 0.24, high), turned.yaw, p.paint(b.rng),
-                  top=cover, casts=False)
+            b.box(
+                turned.at(0, 0, h + high / 2),
+                (0.17, 0.24, high),
+                turned.yaw,
+                p.paint(b.rng),
+                top=cover,
+                casts=False,
+            )
         elif kind < 0.85:
             b.cylinder(turned.at(0, 0, h + 0.05), 0.042, 0.1, p.paint(b.rng), casts=False)
         else:
@@ -211,8 +264,13 @@ def sofa(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) -
         b.box(spot.at(x, -0.02, 0.51), (0.18, d - 0.04, 0.2), spot.yaw, skin)
     for x in np.linspace(-w / 2 + 0.42, w / 2 - 0.42, max(2, round(w / 0.75))):
         motif = prints.rug(b.rng, (120, 120)) if b.rng.uniform() < 0.6 else None
-        b.box(spot.at(x, d / 2 - 0.28, 0.6), (0.4, 0.13, 0.36),
-              spot.yaw + b.rng.normal() * 0.12, p.fabric(b.rng), front=motif)
+        b.box(
+            spot.at(x, d / 2 - 0.28, 0.6),
+            (0.4, 0.13, 0.36),
+            spot.yaw + b.rng.normal() * 0.12,
+            p.fabric(b.rng),
+            front=motif,
+        )
     b.block(spot.at(0, 0, 0), (w, d, 0.8), spot.yaw)
 
 
@@ -224,8 +282,13 @@ def box_stack(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, floa
         high = min(b.rng.uniform(0.22, 0.45), h - z)
         label = prints.page(b.rng, pixels(w, high, 300))
         label = (label * (0.8, 0.65, 0.48)).astype(np.uint8)
-        b.box(spot.at(0, 0, z + high / 2), (w * grow, d * grow, high),
-              spot.yaw + b.rng.normal() * 0.12, p.cardboard, front=label)
+        b.box(
+            spot.at(0, 0, z + high / 2),
+            (w * grow, d * grow, high),
+            spot.yaw + b.rng.normal() * 0.12,
+            p.cardboard,
+            front=label,
+        )
         z, grow = z + high, grow * b.rng.uniform(0.75, 1.0)
     b.block(spot.at(0, 0, 0), (w + 0.08, d + 0.08, h), spot.yaw)
 
@@ -243,8 +306,9 @@ def plant(b: Builder, p: Palette, spot: Spot, size: tuple[float, float, float]) 
         along = out * length * 0.8 + np.array((0, 0, droop * length))
         across = (side + 0.3 * b.rng.normal(size=3)) * length * 0.32
         b.patch(root - across / 2, along, across, p.leaf, shape=DISC, two_sided=True)
-    b.cylinder(spot.at(0, 0, 0.3 + (h - 0.6) / 2), 0.018, h - 0.5, p.woods[0], sides=5,
-               casts=False)
+    b.cylinder(
+        spot.at(0, 0, 0.3 + (h - 0.6) / 2), 0.018, h - 0.5, p.woods[0], sides=5, casts=False
+    )
     crown = np.array((0.22, 0.22, (h - 0.6) * 0.4))
     b.shadow_boxes.append(Box(spot.at(0, 0, 0.3 + (h - 0.6) * 0.6), crown, 0.0))
     b.block(spot.at(0, 0, 0), (0.6, 0.6, h), spot.yaw)

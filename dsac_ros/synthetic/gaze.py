@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of the same things from different places: correspondences for pre-training."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,8 +17,9 @@ def gaze_camera(size: int) -> Camera:
     return Camera((size, size), np.array([[size, 0, middle], [0, size, middle], [0, 0, 1.0]]))
 
 
-def gaze(world: RenderedWorld, camera: Camera, views: int,
-         rng: np.random.Generator) -> list[PosedFrame]:
+def gaze(
+    world: RenderedWorld, camera: Camera, views: int, rng: np.random.Generator
+) -> list[PosedFrame]:
     """Frames with depth of cameras that look at about the same point of the room.
 
     From up to 1.2 m beside each other, from distances up to a factor 2 apart, tilted up to 15 deg.

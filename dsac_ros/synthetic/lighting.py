@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Light baked once per room: lamps and windows with soft shadows, and darker corners."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -28,8 +29,14 @@ class Light:
     colour: np.ndarray
 
 
-def bake(patches: SurfacePatches, boxes: list[Box], lights: list[Light], extent: np.ndarray,
-         ambient: np.ndarray, rng: np.random.Generator) -> Lightmaps:
+def bake(
+    patches: SurfacePatches,
+    boxes: list[Box],
+    lights: list[Light],
+    extent: np.ndarray,
+    ambient: np.ndarray,
+    rng: np.random.Generator,
+) -> Lightmaps:
     """Irradiance on a coarse grid over every patch, scaled to a good exposure.
 
     extent (3,): the room is [0, extent]; ambient (3,) the light from everywhere, as a
@@ -65,8 +72,9 @@ def layout(patches: SurfacePatches) -> tuple[np.ndarray, np.ndarray, int]:
     return places, counts, y + shelf
 
 
-def samples(patches: SurfacePatches, places: np.ndarray, counts: np.ndarray
-            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def samples(
+    patches: SurfacePatches, places: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points just before the patches (N, 3), their normals, and their lightmap cells (N, 2)."""
     points, normals, cells = [], [], []
     inward = -np.cross(patches.edges_s, patches.edges_t)
@@ -75,14 +83,20 @@ def samples(patches: SurfacePatches, places: np.ndarray, counts: np.ndarray
         w, h = counts[k]
         # A little off the borders: those lie inside the neighbouring patch.
         s, t = np.meshgrid(np.linspace(0.01, 0.99, w), np.linspace(0.01, 0.99, h))
-        on = (patches.origins[k] + s.reshape(-1, 1) * patches.edges_s[k]
-              + t.reshape(-1, 1) * patches.edges_t[k])
+        on = (
+            patches.origins[k]
+            + s.reshape(-1, 1) * patches.edges_s[k]
+            + t.reshape(-1, 1) * patches.edges_t[k]
+        )
         points.append(on + 0.012 * inward[k])
         normals.append(np.broadcast_to(inward[k], on.shape))
         x, y = np.meshgrid(np.arange(w), np.arange(h))
         cells.append(np.stack([x.ravel(), y.ravel()], 1) + places[k])
-    return (np.concatenate(points).astype(np.float32),
-            np.concatenate(normals).astype(np.float32), np.concatenate(cells))
+    return (
+        np.concatenate(points).astype(np.float32),
+        np.concatenate(normals).astype(np.float32),
+        np.concatenate(cells),
+    )
 
 
 def slabs(points: np.ndarray, ways: np.ndarray, box: Box) -> np.ndarray:
@@ -90,9 +104,11 @@ def slabs(points: np.ndarray, ways: np.ndarray, box: Box) -> np.ndarray:
     c, s = np.float32(np.cos(box.yaw)), np.float32(np.sin(box.yaw))
     enter, leave = np.float32(0), np.float32(np.inf)
     p, d = points - box.centre.astype(np.float32), ways
-    local = ((c * p[..., 0] + s * p[..., 1], c * d[..., 0] + s * d[..., 1]),
-             (c * p[..., 1] - s * p[..., 0], c * d[..., 1] - s * d[..., 0]),
-             (p[..., 2], d[..., 2]))
+    local = (
+        (c * p[..., 0] + s * p[..., 1], c * d[..., 0] + s * d[..., 1]),
+        (c * p[..., 1] - s * p[..., 0], c * d[..., 1] - s * d[..., 0]),
+        (p[..., 2], d[..., 2]),
+    )
     for (position, way), half in zip(local, box.size.astype(np.float32) / 2):
         inverse = 1 / np.where(np.abs(way) < 1e-6, np.float32(1e-6), way)
         middle, reach = -position * inverse, np.abs(half * inverse)
@@ -101,8 +117,13 @@ def slabs(points: np.ndarray, ways: np.ndarray, box: Box) -> np.ndarray:
     return np.where(leave > enter, enter, np.float32(np.inf))
 
 
-def direct(points: np.ndarray, normals: np.ndarray, light: Light, boxes: list[Box],
-           rng: np.random.Generator) -> np.ndarray:
+def direct(
+    points: np.ndarray,
+    normals: np.ndarray,
+    light: Light,
+    boxes: list[Box],
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Irradiance (N, 3) of one lamp, from five places on it."""
     places = np.array([(0, 0), (-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)])
     places += rng.uniform(-0.2, 0.2, size=places.shape)
@@ -133,15 +154,23 @@ def passing(points: np.ndarray, ways: np.ndarray, boxes: list[Box], widen_m: flo
     radii = np.array([np.linalg.norm(box.size) / 2 for box in boxes], np.float32)[:, None]
     square = (ways * ways).sum(axis=1)
     along = centres @ ways.T - (points * ways).sum(axis=1)
-    apart = ((centres * centres).sum(axis=1)[:, None] - 2 * centres @ points.T
-             + (points * points).sum(axis=1))
+    apart = (
+        (centres * centres).sum(axis=1)[:, None]
+        - 2 * centres @ points.T
+        + (points * points).sum(axis=1)
+    )
     part = np.clip(along / square, 0, 1)
     miss = apart - part * (2 * along - part * square)
     return miss < (radii + np.float32(widen_m) * part) ** 2
 
 
-def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], extent: np.ndarray,
-                  rng: np.random.Generator) -> np.ndarray:
+def ambient_share(
+    points: np.ndarray,
+    normals: np.ndarray,
+    boxes: list[Box],
+    extent: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Return the ambient openness (N,) of points, 1 in the middle of a free wall."""
     ways = rng.standard_normal((DIRECTIONS, 3)).astype(np.float32)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
@@ -149,8 +178,9 @@ def ambient_share(points: np.ndarray, normals: np.ndarray, boxes: list[Box], ext
     distance = np.maximum(walls / ways, 0).min(axis=2)
     for box in boxes:
         away = points - box.centre.astype(np.float32)
-        near = np.flatnonzero((away * away).sum(axis=1)
-                              < (np.linalg.norm(box.size) / 2 + 3 * REACH_M) ** 2)
+        near = np.flatnonzero(
+            (away * away).sum(axis=1) < (np.linalg.norm(box.size) / 2 + 3 * REACH_M) ** 2
+        )
         distance[near] = np.minimum(distance[near], slabs(points[near, None], ways, box))
     weights = np.maximum(normals @ ways.T, 0)
     open_share = (weights * (1 - DEPTH * np.exp(-distance / REACH_M))).sum(axis=1)

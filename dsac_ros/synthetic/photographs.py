@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real texture: photographs in the public domain that scikit-image's package carries."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,8 +13,19 @@ import numpy as np
 from dsac_ros.errors import MissingExtraError, SourceError
 
 # Each is CC0 or in the public domain by its docstring in skimage.data; others there are not used.
-FREE = ('astronaut.png', 'camera.png', 'cell.png', 'chelsea.png', 'clock_motion.png', 'coffee.png',
-        'horse.png', 'hubble_deep_field.jpg', 'retina.jpg', 'rocket.jpg', 'text.png')
+FREE = (
+    'astronaut.png',
+    'camera.png',
+    'cell.png',
+    'chelsea.png',
+    'clock_motion.png',
+    'coffee.png',
+    'horse.png',
+    'hubble_deep_field.jpg',
+    'retina.jpg',
+    'rocket.jpg',
+    'text.png',
+)
 GRASS, GRAVEL = 'grass.png', 'gravel.png'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 LONGEST_SIDE = 700
@@ -23,14 +35,18 @@ def package_photographs(names: Sequence[str] = FREE) -> list[np.ndarray]:
     """The photographs `names` of the installed scikit-image, (H, W, 3) uint8 RGB; no network."""
     spec = find_spec('skimage')
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError('scikit-image is not installed, and the rendered world takes its '
-                                'photographs from it: pip install scikit-image')
+        raise MissingExtraError(
+            'scikit-image is not installed, and the rendered world takes its '
+            'photographs from it: pip install scikit-image'
+        )
     folder = Path(next(iter(spec.submodule_search_locations))) / 'data'
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise MissingExtraError(f'the installed scikit-image lacks its photograph {missing[0]}, '
-                                'which the rendered world needs: pip install --force-reinstall '
-                                'scikit-image')
+        raise MissingExtraError(
+            f'the installed scikit-image lacks its photograph {missing[0]}, '
+            'which the rendered world needs: pip install --force-reinstall '
+            'scikit-image'
+        )
     return [read_photograph(folder / name) for name in names]
 
 
@@ -45,8 +61,9 @@ def list_photographs(paths: Sequence[Path | str]) -> list[Path]:
         else:
             raise SourceError(f'no photograph or folder of photographs at {path}')
     if paths and not found:
-        raise SourceError(f'no photographs in {", ".join(map(str, paths))}: expected '
-                          f'{", ".join(SUFFIXES)} files')
+        raise SourceError(
+            f'no photographs in {", ".join(map(str, paths))}: expected {", ".join(SUFFIXES)} files'
+        )
     return found
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Things with a motif: posters, framed photographs, book rows, rugs, windows, notes, clocks."""
+
 from __future__ import annotations
 
 import cv2
@@ -17,8 +18,12 @@ from dsac_ros.synthetic.textures import (
 )
 
 LETTERS = np.array(list('ABCDEFGHIKLMNOPRSTUVWXYZ0123456789'))
-FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX,
-         cv2.FONT_HERSHEY_COMPLEX)
+FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+)
 
 
 def rgb(value: Colour) -> tuple[int, int, int]:
@@ -31,20 +36,31 @@ def word(rng: Rng, length: int) -> str:
     return ''.join(rng.choice(LETTERS, size=length))
 
 
-def write_word(image: np.ndarray, rng: Rng, box: tuple[int, int, int, int],
-               ink: tuple[int, int, int], length: int) -> None:
+def write_word(
+    image: np.ndarray,
+    rng: Rng,
+    box: tuple[int, int, int, int],
+    ink: tuple[int, int, int],
+    length: int,
+) -> None:
     """Write a random word that fills the box (x, y, w, h)."""
     x, y, w, h = box
     text, font = word(rng, length), int(rng.choice(FONTS))
     thick = max(1, h // 14)
     (tw, th), _ = cv2.getTextSize(text, font, 1.0, thick)
     scale = min(w / max(tw, 1), h / max(th, 1)) * 0.9
-    cv2.putText(image, text, (x + 1, y + int((h + th * scale) / 2)), font, scale, ink, thick,
-                cv2.LINE_AA)
+    cv2.putText(
+        image, text, (x + 1, y + int((h + th * scale) / 2)), font, scale, ink, thick, cv2.LINE_AA
+    )
 
 
-def write_lines(image: np.ndarray, rng: Rng, box: tuple[int, int, int, int],
-                ink: tuple[int, int, int], line_px: int) -> None:
+def write_lines(
+    image: np.ndarray,
+    rng: Rng,
+    box: tuple[int, int, int, int],
+    ink: tuple[int, int, int],
+    line_px: int,
+) -> None:
     """Fill the box (x, y, w, h) with lines of text-like marks."""
     x, y, w, h = box
     for top in range(y, y + h - line_px, line_px):
@@ -54,8 +70,13 @@ def write_lines(image: np.ndarray, rng: Rng, box: tuple[int, int, int, int],
             length = int(rng.integers(2, 9))
             right = min(left + length * line_px // 2, end)
             if right - left > line_px // 2:
-                write_word(image, rng, (left, top, right - left, int(line_px * 0.7)), ink,
-                           max(1, (right - left) * 2 // line_px))
+                write_word(
+                    image,
+                    rng,
+                    (left, top, right - left, int(line_px * 0.7)),
+                    ink,
+                    max(1, (right - left) * 2 // line_px),
+                )
             left = right + line_px // 3
 
 
@@ -66,7 +87,12 @@ def photograph_print(rng: Rng, photographs: list[np.ndarray], hw: tuple[int, int
     part = rng.uniform(0.5, 1.0) * min(height / hw[0], width / hw[1])
     h, w = max(int(hw[0] * part), 8), max(int(hw[1] * part), 8)
     y, x = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-    crop = np.ascontiguousarray(source[y:y + h, x:x + w, ][:, ::int(rng.choice([-1, 1]))])
+    crop = np.ascontiguousarray(
+        source[
+            y : y + h,
+            x : x + w,
+        ][:, :: int(rng.choice([-1, 1]))]
+    )
     area = cv2.INTER_AREA if part > 1 else cv2.INTER_CUBIC
     image = cv2.resize(crop, hw[::-1], interpolation=area).astype(np.float32) / 255.0
     if rng.uniform() < 0.5:
@@ -83,11 +109,13 @@ def framed(rng: Rng, image: np.ndarray) -> np.ndarray:
     result = image.copy()
     if mount:
         result[:] = 236
-        inner = cv2.resize(image, (w - 2 * (frame + mount), h - 2 * (frame + mount)),
-                           interpolation=cv2.INTER_AREA)
-        result[frame + mount:h - frame - mount, frame + mount:w - frame - mount] = inner
-    cv2.rectangle(result, (0, 0), (w - 1, h - 1),
-                  rgb(colour(rng, (0.1, 0.6), (0.08, 0.6))), 2 * frame)
+        inner = cv2.resize(
+            image, (w - 2 * (frame + mount), h - 2 * (frame + mount)), interpolation=cv2.INTER_AREA
+        )
+        result[frame + mount : h - frame - mount, frame + mount : w - frame - mount] = inner
+    cv2.rectangle(
+        result, (0, 0), (w - 1, h - 1), rgb(colour(rng, (0.1, 0.6), (0.08, 0.6))), 2 * frame
+    )
     return result
 
 
@@ -115,8 +143,13 @@ def poster(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
             end = tuple(int(v) for v in np.array(centre) + rng.normal(scale=2 * size, size=2))
             cv2.line(image, centre, end, ink, max(2, size // 8), cv2.LINE_AA)
     ink = (245, 245, 240) if rng.uniform() < 0.5 else (20, 20, 25)
-    write_word(image, rng, (w // 12, int(h * rng.uniform(0.04, 0.1)), w * 5 // 6, h // 8), ink,
-               int(rng.integers(4, 9)))
+    write_word(
+        image,
+        rng,
+        (w // 12, int(h * rng.uniform(0.04, 0.1)), w * 5 // 6, h // 8),
+        ink,
+        int(rng.integers(4, 9)),
+    )
     write_lines(image, rng, (w // 12, int(h * 0.82), w * 5 // 6, h // 7), ink, max(9, h // 30))
     return image
 
@@ -135,13 +168,26 @@ def page(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
         for k in range(side):
             high = int((h - split) * rng.uniform(0.2, 0.85))
             left = int(w * (0.1 + 0.8 * k / side))
-            cv2.rectangle(image, (left, h - 8 - high), (left + int(0.6 * w / side), h - 8),
-                          rgb(colour(rng, (0.3, 0.9), (0.3, 0.9))), -1)
+            cv2.rectangle(
+                image,
+                (left, h - 8 - high),
+                (left + int(0.6 * w / side), h - 8),
+                rgb(colour(rng, (0.3, 0.9), (0.3, 0.9))),
+                -1,
+            )
     elif h - split > 20:
-        points = np.stack([np.linspace(w * 0.1, w * 0.9, 14),
-                           split + (h - split) * rng.uniform(0.15, 0.9, 14)], 1)
-        cv2.polylines(image, [points.astype(np.int32)], False,
-                      rgb(colour(rng, (0.6, 1.0), (0.3, 0.9))), 2, cv2.LINE_AA)
+        points = np.stack(
+            [np.linspace(w * 0.1, w * 0.9, 14), split + (h - split) * rng.uniform(0.15, 0.9, 14)],
+            1,
+        )
+        cv2.polylines(
+            image,
+            [points.astype(np.int32)],
+            False,
+            rgb(colour(rng, (0.6, 1.0), (0.3, 0.9))),
+            2,
+            cv2.LINE_AA,
+        )
     return image
 
 
@@ -176,18 +222,29 @@ def book_row(rng: Rng, hw: tuple[int, int], px_per_m: float) -> np.ndarray:
             continue
         top = int(h * rng.uniform(0.04, 0.35))
         spine = np.empty((width, h - top, 3), np.uint8)
-        spine[:] = rgb(colour(rng, (0.05, 0.85), (0.12, 0.9),
-                              None if rng.uniform() < 0.5 else rng.choice([0.0, 0.08, 0.6])))
+        spine[:] = rgb(
+            colour(
+                rng,
+                (0.05, 0.85),
+                (0.12, 0.9),
+                None if rng.uniform() < 0.5 else rng.choice([0.0, 0.08, 0.6]),
+            )
+        )
         ink = rgb(colour(rng, (0.0, 0.4), (0.75, 1.0))) if spine.mean() < 128 else (25, 22, 20)
         band = int(spine.shape[1] * rng.uniform(0.06, 0.2))
-        spine[:, band:band + 4] = ink
+        spine[:, band : band + 4] = ink
         if width > 8:
-            write_word(spine, rng, (band + 8, 1, int(spine.shape[1] * 0.6), width - 2), ink,
-                       int(rng.integers(4, 10)))
+            write_word(
+                spine,
+                rng,
+                (band + 8, 1, int(spine.shape[1] * 0.6), width - 2),
+                ink,
+                int(rng.integers(4, 10)),
+            )
         shade = 1.0 - 0.45 * np.abs(np.linspace(-1, 1, width, dtype=np.float32)) ** 3
         spine = (spine * shade[:, None, None]).astype(np.uint8)
         cut = min(width, w - x)
-        image[top:, x:x + cut] = np.rot90(spine, -1)[:, :cut]
+        image[top:, x : x + cut] = np.rot90(spine, -1)[:, :cut]
         x += width
     return image
 
@@ -198,17 +255,29 @@ def rug(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
     image = fabric(rng, hw, colour(rng, (0.4, 0.9), (0.3, 0.7)))
     for inset in np.cumsum(rng.uniform(0.025, 0.07, size=3)) * min(h, w):
         i = int(inset)
-        cv2.rectangle(image, (i, i), (w - 1 - i, h - 1 - i), rgb(colour(rng)),
-                      int(rng.integers(3, 14)))
+        cv2.rectangle(
+            image, (i, i), (w - 1 - i, h - 1 - i), rgb(colour(rng)), int(rng.integers(3, 14))
+        )
     margin = int(0.2 * min(h, w))
     for _ in range(int(rng.integers(14, 28))):
         centre = (int(rng.integers(margin, w - margin)), int(rng.integers(margin, h - margin)))
         axes = tuple(int(v) for v in rng.uniform(0.02, 0.16, 2) * min(h, w))
-        cv2.ellipse(image, centre, axes, float(rng.uniform(0, 180)), 0, 360,
-                    rgb(colour(rng, (0.3, 0.9), (0.3, 0.9))),
-                    -1 if rng.uniform() < 0.5 else 5, cv2.LINE_AA)
-    return paint(image.astype(np.float32) / 255.0, (noise(rng, hw, 2, 1), 0.08),
-                 (noise(rng, hw, 90, 3), 0.05))
+        cv2.ellipse(
+            image,
+            centre,
+            axes,
+            float(rng.uniform(0, 180)),
+            0,
+            360,
+            rgb(colour(rng, (0.3, 0.9), (0.3, 0.9))),
+            -1 if rng.uniform() < 0.5 else 5,
+            cv2.LINE_AA,
+        )
+    return paint(
+        image.astype(np.float32) / 255.0,
+        (noise(rng, hw, 2, 1), 0.08),
+        (noise(rng, hw, 90, 3), 0.05),
+    )
 
 
 def window(rng: Rng, hw: tuple[int, int], grass: np.ndarray) -> np.ndarray:
@@ -230,8 +299,13 @@ def window(rng: Rng, hw: tuple[int, int], grass: np.ndarray) -> np.ndarray:
         y = int(h * rng.uniform(0.35, 0.6))
         cv2.rectangle(result, (x, y), (x + bw, int(h * 0.84)), rgb(colour(rng, (0.1, 0.5))), -1)
         for k in range(3):
-            cv2.rectangle(result, (x + bw * (2 * k + 1) // 8, y + 8),
-                          (x + bw * (2 * k + 2) // 8, y + 8 + bw // 6), (60, 66, 80), -1)
+            cv2.rectangle(
+                result,
+                (x + bw * (2 * k + 1) // 8, y + 8),
+                (x + bw * (2 * k + 2) // 8, y + 8 + bw // 6),
+                (60, 66, 80),
+                -1,
+            )
     bar = (225, 222, 215)
     cv2.rectangle(result, (0, 0), (w - 1, h - 1), bar, 24)
     for x in np.linspace(0, w, int(rng.integers(2, 4)) + 1)[1:-1]:
@@ -250,8 +324,9 @@ def door(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
             a, b = (int(w * x0), int(h * y0)), (int(w * x1), int(h * y1))
             cv2.rectangle(image, a, b, dark, 4)
             cv2.rectangle(image, (a[0] + 4, a[1] + 4), (b[0] + 4, b[1] + 4), light, 2)
-    cv2.rectangle(image, (int(w * 0.86), int(h * 0.45)), (int(w * 0.93), int(h * 0.49)),
-                  (200, 196, 180), -1)
+    cv2.rectangle(
+        image, (int(w * 0.86), int(h * 0.45)), (int(w * 0.93), int(h * 0.49)), (200, 196, 180), -1
+    )
     cv2.rectangle(image, (0, 0), (w - 1, h - 1), dark, 10)
     return image
 
@@ -270,7 +345,8 @@ def clock(rng: Rng, hw: tuple[int, int]) -> np.ndarray:
     for reach, thick in ((0.22, 7), (0.34, 4)):
         a = rng.uniform(0, 2 * np.pi)
         end = centre + np.array((np.sin(a), -np.cos(a))) * w * reach
-        cv2.line(image, (w // 2, h // 2), tuple(int(v) for v in end), (30, 20, 20), thick,
-                 cv2.LINE_AA)
+        cv2.line(
+            image, (w // 2, h // 2), tuple(int(v) for v in end), (30, 20, 20), thick, cv2.LINE_AA
+        )
     cv2.circle(image, (w // 2, h // 2), int(w * 0.48), rgb(colour(rng)), w // 20, cv2.LINE_AA)
     return image

@@ -6,6 +6,7 @@ met where M (s, t, 1)^T = z d, so (s/z, t/z, 1/z)^T = M^-1 K^-1 (u, v, 1)^T: thr
 of the pixel, from which visibility, depth, texture coordinates and their derivatives all follow
 (the perspective-correct interpolation of Olano and Greer 1997).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -31,8 +32,12 @@ class RayHits:
     inverse_depth: np.ndarray
 
 
-def cast(patches: SurfacePatches, world_from_camera: np.ndarray, matrix: np.ndarray,
-         size_wh: tuple[int, int]) -> RayHits:
+def cast(
+    patches: SurfacePatches,
+    world_from_camera: np.ndarray,
+    matrix: np.ndarray,
+    size_wh: tuple[int, int],
+) -> RayHits:
     """Cast the rays of a pinhole camera with this matrix."""
     rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
     edges_s, edges_t = patches.edges_s @ rotation, patches.edges_t @ rotation
@@ -54,21 +59,38 @@ def cast(patches: SurfacePatches, world_from_camera: np.ndarray, matrix: np.ndar
     gradients = gradients.astype(np.float32)
     # 1/z is affine, so its largest value over a box is at one of the corners.
     w, (x0, y0, x1, y1) = gradients[:, 2], boxes.T
-    closest = (np.maximum(w[:, 0] * x0, w[:, 0] * (x1 - 1))
-               + np.maximum(w[:, 1] * y0, w[:, 1] * (y1 - 1)) + w[:, 2])
+    closest = (
+        np.maximum(w[:, 0] * x0, w[:, 0] * (x1 - 1))
+        + np.maximum(w[:, 1] * y0, w[:, 1] * (y1 - 1))
+        + w[:, 2]
+    )
     u = np.arange(size_wh[0], dtype=np.float32)
     v = np.arange(size_wh[1], dtype=np.float32)[:, None]
     for index in order.tolist():
         x0, y0, x1, y1 = boxes[index].tolist()
         behind = nearest[y0:y1, x0:x1]
         if closest[index] > behind.min():
-            draw(gradients[index], int(patches.shapes[index]), index, u[x0:x1], v[y0:y1],
-                 seen[y0:y1, x0:x1], behind)
+            draw(
+                gradients[index],
+                int(patches.shapes[index]),
+                index,
+                u[x0:x1],
+                v[y0:y1],
+                seen[y0:y1, x0:x1],
+                behind,
+            )
     return RayHits(gradients, seen, nearest)
 
 
-def draw(gradient: np.ndarray, shape: int, index: int, u: np.ndarray, v: np.ndarray,
-         seen: np.ndarray, nearest: np.ndarray) -> None:
+def draw(
+    gradient: np.ndarray,
+    shape: int,
+    index: int,
+    u: np.ndarray,
+    v: np.ndarray,
+    seen: np.ndarray,
+    nearest: np.ndarray,
+) -> None:
     """Write one patch where it is nearer than what stands there; u, v span its pixel box."""
     s, t, w = (row[0] * u + (row[1] * v + row[2]) for row in gradient)
     hit = inside(s, t, w, shape)
@@ -85,12 +107,17 @@ def inside(s: np.ndarray, t: np.ndarray, w: np.ndarray, shape: int) -> np.ndarra
     return (np.minimum(np.minimum(s, t), limit) >= 0) & (w < 1 / NEAR)
 
 
-def bounding_boxes(origins: np.ndarray, edges_s: np.ndarray, edges_t: np.ndarray,
-                   matrix: np.ndarray, size_wh: tuple[int, int]
-                   ) -> tuple[np.ndarray, np.ndarray]:
+def bounding_boxes(
+    origins: np.ndarray,
+    edges_s: np.ndarray,
+    edges_t: np.ndarray,
+    matrix: np.ndarray,
+    size_wh: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
     """Pixel boxes (Q, 4) of the patches, cut at the near plane, and which are in view (Q,)."""
-    corners = np.stack([origins, origins + edges_s, origins + edges_s + edges_t,
-                        origins + edges_t], axis=1)
+    corners = np.stack(
+        [origins, origins + edges_s, origins + edges_s + edges_t, origins + edges_t], axis=1
+    )
     after = np.roll(corners, -1, axis=1)
     z0, z1 = corners[..., 2], after[..., 2]
     crossing = (z0 > NEAR) != (z1 > NEAR)
@@ -136,8 +163,9 @@ def soften_edges(image: np.ndarray, view: RayHits, shapes: np.ndarray) -> None:
             after[far[~inner]] += change[~inner]
 
 
-def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: RayHits,
-           shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def border(
+    pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: RayHits, shapes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the coverage (N,) in [0, 1] of each pixel's patch towards the next, and its validity.
 
     It does where the border runs rather across that way than along it, (N,) bool; the other axis
@@ -146,8 +174,9 @@ def border(pixels: np.ndarray, sign: int, axis: int, table: np.ndarray, view: Ra
     index = view.seen.reshape(-1)[pixels].astype(np.intp)
     g = [row.take(index, mode='clip') for row in table]
     v, u = np.divmod(pixels, view.seen.shape[1])
-    value = [g[k] * u.astype(np.float32) + g[k + 1] * v.astype(np.float32) + g[k + 2]
-             for k in (0, 3, 6)]
+    value = [
+        g[k] * u.astype(np.float32) + g[k + 1] * v.astype(np.float32) + g[k + 2] for k in (0, 3, 6)
+    ]
     s, t, w = (np.stack([value[k], sign * g[3 * k + axis], g[3 * k + 1 - axis]]) for k in range(3))
     bounds = np.stack([s, t, w - s, w - t])
     kind = shapes[np.maximum(index, 0)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One furnished room from a seed: its shell, what hangs on the walls, what stands on the floor."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from dsac_ros.synthetic.surfaces import DISC, Builder
 PRINT_PX = 330.0
 Make = Callable[[Builder, Palette, Spot, tuple[float, float, float]], None]
 
+
 @dataclass(frozen=True)
 class Room:
     """A finished room that fills [0, extent] (3,) [m].
@@ -44,7 +46,8 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     paths = list_photographs(photograph_paths)
     # A room has place for a few dozen prints; reading a whole archive would be waste.
     chosen: list[int] = (
-        rng.choice(len(paths), size=min(len(paths), 40), replace=False).tolist() if paths else [])
+        rng.choice(len(paths), size=min(len(paths), 40), replace=False).tolist() if paths else []
+    )
     extra = [read_photograph(paths[i]) for i in chosen]
     photographs = extra + photographs[:3] if extra else photographs
     extent = np.array((rng.uniform(4.2, 8.5), rng.uniform(4.2, 7.0), rng.uniform(2.45, 3.0)))
@@ -52,12 +55,15 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     palette = make_palette(builder, photographs)
     grass, gravel = package_photographs((GRASS, GRAVEL))
     lx, ly, height = extent
-    walls = [Wall(np.array(c, float), np.array(r, float), np.array(o, float), n, height, yaw)
-             for c, r, o, n, yaw in (
-                 ((0, ly, 0), (1, 0, 0), (0, 1, 0), lx, 0.0),
-                 ((lx, 0, 0), (-1, 0, 0), (0, -1, 0), lx, np.pi),
-                 ((lx, ly, 0), (0, -1, 0), (1, 0, 0), ly, -np.pi / 2),
-                 ((0, 0, 0), (0, 1, 0), (-1, 0, 0), ly, np.pi / 2))]
+    walls = [
+        Wall(np.array(c, float), np.array(r, float), np.array(o, float), n, height, yaw)
+        for c, r, o, n, yaw in (
+            ((0, ly, 0), (1, 0, 0), (0, 1, 0), lx, 0.0),
+            ((lx, 0, 0), (-1, 0, 0), (0, -1, 0), lx, np.pi),
+            ((lx, ly, 0), (0, -1, 0), (1, 0, 0), ly, -np.pi / 2),
+            ((0, 0, 0), (0, 1, 0), (-1, 0, 0), ly, np.pi / 2),
+        )
+    ]
     add_floor(builder, extent, gravel)
     lights = add_ceiling(builder, extent)
     tone = textures.colour(rng, (0.02, 0.18), (0.72, 0.93))
@@ -74,8 +80,9 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     return Room(extent, builder, lights, ambient)
 
 
-def stand_along(b: Builder, p: Palette, wall: Wall, *, door: bool
-                ) -> list[tuple[float, float, float, float]]:
+def stand_along(
+    b: Builder, p: Palette, wall: Wall, *, door: bool
+) -> list[tuple[float, float, float, float]]:
     """Place furniture along a wall; the boxes (x, z, w, h) of wall that are taken."""
     rng, taken = b.rng, []
     x = 0.75
@@ -99,16 +106,19 @@ def draw_piece(rng: np.random.Generator) -> tuple[Make, float, float, float]:
     """A piece for a wall: how to make it, its width, depth and height [m]."""
     kind = int(rng.choice(6, p=[0.27, 0.2, 0.18, 0.12, 0.13, 0.1]))
     u = rng.uniform
-    return ((furniture.bookcase, u(0.7, 1.4), u(0.26, 0.36), u(1.2, 2.1)),
-            (furniture.cabinet, u(0.8, 1.6), u(0.4, 0.5), u(0.7, 1.1)),
-            (furniture.desk, u(1.1, 1.6), u(0.6, 0.7), u(0.7, 0.76)),
-            (furniture.sofa, u(1.5, 2.0), u(0.75, 0.9), 0.85),
-            (furniture.box_stack, u(0.4, 0.6), u(0.35, 0.5), u(0.5, 1.4)),
-            (furniture.plant, 0.5, 0.5, u(1.0, 1.6)))[kind]
+    return (
+        (furniture.bookcase, u(0.7, 1.4), u(0.26, 0.36), u(1.2, 2.1)),
+        (furniture.cabinet, u(0.8, 1.6), u(0.4, 0.5), u(0.7, 1.1)),
+        (furniture.desk, u(1.1, 1.6), u(0.6, 0.7), u(0.7, 0.76)),
+        (furniture.sofa, u(1.5, 2.0), u(0.75, 0.9), 0.85),
+        (furniture.box_stack, u(0.4, 0.6), u(0.35, 0.5), u(0.5, 1.4)),
+        (furniture.plant, 0.5, 0.5, u(1.0, 1.6)),
+    )[kind]
 
 
-def add_windows(b: Builder, wall: Wall, taken: list[tuple[float, float, float, float]],
-                grass: np.ndarray) -> list[Light]:
+def add_windows(
+    b: Builder, wall: Wall, taken: list[tuple[float, float, float, float]], grass: np.ndarray
+) -> list[Light]:
     """Windows where the wall is free above 0.9 m; each is a light."""
     lights = []
     for x in spread(wall.length, 2.6):
@@ -120,38 +130,64 @@ def add_windows(b: Builder, wall: Wall, taken: list[tuple[float, float, float, f
         view = prints.window(b.rng, pixels(w, h, 220), grass)
         on_wall(b, wall, box, view, layer=2, emission=1.15)
         centre = wall.corner + wall.right * x - wall.outward * 0.05
-        lights.append(Light(centre + np.array((0, 0, box[1] + h / 2)), wall.right * w / 2,
-                            np.array((0, 0, h / 2)), -wall.outward,
-                            np.array((0.9, 0.96, 1.05)) * b.rng.uniform(1.0, 4.0)))
+        lights.append(
+            Light(
+                centre + np.array((0, 0, box[1] + h / 2)),
+                wall.right * w / 2,
+                np.array((0, 0, h / 2)),
+                -wall.outward,
+                np.array((0.9, 0.96, 1.05)) * b.rng.uniform(1.0, 4.0),
+            )
+        )
     return lights
 
 
-def overlaps(box: tuple[float, float, float, float],
-             others: list[tuple[float, float, float, float]], gap: float) -> bool:
+def overlaps(
+    box: tuple[float, float, float, float],
+    others: list[tuple[float, float, float, float]],
+    gap: float,
+) -> bool:
     """Return True if the box comes closer than `gap` to one of the others."""
     x, z, w, h = box
-    return any(x < ox + ow + gap and ox < x + w + gap and z < oz + oh + gap and oz < z + h + gap
-               for ox, oz, ow, oh in others)
+    return any(
+        x < ox + ow + gap and ox < x + w + gap and z < oz + oh + gap and oz < z + h + gap
+        for ox, oz, ow, oh in others
+    )
 
 
-def hang(b: Builder, p: Palette, wall: Wall,
-         taken: list[tuple[float, float, float, float]]) -> None:
+def hang(
+    b: Builder, p: Palette, wall: Wall, taken: list[tuple[float, float, float, float]]
+) -> None:
     """Cover what is free of the wall with posters, pictures, boards, pages and clocks."""
     rng = b.rng
     for attempt in range(70):
-        kind = rng.choice(['photograph', 'poster', 'page', 'board', 'clock'],
-                          p=[0.42, 0.24, 0.2, 0.07, 0.07])
+        kind = rng.choice(
+            ['photograph', 'poster', 'page', 'board', 'clock'], p=[0.42, 0.24, 0.2, 0.07, 0.07]
+        )
         scale = 1.0 if attempt < 35 else 0.55
-        size = {'photograph': rng.uniform(0.3, 1.1), 'poster': rng.uniform(0.4, 0.9),
-                'page': rng.uniform(0.2, 0.3), 'board': rng.uniform(1.0, 1.6),
-                'clock': rng.uniform(0.25, 0.4)}[kind] * scale
-        ratio = {'photograph': rng.choice([0.7, 1.0, 1.35]), 'poster': 1.4, 'page': 1.41,
-                 'board': 0.62, 'clock': 1.0}[kind]
+        size = {
+            'photograph': rng.uniform(0.3, 1.1),
+            'poster': rng.uniform(0.4, 0.9),
+            'page': rng.uniform(0.2, 0.3),
+            'board': rng.uniform(1.0, 1.6),
+            'clock': rng.uniform(0.25, 0.4),
+        }[kind] * scale
+        ratio = {
+            'photograph': rng.choice([0.7, 1.0, 1.35]),
+            'poster': 1.4,
+            'page': 1.41,
+            'board': 0.62,
+            'clock': 1.0,
+        }[kind]
         w, h = size, size * ratio
         if w > wall.length - 0.3 or h > wall.height - 0.5:
             continue
-        box = (rng.uniform(0.1, wall.length - 0.1 - w), rng.uniform(0.3, wall.height - 0.1 - h),
-               w, h)
+        box = (
+            rng.uniform(0.1, wall.length - 0.1 - w),
+            rng.uniform(0.3, wall.height - 0.1 - h),
+            w,
+            h,
+        )
         if overlaps(box, taken, 0.05):
             continue
         taken.append(box)
@@ -160,8 +196,12 @@ def hang(b: Builder, p: Palette, wall: Wall,
             image = prints.photograph_print(rng, p.photographs, hw)
             image = prints.framed(rng, image) if rng.uniform() < 0.7 else image
         else:
-            image = {'poster': prints.poster, 'page': prints.page, 'board': prints.whiteboard,
-                     'clock': prints.clock}[kind](rng, hw)
+            image = {
+                'poster': prints.poster,
+                'page': prints.page,
+                'board': prints.whiteboard,
+                'clock': prints.clock,
+            }[kind](rng, hw)
         on_wall(b, wall, box, image, layer=3, shape=DISC if kind == 'clock' else 0)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From light to a robot's picture: exposure, white balance, vignetting, motion blur, noise."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,9 +41,15 @@ class SensorModel:
         red, blue = (1 + self.white_balance * walk[:, k] for k in (1, 2))
         return exposure * np.stack([red, np.ones(frames), blue], axis=1)
 
-    def expose(self, linear: np.ndarray, depth: np.ndarray, camera: Camera,
-               end_from_start: np.ndarray, gain: np.ndarray, rng: np.random.Generator
-               ) -> np.ndarray:
+    def expose(
+        self,
+        linear: np.ndarray,
+        depth: np.ndarray,
+        camera: Camera,
+        end_from_start: np.ndarray,
+        gain: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
         """The picture (H, W, 3) uint8 sRGB of the light (H, W, 3).
 
         depth (H, W) [m]; end_from_start (4, 4) takes points from the camera as the shutter opens
@@ -51,7 +58,7 @@ class SensorModel:
         light = motion_blur(linear, depth, camera, end_from_start)
         light = light * (gain.astype(np.float32) * self._vignette(camera)[..., None])
         if self.shot_noise > 0 or self.read_noise > 0:
-            variance = light * np.float32(self.shot_noise ** 2) + np.float32(self.read_noise ** 2)
+            variance = light * np.float32(self.shot_noise**2) + np.float32(self.read_noise**2)
             light += np.sqrt(variance) * rng.standard_normal(light.shape, dtype=np.float32)
         return to_srgb(light)
 
@@ -64,8 +71,9 @@ class SensorModel:
         return (1 - self.vignetting * (square / 2) ** 1.5).astype(np.float32)
 
 
-def motion_blur(linear: np.ndarray, depth: np.ndarray, camera: Camera,
-                end_from_start: np.ndarray) -> np.ndarray:
+def motion_blur(
+    linear: np.ndarray, depth: np.ndarray, camera: Camera, end_from_start: np.ndarray
+) -> np.ndarray:
     """The mean of the light along each pixel's way while the shutter is open."""
     height, width = depth.shape
     matrix = np.asarray(camera.matrix, np.float64)
@@ -84,6 +92,11 @@ def motion_blur(linear: np.ndarray, depth: np.ndarray, camera: Camera,
     taps = int(np.clip(np.ceil(longest) + 1, 3, MAX_TAPS))
     total = np.zeros_like(linear)
     for part in (np.arange(taps) + 0.5) / taps - 0.5:
-        total += cv2.remap(linear, u + flow_x * np.float32(part), v + flow_y * np.float32(part),
-                           cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        total += cv2.remap(
+            linear,
+            u + flow_x * np.float32(part),
+            v + flow_y * np.float32(part),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     return total / np.float32(taps)

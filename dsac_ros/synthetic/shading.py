@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what each pixel sees to its colour: texture times light, filtered to the pixel's size."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -38,8 +39,10 @@ class Shader:
         light = lightmaps.places
         # s = (x - start) / size, so the lightmap's coordinates are affine in the atlas's.
         slope = light[:, 2:] / size
-        self._table = np.concatenate([place[:, :2], place[:, :2] + place[:, 2:], slope,
-                                      light[:, :2] - start * slope], axis=1).astype(np.float32)
+        self._table = np.concatenate(
+            [place[:, :2], place[:, :2] + place[:, 2:], slope, light[:, :2] - start * slope],
+            axis=1,
+        ).astype(np.float32)
         self._start, self._size = start, size
 
     def shade(self, view: RayHits) -> np.ndarray:
@@ -55,14 +58,31 @@ class Shader:
             image[band] = self._band(view.seen[band], view.inverse_depth[band], table, top)
         return image
 
-    def _band(self, seen: np.ndarray, inverse_depth: np.ndarray, table: np.ndarray,
-              top: int) -> np.ndarray:
+    def _band(
+        self, seen: np.ndarray, inverse_depth: np.ndarray, table: np.ndarray, top: int
+    ) -> np.ndarray:
         """The colours of some rows; `table` (16, Q) has one row per value gathered."""
         index = np.maximum(seen, 0).astype(np.intp)
         v = np.arange(top, top + seen.shape[0], dtype=np.float32)[:, None]
         u = np.arange(seen.shape[1], dtype=np.float32)
-        (xu, xv, x1, yu, yv, y1, wu, wv, x_low, y_low, x_high, y_high, light_su, light_sv, light_u,
-         light_v) = (row.take(index, mode='clip') for row in table)
+        (
+            xu,
+            xv,
+            x1,
+            yu,
+            yv,
+            y1,
+            wu,
+            wv,
+            x_low,
+            y_low,
+            x_high,
+            y_high,
+            light_su,
+            light_sv,
+            light_u,
+            light_v,
+        ) = (row.take(index, mode='clip') for row in table)
         z = 1.0 / np.maximum(inverse_depth, np.float32(1e-6))
         x, y = (xu * u + xv * v + x1) * z, (yu * u + yv * v + y1) * z
         step_u = (xu - x * wu) * z, (yu - y * wu) * z
@@ -71,14 +91,16 @@ class Shader:
         low, high, blend = (x_low, y_low), (x_high, y_high), np.float32(0.25)
         colour = self._atlas.sample(x - long[0], y - long[1], low, high, level - blend)
         colour += self._atlas.sample(x + long[0], y + long[1], low, high, level + blend)
-        colour *= cv2.remap(self._lightmaps.image, x * light_su + light_u, y * light_sv + light_v,
-                            cv2.INTER_LINEAR)
+        colour *= cv2.remap(
+            self._lightmaps.image, x * light_su + light_u, y * light_sv + light_v, cv2.INTER_LINEAR
+        )
         colour *= np.where(seen == NOTHING, np.float32(0), np.float32(0.5))[..., None]
         return colour
 
 
-def footprint(step_u: tuple[np.ndarray, np.ndarray], step_v: tuple[np.ndarray, np.ndarray]
-              ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+def footprint(
+    step_u: tuple[np.ndarray, np.ndarray], step_v: tuple[np.ndarray, np.ndarray]
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Return the filter of each pixel: offset of two probes along its longer side, and level.
 
     step_u, step_v are the texels crossed by one pixel along u and v. Two probes halve the blur of

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shell of a room: walls, floor with rugs, ceiling with lamps."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -29,13 +30,27 @@ class Wall:
     yaw: float
 
 
-def on_wall(b: Builder, wall: Wall, box: tuple[float, float, float, float], image: np.ndarray, *,
-            layer: int = 1, emission: float = 0.0, shape: int = RECTANGLE) -> None:
+def on_wall(
+    b: Builder,
+    wall: Wall,
+    box: tuple[float, float, float, float],
+    image: np.ndarray,
+    *,
+    layer: int = 1,
+    emission: float = 0.0,
+    shape: int = RECTANGLE,
+) -> None:
     """Hang an image over x0, z0, width, height of the wall."""
     x, z, w, h = box
     top_left = wall.corner + wall.right * x - wall.outward * LAYER_M * layer
-    b.patch(top_left + np.array((0, 0, z + h)), wall.right * w, np.array((0, 0, -h)), image,
-            emission=emission, shape=shape)
+    b.patch(
+        top_left + np.array((0, 0, z + h)),
+        wall.right * w,
+        np.array((0, 0, -h)),
+        image,
+        emission=emission,
+        shape=shape,
+    )
 
 
 def add_wall(b: Builder, wall: Wall, tone: textures.Colour, gravel: np.ndarray) -> None:
@@ -65,9 +80,13 @@ def add_floor(b: Builder, extent: np.ndarray, gravel: np.ndarray) -> None:
     if kind < 0.45:
         floor = textures.planks(rng, hw, base, int(rng.uniform(18, 34)))
     elif kind < 0.7:
-        floor = textures.tiles(rng, hw, textures.colour(rng, (0, 0.3), (0.5, 0.85)),
-                               int(rng.uniform(50, 100)),
-                               textures.colour(rng, (0.2, 0.6), (0.3, 0.7)))
+        floor = textures.tiles(
+            rng,
+            hw,
+            textures.colour(rng, (0, 0.3), (0.5, 0.85)),
+            int(rng.uniform(50, 100)),
+            textures.colour(rng, (0.2, 0.6), (0.3, 0.7)),
+        )
     elif kind < 0.9:
         floor = textures.carpet(rng, hw, textures.colour(rng, (0.1, 0.45), (0.3, 0.6)))
     else:
@@ -76,10 +95,20 @@ def add_floor(b: Builder, extent: np.ndarray, gravel: np.ndarray) -> None:
     b.patch(np.array((0, ly, 0)), np.array((lx, 0, 0)), np.array((0, -ly, 0)), floor)
     for k in range(int(rng.integers(2, 5))):
         w, h = min(rng.uniform(0.8, 2.4), lx - 1), min(rng.uniform(0.7, 1.8), ly - 1)
-        centre = np.array((rng.uniform(0.3 + w / 2, lx - 0.3 - w / 2),
-                           rng.uniform(0.3 + h / 2, ly - 0.3 - h / 2), 0.004 * (k + 1)))
-        lay(b, centre, (w, h), rng.choice([0.0, rng.normal() * 0.3]),
-            DISC if rng.uniform() < 0.25 else RECTANGLE)
+        centre = np.array(
+            (
+                rng.uniform(0.3 + w / 2, lx - 0.3 - w / 2),
+                rng.uniform(0.3 + h / 2, ly - 0.3 - h / 2),
+                0.004 * (k + 1),
+            )
+        )
+        lay(
+            b,
+            centre,
+            (w, h),
+            rng.choice([0.0, rng.normal() * 0.3]),
+            DISC if rng.uniform() < 0.25 else RECTANGLE,
+        )
 
 
 def add_ceiling(b: Builder, extent: np.ndarray) -> list[Light]:
@@ -87,12 +116,14 @@ def add_ceiling(b: Builder, extent: np.ndarray) -> list[Light]:
     (lx, ly, height), rng = extent, b.rng
     hw = pixels(lx, ly, CEILING_PX)
     white = textures.colour(rng, (0.0, 0.06), (0.82, 0.95))
-    ceiling = (textures.tiles(rng, hw, white, int(rng.uniform(50, 70)))
-               if rng.uniform() < 0.5 else textures.plaster(rng, hw, white))
+    ceiling = (
+        textures.tiles(rng, hw, white, int(rng.uniform(50, 70)))
+        if rng.uniform() < 0.5
+        else textures.plaster(rng, hw, white)
+    )
     decorate_ceiling(ceiling, rng)
     b.patch(np.array((0, 0, height)), np.array((lx, 0, 0)), np.array((0, ly, 0)), ceiling)
-    return [lamp(b, np.array((x, y, height)))
-            for x in spread(lx, 2.6) for y in spread(ly, 2.6)]
+    return [lamp(b, np.array((x, y, height))) for x in spread(lx, 2.6) for y in spread(ly, 2.6)]
 
 
 def lay(b: Builder, centre: np.ndarray, size: tuple[float, float], yaw: float, shape: int) -> None:
@@ -102,15 +133,24 @@ def lay(b: Builder, centre: np.ndarray, size: tuple[float, float], yaw: float, s
         w = h = min(w, h)
     c, s = np.cos(yaw), np.sin(yaw)
     right, down = np.array((c * w, s * w, 0)), np.array((s * h, -c * h, 0))
-    b.patch(centre - right / 2 - down / 2, right, down,
-            prints.rug(b.rng, pixels(w, h, 220)), shape=shape)
+    b.patch(
+        centre - right / 2 - down / 2,
+        right,
+        down,
+        prints.rug(b.rng, pixels(w, h, 220)),
+        shape=shape,
+    )
 
 
 def decorate_ceiling(image: np.ndarray, rng: np.random.Generator) -> None:
     """Vents, detectors, cable ducts and stains, in place."""
     h, w = image.shape[:2]
     for _ in range(int(rng.integers(2, 5))):
-        x, y, a = int(rng.uniform(.1, .9) * w), int(rng.uniform(.1, .9) * h), rng.integers(18, 40)
+        x, y, a = (
+            int(rng.uniform(0.1, 0.9) * w),
+            int(rng.uniform(0.1, 0.9) * h),
+            rng.integers(18, 40),
+        )
         cv2.rectangle(image, (x, y), (x + int(a), y + int(a)), (120, 122, 124), -1)
         for k in range(3, int(a), 6):
             cv2.line(image, (x + 2, y + k), (x + int(a) - 2, y + k), (225, 225, 225), 2)

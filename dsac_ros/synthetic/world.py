@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rendered world: a furnished room one can take pictures of, with exact depth and poses."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -31,8 +32,14 @@ class RenderedWorld:
         self._patches = builder.patches()
         self._extent = room.extent
         self._obstacles = tuple(builder.obstacles)
-        lightmaps = bake(self._patches, builder.shadow_boxes, room.lights, room.extent,
-                         room.ambient, np.random.default_rng((seed, 1)))
+        lightmaps = bake(
+            self._patches,
+            builder.shadow_boxes,
+            room.lights,
+            room.extent,
+            room.ambient,
+            np.random.default_rng((seed, 1)),
+        )
         self._shader = Shader(self._patches, build_atlas(builder.textures), lightmaps)
 
     @property
@@ -45,14 +52,16 @@ class RenderedWorld:
         """Layout of the furniture."""
         return self._obstacles
 
-    def render(self, world_from_camera: np.ndarray, camera: Camera
-               ) -> tuple[np.ndarray, np.ndarray]:
+    def render(
+        self, world_from_camera: np.ndarray, camera: Camera
+    ) -> tuple[np.ndarray, np.ndarray]:
         """A clean picture: image (H, W, 3) uint8 sRGB, depth (H, W) float32 along z [m]."""
         linear, depth = self.render_linear(world_from_camera, camera)
         return to_srgb(linear), depth
 
-    def render_linear(self, world_from_camera: np.ndarray, camera: Camera
-                      ) -> tuple[np.ndarray, np.ndarray]:
+    def render_linear(
+        self, world_from_camera: np.ndarray, camera: Camera
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The light that reaches the sensor (H, W, 3) float32, 1 is white, and the depth [m]."""
         if camera.model != PINHOLE and any(camera.distortion):
             raise CameraError(f'the rendered world takes pinhole cameras, not {camera.model!r}')

@@ -26,6 +26,7 @@ How a ROS node speaks DDS, from the wire upwards:
 Environment: `ROS_DOMAIN_ID`, `ROS_LOCALHOST_ONLY=1` or `ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST`
 (loopback only), `CYCLONEDDS_URI` (replaces our settings, see `dds/configuration.py`).
 """
+
 from __future__ import annotations
 
 from embedded_ros.installation import install, offered, register_messages

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that the DDS layer and rclpy have in common."""
+
 from __future__ import annotations
 
 

@@ -4,6 +4,7 @@
 An assignment of the wrong type is an AssertionError, as in rclpy with its checks on: a real
 rclpy may otherwise send garbage (an int in a float field) without a word.
 """
+
 from __future__ import annotations
 
 import array
@@ -14,14 +15,25 @@ import numpy as np
 from rosbags.interfaces import Nodetype
 from rosbags.typesys.base import normalize_fieldname
 
-TYPECODES = {'int8': 'b', 'uint8': 'B', 'char': 'B', 'int16': 'h', 'uint16': 'H', 'int32': 'i',
-             'uint32': 'I', 'int64': 'q', 'uint64': 'Q', 'float32': 'f', 'float64': 'd'}
+TYPECODES = {
+    'int8': 'b',
+    'uint8': 'B',
+    'char': 'B',
+    'int16': 'h',
+    'uint16': 'H',
+    'int32': 'i',
+    'uint32': 'I',
+    'int64': 'q',
+    'uint64': 'Q',
+    'float32': 'f',
+    'float64': 'd',
+}
 
 
 class Field:
     """A field of one message type."""
 
-    base = ''    # the primitive type, where it is one
+    base = ''  # the primitive type, where it is one
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,8 +66,13 @@ class Scalar(Field):
     def __init__(self, name: str, base: str, bound: int = 0, default: Any = None) -> None:
         super().__init__(name)
         self.base, self._bound, self._default = base, bound, default
-        self._type = {'bool': bool, 'string': str, 'byte': bytes, 'float32': float,
-                      'float64': float}.get(base, int)
+        self._type = {
+            'bool': bool,
+            'string': str,
+            'byte': bytes,
+            'float32': float,
+            'float64': float,
+        }.get(base, int)
         self._range: tuple[int, int] | None = None
         if self._type is int:
             limits = np.iinfo(base.replace('char', 'uint8'))
@@ -69,15 +86,18 @@ class Scalar(Field):
     def checked(self, value: Any) -> Any:
         assert isinstance(value, self._type), (
             f"The '{self.name}' field must be of type '{self._type.__name__}', "
-            f'not {type(value).__name__}')
+            f'not {type(value).__name__}'
+        )
         if self._range:
             assert self._range[0] <= value <= self._range[1], (
-                f"The '{self.name}' field must be an integer in {list(self._range)}")
+                f"The '{self.name}' field must be an integer in {list(self._range)}"
+            )
         elif self.base == 'byte':
             assert len(value) == 1, f"The '{self.name}' field must be of length 1"
         elif self._bound and self.base == 'string':
             assert len(value) <= self._bound, (
-                f"The '{self.name}' field must not be longer than {self._bound}")
+                f"The '{self.name}' field must not be longer than {self._bound}"
+            )
         return value
 
     def to_wire(self, value: Any) -> Any:
@@ -90,8 +110,9 @@ class Scalar(Field):
 class Nested:
     """Class of a message inside a message, and its conversions."""
 
-    def __init__(self, cls: type, to_wire: Callable[[Any], Any],
-                 from_wire: Callable[[Any, type], Any]) -> None:
+    def __init__(
+        self, cls: type, to_wire: Callable[[Any], Any], from_wire: Callable[[Any, type], Any]
+    ) -> None:
         self.cls, self.to_wire, self.from_wire = cls, to_wire, from_wire
 
 
@@ -108,7 +129,8 @@ class Submessage(Field):
     def checked(self, value: Any) -> Any:
         assert isinstance(value, self._nested.cls), (
             f"The '{self.name}' field must be a sub message of type "
-            f"'{self._nested.cls.__name__}', not {type(value).__name__}")
+            f"'{self._nested.cls.__name__}', not {type(value).__name__}"
+        )
         return value
 
     def to_wire(self, value: Any) -> Any:
@@ -132,9 +154,11 @@ class NumberSequence(Field):
         if not isinstance(value, array.array):
             value = self._filled(value)
         assert value.typecode == self._typecode, (
-            f"The '{self.name}' array.array() must have the type code '{self._typecode}'")
+            f"The '{self.name}' array.array() must have the type code '{self._typecode}'"
+        )
         assert not self._bound or len(value) <= self._bound, (
-            f"The '{self.name}' field must have a length <= {self._bound}")
+            f"The '{self.name}' field must have a length <= {self._bound}"
+        )
         return value
 
     def _filled(self, value: Any) -> array.array:
@@ -144,7 +168,8 @@ class NumberSequence(Field):
         elif isinstance(value, np.ndarray):
             assert value.dtype == np.dtype(self._typecode) and value.ndim == 1, (
                 f"The '{self.name}' field takes a flat numpy array of "
-                f'{np.dtype(self._typecode)}, not {value.dtype} of {value.ndim} dimensions')
+                f'{np.dtype(self._typecode)}, not {value.dtype} of {value.ndim} dimensions'
+            )
             result.frombytes(np.ascontiguousarray(value).view(np.uint8))
         else:
             assert not isinstance(value, str), f"The '{self.name}' field must be a sequence"
@@ -181,11 +206,13 @@ class NumberArray(Field):
     def checked(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             assert value.dtype == self._dtype, (
-                f"The '{self.name}' numpy.ndarray() must have the dtype of '{self._dtype}'")
+                f"The '{self.name}' numpy.ndarray() must have the dtype of '{self._dtype}'"
+            )
         else:
             value = np.array(value, dtype=self._dtype)
         assert value.shape == (self._size,), (
-            f"The '{self.name}' field must have the shape ({self._size},), not {value.shape}")
+            f"The '{self.name}' field must have the shape ({self._size},), not {value.shape}"
+        )
         return value
 
     def to_wire(self, value: Any) -> Any:
@@ -207,10 +234,12 @@ class ObjectList(Field):
 
     def checked(self, value: Any) -> Any:
         assert isinstance(value, (list, tuple, set)), (
-            f"The '{self.name}' field must be a set or sequence, not {type(value).__name__}")
+            f"The '{self.name}' field must be a set or sequence, not {type(value).__name__}"
+        )
         if self._size:
             assert len(value) == self._size if self._fixed else len(value) <= self._size, (
-                f"The '{self.name}' field must have the length {self._size}, not {len(value)}")
+                f"The '{self.name}' field must have the length {self._size}, not {len(value)}"
+            )
         for element in value:
             self._element.checked(element)
         return value if isinstance(value, list) else list(value)
@@ -231,8 +260,7 @@ def constant(base: str, value: Any) -> Any:
     return bytes([value]) if base == 'byte' else value
 
 
-def field(name: str, description: Any, default: Any,
-          nested: Callable[[str], Nested]) -> Field:
+def field(name: str, description: Any, default: Any, nested: Callable[[str], Nested]) -> Field:
     """Return the field that one of rosbags' field descriptions calls for."""
     kind, content = description
     if kind == Nodetype.BASE:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Offer ROS modules where the machine has none of its own, one by one."""
+
 from __future__ import annotations
 
 import importlib
@@ -14,10 +15,14 @@ from types import ModuleType
 MODULES = Path(__file__).resolve().parent / 'modules'
 # Module -> the part of it that only imports where the installation is complete. A ROS that was
 # built for another Python, or sourced by half, is found and cannot be imported.
-PROBES = {'rclpy': 'rclpy._rclpy_pybind11', 'tf2_py': 'tf2_py', 'tf2_ros': 'tf2_ros',
-          'tf_transformations': 'tf_transformations',
-          'cv_bridge': 'cv_bridge.boost.cv_bridge_boost',
-          'sensor_msgs_py': 'sensor_msgs_py.point_cloud2'}
+PROBES = {
+    'rclpy': 'rclpy._rclpy_pybind11',
+    'tf2_py': 'tf2_py',
+    'tf2_ros': 'tf2_ros',
+    'tf_transformations': 'tf_transformations',
+    'cv_bridge': 'cv_bridge.boost.cv_bridge_boost',
+    'sensor_msgs_py': 'sensor_msgs_py.point_cloud2',
+}
 # tf2_ros reaches into the rclpy that it was built with.
 BELONGS_TO = {'tf2_ros': 'rclpy'}
 
@@ -31,8 +36,9 @@ class ModuleFinder(MetaPathFinder):
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
-                  target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Return the spec of an offered top-level module, None for all others."""
         if fullname not in self.names:
             return None
@@ -86,10 +92,10 @@ def _is_complete(name: str) -> bool:
     if name in sys.modules:
         return True
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:    # without origin it is only a folder of that name
+    if spec is None or spec.origin is None:  # without origin it is only a folder of that name
         return False
     try:
         importlib.import_module(PROBES[name])
-    except Exception:    # an extension that does not fit raises what it likes
+    except Exception:  # an extension that does not fit raises what it likes
         return False
     return True

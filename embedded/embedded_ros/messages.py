@@ -5,6 +5,7 @@ Fields have defaults, take keyword arguments, check what is assigned; sequences 
 `array.array`, fixed arrays are numpy. `to_wire`/`from_wire` lead to rosbags' own values, which
 know CDR; bulk data crosses as a buffer, never element by element.
 """
+
 from __future__ import annotations
 
 import functools
@@ -43,15 +44,17 @@ class Message:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):
             return False
-        return all(np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
-                   for mine, theirs in ((getattr(self, f), getattr(other, f))
-                                        for f in self.FIELDS))
+        return all(
+            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            for mine, theirs in ((getattr(self, f), getattr(other, f)) for f in self.FIELDS)
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        values = ', '.join(f'{name}={field.shown(getattr(self, name))}'
-                           for name, field in self.FIELDS.items())
+        values = ', '.join(
+            f'{name}={field.shown(getattr(self, name))}' for name, field in self.FIELDS.items()
+        )
         return f'{self.__module__}.{type(self).__name__}({values})'
 
 
@@ -69,11 +72,21 @@ def _message_class(type_name: str) -> type[Message]:
         if field != PLACEHOLDER:
             default = DEFAULTS.get((type_name, field))
             fields[field] = kinds.field(field, description, default, _nested)
-    namespace: dict[str, Any] = {'__slots__': tuple(fields), '__module__': f'{package}.{kind}',
-                                 '__qualname__': name, 'TYPE_NAME': type_name, 'FIELDS': fields}
+    namespace: dict[str, Any] = {
+        '__slots__': tuple(fields),
+        '__module__': f'{package}.{kind}',
+        '__qualname__': name,
+        'TYPE_NAME': type_name,
+        'FIELDS': fields,
+    }
     # A constant is a class attribute; a slot of the same name cannot stand beside it.
-    namespace.update({constant: kinds.constant(base, value)
-                      for constant, base, value in constants if constant not in fields})
+    namespace.update(
+        {
+            constant: kinds.constant(base, value)
+            for constant, base, value in constants
+            if constant not in fields
+        }
+    )
     return type(name, (Message,), namespace)
 
 

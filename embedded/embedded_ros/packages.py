@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Message packages as modules: `from sensor_msgs.msg import Image` finds our classes."""
+
 from __future__ import annotations
 
 import importlib
@@ -27,9 +28,13 @@ class ServiceType(type):
 def service_class(type_name: str) -> ServiceType:
     """Return `std_srvs/srv/Trigger` with its `Request` and `Response` message classes."""
     package, _, name = type_name.split('/')
-    parts = {'TYPE_NAME': type_name, '__module__': f'{package}.srv', '__qualname__': name,
-             'Request': message_class(type_name + '_Request'),
-             'Response': message_class(type_name + '_Response')}
+    parts = {
+        'TYPE_NAME': type_name,
+        '__module__': f'{package}.srv',
+        '__qualname__': name,
+        'Request': message_class(type_name + '_Request'),
+        'Response': message_class(type_name + '_Response'),
+    }
     return ServiceType(name, (), parts)
 
 
@@ -66,8 +71,11 @@ def register(definitions: Mapping[str, str]) -> None:
         if package not in sys.modules and importlib.util.find_spec(package) is not None:
             importlib.import_module(package)
     folders = {name.rpartition('/')[0] + '/' for name in new}
-    _install_modules(name for name in [*typestore.store().fielddefs, *SERVICES]
-                     if name.rpartition('/')[0] + '/' in folders)
+    _install_modules(
+        name
+        for name in [*typestore.store().fielddefs, *SERVICES]
+        if name.rpartition('/')[0] + '/' in folders
+    )
 
 
 def _install_modules(type_names: Iterable[str]) -> None:

@@ -4,6 +4,7 @@
 The interfaces are facts of ROS 2 (std_srvs, lifecycle_msgs, rcl_interfaces); `rosbags` knows
 messages only, so they stand here. `---` separates request and response, as in a .srv file.
 """
+
 from __future__ import annotations
 
 SERVICES: dict[str, str] = {

@@ -3,6 +3,7 @@
 
 A conftest.py imports those it wants.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -63,6 +64,7 @@ def ros_context(domain_id: int) -> Iterator[Any]:
     """Return an initialized rclpy Context of its own, shut down at the end."""
     import rclpy
     from rclpy.context import Context
+
     context = Context()
     rclpy.init(args=[], context=context, domain_id=domain_id)
     yield context
@@ -73,6 +75,7 @@ def ros_context(domain_id: int) -> Iterator[Any]:
 def executor(ros_context: Any) -> Iterator[Any]:
     """Return a single-threaded executor of `ros_context`; its nodes are destroyed at the end."""
     from rclpy.executors import SingleThreadedExecutor
+
     executor = SingleThreadedExecutor(context=ros_context)
     yield executor
     for node in list(executor.get_nodes()):
@@ -84,22 +87,27 @@ def executor(ros_context: Any) -> Iterator[Any]:
 @pytest.fixture
 def make_node(ros_context: Any, executor: Any) -> Callable[..., Any]:
     """Return a function that makes nodes which `executor` spins."""
+
     def make(name: str, cls: Any = None, **options: Any) -> Any:
         from rclpy.node import Node
+
         node = (cls or Node)(name, context=ros_context, **options)
         executor.add_node(node)
         return node
+
     return make
 
 
 @pytest.fixture
 def spin_until(executor: Any) -> Callable[..., bool]:
     """Return a function that spins until a condition holds, and returns True if it does."""
+
     def spin(condition: Callable[[], Any], timeout: float = 20.0) -> bool:
         end = time.monotonic() + timeout
         while not condition() and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.05)
         return bool(condition())
+
     return spin
 
 
@@ -117,9 +125,15 @@ class RunningProcess:
     def __init__(self, command: list[str], **environment: str) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', **environment},
-            start_new_session=True, preexec_fn=_prepare_child)
+            start_new_session=True,
+            preexec_fn=_prepare_child,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -175,6 +189,7 @@ def run_process(domain_id: int) -> Iterator[Callable[..., RunningProcess]]:
     def run(command: list[str], **environment: str) -> RunningProcess:
         started.append(RunningProcess(command, **environment))
         return started[-1]
+
     yield run
     for process in started:
         process.kill()

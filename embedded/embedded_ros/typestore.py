@@ -3,6 +3,7 @@
 
 Types are named as ROS names them, `std_msgs/msg/String`, `std_srvs/srv/Trigger_Request`.
 """
+
 from __future__ import annotations
 
 import functools
@@ -38,8 +39,7 @@ def register(definitions: Mapping[str, str]) -> list[str]:
     found: dict[str, Any] = {}
     for name, text in definitions.items():
         found.update(get_types_from_msg(text, name))
-    new = {name: definition for name, definition in found.items()
-           if name not in store().fielddefs}
+    new = {name: definition for name, definition in found.items() if name not in store().fielddefs}
     store().register(new)
     _replace_char(store())
     return list(new)
@@ -48,16 +48,19 @@ def register(definitions: Mapping[str, str]) -> list[str]:
 def _replace_char(types: Typestore) -> None:
     """Take `char` as uint8, as rosidl and its hash do; rosbags tells them apart."""
     for name, (constants, fields) in types.fielddefs.items():
-        types.fielddefs[name] = constants, [(field, _without_char(description))
-                                            for field, description in fields]
+        types.fielddefs[name] = (
+            constants,
+            [(field, _without_char(description)) for field, description in fields],
+        )
 
 
 def _without_char(description: Any) -> Any:
     kind, content = description
     if kind == Nodetype.BASE:
         return (kind, ('uint8', 0)) if content[0] == 'char' else description
-    return description if kind == Nodetype.NAME else (kind, (_without_char(content[0]),
-                                                             content[1]))
+    return (
+        description if kind == Nodetype.NAME else (kind, (_without_char(content[0]), content[1]))
+    )
 
 
 def _service_types() -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that tests share: the modules offered, and those of nodes."""
+
 from __future__ import annotations
 
 import importlib

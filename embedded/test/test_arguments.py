@@ -35,15 +35,29 @@ def node_from(domain_id):
         contexts.append(context)
         rclpy.init(args=['program', *arguments], context=context, domain_id=domain_id)
         return rclpy.create_node(name, context=context, **options)
+
     yield make
     for context in contexts:
         context.try_shutdown()
 
 
 def test_names_and_topics_are_remapped(node_from):
-    node = node_from('--ros-args', '-r', '__node:=eye', '-r', '__ns:=/robot', '-r',
-                     'image:=/camera/image_raw', '-r', '~/pose:=where', '-r', '/tf:=tf',
-                     '-r', 'other_node:pose:=/never', '--')
+    node = node_from(
+        '--ros-args',
+        '-r',
+        '__node:=eye',
+        '-r',
+        '__ns:=/robot',
+        '-r',
+        'image:=/camera/image_raw',
+        '-r',
+        '~/pose:=where',
+        '-r',
+        '/tf:=tf',
+        '-r',
+        'other_node:pose:=/never',
+        '--',
+    )
     assert node.get_fully_qualified_name() == '/robot/eye'
     assert node.resolve_topic_name('image') == '/camera/image_raw'
     assert node.resolve_topic_name('~/pose') == '/robot/where'
@@ -57,8 +71,9 @@ def test_names_and_topics_are_remapped(node_from):
 def test_parameters_from_a_file_and_from_the_line(node_from, tmp_path):
     file = tmp_path / 'p.yaml'
     file.write_text(PARAMETERS)
-    node = node_from('--ros-args', '--params-file', str(file), '-p', 'rate:=2.5', '-r',
-                     '__ns:=/robot')
+    node = node_from(
+        '--ros-args', '--params-file', str(file), '-p', 'rate:=2.5', '-r', '__ns:=/robot'
+    )
     assert node.declare_parameter('everywhere', 0).value == 1
     assert node.declare_parameter('winner', '').value == 'special'
     assert node.declare_parameter('map', '').value == '/maps/kitchen.map'
@@ -74,9 +89,16 @@ def test_parameters_for_one_node_of_the_process(node_from):
     assert node.declare_parameter('name', '').value == 'x'
 
 
-@pytest.mark.parametrize('words', [
-    ['-r', 'image'], ['-p', 'rate'], ['--params-file', '/nowhere.yaml'], ['-p', 'a:=[1, b]'],
-    ['-r']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['-r', 'image'],
+        ['-p', 'rate'],
+        ['--params-file', '/nowhere.yaml'],
+        ['-p', 'a:=[1, b]'],
+        ['-r'],
+    ],
+)
 def test_bad_arguments_are_refused(node_from, words):
     with pytest.raises(RCLError):
         node_from('--ros-args', *words)
@@ -99,8 +121,12 @@ def test_qos_is_overridden_by_parameters(node_from):
     name = 'qos_overrides./image.subscription.reliability'
     node = node_from('--ros-args', '-p', f'{name}:=best_effort')
     subscription = node.create_subscription(
-        String, 'image', lambda message: None, QoSProfile(depth=5),
-        qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        String,
+        'image',
+        lambda message: None,
+        QoSProfile(depth=5),
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+    )
     assert subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
     assert subscription.qos_profile.depth == 5
     assert node.get_parameter('qos_overrides./image.subscription.depth').value == 5
@@ -108,6 +134,7 @@ def test_qos_is_overridden_by_parameters(node_from):
 
 def test_a_profile_needs_depth_or_history():
     from rclpy.qos import InvalidQoSProfileException
+
     with pytest.raises(InvalidQoSProfileException, match='required'):
         QoSProfile()
     assert QoSProfile(depth=3) == QoSProfile(depth=3, reliability=ReliabilityPolicy.RELIABLE)

@@ -32,8 +32,10 @@ finally:
 """
 
 
-@pytest.mark.parametrize(('number', 'outcomes'), [
-    (signal.SIGINT, {'KeyboardInterrupt'}), (signal.SIGTERM, {'ExternalShutdownException'})])
+@pytest.mark.parametrize(
+    ('number', 'outcomes'),
+    [(signal.SIGINT, {'KeyboardInterrupt'}), (signal.SIGTERM, {'ExternalShutdownException'})],
+)
 def test_signals_end_spin(run_process, number, outcomes):
     process = run_process([sys.executable, '-c', NODE])
     process.wait_for('spinning')
@@ -63,6 +65,7 @@ def test_tasks_and_coroutines(executor, make_node):
 
     async def wait(value):
         return value + await gate
+
     task = executor.create_task(wait, 1)
     executor.spin_once(timeout_sec=0.1)
     assert not task.done()
@@ -104,9 +107,14 @@ def test_logging_filters_hold_per_line(make_node, capfd):
 def test_logs_reach_rosout(make_node, spin_until):
     from rcl_interfaces.msg import Log
     from rclpy.qos import DurabilityPolicy, QoSProfile
+
     node, logs = make_node('a'), []
-    make_node('b').create_subscription(Log, '/rosout', logs.append, QoSProfile(
-        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    make_node('b').create_subscription(
+        Log,
+        '/rosout',
+        logs.append,
+        QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+    )
     node.get_logger().warning('look')
     assert spin_until(lambda: logs)
     assert (logs[0].name, logs[0].msg, logs[0].level) == ('a', 'look', 30)

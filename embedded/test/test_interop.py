@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An rclpy of ROS 2 on another DDS vendor in this process, embedded nodes in another."""
+
 import os
 import sys
 import time
@@ -24,7 +25,9 @@ from std_srvs.srv import Trigger
 rclpy.init()
 node = rclpy.create_node('embedded')
 """
-SERVER = EMBEDDED + """
+SERVER = (
+    EMBEDDED
+    + """
 node.create_service(Trigger, '/embedded/go', lambda request, response: response)
 print('serving', flush=True)
 try:
@@ -32,14 +35,20 @@ try:
 except KeyboardInterrupt:
     pass
 """
-CLIENT = EMBEDDED + """
+)
+CLIENT = (
+    EMBEDDED
+    + """
 client = node.create_client(ListParameters, '/real/list_parameters')
 print('ready' if client.wait_for_service(10.0) else 'not ready', flush=True)
 future = client.call_async(ListParameters.Request(prefixes=['a', 'bc'], depth=3))
 rclpy.spin_until_future_complete(node, future, timeout_sec=2.0)
 print('answered' if future.done() else 'no answer', flush=True)
 """
-CAMERA = EMBEDDED + """
+)
+CAMERA = (
+    EMBEDDED
+    + """
 import sys
 publisher = node.create_publisher(Image, '/image', QoSProfile(
     depth=5, reliability=ReliabilityPolicy[sys.argv[1]]))
@@ -50,6 +59,7 @@ try:
 except KeyboardInterrupt:
     pass
 """
+)
 # The rclpy of this Python; a line a second as long as it lives.
 READER = """
 import sys, threading, time
@@ -83,6 +93,7 @@ def test_embedded_modules_work_beside_it():
     from cv_bridge import CvBridge
 
     import embedded_ros
+
     assert 'rclpy' not in embedded_ros.offered() and 'cv_bridge' in embedded_ros.offered()
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     message = CvBridge().cv2_to_imgmsg(pixels, 'rgb8')
@@ -92,19 +103,25 @@ def test_embedded_modules_work_beside_it():
 
 def test_rclpy_request_does_not_end_an_embedded_node(make_node, spin_until, run_process):
     from rcl_interfaces.srv import ListParameters
+
     node = make_node('real')
     process = run(run_process, SERVER)
     process.wait_for('serving')
     for kind, name, request in (
-            (Trigger, '/embedded/go', Trigger.Request()),
-            (ListParameters, '/embedded/list_parameters',
-             ListParameters.Request(prefixes=['a', 'bc', 'def'], depth=3))):
+        (Trigger, '/embedded/go', Trigger.Request()),
+        (
+            ListParameters,
+            '/embedded/list_parameters',
+            ListParameters.Request(prefixes=['a', 'bc', 'def'], depth=3),
+        ),
+    ):
         client = node.create_client(kind, name)
         assert client.wait_for_service(10.0)
-        for _ in range(10):    # a client may be ready before the server knows of it
+        for _ in range(10):  # a client may be ready before the server knows of it
             client.call_async(request)
-            if spin_until(lambda line=f'a request to {name} is dropped': line in process.output,
-                          1.0):
+            if spin_until(
+                lambda line=f'a request to {name} is dropped': line in process.output, 1.0
+            ):
                 break
         else:
             pytest.fail(process.output)

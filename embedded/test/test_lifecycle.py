@@ -12,8 +12,11 @@ from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 
 from embedded_ros import offered
 
-SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
-                           TransitionCallbackReturn.ERROR)
+SUCCESS, FAILURE, ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
 
 
 class Managed(LifecycleNode):
@@ -53,21 +56,35 @@ def label(node):
 
 def test_the_whole_life(make_node):
     node = make_node('managed', Managed)
-    for step, then in (('configure', 'inactive'), ('activate', 'active'),
-                       ('deactivate', 'inactive'), ('cleanup', 'unconfigured'),
-                       ('shutdown', 'finalized')):
+    for step, then in (
+        ('configure', 'inactive'),
+        ('activate', 'active'),
+        ('deactivate', 'inactive'),
+        ('cleanup', 'unconfigured'),
+        ('shutdown', 'finalized'),
+    ):
         assert getattr(node, f'trigger_{step}')() == SUCCESS
         assert label(node) == then
-    assert node.calls == [('configure', 'unconfigured'), ('activate', 'inactive'),
-                          ('cleanup', 'inactive'), ('shutdown', 'unconfigured')]
+    assert node.calls == [
+        ('configure', 'unconfigured'),
+        ('activate', 'inactive'),
+        ('cleanup', 'inactive'),
+        ('shutdown', 'unconfigured'),
+    ]
     with pytest.raises(RCLError, match='not registered'):
         node.trigger_configure()
 
 
-@pytest.mark.parametrize(('answer', 'on_error', 'then'), [
-    (FAILURE, SUCCESS, 'unconfigured'), (ERROR, SUCCESS, 'unconfigured'),
-    (ERROR, FAILURE, 'finalized'), (ValueError('no map'), SUCCESS, 'unconfigured'),
-    (ERROR, ERROR, 'finalized')])
+@pytest.mark.parametrize(
+    ('answer', 'on_error', 'then'),
+    [
+        (FAILURE, SUCCESS, 'unconfigured'),
+        (ERROR, SUCCESS, 'unconfigured'),
+        (ERROR, FAILURE, 'finalized'),
+        (ValueError('no map'), SUCCESS, 'unconfigured'),
+        (ERROR, ERROR, 'finalized'),
+    ],
+)
 def test_what_follows_a_failure(make_node, answer, on_error, then, capfd):
     node = make_node('managed', Managed)
     node.answers = {'configure': answer, 'error': on_error}
@@ -95,21 +112,25 @@ def test_the_services_behind_ros2_lifecycle(make_node, executor, spin_until):
     by_id = Transition(id=Transition.TRANSITION_CONFIGURE)
     assert call(caller, executor, ChangeState, 'change_state', transition=by_id).success
     assert label(node) == 'inactive'
-    assert call(caller, executor, ChangeState, 'change_state',
-                transition=Transition(label='activate')).success
-    if 'rclpy' in offered():    # a real rclpy lets this error end the node
+    assert call(
+        caller, executor, ChangeState, 'change_state', transition=Transition(label='activate')
+    ).success
+    if 'rclpy' in offered():  # a real rclpy lets this error end the node
         assert not call(caller, executor, ChangeState, 'change_state', transition=by_id).success
     ways = call(caller, executor, GetAvailableTransitions, 'get_available_transitions')
-    assert [(w.transition.id, w.transition.label, w.goal_state.label)
-            for w in ways.available_transitions] == [
-        (4, 'deactivate', 'deactivating'), (7, 'shutdown', 'shuttingdown')]
+    assert [
+        (w.transition.id, w.transition.label, w.goal_state.label)
+        for w in ways.available_transitions
+    ] == [(4, 'deactivate', 'deactivating'), (7, 'shutdown', 'shuttingdown')]
     states = call(caller, executor, GetAvailableStates, 'get_available_states')
     assert len(states.available_states) == 11
     graph = call(caller, executor, GetAvailableTransitions, 'get_transition_graph')
     assert len(graph.available_transitions) == 25
     assert spin_until(lambda: len(events) >= 4)
     assert [(e.start_state.label, e.goal_state.label) for e in events[:2]] == [
-        ('unconfigured', 'configuring'), ('configuring', 'inactive')]
+        ('unconfigured', 'configuring'),
+        ('configuring', 'inactive'),
+    ]
 
 
 def test_a_state_has_a_number_and_a_label():

@@ -13,6 +13,7 @@ def test_a_message_has_defaults_keywords_and_constants():
     from diagnostic_msgs.msg import DiagnosticStatus
     from geometry_msgs.msg import Quaternion
     from sensor_msgs.msg import Image, PointField
+
     image = Image(height=2, encoding='mono8')
     assert (image.height, image.width, image.encoding) == (2, 0, 'mono8')
     assert isinstance(image.data, array.array) and len(image.data) == 0
@@ -24,6 +25,7 @@ def test_a_message_has_defaults_keywords_and_constants():
 
 def test_nested_messages_are_mutable_and_not_shared():
     from geometry_msgs.msg import PoseStamped
+
     one, other = PoseStamped(), PoseStamped()
     one.pose.position.x = 3.0
     one.header.stamp.sec = 7
@@ -33,11 +35,13 @@ def test_nested_messages_are_mutable_and_not_shared():
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize(('field', 'value'), [
-    ('x', 1), ('x', '1'), ('x', np.float32(1)), ('x', None)])
+@pytest.mark.parametrize(
+    ('field', 'value'), [('x', 1), ('x', '1'), ('x', np.float32(1)), ('x', None)]
+)
 def test_a_float_field_takes_floats_only(field, value):
     # A real rclpy without checks would send garbage here.
     from geometry_msgs.msg import Point
+
     with pytest.raises(AssertionError, match="'x' field must be of type 'float'"):
         setattr(Point(), field, value)
 
@@ -47,6 +51,7 @@ def test_wrong_values_are_refused_with_the_field_name():
     from diagnostic_msgs.msg import DiagnosticStatus
     from geometry_msgs.msg import PoseStamped, PoseWithCovariance
     from sensor_msgs.msg import CameraInfo, Image
+
     with pytest.raises(AssertionError, match="'height' field must be an integer in"):
         Image().height = -1
     with pytest.raises(AssertionError, match="'pose' field must be a sub message of type 'Pose'"):
@@ -64,11 +69,20 @@ def test_wrong_values_are_refused_with_the_field_name():
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize('value', [
-    b'abc', bytearray(b'abc'), memoryview(b'abc'), array.array('B', b'abc'), [97, 98, 99],
-    np.frombuffer(b'abc', np.uint8)])
+@pytest.mark.parametrize(
+    'value',
+    [
+        b'abc',
+        bytearray(b'abc'),
+        memoryview(b'abc'),
+        array.array('B', b'abc'),
+        [97, 98, 99],
+        np.frombuffer(b'abc', np.uint8),
+    ],
+)
 def test_bytes_of_any_kind_fill_uint8_sequences(value):
     from sensor_msgs.msg import Image
+
     assert bytes(Image(data=value).data) == b'abc'
 
 
@@ -78,13 +92,22 @@ def test_what_is_sent_is_what_arrives():
     from rcl_interfaces.msg import ParameterValue
     from sensor_msgs.msg import CameraInfo
     from std_srvs.srv import Empty
+
     covariant = PoseWithCovarianceStamped()
     covariant.pose.covariance[7] = 0.25
     status = DiagnosticStatus(level=b'\x02', name='ü', values=[KeyValue(key='a', value='b')])
-    for message in (covariant, DiagnosticArray(status=[status, DiagnosticStatus()]),
-                    CameraInfo(d=[0.5, -1.0], width=640), Empty.Request(),
-                    ParameterValue(bool_array_value=[True, False], byte_array_value=[b'\x07'],
-                                   string_array_value=['', 'x'], integer_array_value=[-1])):
+    for message in (
+        covariant,
+        DiagnosticArray(status=[status, DiagnosticStatus()]),
+        CameraInfo(d=[0.5, -1.0], width=640),
+        Empty.Request(),
+        ParameterValue(
+            bool_array_value=[True, False],
+            byte_array_value=[b'\x07'],
+            string_array_value=['', 'x'],
+            integer_array_value=[-1],
+        ),
+    ):
         received = deserialize_message(serialize_message(message), type(message))
         assert received == message
         assert type(received) is type(message)
@@ -92,6 +115,7 @@ def test_what_is_sent_is_what_arrives():
 
 def test_a_received_message_can_be_changed():
     from geometry_msgs.msg import PoseWithCovariance
+
     received = deserialize_message(serialize_message(PoseWithCovariance()), PoseWithCovariance)
     received.covariance[0] = 1.0
     received.pose.position.x = 2.0
@@ -100,6 +124,7 @@ def test_a_received_message_can_be_changed():
 
 def test_an_image_passes_without_a_loop_over_its_bytes():
     from sensor_msgs.msg import Image
+
     pixels = np.zeros((480, 640, 3), np.uint8)
     start = time.process_time()
     for _ in range(20):

@@ -62,13 +62,26 @@ def test_a_parameter_may_be_declared_by_type_only(make_node):
         node.declare_parameter('nothing', None, ParameterDescriptor())
 
 
-@pytest.mark.parametrize(('descriptor', 'good', 'bad', 'reason'), [
-    (ParameterDescriptor(floating_point_range=[
-        FloatingPointRange(from_value=0.0, to_value=1.0)]), 1.0, 1.5, 'out of range'),
-    (ParameterDescriptor(integer_range=[
-        IntegerRange(from_value=0, to_value=10, step=5)]), 5, 4, 'not a valid step'),
-    (ParameterDescriptor(read_only=True), None, 4, 'read-only'),
-])
+@pytest.mark.parametrize(
+    ('descriptor', 'good', 'bad', 'reason'),
+    [
+        (
+            ParameterDescriptor(
+                floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)]
+            ),
+            1.0,
+            1.5,
+            'out of range',
+        ),
+        (
+            ParameterDescriptor(integer_range=[IntegerRange(from_value=0, to_value=10, step=5)]),
+            5,
+            4,
+            'not a valid step',
+        ),
+        (ParameterDescriptor(read_only=True), None, 4, 'read-only'),
+    ],
+)
 def test_descriptors_are_obeyed(make_node, descriptor, good, bad, reason):
     node = make_node('a')
     node.declare_parameter('p', type(bad)(0), descriptor)
@@ -86,6 +99,7 @@ def test_callbacks_refuse(make_node):
 
     def refuse(parameters):
         return SetParametersResult(successful=parameters[0].value < 5, reason='too large')
+
     node.add_on_set_parameters_callback(refuse)
     assert node.set_parameters([Parameter('p', value=2)])[0].successful
     (result,) = node.set_parameters([Parameter('p', value=7)])
@@ -97,16 +111,18 @@ def test_callbacks_refuse(make_node):
 def test_setting_atomically_is_all_or_nothing(make_node):
     node = make_node('a')
     node.declare_parameters('group', [('one', 1), ('two', 2.0)])
-    result = node.set_parameters_atomically([Parameter('group.one', value=10),
-                                             Parameter('group.two', value='wrong')])
+    result = node.set_parameters_atomically(
+        [Parameter('group.one', value=10), Parameter('group.two', value='wrong')]
+    )
     assert not result.successful
     assert node.get_parameter('group.one').value == 1
     assert node.get_parameter('group.two').value == 2.0
 
 
 def test_overrides_replace_defaults_but_not_types(make_node):
-    node = make_node('a', parameter_overrides=[Parameter('rate', value=2.0),
-                                               Parameter('count', value='x')])
+    node = make_node(
+        'a', parameter_overrides=[Parameter('rate', value=2.0), Parameter('count', value='x')]
+    )
     assert node.declare_parameter('rate', 1.0).value == 2.0
     with pytest.raises(InvalidParameterTypeException, match=r"of type 'STRING'.*'INTEGER'"):
         node.declare_parameter('count', 1)
@@ -127,27 +143,46 @@ def test_parameters_over_services(make_node, executor):
     names = call(caller, executor, ListParameters, '/server/list_parameters').result
     assert {'rate', 'accept.min', 'use_sim_time'} <= set(names.names)
     assert names.prefixes == ['accept']
-    (value,) = call(caller, executor, GetParameters, '/server/get_parameters',
-                    names=['rate']).values
+    (value,) = call(
+        caller, executor, GetParameters, '/server/get_parameters', names=['rate']
+    ).values
     assert (value.type, value.double_value) == (ParameterType.PARAMETER_DOUBLE, 5.0)
-    (descriptor,) = call(caller, executor, DescribeParameters, '/server/describe_parameters',
-                         names=['rate']).descriptors
+    (descriptor,) = call(
+        caller, executor, DescribeParameters, '/server/describe_parameters', names=['rate']
+    ).descriptors
     assert (descriptor.name, descriptor.description) == ('rate', 'how often')
-    types = call(caller, executor, GetParameterTypes, '/server/get_parameter_types',
-                 names=['accept.min', 'rate']).types
+    types = call(
+        caller,
+        executor,
+        GetParameterTypes,
+        '/server/get_parameter_types',
+        names=['accept.min', 'rate'],
+    ).types
     assert list(types) == [ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE]
-    results = call(caller, executor, SetParameters, '/server/set_parameters', parameters=[
-        Parameter('rate', value=7.0).to_parameter_msg(),
-        Parameter('nonsense', value=7.0).to_parameter_msg()]).results
+    results = call(
+        caller,
+        executor,
+        SetParameters,
+        '/server/set_parameters',
+        parameters=[
+            Parameter('rate', value=7.0).to_parameter_msg(),
+            Parameter('nonsense', value=7.0).to_parameter_msg(),
+        ],
+    ).results
     assert [r.successful for r in results] == [True, False]
     assert 'undeclared' in results[1].reason
     assert node.get_parameter('rate').value == 7.0
-    result = call(caller, executor, SetParametersAtomically,
-                  '/server/set_parameters_atomically',
-                  parameters=[Parameter('rate', value='x').to_parameter_msg()]).result
+    result = call(
+        caller,
+        executor,
+        SetParametersAtomically,
+        '/server/set_parameters_atomically',
+        parameters=[Parameter('rate', value='x').to_parameter_msg()],
+    ).result
     assert not result.successful
-    assert not call(caller, executor, GetParameters, '/server/get_parameters',
-                    names=['nonsense']).values
+    assert not call(
+        caller, executor, GetParameters, '/server/get_parameters', names=['nonsense']
+    ).values
 
 
 def test_changes_are_announced(make_node, spin_until):

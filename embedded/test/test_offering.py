@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules are offered one by one, and only where the machine has none that works."""
+
 import json
 import os
 import subprocess
@@ -27,8 +28,9 @@ def offered(folder, more=''):
     """The names offered where the packages in a folder are installed, and both results."""
     script = REPORT.format(folders=[str(folder), str(HOME)], more=more)
     environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
-                          env=environment, cwd=folder)
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, env=environment, cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     names, first, second = json.loads(done.stdout)
     assert first is second is ('rclpy' in names)
@@ -41,8 +43,7 @@ def install(folder, files):
         (folder / name).write_text(text)
 
 
-RCLPY = {'rclpy/__init__.py': 'from rclpy import _rclpy_pybind11',
-         'rclpy/_rclpy_pybind11.py': ''}
+RCLPY = {'rclpy/__init__.py': 'from rclpy import _rclpy_pybind11', 'rclpy/_rclpy_pybind11.py': ''}
 MESSAGES = {'std_msgs/__init__.py': '', 'std_msgs/msg.py': 'REAL = True'}
 
 
@@ -63,25 +64,44 @@ def test_a_module_that_is_there_is_left_alone(tmp_path):
 def test_the_rest_is_offered_beside_an_installed_rclpy(tmp_path):
     """Messages are not offered: rosidl must build them for that rclpy."""
     install(tmp_path, {**RCLPY, **MESSAGES})
-    assert offered(tmp_path, """
+    assert (
+        offered(
+            tmp_path,
+            """
 import rclpy, std_msgs.msg, tf_transformations, importlib.util
 assert std_msgs.msg.REAL and 'site' not in tf_transformations.__file__
 assert importlib.util.find_spec('tf2_msgs') is None, 'rosidl must build it for that rclpy'
 assert 'my_msgs' not in sys.modules
-""") == ALL[1:]
+""",
+        )
+        == ALL[1:]
+    )
 
 
-@pytest.mark.parametrize('failure', [
-    'raise ImportError("built for another Python")', 'raise AttributeError("_ARRAY_API")',
-    'import std_msgs.msg, rclpy._gone'])
+@pytest.mark.parametrize(
+    'failure',
+    [
+        'raise ImportError("built for another Python")',
+        'raise AttributeError("_ARRAY_API")',
+        'import std_msgs.msg, rclpy._gone',
+    ],
+)
 def test_an_unimportable_rclpy_counts_as_missing(tmp_path, failure):
-    install(tmp_path, {**RCLPY, **MESSAGES, 'rclpy/_rclpy_pybind11.py': failure,
-                       'rclpy/node.py': 'REAL = True'})
-    assert offered(tmp_path, """
+    install(
+        tmp_path,
+        {**RCLPY, **MESSAGES, 'rclpy/_rclpy_pybind11.py': failure, 'rclpy/node.py': 'REAL = True'},
+    )
+    assert (
+        offered(
+            tmp_path,
+            """
 import rclpy.node, std_msgs.msg
 assert rclpy.IS_EMBEDDED and rclpy.node.Node
 assert std_msgs.msg.String(data='x').data == 'x'
-""") == ALL
+""",
+        )
+        == ALL
+    )
 
 
 def test_a_folder_of_that_name_is_no_module(tmp_path):
@@ -104,7 +124,9 @@ def test_tf2_ros_comes_with_rclpy(tmp_path):
 
 def test_message_definitions_become_classes(tmp_path):
     install(tmp_path, {'my_msgs/__init__.py': 'REAL = True', 'my_msgs/other.py': ''})
-    offered(tmp_path, """
+    offered(
+        tmp_path,
+        """
 from my_msgs.msg import Note
 import my_msgs.other
 assert my_msgs.REAL
@@ -118,4 +140,5 @@ assert Outer(inner=Inner(number=3), letter=65).inner.number == 3
 embedded_ros.register_messages({'std_msgs/msg/String': 'int8 other'})
 from std_msgs.msg import String
 assert String(data='x').data == 'x'
-""")
+""",
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fast DDS readers hang on the rest of a message in fragments that its writer has given up."""
+
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from sensor_msgs.msg import Image
 
 pytestmark = pytest.mark.embedded
 SMALL, LARGE = 500, 200_000
-FAST, CYCLONE = UUID('010f78fd-5b0d-50bd-0000-000000001404'), UUID(
-    '01107e7e-bb79-e44e-4a98-08e800001303')
+FAST, CYCLONE = (
+    UUID('010f78fd-5b0d-50bd-0000-000000001404'),
+    UUID('01107e7e-bb79-e44e-4a98-08e800001303'),
+)
 
 
 class Writer:
@@ -20,6 +23,7 @@ class Writer:
 
     def __init__(self, guid, reliable=True):
         from cyclonedds.core import Policy, Qos
+
         kind = Policy.Reliability.Reliable(0) if reliable else Policy.Reliability.BestEffort
         self.reader = SimpleNamespace(key=guid, qos=Qos(kind))
         self.all_arrived, self.waited, self.described = False, [], 0
@@ -38,6 +42,7 @@ class Writer:
 
 def window(writer, depth=3, is_latched=False):
     from embedded_ros.dds.send_window import SendWindow
+
     return SendWindow(writer, depth, is_latched)
 
 
@@ -56,8 +61,10 @@ def test_a_history_of_one_sends_one_at_a_time():
     assert [ours.admits(LARGE), ours.admits(LARGE)] == [True, False]
 
 
-@pytest.mark.parametrize(('guid', 'reliable', 'size'), [
-    (CYCLONE, True, LARGE), (FAST, False, LARGE), (FAST, True, SMALL)])
+@pytest.mark.parametrize(
+    ('guid', 'reliable', 'size'),
+    [(CYCLONE, True, LARGE), (FAST, False, LARGE), (FAST, True, SMALL)],
+)
 def test_others_get_everything(guid, reliable, size):
     writer = Writer(guid, reliable)
     ours = window(writer, depth=1)
@@ -82,6 +89,7 @@ def test_a_reader_that_just_left_is_no_reader():
 
 def test_endpoints_of_ours_are_told_by_their_guid(make_node, spin_until):
     from embedded_ros.dds.send_window import CYCLONE as VENDOR
+
     node = make_node('a')
     publisher = node.create_publisher(Image, '/image', 1)
     node.create_subscription(Image, '/image', print, 1)
@@ -104,10 +112,15 @@ def test_what_is_not_sent_is_told(make_node, spin_until, monkeypatch, capfd):
     assert 'bytes on /image is not sent: a reliable subscriber with' in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(('profile', 'has_window'), [
-    (QoSProfile(depth=4), True), (qos_profile_sensor_data, False),
-    (QoSProfile(depth=4, durability=DurabilityPolicy.TRANSIENT_LOCAL), True),
-    (QoSProfile(history=HistoryPolicy.KEEP_ALL), False)])
+@pytest.mark.parametrize(
+    ('profile', 'has_window'),
+    [
+        (QoSProfile(depth=4), True),
+        (qos_profile_sensor_data, False),
+        (QoSProfile(depth=4, durability=DurabilityPolicy.TRANSIENT_LOCAL), True),
+        (QoSProfile(history=HistoryPolicy.KEEP_ALL), False),
+    ],
+)
 def test_a_writer_that_gives_nothing_up_has_no_window(make_node, profile, has_window):
     publisher = make_node('camera').create_publisher(Image, '/image', profile)
     assert (publisher._window is not None) is has_window

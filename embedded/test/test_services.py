@@ -46,6 +46,7 @@ def test_an_async_callback_may_wait_for_a_thread(make_node, executor):
         threading.Timer(0.1, lambda: [future.set_result('done'), executor.wake()]).start()
         response.message = await future
         return response
+
     node.create_service(Trigger, 'go', answer, callback_group=ReentrantCallbackGroup())
     client = node.create_client(Trigger, 'go')
     assert client.wait_for_service(5.0)
@@ -72,11 +73,14 @@ def test_two_clients_get_their_own_answers(make_node, spin_until):
     def answer(request, response):
         response.success = request.data
         return response
+
     server.create_service(SetBool, 'echo', answer)
     clients = [node.create_client(SetBool, 'echo') for node in (one, two)]
     assert all(client.wait_for_service(5.0) for client in clients)
-    futures = [client.call_async(SetBool.Request(data=data))
-               for client, data in zip(clients, (True, False), strict=True)]
+    futures = [
+        client.call_async(SetBool.Request(data=data))
+        for client, data in zip(clients, (True, False), strict=True)
+    ]
     assert spin_until(lambda: all(f.done() for f in futures))
     assert [f.result().success for f in futures] == [True, False]
 
@@ -92,6 +96,7 @@ def test_an_error_in_a_service_callback_leaves_spin(make_node, executor):
 
     def fail(request, response):
         raise ValueError('broken')
+
     node.create_service(Trigger, 'go', fail)
     client = node.create_client(Trigger, 'go')
     assert client.wait_for_service(5.0)

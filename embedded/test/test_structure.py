@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The modules import each other without a circle, and nothing of the program that uses them."""
+
 import ast
 from pathlib import Path
 
@@ -27,8 +28,10 @@ def imports(path):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f'{path} imports by dots'
-            found |= {full if (full := f'{node.module}.{alias.name}') in NAMES else node.module
-                      for alias in node.names}
+            found |= {
+                full if (full := f'{node.module}.{alias.name}') in NAMES else node.module
+                for alias in node.names
+            }
     return found
 
 

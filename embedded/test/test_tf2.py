@@ -112,15 +112,19 @@ def test_errors_say_which_frame(robot):
         assert issubclass(error, TransformException)
 
 
-@pytest.mark.parametrize('change', [
-    lambda m: setattr(m.transform.translation, 'x', math.nan),
-    lambda m: setattr(m.transform.rotation, 'w', 0.0),
-    lambda m: setattr(m, 'child_frame_id', ''),
-    lambda m: setattr(m, 'child_frame_id', 'map')])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda m: setattr(m.transform.translation, 'x', math.nan),
+        lambda m: setattr(m.transform.rotation, 'w', 0.0),
+        lambda m: setattr(m, 'child_frame_id', ''),
+        lambda m: setattr(m, 'child_frame_id', 'map'),
+    ],
+)
 def test_transforms_that_make_no_sense_are_refused(robot, change):
     message = placed('map', 'odom', 9.0)
     change(message)
-    robot.set_transform(message, 'test')    # logged, not raised
+    robot.set_transform(message, 'test')  # logged, not raised
     assert robot.lookup_transform('map', 'odom', Time()).header.stamp.sec == 3
 
 
@@ -129,7 +133,7 @@ def test_old_transforms_are_forgotten():
     for seconds in (10.0, 11.0, 60.0, 61.0):
         buffer.set_transform(placed('map', 'base', seconds), 'test')
     assert not buffer.can_transform('map', 'base', Time(seconds=11.0))
-    buffer.set_transform(placed('map', 'base', 30.0), 'test')    # too old to be stored
+    buffer.set_transform(placed('map', 'base', 30.0), 'test')  # too old to be stored
     assert not buffer.can_transform('map', 'base', Time(seconds=30.0))
 
 

@@ -28,6 +28,7 @@ def simulated(make_node, spin_until):
     def set_time(seconds):
         publisher.publish(ClockMsg(clock=TimeMsg(sec=seconds)))
         assert spin_until(lambda: node.get_clock().now().nanoseconds == seconds * 10**9)
+
     return node, set_time
 
 
@@ -50,9 +51,9 @@ def test_timers_follow_simulated_time(simulated, spin_until, executor):
     assert not ticks
     set_time(11)
     assert spin_until(lambda: ticks == [11])
-    set_time(15)    # what was missed is skipped
+    set_time(15)  # what was missed is skipped
     assert spin_until(lambda: ticks == [11, 15])
-    set_time(3)     # back in time: a new period begins
+    set_time(3)  # back in time: a new period begins
     executor.spin_once(timeout_sec=0.1)
     set_time(5)
     assert spin_until(lambda: ticks[2:] == [5])
@@ -64,7 +65,8 @@ def test_jumps_are_reported(simulated):
     jumps = []
     backward = node.get_clock().create_jump_callback(
         JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1)),
-        post_callback=lambda jump: jumps.append(jump.delta.nanoseconds // 10**9))
+        post_callback=lambda jump: jumps.append(jump.delta.nanoseconds // 10**9),
+    )
     set_time(101)
     assert not jumps
     set_time(50)

@@ -77,16 +77,22 @@ def test_reliable_subscriber_gets_no_best_effort_data(make_node, spin_until):
 
 def test_qos_that_does_not_match_is_told_on_both_sides(make_node, spin_until, capfd):
     from rclpy.event_handler import SubscriptionEventCallbacks
+
     node, told = make_node('a'), []
     node.create_publisher(String, 'x', qos_profile_sensor_data)
     node.create_subscription(
-        String, 'x', lambda message: None, 10,
-        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append))
+        String,
+        'x',
+        lambda message: None,
+        10,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append),
+    )
     assert spin_until(lambda: told)
     assert (told[0].total_count, told[0].last_policy_kind) == (1, QoSPolicyKind.RELIABILITY)
     shown = []
-    assert spin_until(lambda: shown.append(capfd.readouterr().err)
-                      or 'incompatible QoS' in ''.join(shown))
+    assert spin_until(
+        lambda: shown.append(capfd.readouterr().err) or 'incompatible QoS' in ''.join(shown)
+    )
     assert 'New subscription discovered on topic' in ''.join(shown)
 
 
@@ -105,7 +111,7 @@ def test_a_queue_of_one_keeps_the_newest(make_node, spin_until):
     assert spin_until(lambda: publisher.get_subscription_count() == 1)
     for i in range(5):
         publisher.publish(String(data=str(i)))
-    time.sleep(0.3)    # all five arrive before the callback runs for the first time
+    time.sleep(0.3)  # all five arrive before the callback runs for the first time
     assert spin_until(lambda: got)
     assert [m.data for m in got] == ['4']
 
@@ -136,8 +142,7 @@ def test_destroyed_endpoints_leave_the_graph(make_node, spin_until):
     assert ('/x', ['std_msgs/msg/String']) in other.get_topic_names_and_types()
     node.destroy_publisher(publisher)
     node.destroy_subscription(subscription)
-    assert spin_until(lambda: not other.count_publishers('x')
-                      and not other.count_subscribers('x'))
+    assert spin_until(lambda: not other.count_publishers('x') and not other.count_subscribers('x'))
 
 
 @pytest.mark.embedded
@@ -150,6 +155,7 @@ def test_the_graph_is_queried_only_for_changes(make_node, spin_until, monkeypatc
         found = take_all(reader)
         read.extend(found)
         return found
+
     monkeypatch.setattr(participant, 'take_all', take)
     node.create_publisher(String, 'x', 1)
     assert spin_until(lambda: node.count_publishers('x') == 1)

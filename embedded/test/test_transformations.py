@@ -29,7 +29,8 @@ def test_euler_angles_turn_as_ros_means_them(axes, order):
     angles = dict(zip(axes[1:], (0.1, -0.2, 0.3)))
     parts = [about(letter, angles[letter]) for letter in (order if axes[0] == 's' else axes[1:])]
     assert tf.euler_matrix(0.1, -0.2, 0.3, axes)[:3, :3] == pytest.approx(
-        np.linalg.multi_dot(parts))
+        np.linalg.multi_dot(parts)
+    )
 
 
 def about(letter, angle):
@@ -43,20 +44,23 @@ def about(letter, angle):
 
 def test_clouds_of_points():
     points = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    fields = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-              for i, name in enumerate('xyz')]
+    fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate('xyz')
+    ]
     cloud = point_cloud2.create_cloud(Header(frame_id='map'), fields, points)
     assert (cloud.width, cloud.height, cloud.point_step, cloud.row_step) == (5, 1, 12, 60)
     assert point_cloud2.read_points(cloud)['z'] == pytest.approx(points[:, 2])
 
 
 def test_clouds_with_colour():
-    dtype = np.dtype([('x', np.float32), ('y', np.float32), ('z', np.float32),
-                      ('rgb', np.uint32)])
-    fields = [PointField(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind
-              in (('x', 0, 7), ('y', 4, 7), ('z', 8, 7), ('rgb', 12, 6))]
+    dtype = np.dtype([('x', np.float32), ('y', np.float32), ('z', np.float32), ('rgb', np.uint32)])
+    fields = [
+        PointField(name=name, offset=offset, datatype=kind, count=1)
+        for name, offset, kind in (('x', 0, 7), ('y', 4, 7), ('z', 8, 7), ('rgb', 12, 6))
+    ]
     points = np.zeros((2, 3), dtype)
-    points['rgb'] = 0xff00ff
+    points['rgb'] = 0xFF00FF
     cloud = point_cloud2.create_cloud(Header(), fields, points)
     assert (cloud.width, cloud.height) == (2, 3)
-    assert (point_cloud2.read_points(cloud)['rgb'] == 0xff00ff).all()
+    assert (point_cloud2.read_points(cloud)['rgb'] == 0xFF00FF).all()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """alignment/: reference images of a wall pull a pose near the right one to it."""
+
 from __future__ import annotations
 
 import sys
@@ -47,8 +48,14 @@ QUERY = pose(0.25, -0.1, 0.3, 4.0)
 def reference(where: np.ndarray, wall: np.ndarray = WALL) -> ReferenceImage:
     grid = np.stack(np.meshgrid(np.arange(16, 310, 14), np.arange(16, 230, 14)), -1)
     pixels = grid.reshape(-1, 2)
-    return ReferenceImage(compressed(seen_from(where, wall)), MATRIX, np.linalg.inv(where), pixels,
-                          depth_at(pixels, where), np.eye(8)[0])
+    return ReferenceImage(
+        compressed(seen_from(where, wall)),
+        MATRIX,
+        np.linalg.inv(where),
+        pixels,
+        depth_at(pixels, where),
+        np.eye(8)[0],
+    )
 
 
 @pytest.fixture(scope='module')
@@ -57,8 +64,9 @@ def landmarks():
 
 
 def aligned(image, start, landmarks):
-    return align(Pyramid.of(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(start),
-                 landmarks)
+    return align(
+        Pyramid.of(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(start), landmarks
+    )
 
 
 def distance(found, true=QUERY):
@@ -66,8 +74,9 @@ def distance(found, true=QUERY):
     return np.linalg.norm(error[:3]), np.degrees(np.linalg.norm(error[3:]))
 
 
-@pytest.mark.parametrize('start', [pose(0.25, -0.1, 0.3, 4.0), pose(0.3, -0.05, 0.2, 4.5),
-                                   pose(0.05, 0.05, 0.1, 7.0)])
+@pytest.mark.parametrize(
+    'start', [pose(0.25, -0.1, 0.3, 4.0), pose(0.3, -0.05, 0.2, 4.5), pose(0.05, 0.05, 0.1, 7.0)]
+)
 def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     found = aligned(seen_from(QUERY, WALL), start, landmarks)
     metres, degrees = distance(found)
@@ -75,13 +84,17 @@ def test_a_pose_near_the_right_one_is_pulled_to_it(landmarks, start):
     assert found.verification.visible_inlier_ratio > 0.8
 
 
-@pytest.mark.parametrize(('moved', 'fits', 'levels', 'kept'), [
-    (0.001, [5.0], [3, 2, 1, 0], 0.001),              # the wall is 2 m away: settled
-    (0.02, [5.0, 9.0], [3, 2, 1, 0, 0], 0.04),        # it fits better still
-    (0.02, [9.0, 5.0], [3, 2, 1, 0, 0], 0.02),
-])
-def test_finest_level_repeats_after_a_large_step(monkeypatch, landmarks, moved, fits, levels,
-                                                 kept):
+@pytest.mark.parametrize(
+    ('moved', 'fits', 'levels', 'kept'),
+    [
+        (0.001, [5.0], [3, 2, 1, 0], 0.001),  # the wall is 2 m away: settled
+        (0.02, [5.0, 9.0], [3, 2, 1, 0, 0], 0.04),  # it fits better still
+        (0.02, [9.0, 5.0], [3, 2, 1, 0, 0], 0.02),
+    ],
+)
+def test_finest_level_repeats_after_a_large_step(
+    monkeypatch, landmarks, moved, fits, levels, kept
+):
     """A pose that the finest level moved is refined there again, and the better fit is kept."""
     followed = []
 
@@ -90,20 +103,27 @@ def test_finest_level_repeats_after_a_large_step(monkeypatch, landmarks, moved, 
         found = torch.from_numpy(QUERY.copy())
         found[0, 3] += moved * followed.count(0)
         return found, torch.eye(6)
+
     scores = iter(fits)
     monkeypatch.setattr('dsac_ros.alignment.align.refine_at_level', refine)
-    monkeypatch.setattr('dsac_ros.alignment.align.verify_pose',
-                        lambda *_: Verification(next(scores), 1.0, 1.0, False))
+    monkeypatch.setattr(
+        'dsac_ros.alignment.align.verify_pose',
+        lambda *_: Verification(next(scores), 1.0, 1.0, False),
+    )
     found = aligned(seen_from(QUERY, WALL), QUERY, landmarks)
     assert followed == levels
     assert distance(found)[0] == pytest.approx(kept)
 
 
-@pytest.mark.parametrize('change', [
-    lambda image: (0.4 * image + 60).astype(np.uint8),
-    lambda image: cv2.GaussianBlur(image, (0, 0), 2.0),
-    lambda image: np.where(np.arange(image.shape[1]) < 160, 90, image).astype(np.uint8)],
-    ids=['dark', 'blurred', 'half covered'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda image: (0.4 * image + 60).astype(np.uint8),
+        lambda image: cv2.GaussianBlur(image, (0, 0), 2.0),
+        lambda image: np.where(np.arange(image.shape[1]) < 160, 90, image).astype(np.uint8),
+    ],
+    ids=['dark', 'blurred', 'half covered'],
+)
 def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
     found = aligned(change(seen_from(QUERY, WALL)), pose(0.3, -0.05, 0.2, 4.5), landmarks)
     metres, degrees = distance(found)
@@ -119,21 +139,35 @@ def matched_features(landmarks, wrong=0.0):
     camera = points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
     pixels = camera[:, :2] / camera[:, 2:] * MATRIX[0, 0] + MATRIX[:2, 2]
     pixels += rng.normal(scale=1.5, size=(80, 2))
-    pixels[:int(80 * wrong)] += [25.0, -10.0]
+    pixels[: int(80 * wrong)] += [25.0, -10.0]
     ones = torch.ones(1, 80)
-    return SceneCoordinates(torch.from_numpy(points)[None], torch.from_numpy(pixels).float()[None],
-                            ones, ones > 0, torch.from_numpy(MATRIX)[None], (1, 80))
+    return SceneCoordinates(
+        torch.from_numpy(points)[None],
+        torch.from_numpy(pixels).float()[None],
+        ones,
+        ones > 0,
+        torch.from_numpy(MATRIX)[None],
+        (1, 80),
+    )
 
 
-@pytest.mark.parametrize(('image', 'wrong', 'metres'), [
-    (seen_from(QUERY, WALL), 0.0, 0.005),   # as exact as landmarks alone
-    (seen_from(QUERY, WALL), 0.5, 0.005),   # half of the features contradict them
-    (seen_from(QUERY, texture(7)), 0.0, 0.03),  # no landmark is where it should be
-], ids=['both', 'wrong features', 'no landmarks'])
+@pytest.mark.parametrize(
+    ('image', 'wrong', 'metres'),
+    [
+        (seen_from(QUERY, WALL), 0.0, 0.005),  # as exact as landmarks alone
+        (seen_from(QUERY, WALL), 0.5, 0.005),  # half of the features contradict them
+        (seen_from(QUERY, texture(7)), 0.0, 0.03),  # no landmark is where it should be
+    ],
+    ids=['both', 'wrong features', 'no landmarks'],
+)
 def test_landmarks_and_features_refine_a_pose_together(landmarks, image, wrong, metres):
     pose_found, covariance = refine_jointly(
-        Pyramid.of(image), torch.from_numpy(MATRIX).float(), torch.from_numpy(
-            pose(0.27, -0.08, 0.28, 4.2)), landmarks, matched_features(landmarks, wrong))
+        Pyramid.of(image),
+        torch.from_numpy(MATRIX).float(),
+        torch.from_numpy(pose(0.27, -0.08, 0.28, 4.2)),
+        landmarks,
+        matched_features(landmarks, wrong),
+    )
     error = twist_error(pose_found.numpy(), QUERY)
     assert np.linalg.norm(error[:3]) < metres and np.degrees(np.linalg.norm(error[3:])) < 0.6
     assert np.isfinite(covariance.numpy()).all()
@@ -146,17 +180,22 @@ def test_inliers_in_an_image_corner_confirm_nothing(landmarks):
     seen = landmarks.take(match.visible(landmarks, camera_from_map, matrix, image.size_wh))
     pixels = match.predict(seen, camera_from_map, matrix).pixels
     for wide, confirms in ((0.3, False), (0.8, True)):
-        patch = seen.take(((pixels[:, 0] < wide * SIZE_WH[0])
-                           & (pixels[:, 1] < wide * SIZE_WH[1])).nonzero()[:, 0])
+        patch = seen.take(
+            ((pixels[:, 0] < wide * SIZE_WH[0]) & (pixels[:, 1] < wide * SIZE_WH[1])).nonzero()[
+                :, 0
+            ]
+        )
         found = verify_pose(image, patch, camera_from_map, matrix)
         assert found.score > 0.0 and found.inlier_ratio > 0.9
         assert found.visible_inlier_ratio > 0.5
         assert found.poorly_distributed != confirms
 
 
-@pytest.mark.parametrize('image', [seen_from(QUERY, texture(1)),
-                                   np.full(SIZE_WH[::-1], 90, np.uint8)],
-                         ids=['another wall', 'nothing'])
+@pytest.mark.parametrize(
+    'image',
+    [seen_from(QUERY, texture(1)), np.full(SIZE_WH[::-1], 90, np.uint8)],
+    ids=['another wall', 'nothing'],
+)
 def test_another_place_is_not_taken_for_this_one(landmarks, image):
     found = aligned(image, QUERY, landmarks)
     assert found is None or found.verification.visible_inlier_ratio < 0.1
@@ -202,12 +241,20 @@ def test_pyramid_levels_are_read_independently(size_wh):
     for number in range(LEVELS):
         read = Pyramid.of(gray).patches(torch.full((3,), number), pixels, warp, 2)
         steps = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), -1) @ warp[0].numpy().T
-        where = ((pixels.numpy()[:, None, None] + steps + 0.5) / 2 ** number - 0.5)
-        expected = cv2.remap(alone.astype(np.float32), where.reshape(-1, 1, 2).astype(np.float32),
-                             None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        where = (pixels.numpy()[:, None, None] + steps + 0.5) / 2**number - 0.5
+        expected = cv2.remap(
+            alone.astype(np.float32),
+            where.reshape(-1, 1, 2).astype(np.float32),
+            None,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         np.testing.assert_allclose(read.numpy().ravel(), expected.ravel(), atol=5.0)
-        alone = cv2.resize(alone, tuple(max(1, side // 2) for side in alone.shape[::-1]),
-                           interpolation=cv2.INTER_AREA)
+        alone = cv2.resize(
+            alone,
+            tuple(max(1, side // 2) for side in alone.shape[::-1]),
+            interpolation=cv2.INTER_AREA,
+        )
 
 
 def test_correlation_is_that_of_numpy():
@@ -215,7 +262,7 @@ def test_correlation_is_that_of_numpy():
     windows = 50 * torch.rand(4, PATCH + 4, PATCH + 4, generator=generator)
     templates = 50 * torch.rand(4, PATCH, PATCH, generator=generator)
     scores = match.correlation(windows, templates)
-    part = windows[2, 1:1 + PATCH, 3:3 + PATCH].numpy()
+    part = windows[2, 1 : 1 + PATCH, 3 : 3 + PATCH].numpy()
     truth = np.corrcoef(part.ravel(), templates[2].numpy().ravel())[0, 1]
     # a little less, for the noise that every image is taken to have
     assert scores[2, 1, 3] == pytest.approx(truth, rel=0.05)
@@ -256,8 +303,11 @@ def test_retrieval_finds_where_an_image_was_taken():
         shown = reference(pose(), wall)
         moved = shown.camera_from_map.copy()
         moved[0, 3] -= offset
-        references.append(ReferenceImage(shown.webp, MATRIX, moved, shown.pixels,
-                                         shown.depth, np.ones(256, np.float32) / 16))
+        references.append(
+            ReferenceImage(
+                shown.webp, MATRIX, moved, shown.pixels, shown.depth, np.ones(256, np.float32) / 16
+            )
+        )
     # the network sees images of half the size
     resamplers = Resamplers.to_focal(MATRIX[0, 0] / 2, 64, 480)
     landmarks = landmarks_of(references)
@@ -268,8 +318,9 @@ def test_retrieval_finds_where_an_image_was_taken():
         seen = as_input(half(query), 'cpu')
         descriptors = encoder(seen)
     cells = (cell_centres(half.size_wh) - half.matrix[:2, 2]) * 2 + MATRIX[:2, 2]
-    apart, together = database.retrieve(seen, descriptors, torch.from_numpy(cells).float(),
-                                        torch.from_numpy(MATRIX))
+    apart, together = database.retrieve(
+        seen, descriptors, torch.from_numpy(cells).float(), torch.from_numpy(MATRIX)
+    )
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
     assert error < 0.3
@@ -278,6 +329,7 @@ def test_retrieval_finds_where_an_image_was_taken():
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
     found = Aligner(landmarks, 2.0).search(
-        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate])
+        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate]
+    )
     assert found.verification.visible_inlier_ratio > SearchConfig.accepted_ratio
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

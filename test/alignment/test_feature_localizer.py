@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """feature_localizer.py: poses by features, made precise by matches with the pose known."""
+
 from __future__ import annotations
 
 import cv2
@@ -64,8 +65,11 @@ def test_a_pose_that_guides_to_nothing_stays(points, monkeypatch):
     image = seen_from(TRUE, WALL)
     plain = localized(points, image)
 
-    monkeypatch.setattr(feature_localizer.PointMatcher, 'guided_match',
-                        lambda self, *known: (np.zeros(0, int), np.zeros(0, int)))
+    monkeypatch.setattr(
+        feature_localizer.PointMatcher,
+        'guided_match',
+        lambda self, *known: (np.zeros(0, int), np.zeros(0, int)),
+    )
     found = localized(points, image)
     assert found.guided is found.matches and found.inlier_count >= plain.inlier_count
     assert np.linalg.norm(twist_error(found.estimate.world_from_camera[0].numpy(), TRUE)) < 0.05

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """alignment/features.py: features match when turned and from nearer, and tell the pose."""
+
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """guided_match.py: features compared with the points that a known pose projects near them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,8 +16,9 @@ POSE = pose(0.3, 0.1, 0.4, 5.0)
 def scene():
     """Sixty points before the camera, their pixels in random order, and one descriptor each."""
     rng = np.random.default_rng(0)
-    camera = np.stack([rng.uniform(-1, 1, 60), rng.uniform(-0.8, 0.8, 60),
-                       rng.uniform(2.5, 4.0, 60)], 1)
+    camera = np.stack(
+        [rng.uniform(-1, 1, 60), rng.uniform(-0.8, 0.8, 60), rng.uniform(2.5, 4.0, 60)], 1
+    )
     points = camera @ POSE[:3, :3].T + POSE[:3, 3]
     descriptors = rng.random((60, 128))
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
@@ -31,8 +33,9 @@ def matched(pixels, descriptors, points, of_points):
 
 def test_features_find_the_points_that_project_near(scene):
     pixels, descriptors, points, order = scene
-    rows, index = matched(pixels + 0.7 * RADIUS_PX * np.array([0.6, 0.8]), descriptors[order],
-                          points, descriptors)
+    rows, index = matched(
+        pixels + 0.7 * RADIUS_PX * np.array([0.6, 0.8]), descriptors[order], points, descriptors
+    )
     assert len(rows) > 50 and np.array_equal(index, order[rows])
     rows, index = matched(pixels + [0.0, 1.1 * RADIUS_PX], descriptors[order], points, descriptors)
     assert (index == order[rows]).sum() == 0

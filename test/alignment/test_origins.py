@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of alignment/: every number that decides says what it is and where it comes from."""
+
 from __future__ import annotations
 
 from dataclasses import fields

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """point_map.py and mapping/sfm/point_selection.py: features matched with the points of a map."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -58,9 +59,11 @@ def matched(points, found, views=20):
 def estimate(points, image):
     found = features(image)
     rows, index = matched(points, found)
-    scene = matched_points([torch.from_numpy(points.points[index])],
-                           [torch.from_numpy(found.pixels[rows]).float()],
-                           torch.from_numpy(MATRIX))
+    scene = matched_points(
+        [torch.from_numpy(points.points[index])],
+        [torch.from_numpy(found.pixels[rows]).float()],
+        torch.from_numpy(MATRIX),
+    )
     return estimate_pose(scene, RansacConfig(inlier_px=4.0))
 
 
@@ -108,8 +111,10 @@ def test_features_are_in_pixels_of_the_small_image():
     full, small = Resampler(camera, SIZE_WH[1]), Resampler(camera, SIZE_WH[1] // 2)
     found = features_of_frame(Frame(image, camera), full, small.matrix)
     own = root_sift(full(image), 3000)[0]
-    rays = [np.linalg.solve(matrix, np.c_[pixels, np.ones(len(pixels))].T)
-            for matrix, pixels in ((small.matrix, found.pixels), (full.matrix, own))]
+    rays = [
+        np.linalg.solve(matrix, np.c_[pixels, np.ones(len(pixels))].T)
+        for matrix, pixels in ((small.matrix, found.pixels), (full.matrix, own))
+    ]
     np.testing.assert_allclose(*rays, atol=1e-9)
     mask = np.zeros(image.shape, bool)
     mask[:, :100] = True
@@ -121,9 +126,15 @@ def test_every_view_keeps_its_best_points():
     view = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     point = np.array([0, 1, 2, 3, 0, 1, 0, 4, 5])
     assert place_in_views(view, point, np.ones(6)).tolist() == [0, 1, 2, 3, 1, 2]
-    tracks = Tracks(np.arange(18.0).reshape(6, 3), point, view, np.zeros((9, 2)),
-                    np.arange(6 * 128, dtype=np.uint8).reshape(6, 128), np.zeros(6),
-                    np.ones(6))
+    tracks = Tracks(
+        np.arange(18.0).reshape(6, 3),
+        point,
+        view,
+        np.zeros((9, 2)),
+        np.arange(6 * 128, dtype=np.uint8).reshape(6, 128),
+        np.zeros(6),
+        np.ones(6),
+    )
     kept = point_map(tracks, 2.0, 4)
     assert kept.points[:, 0].tolist() == [0.0, 6.0, 12.0, 24.0]
     assert kept.view.tolist() == [0, 0, 0, 1, 1, 2, 2]
@@ -140,17 +151,28 @@ def test_points_of_little_parallax_are_left_out(tracks):
 def test_points_of_a_known_map_stay(points, tracks):
     both = point_map(tracks, DISTANCE, 100_000, points)
     assert len(both) == 2 * len(points)
-    assert np.array_equal(both.points[:len(points)], points.points)
+    assert np.array_equal(both.points[: len(points)], points.points)
     assert both.view.max() == 2 * points.view.max() + 1
     assert both.point.max() == len(both) - 1
 
 
 def test_no_track_is_no_map():
-    nothing = Tracks(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0, int), np.zeros((0, 2)),
-                     np.zeros((0, 128), np.uint8), np.zeros(0), np.zeros(0))
+    nothing = Tracks(
+        np.zeros((0, 3)),
+        np.zeros(0, int),
+        np.zeros(0, int),
+        np.zeros((0, 2)),
+        np.zeros((0, 128), np.uint8),
+        np.zeros(0),
+        np.zeros(0),
+    )
     assert point_map(nothing, 1.0, 10) is None
-    one = PointMap(np.zeros((1, 3), np.float32), np.zeros((1, 128), np.uint8), np.zeros(1, int),
-                   np.zeros(1, int))
+    one = PointMap(
+        np.zeros((1, 3), np.float32),
+        np.zeros((1, 128), np.uint8),
+        np.zeros(1, int),
+        np.zeros(1, int),
+    )
     rows, index = matched(one, features(WALL[:240, :320]))
     assert len(rows) == len(index) == 0
 

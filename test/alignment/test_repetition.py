@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """repetition.py: what fits a period off confirms no pose."""
+
 from __future__ import annotations
 
 import cv2
@@ -23,16 +24,25 @@ def bricks(unlike: float) -> np.ndarray:
     one = texture(3)[:PERIOD_PX, :PERIOD_PX]
     wall = np.tile(one, (900 // PERIOD_PX, 1200 // PERIOD_PX))
     first = int(300 + 300 * (1 - unlike))
-    wall[first:600] = texture(4)[first:600, :wall.shape[1]]
+    wall[first:600] = texture(4)[first:600, : wall.shape[1]]
     return wall
 
 
 def fits(wall: np.ndarray, moved: float = 0.0):
     """The pose that an image of the wall is aligned to from `moved` [m] off, and the landmarks."""
     grid = np.stack(np.meshgrid(np.arange(16, 310, 12), np.arange(16, 230, 12)), -1).reshape(-1, 2)
-    landmarks = landmarks_of([ReferenceImage(
-        compressed(seen_from(pose(), wall)), MATRIX, np.eye(4), grid, depth_at(grid, pose()),
-        np.eye(8)[0])])
+    landmarks = landmarks_of(
+        [
+            ReferenceImage(
+                compressed(seen_from(pose(), wall)),
+                MATRIX,
+                np.eye(4),
+                grid,
+                depth_at(grid, pose()),
+                np.eye(8)[0],
+            )
+        ]
+    )
     image = Pyramid.of(seen_from(pose(0.02), wall))
     found = align(image, INTRINSICS, torch.from_numpy(pose(0.02 + moved)), landmarks)
     camera_from_map = torch.linalg.inv(found.world_from_camera).float()

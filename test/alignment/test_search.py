@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """alignment/search.py: which of several poses is believed, and when the search for one ends."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -26,8 +27,9 @@ def turned(degrees, metres=0.0):
 
 
 def aligned(degrees, score, inlier_ratio, metres=0.0, visible=0.6):
-    return Alignment(turned(degrees, metres), torch.eye(6),
-                     Verification(score, visible, inlier_ratio, False))
+    return Alignment(
+        turned(degrees, metres), torch.eye(6), Verification(score, visible, inlier_ratio, False)
+    )
 
 
 def searched(steps):
@@ -37,9 +39,11 @@ def searched(steps):
     def align(pose):
         tried.append(pose)
         return steps[len(tried) - 1][1]
+
     found = torch.tensor([True])
-    candidates = [SimpleNamespace(found=found, world_from_camera=turned(start)[None])
-                  for start, _ in steps]
+    candidates = [
+        SimpleNamespace(found=found, world_from_camera=turned(start)[None]) for start, _ in steps
+    ]
     return search(candidates, align, DEPTH), len(tried)
 
 
@@ -58,8 +62,9 @@ def test_a_far_moved_or_partial_fit_continues_search(first):
     assert best.verification.score == 210
 
 
-@pytest.mark.parametrize('second', [(-6.0, aligned(0.01, 118, 0.5)), (0.3, None)],
-                         ids=['ends there', 'begins there'])
+@pytest.mark.parametrize(
+    'second', [(-6.0, aligned(0.01, 118, 0.5)), (0.3, None)], ids=['ends there', 'begins there']
+)
 def test_two_ways_to_the_same_pose_end_it_too(second):
     best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), second, (9.0, None)])
     assert tried == (1 if second[1] is None else 2)
@@ -67,8 +72,9 @@ def test_two_ways_to_the_same_pose_end_it_too(second):
 
 
 def test_same_rotation_elsewhere_does_not_confirm():
-    best, tried = searched([(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)),
-                            (9.0, None)])
+    best, tried = searched(
+        [(6.0, aligned(0.0, 120, 0.5)), (-6.0, aligned(0.0, 118, 0.5, 0.5)), (9.0, None)]
+    )
     assert tried == 3
     assert best.verification.score == 120
 
@@ -83,9 +89,13 @@ def test_two_candidates_at_one_pose_raise_its_ratio():
 
 def test_a_better_pose_is_not_confirmed_by_a_worse_one():
     """Two candidates that converge to a worse pose do not confirm a better one."""
-    best, tried = searched([(6.0, aligned(0.0, 90, 0.5, visible=0.2)),
-                            (-6.0, aligned(0.0, 91, 0.5, visible=0.2)),
-                            (9.0, aligned(5.0, 120, 0.5, visible=0.2))])
+    best, tried = searched(
+        [
+            (6.0, aligned(0.0, 90, 0.5, visible=0.2)),
+            (-6.0, aligned(0.0, 91, 0.5, visible=0.2)),
+            (9.0, aligned(5.0, 120, 0.5, visible=0.2)),
+        ]
+    )
     assert tried == 3
     assert best.verification.score == 120 and best.verification.visible_inlier_ratio == 0.2
 
@@ -101,22 +111,27 @@ def approached(*steps):
     def align(pose, coarsest):
         tried.append(coarsest)
         return steps[len(tried) - 1]
+
     return refine_with_restarts(turned(8.0), align, DEPTH), tried
 
 
 NEAR, FAR = LEVELS - 2, LEVELS - 1
 
 
-@pytest.mark.parametrize(('steps', 'levels', 'score'), [
-    ([aligned(0.0, 100, 0.9)], [NEAR], 100),                             # well aligned
-    ([aligned(7.0, 100, 0.7)], [NEAR], 100),                             # so was it before
-    # but not from afar
-    ([aligned(0.0, 60, 0.7), aligned(0.5, 90, 0.7)], [NEAR, RESTART_LEVEL], 90),
-    ([aligned(7.9, 60, 0.3)], [NEAR], 60),                               # does not move
-    ([aligned(0.0, 9, 0.05)], [NEAR], 9),                                # nothing to hold on to
-    ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.9)], [NEAR, FAR], 90),
-    ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),   # worse than before
-    ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90)])
+@pytest.mark.parametrize(
+    ('steps', 'levels', 'score'),
+    [
+        ([aligned(0.0, 100, 0.9)], [NEAR], 100),  # well aligned
+        ([aligned(7.0, 100, 0.7)], [NEAR], 100),  # so was it before
+        # but not from afar
+        ([aligned(0.0, 60, 0.7), aligned(0.5, 90, 0.7)], [NEAR, RESTART_LEVEL], 90),
+        ([aligned(7.9, 60, 0.3)], [NEAR], 60),  # does not move
+        ([aligned(0.0, 9, 0.05)], [NEAR], 9),  # nothing to hold on to
+        ([aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.9)], [NEAR, FAR], 90),
+        ([aligned(3.0, 60, 0.3), aligned(0.0, 50, 0.5)], [NEAR, FAR], 60),  # worse than before
+        ([None, aligned(3.0, 60, 0.3), aligned(0.0, 90, 0.4)], [NEAR, FAR, FAR], 90),
+    ],
+)
 def test_refinement_restarts_while_the_score_improves(steps, levels, score):
     best, tried = approached(*steps)
     assert tried == levels

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """alignment/verification.py: occluded landmarks do not count, chance inliers do not help."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,8 +15,10 @@ SIDE = 2.0 * PATCH
 def landmarks(seed, count=240):
     """Pixels (L, 2) all over an image of 640 x 480, and as many random numbers in [0, 1)."""
     generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(count, 2, generator=generator) * torch.tensor([640.0, 480.0]),
-            torch.rand(count, generator=generator))
+    return (
+        torch.rand(count, 2, generator=generator) * torch.tensor([640.0, 480.0]),
+        torch.rand(count, generator=generator),
+    )
 
 
 @pytest.mark.parametrize('seed', range(3))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmark/damage.py: each kind of damage does what its name says, and nothing else."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_blur_spreads_a_point_along_its_length(generator):
 def test_three_stops_are_an_eighth_of_the_light(generator):
     image = np.full((120, 160), 200, np.uint8)
     dark = darkened(3)(Frame(image, CAMERA), generator).image / 255.0
-    assert (dark ** 2.2).mean() == pytest.approx((200 / 255) ** 2.2 / 8, rel=0.02)
+    assert (dark**2.2).mean() == pytest.approx((200 / 255) ** 2.2 / 8, rel=0.02)
     assert dark.std() > 0.005
 
 

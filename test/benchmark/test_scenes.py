@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmark/scenes.py: scenes on disk and their hard splits."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -41,8 +42,11 @@ def grays(frames):
 @pytest.fixture(scope='module')
 def scene(tmp_path_factory):
     folder = tmp_path_factory.mktemp('scenes') / 'room'
-    return Scene('room', write_frames(folder / 'train', 61),
-                 write_frames(folder / 'test', 5, depth=None, gray=lambda index: 110 + index))
+    return Scene(
+        'room',
+        write_frames(folder / 'train', 61),
+        write_frames(folder / 'test', 5, depth=None, gray=lambda index: 110 + index),
+    )
 
 
 def test_scenes_are_found_under_both_names(tmp_path):
@@ -55,14 +59,20 @@ def test_scenes_are_found_under_both_names(tmp_path):
     assert [scene.name for scene in find_scenes(tmp_path / 'b')] == ['b']
 
 
-@pytest.mark.parametrize('folder, names, message', [
-    ('nowhere', (), 'is no folder'), ('.', (), r'holds no scene, expected folders with train/'),
-    ('..', ('garage',), "holds no scene 'garage', expected one of room")])
+@pytest.mark.parametrize(
+    'folder, names, message',
+    [
+        ('nowhere', (), 'is no folder'),
+        ('.', (), r'holds no scene, expected folders with train/'),
+        ('..', ('garage',), "holds no scene 'garage', expected one of room"),
+    ],
+)
 def test_scenes_that_are_not_there(tmp_path, folder, names, message):
     (tmp_path / 'room' / 'train').mkdir(parents=True)
     with pytest.raises(SourceError, match=message):
-        find_scenes(tmp_path / 'room' / 'train' / '..' / 'train' / folder if not names
-                    else tmp_path, names)
+        find_scenes(
+            tmp_path / 'room' / 'train' / '..' / 'train' / folder if not names else tmp_path, names
+        )
 
 
 def test_every_split_of_a_scene_with_queries(scene):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmark/baselines/sift_sfm.py: the peer finds its way on a wall that it has seen."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -27,8 +28,10 @@ def frame(image):
 
 
 def posed_frames(change=lambda index, frame: frame):
-    return [PosedFrame(change(index, frame(seen_from(place, WALL))), place)
-            for index, place in enumerate(PLACES)]
+    return [
+        PosedFrame(change(index, frame(seen_from(place, WALL))), place)
+        for index, place in enumerate(PLACES)
+    ]
 
 
 def off(found, reference):
@@ -73,8 +76,10 @@ def test_every_image_has_its_own_camera():
 def test_a_place_far_from_the_origin_is_as_exact(learned):
     """Positions in single precision would be half a metre apart."""
     shift = np.array([5e6, 4e5, 100.0])
-    moved = [replace(posed, world_from_camera=posed.world_from_camera.copy())
-             for posed in posed_frames()]
+    moved = [
+        replace(posed, world_from_camera=posed.world_from_camera.copy())
+        for posed in posed_frames()
+    ]
     reference = QUERY.copy()
     for place in (reference, *(posed.world_from_camera for posed in moved)):
         place[:3, 3] += shift
@@ -93,8 +98,9 @@ def test_a_map_file_holds_one_descriptor_a_point(learned, tmp_path):
     again = SiftSfm.load(path)
     assert again.seconds == learned.seconds > 0
     query = frame(seen_from(QUERY, WALL))
-    assert np.array_equal(again.localize(query).world_from_camera,
-                          learned.localize(query).world_from_camera)
+    assert np.array_equal(
+        again.localize(query).world_from_camera, learned.localize(query).world_from_camera
+    )
 
 
 @pytest.mark.benchmark
@@ -107,15 +113,20 @@ def test_another_file_is_no_map(tmp_path):
 
 @pytest.mark.benchmark
 def test_frames_without_a_common_point_are_refused():
-    blank = [replace(posed, frame=replace(posed.frame, image=np.zeros((240, 320), np.uint8)))
-             for posed in posed_frames()]
+    blank = [
+        replace(posed, frame=replace(posed.frame, image=np.zeros((240, 320), np.uint8)))
+        for posed in posed_frames()
+    ]
     with pytest.raises(MappingError, match='triangulates no point of 6 mapping frames'):
         SiftSfm.learn(blank)
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize('image', [np.zeros((240, 320), np.uint8),
-                                   seen_from(QUERY, texture(1))], ids=['black', 'another wall'])
+@pytest.mark.parametrize(
+    'image',
+    [np.zeros((240, 320), np.uint8), seen_from(QUERY, texture(1))],
+    ids=['black', 'another wall'],
+)
 def test_what_it_has_never_seen_is_refused(learned, image):
     found = learned.localize(frame(image))
     assert found.result is Result.LOW_INLIERS and found.world_from_camera is None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench`: the tables as a user would print them."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -40,12 +41,30 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
     monkeypatch.setattr('dsac_ros.benchmark.damage.DAMAGES', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:2])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping[:8])
-    assert main(['bench', 'damage', str(tiny_map.map), queries, '--peer', mapping, '--device',
-                 'cpu', '--progress', 'off', '--json', str(tmp_path / 'table.json')]) == 0
+    assert (
+        main(
+            [
+                'bench',
+                'damage',
+                str(tiny_map.map),
+                queries,
+                '--peer',
+                mapping,
+                '--device',
+                'cpu',
+                '--progress',
+                'off',
+                '--json',
+                str(tmp_path / 'table.json'),
+            ]
+        )
+        == 0
+    )
     table = json.loads((tmp_path / 'table.json').read_text())
     assert table['frames'] == 2
     assert [(row['damage'], row['method']) for row in table['rows']] == [
-        (kind, method) for kind in few for method in ('dsac', 'sift_sfm')]
+        (kind, method) for kind in few for method in ('dsac', 'sift_sfm')
+    ]
     intact = {row['method']: row for row in table['rows'] if row['damage'] == 'none'}
     assert intact['sift_sfm']['recall']['0.05m_5deg'] == 1.0
     lines = capsys.readouterr().out.splitlines()
@@ -58,8 +77,20 @@ def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypa
     monkeypatch.setattr('dsac_ros.benchmark.tuning_comparison.VARIANTS', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:3])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping)
-    words = ['--queries', queries, '--device', 'cpu', '--progress', 'off', '--json',
-             str(tmp_path / 'table.json'), '--set', 'finetune_steps=2', '--set', 'hypotheses=8']
+    words = [
+        '--queries',
+        queries,
+        '--device',
+        'cpu',
+        '--progress',
+        'off',
+        '--json',
+        str(tmp_path / 'table.json'),
+        '--set',
+        'finetune_steps=2',
+        '--set',
+        'hypotheses=8',
+    ]
     assert main(['bench', 'finetune', str(tiny_map.map), mapping, *words]) == 0
     rows = json.loads((tmp_path / 'table.json').read_text())['rows']
     assert [row['training'] for row in rows] == ['before', 'softam', 'encoder', 'rgbd']
@@ -72,12 +103,31 @@ def test_every_way_of_fine_tuning_has_a_row(tiny_map, tmp_path, capsys, monkeypa
 
 @pytest.mark.slow
 def test_a_map_of_a_whole_network_is_not_fine_tuned(tiny_map, tmp_path, capsys):
-    header = {'origin': [0.0] * 3, 'encoder_id': 'dsacstar_tiny', 'short_side': 64,
-              'network_focal_px': 60.0}
+    header = {
+        'origin': [0.0] * 3,
+        'encoder_id': 'dsacstar_tiny',
+        'short_side': 64,
+        'network_focal_px': 60.0,
+    }
     save_map(tmp_path / 'whole.map', WholeNetwork('dsacstar_tiny', 2.5), header)
     frames = as_folder(tmp_path / 'frames', tiny_map.queries[:1])
-    assert main(['bench', 'finetune', str(tmp_path / 'whole.map'), frames, '--queries', frames,
-                 '--device', 'cpu', '--progress', 'off']) == 1
+    assert (
+        main(
+            [
+                'bench',
+                'finetune',
+                str(tmp_path / 'whole.map'),
+                frames,
+                '--queries',
+                frames,
+                '--device',
+                'cpu',
+                '--progress',
+                'off',
+            ]
+        )
+        == 1
+    )
     assert 'the map holds a whole network (dsacstar_tiny)' in capsys.readouterr().err
 
 
@@ -86,8 +136,27 @@ def test_the_race_of_ransac_says_what_it_measured(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(pnp, 'opencv_usac_pose', lambda *arguments: None)
     monkeypatch.setattr(ransac, 'RATIOS', (0.8, 0.5))
     threads = torch.get_num_threads()
-    assert main(['bench', 'ransac', '--frames', '2', '--set', 'hypotheses=64', '--device', 'cpu',
-                 '--threads', '1', '--progress', 'off', '--json', str(tmp_path / 'r.json')]) == 0
+    assert (
+        main(
+            [
+                'bench',
+                'ransac',
+                '--frames',
+                '2',
+                '--set',
+                'hypotheses=64',
+                '--device',
+                'cpu',
+                '--threads',
+                '1',
+                '--progress',
+                'off',
+                '--json',
+                str(tmp_path / 'r.json'),
+            ]
+        )
+        == 0
+    )
     table = json.loads((tmp_path / 'r.json').read_text(), parse_constant=pytest.fail)
     assert (table['frames'], table['threads']) == (2, 1)
     assert torch.get_num_threads() == threads
@@ -96,13 +165,16 @@ def test_the_race_of_ransac_says_what_it_measured(tmp_path, capsys, monkeypatch)
     ours, lost = rows['dsac', 0.5], rows['opencv_usac', 0.5]
     assert (ours['device'], ours['success']) == ('cpu', 1.0) and ours['median_error_m'] < 0.05
     assert (lost['success'], lost['median_error_m']) == (0.0, None)
-    speed, = table['speed']
+    (speed,) = table['speed']
     assert speed['device'] == 'cpu' and tuple(speed['stages_ms']) == STAGES
     assert sum(speed['stages_ms'].values()) == pytest.approx(speed['one_ms'], rel=0.7)
     printed = capsys.readouterr()
     assert 'a batch of 16' in printed.out and printed.err == ''
-    lost_line, = (line for line in printed.out.splitlines()
-                  if 'opencv_usac' in line and line.startswith('    50%'))
+    (lost_line,) = (
+        line
+        for line in printed.out.splitlines()
+        if 'opencv_usac' in line and line.startswith('    50%')
+    )
     assert 'none' in lost_line
 
 
@@ -125,8 +197,11 @@ def wall_scenes(tmp_path):
     wall = texture(0)
 
     def frames(places):
-        return [PosedFrame(Frame(seen_from(place, wall), Camera(SIZE_WH, MATRIX)), place)
-                for place in places]
+        return [
+            PosedFrame(Frame(seen_from(place, wall), Camera(SIZE_WH, MATRIX)), place)
+            for place in places
+        ]
+
     drive = [pose(x, 0.1 * np.sin(9 * x), 0.1 * x, 10.0 * x) for x in np.linspace(-0.5, 0.5, 6)]
     as_folder(tmp_path / 'scenes' / 'lane' / 'mapping', frames(drive))
     as_folder(tmp_path / 'scenes' / 'wall' / 'train', frames(drive))
@@ -136,6 +211,7 @@ def wall_scenes(tmp_path):
 
 def fake_learner(calls):
     """In place of the learning of a map, which takes a minute: finds nothing."""
+
     class Nothing:
         def localize(self, frame):
             return Localization(Result.LOW_INLIERS, 'lost', timings_ms={'network': 4.0})
@@ -145,7 +221,9 @@ def fake_learner(calls):
             calls.append((config.minutes, path.name))
             path.write_bytes(bytes(5000))
             return LearnedMap(Nothing(), 5000, 60.0, False)
+
         return learner
+
     return make
 
 
@@ -153,29 +231,47 @@ def fake_learner(calls):
 def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsys, monkeypatch):
     calls = []
     monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner(calls))
-    words = ['bench', 'scenes', str(wall_scenes), '--minutes', '0.5', '--maps',
-             str(tmp_path / 'maps'), '--device', 'cpu', '--progress', 'off']
+    words = [
+        'bench',
+        'scenes',
+        str(wall_scenes),
+        '--minutes',
+        '0.5',
+        '--maps',
+        str(tmp_path / 'maps'),
+        '--device',
+        'cpu',
+        '--progress',
+        'off',
+    ]
     assert main([*words, '--json', str(tmp_path / 'table.json')]) == 0
     table = json.loads((tmp_path / 'table.json').read_text(), parse_constant=pytest.fail)
     rows = {(row['scene'], row['split'], row['system']): row for row in table['rows']}
-    assert list(rows) == [(scene, split, system) for scene, first in (('lane', 'stretches'),
-                                                                      ('wall', 'full'))
-                          for split in (first, 'thinned', 'zoom x2')
-                          for system in ('dsac', 'sift_sfm')]
-    assert calls == [(0.5, f'{scene}.{split}.dsac') for scene, first in (
-        ('lane', 'stretches'), ('wall', 'full')) for split in (first, 'thinned')]
+    assert list(rows) == [
+        (scene, split, system)
+        for scene, first in (('lane', 'stretches'), ('wall', 'full'))
+        for split in (first, 'thinned', 'zoom x2')
+        for system in ('dsac', 'sift_sfm')
+    ]
+    assert calls == [
+        (0.5, f'{scene}.{split}.dsac')
+        for scene, first in (('lane', 'stretches'), ('wall', 'full'))
+        for split in (first, 'thinned')
+    ]
     ours, peer = (rows['wall', 'full', name] for name in ('dsac', 'sift_sfm'))
     assert ours['results']['lost'] == 1 and ours['results']['median_translation'] is None
-    assert peer['results']['within'] == dict.fromkeys(('1.0%', '2.5%', '5.0%', '12.5%', '25.0%'),
-                                                      1.0)
+    assert peer['results']['within'] == dict.fromkeys(
+        ('1.0%', '2.5%', '5.0%', '12.5%', '25.0%'), 1.0
+    )
     assert peer['results']['map_bytes'] == (tmp_path / 'maps/wall.full.sift_sfm').stat().st_size
     assert peer['depth'] == pytest.approx(3.0, rel=0.1) and table['machine']['cpu']
     # a single frame of the drive is left, of which nothing can be triangulated
     assert 'triangulates no point of 1 ' in rows['wall', 'thinned', 'sift_sfm']['error']
     lines = capsys.readouterr().out.splitlines()
     assert sum('failed: SIFT + SfM triangulates no point' in line for line in lines) == 2
-    assert any(line.startswith('wall') and '100 / 100 / 100 / 100 / 100 %' in line
-               for line in lines)
+    assert any(
+        line.startswith('wall') and '100 / 100 / 100 / 100 / 100 %' in line for line in lines
+    )
 
     assert main([*words, '--scenes', 'wall', '--splits', 'full', '--no-ours']) == 0
     assert '(map reused)' in capsys.readouterr().out
@@ -184,8 +280,17 @@ def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsy
 def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monkeypatch):
     monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner([]))
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    words = ['bench', 'scenes', str(wall_scenes), '--splits', 'full', '--device', 'cpu',
-             '--progress', 'off']
+    words = [
+        'bench',
+        'scenes',
+        str(wall_scenes),
+        '--splits',
+        'full',
+        '--device',
+        'cpu',
+        '--progress',
+        'off',
+    ]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines[1:3]] == ['dsac', 'dsac']
@@ -196,8 +301,10 @@ def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monke
 
 
 def test_bench_refuses_unknown_splits_and_scenes(wall_scenes, capsys):
-    for option, value, message in (('--splits', 'full,night', "'night', expected some of full"),
-                                   ('--scenes', 'attic', "'attic', expected one of lane, wall")):
+    for option, value, message in (
+        ('--splits', 'full,night', "'night', expected some of full"),
+        ('--scenes', 'attic', "'attic', expected one of lane, wall"),
+    ):
         assert main(['bench', 'scenes', str(wall_scenes), option, value]) == 1
         assert message in capsys.readouterr().err
 
@@ -208,9 +315,28 @@ def test_bench_scenes_uses_a_map_that_is_there(tiny_map, tmp_path, capsys):
     as_folder(tmp_path / 'scenes' / 'corner' / 'test', tiny_map.queries[:3])
     (tmp_path / 'maps').mkdir()
     shutil.copy(tiny_map.map, tmp_path / 'maps' / 'corner.full.dsac')
-    assert main(['bench', 'scenes', str(tmp_path / 'scenes'), '--splits', 'full', '--no-peer',
-                 '--maps', str(tmp_path / 'maps'), '--queries', '2', '--device', 'cpu',
-                 '--progress', 'off', '--json']) == 0
+    assert (
+        main(
+            [
+                'bench',
+                'scenes',
+                str(tmp_path / 'scenes'),
+                '--splits',
+                'full',
+                '--no-peer',
+                '--maps',
+                str(tmp_path / 'maps'),
+                '--queries',
+                '2',
+                '--device',
+                'cpu',
+                '--progress',
+                'off',
+                '--json',
+            ]
+        )
+        == 0
+    )
     (row,) = json.loads(capsys.readouterr().out)['rows']
     assert row['error'] == '' and row['queries'] == 2 and row['results']['map_reused']
     assert row['results']['within']['5.0%'] == 1.0 and row['results']['query_ms']['p50'] > 0

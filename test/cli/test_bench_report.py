@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench report`: the page of the benchmarks is what the committed JSON says."""
+
 from __future__ import annotations
 
 import copy
@@ -14,10 +15,22 @@ from dsac_ros.cli.main import main
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = sorted((ROOT / 'docs' / 'data').glob('scenes-*.json'))
 MACHINE = {'cpu': 'some CPU, 2 cores', 'gpu': 'none'}
-ROW = {'scene': 'attic', 'split': 'full', 'system': 'dsac', 'mapping_frames': 30, 'queries': 8,
-       'error': '', 'results': {
-           'within': {'1.0%': 0.5, '5.0%': 1.0}, 'median_translation': 0.0123, 'lost': 1,
-           'wrong': 0, 'map_bytes': 2_340_000, 'query_ms': {'p50': 61.2, 'p99': 99.6}}}
+ROW = {
+    'scene': 'attic',
+    'split': 'full',
+    'system': 'dsac',
+    'mapping_frames': 30,
+    'queries': 8,
+    'error': '',
+    'results': {
+        'within': {'1.0%': 0.5, '5.0%': 1.0},
+        'median_translation': 0.0123,
+        'lost': 1,
+        'wrong': 0,
+        'map_bytes': 2_340_000,
+        'query_ms': {'p50': 61.2, 'p99': 99.6},
+    },
+}
 
 
 def run_of(*rows, date='2026-11-30'):
@@ -45,13 +58,15 @@ def test_a_row_says_what_was_measured():
 
 def test_the_newest_run_of_a_row_stands_and_says_when():
     newer = changed(ROW, queries=9)
-    lines = report_lines([run_of(ROW, changed(ROW, split='zoom x2')),
-                          run_of(newer, date='2026-12-01')])
+    lines = report_lines(
+        [run_of(ROW, changed(ROW, split='zoom x2')), run_of(newer, date='2026-12-01')]
+    )
     assert sum('| attic |' in line for line in lines) == 2
     assert any('| attic | 30 + 9 |' in line for line in lines)
     assert [line for line in lines if 'rows:' in line] == [
         '- 1 rows: 2026-12-01, some CPU, 2 cores, gpu none',
-        '- 1 rows: 2026-11-30, some CPU, 2 cores, gpu none']
+        '- 1 rows: 2026-11-30, some CPU, 2 cores, gpu none',
+    ]
 
 
 def test_table_shows_failures_and_missing_poses():
@@ -62,8 +77,10 @@ def test_table_shows_failures_and_missing_poses():
     assert '|  |  | SIFT + SfM | 50 / 100 | - | 1 / 0 | 2.3 | - |' in lines
 
 
-@pytest.mark.parametrize(('text', 'said'), [
-    ('{"rows": []}', 'has no machine, date'), ('{', 'is no JSON'), (None, 'cannot read')])
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [('{"rows": []}', 'has no machine, date'), ('{', 'is no JSON'), (None, 'cannot read')],
+)
 def test_a_file_of_something_else_is_refused(tmp_path, capsys, text, said):
     path = tmp_path / 'run.json'
     if text is not None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/demo*.py: processes that always end, and the node's answers from the graph to the report."""
+
 from __future__ import annotations
 
 import os
@@ -30,8 +31,12 @@ def is_alive(pid):
 def test_no_process_is_left_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt), Graph(tmp_path) as graph:
         graph.start('idle', *PYTHON, 'import time; time.sleep(100)')
-        graph.start('stubborn', *PYTHON, 'import signal, time; print(1, flush=True); '
-                    'signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3)')
+        graph.start(
+            'stubborn',
+            *PYTHON,
+            'import signal, time; print(1, flush=True); '
+            'signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3)',
+        )
         pids = [process.pid for process in graph._processes.values()]
         assert all(map(is_alive, pids))
         raise KeyboardInterrupt
@@ -41,8 +46,11 @@ def test_no_process_is_left_behind(tmp_path):
 def test_a_process_that_fails_says_why(tmp_path):
     expected = r'relocalizer ended with code 3: no such map .*relocalizer\.log'
     with pytest.raises(NodeFailedError, match=expected), Graph(tmp_path) as graph:
-        graph.start('relocalizer', *PYTHON, 'import sys; print("no such map", file=sys.stderr); '
-                    'sys.exit(3)')
+        graph.start(
+            'relocalizer',
+            *PYTHON,
+            'import sys; print("no such map", file=sys.stderr); sys.exit(3)',
+        )
         graph.wait_until(lambda: False, 20.0, 'the start')
 
 
@@ -72,8 +80,9 @@ def test_the_parameters_are_ones_that_the_node_has(tmp_path):
 
 @pytest.mark.slow
 def test_answers_come_from_a_node_of_its_own(tiny_map, tmp_path, domain_id, monkeypatch):
-    monkeypatch.setattr(demo_graph, 'private_graph',
-                        lambda: {**os.environ, 'PYTHONUNBUFFERED': '1'})
+    monkeypatch.setattr(
+        demo_graph, 'private_graph', lambda: {**os.environ, 'PYTHONUNBUFFERED': '1'}
+    )
     (tmp_path / 'room.map').write_bytes(tiny_map.map.read_bytes())
     bag = tmp_path / 'held_out.mcap'
     base_from_camera = np.eye(4)
@@ -85,8 +94,9 @@ def test_answers_come_from_a_node_of_its_own(tiny_map, tmp_path, domain_id, monk
             frame = posed.frame
             writer.image('/camera/image_raw', 'camera', frame.stamp_ns, frame.image)
             writer.camera_info('/camera/camera_info', 'camera', frame.stamp_ns, frame.camera)
-            writer.odometry(demo.TRUTH_TOPIC, 'map', 'camera', frame.stamp_ns,
-                            posed.world_from_camera)
+            writer.odometry(
+                demo.TRUTH_TOPIC, 'map', 'camera', frame.stamp_ns, posed.world_from_camera
+            )
     count = len(tiny_map.queries)
     events = demo.play(tmp_path, bag, count)
     report = demo.judge(Namespace(seed=3, picture=tmp_path / 'demo.png'), tmp_path, bag, events)

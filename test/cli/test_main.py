@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/main.py: exit codes, one line per known error, quick help."""
+
 from __future__ import annotations
 
 import errno
@@ -18,16 +19,20 @@ from dsac_ros.errors import SourceError
 @pytest.fixture
 def verb(monkeypatch):
     """Make the verb `localize` do what the test says; returns a setter of its `run`."""
+
     def set_run(run, **defaults):
-        fake = SimpleNamespace(HELP='a fake', run=run, add_arguments=lambda parser:
-                               parser.set_defaults(**defaults))
+        fake = SimpleNamespace(
+            HELP='a fake', run=run, add_arguments=lambda parser: parser.set_defaults(**defaults)
+        )
         monkeypatch.setitem(sys.modules, 'dsac_ros.cli.localize', fake)
+
     return set_run
 
 
 def raising(error):
     def run(args):
         raise error
+
     return run
 
 
@@ -73,7 +78,8 @@ def test_a_package_that_is_missing_is_one_line(verb, capsys):
     assert command.main(['localize']) == 1
     assert capsys.readouterr().err == (
         'dsac: error: the Python package cv2 is not installed, and `dsac localize` needs it: pip '
-        'install opencv-python-headless\n')
+        'install opencv-python-headless\n'
+    )
 
 
 def test_missing_module_of_ours_keeps_its_traceback(verb):
@@ -104,14 +110,17 @@ def processor_seconds():
 
 @pytest.mark.parametrize('words', [[], *([verb] for verb in command.VERBS)])
 def test_help_is_quick_and_pulls_nothing_heavy(words):
-    code = ('import sys\nfrom dsac_ros.cli.main import main\n'
-            'try:\n    main(sys.argv[1:])\n'
-            'except SystemExit as end:\n    assert not end.code\n'
-            "heavy = {'torch', 'cv2', 'numpy', 'rosbags', 'rclpy', 'matplotlib', 'scipy'}\n"
-            "print('HEAVY', sorted(heavy & set(sys.modules)))\n")
+    code = (
+        'import sys\nfrom dsac_ros.cli.main import main\n'
+        'try:\n    main(sys.argv[1:])\n'
+        'except SystemExit as end:\n    assert not end.code\n'
+        "heavy = {'torch', 'cv2', 'numpy', 'rosbags', 'rclpy', 'matplotlib', 'scipy'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
     before = processor_seconds()
-    done = subprocess.run([sys.executable, '-c', code, *words, '--help'], check=True,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code, *words, '--help'], check=True, capture_output=True, text=True
+    )
     seconds = processor_seconds() - before
     assert done.stdout.startswith('usage: dsac')
     assert 'HEAVY []' in done.stdout
@@ -119,12 +128,15 @@ def test_help_is_quick_and_pulls_nothing_heavy(words):
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path):
-    code = ('import sys\nfrom types import SimpleNamespace\n'
-            "sys.modules['dsac_ros.cli.localize'] = SimpleNamespace(HELP='', add_arguments="
-            "lambda parser: None, run=lambda args: [print('x' * 100) for _ in range(9999)] and 0)"
-            "\nfrom dsac_ros.cli.main import main\nsys.exit(main(['localize']))")
-    process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    code = (
+        'import sys\nfrom types import SimpleNamespace\n'
+        "sys.modules['dsac_ros.cli.localize'] = SimpleNamespace(HELP='', add_arguments="
+        "lambda parser: None, run=lambda args: [print('x' * 100) for _ in range(9999)] and 0)"
+        "\nfrom dsac_ros.cli.main import main\nsys.exit(main(['localize']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b''
@@ -132,8 +144,11 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
 
 
 def test_it_runs_as_a_module():
-    done = subprocess.run([sys.executable, '-m', 'dsac_ros.cli.main', 'inspect', 'nowhere.map'],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-m', 'dsac_ros.cli.main', 'inspect', 'nowhere.map'],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1
     assert done.stderr.startswith('dsac: error: nowhere.map does not exist')
     assert done.stderr.count('\n') == 1

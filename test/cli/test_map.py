@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/map.py: what is refused before any work is done."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,41 +14,75 @@ from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame
 
 
-@pytest.mark.parametrize('words', [['--set', 'selection=softam'],
-                                   ['--recipe', 'ace', '--set', 'entropy_bits=2']])
+@pytest.mark.parametrize(
+    'words', [['--set', 'selection=softam'], ['--recipe', 'ace', '--set', 'entropy_bits=2']]
+)
 def test_unused_end_to_end_settings_are_refused(words, tmp_path, capsys):
     """Settings of end-to-end training are refused where no option asks for it."""
     assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), *words]) == 1
     assert 'end-to-end training; add --finetune' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('words', [['--finetune', '--set', 'selection=softam'],
-                                   ['--recipe', 'dsacstar', '--set', 'selection=softam'],
-                                   ['--set', 'inlier_px=8', '--finetune']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['--finetune', '--set', 'selection=softam'],
+        ['--recipe', 'dsacstar', '--set', 'selection=softam'],
+        ['--set', 'inlier_px=8', '--finetune'],
+    ],
+)
 def test_where_it_was_asked_for_the_source_is_read(words, tmp_path, capsys):
     assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), *words]) == 1
     told = capsys.readouterr().err
     assert str(tmp_path) in told and 'add --finetune' not in told
 
 
-@pytest.mark.parametrize(('words', 'told'), [
-    (['--finetune'], '--finetune is for the recipe ace'),
-    (['--set', 'finetune_encoder=true'], 'finetune_encoder is for the recipe ace'),
-    (['--set', 'score=uncertainty'], 'score=uncertainty needs a network that predicts it')])
+@pytest.mark.parametrize(
+    ('words', 'told'),
+    [
+        (['--finetune'], '--finetune is for the recipe ace'),
+        (['--set', 'finetune_encoder=true'], 'finetune_encoder is for the recipe ace'),
+        (['--set', 'score=uncertainty'], 'score=uncertainty needs a network that predicts it'),
+    ],
+)
 def test_what_a_whole_network_does_not_know_is_refused(words, told, tmp_path, capsys):
-    assert main(['map', str(tmp_path), '-o', str(tmp_path / 'a.map'), '--recipe', 'dsacstar_tiny',
-                 *words]) == 1
+    assert (
+        main(
+            [
+                'map',
+                str(tmp_path),
+                '-o',
+                str(tmp_path / 'a.map'),
+                '--recipe',
+                'dsacstar_tiny',
+                *words,
+            ]
+        )
+        == 1
+    )
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(('told', 'line'), [
-    ({'before': 2.0, 'after': 1.0}, 'end to end: 2 before, 1 after (cm and deg in a room, on '
-                                    'held-out frames)'),
-    ({'before': 2.0, 'after': 2.0}, 'end to end: 2 before, 2 after (cm and deg in a room, on '
-                                    'held-out frames); not significantly better, so nothing is '
-                                    'changed'),
-    ({'reason': 'too few held-out frames'}, 'end to end: not trained, too few held-out frames'),
-    ({'not_validated': 'few'}, 'end to end: trained, not validated (few)')])
+@pytest.mark.parametrize(
+    ('told', 'line'),
+    [
+        (
+            {'before': 2.0, 'after': 1.0},
+            'end to end: 2 before, 1 after (cm and deg in a room, on held-out frames)',
+        ),
+        (
+            {'before': 2.0, 'after': 2.0},
+            'end to end: 2 before, 2 after (cm and deg in a room, on '
+            'held-out frames); not significantly better, so nothing is '
+            'changed',
+        ),
+        (
+            {'reason': 'too few held-out frames'},
+            'end to end: not trained, too few held-out frames',
+        ),
+        ({'not_validated': 'few'}, 'end to end: trained, not validated (few)'),
+    ],
+)
 def test_what_end_to_end_training_gave_is_told(told, line):
     assert end_to_end_line(told) == line
 
@@ -74,12 +109,23 @@ def learning(monkeypatch, tmp_path):
     def learn(frames, config, *args, **more):
         seen.append(config)
         raise KeyboardInterrupt
+
     monkeypatch.setattr('dsac_ros.mapping.learn.learn', learn)
     (tmp_path / 'a.png').write_bytes(b'')
 
     def run(*words):
-        return main(['map', str(tmp_path / 'a.png'), '--focal', '100', '-o',
-                     str(tmp_path / 'a.map'), *words])
+        return main(
+            [
+                'map',
+                str(tmp_path / 'a.png'),
+                '--focal',
+                '100',
+                '-o',
+                str(tmp_path / 'a.map'),
+                *words,
+            ]
+        )
+
     run.seen = seen
     return run
 
@@ -112,8 +158,9 @@ def test_poses_that_do_not_fit_stop_before_training(tmp_path, capsys):
     with FolderWriter(tmp_path / 'a') as folder:
         for view in views_of(drive(10)):
             camera = Camera((320, 240), view.matrix)
-            folder.write(Frame(view.image, camera, view.stamp_ns),
-                         np.linalg.inv(view.scene_from_camera))
+            folder.write(
+                Frame(view.image, camera, view.stamp_ns), np.linalg.inv(view.scene_from_camera)
+            )
     words = ['map', str(tmp_path / 'a'), '-o', str(tmp_path / 'a.map'), '--progress', 'off']
     assert main(words) == 1
     told = capsys.readouterr().err

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/output.py: what cannot be written is found out before the work, whichever verb it is."""
+
 from __future__ import annotations
 
 import os
@@ -19,17 +20,26 @@ def places(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('words', [
-    ['convert', 'a.png', 'nodir/x.tum'], ['convert', 'a.png', 'afile/x.mcap'],
-    ['convert', 'a.png', 'afile/x/frames'], ['convert', 'a.png', 'x.mcap', '--json', 'nodir/a'],
-    ['localize', 'a.map', 'a.png', '-o', 'nodir/x.tum'],
-    ['localize', 'a.map', 'a.png', '--json', '.'],
-    ['evaluate', 'a.map', 'a.png', '--report', 'afile'],
-    ['evaluate', 'a.map', 'a.png', '--json', 'nodir/a.json'],
-    ['inspect', 'a.map', '--picture', 'nodir/a.png'], ['inspect', 'a.map', '--json', 'nodir/a'],
-    ['demo', '--output', 'afile'], ['demo', '--output', 'out', '--picture', 'nodir/a.png'],
-    ['map', 'a.png', '-o', 'nodir/a.map'], ['map', 'a.png', '-o', 'b.map', '--json', 'nodir/a'],
-    ['pretrain', '--photographs', 'a.png', '-o', 'nodir/a.safetensors']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['convert', 'a.png', 'nodir/x.tum'],
+        ['convert', 'a.png', 'afile/x.mcap'],
+        ['convert', 'a.png', 'afile/x/frames'],
+        ['convert', 'a.png', 'x.mcap', '--json', 'nodir/a'],
+        ['localize', 'a.map', 'a.png', '-o', 'nodir/x.tum'],
+        ['localize', 'a.map', 'a.png', '--json', '.'],
+        ['evaluate', 'a.map', 'a.png', '--report', 'afile'],
+        ['evaluate', 'a.map', 'a.png', '--json', 'nodir/a.json'],
+        ['inspect', 'a.map', '--picture', 'nodir/a.png'],
+        ['inspect', 'a.map', '--json', 'nodir/a'],
+        ['demo', '--output', 'afile'],
+        ['demo', '--output', 'out', '--picture', 'nodir/a.png'],
+        ['map', 'a.png', '-o', 'nodir/a.map'],
+        ['map', 'a.png', '-o', 'b.map', '--json', 'nodir/a'],
+        ['pretrain', '--photographs', 'a.png', '-o', 'nodir/a.safetensors'],
+    ],
+)
 def test_a_place_that_cannot_be_written_costs_no_work(places, monkeypatch, capsys, words):
     monkeypatch.chdir(places)
     before = sorted(places.iterdir())

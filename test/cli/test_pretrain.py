@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/pretrain.py: a run ends with an encoder and nothing that the next one could mistake."""
+
 from __future__ import annotations
 
 import cv2
@@ -20,9 +21,27 @@ def pretrain(tmp_path):
         cv2.imwrite(str(folder / f'{seed}.png'), cv2.resize(coarse, (480, 360)))
 
     def run(*words):
-        return main(['pretrain', '-o', str(tmp_path / 'e.safetensors'), '--photographs',
-                     str(folder), '--rooms', '0', '--steps', '2', '--objective', 'contrastive',
-                     '--device', 'cpu', '--progress', 'off', *words])
+        return main(
+            [
+                'pretrain',
+                '-o',
+                str(tmp_path / 'e.safetensors'),
+                '--photographs',
+                str(folder),
+                '--rooms',
+                '0',
+                '--steps',
+                '2',
+                '--objective',
+                'contrastive',
+                '--device',
+                'cpu',
+                '--progress',
+                'off',
+                *words,
+            ]
+        )
+
     return run
 
 

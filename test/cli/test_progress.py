@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/progress.py: bars for people, JSON lines for programs."""
+
 from __future__ import annotations
 
 import io
@@ -11,8 +12,13 @@ from dsac_ros.cli import progress
 from dsac_ros.cli.progress import JsonLines, StageBar, StageLines, clock, counted, reporter
 from dsac_ros.mapping.optim.progress import Progress
 
-RUN = (Progress('reading', 0.5), Progress('reading', 1.0), Progress('training', 0.0),
-       Progress('training', 0.1, 130.0, 3.21, 0.54), Progress('training', 1.0, 0.0, 1.0, 0.9))
+RUN = (
+    Progress('reading', 0.5),
+    Progress('reading', 1.0),
+    Progress('training', 0.0),
+    Progress('training', 0.1, 130.0, 3.21, 0.54),
+    Progress('training', 1.0, 0.0, 1.0, 0.9),
+)
 
 
 def test_the_bar_keeps_one_line_per_stage():
@@ -53,14 +59,20 @@ def test_plain_lines_come_every_ten_seconds(at):
         lines(Progress('training', tenth / 300, 30 - tenth / 10, 3.2, 0.5))
     assert stream.getvalue().splitlines() == [
         'training 0:10 33%, left 0:20, loss 3.20, valid 50%',
-        'training 0:20 67%, left 0:10, loss 3.20, valid 50%']
+        'training 0:20 67%, left 0:10, loss 3.20, valid 50%',
+    ]
 
 
 def test_plain_lines_tell_each_end_once(at):
     stream = io.StringIO()
     lines = StageLines(stream)
-    for seconds, stage, fraction in ((0, 'reading', 0.5), (3, 'reading', 1.0), (4, 'reading', 1.0),
-                                     (5, 'training', 0.0), (6, 'training', 1.0)):
+    for seconds, stage, fraction in (
+        (0, 'reading', 0.5),
+        (3, 'reading', 1.0),
+        (4, 'reading', 1.0),
+        (5, 'training', 0.0),
+        (6, 'training', 1.0),
+    ):
         at(float(seconds))
         lines(Progress(stage, fraction))
     assert stream.getvalue().splitlines() == ['reading 0:03 100%', 'training 0:01 100%']
@@ -81,7 +93,10 @@ def test_counted_items_write_a_line_every_ten_seconds(at, capsys):
     for item in counted(range(300), 300, 'localize', 'bar'):
         at((item + 1) / 10)
     assert capsys.readouterr().err.splitlines() == [
-        'localize 0:10 100/300', 'localize 0:20 200/300', 'localize 0:30 300/300']
+        'localize 0:10 100/300',
+        'localize 0:20 200/300',
+        'localize 0:30 300/300',
+    ]
 
 
 @pytest.mark.parametrize(('terminal', 'expected'), [(True, StageBar), (False, StageLines)])
@@ -97,9 +112,18 @@ def test_json_lines_are_json_and_never_skip_a_stage():
         lines(state)
     values = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(value['stage'], value['fraction']) for value in values] == [
-        ('reading', 0.5), ('reading', 1.0), ('training', 0.0), ('training', 1.0)]
-    assert values[0] == {'stage': 'reading', 'fraction': 0.5, 'seconds_left': None, 'loss': None,
-                         'valid': None}
+        ('reading', 0.5),
+        ('reading', 1.0),
+        ('training', 0.0),
+        ('training', 1.0),
+    ]
+    assert values[0] == {
+        'stage': 'reading',
+        'fraction': 0.5,
+        'seconds_left': None,
+        'loss': None,
+        'valid': None,
+    }
 
 
 def test_counted_yields_items_and_writes_to_stderr(capsys):
@@ -113,4 +137,8 @@ def test_counted_yields_items_and_writes_to_stderr(capsys):
 
 def test_clock():
     assert [clock(value) for value in (0.0, 61.9, 3600.0, float('nan'))] == [
-        '0:00', '1:01', '60:00', '?']
+        '0:00',
+        '1:01',
+        '60:00',
+        '?',
+    ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cli/settings.py: --config and --set."""
+
 from __future__ import annotations
 
 import argparse
@@ -35,13 +36,16 @@ def test_numbers_become_what_the_setting_is(value, expected):
     assert type(config.inlier_px) is float
 
 
-@pytest.mark.parametrize(('assignment', 'message'), [
-    ('inlier_px=ten', "inlier_px is 'ten', expected a value like 10.0"),
-    ('hypotheses=true', 'hypotheses is True'),
-    ('hypotheses=1.5', 'hypotheses is 1.5'),
-    ('hypotheses=0', 'at least 1'),
-    ('hypothese=3', "did you mean 'hypotheses'"),
-])
+@pytest.mark.parametrize(
+    ('assignment', 'message'),
+    [
+        ('inlier_px=ten', "inlier_px is 'ten', expected a value like 10.0"),
+        ('hypotheses=true', 'hypotheses is True'),
+        ('hypotheses=1.5', 'hypotheses is 1.5'),
+        ('hypotheses=0', 'at least 1'),
+        ('hypothese=3', "did you mean 'hypotheses'"),
+    ],
+)
 def test_a_bad_value_is_named(assignment, message):
     with pytest.raises(ConfigError, match=message):
         make_settings(RansacConfig, read('--set', assignment))
@@ -60,8 +64,9 @@ def test_a_folder_in_place_of_a_config_file_is_named(tmp_path):
 
 
 def test_each_name_goes_to_the_settings_that_have_it():
-    ransac, accept = split_settings({'hypotheses': 8, 'min_inliers': 9}, RansacConfig,
-                                    AcceptConfig)
+    ransac, accept = split_settings(
+        {'hypotheses': 8, 'min_inliers': 9}, RansacConfig, AcceptConfig
+    )
     assert (ransac.hypotheses, accept.min_inliers) == (8, 9)
     with pytest.raises(ConfigError, match=r"'nonsense'; known: hypotheses, .*min_agreement"):
         split_settings({'nonsense': 1}, RansacConfig, AcceptConfig)

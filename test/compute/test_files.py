@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """compute/files.py: a file is the old one or the new one, whatever happens in between."""
+
 from __future__ import annotations
 
 import pytest

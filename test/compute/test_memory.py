@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that is left, as the machine, a container (cgroup 1 and 2) and a service tell it."""
+
 import math
 
 import pytest
@@ -19,10 +20,15 @@ def machine(root, files):
 
 
 def group(limit, used, cache, version=2):
-    names = {2: ('memory.max', 'memory.current', 'inactive_file'),
-             1: ('memory.limit_in_bytes', 'memory.usage_in_bytes', 'total_inactive_file')}[version]
-    return {names[0]: f'{limit}\n', names[1]: f'{used}\n',
-            'memory.stat': f'anon 5\n{names[2]} {cache}\n'}
+    names = {
+        2: ('memory.max', 'memory.current', 'inactive_file'),
+        1: ('memory.limit_in_bytes', 'memory.usage_in_bytes', 'total_inactive_file'),
+    }[version]
+    return {
+        names[0]: f'{limit}\n',
+        names[1]: f'{used}\n',
+        'memory.stat': f'anon 5\n{names[2]} {cache}\n',
+    }
 
 
 def under(folder, files):
@@ -50,8 +56,10 @@ def test_the_limit_of_a_cgroup_or_its_parent_counts(tmp_path, folder):
 
 def test_a_container_finds_its_limit_at_the_root(tmp_path):
     """The container is told the path of its cgroup on the host."""
-    files = {'proc/self/cgroup': '9:name=systemd:/\n4:memory:/docker/0123\n0::/\n',
-             **under('memory', group(9000, 5000, 1000, version=1))}
+    files = {
+        'proc/self/cgroup': '9:name=systemd:/\n4:memory:/docker/0123\n0::/\n',
+        **under('memory', group(9000, 5000, 1000, version=1)),
+    }
     assert available_memory(machine(tmp_path, files)) == 5000
 
 
@@ -61,7 +69,9 @@ def test_more_taken_than_allowed_is_nothing_left(tmp_path):
 
 
 def test_a_limit_above_the_physical_memory_is_ignored(tmp_path):
-    unlimited = 0x7ffffffffffff000
-    files = {'proc/self/cgroup': '4:cpu,memory:/\n',
-             **under('memory', group(unlimited, 5, 0, version=1))}
+    unlimited = 0x7FFFFFFFFFFFF000
+    files = {
+        'proc/self/cgroup': '4:cpu,memory:/\n',
+        **under('memory', group(unlimited, 5, 0, version=1)),
+    }
     assert available_memory(machine(tmp_path, files)) == MOST

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """process.py: priority and threads, seen from a process of its own."""
+
 from __future__ import annotations
 
 import ctypes
@@ -28,14 +29,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def clean(**more: str) -> dict[str, str]:
     """The environment without what a user may have said of threads and memory."""
-    return {k: v for k, v in os.environ.items()
-            if not k.startswith(('MALLOC_', 'OMP_'))} | more
+    return {k: v for k, v in os.environ.items() if not k.startswith(('MALLOC_', 'OMP_'))} | more
 
 
 def faults(what: str, **environment: str) -> int:
     """Pages that the system had to hand out for ten images."""
-    done = subprocess.run([sys.executable, '-c', FAULTS, what], env=clean(**environment),
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', FAULTS, what],
+        env=clean(**environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return int(done.stdout)
 
 
@@ -51,11 +56,19 @@ def test_freed_memory_is_kept_by_default():
 
 def test_waiting_threads_sleep_by_default():
     """Variables of the environment take precedence."""
-    code = ('import os; from dsac_ros.compute import process; process.set_up(); '
-            'print(os.environ["OMP_WAIT_POLICY"])')
+    code = (
+        'import os; from dsac_ros.compute import process; process.set_up(); '
+        'print(os.environ["OMP_WAIT_POLICY"])'
+    )
 
     def policy(**environment: str) -> str:
-        return subprocess.run([sys.executable, '-c', code], env=clean(**environment),
-                              capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [sys.executable, '-c', code],
+            env=clean(**environment),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
     assert policy() == 'PASSIVE'
     assert policy(OMP_WAIT_POLICY='ACTIVE') == 'ACTIVE'

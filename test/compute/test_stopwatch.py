@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Milliseconds of stages, some of them inside of others."""
+
 import pytest
 import torch
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """evaluation/conditions.py: what makes an evaluation fail."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,27 +20,31 @@ def report():
     return evaluate(found * 9 + [Localization(Result.LOW_INLIERS)], [np.eye(4)] * 10, 1234, 'cpu')
 
 
-@pytest.mark.parametrize(('text', 'value', 'holds'), [
-    ('recall@0.05m/5deg<0.8', 0.9, False),
-    ('recall@0.05/5<0.95', 0.9, True),
-    ('recall@0.02m/2deg < 0.5', 0.0, True),
-    ('recall@0.031m/1deg<=0.9', 0.9, True),
-    ('median_translation_m>0.02', 0.03, True),
-    ('median_translation_m>=0.04', 0.03, False),
-    ('accepted<9', 9, False),
-    ('false_accepts>0', 0, False),
-    ('latency_ms.total.p95>100', 5.0, False),
-    ('latency_ms.network.p50>4.5', 5.0, True),
-    ('map_bytes>1e3', 1234, True),
-])
+@pytest.mark.parametrize(
+    ('text', 'value', 'holds'),
+    [
+        ('recall@0.05m/5deg<0.8', 0.9, False),
+        ('recall@0.05/5<0.95', 0.9, True),
+        ('recall@0.02m/2deg < 0.5', 0.0, True),
+        ('recall@0.031m/1deg<=0.9', 0.9, True),
+        ('median_translation_m>0.02', 0.03, True),
+        ('median_translation_m>=0.04', 0.03, False),
+        ('accepted<9', 9, False),
+        ('false_accepts>0', 0, False),
+        ('latency_ms.total.p95>100', 5.0, False),
+        ('latency_ms.network.p50>4.5', 5.0, True),
+        ('map_bytes>1e3', 1234, True),
+    ],
+)
 def test_conditions_speak_of_the_report(report, text, value, holds):
     condition = parse_condition(text)
     assert condition.value(report) == pytest.approx(value)
     assert condition.holds(report) is holds
 
 
-@pytest.mark.parametrize('text', ['latency_ms.warp.p50>1', 'coverage.1sigma<0.5',
-                                  'confidence_auc<0'])
+@pytest.mark.parametrize(
+    'text', ['latency_ms.warp.p50>1', 'coverage.1sigma<0.5', 'confidence_auc<0']
+)
 def test_a_number_that_is_not_there_fails(report, text):
     assert np.isnan(parse_condition(text).value(report)) or 'auc' in text
     assert parse_condition(text).holds(report) is ('auc' not in text)
@@ -50,8 +55,19 @@ def test_an_infinite_median_is_too_large():
     assert parse_condition('median_translation_m>1000').holds(nothing)
 
 
-@pytest.mark.parametrize('text', ['recall<0.8', 'recall@5cm<0.8', 'median>1', 'accepted=3',
-                                  'accepted<many', '', '__import__("os")<1', 'latency_ms.p50>1'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'recall<0.8',
+        'recall@5cm<0.8',
+        'median>1',
+        'accepted=3',
+        'accepted<many',
+        '',
+        '__import__("os")<1',
+        'latency_ms.p50>1',
+    ],
+)
 def test_what_is_no_condition_lists_the_known_names(text):
     with pytest.raises(ValueError, match=r'known names: frames, accepted, .*recall@'):
         parse_condition(text)

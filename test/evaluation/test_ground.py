@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """evaluation/ground.py: up is found whatever the world's axes are."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -20,13 +21,16 @@ def cameras(turn):
     return poses
 
 
-@pytest.mark.parametrize(('turn', 'labels'), [
-    (np.eye(3), ('x', 'y')),
-    (np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), ('z', 'x')),   # y is up
-    (np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]), ('y', 'x')),  # z is down
-    (Rotation.from_euler('x', 8, degrees=True).as_matrix(), ('x', 'y')),
-    (Rotation.from_euler('x', 45, degrees=True).as_matrix(), ('right', 'ahead')),
-])
+@pytest.mark.parametrize(
+    ('turn', 'labels'),
+    [
+        (np.eye(3), ('x', 'y')),
+        (np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), ('z', 'x')),  # y is up
+        (np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]), ('y', 'x')),  # z is down
+        (Rotation.from_euler('x', 8, degrees=True).as_matrix(), ('x', 'y')),
+        (Rotation.from_euler('x', 45, degrees=True).as_matrix(), ('right', 'ahead')),
+    ],
+)
 def test_the_ground_is_seen_from_above(turn, labels):
     plane = GroundPlane.under(cameras(turn))
     assert plane.labels == labels

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """evaluation/report.py and plots/: a page that stands alone, with every picture on it."""
+
 from __future__ import annotations
 
 import base64
@@ -43,8 +44,14 @@ class FakeLocalizer:
         rows, columns = np.mgrid[:8, :10]
         pixels = np.stack([columns.ravel() * 8 + 3.5, rows.ravel() * 8 + 3.5], axis=1)
         points = torch.tensor(np.c_[pixels / 10, pixels[:, :1]])[None]
-        scene = SceneCoordinates(points, torch.tensor(pixels)[None], torch.ones(1, 80),
-                                 torch.ones(1, 80, dtype=torch.bool), torch.eye(3)[None], (8, 10))
+        scene = SceneCoordinates(
+            points,
+            torch.tensor(pixels)[None],
+            torch.ones(1, 80),
+            torch.ones(1, 80, dtype=torch.bool),
+            torch.eye(3)[None],
+            (8, 10),
+        )
         inliers = torch.arange(80)[None] % 3 > 0
         return scene, SimpleNamespace(inliers=inliers)
 
@@ -64,10 +71,18 @@ def run():
         estimate = pose.copy()
         estimate[:3, 3] += rng.normal(size=3) * (0.01 if row != WORST else 0.8)
         references.append(pose)
-        found.append(Localization(
-            Result.ACCEPTED if row != WORST else Result.LOW_INLIERS, '<few> inliers',
-            row * 100_000_000, f'frame-{row:03d}', estimate, np.eye(6) * 1e-4, confidence=0.9,
-            timings_ms={'network': 60.0 + row, 'ransac': 20.0}))
+        found.append(
+            Localization(
+                Result.ACCEPTED if row != WORST else Result.LOW_INLIERS,
+                '<few> inliers',
+                row * 100_000_000,
+                f'frame-{row:03d}',
+                estimate,
+                np.eye(6) * 1e-4,
+                confidence=0.9,
+                timings_ms={'network': 60.0 + row, 'ransac': 20.0},
+            )
+        )
         frames.append(PosedFrame(Frame(image, camera, found[-1].stamp_ns, found[-1].name), pose))
     return references, found, frames
 
@@ -95,8 +110,15 @@ def test_the_page_stands_alone(run, tmp_path):
     references, found, frames = run
     localizer = FakeLocalizer()
     report = evaluate(found, references, 3_000_000, 'cpu')
-    path = write_report(tmp_path / 'new' / 'folder', localizer, iter(frames), found, references,
-                        report, about={'command': 'dsac <evaluate>'})
+    path = write_report(
+        tmp_path / 'new' / 'folder',
+        localizer,
+        iter(frames),
+        found,
+        references,
+        report,
+        about={'command': 'dsac <evaluate>'},
+    )
     page = Page()
     page.feed(path.read_text())
     assert page.open == []
@@ -118,27 +140,37 @@ def test_the_page_stands_alone(run, tmp_path):
 def test_nothing_localized_still_gives_a_page(run, tmp_path):
     references, _, frames = run
     lost = [Localization(Result.LOW_INLIERS, 'no pose', row) for row in range(FRAMES)]
-    path = write_report(tmp_path, FakeLocalizer(), iter(frames), lost, references,
-                        evaluate(lost, references))
+    path = write_report(
+        tmp_path, FakeLocalizer(), iter(frames), lost, references, evaluate(lost, references)
+    )
     assert 'no estimate' in path.read_text()
 
 
 def test_drawing_leaves_matplotlib_settings_unchanged(run):
     references, found, _ = run
     before = dict(rcParams)
-    png(draw_trajectory(np.array(references), [one.world_from_camera for one in found],
-                        evaluate(found, references)))
+    png(
+        draw_trajectory(
+            np.array(references),
+            [one.world_from_camera for one in found],
+            evaluate(found, references),
+        )
+    )
     assert dict(rcParams) == before
 
 
 def test_a_map_is_drawn_from_its_header():
-    header = {'name': 'hall', 'frames': 9,
-              'keyframes': [[x, 0.0, 1.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0] for x in range(5)]}
+    header = {
+        'name': 'hall',
+        'frames': 9,
+        'keyframes': [[x, 0.0, 1.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0] for x in range(5)],
+    }
     assert png(draw_map(header)).startswith(b'\x89PNG')
     with pytest.raises(MapError, match=r"'hall' has no keyframe poses"):
         draw_map({'name': 'hall', 'frames': 9})
 
 
 def test_share_inside_a_sigma_radius():
-    np.testing.assert_allclose(six_dof_share(np.array(list(SIGMA_RADII.values()))),
-                               [0.6827, 0.9545, 0.9973], atol=1e-4)
+    np.testing.assert_allclose(
+        six_dof_share(np.array(list(SIGMA_RADII.values()))), [0.6827, 0.9545, 0.9973], atol=1e-4
+    )

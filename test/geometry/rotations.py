@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rotations that tests share: random ones, and those at the angles where formulas break."""
+
 from __future__ import annotations
 
 import math
@@ -18,9 +19,16 @@ def random_rotations(count, seed=0):
 def special_rotations():
     """The identity, quarter and half turns about the axes, half turns about others (R, 3, 3)."""
     axes = torch.eye(3, dtype=torch.float64)
-    turns = [torch.zeros(1, 3).double(), math.pi * axes, -math.pi / 2 * axes, math.pi / 2 * axes,
-             math.pi / 2 ** 0.5 * (axes + axes.roll(1, 0)), 1e-9 * axes, 1e-4 * axes,
-             (math.pi - 1e-6) * axes]
+    turns = [
+        torch.zeros(1, 3).double(),
+        math.pi * axes,
+        -math.pi / 2 * axes,
+        math.pi / 2 * axes,
+        math.pi / 2**0.5 * (axes + axes.roll(1, 0)),
+        1e-9 * axes,
+        1e-4 * axes,
+        (math.pi - 1e-6) * axes,
+    ]
     return torch.from_numpy(Rotation.from_rotvec(torch.cat(turns).numpy()).as_matrix())
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """geometry/altered_frames.py: images that change together with their cameras."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,8 +14,9 @@ from dsac_ros.types import Camera, Frame
 @pytest.mark.parametrize('model, distortion', [('', ()), ('plumb_bob', (-0.2, 0.05, 0, 0, 0))])
 def test_zoom_shows_a_point_at_twice_the_distance(model, distortion):
     """From the middle of the image, whatever the lens; pixels are counted from their centres."""
-    camera = camera_from_info((64, 48), (50, 0, 31.5, 0, 50, 23.5, 0, 0, 1), distortion,
-                              model=model)
+    camera = camera_from_info(
+        (64, 48), (50, 0, 31.5, 0, 50, 23.5, 0, 0, 1), distortion, model=model
+    )
     image = np.zeros((48, 64, 3), np.uint8)
     image[20:22, 40:42] = 255  # about pixel (40.5, 20.5)
     found = zoomed(Frame(image, camera, mask=image[..., 0] > 0, depth=np.ones((48, 64))))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projection for every model, and calibrations as drivers send them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -50,21 +51,27 @@ def test_models_follow_their_equations():
     r2 = x * x + y * y
     point = np.array([[x, y, 1.0]])
     k1, k2, p1, p2, k3 = PLUMB
-    radial = 1 + k1 * r2 + k2 * r2 ** 2 + k3 * r2 ** 3
-    expected = (400 * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + 300,
-                430 * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + 250)
+    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    expected = (
+        400 * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + 300,
+        430 * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + 250,
+    )
     np.testing.assert_allclose(project(camera_of('plumb_bob'), point)[0], expected, atol=1e-9)
     k1, k2, p1, p2, k3, k4, k5, k6 = RATIONAL
-    radial = ((1 + k1 * r2 + k2 * r2 ** 2 + k3 * r2 ** 3)
-              / (1 + k4 * r2 + k5 * r2 ** 2 + k6 * r2 ** 3))
-    expected = (400 * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + 300,
-                430 * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + 250)
+    radial = (1 + k1 * r2 + k2 * r2**2 + k3 * r2**3) / (1 + k4 * r2 + k5 * r2**2 + k6 * r2**3)
+    expected = (
+        400 * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + 300,
+        430 * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + 250,
+    )
     np.testing.assert_allclose(project(camera_of('rational, 8'), point)[0], expected, atol=1e-9)
     theta = np.arctan(np.sqrt(r2))
     k = MODELS['equidistant'][1]
     bent = theta * (1 + sum(c * theta ** (2 * n + 2) for n, c in enumerate(k))) / np.sqrt(r2)
-    np.testing.assert_allclose(project(camera_of('equidistant'), point)[0],
-                               (400 * x * bent + 300, 430 * y * bent + 250), atol=1e-9)
+    np.testing.assert_allclose(
+        project(camera_of('equidistant'), point)[0],
+        (400 * x * bent + 300, 430 * y * bent + 250),
+        atol=1e-9,
+    )
 
 
 def test_points_behind_or_past_the_fold_have_no_pixel():
@@ -73,7 +80,11 @@ def test_points_behind_or_past_the_fold_have_no_pixel():
     seen = np.isfinite(project(camera_of('plumb_bob'), points)).all(axis=1)
     assert seen.tolist() == [False, False, True, False]
     assert np.isfinite(project(camera_of('pinhole'), points)).all(axis=1).tolist() == [
-        False, False, True, True]
+        False,
+        False,
+        True,
+        True,
+    ]
     assert project(camera_of('equidistant'), np.zeros((0, 3))).shape == (0, 2)
 
 
@@ -98,31 +109,38 @@ def test_p_stands_in_for_a_zero_k():
 
 def test_region_of_interest_and_binning():
     full = camera_from_info(SIZE, K, PLUMB, model='plumb_bob')
-    sent = camera_from_info(SIZE, K, PLUMB, model='plumb_bob', roi=(100, 40, 400, 300),
-                            binning=(2, 2))
+    sent = camera_from_info(
+        SIZE, K, PLUMB, model='plumb_bob', roi=(100, 40, 400, 300), binning=(2, 2)
+    )
     assert sent.size_wh == (200, 150)
     ray = np.array([[0.1, -0.2, 1.0]])
     u, v = project(full, ray)[0]
     # A binned pixel covers full pixels 2i and 2i + 1: its centre lies between theirs.
-    np.testing.assert_allclose(project(sent, ray)[0],
-                               ((u - 100 - 0.5) / 2, (v - 40 - 0.5) / 2))
+    np.testing.assert_allclose(project(sent, ray)[0], ((u - 100 - 0.5) / 2, (v - 40 - 0.5) / 2))
     same = camera_from_info(SIZE, K, roi=(0, 0, 0, 0), binning=(0, 0))
     assert same.size_wh == SIZE
     np.testing.assert_allclose(same.matrix.reshape(-1), K)
 
 
-@pytest.mark.parametrize('change, message', [
-    ({'k': (0,) * 9}, 'K is zero and so is P'),
-    ({'k': (float('nan'), *K[1:])}, 'NaN'),
-    ({'k': (*K[:4], 0.0, *K[5:])}, 'fx = 400, fy = 0'),
-    ({'k': (-400.0, *K[1:])}, 'fx = -400'),
-    ({'k': (400.0, 9.0, *K[2:])}, 'skew'),
-    ({'k': K[:6]}, '6 values, expected 9'),
-    ({'d': (float('inf'),) * 5, 'model': 'plumb_bob'}, 'NaN or infinity'),
-    ({'d': (0.1,) * 3, 'model': 'plumb_bob'}, '3 distortion coefficients, expected 4, 5, 8'),
-    ({'d': (0.1,) * 2, 'model': 'equidistant'}, '2 coefficients, expected 4'),
-    ({'d': (0.1,) * 5, 'model': 'ftheta'}, "unknown distortion model 'ftheta', expected one of"),
-    ({'size_wh': (0, 0)}, 'image size 0x0')])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'k': (0,) * 9}, 'K is zero and so is P'),
+        ({'k': (float('nan'), *K[1:])}, 'NaN'),
+        ({'k': (*K[:4], 0.0, *K[5:])}, 'fx = 400, fy = 0'),
+        ({'k': (-400.0, *K[1:])}, 'fx = -400'),
+        ({'k': (400.0, 9.0, *K[2:])}, 'skew'),
+        ({'k': K[:6]}, '6 values, expected 9'),
+        ({'d': (float('inf'),) * 5, 'model': 'plumb_bob'}, 'NaN or infinity'),
+        ({'d': (0.1,) * 3, 'model': 'plumb_bob'}, '3 distortion coefficients, expected 4, 5, 8'),
+        ({'d': (0.1,) * 2, 'model': 'equidistant'}, '2 coefficients, expected 4'),
+        (
+            {'d': (0.1,) * 5, 'model': 'ftheta'},
+            "unknown distortion model 'ftheta', expected one of",
+        ),
+        ({'size_wh': (0, 0)}, 'image size 0x0'),
+    ],
+)
 def test_what_no_camera_can_have_is_one_clear_line(change, message):
     with pytest.raises(CameraError, match=message) as caught:
         camera_from_info(**{'size_wh': SIZE, 'k': K, **change})
@@ -166,8 +184,9 @@ def test_no_scaling_where_the_centre_is_off():
         camera_of_image(camera, (640, 480))
 
 
-@pytest.mark.parametrize('k', [(0.48, 0, 0.32, 0, 0.48, 0.24, 0, 0, 1),
-                               (26.0, 0, 319.5, 0, 26.0, 239.5, 0, 0, 1)])
+@pytest.mark.parametrize(
+    'k', [(0.48, 0, 0.32, 0, 0.48, 0.24, 0, 0, 1), (26.0, 0, 319.5, 0, 26.0, 239.5, 0, 0, 1)]
+)
 def test_a_focal_length_in_other_units_is_refused(k):
     with pytest.raises(CameraError, match='are they in pixels'):
         camera_from_info(SIZE, k)

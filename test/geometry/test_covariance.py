@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Covariances between rigidly connected frames, against samples and exact moves."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,8 +29,9 @@ def test_covariance_at_a_lever_matches_moved_samples(seed):
     turns = matrix_from_axis_angle(torch.from_numpy(samples[:, 3:].copy())).numpy()
     moved = np.hstack([samples[:, :3] + turns @ lever - lever, samples[:, 3:]])
     expected = np.cov(moved.T)
-    assert np.allclose(covariance_at(covariance, lever), expected,
-                       atol=0.02 * np.abs(expected).max())
+    assert np.allclose(
+        covariance_at(covariance, lever), expected, atol=0.02 * np.abs(expected).max()
+    )
 
 
 def test_a_lever_there_and_back_changes_nothing():
@@ -53,8 +55,14 @@ def test_floors_raise_only_what_lies_below_them():
     assert is_covariance(inflated)
 
 
-@pytest.mark.parametrize('covariance', [
-    np.full((6, 6), np.nan), np.diag([1, 1, 1, 1, 1, -1.0]), np.eye(3),
-    np.eye(6) + np.eye(6, k=1)])
+@pytest.mark.parametrize(
+    'covariance',
+    [
+        np.full((6, 6), np.nan),
+        np.diag([1, 1, 1, 1, 1, -1.0]),
+        np.eye(3),
+        np.eye(6) + np.eye(6, k=1),
+    ],
+)
 def test_not_a_covariance(covariance):
     assert not is_covariance(covariance)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distances between rotations are metrics, and stand in the order that their formulas say."""
+
 import math
 
 import pytest
@@ -38,8 +39,9 @@ def test_angle_axis_distance_depends_on_the_world_axes():
     """Rotating the world changes it; renaming the axes of both rotations does not."""
     a, b, turn = triples()
     assert (angle_axis(turn @ a, turn @ b) - angle_axis(a, b)).abs().max() > 0.1
-    torch.testing.assert_close(angle_axis(turn @ a @ turn.mT, turn @ b @ turn.mT),
-                               angle_axis(a, b))
+    torch.testing.assert_close(
+        angle_axis(turn @ a @ turn.mT, turn @ b @ turn.mT), angle_axis(a, b)
+    )
 
 
 @pytest.mark.parametrize('angle', [0.0, 1e-9, 1e-4, 0.3, 2.0, math.pi - 1e-9, math.pi])
@@ -47,24 +49,32 @@ def test_each_is_its_function_of_the_angle(angle):
     axis = torch.nn.functional.normalize(random_rotations(20)[:, 0], dim=-1)
     a = random_rotations(20, 1)
     b = a @ matrix_from_axis_angle(angle * axis)
-    expected = {angular: angle, quaternion: 2.0 * math.sin(angle / 4.0),
-                chordal: 2.0 * 2.0 ** 0.5 * math.sin(angle / 2.0)}
+    expected = {
+        angular: angle,
+        quaternion: 2.0 * math.sin(angle / 4.0),
+        chordal: 2.0 * 2.0**0.5 * math.sin(angle / 2.0),
+    }
     for distance, value in expected.items():
-        torch.testing.assert_close(distance(a, b), torch.full((20,), value, dtype=a.dtype),
-                                   rtol=0.0, atol=1e-14)
+        torch.testing.assert_close(
+            distance(a, b), torch.full((20,), value, dtype=a.dtype), rtol=0.0, atol=1e-14
+        )
     identity = torch.eye(3).double().expand_as(a)
-    torch.testing.assert_close(angle_axis(identity, matrix_from_axis_angle(angle * axis)),
-                               torch.full((20,), angle, dtype=a.dtype), rtol=0.0, atol=1e-14)
+    torch.testing.assert_close(
+        angle_axis(identity, matrix_from_axis_angle(angle * axis)),
+        torch.full((20,), angle, dtype=a.dtype),
+        rtol=0.0,
+        atol=1e-14,
+    )
 
 
 def test_their_order():
     a, b, _ = triples()
     theta = angular(a, b)
     assert (2.0 * quaternion(a, b) <= theta).all()
-    assert (chordal(a, b) <= 2.0 ** 0.5 * theta).all()
+    assert (chordal(a, b) <= 2.0**0.5 * theta).all()
     assert (theta <= angle_axis(a, b) + 1e-12).all()
     assert (angle_axis(a, b) <= 2.0 * math.pi).all()
-    assert (2.0 ** 0.5 * quaternion(a, b) <= chordal(a, b)).all()
+    assert (2.0**0.5 * quaternion(a, b) <= chordal(a, b)).all()
 
 
 @ALL

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lens models by name and number of coefficients: taken, told or refused, never dropped."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,9 +12,16 @@ BENT = (-0.3, 0.1, 1e-3, -1e-3, 0.01, 0.4, -0.2, 0.05, 1e-3, 2e-3, 3e-3, 4e-3, 0
 
 
 @pytest.mark.parametrize('model', ['', 'none', 'pinhole', ' Pinhole '])
-@pytest.mark.parametrize('count, found', [
-    (4, 'plumb_bob'), (5, 'plumb_bob'), (8, 'rational_polynomial'), (12, 'rational_polynomial'),
-    (14, 'rational_polynomial')])
+@pytest.mark.parametrize(
+    'count, found',
+    [
+        (4, 'plumb_bob'),
+        (5, 'plumb_bob'),
+        (8, 'rational_polynomial'),
+        (12, 'rational_polynomial'),
+        (14, 'rational_polynomial'),
+    ],
+)
 def test_the_count_tells_an_untold_model(model, count, found):
     lens = distortion_of(model, BENT[:count])
     assert lens[:2] == (found, BENT[:count])
@@ -28,14 +36,22 @@ def test_no_other_count_is_taken(model, count):
     assert (model or 'without a model') in str(caught.value) and '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('model, count, found, told', [
-    ('plumb_bob', 4, 'plumb_bob', False), ('plumb_bob', 5, 'plumb_bob', False),
-    ('plumb_bob', 8, 'rational_polynomial', True), ('plumb_bob', 12, 'rational_polynomial', True),
-    ('rational_polynomial', 5, 'plumb_bob', True),
-    ('rational_polynomial', 8, 'rational_polynomial', False),
-    ('rational_polynomial', 14, 'rational_polynomial', False),
-    ('Plumb Bob', 5, 'plumb_bob', False), ('radial-tangential', 4, 'plumb_bob', False),
-    ('equidistant', 4, 'equidistant', False), ('kannala_brandt4', 4, 'equidistant', False)])
+@pytest.mark.parametrize(
+    'model, count, found, told',
+    [
+        ('plumb_bob', 4, 'plumb_bob', False),
+        ('plumb_bob', 5, 'plumb_bob', False),
+        ('plumb_bob', 8, 'rational_polynomial', True),
+        ('plumb_bob', 12, 'rational_polynomial', True),
+        ('rational_polynomial', 5, 'plumb_bob', True),
+        ('rational_polynomial', 8, 'rational_polynomial', False),
+        ('rational_polynomial', 14, 'rational_polynomial', False),
+        ('Plumb Bob', 5, 'plumb_bob', False),
+        ('radial-tangential', 4, 'plumb_bob', False),
+        ('equidistant', 4, 'equidistant', False),
+        ('kannala_brandt4', 4, 'equidistant', False),
+    ],
+)
 def test_a_named_model_and_its_count(model, count, found, told):
     lens = distortion_of(model, BENT[:count])
     assert lens[:2] == (found, BENT[:count])
@@ -54,11 +70,16 @@ def test_equidistant_drops_no_coefficient(count):
         distortion_of('equidistant', BENT[:count])
 
 
-@pytest.mark.parametrize('model, count', [
-    ('brown_conrady', 5), ('thin_prism', 12), ('double_sphere', 2), ('fov', 1), ('omni', 4)])
+@pytest.mark.parametrize(
+    'model, count',
+    [('brown_conrady', 5), ('thin_prism', 12), ('double_sphere', 2), ('fov', 1), ('omni', 4)],
+)
 def test_a_model_opencv_lacks_is_refused(model, count):
-    with pytest.raises(CameraError, match=f'unknown distortion model .{model}., expected one of '
-                                          rf'plumb_bob .* found {count} coefficients'):
+    with pytest.raises(
+        CameraError,
+        match=f'unknown distortion model .{model}., expected one of '
+        rf'plumb_bob .* found {count} coefficients',
+    ):
         distortion_of(model, BENT[:count])
 
 

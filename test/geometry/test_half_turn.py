@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An image turned upright: every pixel is seen under the turned ray."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,12 +11,32 @@ from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA, upright, upright_ca
 from dsac_ros.types import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL_POLYNOMIAL, Camera, Frame
 
 MATRIX = np.array([[500.0, 0.0, 300.0], [0.0, 480.0, 250.0], [0.0, 0.0, 1.0]])
-CAMERAS = [Camera((640, 480), MATRIX, PINHOLE),
-           Camera((640, 480), MATRIX, PLUMB_BOB, (-0.2, 0.05, 0.003, -0.002, 0.01)),
-           Camera((640, 480), MATRIX, RATIONAL_POLYNOMIAL,
-                  (-0.2, 0.05, 0.003, -0.002, 0.01, 0.1, 0.02, 0.001, 0.004, -0.001, 0.002, 0.003,
-                   0.02, -0.03)),
-           Camera((640, 480), MATRIX, EQUIDISTANT, (0.01, -0.02, 0.003, 0.001))]
+CAMERAS = [
+    Camera((640, 480), MATRIX, PINHOLE),
+    Camera((640, 480), MATRIX, PLUMB_BOB, (-0.2, 0.05, 0.003, -0.002, 0.01)),
+    Camera(
+        (640, 480),
+        MATRIX,
+        RATIONAL_POLYNOMIAL,
+        (
+            -0.2,
+            0.05,
+            0.003,
+            -0.002,
+            0.01,
+            0.1,
+            0.02,
+            0.001,
+            0.004,
+            -0.001,
+            0.002,
+            0.003,
+            0.02,
+            -0.03,
+        ),
+    ),
+    Camera((640, 480), MATRIX, EQUIDISTANT, (0.01, -0.02, 0.003, 0.001)),
+]
 
 
 @pytest.mark.parametrize('camera', CAMERAS, ids=lambda c: c.model)

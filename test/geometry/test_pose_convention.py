@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """geometry/pose_convention.py: poses of other programs become ours."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,8 +23,9 @@ FLIP_Y = np.diag([1.0, -1, 1, 1])
 
 
 def same(given, **convention):
-    np.testing.assert_allclose(world_from_camera(given, PoseConvention(**convention)), POSES,
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        world_from_camera(given, PoseConvention(**convention)), POSES, atol=1e-12
+    )
 
 
 def test_our_own_convention_changes_nothing():
@@ -39,9 +41,14 @@ def test_the_inverse_and_the_transposed():
     same(given, direction='transposed')
 
 
-@pytest.mark.parametrize('axes, optical_from_axes', [
-    ('opengl', np.diag([1.0, -1, -1])), ('rub', np.diag([1.0, -1, -1])),
-    ('body', [[0, -1, 0], [0, 0, -1], [1, 0, 0]])])
+@pytest.mark.parametrize(
+    'axes, optical_from_axes',
+    [
+        ('opengl', np.diag([1.0, -1, -1])),
+        ('rub', np.diag([1.0, -1, -1])),
+        ('body', [[0, -1, 0], [0, 0, -1], [1, 0, 0]]),
+    ],
+)
 def test_right_handed_axes_of_a_camera(axes, optical_from_axes):
     given = POSES.copy()
     given[:, :3, :3] = POSES[:, :3, :3] @ optical_from_axes
@@ -50,19 +57,23 @@ def test_right_handed_axes_of_a_camera(axes, optical_from_axes):
 
 def test_left_handed_worlds():
     same(FLIP_Y @ POSES @ FLIP_Y, axes='unity')
-    same(FLIP_Y @ POSES, axes='opencv')   # the world alone is mirrored
-    same(POSES @ FLIP_Y, axes='unity')    # the camera alone is
+    same(FLIP_Y @ POSES, axes='opencv')  # the world alone is mirrored
+    same(POSES @ FLIP_Y, axes='unity')  # the camera alone is
 
 
 def test_inverse_and_opengl_axes_are_undone_in_order():
-    same(np.linalg.inv(POSES @ np.diag([1.0, -1, -1, 1])), direction='camera-from-world',
-         axes='opengl')
+    same(
+        np.linalg.inv(POSES @ np.diag([1.0, -1, -1, 1])),
+        direction='camera-from-world',
+        axes='opengl',
+    )
 
 
 def test_quaternions_with_w_first():
     given = POSES.copy()
-    given[:, :3, :3] = Rotation.from_quat(np.roll(Rotation.from_matrix(
-        POSES[:, :3, :3]).as_quat(), 1, axis=1)).as_matrix()
+    given[:, :3, :3] = Rotation.from_quat(
+        np.roll(Rotation.from_matrix(POSES[:, :3, :3]).as_quat(), 1, axis=1)
+    ).as_matrix()
     same(given, quaternion='wxyz')
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every pose loss by name: least at the true pose, indifferent to where the world's origin is."""
+
 import math
 from dataclasses import replace
 
@@ -21,9 +22,14 @@ from dsac_ros.geometry.pose_losses import (
 
 ALL = pytest.mark.parametrize('name', POSE_LOSSES)
 # Only two of them read the distance of the rotations.
-WITH_DISTANCE = pytest.mark.parametrize('name, distance', [
-    *((name, distance) for name in ('weighted', 'adaptive') for distance in DISTANCES),
-    ('max', 'angular'), ('reprojection', 'angular')])
+WITH_DISTANCE = pytest.mark.parametrize(
+    'name, distance',
+    [
+        *((name, distance) for name in ('weighted', 'adaptive') for distance in DISTANCES),
+        ('max', 'angular'),
+        ('reprojection', 'angular'),
+    ],
+)
 
 
 def make(name, **settings):
@@ -42,8 +48,9 @@ def test_the_settings_offer_every_loss_and_distance():
     choices = PoseLossConfig.__dataclass_fields__
     assert choices['loss'].metadata['choices'] == tuple(POSE_LOSSES)
     assert choices['distance'].metadata['choices'] == tuple(DISTANCES)
-    with pytest.raises(ConfigError, match="loss is 'least', expected one of weighted, adaptive, "
-                                          'max, reprojection'):
+    with pytest.raises(
+        ConfigError, match="loss is 'least', expected one of weighted, adaptive, max, reprojection"
+    ):
         build(PoseLossConfig, {'loss': 'least'})
 
 
@@ -57,9 +64,10 @@ def test_training_settings_override_the_recipe():
     own = {'distance': 'angular', 'rotation_weight': 0.5}
     config = EndToEndConfig(pose_loss='weighted')
     for asked, distance, weight in (
-            (config, 'angular', 0.5),
-            (replace(config, rotation_distance='chordal'), 'chordal', 0.5),
-            (replace(config, rotation_weight=0.0), 'angular', 0.0)):
+        (config, 'angular', 0.5),
+        (replace(config, rotation_distance='chordal'), 'chordal', 0.5),
+        (replace(config, rotation_weight=0.0), 'angular', 0.0),
+    ):
         loss = training_loss(asked, own)
         assert loss.distance is DISTANCES[distance]
         assert loss.beta == weight
@@ -101,8 +109,9 @@ def test_twice_as_far_costs_more(name):
 def test_gradcheck(name, distance):
     true = random_poses(3)
     estimated = near(true).requires_grad_()
-    assert torch.autograd.gradcheck(make(name, distance=distance),
-                                    (estimated, true.requires_grad_()))
+    assert torch.autograd.gradcheck(
+        make(name, distance=distance), (estimated, true.requires_grad_())
+    )
 
 
 @WITH_DISTANCE
@@ -154,12 +163,14 @@ def test_max_grows_as_a_square_root_beyond_soft_clamp(clamp):
     estimated, true = shifted(4.0)
     estimated.requires_grad_()
     cost = loss(estimated, true)
-    assert cost.item() == pytest.approx(400.0 if clamp == math.inf else (clamp * 400.0) ** 0.5,
-                                        abs=1e-4)
+    assert cost.item() == pytest.approx(
+        400.0 if clamp == math.inf else (clamp * 400.0) ** 0.5, abs=1e-4
+    )
     cost.backward()
     assert estimated.grad.isfinite().all()
-    assert loss(*shifted(1.0)).item() == pytest.approx(min(100.0, (clamp * 100.0) ** 0.5),
-                                                       abs=1e-4)
+    assert loss(*shifted(1.0)).item() == pytest.approx(
+        min(100.0, (clamp * 100.0) ** 0.5), abs=1e-4
+    )
 
 
 def test_log_variances_settle_at_the_log_mean_error():
@@ -172,6 +183,7 @@ def test_log_variances_settle_at_the_log_mean_error():
         cost = loss(near(true, 0.1, 0.05), true).mean()
         cost.backward()
         return cost
+
     optimizer.step(closure)
     expected = torch.stack((translation.mean(), rotation.mean())).log()
     torch.testing.assert_close(loss.log_variances.detach(), expected, rtol=0.0, atol=1e-3)
@@ -208,13 +220,16 @@ def test_gradients_of_points_and_of_log_variances():
     true = random_poses(2)
     estimated = near(true).requires_grad_()
     points = virtual_grid()[::40].expand(2, -1, 3).clone().requires_grad_()
-    assert torch.autograd.gradcheck(make('reprojection'),
-                                    (estimated, true.requires_grad_(), points))
+    assert torch.autograd.gradcheck(
+        make('reprojection'), (estimated, true.requires_grad_(), points)
+    )
     loss = make('adaptive')
 
     def by_log_variances(log_variances):
-        return torch.func.functional_call(loss, {'log_variances': log_variances},
-                                          (estimated, true))
+        return torch.func.functional_call(
+            loss, {'log_variances': log_variances}, (estimated, true)
+        )
+
     start = loss.log_variances.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(by_log_variances, start)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nearest rotation: proper, optimal, equivariant, differentiable, or said not to be."""
+
 import pytest
 import torch
 from rotations import BATCHES, assert_proper, random_rotations, special_rotations
@@ -41,12 +42,27 @@ def test_it_is_proper_and_no_rotation_nearby_is_nearer():
 
 def test_turning_the_matrix_turns_the_rotation():
     matrix, left, right = matrices(50), random_rotations(50, 3), random_rotations(50, 4)
-    torch.testing.assert_close(nearest_rotation(left @ matrix @ right)[0],
-                               left @ nearest_rotation(matrix)[0] @ right, rtol=0.0, atol=1e-11)
+    torch.testing.assert_close(
+        nearest_rotation(left @ matrix @ right)[0],
+        left @ nearest_rotation(matrix)[0] @ right,
+        rtol=0.0,
+        atol=1e-11,
+    )
 
 
-@pytest.mark.parametrize('values', [(3, 2, 1), (1, 1, 1), (2, 1, 1), (2, 1, 0), (1, 1, 0),
-                                    (2, 1, -0.5), (1, 1, -0.5), (1, 1e-4, 0)])
+@pytest.mark.parametrize(
+    'values',
+    [
+        (3, 2, 1),
+        (1, 1, 1),
+        (2, 1, 1),
+        (2, 1, 0),
+        (1, 1, 0),
+        (2, 1, -0.5),
+        (1, 1, -0.5),
+        (1, 1e-4, 0),
+    ],
+)
 def test_gradcheck_at_special_singular_values(values):
     """Derivatives hold where singular values coincide, vanish or are negative."""
     matrix = from_values(*values, count=2).requires_grad_()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every representation of a rotation, by name: to the matrix and back."""
+
 import math
 
 import pytest
@@ -20,8 +21,15 @@ def vectors(kind, count, seed=0):
 
 
 def test_the_menu_is_complete_and_named_as_its_entries():
-    assert set(REPRESENTATIONS) == {'quaternion', 'axis_angle', 'log_quaternion', 'euler',
-                                    'gram_schmidt', 'procrustes', 'kabsch'}
+    assert set(REPRESENTATIONS) == {
+        'quaternion',
+        'axis_angle',
+        'log_quaternion',
+        'euler',
+        'gram_schmidt',
+        'procrustes',
+        'kabsch',
+    }
     assert all(isinstance(r, Representation) and r.name == n for n, r in REPRESENTATIONS.items())
 
 
@@ -143,22 +151,27 @@ def test_rotating_the_axis_conjugates_the_rotation(name):
 
 def test_a_log_quaternion_is_half_of_axis_angle():
     rotations = random_rotations(50)
-    torch.testing.assert_close(2.0 * REPRESENTATIONS['log_quaternion'].from_matrix(rotations),
-                               REPRESENTATIONS['axis_angle'].from_matrix(rotations))
+    torch.testing.assert_close(
+        2.0 * REPRESENTATIONS['log_quaternion'].from_matrix(rotations),
+        REPRESENTATIONS['axis_angle'].from_matrix(rotations),
+    )
 
 
 def test_log_inverts_exp_up_to_a_half_turn():
     kind = REPRESENTATIONS['log_quaternion']
-    half = torch.nn.functional.normalize(vectors(kind, 50), dim=-1) * torch.linspace(
-        0.0, math.pi / 2 - 1e-6, 50, dtype=torch.float64)[:, None]
+    half = (
+        torch.nn.functional.normalize(vectors(kind, 50), dim=-1)
+        * torch.linspace(0.0, math.pi / 2 - 1e-6, 50, dtype=torch.float64)[:, None]
+    )
     torch.testing.assert_close(kind.from_matrix(kind.to_matrix(half)), half, rtol=0.0, atol=1e-9)
 
 
 def test_euler_angles_are_those_of_the_reference():
     angles = vectors(REPRESENTATIONS['euler'], 50)
     expected = Rotation.from_euler('xyz', angles.numpy()).as_matrix()
-    torch.testing.assert_close(REPRESENTATIONS['euler'].to_matrix(angles),
-                               torch.from_numpy(expected))
+    torch.testing.assert_close(
+        REPRESENTATIONS['euler'].to_matrix(angles), torch.from_numpy(expected)
+    )
 
 
 @pytest.mark.parametrize('pitch', [math.pi / 2, -math.pi / 2])
@@ -167,12 +180,14 @@ def test_euler_angles_survive_gimbal_lock(pitch, short_of):
     kind = REPRESENTATIONS['euler']
     angles = torch.tensor([0.4, pitch * (1.0 - short_of), -1.1], dtype=torch.float64)
     rotation = kind.to_matrix(angles)
-    torch.testing.assert_close(kind.to_matrix(kind.from_matrix(rotation)), rotation, rtol=0.0,
-                               atol=1e-14)
+    torch.testing.assert_close(
+        kind.to_matrix(kind.from_matrix(rotation)), rotation, rtol=0.0, atol=1e-14
+    )
 
 
-@pytest.mark.parametrize('vector', [(0, 0, 0, 1, 0, 0), (1, 2, 3, 0, 0, 0), (1, 2, 3, 2, 4, 6),
-                                    (1, 2, 3, -1, -2, -3)])
+@pytest.mark.parametrize(
+    'vector', [(0, 0, 0, 1, 0, 0), (1, 2, 3, 0, 0, 0), (1, 2, 3, 2, 4, 6), (1, 2, 3, -1, -2, -3)]
+)
 def test_degenerate_columns_give_the_identity(vector):
     """Columns that span no plane have a gradient of zero."""
     columns = torch.tensor(vector, dtype=torch.float64, requires_grad=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any image becomes the ideal pinhole's: a point lands where the ideal pinhole says."""
+
 from __future__ import annotations
 
 import sys
@@ -18,8 +19,12 @@ CAMERAS = {
     'half a pixel off': ((640, 480), (525.505, 525.505, 320, 240), '', ()),
     'oblong pixels, off centre': ((640, 480), (400, 460, 290, 262), '', ()),
     'plumb_bob': ((640, 480), (420, 425, 310, 245), 'plumb_bob', (-0.3, 0.1, 1e-3, -1e-3, 0)),
-    'rational, two megapixels': ((1920, 1080), (1200, 1210, 940, 560), 'rational_polynomial',
-                                 (0.4, -0.1, 1e-3, -2e-4, 0.02, 0.7, -0.05, 0.03)),
+    'rational, two megapixels': (
+        (1920, 1080),
+        (1200, 1210, 940, 560),
+        'rational_polynomial',
+        (0.4, -0.1, 1e-3, -2e-4, 0.02, 0.7, -0.05, 0.03),
+    ),
     'fisheye': ((848, 800), (285, 286, 424, 401), 'equidistant', (-0.005, 0.04, -0.04, 0.006)),
     'portrait': ((1080, 1920), (1400, 1400, 539.5, 959.5), 'plumb_bob', (0.1, -0.2, 0, 0, 0.1)),
     'small': ((320, 240), (260, 261, 155, 122), '', ()),
@@ -39,8 +44,9 @@ def dots(camera: Camera, rays: np.ndarray, sigma: float) -> np.ndarray:
     for u, v in project(camera, rays):
         x = np.arange(max(0, int(u) - reach), min(width, int(u) + reach + 1))
         y = np.arange(max(0, int(v) - reach), min(height, int(v) + reach + 1))
-        image[y[0]:y[-1] + 1, x[0]:x[-1] + 1] += np.exp(
-            -((x - u) ** 2 + (y[:, None] - v) ** 2) / (2 * sigma ** 2))
+        image[y[0] : y[-1] + 1, x[0] : x[-1] + 1] += np.exp(
+            -((x - u) ** 2 + (y[:, None] - v) ** 2) / (2 * sigma**2)
+        )
     return np.clip(255 * image, 0, 255).round().astype(np.uint8)
 
 
@@ -50,16 +56,17 @@ def test_a_point_lands_where_the_ideal_pinhole_says(name):
     resampler = Resampler(camera)
     (width, height), matrix = resampler.size_wh, resampler.matrix
     u, v = np.meshgrid(np.linspace(0.2, 0.8, 6) * width, np.linspace(0.2, 0.8, 6) * height)
-    rays = np.stack([(u - matrix[0, 2]) / matrix[0, 0], (v - matrix[1, 2]) / matrix[1, 1],
-                     np.ones_like(u)], -1).reshape(-1, 3)
+    rays = np.stack(
+        [(u - matrix[0, 2]) / matrix[0, 0], (v - matrix[1, 2]) / matrix[1, 1], np.ones_like(u)], -1
+    ).reshape(-1, 3)
     source = project(camera, rays)
     inside = ((source > 15) & (source < np.array(camera.size_wh) - 16)).all(axis=1)
     assert inside.sum() >= 12
     image = resampler(dots(camera, rays[inside], 1.2 * max(1.0, camera.size_wh[1] / height)))
     for dot in np.stack([u.ravel(), v.ravel()], -1)[inside]:
         x0, y0 = (round(x) - 12 for x in dot)
-        patch = image[y0:y0 + 25, x0:x0 + 25].astype(float)
-        grid_y, grid_x = np.mgrid[y0:y0 + 25, x0:x0 + 25]
+        patch = image[y0 : y0 + 25, x0 : x0 + 25].astype(float)
+        grid_y, grid_x = np.mgrid[y0 : y0 + 25, x0 : x0 + 25]
         centre = np.array([(patch * grid_x).sum(), (patch * grid_y).sum()]) / patch.sum()
         np.testing.assert_allclose(centre, dot, atol=0.15)
 
@@ -103,8 +110,9 @@ def test_off_centre_principal_point_masks_a_border():
 
 
 def test_the_fold_of_a_strong_lens_is_masked():
-    lens = camera_from_info((640, 480), (200, 0, 319.5, 0, 200, 239.5, 0, 0, 1),
-                            (-0.25, 0, 0, 0), model='plumb_bob')
+    lens = camera_from_info(
+        (640, 480), (200, 0, 319.5, 0, 200, 239.5, 0, 0, 1), (-0.25, 0, 0, 0), model='plumb_bob'
+    )
     mask = Resampler(lens).mask
     assert mask[240, 320] and not mask[0, 0] and not mask[240, 0]
 
@@ -146,11 +154,13 @@ def test_gray_is_luminance_of_rgb():
     assert to_gray(image[..., 0]).shape == (2, 2)
 
 
-@pytest.mark.parametrize('size_wh, expected', [((640, 480), (640, 480)),
-                                               ((1200, 1600), (960, 1280))])
+@pytest.mark.parametrize(
+    'size_wh, expected', [((640, 480), (640, 480)), ((1200, 1600), (960, 1280))]
+)
 def test_own_sizes_are_kept_up_to_a_longest_side(size_wh, expected):
-    matrix = np.array([[500.0, 0, size_wh[0] / 2 - 0.5], [0, 500.0, size_wh[1] / 2 - 0.5],
-                       [0, 0, 1]])
+    matrix = np.array(
+        [[500.0, 0, size_wh[0] / 2 - 0.5], [0, 500.0, size_wh[1] / 2 - 0.5], [0, 0, 1]]
+    )
     resampler = Resamplers.to_own_size(1280)(Camera(size_wh, matrix))
     assert resampler.size_wh == expected
     assert resampler.matrix[0, 0] == pytest.approx(500.0 * expected[0] / size_wh[0])
@@ -166,8 +176,10 @@ def test_lenses_of_all_focal_lengths_at_one_scale():
 
 
 def test_threads_share_the_resamplers_of_many_cameras():
-    cameras = [Camera((16, 16), np.array([[20.0 + k, 0, 7.5], [0, 20.0 + k, 7.5], [0, 0, 1]]))
-               for k in range(3 * MAX_RESAMPLERS)]
+    cameras = [
+        Camera((16, 16), np.array([[20.0 + k, 0, 7.5], [0, 20.0 + k, 7.5], [0, 0, 1]]))
+        for k in range(3 * MAX_RESAMPLERS)
+    ]
     resamplers = Resamplers.to_short_side(16)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

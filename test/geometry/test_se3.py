@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SE(3) and SO(3) as groups, over seeds and batch shapes, and their gradients."""
+
 from __future__ import annotations
 
 import math
@@ -33,10 +34,12 @@ def test_group_axioms(seed, batch):
     torch.testing.assert_close(a @ se3.inverse(a), identity)
     torch.testing.assert_close(se3.inverse(a @ b), se3.inverse(b) @ se3.inverse(a))
     torch.testing.assert_close((a @ b) @ c, a @ (b @ c))
-    points = torch.randn(*batch, 5, 3, dtype=torch.float64,
-                         generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(se3.transform(a @ b, points),
-                               se3.transform(a, se3.transform(b, points)))
+    points = torch.randn(
+        *batch, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
+    torch.testing.assert_close(
+        se3.transform(a @ b, points), se3.transform(a, se3.transform(b, points))
+    )
     assert se3.log(a).shape == (*batch, 6)
 
 
@@ -68,14 +71,16 @@ def test_gradients(angle):
     motion = se3.exp(twists(1, (2,), angle)).detach().requires_grad_()
     assert torch.autograd.gradcheck(se3.log, motion)
     assert torch.autograd.gradcheck(se3.inverse, motion)
-    points = torch.randn(2, 3, 3, dtype=torch.float64,
-                         generator=torch.Generator().manual_seed(0)).requires_grad_()
+    points = torch.randn(
+        2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
     assert torch.autograd.gradcheck(se3.transform, (motion, points))
 
 
 def test_jacobian_of_log_after_exp_is_identity_at_zero():
     jacobian = torch.autograd.functional.jacobian(
-        lambda t: se3.log(se3.exp(t)), torch.zeros(6, dtype=torch.float64))
+        lambda t: se3.log(se3.exp(t)), torch.zeros(6, dtype=torch.float64)
+    )
     torch.testing.assert_close(jacobian, torch.eye(6, dtype=torch.float64))
 
 
@@ -90,8 +95,9 @@ def test_representations_agree_with_scipy(seed, batch):
     cosines = (quaternions.reshape(-1, 4).numpy() * reference.as_quat()).sum(-1)
     np.testing.assert_allclose(np.abs(cosines), 1.0, atol=1e-12)
     torch.testing.assert_close(rotation.matrix_from_quaternion(3.0 * quaternions), matrices)
-    np.testing.assert_allclose(rotation.axis_angle_from_matrix(matrices).reshape(-1, 3),
-                               reference.as_rotvec(), atol=1e-9)
+    np.testing.assert_allclose(
+        rotation.axis_angle_from_matrix(matrices).reshape(-1, 3), reference.as_rotvec(), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize('axis', [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, -1, 0), (-1, 1, 1)])
@@ -112,8 +118,9 @@ def test_pose_error(angle, dtype, tolerance):
     translation, radians = se3.pose_error(a.to(dtype), b.to(dtype))
     expected = turn[:, :3, 3].norm(dim=-1)
     torch.testing.assert_close(translation.double(), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(radians.double(), torch.full((2,), angle, dtype=torch.float64),
-                               atol=tolerance, rtol=0)
+    torch.testing.assert_close(
+        radians.double(), torch.full((2,), angle, dtype=torch.float64), atol=tolerance, rtol=0
+    )
 
 
 def test_identical_poses_have_finite_gradients():
@@ -127,8 +134,10 @@ def test_wrong_shapes_name_both():
         se3.log(torch.zeros(3, 4))
 
 
-@pytest.mark.parametrize(('degrees', 'metres', 'limit', 'same'), [
-    (1.0, 0.03, 1.1, True), (1.0, 0.0, 0.9, False), (0.0, 0.05, 1.1, False)])
+@pytest.mark.parametrize(
+    ('degrees', 'metres', 'limit', 'same'),
+    [(1.0, 0.03, 1.1, True), (1.0, 0.0, 0.9, False), (0.0, 0.05, 1.1, False)],
+)
 def test_same_view_up_to_an_angle_and_its_displacement(degrees, metres, limit, same):
     start = se3.exp(twists(0))
     moved = start @ se3.exp(torch.tensor([metres, 0, 0, 0, 0, math.radians(degrees)]).double())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interpolated within its samples, and nowhere else."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -33,14 +34,17 @@ def test_samples_come_back_exactly(samples):
 
 @pytest.mark.parametrize('angle', [1e-9, 0.3, 3.0])
 def test_a_constant_motion_is_followed_exactly(angle):
-    trajectory = Trajectory(np.array([0, 100 * MS]), np.stack([pose(0, 0, 0, 0, 0, 0),
-                                                               pose(0, 0, 0, angle, 0, 0)]))
-    np.testing.assert_allclose(trajectory.at(25 * MS), pose(0, 0, 0, 0.25 * angle, 0, 0),
-                               atol=1e-12)
+    trajectory = Trajectory(
+        np.array([0, 100 * MS]), np.stack([pose(0, 0, 0, 0, 0, 0), pose(0, 0, 0, angle, 0, 0)])
+    )
+    np.testing.assert_allclose(
+        trajectory.at(25 * MS), pose(0, 0, 0, 0.25 * angle, 0, 0), atol=1e-12
+    )
     lifted = np.stack([np.eye(4), np.eye(4)])
     lifted[1, :3, 3] = (4, -8, 2)
-    np.testing.assert_allclose(Trajectory(np.array([0, 100 * MS]), lifted).at(75 * MS)[:3, 3],
-                               (3, -6, 1.5))
+    np.testing.assert_allclose(
+        Trajectory(np.array([0, 100 * MS]), lifted).at(75 * MS)[:3, 3], (3, -6, 1.5)
+    )
 
 
 def test_nothing_is_extrapolated(samples):
@@ -58,11 +62,14 @@ def test_order_duplicates_and_nan_do_not_matter(samples):
     stamps, poses = samples
     shuffled = np.random.default_rng(1).permutation(10)
     broken = np.full((1, 4, 4), np.nan)
-    messy = Trajectory(np.concatenate([stamps[shuffled], stamps[:1], stamps[4:5]]),
-                       np.concatenate([poses[shuffled], poses[5:6], broken]))
+    messy = Trajectory(
+        np.concatenate([stamps[shuffled], stamps[:1], stamps[4:5]]),
+        np.concatenate([poses[shuffled], poses[5:6], broken]),
+    )
     assert len(messy) == 10
-    np.testing.assert_allclose(messy.at(int(stamps[4]) + 30 * MS),
-                               Trajectory(stamps, poses).at(int(stamps[4]) + 30 * MS))
+    np.testing.assert_allclose(
+        messy.at(int(stamps[4]) + 30 * MS), Trajectory(stamps, poses).at(int(stamps[4]) + 30 * MS)
+    )
 
 
 def test_as_many_stamps_as_poses():

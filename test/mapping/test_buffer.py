@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The feature buffer: augmentation keeps the geometry, rows stay together."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +23,7 @@ def dotted_view(pixel: tuple[int, int]) -> View:
     """A black image with one bright blob, seen by a camera somewhere."""
     image = np.zeros((240, 320), np.uint8)
     u, v = pixel
-    image[v - 2:v + 3, u - 2:u + 3] = 255
+    image[v - 2 : v + 3, u - 2 : u + 3] = 255
     pose = np.eye(4)
     pose[:3, 3] = [1.0, -2.0, 0.5]
     matrix = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])
@@ -59,8 +60,9 @@ def test_filling_keeps_each_patch_with_its_image():
     assert descriptors.shape == (3, 16) and descriptors.dtype == torch.float32
     torch.testing.assert_close(patches.depth, torch.full((3,), 2.0))
     # a point on the patch's ray projects back onto its pixel
-    ray = torch.cat([(patches.pixels - patches.principal) / patches.focal[:, None],
-                     torch.ones(3, 1)], 1)
+    ray = torch.cat(
+        [(patches.pixels - patches.principal) / patches.focal[:, None], torch.ones(3, 1)], 1
+    )
     scene = (patches.rotation.mT @ (2 * ray - patches.translation)[..., None])[..., 0]
     again = (patches.rotation @ scene[..., None])[..., 0] + patches.translation
     torch.testing.assert_close(again, 2 * ray, atol=1e-4, rtol=1e-4)
@@ -69,8 +71,10 @@ def test_filling_keeps_each_patch_with_its_image():
 def test_same_seed_same_buffer():
     views = [dotted_view((160, 120))]
     encoder = Encoder(SMALL).eval()
-    first, second = (buffer.fill(encoder, views, CONFIG, torch.Generator().manual_seed(7), 'cpu')
-                     for _ in range(2))
+    first, second = (
+        buffer.fill(encoder, views, CONFIG, torch.Generator().manual_seed(7), 'cpu')
+        for _ in range(2)
+    )
     torch.testing.assert_close(first.descriptors, second.descriptors)
     torch.testing.assert_close(first.pixels, second.pixels)
 
@@ -91,8 +95,9 @@ def test_low_memory_takes_fewer_patches_and_warns(monkeypatch, caplog):
     monkeypatch.setattr(buffer, 'available_memory', lambda: 2e4)
     encoder = Encoder(SMALL).eval()
     config = replace(CONFIG, patches_per_image=256)
-    filled = buffer.fill(encoder, [dotted_view((320, 240))], config,
-                         torch.Generator().manual_seed(0), 'cpu')
+    filled = buffer.fill(
+        encoder, [dotted_view((320, 240))], config, torch.Generator().manual_seed(0), 'cpu'
+    )
     assert len(filled) == 64 * CONFIG.passes
     assert 'memory is short' in caplog.text
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """sfm/bundle_adjustment.py: derivatives, outliers, and the freedoms that images leave open."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -24,8 +25,13 @@ def motions(rng, place, angle):
 
 
 def view_at(camera_from_scene):
-    return View(np.zeros((480, 640), np.uint8), np.ones((480, 640), bool), MATRIX,
-                np.linalg.inv(camera_from_scene), None)
+    return View(
+        np.zeros((480, 640), np.uint8),
+        np.ones((480, 640), bool),
+        MATRIX,
+        np.linalg.inv(camera_from_scene),
+        None,
+    )
 
 
 def project(poses, points, view, point):
@@ -44,8 +50,18 @@ def scene():
     wrong = rng.random(len(view)) < 0.1
     pixels[wrong] += rng.normal(0, 50, (wrong.sum(), 2))
     given = motions(rng, 0.02, 0.01) @ true
-    return true, given, Tracks(points + rng.normal(0, 0.05, points.shape), point, view, pixels,
-                               np.zeros((POINTS, 128), np.uint8), *np.zeros((2, POINTS)))
+    return (
+        true,
+        given,
+        Tracks(
+            points + rng.normal(0, 0.05, points.shape),
+            point,
+            view,
+            pixels,
+            np.zeros((POINTS, 128), np.uint8),
+            *np.zeros((2, POINTS)),
+        ),
+    )
 
 
 def off(poses, true):
@@ -54,7 +70,7 @@ def off(poses, true):
     a, b = found - found.mean(0), right - right.mean(0)
     u, s, vt = np.linalg.svd(a.T @ b)
     rotation = vt.T @ np.diag([1, 1, np.linalg.det(vt.T @ u.T)]) @ u.T
-    return np.linalg.norm(s.sum() / (a ** 2).sum() * a @ rotation.T - b, axis=1)
+    return np.linalg.norm(s.sum() / (a**2).sum() * a @ rotation.T - b, axis=1)
 
 
 def test_poses_are_recovered_with_a_tenth_of_outliers(scene):
@@ -88,40 +104,53 @@ def test_the_right_side_is_the_gradient_of_the_cost(scene, which):
     def cost(pose_step, point_step):
         poses = se3.exp(torch.from_numpy(pose_step)).numpy() @ given
         return linearised(poses, tracks.points + point_step, start, intrinsics, tracks, 2.0)[0]
+
     normal = linearised(given, tracks.points, start, intrinsics, tracks, 2.0)[1]
     right, shape = (normal[3], (VIEWS, 6)) if which == 'pose' else (normal[4], (POINTS, 3))
     for index in np.ndindex(3, shape[1]):
         small = np.zeros(shape)
         small[index] = 1e-6
-        plus, minus = (cost(sign * small if which == 'pose' else np.zeros((VIEWS, 6)),
-                            sign * small if which == 'point' else np.zeros((POINTS, 3)))
-                       for sign in (1, -1))
+        plus, minus = (
+            cost(
+                sign * small if which == 'pose' else np.zeros((VIEWS, 6)),
+                sign * small if which == 'point' else np.zeros((POINTS, 3)),
+            )
+            for sign in (1, -1)
+        )
         assert (plus - minus) / 2e-6 == pytest.approx(-2 * right[index], rel=1e-4, abs=1e-2)
 
 
 def test_schur_complement_solves_the_whole_system(scene):
     _, given, tracks = scene
     few = tracks.point < 8
-    tracks = Tracks(tracks.points[:8], tracks.point[few], tracks.view[few], tracks.pixels[few],
-                    tracks.descriptors[:8], tracks.depth_error[:8], tracks.parallax[:8])
+    tracks = Tracks(
+        tracks.points[:8],
+        tracks.point[few],
+        tracks.view[few],
+        tracks.pixels[few],
+        tracks.descriptors[:8],
+        tracks.depth_error[:8],
+        tracks.parallax[:8],
+    )
     intrinsics = np.tile([500.0, 320, 240], (VIEWS, 1))
     normal = linearised(given, tracks.points, given, intrinsics, tracks, 2.0)[1]
     of_poses, of_points, between, right_poses, right_points = normal
     whole = np.zeros((6 * VIEWS + 24, 6 * VIEWS + 24))
     for i in range(VIEWS):
-        whole[6 * i:6 * i + 6, 6 * i:6 * i + 6] = of_poses[i]
+        whole[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] = of_poses[i]
     for j in range(8):
         at = 6 * VIEWS + 3 * j
-        whole[at:at + 3, at:at + 3] = of_points[j]
+        whole[at : at + 3, at : at + 3] = of_points[j]
     for block, i, j in zip(between, tracks.view, tracks.point):
         at = 6 * VIEWS + 3 * j
-        whole[6 * i:6 * i + 6, at:at + 3] += block
-        whole[at:at + 3, 6 * i:6 * i + 6] += block.T
+        whole[6 * i : 6 * i + 6, at : at + 3] += block
+        whole[at : at + 3, 6 * i : 6 * i + 6] += block.T
     whole += 1e-3 * np.diag(np.diag(whole)) + 1e-9 * np.eye(len(whole))
     expected = np.linalg.solve(whole, np.concatenate([right_poses.ravel(), right_points.ravel()]))
     turn, shift = step(*normal, tracks, 1e-3)
-    np.testing.assert_allclose(np.concatenate([turn.ravel(), shift.ravel()]), expected, rtol=1e-6,
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        np.concatenate([turn.ravel(), shift.ravel()]), expected, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_points_behind_a_camera_have_no_derivatives(scene):

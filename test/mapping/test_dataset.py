@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames become views: contrast, held-out block, units, depth of the scene."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -20,13 +21,15 @@ CONFIG = MappingConfig(short_side=64)
 def texture(seed: int, height: int, width: int) -> np.ndarray:
     """A picture full of corners (height, width) uint8."""
     import cv2
+
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 255, (height // 6, width // 6), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def wall_frames(count: int, distance: float, unit: float = 1.0,
-                camera: Camera = CAMERA) -> list[PosedFrame]:
+def wall_frames(
+    count: int, distance: float, unit: float = 1.0, camera: Camera = CAMERA
+) -> list[PosedFrame]:
     """A camera that moves sideways before a flat wall; poses in units of 1/unit metres."""
     wall = texture(0, 400, 1600)
     focal = camera.matrix[0, 0]
@@ -37,7 +40,7 @@ def wall_frames(count: int, distance: float, unit: float = 1.0,
         left = int(round(200 + shift * focal / distance))
         pose = np.eye(4)
         pose[0, 3] = (left - 200) * distance / focal * unit
-        image = wall[100:100 + height, left:left + width]
+        image = wall[100 : 100 + height, left : left + width]
         frames.append(PosedFrame(Frame(np.ascontiguousarray(image), camera), pose))
     return frames
 
@@ -58,9 +61,13 @@ def test_depth_without_any_sensor_is_triangulated():
 
 
 def test_measured_depth_sets_the_scale():
-    frames = [PosedFrame(Frame(f.frame.image, CAMERA,
-                               depth=np.full((64, 80), 2.5, np.float32)), f.world_from_camera)
-              for f in wall_frames(6, 2.5)]
+    frames = [
+        PosedFrame(
+            Frame(f.frame.image, CAMERA, depth=np.full((64, 80), 2.5, np.float32)),
+            f.world_from_camera,
+        )
+        for f in wall_frames(6, 2.5)
+    ]
     data = dataset.prepare(frames, CONFIG)
     assert data.scale == pytest.approx(2.5)
     assert data.views[0].depth.mean() == pytest.approx(1.0)
@@ -75,8 +82,9 @@ def test_the_scene_is_normalised_and_nothing_is_lost():
     np.testing.assert_allclose(world, expected, atol=1e-9)
 
 
-@pytest.mark.parametrize('count, share, size', [(100, 0.08, 8), (99, 0.08, 0), (3000, 0.08, 40),
-                                                (50, 0.0, 0)])
+@pytest.mark.parametrize(
+    'count, share, size', [(100, 0.08, 8), (99, 0.08, 0), (3000, 0.08, 40), (50, 0.0, 0)]
+)
 def test_held_out_frames_are_one_block_of_neighbours(count, share, size):
     first, last = dataset.held_out_block(count, share)
     assert last - first == size and 0 <= first <= last <= count
@@ -91,8 +99,10 @@ def test_held_out_frames_are_not_learned_from():
 
 def test_held_out_frames_keep_their_depth():
     """Validation needs it."""
-    frames = [replace(f, frame=replace(f.frame, depth=np.full((64, 80), 2.5, np.float32)))
-              for f in wall_frames(90, 2.0)]
+    frames = [
+        replace(f, frame=replace(f.frame, depth=np.full((64, 80), 2.5, np.float32)))
+        for f in wall_frames(90, 2.0)
+    ]
     data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))
     assert all(view.depth is not None and np.allclose(view.depth, 1.0) for view in data.held_out)
 
@@ -133,9 +143,10 @@ def test_what_is_too_much_is_thinned_evenly(total):
 
 
 def test_frames_are_thinned_where_memory_is_short(monkeypatch, caplog):
-    view, = dataset.prepare(wall_frames(4, 2.0), MappingConfig(short_side=64)).views[:1]
-    monkeypatch.setattr(reading, 'available_memory',
-                        lambda: 12.5 * reading.MEMORY_SHARE * reading.size(view))
+    (view,) = dataset.prepare(wall_frames(4, 2.0), MappingConfig(short_side=64)).views[:1]
+    monkeypatch.setattr(
+        reading, 'available_memory', lambda: 12.5 * reading.MEMORY_SHARE * reading.size(view)
+    )
     frames = wall_frames(40, 2.0)
     data = dataset.prepare(frames, MappingConfig(short_side=64))
     assert places(data.views, data) == places(frames[::4])
@@ -143,8 +154,10 @@ def test_frames_are_thinned_where_memory_is_short(monkeypatch, caplog):
 
 
 def test_depth_is_kept_once_in_the_units_of_the_scene():
-    frames = [replace(posed, frame=replace(posed.frame, depth=np.full(
-        posed.frame.image.shape[:2], 3.0))) for posed in wall_frames(6, 3.0)]
+    frames = [
+        replace(posed, frame=replace(posed.frame, depth=np.full(posed.frame.image.shape[:2], 3.0)))
+        for posed in wall_frames(6, 3.0)
+    ]
     data = dataset.prepare(frames, MappingConfig(short_side=64))
     assert data.scale == pytest.approx(3.0)
     for view in data.views:
@@ -155,8 +168,9 @@ def test_depth_is_kept_once_in_the_units_of_the_scene():
 
 def test_reading_reports_how_far_it_is():
     shares = {}
-    dataset.prepare(wall_frames(6, 1.0), CONFIG, 6,
-                    lambda stage: shares.setdefault(stage, []).append)
+    dataset.prepare(
+        wall_frames(6, 1.0), CONFIG, 6, lambda stage: shares.setdefault(stage, []).append
+    )
     assert shares['reading'] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
     assert shares['checking'] == sorted(shares['checking']) and shares['checking'][-1] == 1
 
@@ -183,8 +197,9 @@ def viewpoints(count):
 
 def tracked(frames, total=None):
     """Numbers of the frames whose views bring features."""
-    views = reading.read_views(frames, MappingConfig(short_side=64), total, lambda share: None,
-                               True)
+    views = reading.read_views(
+        frames, MappingConfig(short_side=64), total, lambda share: None, True
+    )
     return [index for index, view in enumerate(views) if view.features is not None]
 
 
@@ -199,8 +214,9 @@ def test_too_many_viewpoints_are_thinned_by_halving(monkeypatch):
 
 
 def test_of_two_views_the_tracked_one_is_kept():
-    views = reading.read_views(viewpoints(6), MappingConfig(short_side=64), None,
-                               lambda share: None, True)
+    views = reading.read_views(
+        viewpoints(6), MappingConfig(short_side=64), None, lambda share: None, True
+    )
     bare = [replace(view, features=None) for view in views]
     chosen = reading.every_second([bare[0], views[1], views[2], views[3], bare[4]])
     assert list(map(id, chosen)) == list(map(id, [views[1], views[2], bare[4]]))
@@ -211,8 +227,9 @@ def test_views_are_the_same_on_one_core_and_on_many():
     one, many = [], []
     for count, views in ((1, one), (4, many)):
         with threads(count):
-            views += reading.read_views(frames, MappingConfig(short_side=64, max_frames=12), 30,
-                                        lambda share: None, True)
+            views += reading.read_views(
+                frames, MappingConfig(short_side=64, max_frames=12), 30, lambda share: None, True
+            )
     assert len(one) == len(many) == 8
     for a, b in zip(one, many):
         np.testing.assert_array_equal(a.image, b.image)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distillation: the teacher describes the place it is asked for; relations are what is taught."""
+
 from __future__ import annotations
 
 import cv2
@@ -55,6 +56,8 @@ def test_loss_is_least_for_the_teachers_descriptors():
     grids = taught.transpose(1, 2).reshape(2, 128, 16, 16)
 
     def loss(descriptors: torch.Tensor) -> float:
-        return distillation_loss(descriptors, views, 64, 0.07,
-                                 torch.Generator().manual_seed(0)).item()
+        return distillation_loss(
+            descriptors, views, 64, 0.07, torch.Generator().manual_seed(0)
+        ).item()
+
     assert loss(grids) < 0.01 < 0.1 < loss(grids.flip(3))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """End-to-end training of encoder and head: the map carries both, reference images follow."""
+
 from __future__ import annotations
 
 import copy
@@ -23,18 +24,36 @@ from dsac_ros.network.encoder import load_encoder
 from dsac_ros.ransac.dsac import expected_loss
 
 pytestmark = pytest.mark.slow
-MAPPING = MappingConfig(minutes=10.0, steps=60, batch=1024, short_side=240, passes=1,
-                        patches_per_image=400, held_out=0.34, max_zoom=1.0, max_rotation=0.0)
-CONFIG = EndToEndConfig(hypotheses=32, cells=300, finetune_encoder=True, finetune_steps=40,
-                        finetune_rate=1e-5, finetune_minutes=10.0)
+MAPPING = MappingConfig(
+    minutes=10.0,
+    steps=60,
+    batch=1024,
+    short_side=240,
+    passes=1,
+    patches_per_image=400,
+    held_out=0.34,
+    max_zoom=1.0,
+    max_rotation=0.0,
+)
+CONFIG = EndToEndConfig(
+    hypotheses=32,
+    cells=300,
+    finetune_encoder=True,
+    finetune_steps=40,
+    finetune_rate=1e-5,
+    finetune_minutes=10.0,
+)
 
 
 @pytest.fixture
 def learner(tiny_map):
     """A learner on the frames of the map, validated on some of them."""
     known = load_map(tiny_map.map)
-    data = dataset.prepare(tiny_map.mapping, replace(MAPPING, held_out=0.0),
-                           units=(known.origin, known.header['scale']))
+    data = dataset.prepare(
+        tiny_map.mapping,
+        replace(MAPPING, held_out=0.0),
+        units=(known.origin, known.header['scale']),
+    )
     return NetworkLearner(known.network, replace(data, held_out=data.views), MAPPING, 'cpu')
 
 
@@ -43,10 +62,16 @@ def own(tiny_map, tmp_path_factory):
     """A map whose encoder was tuned. A corner seen eight times judges nothing, so all is kept."""
     costs, path = itertools.count(100, -1), tmp_path_factory.mktemp('own') / 'own.map'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(NetworkLearner, 'cost', lambda self, rgbd: torch.full(
-            (8,), float(next(costs))))
-        learn_map(tiny_map.mapping, MAPPING, device='cpu', output=path,
-                  end_to_end=replace(CONFIG, finetune_steps=2))
+        patch.setattr(
+            NetworkLearner, 'cost', lambda self, rgbd: torch.full((8,), float(next(costs)))
+        )
+        learn_map(
+            tiny_map.mapping,
+            MAPPING,
+            device='cpu',
+            output=path,
+            end_to_end=replace(CONFIG, finetune_steps=2),
+        )
     return path
 
 
@@ -85,8 +110,11 @@ def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
     assert known.header['training']['end_to_end']['kept_step'] == 2
     assert known.header['encoder_id'] == OWN_ENCODER
     tuned, shipped = known.network.encoder.state_dict(), load_encoder()[0].state_dict()
-    assert not any(torch.equal(tuned[name], shipped[name].half().float()) for name in shipped
-                   if 'weight' in name)
+    assert not any(
+        torch.equal(tuned[name], shipped[name].half().float())
+        for name in shipped
+        if 'weight' in name
+    )
     # global descriptors are those of this encoder, not of the shipped one
     for reference in known.reference_images[:3]:
         shown = as_input(reference.image, 'cpu')
@@ -99,18 +127,28 @@ def test_a_map_whose_encoder_was_tuned_carries_it(own, tiny_map):
 
 
 def test_an_update_goes_on_with_the_encoder_of_the_map(own, tiny_map, tmp_path):
-    learn_map(tiny_map.mapping[:8], MAPPING, device='cpu', output=tmp_path / 'more.map',
-              base_map=load_map(own))
+    learn_map(
+        tiny_map.mapping[:8],
+        MAPPING,
+        device='cpu',
+        output=tmp_path / 'more.map',
+        base_map=load_map(own),
+    )
     before, after = load_map(own), load_map(tmp_path / 'more.map')
     assert after.header['encoder_id'] == OWN_ENCODER
-    torch.testing.assert_close(after.network.encoder.state_dict(),
-                               before.network.encoder.state_dict())
+    torch.testing.assert_close(
+        after.network.encoder.state_dict(), before.network.encoder.state_dict()
+    )
 
 
 def test_an_update_without_room_keeps_reference_images(own, tiny_map, tmp_path):
     full = replace(MAPPING, reference_images_mb=0.001, steps=5)
-    learn_map(tiny_map.mapping[:8], full, device='cpu', output=tmp_path / 'full.map',
-              base_map=load_map(own))
-    kept, before = (len(load_map(path).reference_images)
-                    for path in (tmp_path / 'full.map', own))
+    learn_map(
+        tiny_map.mapping[:8],
+        full,
+        device='cpu',
+        output=tmp_path / 'full.map',
+        base_map=load_map(own),
+    )
+    kept, before = (len(load_map(path).reference_images) for path in (tmp_path / 'full.map', own))
     assert kept == before

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mapping/acceptance/fit.py: a model of a map's errors is recovered from draws of them."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -25,15 +26,24 @@ def observations(rng, count, ratio, visible=(0.5, 0.9)):
     roots = rng.normal(size=(count, 6, 6)) * 1e-3 * rng.uniform(0.5, 3, (count, 1, 1))
     ratios = rng.uniform(*ratio, count)
     return Observations(
-        [PoseStatistics(one, int(one * 4800), rng.uniform(0.7, 1.0), rng.uniform(0.8, 1.0),
-                        rng.uniform(*visible)) for one in ratios],
-        roots @ roots.transpose(0, 2, 1))
+        [
+            PoseStatistics(
+                one,
+                int(one * 4800),
+                rng.uniform(0.7, 1.0),
+                rng.uniform(0.8, 1.0),
+                rng.uniform(*visible),
+            )
+            for one in ratios
+        ],
+        roots @ roots.transpose(0, 2, 1),
+    )
 
 
 def having(some, name, values):
     """The same observations with the first values of one statistic replaced."""
     changed = [replace(one, **{name: value}) for one, value in zip(some.statistics, values)]
-    return replace(some, statistics=[*changed, *some.statistics[len(changed):]])
+    return replace(some, statistics=[*changed, *some.statistics[len(changed) :]])
 
 
 def confidence(model, some):
@@ -48,20 +58,26 @@ def draws(rng, true, raw, heavy=False):
 
 
 def coverage(model, twists, raw):
-    distances = np.einsum('fi,fij,fj->f', twists, np.linalg.inv(model.covariance(raw, VERIFIED)),
-                          twists)
+    distances = np.einsum(
+        'fi,fij,fj->f', twists, np.linalg.inv(model.covariance(raw, VERIFIED)), twists
+    )
     return [(distances <= radius).mean() for radius in SIGMA_RADII.values()]
 
 
-@pytest.mark.parametrize('true', [
-    AcceptanceModel(covariance_scale=9, floor_m=0.004, floor_rad=0.001),
-    AcceptanceModel(covariance_scale=40, floor_m=0.01, floor_rad=0.001)])
+@pytest.mark.parametrize(
+    'true',
+    [
+        AcceptanceModel(covariance_scale=9, floor_m=0.004, floor_rad=0.001),
+        AcceptanceModel(covariance_scale=40, floor_m=0.01, floor_rad=0.001),
+    ],
+)
 def test_coverage_carries_over_to_new_frames(true):
     rng = np.random.default_rng(1)
     seen = observations(rng, 100, (0.3, 0.9))
     fresh = observations(rng, 2000, (0.3, 0.9)).covariance
-    fitted = fit_acceptance(seen, draws(rng, true, seen.covariance),
-                             observations(rng, 60, (0.01, 0.05)))
+    fitted = fit_acceptance(
+        seen, draws(rng, true, seen.covariance), observations(rng, 60, (0.01, 0.05))
+    )
     shares = coverage(fitted, draws(rng, true, fresh), fresh)
     assert 0.56 < shares[0] < 0.80
     assert shares[2] > 0.97
@@ -70,14 +86,21 @@ def test_coverage_carries_over_to_new_frames(true):
 def test_unverified_poses_have_their_own_error_model():
     """Poses from scene coordinates alone are judged by their own errors."""
     rng = np.random.default_rng(3)
-    precise, coarse = (AcceptanceModel(covariance_scale=scale, floor_m=floor, floor_rad=floor)
-                       for scale, floor in ((4, 0.002), (60, 0.03)))
+    precise, coarse = (
+        AcceptanceModel(covariance_scale=scale, floor_m=floor, floor_rad=floor)
+        for scale, floor in ((4, 0.002), (60, 0.03))
+    )
     seen, raw = observations(rng, 60, (0.3, 0.9)), observations(rng, 60, (0.3, 0.9)).covariance
     twists, of_coordinates = draws(rng, precise, seen.covariance), draws(rng, coarse, raw)
-    fitted = fit_acceptance(seen, twists, alone=PoseErrors(of_coordinates, raw),
-                             correct_within=(1.0, 20.0))
-    distances = np.einsum('fi,fij,fj->f', of_coordinates, np.linalg.inv(np.stack(
-        [fitted.covariance(one, ALONE) for one in raw])), of_coordinates)
+    fitted = fit_acceptance(
+        seen, twists, alone=PoseErrors(of_coordinates, raw), correct_within=(1.0, 20.0)
+    )
+    distances = np.einsum(
+        'fi,fij,fj->f',
+        of_coordinates,
+        np.linalg.inv(np.stack([fitted.covariance(one, ALONE) for one in raw])),
+        of_coordinates,
+    )
     assert (distances <= SIGMA_RADII['3sigma']).mean() > 0.96
     assert coverage(fitted, twists, seen.covariance)[2] > 0.96
     assert fitted.alone_floor_m > 2 * fitted.floor_m
@@ -117,20 +140,26 @@ def test_more_landmarks_are_asked_than_negatives_have(shown, asked):
     assert fitted.min_visible_inlier_ratio == pytest.approx(asked)
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [([], 0.35), ([0.12], 0.35), ([0.1, 0.4], 0.6),
-                                              ([0.6], 0.7)])
+@pytest.mark.parametrize(
+    ('shown', 'asked'), [([], 0.35), ([0.12], 0.35), ([0.1, 0.4], 0.6), ([0.6], 0.7)]
+)
 def test_landmark_threshold_lies_above_wrong_poses(shown, asked):
     """Landmarks far away tell the rotation of a blurred image, and agree on a wrong position."""
     rng = np.random.default_rng(3)
     negatives = observations(rng, 40, (0.01, 0.06), (0.0, 0.16))
     negatives = having(negatives, 'visible_inlier_ratio', [0.16])
-    fitted = fit_acceptance(observations(rng, 40, (0.3, 0.9)), rng.normal(size=(40, 6)) * 0.002,
-                             negatives, misled=np.array(shown))
+    fitted = fit_acceptance(
+        observations(rng, 40, (0.3, 0.9)),
+        rng.normal(size=(40, 6)) * 0.002,
+        negatives,
+        misled=np.array(shown),
+    )
     assert fitted.min_visible_inlier_ratio == pytest.approx(asked)
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [
-    ([], 0.35), ([0.02, 0.1], 0.35), ([0.02, 0.28], 0.42), ([0.02, 0.6], 0.5)])
+@pytest.mark.parametrize(
+    ('shown', 'asked'), [([], 0.35), ([0.02, 0.1], 0.35), ([0.02, 0.28], 0.42), ([0.02, 0.6], 0.5)]
+)
 def test_negatives_raise_the_threshold_of_a_small_map(shown, asked):
     negatives = observations(np.random.default_rng(3), len(shown), (0.01, 0.06))
     fitted = without_held_out(2.0, having(negatives, 'visible_inlier_ratio', shown))
@@ -138,14 +167,17 @@ def test_negatives_raise_the_threshold_of_a_small_map(shown, asked):
     assert replace(fitted, min_visible_inlier_ratio=0.35) == AcceptanceModel.unmeasured(2.0)
 
 
-@pytest.mark.parametrize(('shown', 'asked'), [([], 12), ([4, 6], 12), ([3, 11], 14),
-                                              ([3, 63], 48)])
+@pytest.mark.parametrize(
+    ('shown', 'asked'), [([], 12), ([4, 6], 12), ([3, 11], 14), ([3, 63], 48)]
+)
 def test_more_features_are_asked_than_negatives_have(shown, asked):
     rng = np.random.default_rng(3)
     seen = observations(rng, 40, (0.3, 0.9))
     negatives = having(observations(rng, len(shown), (0.01, 0.06)), 'feature_inliers', shown)
-    assert fit_acceptance(seen, rng.normal(size=(40, 6)) * 0.002,
-                           negatives).min_feature_inliers == asked
+    assert (
+        fit_acceptance(seen, rng.normal(size=(40, 6)) * 0.002, negatives).min_feature_inliers
+        == asked
+    )
     assert without_held_out(2.0, negatives).min_feature_inliers == asked
 
 
@@ -154,10 +186,13 @@ def test_frames_like_wrong_held_out_ones_are_refused(wrong, bound):
     """Wrong poses with 10 to 30 % inliers, as an unlearned network gives; right ones with more."""
     rng = np.random.default_rng(5)
     ratios = [(0.1, 0.3) if k < 40 * wrong else (0.2, 0.9) for k in range(40)]
-    seen = having(observations(rng, 40, (0.0, 1.0), visible=(0.0, 0.1)), 'inlier_ratio',
-                  [rng.uniform(*limits) for limits in ratios])
+    seen = having(
+        observations(rng, 40, (0.0, 1.0), visible=(0.0, 0.1)),
+        'inlier_ratio',
+        [rng.uniform(*limits) for limits in ratios],
+    )
     twists = np.full((40, 6), 1e-3)
-    twists[:int(40 * wrong)] = 2.0
+    twists[: int(40 * wrong)] = 2.0
     fitted = fit_acceptance(seen, twists, observations(rng, 40, (0.01, 0.05), visible=(0.0, 0.1)))
     passing = seen.column('inlier_ratio') >= fitted.min_inlier_ratio
     false = passing & (twists[:, 0] > 1.0)

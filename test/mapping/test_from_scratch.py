@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recipes learn a whole network for one scene: a wall, in seconds."""
+
 from __future__ import annotations
 
 import contextlib
@@ -35,8 +36,14 @@ SMALL = {'minutes': 100.0, 'short_side': 64, 'held_out': 0.0, 'max_rotation': 5.
 def wall() -> np.ndarray:
     """A picture full of corners of all sizes (480, 600) uint8."""
     rng = np.random.default_rng(4)
-    total = sum(cv2.resize(rng.normal(size=(480 // cell, 600 // cell)).astype(np.float32),
-                           (600, 480), interpolation=cv2.INTER_CUBIC) for cell in (60, 24, 8))
+    total = sum(
+        cv2.resize(
+            rng.normal(size=(480 // cell, 600 // cell)).astype(np.float32),
+            (600, 480),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        for cell in (60, 24, 8)
+    )
     return (127 + 38 * total).clip(0, 255).astype(np.uint8)
 
 
@@ -44,18 +51,27 @@ def wall() -> np.ndarray:
 def frames() -> list[PosedFrame]:
     """Sixteen views of it, by a camera that looks straight ahead and moves."""
     texture, posed = wall(), []
-    for index, (x, y, z) in enumerate((x, y, z) for x in (-0.9, -0.3, 0.3, 0.9)
-                                      for y, z in ((-0.4, 0.0), (0.0, 0.4), (0.4, 0.8), (0.2, 0))):
+    for index, (x, y, z) in enumerate(
+        (x, y, z)
+        for x in (-0.9, -0.3, 0.3, 0.9)
+        for y, z in ((-0.4, 0.0), (0.0, 0.4), (0.4, 0.8), (0.2, 0))
+    ):
         pose = np.eye(4)
         pose[:3, 3] = x, y, z
         scale = PIXELS_PER_METRE * (DISTANCE - z) / MATRIX[0, 0]  # texture px per image px
-        warp = np.array([[scale, 0, 299.5 + PIXELS_PER_METRE * x - scale * MATRIX[0, 2]],
-                         [0, scale, 239.5 + PIXELS_PER_METRE * y - scale * MATRIX[1, 2]]])
-        image = cv2.warpAffine(texture, warp, SIZE_WH,
-                               flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        warp = np.array(
+            [
+                [scale, 0, 299.5 + PIXELS_PER_METRE * x - scale * MATRIX[0, 2]],
+                [0, scale, 239.5 + PIXELS_PER_METRE * y - scale * MATRIX[1, 2]],
+            ]
+        )
+        image = cv2.warpAffine(
+            texture, warp, SIZE_WH, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
         depth = np.full(image.shape, DISTANCE - z, np.float32)
-        posed.append(PosedFrame(Frame(image, Camera(SIZE_WH, MATRIX), name=str(index),
-                                      depth=depth), pose))
+        posed.append(
+            PosedFrame(Frame(image, Camera(SIZE_WH, MATRIX), name=str(index), depth=depth), pose)
+        )
     return posed
 
 
@@ -82,14 +98,19 @@ def away(localizer, posed):
 def test_the_tiny_network_learns_the_wall(frames, tmp_path):
     """The whole way: the loss falls, the map is written and loaded, its points lie on the wall."""
     said = []
-    learned = learn(frames, config('dsacstar_tiny', steps=150), output=tmp_path / 'wall.map',
-                    progress=said.append)
+    learned = learn(
+        frames,
+        config('dsacstar_tiny', steps=150),
+        output=tmp_path / 'wall.map',
+        progress=said.append,
+    )
     localizer = Localizer.load(tmp_path / 'wall.map', 'cpu')
     after = np.median([away(localizer, posed) for posed in frames])
     recipe = find_recipe('dsacstar_tiny')
     blank = from_scratch.new_network(recipe.network, prepare(frames, config('dsacstar_tiny')), 0)
-    before = np.median([away(Localizer(replace(localizer.map, network=blank)), posed)
-                        for posed in frames])
+    before = np.median(
+        [away(Localizer(replace(localizer.map, network=blank)), posed) for posed in frames]
+    )
     assert after < 0.6 * before
     losses = [state.loss for state in said if state.stage == 'training']
     assert len(losses) == 15 and np.isfinite(losses).all()
@@ -110,9 +131,9 @@ def test_the_stages_of_every_recipe_run(frames, tmp_path, monkeypatch, recipe):
         seen.append(stage.objective)
         assert torch.isfinite(terms.total) and terms.total.requires_grad
         return terms
+
     monkeypatch.setattr(from_scratch.Objectives, '__call__', spied)
-    monkeypatch.setitem(RECIPES, recipe,
-                        replace(find_recipe(recipe), network='dsacstar_tiny'))
+    monkeypatch.setitem(RECIPES, recipe, replace(find_recipe(recipe), network='dsacstar_tiny'))
     learned = learn(frames[:6], config(recipe, steps=20), output=tmp_path / 'wall.map')
     assert list(dict.fromkeys(seen)) == [s.objective for s in find_recipe(recipe).stages]
     assert len(seen) == 20 == learned.header['training']['steps']
@@ -133,8 +154,11 @@ def test_end_to_end_stage_only_augments_the_light(frames):
     in_camera = patches.depth[:, None] * torch.cat([rays, torch.ones(len(rays), 1)], 1)
     right = (in_camera - patches.translation) @ patches.rotation[0]
     _, world_from_camera = sample.to_metric(right, rgbd=False)
-    np.testing.assert_allclose(world_from_camera[0, :3, 3].numpy(),
-                               ROOM_M * data.views[0].scene_from_camera[:3, 3], atol=1e-5)
+    np.testing.assert_allclose(
+        world_from_camera[0, :3, 3].numpy(),
+        ROOM_M * data.views[0].scene_from_camera[:3, 3],
+        atol=1e-5,
+    )
     assert objectives(LAST, right, sample).total < 0.01
     wrong = (right + torch.tensor([0.2, 0.0, 0.0])).requires_grad_()
     loss = objectives(LAST, wrong, sample).total
@@ -150,12 +174,12 @@ def test_an_interrupted_training_goes_on(frames, tmp_path):
     def interrupt(state):
         if state.fraction > 0.5 and state.stage == 'training':
             raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         learn(frames, settings, output=output, progress=interrupt)
     assert not output.exists() and (tmp_path / 'wall.map.checkpoint').exists()
     said = []
-    learned = learn(frames, settings, output=output, resume=True,
-                    progress=said.append)
+    learned = learn(frames, settings, output=output, resume=True, progress=said.append)
     fractions = [state.fraction for state in said if state.stage == 'training']
     assert fractions[0] > 0.6 and learned.header['training']['steps'] == 30
 
@@ -166,13 +190,18 @@ def last_stage(frames, monkeypatch):
     settings = config('dsacpp', steps=100)
     data = prepare(frames, settings)
     recipe = replace(find_recipe('dsacpp'), stages=(LAST,))
-    recipe = replace(recipe, end_to_end=replace(
-        recipe.end_to_end, pose_loss='adaptive', hypotheses=16, cells=40, entropy_bits=1.0))
+    recipe = replace(
+        recipe,
+        end_to_end=replace(
+            recipe.end_to_end, pose_loss='adaptive', hypotheses=16, cells=40, entropy_bits=1.0
+        ),
+    )
     steps = []
 
     def spied(self, stage, points, sample, original=from_scratch.Objectives.__call__):
         steps.append({'objectives': copy.deepcopy(self.state_dict())})
         return original(self, stage, points, sample)
+
     monkeypatch.setattr(from_scratch.Objectives, '__call__', spied)
 
     def train(checkpoint, best_weights, resume=False, interrupt_at=math.inf):
@@ -186,12 +215,22 @@ def last_stage(frames, monkeypatch):
         def interrupt(state):
             if state.fraction > interrupt_at:
                 raise KeyboardInterrupt
+
         with monkeypatch.context() as patch:
             patch.setattr(Sample, 'predicted', spied_predicted)
             with contextlib.suppress(KeyboardInterrupt):
-                from_scratch.train_network(network, data.views, recipe, settings, checkpoint,
-                                           resume, interrupt, best_weights)
+                from_scratch.train_network(
+                    network,
+                    data.views,
+                    recipe,
+                    settings,
+                    checkpoint,
+                    resume,
+                    interrupt,
+                    best_weights,
+                )
         return network, first['network']
+
     return train, steps, data
 
 
@@ -226,8 +265,12 @@ def same(a, b):
 
 
 def test_the_same_seed_gives_the_same_map(frames, tmp_path):
-    ids = {learn(frames[:6], config('dsacstar_tiny', steps=8, seed=seed),
-                 output=tmp_path / f'{run}.map').id for run, seed in enumerate((5, 5, 6))}
+    ids = {
+        learn(
+            frames[:6], config('dsacstar_tiny', steps=8, seed=seed), output=tmp_path / f'{run}.map'
+        ).id
+        for run, seed in enumerate((5, 5, 6))
+    }
     assert len(ids) == 2
 
 
@@ -259,8 +302,10 @@ def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
 def test_checkpoints_are_of_one_recipe(frames, tmp_path):
     """The objective is part of a training, of the same network too."""
     data = prepare(frames, config('dsacstar'))
-    prints = {from_scratch.fingerprint(data, config(name))
-              for name in ('dsacstar', 'dsacstar_rgbd', 'dsacstar_tiny')}
+    prints = {
+        from_scratch.fingerprint(data, config(name))
+        for name in ('dsacstar', 'dsacstar_rgbd', 'dsacstar_tiny')
+    }
     assert len(prints) == 3
     with pytest.raises(MappingError, match='no checkpoint'):
         Checkpoint(tmp_path / 'none', prints.pop()).load('cpu')
@@ -270,8 +315,18 @@ def test_the_command_line_names_recipe_and_network(frames, tmp_path, capsys):
     with FolderWriter(tmp_path / 'frames') as folder:
         for posed in frames[:6]:
             folder.write(posed.frame, posed.world_from_camera)
-    words = ['map', str(tmp_path / 'frames'), '-o', str(tmp_path / 'wall.map'), '--device', 'cpu',
-             '--progress', 'off', '--set', 'short_side=64']
+    words = [
+        'map',
+        str(tmp_path / 'frames'),
+        '-o',
+        str(tmp_path / 'wall.map'),
+        '--device',
+        'cpu',
+        '--progress',
+        'off',
+        '--set',
+        'short_side=64',
+    ]
     assert main([*words, '--recipe', 'dsacstra']) == 1
     error = capsys.readouterr().err
     assert error == "dsac: error: unknown recipe 'dsacstra': did you mean 'dsacstar'?\n"
@@ -280,8 +335,22 @@ def test_the_command_line_names_recipe_and_network(frames, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert 'recipe          dsacstar_tiny' in shown and 'network         dsacstar_tiny' in shown
     image = next((tmp_path / 'frames' / 'rgb').iterdir())
-    assert main(['localize', str(tmp_path / 'wall.map'), str(image), '--focal', '140',
-                 '--device', 'cpu', '--progress', 'off']) == 0
+    assert (
+        main(
+            [
+                'localize',
+                str(tmp_path / 'wall.map'),
+                str(image),
+                '--focal',
+                '140',
+                '--device',
+                'cpu',
+                '--progress',
+                'off',
+            ]
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize('after, kept', [(2.0, False), (0.5, True)])
@@ -296,7 +365,8 @@ def test_last_stage_is_undone_without_held_out_gain(frames, monkeypatch, after, 
     with torch.no_grad():
         network.head.point.bias += 1.0
     assert best_weights.verdict(network) == {
-        'end_to_end': {'before': 1.0, 'after': min(1.0, after)}}
+        'end_to_end': {'before': 1.0, 'after': min(1.0, after)}
+    }
     assert torch.equal(network.head.point.bias, before) != kept
 
 
@@ -305,8 +375,9 @@ def test_a_map_records_an_unvalidated_last_stage(frames):
     network = from_scratch.new_network('dsacstar_tiny', data, 0)
     best_weights = from_scratch.BestWeights(data.views[:3])
     best_weights.remember(network)
-    assert best_weights.verdict(network) == {'end_to_end': {
-        'not_validated': '3 held-out frames, expected at least 4'}}
+    assert best_weights.verdict(network) == {
+        'end_to_end': {'not_validated': '3 held-out frames, expected at least 4'}
+    }
 
 
 def test_a_network_is_judged_by_held_out_poses(frames):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views of known poses are matched along epipolar lines, as an exhaustive search would do it."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,13 +14,18 @@ FOCAL = 500.0
 FORWARD, SIDEWAYS = np.array([0.05, 0.0, 0.8]), np.array([0.7, 0.1, 0.0])
 
 
-def seen(points: np.ndarray, descriptors: np.ndarray, centre: np.ndarray,
-         noise: np.ndarray | float = 0.0) -> PosedFeatures:
+def seen(
+    points: np.ndarray,
+    descriptors: np.ndarray,
+    centre: np.ndarray,
+    noise: np.ndarray | float = 0.0,
+) -> PosedFeatures:
     """Project points into a camera at `centre`, with rays off by noise [rad]."""
     rays = points - centre
     rays = rays / np.linalg.norm(rays, axis=1, keepdims=True) + noise
-    return PosedFeatures(rays / np.linalg.norm(rays, axis=1, keepdims=True), descriptors, centre,
-                         FOCAL)
+    return PosedFeatures(
+        rays / np.linalg.norm(rays, axis=1, keepdims=True), descriptors, centre, FOCAL
+    )
 
 
 def two_views(baseline: np.ndarray, count: int = 300) -> tuple[PosedFeatures, PosedFeatures]:
@@ -27,11 +33,17 @@ def two_views(baseline: np.ndarray, count: int = 300) -> tuple[PosedFeatures, Po
     rng = np.random.default_rng(0)
     points = rng.normal(size=(count, 3)) * [2, 2, 1] + [0, 0, 4]
     vectors = np.abs(rng.normal(size=(count, 128)))
-    order = rng.permutation(count)[:3 * count // 4]
+    order = rng.permutation(count)[: 3 * count // 4]
     noisy = np.abs(vectors + 0.1 * rng.normal(size=vectors.shape))[order]
-    return (seen(points, quantised(normalised(vectors)), np.zeros(3)),
-            seen(points[order], quantised(normalised(noisy)), baseline,
-                 rng.normal(size=(len(order), 3)) / FOCAL))
+    return (
+        seen(points, quantised(normalised(vectors)), np.zeros(3)),
+        seen(
+            points[order],
+            quantised(normalised(noisy)),
+            baseline,
+            rng.normal(size=(len(order), 3)) / FOCAL,
+        ),
+    )
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
@@ -49,7 +61,7 @@ def exhaustive(a: PosedFeatures, b: PosedFeatures, within_px: float) -> set[tupl
     for row, values in enumerate(similarity):
         best = int(values.argmax())
         second = max(LEAST_SECOND, np.delete(values, best).max())
-        if similarity[:, best].argmax() == row and 1 - values[best] < RATIO ** 2 * (1 - second):
+        if similarity[:, best].argmax() == row and 1 - values[best] < RATIO**2 * (1 - second):
             found.add((row, best))
     return found
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mapping/head_training.py: what is interrupted goes on as if nothing had been."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -23,9 +24,14 @@ def patches():
     pixels = torch.rand(512, 2, generator=generator) * 320
     descriptors = torch.randn(512, 8, generator=generator)
     descriptors[:, :2] = pixels / 100
-    return FeatureBuffer(descriptors.half(), pixels, torch.ones(512),
-                         torch.zeros(512, dtype=torch.long), torch.tensor([[300.0, 160, 160]]),
-                         torch.eye(4)[None, :3])
+    return FeatureBuffer(
+        descriptors.half(),
+        pixels,
+        torch.ones(512),
+        torch.zeros(512, dtype=torch.long),
+        torch.tensor([[300.0, 160, 160]]),
+        torch.eye(4)[None, :3],
+    )
 
 
 def interrupted_at(step):
@@ -36,6 +42,7 @@ def interrupted_at(step):
         calls.append(state)
         if len(calls) == step // 10:
             raise KeyboardInterrupt
+
     return report
 
 
@@ -53,12 +60,15 @@ def test_resume_restores_weights_and_optimizer_state(patches, tmp_path):
     # nothing is left to do: what comes back is what was saved, and no error
     head, told = train(patches, checkpoint, replace(CONFIG, steps=20), resume=True)
     assert told == stood['metadata']
-    assert all(torch.equal(value, stood['head'][name])
-               for name, value in head.state_dict().items())
+    assert all(
+        torch.equal(value, stood['head'][name]) for name, value in head.state_dict().items()
+    )
     moments = checkpoint.load('cpu')['optimizer']['state']
     assert moments.keys() == stood['optimizer']['state'].keys()
-    assert all(torch.equal(moments[k]['exp_avg'], stood['optimizer']['state'][k]['exp_avg'])
-               for k in moments)
+    assert all(
+        torch.equal(moments[k]['exp_avg'], stood['optimizer']['state'][k]['exp_avg'])
+        for k in moments
+    )
 
 
 def test_it_goes_on_from_there(patches, tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keyframes of a drive: what is kept and why the rest is not."""
+
 from __future__ import annotations
 
 import cv2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reprojection curriculum."""
+
 from __future__ import annotations
 
 import pytest
@@ -19,11 +20,14 @@ CONFIG = LossConfig()
 def patches_at(pixels: torch.Tensor, depth: torch.Tensor | None = None) -> Patches:
     """Patches of a camera at the origin, focal length 500, principal point (320, 240)."""
     count = len(pixels)
-    return Patches(pixels=pixels, rotation=torch.eye(3).to(pixels).expand(count, 3, 3),
-                   translation=torch.zeros(count, 3).to(pixels),
-                   focal=torch.full((count,), 500.0).to(pixels),
-                   principal=torch.tensor([320.0, 240.0]).to(pixels).expand(count, 2),
-                   depth=torch.zeros(count).to(pixels) if depth is None else depth)
+    return Patches(
+        pixels=pixels,
+        rotation=torch.eye(3).to(pixels).expand(count, 3, 3),
+        translation=torch.zeros(count, 3).to(pixels),
+        focal=torch.full((count,), 500.0).to(pixels),
+        principal=torch.tensor([320.0, 240.0]).to(pixels).expand(count, 2),
+        depth=torch.zeros(count).to(pixels) if depth is None else depth,
+    )
 
 
 def on_ray(pixels: torch.Tensor, z: float) -> torch.Tensor:
@@ -56,37 +60,46 @@ def test_points_behind_the_camera_move_to_the_proxy():
         terms.total.backward()
         optimizer.step()
     # in front of the camera it is valid, and from there it lands on the ray
-    torch.testing.assert_close(points[0, :2] / points[0, 2], on_ray(pixels, 1.0)[0, :2],
-                               atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        points[0, :2] / points[0, 2], on_ray(pixels, 1.0)[0, :2], atol=0.02, rtol=0
+    )
     assert points[0, 2] > CONFIG.min_depth
 
 
 def test_invalid_points_move_to_the_measured_depth():
     pixels = torch.tensor([[330.0, 250.0]])
     patches = patches_at(pixels, torch.tensor([3.0]))
-    away = [curriculum_loss(point, torch.ones(1, 1), patches, 0.5, CONFIG).total
-            for point in (torch.tensor([[0.0, 0, -0.5]]), torch.tensor([[0.0, 0, -1.5]]))]
+    away = [
+        curriculum_loss(point, torch.ones(1, 1), patches, 0.5, CONFIG).total
+        for point in (torch.tensor([[0.0, 0, -0.5]]), torch.tensor([[0.0, 0, -1.5]]))
+    ]
     # one unit farther from the proxy costs one unit of proxy weight
     assert (away[1] - away[0]).item() == pytest.approx(CONFIG.proxy_weight, rel=1e-3)
-    at_one = curriculum_loss(torch.tensor([[0.0, 0, -0.5]]), torch.ones(1, 1), patches_at(pixels),
-                             0.5, CONFIG).total
+    at_one = curriculum_loss(
+        torch.tensor([[0.0, 0, -0.5]]), torch.ones(1, 1), patches_at(pixels), 0.5, CONFIG
+    ).total
     assert (away[0] - at_one).item() == pytest.approx(
-        CONFIG.proxy_weight * (2.0 + 2 * 2.0 * 10 / 500), rel=1e-3)
+        CONFIG.proxy_weight * (2.0 + 2 * 2.0 * 10 / 500), rel=1e-3
+    )
 
 
 def test_measured_depth_does_not_pull_valid_points():
     """A point on the ray costs the same in front of the measured depth and behind it."""
     pixels = torch.tensor([[100.0, 50.0]])
     patches = patches_at(pixels, torch.tensor([2.0]))
-    near, far = (curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches, 0.5, CONFIG).total
-                 for z in (1.9, 2.1))
+    near, far = (
+        curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches, 0.5, CONFIG).total
+        for z in (1.9, 2.1)
+    )
     torch.testing.assert_close(near, far, atol=1e-3, rtol=0)
 
 
 def test_without_depth_any_point_of_the_ray_is_as_good():
     pixels = torch.tensor([[100.0, 50.0]])
-    near, far = (curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches_at(pixels), 0.5,
-                                 CONFIG).total for z in (0.7, 3.0))
+    near, far = (
+        curriculum_loss(on_ray(pixels, z), torch.ones(1, 1), patches_at(pixels), 0.5, CONFIG).total
+        for z in (0.7, 3.0)
+    )
     torch.testing.assert_close(near, far, atol=1e-3, rtol=0)
 
 
@@ -106,8 +119,7 @@ def test_sigma_learns_the_size_of_the_error():
 def test_gradient_against_finite_differences(z):
     generator = torch.Generator().manual_seed(3)
     pixels = 640 * torch.rand(6, 2, generator=generator, dtype=torch.float64)
-    points = on_ray(pixels, z) + 0.01 * torch.randn(6, 3, generator=generator,
-                                                    dtype=torch.float64)
+    points = on_ray(pixels, z) + 0.01 * torch.randn(6, 3, generator=generator, dtype=torch.float64)
 
     def loss(points: torch.Tensor) -> torch.Tensor:
         # so large a sigma that the doubt, which sees the error detached, hardly varies

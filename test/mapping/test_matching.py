@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views are matched with partners from all sides that see the same."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mapping/losses/objectives.py: losses of the recipes on scene coordinates."""
+
 from __future__ import annotations
 
 import pytest
@@ -22,11 +23,14 @@ PIXELS = torch.tensor([[330.0, 250.0], [100.0, 30.0], [600.0, 400.0]])
 def patches_at(pixels=PIXELS, depth=(0.0, 0.0, 0.0)):
     """Patches of a camera at the origin, focal length 500, principal point (320, 240)."""
     count = len(pixels)
-    return Patches(pixels=pixels, rotation=torch.eye(3).to(pixels).expand(count, 3, 3),
-                   translation=torch.zeros(count, 3).to(pixels),
-                   focal=torch.full((count,), 500.0).to(pixels),
-                   principal=torch.tensor([320.0, 240.0]).to(pixels).expand(count, 2),
-                   depth=torch.tensor(depth).to(pixels))
+    return Patches(
+        pixels=pixels,
+        rotation=torch.eye(3).to(pixels).expand(count, 3, 3),
+        translation=torch.zeros(count, 3).to(pixels),
+        focal=torch.full((count,), 500.0).to(pixels),
+        principal=torch.tensor([320.0, 240.0]).to(pixels).expand(count, 2),
+        depth=torch.tensor(depth).to(pixels),
+    )
 
 
 def on_ray(z, pixels=PIXELS):
@@ -68,8 +72,12 @@ def test_cells_without_depth_are_ignored_among_others():
 
 def test_guided_rgb_valid_point_costs_its_reprojection():
     points = on_ray(2.0) + torch.tensor([0.02, 0.0, 0.0])  # 5 px aside at depth 2
-    torch.testing.assert_close(OBJECTIVES['guided'](errors(points, patches_at())),
-                               torch.full((3,), 5.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        OBJECTIVES['guided'](errors(points, patches_at())),
+        torch.full((3,), 5.0),
+        atol=1e-3,
+        rtol=0,
+    )
 
 
 def test_guided_rgb_point_behind_camera_moves_to_proxy():
@@ -84,18 +92,22 @@ def test_guided_rgb_point_behind_camera_moves_to_proxy():
 def test_guided_depth_point_is_valid_only_near_target():
     depth = (2.0, 2.0, 2.0)
     aside = torch.tensor([1.0, 0.0, 0.0])
-    near, far = (errors(on_ray(2.0) + share * NEAR_TARGET * aside, patches_at(depth=depth))
-                 for share in (0.9, 1.1))
+    near, far = (
+        errors(on_ray(2.0) + share * NEAR_TARGET * aside, patches_at(depth=depth))
+        for share in (0.9, 1.1)
+    )
     torch.testing.assert_close(OBJECTIVES['guided'](near), near.reprojection)
     torch.testing.assert_close(OBJECTIVES['guided'](far), WEIGHT * far.away)
 
 
 def test_large_errors_count_with_their_square_root():
-    error = torch.tensor([1.0, SOFT_CLAMP_PX, 4 * SOFT_CLAMP_PX, 9 * SOFT_CLAMP_PX],
-                         requires_grad=True)
+    error = torch.tensor(
+        [1.0, SOFT_CLAMP_PX, 4 * SOFT_CLAMP_PX, 9 * SOFT_CLAMP_PX], requires_grad=True
+    )
     loss = soft_clamp(error)
-    torch.testing.assert_close(loss, torch.tensor([1.0, 1.0 * SOFT_CLAMP_PX, 2 * SOFT_CLAMP_PX,
-                                                   3 * SOFT_CLAMP_PX]))
+    torch.testing.assert_close(
+        loss, torch.tensor([1.0, 1.0 * SOFT_CLAMP_PX, 2 * SOFT_CLAMP_PX, 3 * SOFT_CLAMP_PX])
+    )
     loss.sum().backward()
     assert error.grad.max() <= 1.0 and error.grad.min() > 0.0
 
@@ -104,8 +116,10 @@ def test_large_errors_count_with_their_square_root():
 @pytest.mark.parametrize('depth', [(0.0, 0.0, 0.0), (1.5, 0.0, 2.0)])
 def test_gradients_are_right(name, depth):
     generator = torch.Generator().manual_seed(3)
-    points = on_ray(1.3, PIXELS.double()) + 0.1 * torch.randn(3, 3, generator=generator,
-                                                             dtype=torch.float64)
+    points = on_ray(1.3, PIXELS.double()) + 0.1 * torch.randn(
+        3, 3, generator=generator, dtype=torch.float64
+    )
     patches = patches_at(PIXELS.double(), depth)
-    assert torch.autograd.gradcheck(lambda p: objective_terms(name, p, patches).total,
-                                    points.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda p: objective_terms(name, p, patches).total, points.requires_grad_()
+    )

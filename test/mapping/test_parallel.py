@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items are worked on by all cores, and their results come in order."""
+
 from __future__ import annotations
 
 import threading
@@ -15,8 +16,9 @@ from dsac_ros.mapping.optim.parallel import AHEAD, in_parallel
 
 def test_results_come_in_the_order_of_the_items():
     with threads(4):
-        assert list(in_parallel(lambda k: (time.sleep(0.002 * (7 - k % 7)), k)[1], range(40))
-                    ) == list(range(40))
+        assert list(
+            in_parallel(lambda k: (time.sleep(0.002 * (7 - k % 7)), k)[1], range(40))
+        ) == list(range(40))
 
 
 def test_as_many_items_at_once_as_there_are_threads():
@@ -43,7 +45,8 @@ def test_an_error_reaches_the_caller():
 def test_each_call_has_one_core_and_all_afterwards():
     before = cv2.getNumThreads()
     with threads(3):
-        inside = list(in_parallel(lambda item: (torch.get_num_threads(), cv2.getNumThreads()),
-                                  range(5)))
+        inside = list(
+            in_parallel(lambda item: (torch.get_num_threads(), cv2.getNumThreads()), range(5))
+        )
         assert torch.get_num_threads() == 3
     assert inside == [(1, 1)] * 5 and cv2.getNumThreads() == before

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """sfm/pose_check.py: poses, images and intrinsics that do not fit are told, with the cure."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -40,8 +41,10 @@ def noisy(poses, degrees, metres):
     found = []
     for pose in poses:
         moved = pose.copy()
-        moved[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(
-            rng.normal(0, degrees, 3), degrees=True).as_matrix()
+        moved[:3, :3] = (
+            pose[:3, :3]
+            @ Rotation.from_rotvec(rng.normal(0, degrees, 3), degrees=True).as_matrix()
+        )
         moved[:3, 3] += rng.normal(0, metres, 3)
         found.append(moved)
     return found
@@ -75,18 +78,32 @@ def test_the_unit_of_poses_does_not_matter(views, pairs, unit):
     assert check_poses(with_poses(views, poses), pairs).share > 0.95
 
 
-@pytest.mark.parametrize(('convention', 'options'), [
-    (np.linalg.inv, '--pose-direction camera-from-world'),
-    (transposed, '--pose-direction transposed'),
-    (lambda pose: pose @ OPENGL, '--pose-axes opengl'),
-    (lambda pose: np.linalg.inv(pose @ OPENGL),
-     '--pose-direction camera-from-world --pose-axes opengl'),
-    (lambda pose: pose @ OPTICAL_FROM_BODY, '--pose-axes body'),
-    (lambda pose: FLIP_Y @ pose @ FLIP_Y, '--pose-axes unity'),
-    (lambda pose: pose @ QUARTER_TURN, '--pose-axes dlf'),
-    (wxyz, '--pose-quaternion wxyz'),
-], ids=['inverse', 'transposed', 'opengl', 'inverse opengl', 'body', 'unity', 'quarter turn',
-        'wxyz'])
+@pytest.mark.parametrize(
+    ('convention', 'options'),
+    [
+        (np.linalg.inv, '--pose-direction camera-from-world'),
+        (transposed, '--pose-direction transposed'),
+        (lambda pose: pose @ OPENGL, '--pose-axes opengl'),
+        (
+            lambda pose: np.linalg.inv(pose @ OPENGL),
+            '--pose-direction camera-from-world --pose-axes opengl',
+        ),
+        (lambda pose: pose @ OPTICAL_FROM_BODY, '--pose-axes body'),
+        (lambda pose: FLIP_Y @ pose @ FLIP_Y, '--pose-axes unity'),
+        (lambda pose: pose @ QUARTER_TURN, '--pose-axes dlf'),
+        (wxyz, '--pose-quaternion wxyz'),
+    ],
+    ids=[
+        'inverse',
+        'transposed',
+        'opengl',
+        'inverse opengl',
+        'body',
+        'unity',
+        'quarter turn',
+        'wxyz',
+    ],
+)
 def test_a_convention_is_named(views, pairs, convention, options):
     given = with_poses(views, [convention(pose) for pose in POSES])
     with pytest.raises(MappingError, match='poses and images do not fit') as told:
@@ -164,14 +181,17 @@ def test_the_order_of_photographs_says_nothing(views):
 
 
 def test_two_sessions_with_worlds_of_their_own_pass(views, pairs):
-    poses = [np.linalg.inv(POSES[0]) @ pose if index < 12 else pose
-             for index, pose in enumerate(POSES)]
+    poses = [
+        np.linalg.inv(POSES[0]) @ pose if index < 12 else pose for index, pose in enumerate(POSES)
+    ]
     assert check_poses(with_poses(views, poses), pairs).share > 0.8
 
 
 def test_images_that_share_nothing_are_told(views, caplog):
     rng = np.random.default_rng(0)
-    blank = [replace(view, image=rng.integers(0, 255, texture(0).shape, np.uint8)[:240, :320])
-             for view in views[:5]]
+    blank = [
+        replace(view, image=rng.integers(0, 255, texture(0).shape, np.uint8)[:240, :320])
+        for view in views[:5]
+    ]
     assert check_poses(blank, find_pairs(blank)) is None
     assert '0 pairs of images share enough features' in caplog.text

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pre-training: correspondences are true, the loss falls, a run resumes."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -63,7 +64,7 @@ def wall(shift: float) -> PosedFrame:
     left = 100 + int(shift)
     pose = np.eye(4)
     pose[0, 3] = shift * 2.0 / 96
-    image = np.ascontiguousarray(photograph(0)[100:196, left:left + 96])
+    image = np.ascontiguousarray(photograph(0)[100:196, left : left + 96])
     return PosedFrame(Frame(image, camera, depth=np.full((96, 96), 2.0, np.float32)), pose)
 
 
@@ -105,7 +106,7 @@ def test_it_resumes_where_it_was_stopped(tmp_path):
 def test_checkpoint_of_another_training_is_refused(tmp_path, changed):
     checkpoint = tmp_path / 'e.checkpoint'
     pretrain([photograph(1)], [], CONFIG, checkpoint, stop_at=1)
-    (name, value), = changed.items()
+    ((name, value),) = changed.items()
     expected = f'another training \\({name} is {getattr(CONFIG, name)}, expected {value}\\)'
     with pytest.raises(MappingError, match=expected):
         pretrain([photograph(1)], [], replace(CONFIG, **changed), checkpoint)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes by which a scene is learned."""
+
 from __future__ import annotations
 
 import re
@@ -50,17 +51,22 @@ def test_the_default_changes_nothing():
 
 
 def test_what_is_named_stands_above_the_recipe():
-    values = with_recipe_settings({'recipe': 'dsacstar', 'max_rotation': 5.0,
-                                   'selection': 'argmax'})
+    values = with_recipe_settings(
+        {'recipe': 'dsacstar', 'max_rotation': 5.0, 'selection': 'argmax'}
+    )
     assert values['max_rotation'] == 5.0 and values['selection'] == 'argmax'
     assert values['hypotheses'] == 64
     assert values['steps'] == 1_000_000
 
 
-@pytest.mark.parametrize(('name', 'message'), [
-    ('dsacstra', "unknown recipe 'dsacstra': did you mean 'dsacstar'?"),
-    ('posenet', "unknown recipe 'posenet': known: ace, dsacstar"),
-    ('', "unknown recipe '': known: ace")])
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('dsacstra', "unknown recipe 'dsacstra': did you mean 'dsacstar'?"),
+        ('posenet', "unknown recipe 'posenet': known: ace, dsacstar"),
+        ('', "unknown recipe '': known: ace"),
+    ],
+)
 def test_an_unknown_recipe_lists_those_there_are(name, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         find_recipe(name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """sfm/scene_depth.py: recordings without parallax, and depth in another unit than poses."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -41,8 +42,10 @@ def test_positions_up_to_rounding_are_the_same(turning):
     views, pairs = turning
     with pytest.raises(MappingError, match='all frames have the same camera position'):
         check_motion(jittered(views, 1e-16), pairs, trusted=True)
-    far = [replace(view, scene_from_camera=view.scene_from_camera.copy())
-           for view in jittered(views, 1e-9)]
+    far = [
+        replace(view, scene_from_camera=view.scene_from_camera.copy())
+        for view in jittered(views, 1e-9)
+    ]
     for view in far:
         view.scene_from_camera[:3, 3] += 4e6
     with pytest.raises(MappingError, match='all frames have the same camera position'):
@@ -75,8 +78,10 @@ def measured():
 def in_unit(views, unit):
     """The views with poses in a unit of 1/unit metres."""
     scale = np.diag([unit, unit, unit, 1.0])
-    return [replace(view, scene_from_camera=scale @ view.scene_from_camera @ np.linalg.inv(scale))
-            for view in views]
+    return [
+        replace(view, scene_from_camera=scale @ view.scene_from_camera @ np.linalg.inv(scale))
+        for view in views
+    ]
 
 
 @pytest.mark.parametrize('unit', [1.0, 1000.0])
@@ -95,6 +100,7 @@ def test_depth_and_poses_in_different_units(measured, unit, scale, caplog):
     with pytest.raises(MappingError, match=r'measured depth is .* times') as told:
         check_units(views, pairs)
     assert float(str(told.value).split('--pose-scale ')[1].split()[0]) == pytest.approx(
-        float(scale), rel=0.1)
+        float(scale), rel=0.1
+    )
     check_units(views, pairs, trusted=True)
     assert '--pose-scale' in caplog.text

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schedule of a training."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,7 +15,7 @@ def test_one_cycle_rises_falls_and_ends_near_nothing():
     assert rates[0] == pytest.approx(1 / 25) and rates[peak] == pytest.approx(1.0, abs=1e-3)
     assert rates[-1] < 1e-3
     assert all(a <= b for a, b in zip(rates[:peak], rates[1:peak]))
-    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1:]))
+    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :]))
 
 
 def test_steps_alone_drive_it_when_time_is_plenty():
@@ -36,7 +37,7 @@ def test_what_is_resumed_stands_where_it_stood():
 
 
 def test_time_ends_it_when_steps_are_slow():
-    schedule = Schedule(MappingConfig(minutes=1.0, steps=10 ** 9))
+    schedule = Schedule(MappingConfig(minutes=1.0, steps=10**9))
     schedule.load_state_dict({**schedule.state_dict(), 'seconds': 61.0})
     assert schedule.at(1) == 1.0
 

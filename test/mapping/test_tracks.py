@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mapping/sfm/tracks.py, reference_selection.py: points that views share, and views to keep."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -34,8 +35,10 @@ def view(where, wall=WALL):
 
 @pytest.fixture(scope='module')
 def views():
-    return [view(pose(x, 0.05 * (k % 3), 0.0, 3.0 * x)) for k, x in
-            enumerate(np.linspace(-0.8, 0.8, 12))]
+    return [
+        view(pose(x, 0.05 * (k % 3), 0.0, 3.0 * x))
+        for k, x in enumerate(np.linspace(-0.8, 0.8, 12))
+    ]
 
 
 @pytest.fixture(scope='module')
@@ -67,16 +70,19 @@ def test_a_point_has_the_mean_of_its_descriptors(views):
         pixels.append(x[:2] / x[2])
     descriptors = np.zeros((2, 128), np.uint8)
     descriptors[0, 0] = descriptors[1, 1] = 255
-    found = tracking.linked(views[:2], Matches(np.array([0, 1]), np.array(pixels), edges,
-                                               descriptors), depth_error=1.0)
+    found = tracking.linked(
+        views[:2], Matches(np.array([0, 1]), np.array(pixels), edges, descriptors), depth_error=1.0
+    )
     assert found.descriptors.shape == (1, 128) and found.descriptors.dtype == np.uint8
     both = unit(found.descriptors)[0, :2]
     np.testing.assert_allclose(both, np.sqrt(0.5), atol=0.01)
 
 
 def test_tracks_use_given_full_resolution_features(views):
-    few = [replace(one, features=Features(np.zeros((0, 2)), np.zeros((0, 128), np.uint8)))
-           for one in views]
+    few = [
+        replace(one, features=Features(np.zeros((0, 2)), np.zeros((0, 128), np.uint8)))
+        for one in views
+    ]
     assert len(find_tracks(few).points) == 0
 
 
@@ -101,8 +107,9 @@ def test_a_false_match_does_not_cost_the_joined_tracks(views):
             x = MATRIX @ (camera[:3, :3] @ point + camera[:3, 3])
             pixels.append(x[:2] / x[2])
     edges = np.stack([np.arange(15), np.arange(1, 16)], 1)  # 11 to 12 is the false one
-    found = tracking.linked(views, Matches(view_of, np.array(pixels), edges,
-                                           np.zeros((16, 128), np.uint8)))
+    found = tracking.linked(
+        views, Matches(view_of, np.array(pixels), edges, np.zeros((16, 128), np.uint8))
+    )
     assert len(found.points) == 2 and len(found.point) == 16
     order = np.argsort(found.points[:, 0])
     np.testing.assert_allclose(found.points[order], points[[1, 0]], atol=1e-4)
@@ -142,8 +149,11 @@ def test_points_of_uncertain_depth_are_not_precise(tracks, views):
     precise = tracks.precise()
     assert 0 < len(precise.points) < len(tracks.points)
     assert tracks.depth_error.max() < tracking.MAX_DEPTH_ERROR
-    assert precise.depth_error.max() < tracking.PRECISE <= np.sort(tracks.depth_error)[
-        len(precise.points)]
+    assert (
+        precise.depth_error.max()
+        < tracking.PRECISE
+        <= np.sort(tracks.depth_error)[len(precise.points)]
+    )
     kept = tracks.depth_error < tracking.PRECISE
     seen = kept[tracks.point]
     np.testing.assert_array_equal(precise.points[precise.point], tracks.points[tracks.point[seen]])
@@ -192,14 +202,16 @@ def test_depth_is_filled_from_the_nearest_track(tracks, views):
         where[:3, 3] *= DISTANCE
         expected = depth_at(pixels, where) / DISTANCE
         np.testing.assert_allclose(one.depth[pixels[:, 1], pixels[:, 0]], expected, rtol=0.06)
-    measured = [View(v.image, v.mask, v.matrix, v.scene_from_camera,
-                     np.full(SIZE_WH[::-1], 7, np.float32)) for v in views]
+    measured = [
+        View(v.image, v.mask, v.matrix, v.scene_from_camera, np.full(SIZE_WH[::-1], 7, np.float32))
+        for v in views
+    ]
     assert all((v.depth == 7).all() for v in with_depth(measured, measured, tracks))
 
 
 def test_view_without_tracks_has_its_neighbours_depth(tracks, views):
     between = view(pose(0.1, 0.02, 0.0, 0.5))
-    filled, = with_depth([between], views, tracks)
+    (filled,) = with_depth([between], views, tracks)
     pixels = np.array([[160, 120], [80, 60]])
     expected = depth_at(pixels, pose(0.1, 0.02, 0.0, 0.5)) / DISTANCE
     np.testing.assert_allclose(filled.depth[pixels[:, 1], pixels[:, 0]], expected, rtol=0.06)
@@ -229,8 +241,10 @@ def test_reference_images_stay_within_their_bytes(views, tracks):
 
 def points_of(reference):
     """Points of a reference image: columns, rows and depths."""
-    return {(*pixel, depth) for pixel, depth in zip(reference.pixels.tolist(),
-                                                    reference.depth.tolist())}
+    return {
+        (*pixel, depth)
+        for pixel, depth in zip(reference.pixels.tolist(), reference.depth.tolist())
+    }
 
 
 def test_kept_reference_images_lead_and_gain_points(views):
@@ -252,7 +266,7 @@ def test_kept_reference_images_lead_and_gain_points(views):
     assert len(kept) < len(updated)
     # no room is left for new ones
     full = select_reference_images(seen, tracks, DISTANCE, -1.0, kept)
-    assert [points_of(one) for one in full] == [points_of(one) for one in updated[:len(kept)]]
+    assert [points_of(one) for one in full] == [points_of(one) for one in updated[: len(kept)]]
     same = [*views[:7], *known]  # what the kept ones show hardly needs more
     again = select_reference_images(same, find_tracks(same), DISTANCE, 1e9, kept)
     assert len(again) <= len(kept) + 2
@@ -261,16 +275,21 @@ def test_kept_reference_images_lead_and_gain_points(views):
 def test_reference_image_converts_back_to_its_view(views, tracks):
     reference = select_reference_images(views, tracks, DISTANCE, 1e9)[0]
     again = as_view(reference, DISTANCE)
-    source = next(one for one in views
-                  if np.allclose(one.scene_from_camera, again.scene_from_camera))
+    source = next(
+        one for one in views if np.allclose(one.scene_from_camera, again.scene_from_camera)
+    )
     assert np.abs(again.image.astype(int) - source.image).mean() < 4
     assert again.mask.all() and again.depth is None
 
 
 def test_global_descriptors_are_those_of_the_encoder(views, tracks):
     def encode(images):
-        return torch.tensor([3.0, 0, 0, 4.0]).view(1, 4, 1, 1).expand(
-            1, 4, images.shape[2] // 8, images.shape[3] // 8)
+        return (
+            torch.tensor([3.0, 0, 0, 4.0])
+            .view(1, 4, 1, 1)
+            .expand(1, 4, images.shape[2] // 8, images.shape[3] // 8)
+        )
+
     plain = select_reference_images(views, tracks, DISTANCE, 30e3)
     resamplers = Resamplers.to_short_side(64)
     described = with_global_descriptors(plain, encode, resamplers, 'cpu')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """acceptance/validation.py: what altered frames teach a map about when not to be trusted."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -18,8 +19,12 @@ DEPTH = 2.0
 def found(metres, ratio):
     pose = np.eye(4)
     pose[0, 3] = metres
-    return Localization(Result.ACCEPTED, world_from_camera=pose, covariance=1e-6 * np.eye(6),
-                        statistics=PoseStatistics(0.6, 900, 0.9, 1.0, ratio))
+    return Localization(
+        Result.ACCEPTED,
+        world_from_camera=pose,
+        covariance=1e-6 * np.eye(6),
+        statistics=PoseStatistics(0.6, 900, 0.9, 1.0, ratio),
+    )
 
 
 class Finder:
@@ -35,8 +40,9 @@ class Finder:
 
     def localize(self, frame):
         if frame.name.startswith('mirrored'):
-            return Localization(Result.LOW_INLIERS, statistics=PoseStatistics(
-                0.02, visible_inlier_ratio=0.1))
+            return Localization(
+                Result.LOW_INLIERS, statistics=PoseStatistics(0.02, visible_inlier_ratio=0.1)
+            )
         assert frame.name.startswith('blurred') and frame.camera.matrix[0, 0] == 18.0
         return found(self.off, 0.44)
 
@@ -46,8 +52,11 @@ def test_blurred_frames_set_the_landmark_threshold(monkeypatch, off, asked):
     """Landmarks decide alone where the poses of blurred frames are right."""
     monkeypatch.setattr(validation, 'Localizer', Finder)
     monkeypatch.setattr(Finder, 'off', off)
-    candidate = validation.Map(header={'origin': [0.0] * 3},
-                             network=SimpleNamespace(scale=DEPTH), reference_images=['one'])
+    candidate = validation.Map(
+        header={'origin': [0.0] * 3},
+        network=SimpleNamespace(scale=DEPTH),
+        reference_images=['one'],
+    )
     posed = PosedFrame(Frame(np.zeros((8, 16), np.uint8), CAMERA, name='one'), np.eye(4))
     header = validation.validate(candidate, [posed] * 3, [posed] * 10, 'cpu')
     assert header['acceptance']['min_visible_inlier_ratio'] == pytest.approx(asked)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images from new viewpoints are told from those that nearly repeat one."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,8 +23,14 @@ def walk(*places):
 
 
 def test_enough_translation_makes_a_view_new():
-    assert judged(walk(0, 0.3 * STEP, 0.6 * STEP, 1.2 * STEP, 1.6 * STEP, 2.5 * STEP)
-                  ) == [True, False, False, True, False, True]
+    assert judged(walk(0, 0.3 * STEP, 0.6 * STEP, 1.2 * STEP, 1.6 * STEP, 2.5 * STEP)) == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize('turn_deg, new', [(0.5, False), (3.0, True)])

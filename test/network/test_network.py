@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoder, head and scene network."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -137,12 +138,16 @@ def test_scene_coordinates_follow_scale_and_mask():
     torch.testing.assert_close(scene.points_world, 3.0 * unit.reshape(2, 24, 3))
     np.testing.assert_allclose(scene.pixels[0, :2], [[3.5, 3.5], [11.5, 3.5]])
     assert scene.valid[0].all()
-    np.testing.assert_array_equal(scene.valid[1].reshape(4, 6)[0],
-                                  [True, True, True, False, False, False])
+    np.testing.assert_array_equal(
+        scene.valid[1].reshape(4, 6)[0], [True, True, True, False, False, False]
+    )
 
 
 def test_scene_coordinates_say_which_shape_is_wrong():
     network = SceneNetwork(Encoder(SMALL), Head(24, HeadConfig(16, 0)), scale=1.0)
     with pytest.raises(ValueError, match='matrices has shape'):
-        network.correspondences(network.encoder(torch.rand(1, 1, 32, 32)), torch.eye(3),
-                                  torch.ones(1, 32, 32, dtype=torch.bool))
+        network.correspondences(
+            network.encoder(torch.rand(1, 1, 32, 32)),
+            torch.eye(3),
+            torch.ones(1, 32, 32, dtype=torch.bool),
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights of hidden layers in eight bits."""
+
 import torch
 
 from dsac_ros.network.head import Head, HeadConfig
@@ -24,7 +25,10 @@ def test_hidden_weights_round_within_half_a_step():
             assert packed[name].dtype is torch.float16
             torch.testing.assert_close(restored[name], value, atol=1e-3, rtol=1e-3)
     assert {name.split('.')[1] for name in packed if name.endswith(SCALE)} == {
-        'enter', 'blocks', 'leave'}
+        'enter',
+        'blocks',
+        'leave',
+    }
 
 
 def test_what_has_been_read_is_written_again_as_it_was():
@@ -32,5 +36,6 @@ def test_what_has_been_read_is_written_again_as_it_was():
     packed = to_eight_bits(Head(32, HeadConfig(16, 1)).state_dict())
     again = to_eight_bits(from_eight_bits(packed))
     for name, value in packed.items():
-        torch.testing.assert_close(again[name], value, atol=0 if 'scale' not in name else 1e-9,
-                                   rtol=1e-6, msg=name)
+        torch.testing.assert_close(
+            again[name], value, atol=0 if 'scale' not in name else 1e-9, rtol=1e-6, msg=name
+        )

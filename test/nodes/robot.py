@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small robot for tests of nodes: a camera, a TF tree, and ears for what the node says."""
+
 from __future__ import annotations
 
 import sys
@@ -35,9 +36,17 @@ from embedded_ros.testing import RunningProcess, reserve_domain
 CAMERA = Camera((128, 96), np.array([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 1]]))
 BASE_FROM_CAMERA = np.array([[0, 0, 1, 0.3], [-1, 0, 0, 0.1], [0, -1, 0, 0.8], [0, 0, 0, 1.0]])
 # An untrained map agrees with nothing; with these every image has a pose nevertheless.
-ACCEPT_ALL = {'min_inlier_ratio': 0.0, 'min_inliers': 0, 'min_spread': 0.0, 'min_agreement': 0.0,
-              'max_position_sigma': 0.0, 'max_focal_error': 0.0,
-              'num_hypotheses': 64, 'max_rate': 0.0, 'max_image_age': 10.0}
+ACCEPT_ALL = {
+    'min_inlier_ratio': 0.0,
+    'min_inliers': 0,
+    'min_spread': 0.0,
+    'min_agreement': 0.0,
+    'max_position_sigma': 0.0,
+    'max_focal_error': 0.0,
+    'num_hypotheses': 64,
+    'max_rate': 0.0,
+    'max_image_age': 10.0,
+}
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LOOSE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -47,9 +56,19 @@ def untrained_map(path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     encoder, encoder_id = load_encoder()
     network = SceneNetwork(encoder, Head(encoder.config.descriptor, HeadConfig(16, 1)), 2.5).eval()
-    save_map(path, network, {'origin': [1.0, 2.0, 3.0], 'encoder_id': encoder_id, 'frames': 7,
-                             'short_side': 96, 'network_focal_px': 80.0,
-                             'name': f'untrained {seed}', 'map_frame': 'map'})
+    save_map(
+        path,
+        network,
+        {
+            'origin': [1.0, 2.0, 3.0],
+            'encoder_id': encoder_id,
+            'frames': 7,
+            'short_side': 96,
+            'network_focal_px': 80.0,
+            'name': f'untrained {seed}',
+            'map_frame': 'map',
+        },
+    )
     return path
 
 
@@ -60,16 +79,31 @@ def texture(seed: int) -> np.ndarray:
 
 def camera_info(**fields) -> CameraInfo:
     """The camera_info of CAMERA."""
-    return CameraInfo(**{**{
-        'width': 128, 'height': 96, 'distortion_model': 'plumb_bob', 'd': [0.0] * 5,
-        'k': [float(v) for v in CAMERA.matrix.reshape(9)]}, **fields})
+    return CameraInfo(
+        **{
+            **{
+                'width': 128,
+                'height': 96,
+                'distortion_model': 'plumb_bob',
+                'd': [0.0] * 5,
+                'k': [float(v) for v in CAMERA.matrix.reshape(9)],
+            },
+            **fields,
+        }
+    )
 
 
 class Robot:
     """Speaks and listens on a DDS domain of its own; the node under test is another process."""
 
-    def __init__(self, node: str = 'relocalizer', namespace: str = '', remappings: tuple = (),
-                 transport: str = 'raw', **parameters) -> None:
+    def __init__(
+        self,
+        node: str = 'relocalizer',
+        namespace: str = '',
+        remappings: tuple = (),
+        transport: str = 'raw',
+        **parameters,
+    ) -> None:
         self.domain, self._reservation = reserve_domain()
         self.context = Context()
         rclpy.init(args=[], context=self.context, domain_id=self.domain)
@@ -78,23 +112,28 @@ class Robot:
         self.executor.add_node(self.node)
         self.heard: dict[str, list] = {}
         self.me = f'dsac_{node}'
-        kind, topic = (Image, 'image') if transport == 'raw' else (
-            CompressedImage, 'image/compressed')
+        kind, topic = (
+            (Image, 'image') if transport == 'raw' else (CompressedImage, 'image/compressed')
+        )
         self.images = self.node.create_publisher(kind, topic, LOOSE)
         self.infos = self.node.create_publisher(CameraInfo, 'camera_info', LOOSE)
-        self.tf, self.static = (cls(self.node) for cls in (TransformBroadcaster,
-                                                           StaticTransformBroadcaster))
+        self.tf, self.static = (
+            cls(self.node) for cls in (TransformBroadcaster, StaticTransformBroadcaster)
+        )
         self.static.sendTransform(
-            conversions.transform_message('base_link', 'camera', 0, BASE_FROM_CAMERA))
+            conversions.transform_message('base_link', 'camera', 0, BASE_FROM_CAMERA)
+        )
         self.listen(TFMessage, '/tf', 100)
-        arguments = [word for name, value in parameters.items()
-                     for word in ('-p', f'{name}:={yaml(value)}')]
+        arguments = [
+            word for name, value in parameters.items() for word in ('-p', f'{name}:={yaml(value)}')
+        ]
         arguments += [word for rule in remappings for word in ('-r', rule)]
         if namespace:
             arguments += ['-r', f'__ns:=/{namespace}']
         self.process = RunningProcess(
             [sys.executable, '-m', 'dsac_ros.cli.main', 'run', node, '--ros-args', *arguments],
-            ROS_DOMAIN_ID=str(self.domain))
+            ROS_DOMAIN_ID=str(self.domain),
+        )
 
     def close(self) -> None:
         """End everything."""
@@ -113,9 +152,12 @@ class Robot:
 
     def listen_to_relocalizer(self) -> None:
         """Collect everything that the relocalizer says."""
-        for kind, topic in ((RelocalizationStatus, 'status'), (PoseStamped, 'pose'),
-                            (PoseStamped, 'camera_pose'),
-                            (PoseWithCovarianceStamped, 'pose_with_covariance')):
+        for kind, topic in (
+            (RelocalizationStatus, 'status'),
+            (PoseStamped, 'pose'),
+            (PoseStamped, 'camera_pose'),
+            (PoseWithCovarianceStamped, 'pose_with_covariance'),
+        ):
             self.listen(kind, f'{self.me}/{topic}')
         self.listen(MapInfo, f'{self.me}/map_info', LATCHED)
         self.listen(Bool, f'{self.me}/localized', LATCHED)
@@ -134,8 +176,12 @@ class Robot:
     def wait_for_node(self, text: str = 'waiting for images') -> None:
         """Until the node is active and both sides know of each other."""
         self.process.wait_for(text, 90.0)
-        assert self.spin(lambda: self.images.get_subscription_count() > 0
-                         and self.infos.get_subscription_count() > 0), self.process.output
+        assert self.spin(
+            lambda: (
+                self.images.get_subscription_count() > 0
+                and self.infos.get_subscription_count() > 0
+            )
+        ), self.process.output
 
     def now(self) -> int:
         """The clock [ns]."""
@@ -155,18 +201,20 @@ class Robot:
         self.images.publish(image)
         return stamp
 
-    def answer_to(self, image, info=None, timeout: float = 30.0, **options
-                  ) -> RelocalizationStatus:
+    def answer_to(
+        self, image, info=None, timeout: float = 30.0, **options
+    ) -> RelocalizationStatus:
         """The status of an image; shown again when it was lost on the way (best effort)."""
         end = time.monotonic() + timeout
         stamps = []
         while time.monotonic() < end:
             stamps.append(self.show(image, info, **options))
             if self.spin(lambda: self.answers(stamps), 5.0):
-                self.spin(lambda: False, 0.2)    # what else belongs to this image
+                self.spin(lambda: False, 0.2)  # what else belongs to this image
                 return self.answers(stamps)[-1]
-        raise AssertionError(f'no status within {timeout} s; the node said:\n'
-                             f'{self.process.output}')
+        raise AssertionError(
+            f'no status within {timeout} s; the node said:\n{self.process.output}'
+        )
 
     def answers(self, stamps: list[int]) -> list[RelocalizationStatus]:
         """The statuses of the images with these stamps."""
@@ -183,12 +231,20 @@ class Robot:
 
     def set_parameter(self, name: str, value):
         """Set a parameter of the node under test; its SetParametersResult."""
-        kinds = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value'),
-                 str: (4, 'string_value'), list: (8, 'double_array_value')}
+        kinds = {
+            bool: (1, 'bool_value'),
+            int: (2, 'integer_value'),
+            float: (3, 'double_value'),
+            str: (4, 'string_value'),
+            list: (8, 'double_array_value'),
+        }
         kind, field = kinds[type(value)]
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-        return self.call(SetParameters, f'{self.me}/set_parameters',
-                         SetParameters.Request(parameters=[parameter])).results[0]
+        return self.call(
+            SetParameters,
+            f'{self.me}/set_parameters',
+            SetParameters.Request(parameters=[parameter]),
+        ).results[0]
 
     def change_state(self, transition: int) -> bool:
         """Ask for a lifecycle transition; whether it was done."""
@@ -198,8 +254,12 @@ class Robot:
 
     def transforms(self, child: str) -> list:
         """Transforms to a frame heard on /tf."""
-        return [t for message in self.heard['/tf'] for t in message.transforms
-                if t.child_frame_id == child]
+        return [
+            t
+            for message in self.heard['/tf']
+            for t in message.transforms
+            if t.child_frame_id == child
+        ]
 
 
 def yaml(value) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assumptions of a node about a camera stand in its log, once."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -12,8 +13,7 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 
 def test_an_assumption_is_logged_once():
     lines = []
-    log = AssumptionLog(SimpleNamespace(
-        get_logger=lambda: SimpleNamespace(warning=lines.append)))
+    log = AssumptionLog(SimpleNamespace(get_logger=lambda: SimpleNamespace(warning=lines.append)))
     info = camera_info()
     log.log(conversions.camera_from_info(info, texture(0), rectified=False))
     assert lines == []
@@ -22,5 +22,6 @@ def test_an_assumption_is_logged_once():
         camera = conversions.camera_from_info(info, texture(0), rectified=False)
         log.log(camera)
     assert camera.model == 'plumb_bob'
-    assert lines == ['assumed: a calibration without a model has 5 distortion coefficients: '
-                     'taken as plumb_bob']
+    assert lines == [
+        'assumed: a calibration without a model has 5 distortion coefficients: taken as plumb_bob'
+    ]

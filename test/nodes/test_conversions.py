@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages to values and back."""
+
 from __future__ import annotations
 
 import math
@@ -23,16 +24,23 @@ def message(array, encoding, step=None):
     rows = np.ascontiguousarray(array).reshape(array.shape[0], -1).view(np.uint8)
     if step:
         rows = np.pad(rows, ((0, 0), (0, step - rows.shape[1])))
-    image = Image(height=array.shape[0], width=array.shape[1], encoding=encoding,
-                  step=rows.shape[1])
+    image = Image(
+        height=array.shape[0], width=array.shape[1], encoding=encoding, step=rows.shape[1]
+    )
     image.data.frombytes(rows.tobytes())
     return image
 
 
-@pytest.mark.parametrize(('encoding', 'sent', 'expected'), [
-    ('rgb8', RGB, RGB), ('bgr8', RGB[..., ::-1], RGB), ('mono8', RGB[..., 0], RGB[..., 0]),
-    ('rgba8', np.dstack([RGB, RGB[..., :1]]), RGB),
-    ('mono16', RGB[..., 0].astype(np.uint16) * 257, RGB[..., 0])])
+@pytest.mark.parametrize(
+    ('encoding', 'sent', 'expected'),
+    [
+        ('rgb8', RGB, RGB),
+        ('bgr8', RGB[..., ::-1], RGB),
+        ('mono8', RGB[..., 0], RGB[..., 0]),
+        ('rgba8', np.dstack([RGB, RGB[..., :1]]), RGB),
+        ('mono16', RGB[..., 0].astype(np.uint16) * 257, RGB[..., 0]),
+    ],
+)
 def test_encodings(encoding, sent, expected):
     assert np.array_equal(conversions.image_from_message(message(sent, encoding)), expected)
 
@@ -56,14 +64,19 @@ def test_image_message_and_back(image):
     assert np.array_equal(conversions.image_from_message(sent), image)
 
 
-@pytest.mark.parametrize('bad', [
-    message(RGB, 'purple12'),
-    message(RGB[..., 0].astype(np.float32), '32FC1'),
-    Image(height=24, width=32, encoding='rgb8', step=96),
-    Image(encoding='rgb8'),
-    Image(height=2**31, width=2**31, encoding='mono8', step=2**31),
-    CompressedImage(format='jpeg'),
-    CompressedImage(format='jpeg', data=b'no jpeg at all')], ids=str)
+@pytest.mark.parametrize(
+    'bad',
+    [
+        message(RGB, 'purple12'),
+        message(RGB[..., 0].astype(np.float32), '32FC1'),
+        Image(height=24, width=32, encoding='rgb8', step=96),
+        Image(encoding='rgb8'),
+        Image(height=2**31, width=2**31, encoding='mono8', step=2**31),
+        CompressedImage(format='jpeg'),
+        CompressedImage(format='jpeg', data=b'no jpeg at all'),
+    ],
+    ids=str,
+)
 def test_images_that_are_none_say_so(bad):
     with pytest.raises(ImageError) as caught:
         conversions.image_from_message(bad)
@@ -76,9 +89,18 @@ def test_unknown_encoding_names_it_and_the_known_ones():
 
 
 def info(**fields):
-    return CameraInfo(**{**dict(width=32, height=24, distortion_model='plumb_bob',
-                                k=[30.0, 0, 15.5, 0, 30.0, 11.5, 0, 0, 1.0], d=[0.0] * 5),
-                         **fields})
+    return CameraInfo(
+        **{
+            **dict(
+                width=32,
+                height=24,
+                distortion_model='plumb_bob',
+                k=[30.0, 0, 15.5, 0, 30.0, 11.5, 0, 0, 1.0],
+                d=[0.0] * 5,
+            ),
+            **fields,
+        }
+    )
 
 
 def test_camera_of_camera_info():
@@ -93,10 +115,15 @@ def test_a_rectified_image_has_the_camera_p():
     assert conversions.camera_from_info(sent, RGB, rectified=False).matrix[0, 0] == 30.0
 
 
-@pytest.mark.parametrize(('fields', 'word'), [
-    (dict(k=[0.0] * 9), 'zero'), (dict(k=[math.nan] * 9), 'NaN'),
-    (dict(k=[-30.0, 0, 15, 0, 30, 11, 0, 0, 1]), 'positive'),
-    (dict(distortion_model='fancy', d=[1.0]), 'fancy')])
+@pytest.mark.parametrize(
+    ('fields', 'word'),
+    [
+        (dict(k=[0.0] * 9), 'zero'),
+        (dict(k=[math.nan] * 9), 'NaN'),
+        (dict(k=[-30.0, 0, 15, 0, 30, 11, 0, 0, 1]), 'positive'),
+        (dict(distortion_model='fancy', d=[1.0]), 'fancy'),
+    ],
+)
 def test_cameras_that_are_none_say_so(fields, word):
     with pytest.raises(CameraError, match=word):
         conversions.camera_from_info(info(**fields), RGB, rectified=False)
@@ -114,9 +141,15 @@ def test_poses_there_and_back(seed):
     assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (1, 500_000_000)
 
 
-@pytest.mark.parametrize('pose', [
-    Pose(position=Point(x=math.nan)), Pose(orientation=Quaternion(w=math.nan)),
-    Pose(orientation=Quaternion(w=0.0)), Pose(orientation=Quaternion(w=5.0))])
+@pytest.mark.parametrize(
+    'pose',
+    [
+        Pose(position=Point(x=math.nan)),
+        Pose(orientation=Quaternion(w=math.nan)),
+        Pose(orientation=Quaternion(w=0.0)),
+        Pose(orientation=Quaternion(w=5.0)),
+    ],
+)
 def test_poses_that_are_none_say_so(pose):
     with pytest.raises(SourceError, match='pose has position'):
         conversions.matrix_from_pose(pose)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node that hears nothing says what it waits for; over DDS, within one process."""
+
 from __future__ import annotations
 
 import time
@@ -38,7 +39,8 @@ class Listener:
 
     def waits_for(self, text, timeout=10.0):
         assert self._spin_until(lambda: any(text in line for line in self.lines), timeout), (
-            f'no {text!r} in {self.lines}')
+            f'no {text!r} in {self.lines}'
+        )
 
 
 @pytest.fixture
@@ -46,6 +48,7 @@ def listen(make_node, spin_until):
     def make(transport='raw', **options):
         listeners.append(Listener(make_node('listener', **options), spin_until, transport))
         return listeners[-1]
+
     listeners = []
     yield make
     for listener in listeners:
@@ -65,6 +68,7 @@ def test_camera_info_sent_once_before_the_node(make_node, listen, spin_until):
     def heard():
         images.publish(conversions.image_message(texture(0), head))
         return listener.images and listener.images[-1].info is not None
+
     assert spin_until(heard)
     assert listener.images[-1].info.width == 128
     infos.publish(camera_info(width=640))
@@ -80,7 +84,8 @@ def test_a_driver_without_history_gets_one_reader(make_node, listen, spin_until)
     assert len(listener.node.get_subscriptions_info_by_topic('/camera_info')) == 1
     driver.create_publisher(CameraInfo, 'camera_info', LATCHED)
     assert spin_until(
-        lambda: len(listener.node.get_subscriptions_info_by_topic('/camera_info')) == 2)
+        lambda: len(listener.node.get_subscriptions_info_by_topic('/camera_info')) == 2
+    )
 
 
 def test_only_compressed_images_are_published(make_node, listen, spin_until):
@@ -116,12 +121,14 @@ def test_camera_info_in_another_namespace(make_node, listen):
     driver = make_node('driver', namespace='robot')
     driver.create_publisher(CameraInfo, 'camera_info', LOOSE)
     listener = listen()
-    listener.waits_for('camera_info found on /robot/camera_info (by /robot/driver): start with '
-                       '-r camera_info:=/robot/camera_info')
+    listener.waits_for(
+        'camera_info found on /robot/camera_info (by /robot/driver): start with '
+        '-r camera_info:=/robot/camera_info'
+    )
 
 
 def test_an_image_topic_of_another_type(listen, domain_id):
-    context = Context()   # a participant has one type for each topic
+    context = Context()  # a participant has one type for each topic
     rclpy.init(args=[], context=context, domain_id=domain_id)
     driver = Node('driver', context=context)
     try:
@@ -133,12 +140,17 @@ def test_an_image_topic_of_another_type(listen, domain_id):
 
 
 def test_two_nodes_publish_one_image_topic(make_node, listen, spin_until):
-    publishers = [make_node(name).create_publisher(Image, 'image', LOOSE)
-                  for name in ('left', 'right')]
+    publishers = [
+        make_node(name).create_publisher(Image, 'image', LOOSE) for name in ('left', 'right')
+    ]
     listener = listen()
     image = conversions.image_message(texture(0), conversions.header('camera', 5))
-    assert spin_until(lambda: [p.publish(image) for p in publishers] and any(
-        '2 publishers on /image (/left, /right)' in line for line in listener.lines))
+    assert spin_until(
+        lambda: (
+            [p.publish(image) for p in publishers]
+            and any('2 publishers on /image (/left, /right)' in line for line in listener.lines)
+        )
+    )
 
 
 def test_another_input_of_the_node_is_not_offered(make_node, listen):
@@ -166,8 +178,10 @@ def test_simulated_time_that_never_begins(make_node, listen, has_publisher):
     if has_publisher:
         make_node('simulator').create_publisher(Clock, '/clock', 10)
     listener = listen(parameter_overrides=[Parameter('use_sim_time', value=True)])
-    listener.waits_for('use_sim_time is true and there is no time on /clock: ' + (
-        'its publisher sends nothing' if has_publisher else 'start the simulation'))
+    listener.waits_for(
+        'use_sim_time is true and there is no time on /clock: '
+        + ('its publisher sends nothing' if has_publisher else 'start the simulation')
+    )
     assert listener.watch.reason.startswith('use_sim_time')
 
 
@@ -176,8 +190,9 @@ def test_simulated_time_that_begins(make_node, listen, spin_until):
     listener = listen(parameter_overrides=[Parameter('use_sim_time', value=True)])
     listener.waits_for('no time on /clock')
     message = Clock(clock=conversions.time_message(5))
-    assert spin_until(lambda: clock.publish(message) or any(
-        'time has begun' in line for line in listener.lines))
+    assert spin_until(
+        lambda: clock.publish(message) or any('time has begun' in line for line in listener.lines)
+    )
 
 
 def test_without_a_timeout_it_is_silent(make_node, spin_until):
@@ -187,20 +202,28 @@ def test_without_a_timeout_it_is_silent(make_node, spin_until):
 
 
 def test_best_effort_and_reliable_cameras_are_heard(make_node, listen, spin_until):
-    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    qos = QoSProfile(
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
     images = make_node('driver').create_publisher(Image, 'image', qos)
     listener = listen()
     image = conversions.image_message(texture(0), conversions.header('camera', 5))
     assert spin_until(lambda: images.publish(image) or listener.images)
 
 
-@pytest.mark.parametrize(('transport', 'rules', 'expected'), [
-    ('raw', (), '/image'), ('compressed', (), '/image/compressed'),
-    ('compressed', ('image:=/cam/image_raw',), '/cam/image_raw/compressed'),
-    ('compressed', ('image:=/cam/image_raw/compressed',), '/cam/image_raw/compressed'),
-    ('compressed', ('image/compressed:=/jpeg', 'image:=/other'), '/jpeg'),
-    ('raw', ('image:=/cam/image_raw', 'image/compressed:=/jpeg'), '/cam/image_raw')])
+@pytest.mark.parametrize(
+    ('transport', 'rules', 'expected'),
+    [
+        ('raw', (), '/image'),
+        ('compressed', (), '/image/compressed'),
+        ('compressed', ('image:=/cam/image_raw',), '/cam/image_raw/compressed'),
+        ('compressed', ('image:=/cam/image_raw/compressed',), '/cam/image_raw/compressed'),
+        ('compressed', ('image/compressed:=/jpeg', 'image:=/other'), '/jpeg'),
+        ('raw', ('image:=/cam/image_raw', 'image/compressed:=/jpeg'), '/cam/image_raw'),
+    ],
+)
 def test_a_remapped_image_takes_compressed_along(make_node, transport, rules, expected):
     arguments = ['--ros-args', *(word for rule in rules for word in ('-r', rule))]
     assert image_topic(make_node('listener', cli_args=arguments), transport) == expected

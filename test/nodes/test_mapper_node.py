@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mapper as a process on the graph: what it stores, what it refuses, what becomes of it."""
+
 from __future__ import annotations
 
 import os
@@ -31,8 +32,12 @@ class Driver(Robot):
         self.listen(PoseArray, f'{self.me}/keyframes', LATCHED)
         self.listen(PosedFrame, f'{self.me}/keyframe')
         assert self.spin(lambda: self.of('status'), 90.0), self.process.output
-        assert self.spin(lambda: self.images.get_subscription_count() > 0
-                         and self.infos.get_subscription_count() > 0)
+        assert self.spin(
+            lambda: (
+                self.images.get_subscription_count() > 0
+                and self.infos.get_subscription_count() > 0
+            )
+        )
 
     def service(self, name: str) -> Trigger.Response:
         return self.call(Trigger, f'{self.me}/{name}', Trigger.Request())
@@ -43,7 +48,8 @@ class Driver(Robot):
 
     def wait_for(self, condition, timeout: float = 30.0) -> MappingStatus:
         assert self.spin(lambda: condition(self.status), timeout), (
-            f'{self.status}\n{self.process.output}')
+            f'{self.status}\n{self.process.output}'
+        )
         return self.status
 
     def pose_at(self, place: float) -> np.ndarray:
@@ -52,8 +58,11 @@ class Driver(Robot):
     def be_at(self, place: float, stamp: int) -> None:
         """Say by TF where the base is around a stamp."""
         for offset in (-SECOND // 10, 0, SECOND // 10):
-            self.tf.sendTransform(conversions.transform_message(
-                'map', 'base_link', stamp + offset, self.pose_at(place)))
+            self.tf.sendTransform(
+                conversions.transform_message(
+                    'map', 'base_link', stamp + offset, self.pose_at(place)
+                )
+            )
 
     def drive_past(self, places, image=texture) -> None:
         """One image at each place, until the mapper has judged it."""
@@ -77,8 +86,12 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def driver(dataset):
-    driver = Driver(dataset=str(dataset), map=str(dataset.parent / 'no' / 'folder.map'),
-                    pose_timeout=0.2, train_minutes=0.02)
+    driver = Driver(
+        dataset=str(dataset),
+        map=str(dataset.parent / 'no' / 'folder.map'),
+        pose_timeout=0.2,
+        train_minutes=0.02,
+    )
     yield driver
     driver.close()
 
@@ -117,8 +130,9 @@ def refused(driver, field, image, info=None, pose=True):
         stamp = driver.now()
         if pose:
             driver.be_at(3.0, stamp)
-        driver.show(image, info or camera_info(), stamp=stamp,
-                    frame_id='camera' if pose else 'nowhere')
+        driver.show(
+            image, info or camera_info(), stamp=stamp, frame_id='camera' if pose else 'nowhere'
+        )
         if driver.spin(lambda: getattr(driver.status, field) > before, 4.0):
             return driver.status
     raise AssertionError(f'{field} does not rise: {driver.status}')
@@ -184,7 +198,7 @@ def test_gates_and_pose_timeout_change_while_recording(driver):
     assert driver.set_parameter('pose_timeout', 3.0).successful
     stamp = driver.now()
     driver.show(texture(52), camera_info(), stamp=stamp)
-    driver.spin(lambda: False, 1.0)   # longer than the 0.2 s that it was started with
+    driver.spin(lambda: False, 1.0)  # longer than the 0.2 s that it was started with
     driver.be_at(9.5, stamp)
     driver.wait_for(lambda s: s.keyframes == before.keyframes + 2)
     assert driver.set_parameter('pose_timeout', 0.2).successful
@@ -232,26 +246,42 @@ def test_it_says_what_it_waits_for_before_time_begins(tmp_path):
     driver = Driver(dataset=str(tmp_path / 'a'), use_sim_time=True, input_timeout=0.5)
     try:
         status = driver.wait_for(lambda s: 'camera_info' in s.last_reason)
-        for text in ('use_sim_time is true and there is no time on /clock',
-                     'no images on /image for', '/robot publishes it but sends nothing',
-                     'no camera_info on /camera_info for', 'no transforms on /tf for'):
+        for text in (
+            'use_sim_time is true and there is no time on /clock',
+            'no images on /image for',
+            '/robot publishes it but sends nothing',
+            'no camera_info on /camera_info for',
+            'no transforms on /tf for',
+        ):
             assert text in status.last_reason
             driver.process.wait_for(text)
     finally:
         driver.close()
 
 
-@pytest.mark.parametrize(('source', 'kind'), [
-    ('pose', PoseStamped), ('pose_with_covariance', PoseWithCovarianceStamped),
-    ('odometry', Odometry)])
+@pytest.mark.parametrize(
+    ('source', 'kind'),
+    [
+        ('pose', PoseStamped),
+        ('pose_with_covariance', PoseWithCovarianceStamped),
+        ('odometry', Odometry),
+    ],
+)
 def test_poses_from_a_topic_and_depth(tmp_path, source, kind):
-    driver = Driver(dataset=str(tmp_path / 'a'), pose_source=source, record_on_start=True,
-                    use_depth=True, pose_timeout=1.0, pose_frame='base_link')
+    driver = Driver(
+        dataset=str(tmp_path / 'a'),
+        pose_source=source,
+        record_on_start=True,
+        use_depth=True,
+        pose_timeout=1.0,
+        pose_frame='base_link',
+    )
     try:
         poses = driver.node.create_publisher(kind, 'pose', 10)
         depths = driver.node.create_publisher(Image, 'depth/image', 10)
-        assert driver.spin(lambda: poses.get_subscription_count()
-                           and depths.get_subscription_count())
+        assert driver.spin(
+            lambda: poses.get_subscription_count() and depths.get_subscription_count()
+        )
 
         def say(place, stamp, frame_id='map', broken=False):
             message = kind(header=conversions.header(frame_id, stamp))
@@ -262,9 +292,15 @@ def test_poses_from_a_topic_and_depth(tmp_path, source, kind):
             else:
                 message.pose.pose = pose
             poses.publish(message)
+
         stamp = driver.now()
-        depth = Image(header=conversions.header('camera', stamp), encoding='16UC1', height=96,
-                      width=128, step=256)
+        depth = Image(
+            header=conversions.header('camera', stamp),
+            encoding='16UC1',
+            height=96,
+            width=128,
+            step=256,
+        )
         depth.data.frombytes(np.full((96, 128), 1500, np.uint16).tobytes())
         for _ in range(5):
             for _ in range(5):  # what is said before the mapper has found a publisher is lost

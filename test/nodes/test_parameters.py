@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of parameters, and the files in config/ that follow from them."""
+
 from __future__ import annotations
 
 import math
@@ -24,10 +25,15 @@ from dsac_ros.nodes.relocalizer_parameters import (
 )
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
-TABLES = [('dsac_relocalizer', RelocalizerParameters, 'relocalizer.yaml'),
-          ('dsac_mapper', MapperParameters, 'mapper.yaml')]
-SPECS = [pytest.param(spec, id=f'{name}.{spec.name}') for name, table, _ in TABLES
-         for spec in specs_of(table)]
+TABLES = [
+    ('dsac_relocalizer', RelocalizerParameters, 'relocalizer.yaml'),
+    ('dsac_mapper', MapperParameters, 'mapper.yaml'),
+]
+SPECS = [
+    pytest.param(spec, id=f'{name}.{spec.name}')
+    for name, table, _ in TABLES
+    for spec in specs_of(table)
+]
 
 
 @pytest.mark.parametrize(('node', 'table', 'file'), TABLES)
@@ -36,7 +42,8 @@ def test_config_file_is_what_the_table_says(node, table, file):
     if os.environ.get('DSAC_WRITE_CONFIG'):
         (CONFIG / file).write_text(text)
     assert (CONFIG / file).read_text() == text, (
-        'config/ lags behind the table: DSAC_WRITE_CONFIG=1 pytest test/nodes/test_parameters.py')
+        'config/ lags behind the table: DSAC_WRITE_CONFIG=1 pytest test/nodes/test_parameters.py'
+    )
 
 
 @pytest.mark.parametrize(('node', 'table', 'file'), TABLES)
@@ -44,7 +51,8 @@ def test_config_file_has_all_parameters_with_types(node, table, file):
     values = yaml.safe_load((CONFIG / file).read_text())['/**']['ros__parameters']
     assert values == {spec.name: spec.default for spec in specs_of(table)}
     assert {n: type(v) for n, v in values.items()} == {
-        s.name: type(s.default) for s in specs_of(table)}
+        s.name: type(s.default) for s in specs_of(table)
+    }
 
 
 @pytest.mark.parametrize('spec', SPECS)
@@ -72,8 +80,9 @@ def test_field_annotations_match_the_default_types(table):
 
 
 def test_parameters_reach_the_settings():
-    values = RelocalizerParameters(num_hypotheses=99, inlier_threshold_px=7.0, min_inliers=50,
-                                   min_visible_inlier_ratio=0.4)
+    values = RelocalizerParameters(
+        num_hypotheses=99, inlier_threshold_px=7.0, min_inliers=50, min_visible_inlier_ratio=0.4
+    )
     assert ransac_config(values).hypotheses == 99
     assert ransac_config(values).inlier_px == 7.0
     assert accept_config(values).min_inliers == 50
@@ -88,13 +97,16 @@ def test_setting_keeps_range_and_description():
     assert field.metadata['description'] in spec.text
 
 
-@pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('num_hypotheses', 0, 'num_hypotheses is 0, expected at least 1'),
-    ('tf_mode', 'sideways', "'sideways', expected one of auto, map_odom"),
-    ('max_rate', math.nan, 'max_rate is nan, expected a finite number'),
-    ('map_alignment', [0.0] * 5, 'expected 6 finite numbers'),
-    ('map_alignment', [0.0] * 5 + [math.inf], 'expected 6 finite numbers'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('num_hypotheses', 0, 'num_hypotheses is 0, expected at least 1'),
+        ('tf_mode', 'sideways', "'sideways', expected one of auto, map_odom"),
+        ('max_rate', math.nan, 'max_rate is nan, expected a finite number'),
+        ('map_alignment', [0.0] * 5, 'expected 6 finite numbers'),
+        ('map_alignment', [0.0] * 5 + [math.inf], 'expected 6 finite numbers'),
+    ],
+)
 def test_bad_values_say_why(name, value, reason):
     parameter = SimpleNamespace(name=name, value=value)
     with pytest.raises(ConfigError) as caught:

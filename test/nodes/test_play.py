@@ -31,10 +31,19 @@ TYPES.register(get_types_from_msg('string words\nstd_msgs/Header header\n', FORE
 
 def offered(reliable, latched):
     none = QosTime(0, 0)
-    return [Qos(QosHistory.KEEP_LAST, 5,
-                QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
-                QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-                none, none, QosLiveliness.AUTOMATIC, none, False)]
+    return [
+        Qos(
+            QosHistory.KEEP_LAST,
+            5,
+            QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+            QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+            none,
+            none,
+            QosLiveliness.AUTOMATIC,
+            none,
+            False,
+        )
+    ]
 
 
 @pytest.fixture
@@ -47,18 +56,26 @@ def bag(tmp_path):
             for topic, kind, qos in (
                 ('/image', 'sensor_msgs/msg/Image', offered(False, False)),
                 ('/tf_static', 'tf2_msgs/msg/TFMessage', ()),
-                ('/foreign', FOREIGN, offered(True, False))))
+                ('/foreign', FOREIGN, offered(True, False)),
+            )
+        )
         for child in ('camera', 'laser'):
             transform = TransformStamped(child_frame_id=child)
             transform.header.frame_id = 'base'
             writer.write(tf, START_NS, serialize_message(TFMessage(transforms=[transform])))
         header = TYPES.types['std_msgs/msg/Header'](
-            TYPES.types['builtin_interfaces/msg/Time'](1, 2), 'f')
+            TYPES.types['builtin_interfaces/msg/Time'](1, 2), 'f'
+        )
         words = TYPES.types[FOREIGN]('hello', header)
         writer.write(foreign, START_NS, TYPES.serialize_cdr(words, FOREIGN))
         for i in range(10):
-            message = Image(height=4, width=4, step=4, encoding='mono8',
-                            data=np.full(16, i, np.uint8).tobytes())
+            message = Image(
+                height=4,
+                width=4,
+                step=4,
+                encoding='mono8',
+                data=np.full(16, i, np.uint8).tobytes(),
+            )
             writer.write(image, START_NS + i * STEP_NS, serialize_message(message))
     return path
 
@@ -70,16 +87,19 @@ def dsac(*words):
 def test_a_bag_is_replayed_in_order_and_at_its_pace(bag, make_node, spin_until, run_process):
     node, images, transforms, ticks = make_node('listener'), [], [], []
     node.create_subscription(
-        Image, '/image',
+        Image,
+        '/image',
         lambda m: images.append((m.data[0], node.get_clock().now().nanoseconds)),
-        qos_profile_sensor_data)
+        qos_profile_sensor_data,
+    )
     process = run_process(dsac(bag, '--clock', '50', '--wait-for', '/image', '--rate', '2'))
     from rosgraph_msgs.msg import Clock
+
     node.create_subscription(Clock, '/clock', ticks.append, 10)
     assert spin_until(lambda: len(images) == 10, 40.0)
     assert [number for number, _ in images] == list(range(10))
     seconds = (images[-1][1] - images[0][1]) / 1e9
-    assert 0.3 < seconds < 2.0    # 0.9 s of bag at twice the speed
+    assert 0.3 < seconds < 2.0  # 0.9 s of bag at twice the speed
     assert len(ticks) > 10
     assert ticks[0].clock.sec == START_NS // 10**9
     # Latched transforms reach who comes late, all of them.
@@ -94,10 +114,25 @@ def test_a_bag_is_replayed_in_order_and_at_its_pace(bag, make_node, spin_until, 
 
 def test_start_topics_and_loop(bag, make_node, spin_until, run_process):
     node, images = make_node('listener'), []
-    node.create_subscription(Image, '/image', lambda m: images.append(m.data[0]),
-                             qos_profile_sensor_data)
-    process = run_process(dsac(bag, '--start', '0.75', '--loop', '--topics', '/image', '--rate',
-                               '4', '--wait-for', '/image', '--progress', 'off'))
+    node.create_subscription(
+        Image, '/image', lambda m: images.append(m.data[0]), qos_profile_sensor_data
+    )
+    process = run_process(
+        dsac(
+            bag,
+            '--start',
+            '0.75',
+            '--loop',
+            '--topics',
+            '/image',
+            '--rate',
+            '4',
+            '--wait-for',
+            '/image',
+            '--progress',
+            'off',
+        )
+    )
     assert spin_until(lambda: len(images) >= 5, 40.0)
     assert images[:5] == [8, 9, 8, 9, 8]
     assert '/tf_static' not in dict(node.get_topic_names_and_types())
@@ -111,15 +146,23 @@ def test_a_node_on_simulated_time_follows_the_bag(bag, make_node, spin_until, ru
     assert node.get_clock().now().nanoseconds <= START_NS + 2 * 10**9
 
 
-@pytest.mark.parametrize(('words', 'reason'), [
-    (['nowhere'], 'nowhere does not exist'),
-    (['BAG', '--topics', '/nope'], 'no topic /nope; it has /foreign, /image, /tf_static'),
-    (['BAG', '--start', '99', '--delay', '0'], 'is 0.9 s long'),
-    (['BAG', '--wait-for', '/nope'], '--wait-for /nope: not played'),
-    (['BROKEN'], 'cannot be read as a bag'),
-    (['PACKED'], '.mcap.zstd cannot be played, expected a rosbag2 folder, .mcap or .db3; `dsac')])
+@pytest.mark.parametrize(
+    ('words', 'reason'),
+    [
+        (['nowhere'], 'nowhere does not exist'),
+        (['BAG', '--topics', '/nope'], 'no topic /nope; it has /foreign, /image, /tf_static'),
+        (['BAG', '--start', '99', '--delay', '0'], 'is 0.9 s long'),
+        (['BAG', '--wait-for', '/nope'], '--wait-for /nope: not played'),
+        (['BROKEN'], 'cannot be read as a bag'),
+        (
+            ['PACKED'],
+            '.mcap.zstd cannot be played, expected a rosbag2 folder, .mcap or .db3; `dsac',
+        ),
+    ],
+)
 def test_bad_wishes_get_one_line(bag, words, reason, domain_id, capsys):
     from dsac_ros.cli.main import main
+
     broken = bag.parent / 'broken.mcap'
     broken.write_bytes(b'\x89MCAP0\r\n' + b'nonsense' * 10)
     packed = bag.parent / 'bag.mcap.zstd'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of the mapper's poses, and those it refuses; over DDS, within one process."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -20,8 +21,11 @@ from dsac_ros.nodes.transforms import Transforms
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
-KINDS = {'pose': PoseStamped, 'pose_with_covariance': PoseWithCovarianceStamped,
-         'odometry': Odometry}
+KINDS = {
+    'pose': PoseStamped,
+    'pose_with_covariance': PoseWithCovarianceStamped,
+    'odometry': Odometry,
+}
 
 
 def place(x):
@@ -38,11 +42,16 @@ class Drive:
         self._tf, self._static = TransformBroadcaster(robot), StaticTransformBroadcaster(robot)
         self.transforms = Transforms(node, {'map': 'map_frame'})
         self.watch = InputWatch(node, 0.5)
-        self._poses = robot.create_publisher(KINDS.get(self.values.pose_source, PoseStamped),
-                                             'pose', 10)
+        self._poses = robot.create_publisher(
+            KINDS.get(self.values.pose_source, PoseStamped), 'pose', 10
+        )
         self.source = PoseSource(node, self.values, self.transforms, self.watch)
-        assert spin_until(lambda: self._tf.pub_tf.get_subscription_count() and (
-            self.values.pose_source == 'tf' or self._poses.get_subscription_count()))
+        assert spin_until(
+            lambda: (
+                self._tf.pub_tf.get_subscription_count()
+                and (self.values.pose_source == 'tf' or self._poses.get_subscription_count())
+            )
+        )
 
     def close(self):
         self.watch.close()
@@ -51,8 +60,9 @@ class Drive:
 
     def tf(self, parent, child, matrix, *offsets_s):
         for offset in offsets_s:
-            self._tf.sendTransform(conversions.transform_message(
-                parent, child, NOW + round(offset * SECOND), matrix))
+            self._tf.sendTransform(
+                conversions.transform_message(parent, child, NOW + round(offset * SECOND), matrix)
+            )
         self._wait_for(child)
 
     def static(self, parent, child, matrix=BASE_FROM_CAMERA):
@@ -65,8 +75,9 @@ class Drive:
 
     def say(self, x, offset_s, frame_id='map', **fields):
         kind = KINDS[self.values.pose_source]
-        message = kind(header=conversions.header(frame_id, NOW + round(offset_s * SECOND)),
-                       **fields)
+        message = kind(
+            header=conversions.header(frame_id, NOW + round(offset_s * SECOND)), **fields
+        )
         pose = conversions.pose_message(place(x))
         if kind is PoseStamped:
             message.pose = pose
@@ -80,7 +91,8 @@ class Drive:
     def answer(self, matrix, **options):
         """Spin until the pose is as expected."""
         assert self._spin_until(lambda: np.allclose(self._try(**options), matrix, atol=1e-6)), (
-            self.refusal(**options))
+            self.refusal(**options)
+        )
 
     def _try(self, **options):
         try:
@@ -103,6 +115,7 @@ def drive(make_node, spin_until, monkeypatch):
     def make(**changed):
         drives.append(Drive(make_node, spin_until, **changed))
         return drives[-1]
+
     drives = []
     monkeypatch.setattr(transforms, 'SETTLING_TIME_S', 0.2)
     monkeypatch.setattr(tf_edges, 'STATIC_AFTER_S', 0.2)
@@ -116,12 +129,15 @@ def test_a_pose_that_may_be_of_the_base(drive, source):
     one = drive(pose_source=source)
     one.static('base_link', 'camera')
     one.say(1.0, -0.1), one.say(1.0, 0.1)
-    one.refuses('the child frame of the poses on /pose may be camera or base_link: set '
-                'pose_frame to the right one')
+    one.refuses(
+        'the child frame of the poses on /pose may be camera or base_link: set '
+        'pose_frame to the right one'
+    )
 
 
-@pytest.mark.parametrize(('frame', 'expected'), [
-    ('base_link', place(1.0) @ BASE_FROM_CAMERA), ('camera', place(1.0))])
+@pytest.mark.parametrize(
+    ('frame', 'expected'), [('base_link', place(1.0) @ BASE_FROM_CAMERA), ('camera', place(1.0))]
+)
 def test_a_pose_of_the_frame_that_is_given(drive, frame, expected):
     one = drive(pose_source='pose', pose_frame=frame)
     one.static('base_link', 'camera')
@@ -159,8 +175,11 @@ def test_a_pose_of_an_image_whose_frame_tf_has_not(drive):
     one = drive(pose_source='pose')
     one.static('base_link', 'camera')
     one.say(1.0, -0.1), one.say(1.0, 0.1)
-    one.refuses("TF does not contain the frame of the image, 'default_cam', only base_link, "
-                'camera: set camera_frame', image_frame='default_cam')
+    one.refuses(
+        "TF does not contain the frame of the image, 'default_cam', only base_link, "
+        'camera: set camera_frame',
+        image_frame='default_cam',
+    )
 
 
 def test_poses_in_another_frame_than_the_map(drive):
@@ -174,10 +193,14 @@ def test_poses_that_come_once_a_second(drive):
     one.refuses('no poses on /pose yet')
     for second in (-2, -1, 0):
         one.say(1.0, second)
-    one.refuses('the samples of /pose around the image are 1.00 s apart, at most 0.5 s are '
-                'allowed (pose_max_gap)', offset_s=-0.5)
-    one.refuses('one comes every 1.00 s, set pose_timeout and pose_max_gap above that',
-                offset_s=0.5)
+    one.refuses(
+        'the samples of /pose around the image are 1.00 s apart, at most 0.5 s are '
+        'allowed (pose_max_gap)',
+        offset_s=-0.5,
+    )
+    one.refuses(
+        'one comes every 1.00 s, set pose_timeout and pose_max_gap above that', offset_s=0.5
+    )
     one.source.values = replace(one.values, pose_max_gap=1.5)
     one.answer(place(1.0), offset_s=-0.5)
 
@@ -204,8 +227,11 @@ def test_an_image_in_body_axes_means_the_frame_below(drive):
     body[:3, :3] = np.eye(3)
     one.static('base_link', 'camera_link', body)
     one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
-    one.refuses("the image is in frame 'camera_link', which has x forward by its name, and TF has "
-                'no optical frame below it: set camera_frame', image_frame='camera_link')
+    one.refuses(
+        "the image is in frame 'camera_link', which has x forward by its name, and TF has "
+        'no optical frame below it: set camera_frame',
+        image_frame='camera_link',
+    )
     one.static('camera_link', 'camera_optical_frame', np.linalg.inv(body) @ BASE_FROM_CAMERA)
     one.answer(place(1.0) @ BASE_FROM_CAMERA, image_frame='camera_link')
     one.source.values = replace(one.values, camera_frame='camera_link')
@@ -225,8 +251,12 @@ def test_the_only_optical_frame_serves_unnamed_images(drive):
 def test_static_transforms_that_cannot_be_heard(make_node, drive, spin_until):
     one = drive()
     make_node('player').create_publisher(TFMessage, '/tf_static', 10)
-    assert spin_until(lambda: '/player publishes it as volatile, expected transient local: change '
-                      'the QoS of its publisher' in one.watch.reason)
+    assert spin_until(
+        lambda: (
+            '/player publishes it as volatile, expected transient local: change '
+            'the QoS of its publisher' in one.watch.reason
+        )
+    )
     assert 'no transforms on /tf for' in one.watch.reason
 
 

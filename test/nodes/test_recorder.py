@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why images were lost that the recorder never came to."""
+
 from __future__ import annotations
 
 import threading
@@ -28,14 +29,19 @@ class LatePoses:
         raise PoseUnavailable(self.reason) if self.reason else RuntimeError('disk')
 
 
-@pytest.mark.parametrize(('reason', 'expected', 'field'), [
-    ('no poses on /pose yet', 'no poses on /pose yet', 'pose'),
-    ('', 'images come faster than', 'image')])
+@pytest.mark.parametrize(
+    ('reason', 'expected', 'field'),
+    [
+        ('no poses on /pose yet', 'no poses on /pose yet', 'pose'),
+        ('', 'images come faster than', 'image'),
+    ],
+)
 def test_what_images_waited_for_is_the_reason(tmp_path, reason, expected, field):
     poses = LatePoses(reason)
     recorder = Recorder(MapperParameters(), tmp_path / 'a', poses, False, lambda _: None)
-    shown = StampedImage(conversions.image_message(texture(0), conversions.header('camera', 5)),
-                         camera_info())
+    shown = StampedImage(
+        conversions.image_message(texture(0), conversions.header('camera', 5)), camera_info()
+    )
     recorder.put(shown)
     recorder.put(shown)
     end = time.monotonic() + 10.0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image to a pose in the map, without a graph."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -43,8 +44,14 @@ class FixedLocalizer:
     def trace(self, frame):
         if self.pose is None:
             raise RuntimeError('CUDA out of memory')
-        return Trace(Localization(Result.ACCEPTED, stamp_ns=frame.stamp_ns,
-                                  world_from_camera=self.pose, covariance=self.covariance))
+        return Trace(
+            Localization(
+                Result.ACCEPTED,
+                stamp_ns=frame.stamp_ns,
+                world_from_camera=self.pose,
+                covariance=self.covariance,
+            )
+        )
 
 
 def stamped_image(frame_id='camera', stamp=NOW):
@@ -53,8 +60,9 @@ def stamped_image(frame_id='camera', stamp=NOW):
 
 
 def answer(localizer, frame_id='camera', **changed):
-    return Relocalization(localizer, values(**changed), FixedTransforms(),
-                          rectified=False).process(stamped_image(frame_id), NOW)
+    return Relocalization(
+        localizer, values(**changed), FixedTransforms(), rectified=False
+    ).process(stamped_image(frame_id), NOW)
 
 
 POSE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 3.0, 0.1, -0.2, 0.3])
@@ -66,24 +74,40 @@ def test_the_base_comes_through_tf():
     assert np.allclose(found.map_from_camera, POSE)
 
 
-@pytest.mark.parametrize(('info_frame', 'camera_frame', 'reason'), [
-    ('depth', '', "camera_info is of another camera, its frame_id is 'depth' and that of the "
-     "images is 'camera': remap camera_info to that of the images, or set camera_frame to depth"),
-    ('depth', 'lens', 'remap camera_info'),
-    ('depth', 'depth', ''), ('camera', '', ''), ('/camera', '', ''), ('', '', '')])
+@pytest.mark.parametrize(
+    ('info_frame', 'camera_frame', 'reason'),
+    [
+        (
+            'depth',
+            '',
+            "camera_info is of another camera, its frame_id is 'depth' and that of the "
+            "images is 'camera': remap camera_info to that of the images, or set camera_frame to depth",
+        ),
+        ('depth', 'lens', 'remap camera_info'),
+        ('depth', 'depth', ''),
+        ('camera', '', ''),
+        ('/camera', '', ''),
+        ('', '', ''),
+    ],
+)
 def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
     shown = stamped_image()
     shown.info.header.frame_id = info_frame
-    found = Relocalization(FixedLocalizer(POSE), values(camera_frame=camera_frame, base_frame=''),
-                           FixedTransforms(), rectified=False).process(shown, NOW)
+    found = Relocalization(
+        FixedLocalizer(POSE),
+        values(camera_frame=camera_frame, base_frame=''),
+        FixedTransforms(),
+        rectified=False,
+    ).process(shown, NOW)
     assert reason in found.localization.reason
     assert found.localization.result == (Result.NO_CAMERA_INFO if reason else Result.ACCEPTED)
 
 
 def test_reason_of_no_camera_info_is_from_the_watch():
     shown = StampedImage(stamped_image().image, None, 'nobody publishes it')
-    found = Relocalization(FixedLocalizer(POSE), values(), FixedTransforms(),
-                           rectified=False).process(shown, NOW)
+    found = Relocalization(
+        FixedLocalizer(POSE), values(), FixedTransforms(), rectified=False
+    ).process(shown, NOW)
     assert found.localization.result == Result.NO_CAMERA_INFO
     assert found.localization.reason == 'nobody publishes it'
 
@@ -132,6 +156,7 @@ def test_a_covariance_that_is_none_gives_the_floors(covariance):
 
 
 def test_constant_covariance():
-    constant = base_covariance(np.eye(6), np.eye(4), np.ones(3),
-                               values(covariance_mode='constant', std_xy=0.2))
+    constant = base_covariance(
+        np.eye(6), np.eye(4), np.ones(3), values(covariance_mode='constant', std_xy=0.2)
+    )
     assert np.sqrt(constant[0, 0]) == pytest.approx(0.2) and constant[0, 4] == 0.0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relocalizer as a process on the graph: what it answers, and what it survives."""
+
 from __future__ import annotations
 
 import math
@@ -53,8 +54,9 @@ def robot(map_path):
 
 @pytest.fixture(scope='module')
 def localizer(map_path):
-    return Localizer.load(map_path, 'cpu', RansacConfig(hypotheses=64),
-                          AcceptConfig(0.0, 0, 0.0, 0.0))
+    return Localizer.load(
+        map_path, 'cpu', RansacConfig(hypotheses=64), AcceptConfig(0.0, 0, 0.0, 0.0)
+    )
 
 
 def last(robot, topic, status):
@@ -81,7 +83,7 @@ def test_poses_are_what_the_localizer_says(robot, localizer):
         assert np.allclose(matrix(message), base, atol=1e-4)
         assert message.header.frame_id == 'map'
     covariance = np.array(message.pose.covariance).reshape(6, 6)
-    assert is_covariance(covariance) and covariance[0, 0] >= 0.05 ** 2 * 0.999
+    assert is_covariance(covariance) and covariance[0, 0] >= 0.05**2 * 0.999
     assert np.allclose(status.pose.covariance, message.pose.covariance)
     leaf = robot.transforms('dsac_base_link')[-1]
     assert leaf.header.frame_id == 'map' and leaf.header.stamp == status.header.stamp
@@ -147,22 +149,27 @@ def test_bad_image(robot, name):
     assert good.result == Status.ACCEPTED and good.frames_bad >= 1
 
 
-@pytest.mark.parametrize(('info', 'result', 'reason'), [
-    (camera_info(k=[0.0] * 9), Status.NO_CAMERA_INFO, 'zero'),
-    (camera_info(k=[math.nan] * 9), Status.NO_CAMERA_INFO, 'NaN'),
-    (camera_info(d=[math.nan] * 5), Status.NO_CAMERA_INFO, 'NaN'),
-    (camera_info(k=[-1.0, 0, 64, 0, 110, 48, 0, 0, 1]), Status.NO_CAMERA_INFO, 'positive'),
-    (camera_info(distortion_model='fancy', d=[1.0]), Status.NO_CAMERA_INFO, 'fancy'),
-    (camera_info(width=640, height=480), Status.BAD_IMAGE, '640x480'),
-], ids=['zero K', 'NaN K', 'NaN D', 'negative', 'unknown model', 'other size'])
+@pytest.mark.parametrize(
+    ('info', 'result', 'reason'),
+    [
+        (camera_info(k=[0.0] * 9), Status.NO_CAMERA_INFO, 'zero'),
+        (camera_info(k=[math.nan] * 9), Status.NO_CAMERA_INFO, 'NaN'),
+        (camera_info(d=[math.nan] * 5), Status.NO_CAMERA_INFO, 'NaN'),
+        (camera_info(k=[-1.0, 0, 64, 0, 110, 48, 0, 0, 1]), Status.NO_CAMERA_INFO, 'positive'),
+        (camera_info(distortion_model='fancy', d=[1.0]), Status.NO_CAMERA_INFO, 'fancy'),
+        (camera_info(width=640, height=480), Status.BAD_IMAGE, '640x480'),
+    ],
+    ids=['zero K', 'NaN K', 'NaN D', 'negative', 'unknown model', 'other size'],
+)
 def test_bad_camera_info(robot, info, result, reason):
     status = robot.answer_to(texture(1), info)
     assert status.result == result and reason in status.reason
     assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
 
 
-@pytest.mark.parametrize(('offset_s', 'reason'), [
-    (None, 'no time stamp'), (60, 'in the future'), (-60, 's old')])
+@pytest.mark.parametrize(
+    ('offset_s', 'reason'), [(None, 'no time stamp'), (60, 'in the future'), (-60, 's old')]
+)
 def test_bad_stamp(robot, offset_s, reason):
     stamp = 0 if offset_s is None else robot.now() + offset_s * SECOND
     status = robot.answer_to(texture(1), stamp=stamp)
@@ -186,10 +193,17 @@ def test_camera_pose_is_published_without_camera_in_tf(robot):
     assert all(m.header.stamp != status.header.stamp for m in robot.of('pose'))
 
 
-@pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('max_rate', -1.0, 'range'), ('covariance_mode', 'guess', 'calibrated'),
-    ('map_frame', 'mars', 'read'), ('map', '/no/such.map', 'no such map'),
-    ('map', '~no_such_user/a.map', 'no such user'), ('map', 'a.map', f'{Path.cwd()}/a.map')])
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('max_rate', -1.0, 'range'),
+        ('covariance_mode', 'guess', 'calibrated'),
+        ('map_frame', 'mars', 'read'),
+        ('map', '/no/such.map', 'no such map'),
+        ('map', '~no_such_user/a.map', 'no such user'),
+        ('map', 'a.map', f'{Path.cwd()}/a.map'),
+    ],
+)
 def test_bad_parameters_are_refused_with_a_reason(robot, name, value, reason):
     result = robot.set_parameter(name, value)
     assert not result.successful and reason in result.reason
@@ -197,7 +211,7 @@ def test_bad_parameters_are_refused_with_a_reason(robot, name, value, reason):
 
 def test_an_unloadable_map_leaves_the_old_one(robot, map_path, tmp_path):
     data = map_path.read_bytes()
-    (tmp_path / 'half.map').write_bytes(data[:len(data) // 2])
+    (tmp_path / 'half.map').write_bytes(data[: len(data) // 2])
     (tmp_path / 'foreign.map').write_bytes(b'PK\x03\x04' + bytes(500))
     for name, reason in (('half', 'truncated'), ('foreign', 'not a dsac_ros map')):
         result = robot.set_parameter('map', str(tmp_path / f'{name}.map'))
@@ -246,8 +260,12 @@ def test_rotate_180_and_map_alignment(robot, localizer):
 
 def test_lifecycle_again_and_again(robot):
     for _ in range(3):
-        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
-                           Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        for transition in (
+            Transition.TRANSITION_DEACTIVATE,
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_ACTIVATE,
+        ):
             assert robot.change_state(transition), robot.process.output
     robot.spin(lambda: robot.images.get_subscription_count() > 0)
     assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
@@ -261,12 +279,20 @@ def test_the_node_said_why_and_ends_in_order(robot):
 
 def test_without_a_map_it_waits_for_one(map_path):
     """Also: no camera_info, compressed images, a namespace, map -> odom until a rival comes."""
-    robot = Robot(namespace='atlas', transport='compressed', image_transport='compressed',
-                  tf_mode='auto', max_ratte=3.0, input_timeout=0.5, **ACCEPT_ALL)
+    robot = Robot(
+        namespace='atlas',
+        transport='compressed',
+        image_transport='compressed',
+        tf_mode='auto',
+        max_ratte=3.0,
+        input_timeout=0.5,
+        **ACCEPT_ALL,
+    )
     try:
         robot.listen_to_relocalizer()
-        robot.process.wait_for("'max_ratte' is not known and has no effect: did you mean "
-                               "'max_rate'?", 90.0)
+        robot.process.wait_for(
+            "'max_ratte' is not known and has no effect: did you mean 'max_rate'?", 90.0
+        )
         robot.process.wait_for('parameter map is empty', 90.0)
         assert not robot.set_parameter('map', '/no/such.map').successful
         assert robot.set_parameter('map', str(map_path)).successful
@@ -276,8 +302,10 @@ def test_without_a_map_it_waits_for_one(map_path):
         jpeg.data.frombytes(cv2.imencode('.jpg', cv2.GaussianBlur(texture(2), (0, 0), 1))[1])
         status = robot.answer_to(jpeg)
         assert status.result == Status.NO_CAMERA_INFO
-        assert ('no camera_info on /atlas/camera_info for' in status.reason
-                and '/atlas/robot publishes it but sends nothing' in status.reason)
+        assert (
+            'no camera_info on /atlas/camera_info for' in status.reason
+            and '/atlas/robot publishes it but sends nothing' in status.reason
+        )
         broken = CompressedImage(format='jpeg')
         broken.data.frombytes(b'no jpeg at all')
         assert robot.answer_to(broken, camera_info()).result == Status.BAD_IMAGE
@@ -286,8 +314,12 @@ def test_without_a_map_it_waits_for_one(map_path):
 
         def drive():
             for offset in (-SECOND, 0, SECOND):
-                robot.tf.sendTransform(conversions.transform_message(
-                    'odom', 'base_link', robot.now() + offset, odom_from_base))
+                robot.tf.sendTransform(
+                    conversions.transform_message(
+                        'odom', 'base_link', robot.now() + offset, odom_from_base
+                    )
+                )
+
         robot.spin(lambda: False, 2.0)
         drive()
         status = robot.answer_to(jpeg, camera_info())
@@ -309,8 +341,9 @@ def test_without_a_map_it_waits_for_one(map_path):
         assert robot.answer_to(jpeg, camera_info()).result == Status.ACCEPTED
         assert robot.spin(lambda: len(robot.transforms('odom')) >= count + 3)
         map_from_odom = conversions.matrix_from_transform(robot.transforms('odom')[-1].transform)
-        expected = conversions.matrix_from_xyz_rpy(ALIGNMENT) @ base @ np.linalg.inv(
-            odom_from_base)
+        expected = (
+            conversions.matrix_from_xyz_rpy(ALIGNMENT) @ base @ np.linalg.inv(odom_from_base)
+        )
         assert np.allclose(map_from_odom, planar(expected), atol=1e-4)
 
         rival = conversions.transform_message('map', 'odom', robot.now(), np.eye(4))

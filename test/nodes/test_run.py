@@ -8,10 +8,18 @@ def dsac(*words):
     return [sys.executable, '-m', 'dsac_ros.cli.main', 'run', *words]
 
 
-@pytest.mark.parametrize(('words', 'environment', 'reason'), [
-    (['relocalizer', '--params-file', '/nowhere.yaml'], {}, '/nowhere.yaml: no such parameter'),
-    (['mapper', '--ros-args', '-r', 'image'], {}, "'-r image'"),
-    (['mapper'], {'ROS_DOMAIN_ID': 'x'}, 'ROS_DOMAIN_ID')])
+@pytest.mark.parametrize(
+    ('words', 'environment', 'reason'),
+    [
+        (
+            ['relocalizer', '--params-file', '/nowhere.yaml'],
+            {},
+            '/nowhere.yaml: no such parameter',
+        ),
+        (['mapper', '--ros-args', '-r', 'image'], {}, "'-r image'"),
+        (['mapper'], {'ROS_DOMAIN_ID': 'x'}, 'ROS_DOMAIN_ID'),
+    ],
+)
 def test_a_wrong_command_line_gets_one_error_line(run_process, words, environment, reason):
     process = run_process(dsac(*words), **environment)
     assert process.wait(60.0) == 1
@@ -23,8 +31,10 @@ def test_a_wrong_command_line_gets_one_error_line(run_process, words, environmen
 @pytest.mark.embedded
 @pytest.mark.parametrize('words', [['run', 'relocalizer'], ['play', 'bag']])
 def test_missing_rclpy_says_in_a_line_what_to_install(run_process, words):
-    script = ('import sys; sys.modules["embedded_ros"] = None\n'
-              f'from dsac_ros.cli.main import main; sys.exit(main({words!r}))')
+    script = (
+        'import sys; sys.modules["embedded_ros"] = None\n'
+        f'from dsac_ros.cli.main import main; sys.exit(main({words!r}))'
+    )
     process = run_process([sys.executable, '-c', script])
     assert process.wait(60.0) == 1
     (line,) = process.lines

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nodes/stamps.py: image stamps that are refused."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,11 +15,16 @@ def test_a_fresh_image_passes():
     assert StampCheck().reason_against(NOW - SECOND // 10, NOW, 1.0) == ''
 
 
-@pytest.mark.parametrize(('stamp', 'word'), [
-    (0, 'no time stamp'), (NOW + 2 * SECOND, '2.0 s in the future: synchronise the clocks'),
-    (NOW - 3 * SECOND, '3.0 s old, at most 1 s are allowed (max_image_age): raise it'),
-    (2 * NOW, 'runs on simulated time and the camera does not (set use_sim_time:=false)'),
-    (12 * SECOND, 'play a bag with --clock and set use_sim_time:=true')])
+@pytest.mark.parametrize(
+    ('stamp', 'word'),
+    [
+        (0, 'no time stamp'),
+        (NOW + 2 * SECOND, '2.0 s in the future: synchronise the clocks'),
+        (NOW - 3 * SECOND, '3.0 s old, at most 1 s are allowed (max_image_age): raise it'),
+        (2 * NOW, 'runs on simulated time and the camera does not (set use_sim_time:=false)'),
+        (12 * SECOND, 'play a bag with --clock and set use_sim_time:=true'),
+    ],
+)
 def test_refused(stamp, word):
     assert word in StampCheck().reason_against(stamp, NOW, 1.0)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One authority per edge: who may publish the parent of odom."""
+
 from __future__ import annotations
 
 import pytest

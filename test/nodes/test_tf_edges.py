@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why TF has no answer, edge by edge, and what helps."""
+
 from __future__ import annotations
 
 import pytest
@@ -30,32 +31,57 @@ def reason(known, stamp=100.0, target='map', source='camera', now=1.0):
 DENSE = [99.0 + 0.1 * n for n in range(21)]
 
 
-@pytest.mark.parametrize(('known', 'stamp', 'expected'), [
-    (edges(('map', 'base_link', DENSE)), 100.05, ''),
-    (edges(static=()), 100.0, "no transform was received, TF does not contain frame 'map'"),
-    (edges(('map', 'base_link', DENSE), static=()), 100.0,
-     "TF does not contain frame 'camera', only base_link, map: nothing was received on "
-     '/robot/tf_static (robot_state_publisher or static_transform_publisher publish it); publish '
-     'where it is, or name another frame with camera_frame'),
-    (edges(('world', 'base_link', DENSE)), 100.0,
-     "TF does not contain frame 'map', only base_link, camera, world: publish where it is, or "
-     'name another frame with map_frame'),
-    (edges(('map', 'odom', DENSE)), 100.0,
-     'TF does not connect camera (below base_link) and map (below map): nobody publishes a '
-     'transform between the two trees'),
-    (edges(('map', 'base_link', [97.0, 98.0, 99.0])), 99.5,
-     'the newest sample of map -> base_link is 0.50 s older than the image after 0.5 s of waiting '
-     '(pose_timeout): one comes every 1.00 s, set pose_timeout and pose_max_gap above that'),
-    (edges(('map', 'base_link', DENSE)), 103.0,
-     'the newest sample of map -> base_link is 2.00 s older than the image after 0.5 s of waiting '
-     '(pose_timeout): is it still published?'),
-    (edges(('map', 'odom', [99.0, 100.0]), ('odom', 'base_link', DENSE)), 99.5,
-     'the samples of map -> odom around the image are 1.00 s apart, at most 0.5 s are allowed '
-     '(pose_max_gap)'),
-    (edges(('map', 'base_link', DENSE)), 98.0, 'images from before the first sample have no pose'),
-    (edges(('map', 'base_link', DENSE)), 1.7e9, 'do both stamp with the same clock'),
-    (edges(('map', 'base_link', DENSE)), 12.0, 'do both stamp with the same clock'),
-])
+@pytest.mark.parametrize(
+    ('known', 'stamp', 'expected'),
+    [
+        (edges(('map', 'base_link', DENSE)), 100.05, ''),
+        (edges(static=()), 100.0, "no transform was received, TF does not contain frame 'map'"),
+        (
+            edges(('map', 'base_link', DENSE), static=()),
+            100.0,
+            "TF does not contain frame 'camera', only base_link, map: nothing was received on "
+            '/robot/tf_static (robot_state_publisher or static_transform_publisher publish it); publish '
+            'where it is, or name another frame with camera_frame',
+        ),
+        (
+            edges(('world', 'base_link', DENSE)),
+            100.0,
+            "TF does not contain frame 'map', only base_link, camera, world: publish where it is, or "
+            'name another frame with map_frame',
+        ),
+        (
+            edges(('map', 'odom', DENSE)),
+            100.0,
+            'TF does not connect camera (below base_link) and map (below map): nobody publishes a '
+            'transform between the two trees',
+        ),
+        (
+            edges(('map', 'base_link', [97.0, 98.0, 99.0])),
+            99.5,
+            'the newest sample of map -> base_link is 0.50 s older than the image after 0.5 s of waiting '
+            '(pose_timeout): one comes every 1.00 s, set pose_timeout and pose_max_gap above that',
+        ),
+        (
+            edges(('map', 'base_link', DENSE)),
+            103.0,
+            'the newest sample of map -> base_link is 2.00 s older than the image after 0.5 s of waiting '
+            '(pose_timeout): is it still published?',
+        ),
+        (
+            edges(('map', 'odom', [99.0, 100.0]), ('odom', 'base_link', DENSE)),
+            99.5,
+            'the samples of map -> odom around the image are 1.00 s apart, at most 0.5 s are allowed '
+            '(pose_max_gap)',
+        ),
+        (
+            edges(('map', 'base_link', DENSE)),
+            98.0,
+            'images from before the first sample have no pose',
+        ),
+        (edges(('map', 'base_link', DENSE)), 1.7e9, 'do both stamp with the same clock'),
+        (edges(('map', 'base_link', DENSE)), 12.0, 'do both stamp with the same clock'),
+    ],
+)
 def test_the_reason_names_the_edge_and_the_cure(known, stamp, expected):
     text = reason(known, stamp)
     assert expected in text and bool(text) == bool(expected), text
@@ -63,8 +89,10 @@ def test_the_reason_names_the_edge_and_the_cure(known, stamp, expected):
 
 def test_an_image_without_a_frame_id():
     text = reason(edges(('map', 'base_link', DENSE)), source='')
-    assert text == ('the image has no frame_id: set camera_frame to one of the frames of TF '
-                    '(base_link, camera, map)')
+    assert text == (
+        'the image has no frame_id: set camera_frame to one of the frames of TF '
+        '(base_link, camera, map)'
+    )
 
 
 def test_one_sample_holds_once_it_stays_alone():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nodes/tf_output.py: what goes out on /tf, mode by mode."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -49,6 +50,7 @@ def make_output(make_node, spin_until):
         assert spin_until(lambda: broadcaster.pub_tf.get_subscription_count() >= 1)
         spin_until(lambda: False, 0.3)
         return outputs[-1], heard, node
+
     yield make
     for output in outputs:
         output.close()
@@ -68,8 +70,9 @@ def test_map_odom_is_repeated_and_flat(make_output, spin_until):
     output.publish(fix(node))
     assert spin_until(lambda: sum(t.child_frame_id == 'odom' for t in heard) > 5)
     sent = [t for t in heard if t.child_frame_id == 'odom'][-1]
-    assert np.allclose(conversions.matrix_from_transform(sent.transform),
-                       planar(BASE @ CAMERA_FROM_ODOM))
+    assert np.allclose(
+        conversions.matrix_from_transform(sent.transform), planar(BASE @ CAMERA_FROM_ODOM)
+    )
     ahead = stamp_ns(sent.header.stamp) - node.get_clock().now().nanoseconds
     assert 0 < ahead < 0.5e9
 
@@ -86,8 +89,10 @@ def test_map_base_goes_out_once_with_its_fix(make_output, spin_until):
     assert np.allclose(conversions.matrix_from_transform(sent.transform), BASE)
 
 
-@pytest.mark.parametrize('options', [{'tf_mode': 'none'}, {'tf_mode': 'auto'},
-                                     {'tf_mode': 'map_odom', 'odometry': False}])
+@pytest.mark.parametrize(
+    'options',
+    [{'tf_mode': 'none'}, {'tf_mode': 'auto'}, {'tf_mode': 'map_odom', 'odometry': False}],
+)
 def test_only_the_leaf_frame(make_output, spin_until, options):
     """Mode none, mode auto while it still listens, and a robot without odometry."""
     output, heard, node = make_output(**options)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training process as the mapper sees it."""
+
 from __future__ import annotations
 
 import math
@@ -47,10 +48,17 @@ def ctrl_c_is_heard():
 
 @pytest.mark.parametrize('refine, trust', [(True, False), (False, True)])
 def test_parameters_become_options(refine, trust):
-    values = MapperParameters(train_minutes=3.0, device='cuda:1', refine_poses=refine,
-                             trust_poses=trust)
-    assert training_options(values) == ['--minutes', '3.0', '--device', 'cuda:1',
-                                        *['--refine-poses'] * refine, *['--trust-poses'] * trust]
+    values = MapperParameters(
+        train_minutes=3.0, device='cuda:1', refine_poses=refine, trust_poses=trust
+    )
+    assert training_options(values) == [
+        '--minutes',
+        '3.0',
+        '--device',
+        'cuda:1',
+        *['--refine-poses'] * refine,
+        *['--trust-poses'] * trust,
+    ]
 
 
 def test_stop_ends_it_at_work(tmp_path, ctrl_c_is_heard):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest item wins."""
+
 from __future__ import annotations
 
 import threading
@@ -15,6 +16,7 @@ def test_newest_wins_and_the_rest_is_counted():
         begun.set()
         go.wait(5)
         seen.append(item)
+
     worker = Worker(work, lambda *_: None)
     worker.slot.put(0)
     assert begun.wait(5)
@@ -34,6 +36,7 @@ def test_an_error_is_told_and_the_thread_goes_on():
         if item == 'bad':
             raise ValueError('no')
         seen.set()
+
     worker = Worker(work, lambda item, error: errors.append((item, str(error))))
     worker.slot.put('bad')
     while not errors:

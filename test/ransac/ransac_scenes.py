@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes of known pose for the tests of the estimator, one by one and as a batch."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

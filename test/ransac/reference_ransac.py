@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """RANSAC as the papers write it: a loop, a library's solver, one hypothesis after the other."""
+
 from __future__ import annotations
 
 import cv2
@@ -7,16 +8,23 @@ import numpy as np
 from scipy.optimize import least_squares
 
 
-def project(world: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
-            shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    world: np.ndarray, matrix: np.ndarray, turn: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Pixels (N, 2) and depths (N,) of world points in a camera of Rodrigues vector and shift."""
     camera = world @ cv2.Rodrigues(turn)[0].T + shift
     image = camera @ matrix.T
     return image[:, :2] / image[:, 2:], camera[:, 2]
 
 
-def score(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
-          shift: np.ndarray, inlier_px: float) -> float:
+def score(
+    world: np.ndarray,
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    inlier_px: float,
+) -> float:
     """Soft inlier count of one pose."""
     projected, depth = project(world, matrix, turn, shift)
     error = np.where(depth > 0.0, np.linalg.norm(projected - pixels, axis=1), 100.0).clip(
@@ -25,8 +33,9 @@ def score(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, turn: np.nd
     return float((1.0 / (1.0 + np.exp(5.0 / inlier_px * (error - inlier_px)))).sum())
 
 
-def hypothesis(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, cells: np.ndarray,
-               inlier_px: float) -> tuple[np.ndarray | None, float]:
+def hypothesis(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, cells: np.ndarray, inlier_px: float
+) -> tuple[np.ndarray | None, float]:
     """Turn and shift (6,) by three cells that score best, or None, and the score."""
     best, best_score = None, -1.0
     _, turns, shifts = cv2.solveP3P(world[cells], pixels[cells], matrix, None, cv2.SOLVEPNP_P3P)
@@ -37,8 +46,9 @@ def hypothesis(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, cells:
     return best, best_score
 
 
-def refined(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, pose: np.ndarray,
-            inlier_px: float) -> np.ndarray:
+def refined(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, pose: np.ndarray, inlier_px: float
+) -> np.ndarray:
     """world_from_camera (4, 4) after ten fits of a turn and shift (6,) to its inliers."""
     for _ in range(10):
         projected, depth = project(world, matrix, pose[:3], pose[3:])
@@ -56,17 +66,30 @@ def refined(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, pose: np.
     return world_from_camera
 
 
-def estimate(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, sets: np.ndarray,
-             inlier_px: float = 10.0) -> tuple[np.ndarray, float]:
+def estimate(
+    world: np.ndarray,
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    sets: np.ndarray,
+    inlier_px: float = 10.0,
+) -> tuple[np.ndarray, float]:
     """world_from_camera (4, 4), and the score of the best of `sets` (H, 3) before refinement."""
-    best, best_score = max((hypothesis(world, pixels, matrix, cells, inlier_px) for cells in sets),
-                           key=lambda found: found[1])
+    best, best_score = max(
+        (hypothesis(world, pixels, matrix, cells, inlier_px) for cells in sets),
+        key=lambda found: found[1],
+    )
     return refined(world, pixels, matrix, best, inlier_px), best_score
 
 
-def expected_loss(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, sets: np.ndarray,
-                  truth: np.ndarray, alpha: float,
-                  inlier_px: float = 10.0) -> tuple[float, np.ndarray]:
+def expected_loss(
+    world: np.ndarray,
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    sets: np.ndarray,
+    truth: np.ndarray,
+    alpha: float,
+    inlier_px: float = 10.0,
+) -> tuple[float, np.ndarray]:
     """E_j[max(degrees, centimetres)] of sets (H, 3), and their probabilities (H,): DSAC, eq. 6."""
     weights, losses = [], []
     for cells in sets:

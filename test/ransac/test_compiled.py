@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """RANSAC as one program: nothing in it needs Python to go on, and a missing compiler is said."""
+
 from dataclasses import replace
 
 import pytest
@@ -26,20 +27,25 @@ def forgotten():
 def test_the_compiled_program_gives_the_eager_pose(monkeypatch):
     """Traced as a whole and run as it is: to make machine code of it would take minutes."""
     compile_ = torch.compile
-    monkeypatch.setattr(torch, 'compile', lambda function, **options: compile_(
-        function, backend='eager', **options))
+    monkeypatch.setattr(
+        torch,
+        'compile',
+        lambda function, **options: compile_(function, backend='eager', **options),
+    )
     image, _ = scene(3, **SMALL)
     plain = estimate_pose(image, CONFIG)
     program = estimate_pose(image, replace(CONFIG, compiled=True))
     again = estimate_pose(scene(4, **SMALL)[0], replace(CONFIG, compiled=True))
     torch.testing.assert_close(program.world_from_camera, plain.world_from_camera)
     torch.testing.assert_close(program.covariance, plain.covariance)
-    torch.testing.assert_close(again.world_from_camera,
-                               estimate_pose(scene(4, **SMALL)[0], CONFIG).world_from_camera)
+    torch.testing.assert_close(
+        again.world_from_camera, estimate_pose(scene(4, **SMALL)[0], CONFIG).world_from_camera
+    )
 
 
 def test_missing_compiler_says_what_to_install(monkeypatch):
     from torch._inductor import config
+
     monkeypatch.setattr(config.cpp, 'cxx', (None, '/nowhere/g++'))
     monkeypatch.setattr(config, 'force_disable_caches', True)
     with pytest.raises(ConfigError, match=r'apt install g\+\+.*compiled=false'):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ransac/conics.py: roots, lines and crossings, against numpy and by what defines them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,8 +13,7 @@ ROWS, COLUMNS = np.triu_indices(3)
 
 
 def draw(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64,
-                       generator=torch.Generator().manual_seed(seed))
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def matrix(conic):
@@ -32,8 +32,10 @@ def test_real_root_is_the_best_separated_one():
         assert float(x) == pytest.approx(real[np.argmax(apart)], abs=1e-9)
 
 
-@pytest.mark.parametrize(('b', 'c', 'd', 'root'), [(0.0, 0.0, 0.0, 0.0), (-3.0, 3.0, -1.0, 1.0),
-                                                   (0.0, 0.0, -8.0, 2.0), (-5.0, 7.0, -3.0, 3.0)])
+@pytest.mark.parametrize(
+    ('b', 'c', 'd', 'root'),
+    [(0.0, 0.0, 0.0, 0.0), (-3.0, 3.0, -1.0, 1.0), (0.0, 0.0, -8.0, 2.0), (-5.0, 7.0, -3.0, 3.0)],
+)
 def test_a_cubic_with_roots_that_meet(b, c, d, root):
     x = real_root(*(torch.tensor([value], dtype=torch.float64) for value in (b, c, d)))
     assert float(x) == pytest.approx(root, abs=1e-4)
@@ -79,5 +81,9 @@ def test_a_line_cuts_touches_or_misses_a_circle(height, expected):
         nonzero = both.square().sum(0) > 1e-12
         assert nonzero.any(0).all()
         torch.testing.assert_close(y[nonzero], torch.full_like(y[nonzero], height))
-        torch.testing.assert_close(x[nonzero].abs(), torch.full_like(
-            x[nonzero], (1 - height ** 2) ** 0.5), atol=1e-6, rtol=0.0)
+        torch.testing.assert_close(
+            x[nonzero].abs(),
+            torch.full_like(x[nonzero], (1 - height**2) ** 0.5),
+            atol=1e-6,
+            rtol=0.0,
+        )

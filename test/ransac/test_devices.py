@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing of RANSAC stays on the CPU: on no device at all, and on a GPU where there is one."""
+
 from dataclasses import replace
 
 import pytest
@@ -17,8 +18,9 @@ CONFIG = RansacConfig(hypotheses=128)
 @pytest.fixture(params=['rgb', 'rgbd', 'guess'])
 def query(request):
     """Two images, and a guess where there is one."""
-    scenes, truths = zip(*(scene(s, inliers=0.6, noise=0.01, rows=12, columns=16)
-                           for s in range(2)))
+    scenes, truths = zip(
+        *(scene(s, inliers=0.6, noise=0.01, rows=12, columns=16) for s in range(2))
+    )
     images, truth = batch(scenes), torch.stack(truths)
     if request.param == 'rgbd':
         images = replace(images, depth=torch.full_like(images.sigma_px, 2.5))
@@ -39,16 +41,23 @@ def test_the_same_seed_gives_the_same_pose_on_a_gpu(query):
     cpu = estimate_pose(images, CONFIG, guess=guess)
     gpu = estimate_pose(to_device(images, 'cuda'), CONFIG, guess=guess)
     assert torch.equal(gpu.found.cpu(), cpu.found)
-    torch.testing.assert_close(gpu.world_from_camera.cpu(), cpu.world_from_camera, rtol=0.0,
-                               atol=1e-3)
+    torch.testing.assert_close(
+        gpu.world_from_camera.cpu(), cpu.world_from_camera, rtol=0.0, atol=1e-3
+    )
 
 
 def slope(images, truth, config, device):
     """The loss of two images, and its gradient by the points."""
     images = to_device(images, device)
     images = replace(images, points_world=images.points_world.clone().requires_grad_())
-    found = expected_loss(images, truth.to(device), config, 20.0,
-                          torch.Generator().manual_seed(0), training_loss(config).to(device))
+    found = expected_loss(
+        images,
+        truth.to(device),
+        config,
+        20.0,
+        torch.Generator().manual_seed(0),
+        training_loss(config).to(device),
+    )
     return found.loss, torch.autograd.grad(found.loss.sum(), images.points_world)[0]
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differentiable RANSAC: its gradients against brute force, its guards, its entropy."""
+
 import math
 from dataclasses import asdict, fields, replace
 
@@ -27,9 +28,14 @@ def scene(seed, **kwargs):
     """48 cells that are spread over a whole image."""
     image, truth = whole_scene(seed, dtype=torch.float64, **kwargs)
     cells = torch.arange(4800).reshape(60, 80)[5::10, 5::10].flatten()
-    return replace(image, points_world=image.points_world[:, cells],
-                   pixels=image.pixels[:, cells], sigma_px=image.sigma_px[:, cells],
-                   valid=image.valid[:, cells], grid_hw=(6, 8)), truth
+    return replace(
+        image,
+        points_world=image.points_world[:, cells],
+        pixels=image.pixels[:, cells],
+        sigma_px=image.sigma_px[:, cells],
+        valid=image.valid[:, cells],
+        grid_hw=(6, 8),
+    ), truth
 
 
 @pytest.fixture
@@ -131,10 +137,16 @@ def uneven(correspondences, truth):
     )
 
 
-@pytest.mark.parametrize('change, prepare', [
-    ({}, unchanged), ({'selection': 'argmax'}, unchanged), ({'score': 'uncertainty'}, uneven),
-    ({'alpha': 60.0}, measured)],
-    ids=['dsac', 'argmax', 'uncertainty', 'rgbd'])
+@pytest.mark.parametrize(
+    'change, prepare',
+    [
+        ({}, unchanged),
+        ({'selection': 'argmax'}, unchanged),
+        ({'score': 'uncertainty'}, uneven),
+        ({'alpha': 60.0}, measured),
+    ],
+    ids=['dsac', 'argmax', 'uncertainty', 'rgbd'],
+)
 def test_the_gradient_is_that_of_brute_force(change, prepare, problem, unguarded):
     """Against finite differences through minimal sets and 60 steps of every refinement."""
     correspondences, _, truth = problem
@@ -152,6 +164,7 @@ def test_the_gradient_is_that_of_brute_force(change, prepare, problem, unguarded
             truth,
         )
         return value(points, there, config)[0]
+
     _, found = value(correspondences.points, (correspondences, hypothesis_set, truth), config)
     for direction, expected in slopes(loss_at, correspondences.points):
         assert (found * direction).sum().item() == pytest.approx(expected, rel=1e-3, abs=0.05)
@@ -188,13 +201,15 @@ def test_softam_is_the_loss_of_the_refined_mean_pose(problem):
         config.refine_iterations,
     )
     loss, found = value(correspondences.points, problem, config)
-    refined, unrefined = (LOSS(correspondences.world_from_camera(one), truth[:, None]).item()
-                          for one in (pose, mean))
+    refined, unrefined = (
+        LOSS(correspondences.world_from_camera(one), truth[:, None]).item() for one in (pose, mean)
+    )
     assert loss == pytest.approx(refined)
     assert loss != pytest.approx(unrefined, rel=0.1)
 
     def loss_at(points):
         return softam_by_hand(points, problem, config, noise_model)
+
     for direction, expected in slopes(loss_at, correspondences.points):
         assert (found * direction).sum().item() == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
@@ -206,9 +221,15 @@ def test_the_mean_pose_is_between_the_poses():
     torch.testing.assert_close(se3.log(mean)[0, 0], torch.tensor([0, 0, 0, 0, 0, 0.125]).double())
 
 
-@pytest.mark.parametrize(('rotation', 'angle'), [
-    (name, angle) for name in ('tangent', *REPRESENTATIONS) for angle in (0.4, -2.2, 3.0)
-    if name != 'euler' or abs(angle) < 1.5])  # whose pitch ends at a right angle
+@pytest.mark.parametrize(
+    ('rotation', 'angle'),
+    [
+        (name, angle)
+        for name in ('tangent', *REPRESENTATIONS)
+        for angle in (0.4, -2.2, 3.0)
+        if name != 'euler' or abs(angle) < 1.5
+    ],
+)  # whose pitch ends at a right angle
 def test_mean_pose_is_half_way_in_any_parameters(rotation, angle):
     """Wherever the two are: an average of plain quaternions or Euler angles is not."""
     generator = torch.Generator().manual_seed(0)
@@ -222,8 +243,9 @@ def test_mean_pose_is_half_way_in_any_parameters(rotation, angle):
 def test_the_parameters_of_the_mean_are_chosen_by_name(problem):
     """The mean of hypotheses that lie apart differs, and with it the loss."""
     correspondences, hypothesis_set, truth = problem
-    assert set(next(f for f in fields(EndToEndConfig) if f.name == 'mean_rotation').metadata[
-        'choices']) == {'tangent', *REPRESENTATIONS}
+    assert set(
+        next(f for f in fields(EndToEndConfig) if f.name == 'mean_rotation').metadata['choices']
+    ) == {'tangent', *REPRESENTATIONS}
     losses = {
         name: dsac.expected_loss_of_hypotheses(
             correspondences,
@@ -271,12 +293,15 @@ def test_implicit_is_nearer_to_brute_force_with_noise(problem, unguarded):
     """The error of one step is more than ten times that of implicit differentiation."""
     correspondences, _, truth = problem
     problem = (correspondences, solved_again(correspondences.points, problem), truth)
-    found = {name: value(correspondences.points, problem, replace(CONFIG, gradient=name))[1]
-             for name in gradient.STEPS}
+    found = {
+        name: value(correspondences.points, problem, replace(CONFIG, gradient=name))[1]
+        for name in gradient.STEPS
+    }
     error = dict.fromkeys(found, 0.0)
 
     def loss_at(points):
         return value(points, (correspondences, solved_again(points, problem), truth), CONFIG)[0]
+
     for direction, expected in slopes(loss_at, correspondences.points, count=4):
         for name, one in found.items():
             error[name] += abs((one * direction).sum().item() - expected)
@@ -299,16 +324,21 @@ def test_a_minimal_set_moves_its_pose_like_its_solver(problem, depth):
     def poses(points):
         moved = replace(corners, points=points)
         return gradient.minimal_step(hypothesis_set.hypotheses, moved, good)[good][:, :3].flatten()
-    direction = torch.randn(corners.points.shape, dtype=torch.float64,
-                            generator=torch.Generator().manual_seed(0))
+
+    direction = torch.randn(
+        corners.points.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     _, along = torch.autograd.functional.jvp(poses, corners.points, direction)
 
     def solved(points):
         sets = torch.arange(points.shape[1]).view(1, -1, 3)
-        return nearest_solutions(replace(corners, points=points),
-                                 replace(hypothesis_set, sets=sets))[good][:, :3].flatten()
-    expected = (solved(corners.points + 1e-6 * direction)
-                - solved(corners.points - 1e-6 * direction)) / 2e-6
+        return nearest_solutions(
+            replace(corners, points=points), replace(hypothesis_set, sets=sets)
+        )[good][:, :3].flatten()
+
+    expected = (
+        solved(corners.points + 1e-6 * direction) - solved(corners.points - 1e-6 * direction)
+    ) / 2e-6
     torch.testing.assert_close(along, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -320,6 +350,7 @@ def test_scores_have_the_right_gradient(score, problem):
     def scores(poses, points, precision):
         moved = replace(correspondences, points=points, precision=precision)
         return dsac.score(poses, moved, config)
+
     # off the poses themselves, whose own three points have no error and so no derivative of it
     aside = torch.full((1, 3, 6), 0.01, dtype=torch.float64)
     poses = refine.retract(aside, hypothesis_set.hypotheses[:, :3])
@@ -338,11 +369,18 @@ def test_scores_are_shares_of_what_agrees(problem):
     camera = se3.transform(pose[:, 0], four.points)
     pixels = four.focal[:, None] * camera[..., :2] / camera[..., 2:]
     pixels[0, :, 0] += torch.tensor([0.0, 5.0, 15.0, 0.0])
-    four = replace(four, pixels=pixels, precision=torch.tensor([[1.0, 2.0, 3.0, 4.0]]).double(),
-                   valid=torch.ones(1, 4, dtype=torch.bool))
+    four = replace(
+        four,
+        pixels=pixels,
+        precision=torch.tensor([[1.0, 2.0, 3.0, 4.0]]).double(),
+        valid=torch.ones(1, 4, dtype=torch.bool),
+    )
     fits = [1 / (1 + math.exp(0.5 * error - 5.0)) for error in (0.0, 5.0, 15.0, 0.0)]
-    for name, expected in (('hard', 3 / 4), ('soft', sum(fits) / 4), (
-            'uncertainty', sum(w * fit for w, fit in zip((1, 2, 3, 4), fits)) / 10)):
+    for name, expected in (
+        ('hard', 3 / 4),
+        ('soft', sum(fits) / 4),
+        ('uncertainty', sum(w * fit for w, fit in zip((1, 2, 3, 4), fits)) / 10),
+    ):
         found = dsac.score(pose, four, replace(CONFIG, score=name))
         assert found.item() == pytest.approx(expected, rel=1e-6)
 
@@ -350,8 +388,11 @@ def test_scores_are_shares_of_what_agrees(problem):
 def test_a_hard_count_teaches_no_score(problem):
     correspondences, hypothesis_set, _ = problem
     points = correspondences.points.clone().requires_grad_()
-    counted = dsac.score(hypothesis_set.refined, replace(correspondences, points=points),
-                         replace(CONFIG, score='hard'))
+    counted = dsac.score(
+        hypothesis_set.refined,
+        replace(correspondences, points=points),
+        replace(CONFIG, score='hard'),
+    )
     assert not counted.requires_grad
     assert ((counted >= 0.0) & (counted <= 1.0)).all()
 
@@ -369,9 +410,17 @@ def test_the_expectation_weighs_losses_by_probability(problem):
 
 def test_sharpness_goes_from_the_mean_to_the_best(problem):
     correspondences, hypothesis_set, truth = problem
+
     def loss(alpha, selection='dsac'):
-        return dsac.expected_loss_of_hypotheses(correspondences, hypothesis_set, truth, replace(
-            CONFIG, selection=selection), alpha, LOSS).loss.item()
+        return dsac.expected_loss_of_hypotheses(
+            correspondences,
+            hypothesis_set,
+            truth,
+            replace(CONFIG, selection=selection),
+            alpha,
+            LOSS,
+        ).loss.item()
+
     assert loss(1e4) == pytest.approx(loss(1.0, 'argmax'), rel=1e-4)
     flat = dsac.expected_loss_of_hypotheses(
         correspondences, hypothesis_set, truth, CONFIG, 1e-3, LOSS
@@ -406,9 +455,17 @@ def test_unconverged_poses_neither_move_nor_explode(how):
 def largest_by_autograd(moved, poses, points):
     """The largest derivative (K,) of each pose's twist by a point of one image."""
     twist = se3.log(moved @ se3.inverse(poses))[0]
-    return torch.stack([torch.stack([
-        torch.autograd.grad(entry, points, retain_graph=True)[0].abs().max() for entry in one])
-        for one in twist]).amax(-1)
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.autograd.grad(entry, points, retain_graph=True)[0].abs().max()
+                    for entry in one
+                ]
+            )
+            for one in twist
+        ]
+    ).amax(-1)
 
 
 @pytest.mark.parametrize('depth', [False, True])
@@ -464,8 +521,9 @@ def hinged():
     line, turn = torch.eye(4).double(), se3.exp(torch.tensor([0, 0, 0, 0.5, 0, 0]).double())
     line[:3, 3] = straight[0, 0] / correspondences.scale
     wrong = line @ turn @ se3.inverse(line) @ good
-    noise_model = NoiseModel(torch.tensor([[2.0, 0.1]]).double(),
-                             torch.tensor([[0.9, 0.2]]).double())
+    noise_model = NoiseModel(
+        torch.tensor([[2.0, 0.1]]).double(), torch.tensor([[0.9, 0.2]]).double()
+    )
     for _ in range(30):
         good = newton_step(
             good, correspondences, noise_model.take(torch.zeros(1, 1, dtype=torch.long))
@@ -488,7 +546,7 @@ def pose_slope(problem, alpha):
         alpha,
         LOSS,
     )
-    slope, = torch.autograd.grad(found.loss.sum(), points)
+    (slope,) = torch.autograd.grad(found.loss.sum(), points)
     return slope.norm().item(), found.probability[0]
 
 
@@ -522,21 +580,27 @@ def test_a_batch_is_a_loop(problem):
         found = dsac.expected_loss_of_hypotheses(
             replace(together, points=points), hypothesis_set, truth, config, 40.0, LOSS
         )
-        slope, = torch.autograd.grad(found.loss.sum(), points)
+        (slope,) = torch.autograd.grad(found.loss.sum(), points)
         counts = (found.probability > dsac.MIN_PROBABILITY).sum(-1)
         assert counts[0] != counts[1]
         for i in range(2):
             own, lone = each(together, i), each(hypothesis_set, i)
-            loss, alone = value(own.points, (own, lone, truth[i:i + 1]), config)
+            loss, alone = value(own.points, (own, lone, truth[i : i + 1]), config)
             assert loss == pytest.approx(found.loss[i].item(), rel=1e-6)
-            torch.testing.assert_close(slope[i:i + 1], alone, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(slope[i : i + 1], alone, rtol=1e-4, atol=1e-6)
 
 
 def each(of, i):
     """One image of a batch of correspondences, or of a hypothesis set."""
     values = {one.name: getattr(of, one.name) for one in fields(of)}
-    return replace(of, **{name: each(x, i) if isinstance(x, NoiseModel) else x[i:i + 1]
-                          for name, x in values.items() if x is not None})
+    return replace(
+        of,
+        **{
+            name: each(x, i) if isinstance(x, NoiseModel) else x[i : i + 1]
+            for name, x in values.items()
+            if x is not None
+        },
+    )
 
 
 def test_degenerate_sets_do_not_explode_the_gradient(monkeypatch):
@@ -559,6 +623,7 @@ def test_degenerate_sets_do_not_explode_the_gradient(monkeypatch):
             replace(correspondences, points=points), hypothesis_set
         )
         return torch.autograd.grad(moving[..., :3, 3].sum(), points)[0].norm().item()
+
     guarded = norm()
     monkeypatch.setattr(gradient, 'MAX_JACOBIAN', float('inf'))
     assert norm() > 3.0 * guarded
@@ -570,10 +635,15 @@ def test_an_image_without_a_pose_costs_nothing():
     bad = replace(good, points_world=torch.full_like(good.points_world, torch.nan))
     images = batch([bad, good])
     points = images.points_world.clone().requires_grad_()
-    found = dsac.expected_loss(replace(images, points_world=points),
-                               torch.stack([truth, truth]), CONFIG, 20.0,
-                               torch.Generator().manual_seed(0), LOSS)
-    slope, = torch.autograd.grad(found.loss.sum(), points)
+    found = dsac.expected_loss(
+        replace(images, points_world=points),
+        torch.stack([truth, truth]),
+        CONFIG,
+        20.0,
+        torch.Generator().manual_seed(0),
+        LOSS,
+    )
+    (slope,) = torch.autograd.grad(found.loss.sum(), points)
     assert found.found.tolist() == [False, True]
     assert found.loss[0] == 0.0
     assert (slope[0] == 0.0).all()
@@ -583,9 +653,12 @@ def test_an_image_without_a_pose_costs_nothing():
 
 def test_the_same_seed_gives_the_same_loss():
     image, truth = scene(6, **SMALL)
+
     def loss(seed):
-        return dsac.expected_loss(image, truth[None], CONFIG, 20.0,
-                                  torch.Generator().manual_seed(seed), LOSS).loss
+        return dsac.expected_loss(
+            image, truth[None], CONFIG, 20.0, torch.Generator().manual_seed(seed), LOSS
+        ).loss
+
     assert torch.equal(loss(0), loss(0))
     assert not torch.equal(loss(0), loss(1))
 
@@ -621,6 +694,7 @@ def test_descent_lowers_the_loss(selection, how):
     def loss(seed):
         moved, generator = replace(image, points_world=points), torch.Generator().manual_seed(seed)
         return dsac.expected_loss(moved, truth[None], config, 20.0, generator, LOSS).loss.sum()
+
     before = sum(loss(seed).item() for seed in range(100, 104))
     for seed in range(12):
         optimizer.zero_grad()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole estimate: exact on exact data, robust as stated, honest where there is nothing."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -42,15 +43,23 @@ def test_exact_data_gives_an_exact_pose(dtype, tolerance):
     assert (estimate.agreement == 1.0).all()
 
 
-@pytest.mark.parametrize('inliers, bound_m, bound_success',
-                         [(0.8, 0.005, 1.0), (0.5, 0.0055, 1.0), (0.3, 0.0065, 1.0),
-                          (0.2, 0.008, 0.98), (0.12, 0.01, 0.95)])
+@pytest.mark.parametrize(
+    'inliers, bound_m, bound_success',
+    [
+        (0.8, 0.005, 1.0),
+        (0.5, 0.0055, 1.0),
+        (0.3, 0.0065, 1.0),
+        (0.2, 0.008, 0.98),
+        (0.12, 0.01, 0.95),
+    ],
+)
 def test_success_and_error_by_inlier_ratio(inliers, bound_m, bound_success):
     """4800 cells, 2 cm of noise, 2.5 m of depth, 40 scenes; success is 5 cm and 5 degrees."""
     distances, angles = [], []
     for first in range(0, 40, 8):
-        scenes, truths = zip(*(scene(s, inliers=inliers, noise=0.02)
-                               for s in range(first, first + 8)))
+        scenes, truths = zip(
+            *(scene(s, inliers=inliers, noise=0.02) for s in range(first, first + 8))
+        )
         distance, angle = errors(estimate_pose(batch(scenes), RansacConfig()), torch.stack(truths))
         distances.append(distance)
         angles.append(angle)
@@ -68,8 +77,10 @@ def test_predicted_sigma_helps_with_7_percent_inliers():
     wrong = (projected[..., :2] / projected[..., 2:] - images.pixels).norm(dim=-1) > 15.0
     scatter = torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
     told = replace(images, sigma_px=torch.exp(0.5 * scatter + wrong))
-    success = {name: (errors(estimate_pose(image, RansacConfig()), truth)[0] < 0.05).sum().item()
-               for name, image in (('told', told), ('not told', images))}
+    success = {
+        name: (errors(estimate_pose(image, RansacConfig()), truth)[0] < 0.05).sum().item()
+        for name, image in (('told', told), ('not told', images))
+    }
     assert success['told'] == 12
     assert success['not told'] <= 8
 
@@ -90,13 +101,15 @@ def test_the_pose_moves_with_the_world():
     moved_from_world = se3.exp(torch.tensor([3.0, -40.0, 7.0, 0.4, -1.0, 2.0]).double())
     moved = replace(image, points_world=se3.transform(moved_from_world, image.points_world))
     here, there = estimate_pose(image, CONFIG), estimate_pose(moved, CONFIG)
-    torch.testing.assert_close(there.world_from_camera, moved_from_world @ here.world_from_camera,
-                               rtol=0.0, atol=1e-6)
+    torch.testing.assert_close(
+        there.world_from_camera, moved_from_world @ here.world_from_camera, rtol=0.0, atol=1e-6
+    )
     torch.testing.assert_close(there.inlier_count, here.inlier_count)
     # Uncertainty turns with the axes it is given in.
     turn = torch.block_diag(*[moved_from_world[:3, :3]] * 2)
-    torch.testing.assert_close(there.covariance, turn @ here.covariance @ turn.T,
-                               rtol=1e-3, atol=1e-9)
+    torch.testing.assert_close(
+        there.covariance, turn @ here.covariance @ turn.T, rtol=1e-3, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
@@ -105,10 +118,18 @@ def test_the_unit_of_the_world_does_not_matter(unit, dtype):
     image, _ = scene(2, inliers=0.5, noise=0.02, dtype=dtype, **SMALL)
     here = estimate_pose(image, CONFIG)
     there = estimate_pose(replace(image, points_world=unit * image.points_world), CONFIG)
-    torch.testing.assert_close(there.world_from_camera[..., :3, 3],
-                               unit * here.world_from_camera[..., :3, 3], rtol=1e-4, atol=0.0)
-    torch.testing.assert_close(there.world_from_camera[..., :3, :3],
-                               here.world_from_camera[..., :3, :3], rtol=0.0, atol=1e-4)
+    torch.testing.assert_close(
+        there.world_from_camera[..., :3, 3],
+        unit * here.world_from_camera[..., :3, 3],
+        rtol=1e-4,
+        atol=0.0,
+    )
+    torch.testing.assert_close(
+        there.world_from_camera[..., :3, :3],
+        here.world_from_camera[..., :3, :3],
+        rtol=0.0,
+        atol=1e-4,
+    )
     assert torch.equal(there.inliers, here.inliers)
     assert torch.equal(there.agreement, here.agreement)
 
@@ -119,8 +140,9 @@ def test_the_order_of_the_cells_does_not_matter():
     samples = draw_samples(correspondences.valid, CONFIG, torch.Generator().manual_seed(0))
     order = torch.randperm(192, generator=torch.Generator().manual_seed(1))
     where = order.argsort()
-    shuffled = normalize_correspondences(replace(
-        image, points_world=image.points_world[:, order], pixels=image.pixels[:, order]))
+    shuffled = normalize_correspondences(
+        replace(image, points_world=image.points_world[:, order], pixels=image.pixels[:, order])
+    )
     same = Samples(where[samples.sets], where[samples.screen], where[samples.prescore])
     expected = estimate_from_samples(correspondences, samples, CONFIG)
     found = estimate_from_samples(shuffled, same, CONFIG)
@@ -134,12 +156,22 @@ def test_a_batch_is_a_loop():
     samples = draw_samples(together.valid, CONFIG, torch.Generator().manual_seed(0))
     at_once = estimate_from_samples(together, samples, CONFIG)
     for i, image in enumerate(scenes):
-        own = Samples(samples.sets[i:i + 1], samples.screen[i:i + 1], samples.prescore[i:i + 1])
+        own = Samples(
+            samples.sets[i : i + 1], samples.screen[i : i + 1], samples.prescore[i : i + 1]
+        )
         alone = estimate_from_samples(normalize_correspondences(image), own, CONFIG)
-        for name in ('world_from_camera', 'covariance', 'score', 'spread', 'agreement', 'inliers',
-                     'reprojection_error_px'):
-            torch.testing.assert_close(getattr(alone, name)[0], getattr(at_once, name)[i],
-                                       rtol=1e-5, atol=1e-8)
+        for name in (
+            'world_from_camera',
+            'covariance',
+            'score',
+            'spread',
+            'agreement',
+            'inliers',
+            'reprojection_error_px',
+        ):
+            torch.testing.assert_close(
+                getattr(alone, name)[0], getattr(at_once, name)[i], rtol=1e-5, atol=1e-8
+            )
 
 
 def test_cells_that_are_not_valid_take_no_part():
@@ -160,8 +192,9 @@ def test_portrait_image_with_general_intrinsics():
     matrix = image.matrices.clone()
     matrix[:, :2] *= stretch[:, None]
     matrix[:, :2, 2] += shift
-    estimate = estimate_pose(replace(image, pixels=image.pixels * stretch + shift,
-                                     matrices=matrix), CONFIG)
+    estimate = estimate_pose(
+        replace(image, pixels=image.pixels * stretch + shift, matrices=matrix), CONFIG
+    )
     assert errors(estimate, truth)[0] < 1e-6
 
 
@@ -189,13 +222,15 @@ def test_a_planar_scene_has_a_pose():
 
 
 def line(image):
-    return torch.linspace(0.0, 1.0, 192, dtype=image.points_world.dtype)[None, :, None] \
-        * torch.tensor([1.0, 2.0, 3.0])
+    return torch.linspace(0.0, 1.0, 192, dtype=image.points_world.dtype)[
+        None, :, None
+    ] * torch.tensor([1.0, 2.0, 3.0])
 
 
 def only(count):
     def keep(image):
         return replace(image, valid=image.valid & (torch.arange(192) < count))
+
     return keep
 
 
@@ -208,9 +243,14 @@ NO_POSE = {
     'all NaN': lambda i: replace(i, points_world=i.points_world * torch.nan),
     'all infinite': lambda i: replace(i, points_world=i.points_world * torch.inf),
     'NaN pixels': lambda i: replace(i, pixels=i.pixels * torch.nan),
-    'empty': lambda i: replace(i, points_world=i.points_world[:, :0], pixels=i.pixels[:, :0],
-                               sigma_px=i.sigma_px[:, :0], valid=i.valid[:, :0],
-                               depth=None if i.depth is None else i.depth[:, :0]),
+    'empty': lambda i: replace(
+        i,
+        points_world=i.points_world[:, :0],
+        pixels=i.pixels[:, :0],
+        sigma_px=i.sigma_px[:, :0],
+        valid=i.valid[:, :0],
+        depth=None if i.depth is None else i.depth[:, :0],
+    ),
 }
 
 
@@ -298,8 +338,9 @@ def test_gradients_by_the_predicted_uncertainty():
 
     def precision(sigma_px):
         return normalize_correspondences(replace(image, sigma_px=sigma_px)).precision
+
     sigma.requires_grad_()
-    slope, = torch.autograd.grad(precision(sigma).sum(), sigma)
+    (slope,) = torch.autograd.grad(precision(sigma).sum(), sigma)
     torch.testing.assert_close(slope, -2.0 * middle * sigma.detach() ** -3)
 
 

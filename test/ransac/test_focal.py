@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ransac/focal.py: the focal length as an unknown beside the pose."""
+
 from __future__ import annotations
 
 import math

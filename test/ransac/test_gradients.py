@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every small differentiable piece that no other test checks, in float64 by finite differences."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -39,9 +40,11 @@ def numbers(*shape):
 
 def of_membership(name):
     correspondences, _ = example()
-    return (lambda squared, sigma, inlier_ratio: getattr(robust_weights(
-        squared, correspondences, NoiseModel(sigma, inlier_ratio)), name)), (
-        400.0 * numbers(1, 2, 48), NOISE_MODEL.sigma, NOISE_MODEL.inlier_ratio)
+    return (
+        lambda squared, sigma, inlier_ratio: getattr(
+            robust_weights(squared, correspondences, NoiseModel(sigma, inlier_ratio)), name
+        )
+    ), (400.0 * numbers(1, 2, 48), NOISE_MODEL.sigma, NOISE_MODEL.inlier_ratio)
 
 
 def of_update():
@@ -56,13 +59,16 @@ def of_update():
             50.0,
         )
         return after.sigma, after.inlier_ratio
+
     return updated, (400.0 * numbers(1, 2, 48),)
 
 
 def of_mean(rotation):
     _, poses = example()
-    return (lambda poses, inlier_ratio: dsac.mean_pose(poses, inlier_ratio, rotation),
-            (poses, torch.tensor([[0.7, 0.3]]).double()))
+    return (
+        lambda poses, inlier_ratio: dsac.mean_pose(poses, inlier_ratio, rotation),
+        (poses, torch.tensor([[0.7, 0.3]]).double()),
+    )
 
 
 def of_minimal(measured):
@@ -72,8 +78,10 @@ def of_minimal(measured):
         correspondences = replace(correspondences, inverse_depth=depth.reciprocal())
     sets = torch.tensor([[[0, 7, 44], [3, 40, 23]]])
     real = solve_minimal(correspondences, sets)[1]
-    return (lambda points: solve_minimal(replace(correspondences, points=points), sets)[0][real],
-            (correspondences.points,))
+    return (
+        lambda points: solve_minimal(replace(correspondences, points=points), sets)[0][real],
+        (correspondences.points,),
+    )
 
 
 def of_refinement():
@@ -87,28 +95,43 @@ def of_refinement():
 
 
 def of_solve():
-    return (lambda root, right: refine.solve(root @ root.mT + torch.eye(6).double(), right),
-            (numbers(1, 2, 6, 6), numbers(1, 2, 6)))
+    return (
+        lambda root, right: refine.solve(root @ root.mT + torch.eye(6).double(), right),
+        (numbers(1, 2, 6, 6), numbers(1, 2, 6)),
+    )
 
 
 PIECES = {
-    **{name: (lambda name=name: of_membership(name)) for name in ('posterior', 'weight',
-                                                                  'curvature')},
+    **{
+        name: (lambda name=name: of_membership(name))
+        for name in ('posterior', 'weight', 'curvature')
+    },
     'update_mixture': of_update,
-    **{f'mean_pose, {name}': (lambda name=name: of_mean(name)) for name in (
-        'tangent', *REPRESENTATIONS)},
-    'distribution': lambda: (lambda scores: selection.distribution(scores, 5.0),
-                             (numbers(2, 6),)),
-    'entropy_bits': lambda: (lambda scores: selection.entropy_bits(
-        selection.distribution(scores, 5.0)), (numbers(2, 6),)),
-    'msac_score': lambda: (lambda squared, weight: scoring.msac_score(
-        squared, weight, 10.0), (300.0 * numbers(1, 2, 48), numbers(1, 48))),
-    'camera_from_scaled': lambda: (lambda pose: example()[0].camera_from_scaled(pose),
-                                   (se3.exp(numbers(1, 2, 6)),)),
-    'world_from_camera': lambda: (lambda pose: example()[0].world_from_camera(pose),
-                                  (se3.exp(numbers(1, 2, 6)),)),
-    'pose_error': lambda: (lambda a, b: se3.pose_error(a, b),
-                           (se3.exp(numbers(2, 6)), se3.exp(2.0 * numbers(2, 6)))),
+    **{
+        f'mean_pose, {name}': (lambda name=name: of_mean(name))
+        for name in ('tangent', *REPRESENTATIONS)
+    },
+    'distribution': lambda: (lambda scores: selection.distribution(scores, 5.0), (numbers(2, 6),)),
+    'entropy_bits': lambda: (
+        lambda scores: selection.entropy_bits(selection.distribution(scores, 5.0)),
+        (numbers(2, 6),),
+    ),
+    'msac_score': lambda: (
+        lambda squared, weight: scoring.msac_score(squared, weight, 10.0),
+        (300.0 * numbers(1, 2, 48), numbers(1, 48)),
+    ),
+    'camera_from_scaled': lambda: (
+        lambda pose: example()[0].camera_from_scaled(pose),
+        (se3.exp(numbers(1, 2, 6)),),
+    ),
+    'world_from_camera': lambda: (
+        lambda pose: example()[0].world_from_camera(pose),
+        (se3.exp(numbers(1, 2, 6)),),
+    ),
+    'pose_error': lambda: (
+        lambda a, b: se3.pose_error(a, b),
+        (se3.exp(numbers(2, 6)), se3.exp(2.0 * numbers(2, 6))),
+    ),
     'solve_minimal': lambda: of_minimal(False),
     'solve_minimal, depth': lambda: of_minimal(True),
     'solve': of_solve,
@@ -130,7 +153,8 @@ def test_implicit_gradient_is_near_that_of_refinement(seed):
     image, pose = scene(seed, inliers=0.7, noise=0.03, rows=6, columns=8, dtype=torch.float64)
     correspondences = normalize_correspondences(image)
     start = se3.exp(torch.full((1, 1, 6), 0.01).double()) @ correspondences.camera_from_scaled(
-        pose[None, None])
+        pose[None, None]
+    )
     generator = torch.Generator().manual_seed(0)
     lever = torch.randn(4, 4, generator=generator, dtype=torch.float64)
 
@@ -140,6 +164,7 @@ def test_implicit_gradient_is_near_that_of_refinement(seed):
 
     def value(pose):
         return (lever * pose[0, 0]).sum()
+
     pose, noise_model = refined(correspondences.points)
     points = correspondences.points.clone().requires_grad_()
     slopes = {
@@ -162,8 +187,9 @@ def test_implicit_gradient_is_near_that_of_refinement(seed):
         direction = torch.randn(
             correspondences.points.shape, generator=generator, dtype=torch.float64
         )
-        ahead, behind = (value(refined(correspondences.points + sign * 1e-6 * direction)[0])
-                         for sign in (1, -1))
+        ahead, behind = (
+            value(refined(correspondences.points + sign * 1e-6 * direction)[0]) for sign in (1, -1)
+        )
         expected = ((ahead - behind) / 2e-6).item()
         size += abs(expected)
         for name, slope in slopes.items():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kabsch: exact on exact data, optimal on any, and honest about sets that determine no pose."""
+
 import numpy as np
 import pytest
 import torch
@@ -92,7 +93,10 @@ TETRAHEDRON = torch.tensor(CANONICAL_POINTS, dtype=torch.float64)
 DEGENERATE = {
     'collinear': lambda x, y: (x[:1] + torch.arange(4.0)[:, None] * (x[1] - x[0]), y, None),
     'collinear in the camera': lambda x, y: (
-        x, y[:1] + torch.arange(4.0)[:, None] * (y[1] - y[0]), None),
+        x,
+        y[:1] + torch.arange(4.0)[:, None] * (y[1] - y[0]),
+        None,
+    ),
     'coincident': lambda x, y: (x[:1].expand(4, 3), y, None),
     'coincident far away': lambda x, y: (1e6 + x[:1].expand(4, 3), 1e6 + y[:1].expand(4, 3), None),
     'two distinct points': lambda x, y: (x[[0, 0, 1, 1]], y[[0, 0, 1, 1]], None),
@@ -113,8 +117,11 @@ def test_degenerate_sets_are_flagged_and_spoil_nothing(name):
     world, camera, truth = random_pairs(2, 4, seed=7)
     bad_world, bad_camera, bad_weights = DEGENERATE[name](world[0], camera[0])
     bad_weights = torch.ones(4) if bad_weights is None else bad_weights
-    inputs = [torch.stack((bad_world, world[1])), torch.stack((bad_camera, camera[1])),
-              torch.stack((bad_weights, torch.ones(4))).double()]
+    inputs = [
+        torch.stack((bad_world, world[1])),
+        torch.stack((bad_camera, camera[1])),
+        torch.stack((bad_weights, torch.ones(4))).double(),
+    ]
     for x in inputs:
         x.requires_grad_()
     poses, valid = solve_kabsch(*inputs)
@@ -140,8 +147,9 @@ def test_fewer_than_three_points_determine_nothing(points):
 @pytest.mark.parametrize('noise', [0.0, 0.2])
 def test_gradients_by_points_and_weights(points, noise):
     world, camera, _ = random_pairs(2, points, seed=8, noise=noise)
-    weights = 0.5 + torch.rand(2, points, generator=torch.Generator().manual_seed(0),
-                               dtype=torch.float64)
+    weights = 0.5 + torch.rand(
+        2, points, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     inputs = [x.requires_grad_() for x in (world, camera, weights)]
     assert torch.autograd.gradcheck(lambda *x: solve_kabsch(*x)[0], inputs)
 
@@ -155,6 +163,9 @@ def test_any_batch_shape(batch):
 
 
 def test_a_wrong_shape_names_both_shapes():
-    with pytest.raises(ValueError, match=r'weights has shape \(3,\), expected \(\.\.\. N\) with '
-                                         'N=4'):
+    with pytest.raises(
+        ValueError,
+        match=r'weights has shape \(3,\), expected \(\.\.\. N\) with '
+        'N=4',
+    ):
         solve_kabsch(torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(3))

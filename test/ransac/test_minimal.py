@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses of minimal sets side by side: as many as there is room for, and none that is none."""
+
 from dataclasses import replace
 
 import pytest
@@ -81,6 +82,7 @@ def test_gradients_of_the_first_solutions():
 
     def solutions(points, directions):
         return first_solutions(points, directions, 6)[0][valid]
+
     assert torch.autograd.gradcheck(solutions, (camera.requires_grad_(), rays.requires_grad_()))
 
 

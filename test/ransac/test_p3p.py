@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """P3P: every solution there is, nothing that is none."""
+
 import cv2
 import numpy as np
 import pytest
@@ -48,8 +49,12 @@ def test_solutions_see_points_in_front_along_the_rays():
     poses, valid = solve_p3p(world, rays)
     camera = se3.transform(poses, world[:, None].expand(-1, 4, -1, -1))
     along = torch.nn.functional.normalize(rays, dim=-1)[:, None]
-    torch.testing.assert_close(torch.nn.functional.normalize(camera, dim=-1)[valid],
-                               along.expand_as(camera)[valid], rtol=0.0, atol=1e-9)
+    torch.testing.assert_close(
+        torch.nn.functional.normalize(camera, dim=-1)[valid],
+        along.expand_as(camera)[valid],
+        rtol=0.0,
+        atol=1e-9,
+    )
     rotation = poses[valid][:, :3, :3]
     torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).double().expand_as(rotation))
     torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(len(rotation)).double())
@@ -59,8 +64,10 @@ def test_as_many_solutions_as_the_reference_finds():
     world, rays, _ = random_sets(300, seed=2)
     _, valid = solve_p3p(world, rays)
     plane = (rays[..., :2] / rays[..., 2:]).numpy()
-    expected = [cv2.solveP3P(w, p, np.eye(3), None, cv2.SOLVEPNP_P3P)[0]
-                for w, p in zip(world.numpy(), plane)]
+    expected = [
+        cv2.solveP3P(w, p, np.eye(3), None, cv2.SOLVEPNP_P3P)[0]
+        for w, p in zip(world.numpy(), plane)
+    ]
     assert valid.sum(-1).tolist() == expected
 
 
@@ -126,6 +133,7 @@ def test_gradients_reach_the_points():
 
     def solutions(points):
         return solve_p3p(points, rays)[0][valid]
+
     assert torch.autograd.gradcheck(solutions, world.requires_grad_(), eps=1e-7, atol=1e-4)
 
 
@@ -146,7 +154,7 @@ def fischler_and_bolles():
     """Equilateral, seen from above its centre: legs (4, 4, 4), (1, 4, 4), (4, 1, 4), (4, 4, 1)."""
     turns = 2.0 * torch.pi / 3.0 * torch.arange(3.0, dtype=torch.float64)
     corners = torch.stack((2.0 * turns.cos(), 2.0 * turns.sin(), torch.zeros_like(turns)), -1)
-    camera = corners + torch.tensor((0.0, 0.0, 12.0 ** 0.5))
+    camera = corners + torch.tensor((0.0, 0.0, 12.0**0.5))
     return corners, camera
 
 
@@ -161,7 +169,7 @@ def test_all_four_solutions_of_the_known_triangle():
 
 
 @pytest.mark.parametrize('x', [0.0, -0.5, -2.0, 2.0])
-@pytest.mark.parametrize('height', [0.5, 2.0 ** 0.5, 2.0, 8.0])
+@pytest.mark.parametrize('height', [0.5, 2.0**0.5, 2.0, 8.0])
 def test_symmetric_views_solve_with_finite_gradients(x, height):
     world, _ = fischler_and_bolles()
     truth = torch.eye(4, dtype=torch.float64)
@@ -195,8 +203,15 @@ def test_gradcheck_by_points_and_rays():
 
     def solutions(points, directions):
         return solve_p3p(points, directions)[0][valid]
-    assert torch.autograd.gradcheck(solutions, (world.requires_grad_(), rays.requires_grad_()),
-                                    eps=1e-7, atol=1e-4, rtol=1e-3, fast_mode=True)
+
+    assert torch.autograd.gradcheck(
+        solutions,
+        (world.requires_grad_(), rays.requires_grad_()),
+        eps=1e-7,
+        atol=1e-4,
+        rtol=1e-3,
+        fast_mode=True,
+    )
 
 
 def test_the_order_of_the_corners_does_not_matter():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The batched estimator beside the slow, readable one: hypotheses, scores, poses, gradients."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +19,9 @@ CONFIG = RansacConfig(hypotheses=48, screen_cells=192, screened=192, prescore_ce
 
 
 def both(seed, inliers=0.6, noise=0.003):
-    image, truth = scene(seed, inliers=inliers, noise=noise, rows=12, columns=16,
-                         dtype=torch.float64)
+    image, truth = scene(
+        seed, inliers=inliers, noise=noise, rows=12, columns=16, dtype=torch.float64
+    )
     correspondences = normalize_correspondences(image)
     samples = draw_samples(correspondences.valid, CONFIG, torch.Generator().manual_seed(seed))
     arrays = (image.points_world[0].numpy(), image.pixels[0].numpy(), image.matrices[0].numpy())
@@ -55,9 +57,12 @@ def test_the_gradient_is_that_of_the_reference():
     random = np.random.default_rng(0)
     probe, direction = random.normal(size=(4, 4)), random.normal(size=arrays[0].shape)
     (found.world_from_camera[0] * torch.from_numpy(probe)).sum().backward()
-    ahead, behind = (reference_ransac.estimate(arrays[0] + step * direction, *arrays[1:],
-                                               samples.sets[0, :8].numpy())[0]
-                     for step in (1e-5, -1e-5))
+    ahead, behind = (
+        reference_ransac.estimate(
+            arrays[0] + step * direction, *arrays[1:], samples.sets[0, :8].numpy()
+        )[0]
+        for step in (1e-5, -1e-5)
+    )
     expected = ((ahead - behind) / 2e-5 * probe).sum()
     assert (points.grad[0].numpy() * direction).sum() == pytest.approx(expected, rel=1e-3)
 
@@ -72,8 +77,9 @@ def test_the_expected_loss_is_that_of_the_reference(seed):
     )
     aside = truth.clone()
     aside[0, 3] += 0.1
-    loss, probability = reference_ransac.expected_loss(*arrays, hypothesis_set.sets[0].numpy(),
-                                                       aside.numpy(), 20.0)
+    loss, probability = reference_ransac.expected_loss(
+        *arrays, hypothesis_set.sets[0].numpy(), aside.numpy(), 20.0
+    )
     found = dsac.expected_loss_of_hypotheses(
         correspondences, hypothesis_set, aside[None], config, 20.0, MaxLoss(PoseLossConfig())
     )

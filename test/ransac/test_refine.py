@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gauss-Newton: its derivatives, its fixed point, its gradient and what it says of its error."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,9 @@ TAU = 10.0
 
 
 def problem(seed=3, noise=0.02, rows=6, columns=8, **kwargs):
-    coordinates, truth = scene(seed, noise=noise, rows=rows, columns=columns,
-                               dtype=torch.float64, **kwargs)
+    coordinates, truth = scene(
+        seed, noise=noise, rows=rows, columns=columns, dtype=torch.float64, **kwargs
+    )
     correspondences = normalize_correspondences(coordinates)
     return correspondences, poses_near(0, 2, correspondences, truth)
 
@@ -37,8 +39,9 @@ def test_retraction_is_rigid_and_exp_to_second_order():
     large = refine.retract(3.0 * step, identity)
     torch.testing.assert_close(large @ se3.inverse(large), identity)
     small = 1e-3 * step
-    torch.testing.assert_close(refine.retract(small, identity), se3.exp(small), rtol=0.0,
-                               atol=1e-8)
+    torch.testing.assert_close(
+        refine.retract(small, identity), se3.exp(small), rtol=0.0, atol=1e-8
+    )
 
 
 def test_rows_are_the_derivatives_of_the_residuals():
@@ -47,6 +50,7 @@ def test_rows_are_the_derivatives_of_the_residuals():
     def residuals(step):
         at = refine.linearise(refine.retract(step.expand(1, 2, 6), poses), correspondences)
         return torch.stack((at.rows_u[..., 6, :], at.rows_v[..., 6, :]))
+
     zero = torch.zeros(6, dtype=torch.float64)
     expected = torch.autograd.functional.jacobian(residuals, zero).movedim(-1, -2)
     at = refine.linearise(poses, correspondences)
@@ -76,6 +80,7 @@ def test_one_step_has_the_right_gradient(depth):
 
     def step(pose, points, weights):
         return stepped(pose, replace(correspondences, points=points), weights)
+
     inputs = [x.clone().requires_grad_() for x in (poses, correspondences.points, weight)]
     assert torch.autograd.gradcheck(step, inputs, atol=1e-4)
 
@@ -91,16 +96,28 @@ def test_last_step_moves_nothing_but_carries_gradient():
         for _ in range(15):
             pose = stepped(pose, here, weight)
         return pose
+
     fixed = solve(correspondences.points)
     points = correspondences.points.clone().requires_grad_()
     last = stepped(fixed, replace(correspondences, points=points), weight)
     torch.testing.assert_close(last.detach(), fixed, rtol=0.0, atol=1e-9)
-    direction = torch.randn(correspondences.points.shape, dtype=torch.float64,
-                            generator=torch.Generator().manual_seed(2))
+    direction = torch.randn(
+        correspondences.points.shape,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(2),
+    )
     probe = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     (gradient,) = torch.autograd.grad((last * probe).sum(), points)
-    numeric = (((solve(correspondences.points + 1e-6 * direction)
-                 - solve(correspondences.points - 1e-6 * direction)) / 2e-6) * probe).sum()
+    numeric = (
+        (
+            (
+                solve(correspondences.points + 1e-6 * direction)
+                - solve(correspondences.points - 1e-6 * direction)
+            )
+            / 2e-6
+        )
+        * probe
+    ).sum()
     # Gauss-Newton leaves out the curvature times the residual, a few per mille here.
     assert (gradient * direction).sum().item() == pytest.approx(numeric.item(), rel=0.02)
 
@@ -119,8 +136,9 @@ def test_an_indefinite_hessian_gives_no_step():
     hessian[1] -= 10.0 * torch.eye(6)
     step = refine.solve(hessian.requires_grad_(), slope.requires_grad_())
     assert (step[1] == 0.0).all()
-    torch.testing.assert_close(step[0], -torch.linalg.solve(hessian[0], slope[0]), rtol=1e-2,
-                               atol=0.0)
+    torch.testing.assert_close(
+        step[0], -torch.linalg.solve(hessian[0], slope[0]), rtol=1e-2, atol=0.0
+    )
     step.sum().backward()
     assert hessian.grad.isfinite().all() and (hessian.grad[1] == 0.0).all()
     assert slope.grad.isfinite().all() and (slope.grad[1] == 0.0).all()
@@ -164,31 +182,52 @@ def test_precision_weighs():
     scenes, truths = zip(*(scene(s, rows=15, columns=20, dtype=torch.float64) for s in range(20)))
     sigma = torch.where(torch.arange(300) % 2 == 0, 0.5, 5.0).double().expand(20, -1)
     pixels = stack(scenes, 'pixels') + sigma[..., None] * torch.from_numpy(
-        random.normal(size=(20, 300, 2)))
-    known, unknown = (se3.pose_error(estimate_pose(
-        SceneCoordinates(stack(scenes, 'points_world'), pixels, claimed, stack(scenes, 'valid'),
-                         stack(scenes, 'matrices'), (15, 20)),
-        RansacConfig(hypotheses=64)).world_from_camera, torch.stack(truths))[0].median()
-        for claimed in (sigma, torch.ones_like(sigma)))
+        random.normal(size=(20, 300, 2))
+    )
+    known, unknown = (
+        se3.pose_error(
+            estimate_pose(
+                SceneCoordinates(
+                    stack(scenes, 'points_world'),
+                    pixels,
+                    claimed,
+                    stack(scenes, 'valid'),
+                    stack(scenes, 'matrices'),
+                    (15, 20),
+                ),
+                RansacConfig(hypotheses=64),
+            ).world_from_camera,
+            torch.stack(truths),
+        )[0].median()
+        for claimed in (sigma, torch.ones_like(sigma))
+    )
     assert known < 0.6 * unknown
 
 
 def errors_over_covariance(share, uneven, draws):
     """Normalised squared errors (draws,) of the camera's pose, by the covariance it claims."""
-    scenes, truths = zip(*(scene(s, rows=15, columns=20, dtype=torch.float64)
-                           for s in range(draws)))
+    scenes, truths = zip(
+        *(scene(s, rows=15, columns=20, dtype=torch.float64) for s in range(draws))
+    )
     random = np.random.default_rng(0)
     sigma = np.where(random.random((draws, 300, 1)) < 0.5, 2.0, 2.0 * uneven)
     pixels = stack(scenes, 'pixels') + torch.from_numpy(
-        random.normal(size=(draws, 300, 2)) * sigma)
+        random.normal(size=(draws, 300, 2)) * sigma
+    )
     points = stack(scenes, 'points_world')
     cloud = points.mean(1, keepdim=True) + torch.from_numpy(random.normal(size=points.shape))
     wrong = torch.from_numpy(random.random((draws, 300)) >= share)
     estimate = estimate_pose(
-        SceneCoordinates(torch.where(wrong[..., None], cloud, points), pixels,
-                         stack(scenes, 'sigma_px'), stack(scenes, 'valid'),
-                         stack(scenes, 'matrices'), (15, 20)),
-        RansacConfig(hypotheses=64, refine_iterations=10))
+        SceneCoordinates(
+            torch.where(wrong[..., None], cloud, points),
+            pixels,
+            stack(scenes, 'sigma_px'),
+            stack(scenes, 'valid'),
+            stack(scenes, 'matrices'),
+            (15, 20),
+        ),
+        RansacConfig(hypotheses=64, refine_iterations=10),
+    )
     pose, truth = estimate.world_from_camera, torch.stack(truths)
     turn = se3.log(se3.from_parts(pose[:, :3, :3] @ truth[:, :3, :3].mT, 0.0 * truth[:, :3, 3]))
     error = torch.cat((pose[:, :3, 3] - truth[:, :3, 3], turn[:, 3:]), -1)

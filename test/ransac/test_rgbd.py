@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured depth in the query: Kabsch hypotheses, a third residual, and holes in the depth."""
+
 from dataclasses import replace
 
 import pytest
@@ -77,6 +78,7 @@ def test_depth_rows_are_derivatives_of_the_residual():
     def residual(step):
         at = refine.linearise(refine.retract(step.expand(1, 1, 6), poses), correspondences)
         return at.depth[0, 0, 3]
+
     expected = torch.autograd.functional.jacobian(residual, torch.zeros(6, dtype=torch.float64))
     rows = refine.linearise(poses, correspondences).depth[0, 0]
     torch.testing.assert_close(expected[:, [2, 3, 4]], rows[:3].T)
@@ -91,8 +93,14 @@ def test_expected_loss_gradient_is_finite_and_descends(missing):
     points = image.points_world.clone().requires_grad_()
 
     def loss(seed):
-        return dsac.expected_loss(replace(image, points_world=points), truth[None], config,
-                                  20.0, torch.Generator().manual_seed(seed)).loss.sum()
+        return dsac.expected_loss(
+            replace(image, points_world=points),
+            truth[None],
+            config,
+            20.0,
+            torch.Generator().manual_seed(seed),
+        ).loss.sum()
+
     optimizer = torch.optim.Adam([points], 3e-3)
     before = sum(loss(seed).item() for seed in range(100, 103))
     for seed in range(12):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawing cells."""
+
 import torch
 
 from dsac_ros.ransac.sampling import draw_cells, draw_minimal_sets

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reprojection errors and inlier counts, against a plain projection and finite differences."""
+
 from dataclasses import replace
 
 import pytest
@@ -47,7 +48,8 @@ def test_points_behind_the_camera_never_count():
         weight = correspondences.valid.double()
         assert scoring.msac_score(squared, weight, 10.0).item() == pytest.approx(expected)
         assert scoring.soft_inlier_count(error, weight, 10.0).item() == pytest.approx(
-            expected, rel=0.01, abs=1e-6)
+            expected, rel=0.01, abs=1e-6
+        )
 
 
 def test_soft_count_is_half_at_the_threshold():
@@ -81,6 +83,7 @@ def test_gradients_of_error_and_score(small, depth):
 
     def score(pose, points):
         return scoring.soft_inlier_count(error(pose, points), correspondences.precision, 10.0)
+
     for function in (error, score):
         inputs = [x.clone().requires_grad_() for x in (poses, correspondences.points)]
         assert torch.autograd.gradcheck(function, inputs)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ransac/selection.py: the hypothesis that wins, and its probability."""
+
 import pytest
 import torch
 
@@ -17,14 +18,19 @@ def test_more_than_there_are_gives_all():
 
 def test_take_keeps_what_belongs_together():
     values = torch.arange(24.0).reshape(2, 4, 3)
-    assert torch.equal(selection.take(values, torch.tensor([[3, 0], [1, 1]])),
-                       torch.stack((values[0, [3, 0]], values[1, [1, 1]])))
+    assert torch.equal(
+        selection.take(values, torch.tensor([[3, 0], [1, 1]])),
+        torch.stack((values[0, [3, 0]], values[1, [1, 1]])),
+    )
 
 
 def test_the_first_that_a_mask_holds():
     mask = torch.tensor([[False, True, False, True, True], [False] * 5, [True] * 5])
-    for count, expected in ((2, [[1, 3], [], [0, 1]]), (4, [[1, 3, 4], [], [0, 1, 2, 3]]),
-                            (7, [[1, 3, 4], [], [0, 1, 2, 3, 4]])):
+    for count, expected in (
+        (2, [[1, 3], [], [0, 1]]),
+        (4, [[1, 3, 4], [], [0, 1, 2, 3]]),
+        (7, [[1, 3, 4], [], [0, 1, 2, 3, 4]]),
+    ):
         indices, filled = selection.first(mask, count)
         assert indices.shape == filled.shape == (3, count)
         assert [row[there].tolist() for row, there in zip(indices, filled)] == expected

@@ -3,6 +3,7 @@
 
 embedded_ros stands in for an rclpy that cannot be imported: the tests would run on the wrong one.
 """
+
 import sys
 
 from embedded_ros import install

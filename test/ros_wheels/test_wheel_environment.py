@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the environment of `make test-ros` is made of."""
+
 import re
 import shutil
 from xml.etree import ElementTree
@@ -14,22 +15,30 @@ TF2_MSGS = wheel_environment.HERE / 'tf2_msgs'
 
 
 def test_every_requirement_is_pinned_once():
-    lines = [line for line in wheel_environment.REQUIREMENTS.read_text().splitlines()
-             if line and not line.startswith('#')]
-    matches = [re.fullmatch(r'([a-z0-9-]+)(\[[a-z]+\])?==([\d.]+)(; python_version .+)?', line)
-               for line in lines]
+    lines = [
+        line
+        for line in wheel_environment.REQUIREMENTS.read_text().splitlines()
+        if line and not line.startswith('#')
+    ]
+    matches = [
+        re.fullmatch(r'([a-z0-9-]+)(\[[a-z]+\])?==([\d.]+)(; python_version .+)?', line)
+        for line in lines
+    ]
     assert all(matches), [line for line, match in zip(lines, matches) if not match]
     plain = [match.group(1) for match in matches if not match.group(4)]
     assert len(plain) == len(set(plain)) > 100
-    assert not set(plain) & set(re.findall(r'^([a-z0-9-]+)==',
-                                           (ROOT / 'constraints.txt').read_text(), re.M))
+    assert not set(plain) & set(
+        re.findall(r'^([a-z0-9-]+)==', (ROOT / 'constraints.txt').read_text(), re.M)
+    )
 
 
 def test_exports_name_the_python_and_numpy_here(tmp_path):
     file = tmp_path / 'std_msgs/cmake/export_py.cmake'
     file.parent.mkdir(parents=True)
-    file.write_text('INCLUDE "/opt/python/cp311-cp311/include/python3.11;/opt/python/cp311-cp311/'
-                    'lib/python3.11/site-packages/numpy/_core/include"\nset(other "/usr/include")')
+    file.write_text(
+        'INCLUDE "/opt/python/cp311-cp311/include/python3.11;/opt/python/cp311-cp311/'
+        'lib/python3.11/site-packages/numpy/_core/include"\nset(other "/usr/include")'
+    )
     (tmp_path / 'other.cmake').write_text('set(a "${PREFIX}/include")')
     assert wheel_environment.rewrite_exports(tmp_path, '/here/py\\3', '/here/numpy') == 1
     assert file.read_text() == 'INCLUDE "/here/py\\3;/here/numpy"\nset(other "/usr/include")'
@@ -47,9 +56,15 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize('changed', ['msg/MapInfo.msg', 'constraints.txt',
-                                     'test/ros_wheels/requirements.txt',
-                                     'test/ros_wheels/tf2_msgs/msg/TFMessage.msg'])
+@pytest.mark.parametrize(
+    'changed',
+    [
+        'msg/MapInfo.msg',
+        'constraints.txt',
+        'test/ros_wheels/requirements.txt',
+        'test/ros_wheels/tf2_msgs/msg/TFMessage.msg',
+    ],
+)
 def test_a_change_of_what_it_is_made_of_counts(checkout, changed):
     folder = checkout / 'environment'
     before = wheel_environment.digest(folder)
@@ -61,23 +76,40 @@ def test_a_change_of_what_it_is_made_of_counts(checkout, changed):
 def test_it_is_not_made_twice(checkout, monkeypatch):
     steps = []
     for step in ('install_wheels', 'build_messages'):
-        monkeypatch.setattr(wheel_environment, step, lambda folder, step=step: (
-            steps.append(step), folder.mkdir(exist_ok=True)))
+        monkeypatch.setattr(
+            wheel_environment,
+            step,
+            lambda folder, step=step: (steps.append(step), folder.mkdir(exist_ok=True)),
+        )
     for _ in range(2):
         wheel_environment.make(checkout / 'environment')
     assert steps == ['install_wheels', 'build_messages']
 
 
 def test_a_ros_that_is_sourced_is_hidden(tmp_path):
-    inner = wheel_environment.environment(tmp_path, {
-        'PATH': '/usr/bin', 'HOME': '/home/me', 'PYTHONPATH': '/opt/ros/lib',
-        'AMENT_PREFIX_PATH': '/opt/ros', 'LD_LIBRARY_PATH': '/opt/ros/lib', 'ROS_DOMAIN_ID': '3',
-        'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp', 'FASTRTPS_DEFAULT_PROFILES_FILE': '/me.xml',
-        '_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1', 'MAKEFLAGS': '-j4'})
+    inner = wheel_environment.environment(
+        tmp_path,
+        {
+            'PATH': '/usr/bin',
+            'HOME': '/home/me',
+            'PYTHONPATH': '/opt/ros/lib',
+            'AMENT_PREFIX_PATH': '/opt/ros',
+            'LD_LIBRARY_PATH': '/opt/ros/lib',
+            'ROS_DOMAIN_ID': '3',
+            'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp',
+            'FASTRTPS_DEFAULT_PROFILES_FILE': '/me.xml',
+            '_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1',
+            'MAKEFLAGS': '-j4',
+        },
+    )
     assert inner == {
-        'PATH': f'{tmp_path}/bin:/usr/bin', 'HOME': '/home/me', 'AMENT_PREFIX_PATH': str(tmp_path),
-        'CMAKE_PREFIX_PATH': str(tmp_path), 'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
-        'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
+        'PATH': f'{tmp_path}/bin:/usr/bin',
+        'HOME': '/home/me',
+        'AMENT_PREFIX_PATH': str(tmp_path),
+        'CMAKE_PREFIX_PATH': str(tmp_path),
+        'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
+        'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1',
+    }
 
 
 def test_the_package_has_all_that_its_cmake_file_names():
@@ -92,5 +124,7 @@ def test_tf2_msgs_is_the_one_of_jazzy():
     fields = typestore.store().fielddefs
     ((name, (_, ((_, element), _))),) = fields['tf2_msgs/msg/TFMessage'][1]
     assert (TF2_MSGS / 'msg/TFMessage.msg').read_text().split() == [
-        f'{element.replace("/msg/", "/")}[]', name]
+        f'{element.replace("/msg/", "/")}[]',
+        name,
+    ]
     assert (TF2_MSGS / 'srv/FrameGraph.srv').read_text() == '---\nstring frame_yaml\n'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the wheels of ROS 2 can be used here, and messages be built on them."""
+
 from __future__ import annotations
 
 import os
@@ -23,12 +24,16 @@ def _missing_platform() -> str | None:
         return f'this is {here}, and the wheels of ROS 2 are for Linux on x86_64'
     name, version = platform.libc_ver()
     if name != 'glibc' or tuple(map(int, version.split('.')[:2])) < GLIBC:
-        return f'this is {name or "another C library"} {version}, and the wheels of ROS 2 need ' \
-               f'glibc {GLIBC[0]}.{GLIBC[1]} or newer'
+        return (
+            f'this is {name or "another C library"} {version}, and the wheels of ROS 2 need '
+            f'glibc {GLIBC[0]}.{GLIBC[1]} or newer'
+        )
     first, last = PYTHONS
     if not first <= tuple(map(int, platform.python_version_tuple()[:2])) <= last:
-        return f'this is Python {platform.python_version()}, and the wheels of ROS 2 are for ' \
-               f'3.{first[1]} to 3.{last[1]}: make clean, then make PYTHON=python3.12 test-ros'
+        return (
+            f'this is Python {platform.python_version()}, and the wheels of ROS 2 are for '
+            f'3.{first[1]} to 3.{last[1]}: make clean, then make PYTHON=python3.12 test-ros'
+        )
     return None
 
 
@@ -36,8 +41,10 @@ def _missing_build_tool() -> str | None:
     for variable, names, package in (('CC', ('cc', 'gcc'), 'gcc'), ('CXX', ('c++', 'g++'), 'g++')):
         chosen = os.environ.get(variable, '').split()[:1]
         if not any(map(shutil.which, chosen or names)):
-            return f'{" ".join(chosen) or " or ".join(names)} is missing, which builds the ' \
-                   f'messages: sudo apt install {package}'
+            return (
+                f'{" ".join(chosen) or " or ".join(names)} is missing, which builds the '
+                f'messages: sudo apt install {package}'
+            )
     header = Path(sysconfig.get_path('include'), 'Python.h')
     if not header.exists():
         return f'{header} is missing, which the messages include: sudo apt install python3-dev'

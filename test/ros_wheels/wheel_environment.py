@@ -3,6 +3,7 @@
 
 It lies over the environment of `make setup`, whose Python and packages (torch, pytest) it uses.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -21,15 +22,30 @@ REQUIREMENTS = HERE / 'requirements.txt'
 SITE_PACKAGES = f'lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages'
 STAMP = 'made_of.txt'
 # A package whose modules are not in it: only those of the checkout are tested.
-PARTS_OF_PACKAGE = ('CMakeLists.txt', 'package.xml', 'msg', 'config', 'launch',
-                    'dsac_ros/__init__.py')
+PARTS_OF_PACKAGE = (
+    'CMakeLists.txt',
+    'package.xml',
+    'msg',
+    'config',
+    'launch',
+    'dsac_ros/__init__.py',
+)
 # Files that the built messages depend on.
-SOURCES = ('constraints.txt', 'CMakeLists.txt', 'package.xml', 'dsac_ros/__init__.py', 'msg/*',
-           'test/ros_wheels/requirements.txt', 'test/ros_wheels/wheel_environment.py',
-           'test/ros_wheels/tf2_msgs/**/*')
+SOURCES = (
+    'constraints.txt',
+    'CMakeLists.txt',
+    'package.xml',
+    'dsac_ros/__init__.py',
+    'msg/*',
+    'test/ros_wheels/requirements.txt',
+    'test/ros_wheels/wheel_environment.py',
+    'test/ros_wheels/tf2_msgs/**/*',
+)
 # Of another ROS, of somebody's settings for it, of the make that this runs in.
-HIDDEN = re.compile(r'(AMENT|COLCON|CYCLONEDDS|FASTDDS|FASTRTPS|RMW|ROS|_ROS)_.*'
-                    r'|PYTHONPATH|PYTHONHOME|LD_LIBRARY_PATH|CMAKE_PREFIX_PATH|M(AKE|)FLAGS')
+HIDDEN = re.compile(
+    r'(AMENT|COLCON|CYCLONEDDS|FASTDDS|FASTRTPS|RMW|ROS|_ROS)_.*'
+    r'|PYTHONPATH|PYTHONHOME|LD_LIBRARY_PATH|CMAKE_PREFIX_PATH|M(AKE|)FLAGS'
+)
 # The Python and the numpy that the wheels were built with, in their CMake exports.
 NUMPY_OF_CONTAINER = re.compile(r'/opt/python/[^;"]*/numpy/_?core/include')
 PYTHON_OF_CONTAINER = re.compile(r'/opt/python/[^;"]*/include/python[\d.]+')
@@ -65,9 +81,14 @@ def digest(folder: Path) -> str:
 def environment(folder: Path, outer: Mapping[str, str]) -> dict[str, str]:
     """Return environment variables for programs of the environment, and no other ROS."""
     kept = {name: value for name, value in outer.items() if not HIDDEN.fullmatch(name)}
-    return {**kept, 'PATH': f'{folder / "bin"}{os.pathsep}{outer.get("PATH", os.defpath)}',
-            'AMENT_PREFIX_PATH': str(folder), 'CMAKE_PREFIX_PATH': str(folder),
-            'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp', 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
+    return {
+        **kept,
+        'PATH': f'{folder / "bin"}{os.pathsep}{outer.get("PATH", os.defpath)}',
+        'AMENT_PREFIX_PATH': str(folder),
+        'CMAKE_PREFIX_PATH': str(folder),
+        'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
+        'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1',
+    }
 
 
 def install_wheels(folder: Path) -> None:
@@ -76,9 +97,22 @@ def install_wheels(folder: Path) -> None:
     subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True, env=inner)
     # pip finds the packages of this environment too, and installs none of them again.
     (folder / SITE_PACKAGES / 'shared.pth').write_text(f'{_packages()}\n', encoding='utf-8')
-    subprocess.run([str(folder / 'bin/python'), '-m', 'pip', 'install', '-qq',
-                    '--disable-pip-version-check', '-c', str(ROOT / 'constraints.txt'),
-                    '-r', str(REQUIREMENTS)], check=True, env=inner)
+    subprocess.run(
+        [
+            str(folder / 'bin/python'),
+            '-m',
+            'pip',
+            'install',
+            '-qq',
+            '--disable-pip-version-check',
+            '-c',
+            str(ROOT / 'constraints.txt'),
+            '-r',
+            str(REQUIREMENTS),
+        ],
+        check=True,
+        env=inner,
+    )
 
 
 def rewrite_exports(share: Path, python_headers: str, numpy_headers: str) -> int:
@@ -106,13 +140,30 @@ def build_messages(folder: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(ROOT / part)
     done = subprocess.run(
-        ['colcon', '--log-base', 'log', 'build', '--build-base', 'build',
-         '--merge-install', '--install-base', str(folder),
-         '--paths', 'dsac_ros', str(HERE / 'tf2_msgs'),
-         '--cmake-args', '-GNinja', '-DBUILD_TESTING=OFF',
-         f'-DPython3_EXECUTABLE={folder / "bin/python"}'],
-        cwd=workspace, env=environment(folder, os.environ), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        [
+            'colcon',
+            '--log-base',
+            'log',
+            'build',
+            '--build-base',
+            'build',
+            '--merge-install',
+            '--install-base',
+            str(folder),
+            '--paths',
+            'dsac_ros',
+            str(HERE / 'tf2_msgs'),
+            '--cmake-args',
+            '-GNinja',
+            '-DBUILD_TESTING=OFF',
+            f'-DPython3_EXECUTABLE={folder / "bin/python"}',
+        ],
+        cwd=workspace,
+        env=environment(folder, os.environ),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode:
         print(done.stdout)
     done.check_returncode()
@@ -124,4 +175,5 @@ def _packages() -> str:
 
 def _numpy_headers() -> str:
     import numpy
+
     return numpy.get_include()

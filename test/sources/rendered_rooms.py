@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rooms that several test files share, for furnishing one takes seconds."""
+
 from __future__ import annotations
 
 from functools import cache

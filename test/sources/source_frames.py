@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny frames that the tests of this folder write and read back."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -23,16 +24,22 @@ def camera(lens: tuple[float, ...] = ()) -> Camera:
     return camera_from_info((32, 24), K, lens, model='plumb_bob')
 
 
-def posed_frames(count: int = 5, *, depth: bool = False,
-                 lens: tuple[float, ...] = ()) -> list[PosedFrame]:
+def posed_frames(
+    count: int = 5, *, depth: bool = False, lens: tuple[float, ...] = ()
+) -> list[PosedFrame]:
     """Frames of noise 100 ms apart along a random walk, the second one gray."""
     generator = np.random.default_rng(7)
     frames = []
     for index in range(count):
         image = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
         metres = (generator.integers(0, 5000, (24, 32)) / 1000).astype(np.float32)
-        frame = Frame(image[..., 0].copy() if index == 1 else image, camera(lens),
-                      START_NS + index * STEP_NS, f'{index}', metres if depth else None)
+        frame = Frame(
+            image[..., 0].copy() if index == 1 else image,
+            camera(lens),
+            START_NS + index * STEP_NS,
+            f'{index}',
+            metres if depth else None,
+        )
         frames.append(PosedFrame(frame, pose(*generator.normal(size=6) * 0.5)))
     return frames
 

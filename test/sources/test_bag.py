@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags that are written here and read back: topics, poses, intrinsics, depth."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -34,8 +35,9 @@ def write(path, frames, *, storage='mcap', tf='map', image=IMAGE, info=INFO, ext
     return path
 
 
-@pytest.mark.parametrize('name, storage', [('a', 'mcap'), ('a', 'sqlite3'), ('a.mcap', 'mcap'),
-                                           ('a.db3', 'sqlite3')])
+@pytest.mark.parametrize(
+    'name, storage', [('a', 'mcap'), ('a', 'sqlite3'), ('a.mcap', 'mcap'), ('a.db3', 'sqlite3')]
+)
 def test_what_is_written_is_read_back(tmp_path, name, storage):
     expected = posed_frames(lens=LENS)
     source = open_source(write(tmp_path / name, expected, storage=storage))
@@ -77,6 +79,7 @@ def test_poses_through_a_moving_base(tmp_path):
         bag.transform('odom', 'base', stamp + STEP_NS // 2, posed.world_from_camera)
         if stamp == START_NS:
             bag.transform('base', OPTICAL, stamp, BASE_FROM_CAMERA, static=True)
+
     source = open_source(write(tmp_path / 'a', frames, tf='', extra=base_tf))
     found = list(source.posed_frames())
     assert source.map_frame == 'map' and len(found) == 10
@@ -93,9 +96,12 @@ def test_another_fixed_frame_may_be_named(tmp_path):
     source = open_source(path, poses='tf:odom')
     assert_same(list(source.posed_frames()), expected)
     assert source.map_frame == 'odom'
-    with pytest.raises(SourceError, match=r'does not lead from camera_optical to map.*the frames '
-                                          'in it are camera_optical, odom; name the fixed one, '
-                                          'for example --poses tf:odom'):
+    with pytest.raises(
+        SourceError,
+        match=r'does not lead from camera_optical to map.*the frames '
+        'in it are camera_optical, odom; name the fixed one, '
+        'for example --poses tf:odom',
+    ):
         list(open_source(path).posed_frames())
     with pytest.raises(SourceError, match='to earth, the frames in it are camera_optical, odom'):
         list(open_source(path, poses='tf:earth').posed_frames())
@@ -108,11 +114,18 @@ def test_poses_of_a_topic(tmp_path, kind, named):
     expected = posed_frames()
 
     def truth(bag, posed):
-        arguments = {'pose': ('hall', posed.frame.stamp_ns, posed.world_from_camera),
-                     'pose_with_covariance': ('hall', posed.frame.stamp_ns,
-                                              posed.world_from_camera, np.eye(6)),
-                     'odometry': ('hall', OPTICAL, posed.frame.stamp_ns, posed.world_from_camera)}
+        arguments = {
+            'pose': ('hall', posed.frame.stamp_ns, posed.world_from_camera),
+            'pose_with_covariance': (
+                'hall',
+                posed.frame.stamp_ns,
+                posed.world_from_camera,
+                np.eye(6),
+            ),
+            'odometry': ('hall', OPTICAL, posed.frame.stamp_ns, posed.world_from_camera),
+        }
         getattr(bag, kind)('/truth', *arguments[kind])
+
     source = open_source(write(tmp_path / 'a', expected, tf='', extra=truth), poses=named)
     assert_same(list(source.posed_frames()), expected)
     assert source.map_frame == 'hall'
@@ -130,6 +143,7 @@ def test_poses_of_the_base_are_carried_to_the_camera(tmp_path, kind):
             bag.odometry('/odom', 'odom', 'base', stamp, base)
         else:
             bag.pose('/odom', 'odom', stamp, base)
+
     path = write(tmp_path / 'a', expected, tf='', extra=of_base)
     source = open_source(path, pose_frame=None if kind == 'odometry' else 'base')
     assert_same(list(source.posed_frames()), expected)
@@ -138,11 +152,15 @@ def test_poses_of_the_base_are_carried_to_the_camera(tmp_path, kind):
 def test_odometry_of_a_frame_that_tf_does_not_know(tmp_path):
     def of_base(bag, posed):
         bag.odometry('/odom', 'odom', 'base', posed.frame.stamp_ns, posed.world_from_camera)
+
     path = write(tmp_path / 'a', posed_frames(2), tf='', extra=of_base)
-    with pytest.raises(SourceError, match='poses are of base and TF does not lead from there to '
-                                          'camera_optical, there is no TF; record /tf_static as '
-                                          'well, or name the frame that they are of with '
-                                          '--pose-frame'):
+    with pytest.raises(
+        SourceError,
+        match='poses are of base and TF does not lead from there to '
+        'camera_optical, there is no TF; record /tf_static as '
+        'well, or name the frame that they are of with '
+        '--pose-frame',
+    ):
         list(open_source(path).posed_frames())
     assert len(list(open_source(path, pose_frame=OPTICAL).posed_frames())) == 2
 
@@ -151,6 +169,7 @@ def test_several_topics_of_poses_are_listed(tmp_path):
     def two(bag, posed):
         for topic in ('/a', '/b'):
             bag.pose(topic, 'map', posed.frame.stamp_ns, posed.world_from_camera)
+
     path = write(tmp_path / 'a', posed_frames(2), tf='', extra=two)
     with pytest.raises(SourceError, match='2 topics of poses: name one of /a, /b'):
         list(open_source(path).posed_frames())
@@ -163,12 +182,16 @@ def test_several_topics_of_poses_are_listed(tmp_path):
 def test_poses_of_a_file(tmp_path):
     expected = posed_frames()
     path = write(tmp_path / 'a', expected, tf='')
-    write_tum(tmp_path / 'a.tum', [p.frame.stamp_ns for p in expected],
-              [p.world_from_camera for p in expected])
+    write_tum(
+        tmp_path / 'a.tum',
+        [p.frame.stamp_ns for p in expected],
+        [p.world_from_camera for p in expected],
+    )
     source = open_source(path, poses=str(tmp_path / 'a.tum'))
     found = list(source.posed_frames())
-    np.testing.assert_allclose([p.world_from_camera for p in found],
-                               [p.world_from_camera for p in expected], atol=1e-8)
+    np.testing.assert_allclose(
+        [p.world_from_camera for p in found], [p.world_from_camera for p in expected], atol=1e-8
+    )
 
 
 def test_no_poses_at_all(tmp_path):
@@ -182,16 +205,20 @@ def test_a_nan_pose_is_skipped_and_counted(tmp_path):
     frames[2].world_from_camera[0, 3] = np.nan
     source = open_source(write(tmp_path / 'a', frames), max_gap_ns=STEP_NS)
     assert len(list(source.posed_frames())) == 3
-    assert source.skipped == {'a stamp in a gap of TF map <- camera_optical that is longer than '
-                              '0.1 s (--max-gap SECONDS)': 1}
+    assert source.skipped == {
+        'a stamp in a gap of TF map <- camera_optical that is longer than '
+        '0.1 s (--max-gap SECONDS)': 1
+    }
 
 
 def test_compressed_images_are_found_by_plain_name(tmp_path):
     expected = posed_frames(2)
 
     def compressed(bag, posed):
-        bag.compressed_image(f'{IMAGE}/compressed', OPTICAL, posed.frame.stamp_ns,
-                             posed.frame.image, kind='png')
+        bag.compressed_image(
+            f'{IMAGE}/compressed', OPTICAL, posed.frame.stamp_ns, posed.frame.image, kind='png'
+        )
+
     path = write(tmp_path / 'a', expected, image='', extra=compressed)
     for topic in (None, IMAGE, f'{IMAGE}/compressed'):
         assert_same(list(open_source(path, image_topic=topic).posed_frames()), expected)
@@ -200,6 +227,7 @@ def test_compressed_images_are_found_by_plain_name(tmp_path):
 def test_two_cameras_ask_which(tmp_path):
     def right(bag, posed):
         bag.image('/right/image_raw', 'right', posed.frame.stamp_ns, posed.frame.image)
+
     path = write(tmp_path / 'a', posed_frames(2), extra=right)
     with pytest.raises(SourceError, match=r'has 2 cameras.*: /camera/image_raw, /right/image_raw'):
         open_source(path)
@@ -213,8 +241,13 @@ def test_depth_is_joined_by_stamp(tmp_path):
 
     def aligned(bag, posed):
         if posed is not expected[2]:
-            bag.depth('/camera/aligned_depth_to_color/image_raw', OPTICAL,
-                      posed.frame.stamp_ns + 5_000_000, posed.frame.depth)
+            bag.depth(
+                '/camera/aligned_depth_to_color/image_raw',
+                OPTICAL,
+                posed.frame.stamp_ns + 5_000_000,
+                posed.frame.depth,
+            )
+
     path = write(tmp_path / 'a', expected, extra=aligned)
     depths = [p.frame.depth for p in open_source(path).posed_frames()]
     assert [d is None for d in depths] == [False, False, True, False]
@@ -234,10 +267,13 @@ def test_images_with_unusable_depth_stay_without_it(tmp_path):
             bag.image(topic, OPTICAL, stamp, posed.frame.image)
         else:
             bag.depth(topic, OPTICAL, stamp, posed.frame.depth)
+
     source = open_source(write(tmp_path / 'a', expected, extra=aligned))
     assert [p.frame.depth is None for p in source.posed_frames()] == [False, True, False]
-    assert source.missing == {"depth that is of no use: unknown depth encoding 'mono8', expected "
-                              'one of 16UC1, mono16, 16SC1, 32FC1, 64FC1': 1}
+    assert source.missing == {
+        "depth that is of no use: unknown depth encoding 'mono8', expected "
+        'one of 16UC1, mono16, 16SC1, 32FC1, 64FC1': 1
+    }
     assert not source.skipped
 
 
@@ -288,8 +324,9 @@ def test_a_calibration_file_stands_in_for_camera_info(tmp_path):
 
 
 def test_an_unknown_encoding_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__('dsac_ros.sources.bag_writer', fromlist=['x']).IMAGE_ENCODINGS,
-                        3, 'purple12')
+    monkeypatch.setitem(
+        __import__('dsac_ros.sources.bag_writer', fromlist=['x']).IMAGE_ENCODINGS, 3, 'purple12'
+    )
     path = write(tmp_path / 'a', posed_frames(1))
     with pytest.raises(ImageError, match=r"unknown image encoding 'purple12', expected one"):
         list(open_source(path).frames())
@@ -300,7 +337,7 @@ def test_an_unknown_encoding_is_named(tmp_path, monkeypatch):
 def test_a_bag_that_was_cut_short_is_one_line(tmp_path, name, share):
     path = write(tmp_path / name, posed_frames(20))
     data = path.read_bytes()
-    path.write_bytes(data[:int(len(data) * share)])
+    path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(SourceError, match='cannot be read as a bag') as caught:
         list(open_source(path).posed_frames())
     assert '\n' not in str(caught.value)
@@ -325,6 +362,7 @@ def test_a_folder_of_several_bags_asks_which(tmp_path):
 def test_the_profiles_that_ros2_bag_play_offers(tmp_path):
     from rosbags.highlevel import AnyReader
     from rosbags.interfaces import QosDurability, QosReliability
+
     with BagWriter(tmp_path / 'a') as bag:
         bag.transform('base', OPTICAL, START_NS, np.eye(4), static=True)
         bag.transform('map', 'base', START_NS, np.eye(4))
@@ -338,5 +376,6 @@ def test_the_profiles_that_ros2_bag_play_offers(tmp_path):
 
 def test_rosbag_1_is_read(tmp_path):
     expected = posed_frames(3)
-    assert_same(list(open_source(write_ros1(tmp_path / 'a.bag', expected)).posed_frames()),
-                expected)
+    assert_same(
+        list(open_source(write_ros1(tmp_path / 'a.bag', expected)).posed_frames()), expected
+    )

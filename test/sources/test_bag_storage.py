@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of bags as recorders leave them, packed, misnamed, foreign or broken."""
+
 from __future__ import annotations
 
 import bz2
@@ -42,9 +43,17 @@ def messages(tmp_path):
 
 
 @pytest.mark.parametrize('chunk, compression', [(0, ''), (2, ''), (4, 'zstd'), (100, 'lz4')])
-@pytest.mark.parametrize('missing', [
-    {}, {'message_index': False}, {'chunk_index': False}, {'statistics': False},
-    {'statistics': False, 'message_index': False}, {'summary': False}])
+@pytest.mark.parametrize(
+    'missing',
+    [
+        {},
+        {'message_index': False},
+        {'chunk_index': False},
+        {'statistics': False},
+        {'statistics': False, 'message_index': False},
+        {'summary': False},
+    ],
+)
 def test_an_mcap_whatever_index_it_has(tmp_path, messages, chunk, compression, missing):
     path = tmp_path / 'a.mcap'
     path.write_bytes(mcap_bytes(messages, chunk=chunk, compression=compression, **missing))
@@ -71,20 +80,36 @@ def test_an_mcap_of_any_profile(tmp_path, messages, profile):
 
 def test_an_mcap_of_ros1(tmp_path):
     bag = BagFile(write_ros1(tmp_path / 'a.bag', FRAMES))
-    old = [(topic, kind.replace('/msg/', '/'), stamp, data)
-           for topic, kind, stamp, data in stored_messages(bag)]
+    old = [
+        (topic, kind.replace('/msg/', '/'), stamp, data)
+        for topic, kind, stamp, data in stored_messages(bag)
+    ]
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(old, profile='ros1', encoding='ros1'))
     assert_same(list(open_source(tmp_path / 'a.mcap').posed_frames()), FRAMES)
 
 
-PACKERS = {'.zstd': zstd.compress, '.zst': zstd.compress, '.gz': gzip.compress,
-           '.bz2': bz2.compress, '.xz': lzma.compress, '.lz4': lz4.frame.compress}
+PACKERS = {
+    '.zstd': zstd.compress,
+    '.zst': zstd.compress,
+    '.gz': gzip.compress,
+    '.bz2': bz2.compress,
+    '.xz': lzma.compress,
+    '.lz4': lz4.frame.compress,
+}
 
 
-@pytest.mark.parametrize('suffix, packed', [('.mcap', '.zstd'), ('.db3', '.zstd'),
-                                            ('.mcap', '.zst'), ('.db3', '.gz'),
-                                            ('.bag', '.bz2'), ('.mcap', '.xz'),
-                                            ('.bag', '.lz4')])
+@pytest.mark.parametrize(
+    'suffix, packed',
+    [
+        ('.mcap', '.zstd'),
+        ('.db3', '.zstd'),
+        ('.mcap', '.zst'),
+        ('.db3', '.gz'),
+        ('.bag', '.bz2'),
+        ('.mcap', '.xz'),
+        ('.bag', '.lz4'),
+    ],
+)
 def test_a_packed_file_is_unpacked_and_removed(tmp_path, monkeypatch, suffix, packed):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
     (tmp_path / 'temporary').mkdir()
@@ -146,19 +171,23 @@ def test_a_database_whose_name_looks_like_a_uri(tmp_path, name):
     assert_same(list(open_source(path).posed_frames()), FRAMES)
 
 
-@pytest.mark.parametrize('data, what', [
-    (b'', 'it is an empty file; copy or record it again'),
-    (b'\0' * 5000, 'it holds zeros alone; copy'),
-    (b'<!DOCTYPE html><html>', 'it is a web page; download the file itself'),
-    (b'\n<html>', 'it is a web page'),
-    (b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS; run `git lfs pull`'),
-    (b'PK\x03\x04aaaa', 'it is an archive; unpack it'),
-    (b'a' * 257 + b'ustar\0', 'it is an archive'),
-    (b'#ROSBAG V2.0\r\n', 'its line ends were changed; copy it again as binary'),
-    (b'\x89MCAP1\r\n', 'it is of a newer version; convert it'),
-    (b'#ROSBAG V1.2\n', 'version 1 of rosbag; bring it to 2.0 by `rosbag fix`'),
-    (b'Salted__abcdefgh', 'it is encrypted; decrypt it'),
-    (b'\xc3\x1f\x9aqqqqqq', 'as no bag does; expected an .mcap, .db3 or .bag that is whole')])
+@pytest.mark.parametrize(
+    'data, what',
+    [
+        (b'', 'it is an empty file; copy or record it again'),
+        (b'\0' * 5000, 'it holds zeros alone; copy'),
+        (b'<!DOCTYPE html><html>', 'it is a web page; download the file itself'),
+        (b'\n<html>', 'it is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS; run `git lfs pull`'),
+        (b'PK\x03\x04aaaa', 'it is an archive; unpack it'),
+        (b'a' * 257 + b'ustar\0', 'it is an archive'),
+        (b'#ROSBAG V2.0\r\n', 'its line ends were changed; copy it again as binary'),
+        (b'\x89MCAP1\r\n', 'it is of a newer version; convert it'),
+        (b'#ROSBAG V1.2\n', 'version 1 of rosbag; bring it to 2.0 by `rosbag fix`'),
+        (b'Salted__abcdefgh', 'it is encrypted; decrypt it'),
+        (b'\xc3\x1f\x9aqqqqqq', 'as no bag does; expected an .mcap, .db3 or .bag that is whole'),
+    ],
+)
 @pytest.mark.parametrize('name', ['a.mcap', 'a.db3', 'a.bag'])
 def test_a_file_that_is_no_bag_says_what_it_is(tmp_path, name, data, what):
     (tmp_path / name).write_bytes(data)
@@ -192,7 +221,7 @@ def test_an_mcap_whose_end_is_missing(tmp_path):
 def test_a_chunk_that_was_changed_fails_its_checksum(tmp_path, messages):
     data = mcap_bytes(messages, chunk=4)
     place = data.index(FRAMES[0].frame.image.tobytes()) + 5
-    (tmp_path / 'a.mcap').write_bytes(data[:place] + b'\x99\x99' + data[place + 2:])
+    (tmp_path / 'a.mcap').write_bytes(data[:place] + b'\x99\x99' + data[place + 2 :])
     assert 'a chunk is not what its size and checksum say' in error_of(tmp_path / 'a.mcap')
 
 
@@ -200,7 +229,7 @@ def test_a_chunk_that_unpacks_to_more_than_it_says(tmp_path, messages):
     data = mcap_bytes(messages, chunk=100, compression='zstd', summary=False)
     at = data.index(b'\x06', 8 + 9) + 9 + 16
     (size,) = struct.unpack_from('<Q', data, at)
-    (tmp_path / 'a.mcap').write_bytes(data[:at] + struct.pack('<Q', size // 2) + data[at + 8:])
+    (tmp_path / 'a.mcap').write_bytes(data[:at] + struct.pack('<Q', size // 2) + data[at + 8 :])
     assert 'a chunk is not what its size' in error_of(tmp_path / 'a.mcap')
 
 
@@ -208,13 +237,19 @@ def test_a_rosbag_without_index(tmp_path):
     path = write_ros1(tmp_path / 'a.bag', FRAMES)
     data = path.read_bytes()
     at = data.index(b'index_pos=') + len('index_pos=')
-    path.write_bytes(data[:at] + b'\0' * 8 + data[at + 8:])
+    path.write_bytes(data[:at] + b'\0' * 8 + data[at + 8 :])
     assert '`rosbag reindex` makes the index' in error_of(path)
 
 
-@pytest.mark.parametrize('change', [
-    lambda text: text.replace('version: 8', 'version: 99'), lambda text: text[:200],
-    lambda text: '<html>', lambda text: text.replace('cdr', 'protobuf')])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda text: text.replace('version: 8', 'version: 99'),
+        lambda text: text[:200],
+        lambda text: '<html>',
+        lambda text: text.replace('cdr', 'protobuf'),
+    ],
+)
 def test_a_metadata_file_of_no_use_is_not_needed(tmp_path, change):
     path = write(tmp_path / 'a', FRAMES)
     about = path / 'metadata.yaml'
@@ -224,8 +259,7 @@ def test_a_metadata_file_of_no_use_is_not_needed(tmp_path, change):
 
 def test_the_parts_of_a_split_recording_of_ros1(tmp_path):
     for part in range(2):
-        write_ros1(tmp_path / f'drive_2024-01-02-10-0{part}-00_{part}.bag',
-                   [FRAMES[part]])
+        write_ros1(tmp_path / f'drive_2024-01-02-10-0{part}-00_{part}.bag', [FRAMES[part]])
     assert_same(list(open_source(tmp_path).posed_frames()), FRAMES[:2])
 
 
@@ -234,7 +268,7 @@ def test_a_recording_of_ros1_that_was_killed(tmp_path):
     data = path.read_bytes()
     at = data.index(b'index_pos=') + len('index_pos=')
     active = tmp_path / 'a.bag.active'
-    active.write_bytes(data[:at] + b'\0' * 8 + data[at + 8:])
+    active.write_bytes(data[:at] + b'\0' * 8 + data[at + 8 :])
     assert '`rosbag reindex` makes the index' in error_of(active)
 
 
@@ -258,16 +292,20 @@ def test_a_folder_with_metadata_alone(tmp_path):
 
 
 def test_an_image_that_cannot_be_read_is_counted(tmp_path, messages):
-    broken = [(topic, kind, stamp, data[:40] if topic == IMAGE and i < 3 else data)
-              for i, (topic, kind, stamp, data) in enumerate(messages)]
+    broken = [
+        (topic, kind, stamp, data[:40] if topic == IMAGE and i < 3 else data)
+        for i, (topic, kind, stamp, data) in enumerate(messages)
+    ]
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(broken))
     source = open_source(tmp_path / 'a.mcap')
     assert_same(list(source.posed_frames()), FRAMES[1:])
     ((reason, count),) = source.skipped.items()
     assert count == 1
     assert reason.startswith('a message that cannot be read: 40 bytes are no sensor_msgs/msg/Im')
-    broken = [(topic, kind, stamp, data[:40] if topic == IMAGE else data)
-              for topic, kind, stamp, data in messages]
+    broken = [
+        (topic, kind, stamp, data[:40] if topic == IMAGE else data)
+        for topic, kind, stamp, data in messages
+    ]
     (tmp_path / 'b.mcap').write_bytes(mcap_bytes(broken))
     assert f'no message of {IMAGE} can be read: 40 bytes' in error_of(tmp_path / 'b.mcap')
     with pytest.raises(SourceError, match='3 with a message that cannot be read'):
@@ -275,8 +313,10 @@ def test_an_image_that_cannot_be_read_is_counted(tmp_path, messages):
 
 
 def test_a_transform_that_cannot_be_read_is_told(tmp_path, messages):
-    broken = [(topic, kind, stamp, data[:9] if topic == '/tf' and i < 3 else data)
-              for i, (topic, kind, stamp, data) in enumerate(messages)]
+    broken = [
+        (topic, kind, stamp, data[:9] if topic == '/tf' and i < 3 else data)
+        for i, (topic, kind, stamp, data) in enumerate(messages)
+    ]
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(broken))
     source = open_source(tmp_path / 'a.mcap')
     assert_same(list(source.posed_frames()), FRAMES[1:])
@@ -284,14 +324,18 @@ def test_a_transform_that_cannot_be_read_is_told(tmp_path, messages):
 
 
 def test_a_camera_info_that_cannot_be_read_is_told(tmp_path, messages):
-    broken = [(topic, kind, stamp, data[:30] if topic == INFO and i < 3 else data)
-              for i, (topic, kind, stamp, data) in enumerate(messages)]
+    broken = [
+        (topic, kind, stamp, data[:30] if topic == INFO and i < 3 else data)
+        for i, (topic, kind, stamp, data) in enumerate(messages)
+    ]
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(broken))
     source = open_source(tmp_path / 'a.mcap')
     assert_same(list(source.posed_frames()), FRAMES)
     assert source.unread[0].startswith(f'messages of {INFO} cannot be read: 30 bytes are no')
-    broken = [(topic, kind, stamp, data[:30] if topic == INFO else data)
-              for topic, kind, stamp, data in messages]
+    broken = [
+        (topic, kind, stamp, data[:30] if topic == INFO else data)
+        for topic, kind, stamp, data in messages
+    ]
     (tmp_path / 'b.mcap').write_bytes(mcap_bytes(broken))
     assert 'no CameraInfo that can be read; give a calib' in error_of(tmp_path / 'b.mcap')
     assert len(list(open_source(tmp_path / 'b.mcap', focal=50.0).posed_frames())) == 3
@@ -314,9 +358,13 @@ def test_messages_in_the_other_byte_order(tmp_path):
     assert_same(list(open_source(tmp_path / 'b.mcap').posed_frames()), FRAMES)
 
 
-@pytest.mark.parametrize('encoding, what', [
-    ('json', "sensor_msgs/msg/Image is serialized as 'json', expected cdr"),
-    ('cbor', "serialized as 'cbor'")])
+@pytest.mark.parametrize(
+    'encoding, what',
+    [
+        ('json', "sensor_msgs/msg/Image is serialized as 'json', expected cdr"),
+        ('cbor', "serialized as 'cbor'"),
+    ],
+)
 def test_images_that_are_serialized_otherwise(tmp_path, messages, encoding, what):
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(messages, encoding=encoding))
     assert what in error_of(tmp_path / 'a.mcap')
@@ -326,18 +374,30 @@ def test_a_type_that_nobody_knows_is_one_line(tmp_path, messages):
     strange = [*messages, ('/strange', 'my_msgs/msg/Thing', messages[-1][2], b'\0\1\0\0abcd')]
     (tmp_path / 'a.mcap').write_bytes(mcap_bytes(strange))
     assert_same(list(open_source(tmp_path / 'a.mcap').posed_frames()), FRAMES)
-    with pytest.raises(SourceError, match=r'/strange: my_msgs/msg/Thing is no common message '
-                                          'type, and the bag has no definition of it'):
+    with pytest.raises(
+        SourceError,
+        match=r'/strange: my_msgs/msg/Thing is no common message '
+        'type, and the bag has no definition of it',
+    ):
         list(BagFile(tmp_path / 'a.mcap').messages(['/strange']))
 
 
-@pytest.mark.parametrize('definition', ['this is ]] no definition', 'uint32 height\nuint32 width',
-                                        'std_msgs/Header header\nfloat32 encoding'])
+@pytest.mark.parametrize(
+    'definition',
+    [
+        'this is ]] no definition',
+        'uint32 height\nuint32 width',
+        'std_msgs/Header header\nfloat32 encoding',
+    ],
+)
 def test_a_definition_of_no_use_is_not_needed(tmp_path, definition):
     path = write(tmp_path / 'a.db3', FRAMES)
     with sqlite3.connect(path) as database:
-        database.execute('UPDATE message_definitions SET encoded_message_definition = ? WHERE '
-                         "topic_type = 'sensor_msgs/msg/Image'", (definition,))
+        database.execute(
+            'UPDATE message_definitions SET encoded_message_definition = ? WHERE '
+            "topic_type = 'sensor_msgs/msg/Image'",
+            (definition,),
+        )
     database.close()
     assert_same(list(open_source(path).posed_frames()), FRAMES)
 
@@ -349,15 +409,31 @@ def test_reasons_of_images_are_counted_each(tmp_path):
             bag.transform('map', OPTICAL, stamp, posed.world_from_camera)
             bag.camera_info(INFO, OPTICAL, stamp, posed.frame.camera)
             if index < 4:
-                bag._write(IMAGE, 'sensor_msgs/msg/Image', stamp,
-                           header=bag._header(OPTICAL, stamp), height=24, width=32,
-                           encoding='rgb8', is_bigendian=0, step=32 + index % 2,
-                           data=np.zeros(24 * 32, np.uint8))
+                bag._write(
+                    IMAGE,
+                    'sensor_msgs/msg/Image',
+                    stamp,
+                    header=bag._header(OPTICAL, stamp),
+                    height=24,
+                    width=32,
+                    encoding='rgb8',
+                    is_bigendian=0,
+                    step=32 + index % 2,
+                    data=np.zeros(24 * 32, np.uint8),
+                )
             else:
-                bag._write(IMAGE, 'sensor_msgs/msg/Image', stamp,
-                           header=bag._header(OPTICAL, stamp), height=24, width=31,
-                           encoding='yuyv', is_bigendian=0, step=62,
-                           data=np.zeros(24 * 62, np.uint8))
+                bag._write(
+                    IMAGE,
+                    'sensor_msgs/msg/Image',
+                    stamp,
+                    header=bag._header(OPTICAL, stamp),
+                    height=24,
+                    width=31,
+                    encoding='yuyv',
+                    is_bigendian=0,
+                    step=62,
+                    data=np.zeros(24 * 62, np.uint8),
+                )
     text = error_of(tmp_path / 'a')
     assert '4 with an image that cannot be decoded: rgb8 image of 32x24 has 768 bytes' in text
     assert 'in rows of 32, expected 24 rows of at least 96' in text

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibrations as tools write them: ROS, OpenCV, Kalibr, VINS, ORB-SLAM, `ros2 topic echo`."""
+
 from __future__ import annotations
 
 import json
@@ -26,32 +27,78 @@ SIZE = (640, 480)
 FLAT = [value for row in K for value in row]
 P = [470.0, 0, 320, 0, 0, 470, 240, 0, 0, 0, 1, 0]
 
-ROS = {'image_width': 640, 'image_height': 480, 'camera_name': 'narrow_stereo',
-       'camera_matrix': {'rows': 3, 'cols': 3, 'data': FLAT}, 'distortion_model': 'plumb_bob',
-       'distortion_coefficients': {'rows': 1, 'cols': 5, 'data': list(D)},
-       'projection_matrix': {'rows': 3, 'cols': 4, 'data': P}}
-KALIBR = {'camera_model': 'pinhole', 'intrinsics': [480.0, 481.0, 319.5, 239.5],
-          'distortion_model': 'radtan', 'distortion_coeffs': list(D[:4]),
-          'resolution': [640, 480], 'rostopic': '/left/image_raw'}
-EUROC = {'sensor_type': 'camera', 'T_BS': {'rows': 4, 'cols': 4, 'data': [0.0] * 16},
-         'rate_hz': 20, 'resolution': [640, 480], 'camera_model': 'pinhole',
-         'intrinsics': [480.0, 481.0, 319.5, 239.5], 'distortion_model': 'radial-tangential',
-         'distortion_coefficients': list(D[:4])}
-VINS = {'model_type': 'PINHOLE', 'camera_name': 'c', 'image_width': 640, 'image_height': 480,
-        'distortion_parameters': dict(zip(('k1', 'k2', 'p1', 'p2'), D)),
-        'projection_parameters': dict(zip(('fx', 'fy', 'cx', 'cy'), KALIBR['intrinsics']))}
-KANNALA = {'model_type': 'KANNALA_BRANDT', 'image_width': 640, 'image_height': 480,
-           'projection_parameters': {**dict(zip(('k2', 'k3', 'k4', 'k5'), FISHEYE)), 'mu': 480.0,
-                                     'mv': 481.0, 'u0': 319.5, 'v0': 239.5}}
-ORB = {'Camera.type': 'PinHole', 'Camera.width': 640, 'Camera.height': 480, 'Camera.fps': 30,
-       **dict(zip(('Camera.fx', 'Camera.fy', 'Camera.cx', 'Camera.cy'), KALIBR['intrinsics'])),
-       **dict(zip(('Camera.k1', 'Camera.k2', 'Camera.p1', 'Camera.p2', 'Camera.k3'), D))}
-ECHO = {'header': {'stamp': {'sec': 1, 'nanosec': 2}, 'frame_id': 'optical'}, 'height': 480,
-        'width': 640, 'distortion_model': 'plumb_bob', 'd': list(D), 'k': FLAT,
-        'r': [1.0, 0, 0, 0, 1, 0, 0, 0, 1], 'p': P, 'binning_x': 0, 'binning_y': 0,
-        'roi': {'x_offset': 0, 'y_offset': 0, 'height': 0, 'width': 0, 'do_rectify': False}}
-ECHO_1 = {**{k: v for k, v in ECHO.items() if k not in 'dkrp'},
-          **{name.upper(): ECHO[name] for name in 'dkrp'}}
+ROS = {
+    'image_width': 640,
+    'image_height': 480,
+    'camera_name': 'narrow_stereo',
+    'camera_matrix': {'rows': 3, 'cols': 3, 'data': FLAT},
+    'distortion_model': 'plumb_bob',
+    'distortion_coefficients': {'rows': 1, 'cols': 5, 'data': list(D)},
+    'projection_matrix': {'rows': 3, 'cols': 4, 'data': P},
+}
+KALIBR = {
+    'camera_model': 'pinhole',
+    'intrinsics': [480.0, 481.0, 319.5, 239.5],
+    'distortion_model': 'radtan',
+    'distortion_coeffs': list(D[:4]),
+    'resolution': [640, 480],
+    'rostopic': '/left/image_raw',
+}
+EUROC = {
+    'sensor_type': 'camera',
+    'T_BS': {'rows': 4, 'cols': 4, 'data': [0.0] * 16},
+    'rate_hz': 20,
+    'resolution': [640, 480],
+    'camera_model': 'pinhole',
+    'intrinsics': [480.0, 481.0, 319.5, 239.5],
+    'distortion_model': 'radial-tangential',
+    'distortion_coefficients': list(D[:4]),
+}
+VINS = {
+    'model_type': 'PINHOLE',
+    'camera_name': 'c',
+    'image_width': 640,
+    'image_height': 480,
+    'distortion_parameters': dict(zip(('k1', 'k2', 'p1', 'p2'), D)),
+    'projection_parameters': dict(zip(('fx', 'fy', 'cx', 'cy'), KALIBR['intrinsics'])),
+}
+KANNALA = {
+    'model_type': 'KANNALA_BRANDT',
+    'image_width': 640,
+    'image_height': 480,
+    'projection_parameters': {
+        **dict(zip(('k2', 'k3', 'k4', 'k5'), FISHEYE)),
+        'mu': 480.0,
+        'mv': 481.0,
+        'u0': 319.5,
+        'v0': 239.5,
+    },
+}
+ORB = {
+    'Camera.type': 'PinHole',
+    'Camera.width': 640,
+    'Camera.height': 480,
+    'Camera.fps': 30,
+    **dict(zip(('Camera.fx', 'Camera.fy', 'Camera.cx', 'Camera.cy'), KALIBR['intrinsics'])),
+    **dict(zip(('Camera.k1', 'Camera.k2', 'Camera.p1', 'Camera.p2', 'Camera.k3'), D)),
+}
+ECHO = {
+    'header': {'stamp': {'sec': 1, 'nanosec': 2}, 'frame_id': 'optical'},
+    'height': 480,
+    'width': 640,
+    'distortion_model': 'plumb_bob',
+    'd': list(D),
+    'k': FLAT,
+    'r': [1.0, 0, 0, 0, 1, 0, 0, 0, 1],
+    'p': P,
+    'binning_x': 0,
+    'binning_y': 0,
+    'roi': {'x_offset': 0, 'y_offset': 0, 'height': 0, 'width': 0, 'do_rectify': False},
+}
+ECHO_1 = {
+    **{k: v for k, v in ECHO.items() if k not in 'dkrp'},
+    **{name.upper(): ECHO[name] for name in 'dkrp'},
+}
 
 
 def dumped(values, flow=False):
@@ -66,8 +113,14 @@ def opencv(suffix, **values):
     return storage.releaseAndGetString()
 
 
-OPENCV = {'calibration_time': 'Mon 30 Nov', 'image_width': 640, 'image_height': 480, 'flags': 0,
-          'camera_matrix': np.array(K), 'distortion_coefficients': np.array(D)[:, None]}
+OPENCV = {
+    'calibration_time': 'Mon 30 Nov',
+    'image_width': 640,
+    'image_height': 480,
+    'flags': 0,
+    'camera_matrix': np.array(K),
+    'distortion_coefficients': np.array(D)[:, None],
+}
 OST = f"""# oST version 5.0 parameters
 [image]
 width
@@ -95,16 +148,26 @@ def write(path, text):
     return path
 
 
-@pytest.mark.parametrize('name, text, lens', [
-    ('a.yaml', dumped(ROS), D), ('a.json', json.dumps(ROS), D),
-    ('a.yml', opencv('yml', **OPENCV), D),
-    ('a.xml', opencv('xml', **OPENCV), D), ('a.json', opencv('json', **OPENCV), D),
-    ('a.yaml', dumped({'cam0': KALIBR}), D[:4]), ('a.yaml', dumped(EUROC), D[:4]),
-    ('a.yaml', '%YAML:1.0\n---\n' + dumped(VINS), D[:4]),
-    ('a.yaml', '%YAML:1.0\n---\n' + dumped(KANNALA), FISHEYE),
-    ('a.yaml', '%YAML:1.0\n\n#-----\n' + dumped(ORB), D),
-    ('a.yaml', dumped(ECHO) + '---\n', D), ('a.yaml', dumped(ECHO_1) + '---\n', D),
-    ('a.yaml', dumped(ECHO, flow=True), D), ('a.txt', OST, D), ('a.ini', OST, D)])
+@pytest.mark.parametrize(
+    'name, text, lens',
+    [
+        ('a.yaml', dumped(ROS), D),
+        ('a.json', json.dumps(ROS), D),
+        ('a.yml', opencv('yml', **OPENCV), D),
+        ('a.xml', opencv('xml', **OPENCV), D),
+        ('a.json', opencv('json', **OPENCV), D),
+        ('a.yaml', dumped({'cam0': KALIBR}), D[:4]),
+        ('a.yaml', dumped(EUROC), D[:4]),
+        ('a.yaml', '%YAML:1.0\n---\n' + dumped(VINS), D[:4]),
+        ('a.yaml', '%YAML:1.0\n---\n' + dumped(KANNALA), FISHEYE),
+        ('a.yaml', '%YAML:1.0\n\n#-----\n' + dumped(ORB), D),
+        ('a.yaml', dumped(ECHO) + '---\n', D),
+        ('a.yaml', dumped(ECHO_1) + '---\n', D),
+        ('a.yaml', dumped(ECHO, flow=True), D),
+        ('a.txt', OST, D),
+        ('a.ini', OST, D),
+    ],
+)
 def test_layouts_of_calibration_tools(tmp_path, name, text, lens):
     camera = read_calibration(write(tmp_path / name, text))(SIZE)
     np.testing.assert_allclose(camera.matrix, K)
@@ -116,17 +179,25 @@ def test_kalibr_equidistant_and_opencv_fisheye(tmp_path):
     equi = {**KALIBR, 'distortion_model': 'equidistant', 'distortion_coeffs': [0.0] * 4}
     camera = read_calibration(write(tmp_path / 'a.yaml', dumped({'cam0': equi})))(SIZE)
     assert (camera.model, camera.distortion) == ('equidistant', (0, 0, 0, 0))
-    text = opencv('yml', **{**OPENCV, 'fisheye_model': 1,
-                            'distortion_coefficients': np.array(FISHEYE)[:, None]})
+    text = opencv(
+        'yml',
+        **{**OPENCV, 'fisheye_model': 1, 'distortion_coefficients': np.array(FISHEYE)[:, None]},
+    )
     camera = read_calibration(write(tmp_path / 'b.yml', text))(SIZE)
     assert (camera.model, camera.distortion) == ('equidistant', FISHEYE)
 
 
 def test_a_camera_of_a_stereo_pair_is_named(tmp_path):
     names = {'M1': 300.0, 'M2': 310.0}
-    (tmp_path / 'a.yml').write_text(yaml.safe_dump(
-        {name: [focal, 0.0, 159.5, 0.0, focal, 119.5, 0.0, 0.0, 1.0]
-         for name, focal in names.items()} | {'D2': [-0.1, 0.0, 0.0, 0.0]}))
+    (tmp_path / 'a.yml').write_text(
+        yaml.safe_dump(
+            {
+                name: [focal, 0.0, 159.5, 0.0, focal, 119.5, 0.0, 0.0, 1.0]
+                for name, focal in names.items()
+            }
+            | {'D2': [-0.1, 0.0, 0.0, 0.0]}
+        )
+    )
     with pytest.raises(CameraError, match='holds the cameras M1, M2'):
         read_calibration(tmp_path / 'a.yml')
     for name, focal in names.items():
@@ -138,8 +209,11 @@ def test_a_camera_of_a_stereo_pair_is_named(tmp_path):
 def test_a_camera_of_several_is_named(tmp_path):
     right = {**KALIBR, 'rostopic': '/right/image_raw', 'intrinsics': [500.0, 500, 319.5, 239.5]}
     path = write(tmp_path / 'chain.yaml', dumped({'cam0': KALIBR, 'cam1': right}))
-    with pytest.raises(CameraError, match=r'holds the cameras cam0 \(/left/image_raw\), cam1 .*'
-                                          r'--camera-info .*chain\.yaml:cam0'):
+    with pytest.raises(
+        CameraError,
+        match=r'holds the cameras cam0 \(/left/image_raw\), cam1 .*'
+        r'--camera-info .*chain\.yaml:cam0',
+    ):
         read_calibration(path)
     with pytest.raises(CameraError, match="has no camera 'cam2', its cameras are: cam0"):
         read_calibration(path, name='cam2')
@@ -151,17 +225,27 @@ def test_a_camera_of_several_is_named(tmp_path):
     assert read_calibration(path, topic=topic)(SIZE).matrix[0, 0] == 500
 
 
-@pytest.mark.parametrize('values, message', [
-    ({'cam0': {**KALIBR, 'camera_model': 'omni', 'intrinsics': [1.0, 480, 481, 320, 240]}},
-     "camera_model is 'omni', expected pinhole"),
-    ({'cam0': {**KALIBR, 'distortion_model': 'fov', 'distortion_coeffs': [0.9]}}, "model 'fov'"),
-    ({**VINS, 'model_type': 'MEI'}, "model_type is 'MEI'"),
-    ({**ROS, 'distortion_model': 'brown_conrady'}, "model 'brown_conrady'"),
-    ({**ROS, 'camera_matrix': FLAT[:6]}, '6 values, expected 9'),
-    ({**ROS, 'camera_matrix': {'data': ['x']}}, 'is not a camera calibration'),
-    ({**ROS, 'image_width': 'wide'}, 'is not a camera calibration'),
-    ({'image_width': 640}, 'is not a camera calibration .*image_width.* expected image_width'),
-    ({**ECHO, 'k': [0.0] * 9, 'p': [0.0] * 12}, 'K is zero'), ([1, 2], 'holds no keys')])
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        (
+            {'cam0': {**KALIBR, 'camera_model': 'omni', 'intrinsics': [1.0, 480, 481, 320, 240]}},
+            "camera_model is 'omni', expected pinhole",
+        ),
+        (
+            {'cam0': {**KALIBR, 'distortion_model': 'fov', 'distortion_coeffs': [0.9]}},
+            "model 'fov'",
+        ),
+        ({**VINS, 'model_type': 'MEI'}, "model_type is 'MEI'"),
+        ({**ROS, 'distortion_model': 'brown_conrady'}, "model 'brown_conrady'"),
+        ({**ROS, 'camera_matrix': FLAT[:6]}, '6 values, expected 9'),
+        ({**ROS, 'camera_matrix': {'data': ['x']}}, 'is not a camera calibration'),
+        ({**ROS, 'image_width': 'wide'}, 'is not a camera calibration'),
+        ({'image_width': 640}, 'is not a camera calibration .*image_width.* expected image_width'),
+        ({**ECHO, 'k': [0.0] * 9, 'p': [0.0] * 12}, 'K is zero'),
+        ([1, 2], 'holds no keys'),
+    ],
+)
 def test_a_file_that_is_none_is_one_line(tmp_path, values, message):
     path = write(tmp_path / 'a.yaml', dumped(values))
     with pytest.raises(CameraError, match=message) as caught:
@@ -204,15 +288,19 @@ def test_a_matrix_in_a_text_file(tmp_path, rows, cols):
     matrix[:2, :3] = [[480, 0, 320], [0, 480, 240]]
     path = tmp_path / 'k.txt'
     np.savetxt(path, matrix[:rows, :cols])
-    np.testing.assert_allclose(read_calibration(path)(SIZE).matrix,
-                               [[480, 0, 319.5], [0, 480, 239.5], [0, 0, 1]])
+    np.testing.assert_allclose(
+        read_calibration(path)(SIZE).matrix, [[480, 0, 319.5], [0, 480, 239.5], [0, 0, 1]]
+    )
 
 
 def test_one_focal_length_is_for_one_size():
     camera_of = calibration_from_focal(500.0)
     assert camera_of(SIZE).matrix[0, 0] == camera_of((480, 640)).matrix[0, 0] == 500
-    with pytest.raises(CameraError, match='a focal length of 500 px cannot hold for images of '
-                                          '640x480 and of 320x240, expected one size: give'):
+    with pytest.raises(
+        CameraError,
+        match='a focal length of 500 px cannot hold for images of '
+        '640x480 and of 320x240, expected one size: give',
+    ):
         camera_of((320, 240))
     assert camera_of(SIZE).size_wh == SIZE
 
@@ -221,16 +309,22 @@ def test_one_matrix_is_for_one_size(tmp_path):
     path = write(tmp_path / 'k.txt', '480 0 320 0 480 240 0 0 1')
     camera_of = read_calibration(path)
     camera_of(SIZE)
-    with pytest.raises(CameraError, match=r'k\.txt: a camera matrix without an image size cannot '
-                                          'hold for images of 640x480 and of 480x640'):
+    with pytest.raises(
+        CameraError,
+        match=r'k\.txt: a camera matrix without an image size cannot '
+        'hold for images of 640x480 and of 480x640',
+    ):
         camera_of((480, 640))
 
 
 def test_a_matrix_of_another_size_is_refused(tmp_path):
     path = write(tmp_path / 'k.txt', '480 0 320 0 480 240 0 0 1')
     for size in ((1280, 960), (320, 240)):
-        with pytest.raises(CameraError, match=r'principal point \(320, 240\), which is the middle '
-                                              f'of about 640x480, but the images are {size[0]}x'):
+        with pytest.raises(
+            CameraError,
+            match=r'principal point \(320, 240\), which is the middle '
+            f'of about 640x480, but the images are {size[0]}x',
+        ):
             read_calibration(path)(size)
     assert read_calibration(path, whole=False)((1280, 960)).matrix[0, 0] == 480
 
@@ -245,8 +339,16 @@ def test_a_calibration_beside_is_read_once(tmp_path):
 
 TEXTS = [b'', dumped(ROS).encode(), OST.encode(), opencv('xml', **OPENCV).encode()]
 DOCUMENTS = (ROS, {'cam0': KALIBR}, EUROC, VINS, KANNALA, ORB, ECHO, ECHO_1)
-JUNK = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6),
-                 st.lists(st.floats(), max_size=5), st.just({}), st.just({'data': None}))
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=6),
+    st.lists(st.floats(), max_size=5),
+    st.just({}),
+    st.just({'data': None}),
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -268,11 +370,15 @@ def test_whatever_a_document_holds_is_one_line(tmp_path_factory, document, data)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(['a.yaml', 'a.xml', 'a.txt', 'a.json']), st.binary(max_size=60),
-       st.sampled_from(TEXTS), st.integers(0, 700))
+@given(
+    st.sampled_from(['a.yaml', 'a.xml', 'a.txt', 'a.json']),
+    st.binary(max_size=60),
+    st.sampled_from(TEXTS),
+    st.integers(0, 700),
+)
 def test_whatever_bytes_a_file_holds_are_one_line(tmp_path_factory, name, junk, text, cut):
     path = tmp_path_factory.mktemp('fuzz') / name
-    path.write_bytes(text[:cut] + junk + text[cut + len(junk):])
+    path.write_bytes(text[:cut] + junk + text[cut + len(junk) :])
     try:
         read_calibration(path)(SIZE)
     except CameraError as error:

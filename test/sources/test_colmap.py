@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A COLMAP model, as text and binary."""
+
 from __future__ import annotations
 
 import struct
@@ -20,20 +21,42 @@ CAMERAS = {  # parameters, and what they mean here
     'PINHOLE': ([50, 51, 32, 24], (50, 51), 'pinhole', ()),
     'SIMPLE_RADIAL': ([50, 32, 24, -0.1], (50, 50), 'plumb_bob', (-0.1, 0, 0, 0, 0)),
     'RADIAL': ([50, 32, 24, -0.1, 0.02], (50, 50), 'plumb_bob', (-0.1, 0.02, 0, 0, 0)),
-    'OPENCV': ([50, 51, 32, 24, -0.1, 0.02, 1e-3, 2e-3], (50, 51), 'plumb_bob',
-               (-0.1, 0.02, 1e-3, 2e-3, 0)),
-    'OPENCV_FISHEYE': ([50, 51, 32, 24, 0.1, 0.2, 0.3, 0.4], (50, 51), 'equidistant',
-                       (0.1, 0.2, 0.3, 0.4)),
-    'FULL_OPENCV': ([50, 51, 32, 24, 0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6], (50, 51),
-                    'rational_polynomial', (0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6)),
+    'OPENCV': (
+        [50, 51, 32, 24, -0.1, 0.02, 1e-3, 2e-3],
+        (50, 51),
+        'plumb_bob',
+        (-0.1, 0.02, 1e-3, 2e-3, 0),
+    ),
+    'OPENCV_FISHEYE': (
+        [50, 51, 32, 24, 0.1, 0.2, 0.3, 0.4],
+        (50, 51),
+        'equidistant',
+        (0.1, 0.2, 0.3, 0.4),
+    ),
+    'FULL_OPENCV': (
+        [50, 51, 32, 24, 0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6],
+        (50, 51),
+        'rational_polynomial',
+        (0.1, 0.2, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6),
+    ),
     'SIMPLE_RADIAL_FISHEYE': ([50, 32, 24, 0.1], (50, 50), 'equidistant', (0.1, 0, 0, 0)),
     'RADIAL_FISHEYE': ([50, 32, 24, 0.1, -0.2], (50, 50), 'equidistant', (0.1, -0.2, 0, 0)),
     'SIMPLE_FISHEYE': ([50, 32, 24], (50, 50), 'equidistant', (0, 0, 0, 0)),
     'FISHEYE': ([50, 51, 32, 24], (50, 51), 'equidistant', (0, 0, 0, 0)),
 }
-IDS = {'SIMPLE_PINHOLE': 0, 'PINHOLE': 1, 'SIMPLE_RADIAL': 2, 'RADIAL': 3, 'OPENCV': 4,
-       'OPENCV_FISHEYE': 5, 'FULL_OPENCV': 6, 'SIMPLE_RADIAL_FISHEYE': 8, 'RADIAL_FISHEYE': 9,
-       'SIMPLE_FISHEYE': 14, 'FISHEYE': 15}
+IDS = {
+    'SIMPLE_PINHOLE': 0,
+    'PINHOLE': 1,
+    'SIMPLE_RADIAL': 2,
+    'RADIAL': 3,
+    'OPENCV': 4,
+    'OPENCV_FISHEYE': 5,
+    'FULL_OPENCV': 6,
+    'SIMPLE_RADIAL_FISHEYE': 8,
+    'RADIAL_FISHEYE': 9,
+    'SIMPLE_FISHEYE': 14,
+    'FISHEYE': 15,
+}
 POSES = {'b side.png': pose(1, 2, 3, 0.1, -0.2, 0.3), 'a/top.png': pose(0, 0, 1, 0, 3.0, 0)}
 
 
@@ -51,7 +74,8 @@ def write_model(project, model, parameters, binary):
         number = IDS.get(model, 99)
         (folder / 'cameras.bin').write_bytes(
             struct.pack('<QiiQQ', 1, 7, number, 64, 48)
-            + struct.pack(f'<{len(parameters)}d', *parameters))
+            + struct.pack(f'<{len(parameters)}d', *parameters)
+        )
         data = struct.pack('<Q', 2)
         for index, (name, row) in enumerate(rows.items()):
             data += struct.pack('<i7di', index, *row, 7) + name.encode() + b'\0'
@@ -62,8 +86,10 @@ def write_model(project, model, parameters, binary):
         (folder / 'cameras.txt').write_text(f'# Camera list\n7 {model} 64 48 {text}\n')
         lines = ['# Image list']
         for index, (name, row) in enumerate(rows.items()):
-            lines += [f'{index} {" ".join(repr(v) for v in row)} 7 {name}',
-                      '1.5 2.5 -1 3 4 5' if index else '']
+            lines += [
+                f'{index} {" ".join(repr(v) for v in row)} 7 {name}',
+                '1.5 2.5 -1 3 4 5' if index else '',
+            ]
         (folder / 'images.txt').write_text('\n'.join(lines) + '\n')
     return project
 
@@ -117,8 +143,11 @@ def test_a_fisheye_without_distortion_stays_one(tmp_path):
 def test_images_that_are_elsewhere(tmp_path):
     write_model(tmp_path, 'PINHOLE', CAMERAS['PINHOLE'][0], True)
     (tmp_path / 'images').rename(tmp_path / 'photos')
-    with pytest.raises(SourceError, match=r"none of the 2 images of the model, such as 'a/top\."
-                                          r"png', was found beside .* with --images$"):
+    with pytest.raises(
+        SourceError,
+        match=r"none of the 2 images of the model, such as 'a/top\."
+        r"png', was found beside .* with --images$",
+    ):
         open_source(tmp_path)
     assert len(list(open_source(tmp_path, images=tmp_path / 'photos').posed_frames())) == 2
     with pytest.raises(SourceError, match=rf'was found in {tmp_path / "sparse"}: name the folder'):
@@ -156,9 +185,18 @@ def write_images(project, names, second='\n', images='images', head=''):
     return folder
 
 
-@pytest.mark.parametrize('second', ['', '\n', ' \n', '\n\n', '1.5 2.5 -1\n',
-                                    '1 2 -1 3 4 5 6 7 8 9 1 2\n',
-                                    '10 20 -1 30 40 -1 50 60 5 70 80 -1\n\n'])
+@pytest.mark.parametrize(
+    'second',
+    [
+        '',
+        '\n',
+        ' \n',
+        '\n\n',
+        '1.5 2.5 -1\n',
+        '1 2 -1 3 4 5 6 7 8 9 1 2\n',
+        '10 20 -1 30 40 -1 50 60 5 70 80 -1\n\n',
+    ],
+)
 def test_second_lines_may_be_empty_or_left_out(project, second):
     write_images(project, [f'frame {i} a.png' for i in range(12)], second)
     found = [p.world_from_camera[0, 3] for p in open_source(project).posed_frames()]
@@ -170,8 +208,10 @@ def test_images_of_a_model_are_in_natural_order(project):
     assert names == [f'frame-{i}.png' for i in range(12)]
 
 
-@pytest.mark.parametrize(('line', 'number'), [
-    ('13 1 0 0 0 0 0 0 1', 25), ('1 2 -1 3', 25), ('13 1 0 0 0 0 zero 0 1 a.png', 25)])
+@pytest.mark.parametrize(
+    ('line', 'number'),
+    [('13 1 0 0 0 0 0 0 1', 25), ('1 2 -1 3', 25), ('13 1 0 0 0 0 zero 0 1 a.png', 25)],
+)
 def test_a_line_of_a_model_that_is_none_is_named(project, line, number):
     file = project / 'sparse' / '0' / 'images.txt'
     file.write_text(file.read_text() + line)
@@ -184,15 +224,17 @@ def test_images_missing_or_not_registered_are_told(project):
     source = open_source(project)
     assert len(list(source.posed_frames())) == 11
     assert source.skipped == {'an image file that is missing': 1}
-    assert source.unread == [f'1 of 12 images of {project / "images"}, which the model does not '
-                             'register: spare.png']
+    assert source.unread == [
+        f'1 of 12 images of {project / "images"}, which the model does not register: spare.png'
+    ]
 
 
 def test_the_head_of_a_cut_model_is_told(project):
     write_images(project, ['a.png', 'b.png'], head='# Number of images: 60, mean: 0\n')
     source = open_source(project)
-    assert source.unread[0] == (f'60 images that the head of {project / "sparse/0/images.txt"} '
-                                'announces: it lists 2')
+    assert source.unread[0] == (
+        f'60 images that the head of {project / "sparse/0/images.txt"} announces: it lists 2'
+    )
 
 
 def test_other_models_of_a_project_are_told(project):
@@ -200,7 +242,8 @@ def test_other_models_of_a_project_are_told(project):
     (project / 'other' / 'sparse' / '0').rename(project / 'sparse' / '1')
     assert open_source(project).unread == [
         f'the model {project / "sparse/1"}: {project / "sparse/0"} is read; name the other one to '
-        'read it']
+        'read it'
+    ]
 
 
 def test_text_beside_a_binary_model_is_told(tmp_path):
@@ -217,9 +260,16 @@ def test_bytes_behind_a_binary_model_are_told(tmp_path):
     assert open_source(tmp_path).unread[0].startswith('24 bytes at the end of')
 
 
-@pytest.mark.parametrize('data', [
-    struct.pack('<Q', 2 ** 63), struct.pack('<Q', 1) + bytes(64) + b'a\0' + b'\xff' * 8,
-    struct.pack('<Q', 1) + bytes(64) + b'no end', b'', b'\1'])
+@pytest.mark.parametrize(
+    'data',
+    [
+        struct.pack('<Q', 2**63),
+        struct.pack('<Q', 1) + bytes(64) + b'a\0' + b'\xff' * 8,
+        struct.pack('<Q', 1) + bytes(64) + b'no end',
+        b'',
+        b'\1',
+    ],
+)
 def test_counts_that_lie_are_refused(tmp_path, data):
     write_model(tmp_path, 'PINHOLE', PINHOLE, True)
     (tmp_path / 'sparse' / '0' / 'images.bin').write_bytes(data)
@@ -233,9 +283,16 @@ def test_half_a_model_names_the_other_half(project):
         open_source(project)
 
 
-@pytest.mark.parametrize(('name', 'file'), [
-    ('fru\u0308h/a.png', 'fr\u00fch/a.png'), ('cam0\\a.png', 'cam0/a.png'), ('a.JPG', 'a.jpg'),
-    ('/home/someone/photos/a.png', 'a.png'), ('data/images/cap 1/a.png', 'cap 1/a.png')])
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [
+        ('fru\u0308h/a.png', 'fr\u00fch/a.png'),
+        ('cam0\\a.png', 'cam0/a.png'),
+        ('a.JPG', 'a.jpg'),
+        ('/home/someone/photos/a.png', 'a.png'),
+        ('data/images/cap 1/a.png', 'cap 1/a.png'),
+    ],
+)
 def test_names_written_in_another_way_are_found(tmp_path, name, file):
     write_images(tmp_path, [file])
     text = (tmp_path / 'sparse' / '0' / 'images.txt').read_text(encoding='utf-8')
@@ -247,9 +304,12 @@ def test_names_written_in_another_way_are_found(tmp_path, name, file):
 
 def test_one_file_is_never_two_images(tmp_path):
     folder = write_images(tmp_path, ['a.png', 'cam0/b.png'])
-    (folder / 'images.txt').write_text(''.join(
-        f'{i} 1 0 0 0 0 0 0 1 {name}\n\n' for i, name in enumerate(
-            ['here/a.png', 'there/a.png', 'cam0/b.png', 'CAM0/b.png'])))
+    (folder / 'images.txt').write_text(
+        ''.join(
+            f'{i} 1 0 0 0 0 0 0 1 {name}\n\n'
+            for i, name in enumerate(['here/a.png', 'there/a.png', 'cam0/b.png', 'CAM0/b.png'])
+        )
+    )
     source = open_source(tmp_path)
     assert [frame.name for frame in source.frames()] == ['cam0/b.png']
     assert source.skipped == {'an image file that is missing': 3} and not source.assumptions
@@ -283,9 +343,13 @@ def test_images_are_named_on_the_command_line(project, tmp_path, capsys):
     assert '12 frames written' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('images', 'message'), [
-    ('nowhere', '--images nowhere is no folder, expected'),
-    ('.', r'--images \.: .*photos is no COLMAP model')])
+@pytest.mark.parametrize(
+    ('images', 'message'),
+    [
+        ('nowhere', '--images nowhere is no folder, expected'),
+        ('.', r'--images \.: .*photos is no COLMAP model'),
+    ],
+)
 def test_images_that_no_model_needs_are_refused(project, images, message):
     path = project if images == 'nowhere' else project / 'photos'
     path.mkdir(exist_ok=True)
@@ -307,11 +371,15 @@ def test_a_camera_that_no_image_uses_does_not_matter(project):
     assert len(list(open_source(project).frames())) == 12
 
 
-@pytest.mark.parametrize(('camera', 'message'), [
-    ('1 PINHOLE 64 48 50 32 24', 'camera 1: PINHOLE has 3 parameters, expected 4'),
-    ('1 PINHOLE 64 48 nan 50 32 24', 'sparse/0, camera 1: .*NaN'),
-    ('2 PINHOLE 64 48 50 50 32 24', "image 'frame-0.png' is of camera 1, which the model"),
-    ('1 PINHOLE 64', r"cameras\.txt, line 1: '1 PINHOLE 64' is no line of a COLMAP model")])
+@pytest.mark.parametrize(
+    ('camera', 'message'),
+    [
+        ('1 PINHOLE 64 48 50 32 24', 'camera 1: PINHOLE has 3 parameters, expected 4'),
+        ('1 PINHOLE 64 48 nan 50 32 24', 'sparse/0, camera 1: .*NaN'),
+        ('2 PINHOLE 64 48 50 50 32 24', "image 'frame-0.png' is of camera 1, which the model"),
+        ('1 PINHOLE 64', r"cameras\.txt, line 1: '1 PINHOLE 64' is no line of a COLMAP model"),
+    ],
+)
 def test_a_broken_camera_is_named(project, camera, message):
     (project / 'sparse' / '0' / 'cameras.txt').write_text(camera)
     with pytest.raises(DsacError, match=message):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac convert` between every pair of formats."""
+
 from __future__ import annotations
 
 import argparse
@@ -35,25 +36,40 @@ def scene(tmp_path):
     return tmp_path / 'scene'
 
 
-@pytest.mark.parametrize('words', [('a.mcap',), ('a.db3',), ('a', '--storage', 'sqlite3'),
-                                   ('a', '--to', 'bag')])
+@pytest.mark.parametrize(
+    'words', [('a.mcap',), ('a.db3',), ('a', '--storage', 'sqlite3'), ('a', '--to', 'bag')]
+)
 def test_a_folder_becomes_a_bag_and_a_folder_again(scene, tmp_path, words):
     assert run(scene, tmp_path / words[0], *words[1:]) == 0
     bag = open_source(tmp_path / words[0], poses='tf:hall')
     assert bag.kind == 'bag' and bag.camera_frame == 'camera_optical'
     assert_same(list(bag.posed_frames()), list(open_source(scene).posed_frames()))
     assert run(tmp_path / words[0], tmp_path / 'back', '--poses', 'tf:hall') == 0
-    assert_same(list(open_source(tmp_path / 'back').posed_frames()),
-                list(open_source(scene).posed_frames()))
+    assert_same(
+        list(open_source(tmp_path / 'back').posed_frames()),
+        list(open_source(scene).posed_frames()),
+    )
 
 
 def test_a_bag_for_tests_does_not_tell_the_answer(scene, tmp_path):
-    run(scene, tmp_path / 'a.mcap', '--odom', '--map-frame', 'map', '--camera-frame', 'eye',
-        '--compressed', '--depth', 'off')
+    run(
+        scene,
+        tmp_path / 'a.mcap',
+        '--odom',
+        '--map-frame',
+        'map',
+        '--camera-frame',
+        'eye',
+        '--compressed',
+        '--depth',
+        'off',
+    )
     topics = BagFile(tmp_path / 'a.mcap').topics
     assert {t.name: t.type.rsplit('/')[-1] for t in topics.values()} == {
-        '/camera/camera_info': 'CameraInfo', '/ground_truth/pose': 'PoseStamped',
-        '/camera/image_raw/compressed': 'CompressedImage'}
+        '/camera/camera_info': 'CameraInfo',
+        '/ground_truth/pose': 'PoseStamped',
+        '/camera/image_raw/compressed': 'CompressedImage',
+    }
     source = open_source(tmp_path / 'a.mcap')
     assert (source.camera_frame, len(list(source.posed_frames()))) == ('eye', 5)
 
@@ -62,7 +78,7 @@ def test_frames_without_stamps_get_a_rate(scene, tmp_path):
     (scene / 'stamps.txt').unlink()
     run(scene, tmp_path / 'a.mcap', '--rate', '4', '--map-frame', 'map')
     stamps = [f.stamp_ns for f in open_source(tmp_path / 'a.mcap').frames()]
-    assert set(np.diff(stamps)) == {250_000_000} and stamps[0] > 10 ** 18
+    assert set(np.diff(stamps)) == {250_000_000} and stamps[0] > 10**18
     with pytest.raises(SourceError, match=r'rate is 0\.0 Hz'):
         run(scene, tmp_path / 'b.mcap', '--rate', '0')
 
@@ -72,8 +88,9 @@ def test_a_trajectory(scene, tmp_path):
     trajectory = read_tum(tmp_path / 'a.tum')
     expected = posed_frames()[::2]
     np.testing.assert_array_equal(trajectory.stamps_ns, [p.frame.stamp_ns for p in expected])
-    np.testing.assert_allclose(trajectory.world_from_x, [p.world_from_camera for p in expected],
-                               atol=1e-8)
+    np.testing.assert_allclose(
+        trajectory.world_from_x, [p.world_from_camera for p in expected], atol=1e-8
+    )
 
 
 def test_undistorted_images_are_those_of_a_pinhole(scene, tmp_path):
@@ -97,8 +114,9 @@ def test_assumptions_are_printed_once_and_in_json(tmp_path, capsys):
     sequence = tmp_path / 'seq-01'
     sequence.mkdir()
     for index in range(2):
-        cv2.imwrite(str(sequence / f'frame-{index:06d}.color.png'),
-                    np.zeros((480, 640, 3), np.uint8))
+        cv2.imwrite(
+            str(sequence / f'frame-{index:06d}.color.png'), np.zeros((480, 640, 3), np.uint8)
+        )
         np.savetxt(sequence / f'frame-{index:06d}.pose.txt', np.eye(4))
     run(sequence, tmp_path / 'a.tum', '--json')
     told = capsys.readouterr()
@@ -119,8 +137,9 @@ def test_a_pass_tells_its_assumptions_at_once(scene):
     assert told == source.assumptions == ['before', 'while reading']
 
 
-@pytest.mark.parametrize('dest, message', [('there', 'exists already'),
-                                           ('a.bag', 'rosbag1 is read but not written')])
+@pytest.mark.parametrize(
+    'dest, message', [('there', 'exists already'), ('a.bag', 'rosbag1 is read but not written')]
+)
 def test_what_is_not_written(scene, tmp_path, dest, message):
     (tmp_path / 'there').write_text('mine')
     with pytest.raises(SourceError, match=message):
@@ -133,6 +152,7 @@ def test_interrupted_conversion_leaves_nothing_behind(scene, tmp_path, monkeypat
     def interrupted(frames, *_):
         yield next(iter(frames))
         raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         patch.setattr(convert, 'counted', interrupted)
         with pytest.raises(KeyboardInterrupt):

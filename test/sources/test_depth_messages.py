@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth, as drivers and compressed_depth_image_transport send it, becomes metres."""
+
 from __future__ import annotations
 
 import struct
@@ -37,6 +38,7 @@ def rvl(values):
             nibbles.append(group | (8 if number else 0))
             if not number:
                 return
+
     flat, at, before = [int(v) for v in values.reshape(-1)], 0, 0
     while at < len(flat):
         for wanted in (False, True):
@@ -51,8 +53,9 @@ def rvl(values):
             put(2 * change if change >= 0 else -2 * change - 1)
         at = run
     nibbles += [0] * (-len(nibbles) % 8)
-    words = [int(''.join(f'{n:x}' for n in nibbles[i:i + 8]), 16)
-             for i in range(0, len(nibbles), 8)]
+    words = [
+        int(''.join(f'{n:x}' for n in nibbles[i : i + 8]), 16) for i in range(0, len(nibbles), 8)
+    ]
     height, width = values.shape
     return struct.pack('<ii', width, height) + struct.pack(f'<{len(words)}I', *words)
 
@@ -66,9 +69,16 @@ def quantised(metres, furthest=10.0, quantum=100.0):
     return levels, a, b
 
 
-@pytest.mark.parametrize('encoding, raw', [
-    ('16UC1', MM), ('mono16', MM), ('16SC1', MM.astype(np.int16)), ('32FC1', METRES),
-    ('64FC1', METRES.astype(np.float64))])
+@pytest.mark.parametrize(
+    'encoding, raw',
+    [
+        ('16UC1', MM),
+        ('mono16', MM),
+        ('16SC1', MM.astype(np.int16)),
+        ('32FC1', METRES),
+        ('64FC1', METRES.astype(np.float64)),
+    ],
+)
 @pytest.mark.parametrize('big', [False, True])
 def test_plain_depth(encoding, raw, big):
     found = decode_depth(message(encoding, raw, padding=4, big=big))
@@ -82,17 +92,28 @@ def test_what_is_no_depth_is_zero(nothing):
     np.testing.assert_array_equal(decode_depth(message('32FC1', raw)), METRES)
 
 
-@pytest.mark.parametrize('form, body', [
-    ('16UC1; compressedDepth', png(MM)), ('16UC1; compressedDepth png', png(MM)),
-    ('16UC1; compressedDepth rvl', rvl(MM)), ('mono16; compressedDepth png', png(MM)),
-    ('; compressedDepth png', png(MM))])
+@pytest.mark.parametrize(
+    'form, body',
+    [
+        ('16UC1; compressedDepth', png(MM)),
+        ('16UC1; compressedDepth png', png(MM)),
+        ('16UC1; compressedDepth rvl', rvl(MM)),
+        ('mono16; compressedDepth png', png(MM)),
+        ('; compressedDepth png', png(MM)),
+    ],
+)
 def test_compressed_depth_in_millimetres(form, body):
     np.testing.assert_allclose(decode_depth(packed(form, body)), METRES, atol=6e-4)
 
 
-@pytest.mark.parametrize('form, code', [
-    ('32FC1; compressedDepth', png), ('32FC1; compressedDepth png', png),
-    ('32FC1; compressedDepth rvl', rvl)])
+@pytest.mark.parametrize(
+    'form, code',
+    [
+        ('32FC1; compressedDepth', png),
+        ('32FC1; compressedDepth png', png),
+        ('32FC1; compressedDepth rvl', rvl),
+    ],
+)
 def test_compressed_depth_of_floats_is_inverse(form, code):
     levels, a, b = quantised(METRES)
     found = decode_depth(packed(form, code(levels), a, b))
@@ -100,10 +121,15 @@ def test_compressed_depth_of_floats_is_inverse(form, code):
     np.testing.assert_array_equal(found == 0, METRES == 0)
 
 
-@pytest.mark.parametrize('form, data', [
-    ('16UC1; png compressed ', png(MM)), ('png', png(MM)),
-    ('32FC1; tiff compressed ', png(METRES, '.tiff')),
-    ('16UC1; compressedDepth png', png(MM))])
+@pytest.mark.parametrize(
+    'form, data',
+    [
+        ('16UC1; png compressed ', png(MM)),
+        ('png', png(MM)),
+        ('32FC1; tiff compressed ', png(METRES, '.tiff')),
+        ('16UC1; compressedDepth png', png(MM)),
+    ],
+)
 def test_depth_without_the_header_of_the_transport(form, data):
     found = decode_depth(SimpleNamespace(format=form, data=data))
     np.testing.assert_allclose(found, METRES, atol=6e-4)
@@ -118,33 +144,49 @@ def test_rvl_of_noise_and_of_nothing():
     assert not decode_depth(packed('16UC1; compressedDepth rvl', rvl(nothing))).any()
 
 
-@pytest.mark.parametrize('body', [
-    b'', struct.pack('<ii', 640, 480), struct.pack('<ii', 640, 480) + b'\x12\x34' * 500,
-    struct.pack('<ii', -1, 4) + b'\0' * 8, struct.pack('<ii', 2 ** 30, 2 ** 30) + b'\0' * 8,
-    struct.pack('<ii', 8, 8) + b'\xff' * 64, struct.pack('<ii', 8, 8) + b'\0' * 64,
-    rvl(MM)[:-400]])
+@pytest.mark.parametrize(
+    'body',
+    [
+        b'',
+        struct.pack('<ii', 640, 480),
+        struct.pack('<ii', 640, 480) + b'\x12\x34' * 500,
+        struct.pack('<ii', -1, 4) + b'\0' * 8,
+        struct.pack('<ii', 2**30, 2**30) + b'\0' * 8,
+        struct.pack('<ii', 8, 8) + b'\xff' * 64,
+        struct.pack('<ii', 8, 8) + b'\0' * 64,
+        rvl(MM)[:-400],
+    ],
+)
 def test_broken_rvl_says_so(body):
     with pytest.raises(ImageError, match='RVL depth'):
         decode_depth(packed('16UC1; compressedDepth rvl', body))
 
 
-@pytest.mark.parametrize('one, text', [
-    (message('rgb8', RGB), "depth encoding 'rgb8'"),
-    (message('mono8', RGB[..., 0]), "depth encoding 'mono8', expected one of 16UC1"),
-    (packed('16UC1; compressedDepth png', png(RGB)), 'uint8 in 3 channels, which is a picture'),
-    (SimpleNamespace(format='jpeg', data=png(RGB[..., 0], '.jpg')), 'uint8 in 1 channels'),
-    (packed('16UC1; compressedDepth png', png(MM)[:60]), 'cannot be decoded'),
-    (packed('16UC1; compressedDepth zstd', b'abcdef'), 'neither png nor RVL'),
-    (SimpleNamespace(format='16UC1; compressedDepth', data=b''), 'neither png nor RVL'),
-    (SimpleNamespace(format='32FC1; compressedDepth', data=png(MM)), 'lacks the header'),
-    (packed('32FC1; compressedDepth png', png(MM), 0.0, 0.0), 'quantised by 0 and 0')])
+@pytest.mark.parametrize(
+    'one, text',
+    [
+        (message('rgb8', RGB), "depth encoding 'rgb8'"),
+        (message('mono8', RGB[..., 0]), "depth encoding 'mono8', expected one of 16UC1"),
+        (
+            packed('16UC1; compressedDepth png', png(RGB)),
+            'uint8 in 3 channels, which is a picture',
+        ),
+        (SimpleNamespace(format='jpeg', data=png(RGB[..., 0], '.jpg')), 'uint8 in 1 channels'),
+        (packed('16UC1; compressedDepth png', png(MM)[:60]), 'cannot be decoded'),
+        (packed('16UC1; compressedDepth zstd', b'abcdef'), 'neither png nor RVL'),
+        (SimpleNamespace(format='16UC1; compressedDepth', data=b''), 'neither png nor RVL'),
+        (SimpleNamespace(format='32FC1; compressedDepth', data=png(MM)), 'lacks the header'),
+        (packed('32FC1; compressedDepth png', png(MM), 0.0, 0.0), 'quantised by 0 and 0'),
+    ],
+)
 def test_what_is_no_depth_says_why(one, text):
     with pytest.raises(ImageError, match=text):
         decode_depth(one)
 
 
-@pytest.mark.parametrize('encoding, raw', [
-    ('32FC1', METRES * 1000), ('16UC1', np.round(METRES).astype(np.uint16))])
+@pytest.mark.parametrize(
+    'encoding, raw', [('32FC1', METRES * 1000), ('16UC1', np.round(METRES).astype(np.uint16))]
+)
 def test_depth_in_another_unit_needs_its_name(encoding, raw):
     with pytest.raises(ImageError, match=r'a median depth of .* m, expected 0\.02 to 200 m'):
         decode_depth(message(encoding, raw))

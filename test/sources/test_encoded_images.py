@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoded images whose bytes are not what they say."""
+
 from __future__ import annotations
 
 import resource
@@ -20,28 +21,45 @@ JPEG = cv2.imencode('.jpg', IMAGE)[1].tobytes()
 
 def resized(jpeg, width, height):
     at = jpeg.index(b'\xff\xc0') + 5
-    return jpeg[:at] + struct.pack('>HH', height, width) + jpeg[at + 4:]
+    return jpeg[:at] + struct.pack('>HH', height, width) + jpeg[at + 4 :]
 
 
 def png(width, height):
     """A png of this size whose pixels end after the first few."""
-    chunks = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)),
-              (b'IDAT', zlib.compress(bytes(99))), (b'IEND', b''))
+    chunks = (
+        (b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)),
+        (b'IDAT', zlib.compress(bytes(99))),
+        (b'IEND', b''),
+    )
     return b'\x89PNG\r\n\x1a\n' + b''.join(
         struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-        for kind, data in chunks)
+        for kind, data in chunks
+    )
 
 
-@pytest.mark.parametrize('data', [
-    resized(JPEG, 30000, 30000), resized(JPEG, 65000, 65000), png(30000, 30000),
-    png(100_000, 100_000), b'P6 30000 30000 255\nabc', b'', b'GIF89a', JPEG[:300]],
-    ids=['jpeg', 'large jpeg', 'png', 'large png', 'ppm', 'empty', 'gif', 'cut'])
+@pytest.mark.parametrize(
+    'data',
+    [
+        resized(JPEG, 30000, 30000),
+        resized(JPEG, 65000, 65000),
+        png(30000, 30000),
+        png(100_000, 100_000),
+        b'P6 30000 30000 255\nabc',
+        b'',
+        b'GIF89a',
+        JPEG[:300],
+    ],
+    ids=['jpeg', 'large jpeg', 'png', 'large png', 'ppm', 'empty', 'gif', 'cut'],
+)
 def test_a_size_that_lies_takes_no_memory(tmp_path, data):
     (tmp_path / 'a.png').write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for read in (read_image, lambda path: read_depth(path, (96, 64))):
-        with pytest.raises(ImageError, match=rf'a\.png cannot be read as .*: {len(data)} bytes '
-                                             'are not a') as caught:
+        with pytest.raises(
+            ImageError,
+            match=rf'a\.png cannot be read as .*: {len(data)} bytes '
+            'are not a',
+        ) as caught:
             read(tmp_path / 'a.png')
         assert '\n' not in str(caught.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
@@ -58,6 +76,7 @@ def test_the_size_of_a_jpeg_is_that_of_its_frame():
 
 def test_a_plain_jpeg_is_large_enough_for_its_bytes():
     for flags in ([], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_OPTIMIZE, 1]):
-        data = cv2.imencode('.jpg', np.zeros((3000, 4000), np.uint8),
-                            [cv2.IMWRITE_JPEG_QUALITY, 1, *flags])[1]
+        data = cv2.imencode(
+            '.jpg', np.zeros((3000, 4000), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 1, *flags]
+        )[1]
         assert decode_encoded(data, cv2.IMREAD_GRAYSCALE).shape == (3000, 4000)

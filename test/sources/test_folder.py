@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of DSAC* and ACE, as others write it and as we do."""
+
 from __future__ import annotations
 
 import cv2
@@ -83,8 +84,12 @@ def test_unusable_poses_are_skipped_and_counted(tmp_path):
     source = open_source(tmp_path)
     assert [p.frame.name for p in source.posed_frames()] == ['f5']
     assert source.skipped == {
-        'no pose file': 1, 'a pose with NaN or infinity': 1, 'a pose file that cannot be read': 1,
-        'a pose that is no rigid motion': 1, 'an image file that cannot be decoded': 1}
+        'no pose file': 1,
+        'a pose with NaN or infinity': 1,
+        'a pose file that cannot be read': 1,
+        'a pose that is no rigid motion': 1,
+        'an image file that cannot be decoded': 1,
+    }
     assert len(list(source.frames())) == 5
 
 
@@ -119,11 +124,15 @@ def test_depth_is_resized_to_the_image(tmp_path):
     assert next(open_source(tmp_path, depth='off').frames()).depth is None
 
 
-@pytest.mark.parametrize('text, error, message', [
-    ('0', CameraError, 'f0.txt: camera has focal lengths fx = 0'),
-    ('nan', CameraError, 'f0.txt: .*NaN'),
-    ('1 2 3', CameraError, 'f0.txt holds 3 numbers, expected a focal length'),
-    ('five hundred', CameraError, 'f0.txt cannot be read as a calibration')])
+@pytest.mark.parametrize(
+    'text, error, message',
+    [
+        ('0', CameraError, 'f0.txt: camera has focal lengths fx = 0'),
+        ('nan', CameraError, 'f0.txt: .*NaN'),
+        ('1 2 3', CameraError, 'f0.txt holds 3 numbers, expected a focal length'),
+        ('five hundred', CameraError, 'f0.txt cannot be read as a calibration'),
+    ],
+)
 def test_a_bad_calibration_names_its_file(tmp_path, text, error, message):
     write_layout(tmp_path, count=1, calibration=text)
     with pytest.raises(error, match=message):
@@ -160,6 +169,7 @@ def test_a_frame_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
 
     def power_cut(*_):
         raise KeyboardInterrupt
+
     monkeypatch.setattr('dsac_ros.sources.folder.write_image', power_cut)
     with pytest.raises(KeyboardInterrupt):
         writer.write(frames[1].frame, frames[1].world_from_camera)
@@ -195,7 +205,8 @@ def test_a_lens_without_a_size_can_be_appended_to(tmp_path):
     write_layout(tmp_path, count=1, calibration='500 0 32\n0 510 24\n0 0 1\n')
     (tmp_path / 'rgb' / 'f0.png').rename(tmp_path / 'rgb' / 'frame-000000.png')
     (tmp_path / 'dataset.yaml').write_text(
-        'camera: {distortion_model: plumb_bob, distortion_coefficients: [0.1, 0, 0, 0, 0]}\n')
+        'camera: {distortion_model: plumb_bob, distortion_coefficients: [0.1, 0, 0, 0, 0]}\n'
+    )
     with FolderWriter(tmp_path, append=True) as writer:
         assert writer.camera.size_wh == (64, 48) and writer.camera.distortion[0] == 0.1
 
@@ -225,6 +236,7 @@ def test_frames_without_pose_can_be_written_as_queries(tmp_path):
 
 def test_the_rotation_in_exif_is_ignored(tmp_path):
     from PIL import Image
+
     write_layout(tmp_path, count=1)
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: rotate by 90 degrees
@@ -253,7 +265,10 @@ def test_files_of_no_image_are_told(tmp_path):
     source = open_source(tmp_path)
     assert len(list(source.posed_frames())) == 2
     assert [line.split(str(tmp_path))[0] for line in source.unread] == [
-        '1 files of ', '1 of 3 files of ', '1 of 3 files of ']
+        '1 files of ',
+        '1 of 3 files of ',
+        '1 of 3 files of ',
+    ]
     assert 'f9.HEIC): convert them' in source.unread[0] and 'f1.txt' in source.unread[1]
 
 
@@ -278,8 +293,11 @@ def test_all_poses_broken_name_the_first_file(tmp_path):
     write_layout(tmp_path, count=2)
     for file in (tmp_path / 'poses').iterdir():
         file.write_text('1 2 3')
-    with pytest.raises(SourceError, match=r'2 with a pose file of 3 numbers instead of 16 '
-                                          r'\(.*f0\.txt\); expected 4x4 numbers'):
+    with pytest.raises(
+        SourceError,
+        match=r'2 with a pose file of 3 numbers instead of 16 '
+        r'\(.*f0\.txt\); expected 4x4 numbers',
+    ):
         list(open_source(tmp_path).posed_frames())
 
 
@@ -292,10 +310,14 @@ def test_a_frame_without_its_depth_file_lacks_it(tmp_path):
     assert source.missing == {'depth that is missing or cannot be decoded': 1}
 
 
-@pytest.mark.parametrize(('lines', 'first'), [
-    (['f0 1305031102.5', 'f1.png 1305031102.75'], 1305031102500000000),
-    (['f0 1305031102500', 'f1 1305031102750'], 1305031102500000000),
-    (['f0 900000000', 'f1 1000000000'], 900000000)])
+@pytest.mark.parametrize(
+    ('lines', 'first'),
+    [
+        (['f0 1305031102.5', 'f1.png 1305031102.75'], 1305031102500000000),
+        (['f0 1305031102500', 'f1 1305031102750'], 1305031102500000000),
+        (['f0 900000000', 'f1 1000000000'], 900000000),
+    ],
+)
 def test_stamps_are_seconds_or_nanoseconds(tmp_path, lines, first):
     write_layout(tmp_path, count=2)
     (tmp_path / 'stamps.txt').write_text('\n'.join(['# name stamp', *lines]))
@@ -310,7 +332,8 @@ def test_stamps_that_are_missing_or_spare_are_told(tmp_path):
     assert not source.has_stamps and 'has no stamp of f1.png' in source.assumptions[0]
     assert source.unread == [
         f'1 lines of {tmp_path / "stamps.txt"} that are no name and stamp: line 3',
-        f'1 of 2 stamps of {tmp_path / "stamps.txt"}, which are of no image']
+        f'1 of 2 stamps of {tmp_path / "stamps.txt"}, which are of no image',
+    ]
 
 
 def test_stamps_give_the_order(tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever the bytes of a bag are: frames, or one line that says what is wrong."""
+
 from __future__ import annotations
 
 import os
@@ -24,8 +25,9 @@ from dsac_ros.sources.open_source import open_source
 
 # DSAC_FUZZ_EXAMPLES=100000 makes it hours.
 EXAMPLES = int(os.environ.get('DSAC_FUZZ_EXAMPLES', '8'))
-FUZZ = settings(max_examples=EXAMPLES, deadline=None, database=None,
-                suppress_health_check=list(HealthCheck))
+FUZZ = settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 DEPTH = '/camera/aligned_depth_to_color/image_raw'
 POSES = (None, '/pose', '/odom', '/path', '/vicon')
 
@@ -41,12 +43,13 @@ def originals(tmp_path_factory):
         bag.transform('base', 'camera_optical', stamp, np.eye(4), static=True)
         bag.pose('/pose', 'map', stamp, pose)
         bag.odometry('/odom', 'odom', 'base', stamp, pose)
-        path_message(bag, '/path', 'map', [(p.frame.stamp_ns, p.world_from_camera)
-                                           for p in frames])
+        path_message(
+            bag, '/path', 'map', [(p.frame.stamp_ns, p.world_from_camera) for p in frames]
+        )
         stamped_transform(bag, '/vicon', 'world', 'camera_optical', stamp, pose)
         bag.depth(DEPTH, 'camera_optical', stamp, posed.frame.depth)
-        bag.compressed_image('/other/image/compressed', 'camera_optical', stamp,
-                             posed.frame.image)
+        bag.compressed_image('/other/image/compressed', 'camera_optical', stamp, posed.frame.image)
+
     found = {}
     for suffix in ('.mcap', '.db3'):
         path = write(folder / f'a{suffix}', frames, extra=more)
@@ -61,8 +64,9 @@ def read_all(path):
     for poses in POSES:
         for topic in ('/camera/image_raw', '/other/image'):
             try:
-                source = open_source(path, poses=poses, image_topic=topic,
-                                     info_topic='/camera/camera_info')
+                source = open_source(
+                    path, poses=poses, image_topic=topic, info_topic='/camera/camera_info'
+                )
                 for frame in source.frames():
                     assert frame.image.dtype == np.uint8
                 for posed in source.posed_frames():
@@ -77,20 +81,28 @@ def mutated(data, changes, cut):
     for place, kind, value in changes:
         at = int(place * len(out))
         if kind == 'byte':
-            out[at:at + 1] = bytes([value & 255])
+            out[at : at + 1] = bytes([value & 255])
         elif kind == 'word':
-            out[at:at + 4] = (value & 0xFFFFFFFF).to_bytes(4, 'little')
+            out[at : at + 4] = (value & 0xFFFFFFFF).to_bytes(4, 'little')
         elif kind == 'insert':
             out[at:at] = value.to_bytes(8, 'little')
         else:
-            del out[at:at + (value & 63)]
-    return bytes(out[:int(len(out) * cut)])
+            del out[at : at + (value & 63)]
+    return bytes(out[: int(len(out) * cut)])
 
 
-changes = st.lists(st.tuples(
-    st.floats(0, 1), st.sampled_from(['byte', 'word', 'insert', 'delete']),
-    st.one_of(st.sampled_from([0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 2 ** 63 - 1, 2 ** 64 - 1]),
-              st.integers(0, 2 ** 64 - 1))), min_size=1, max_size=6)
+changes = st.lists(
+    st.tuples(
+        st.floats(0, 1),
+        st.sampled_from(['byte', 'word', 'insert', 'delete']),
+        st.one_of(
+            st.sampled_from([0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1]),
+            st.integers(0, 2**64 - 1),
+        ),
+    ),
+    min_size=1,
+    max_size=6,
+)
 cuts = st.one_of(st.just(1.0), st.floats(0, 1))
 
 
@@ -104,8 +116,13 @@ def test_files_of_any_bytes(originals, tmp_path_factory, suffix, changes, cut):
 
 
 @FUZZ
-@given(which=st.integers(0, 2 ** 16), changes=changes, cut=cuts, chunk=st.sampled_from([0, 4]),
-       index=st.booleans())
+@given(
+    which=st.integers(0, 2**16),
+    changes=changes,
+    cut=cuts,
+    chunk=st.sampled_from([0, 4]),
+    index=st.booleans(),
+)
 def test_messages_of_any_bytes(originals, tmp_path_factory, which, changes, cut, chunk, index):
     messages = list(originals['messages'])
     at = which % len(messages)
@@ -119,8 +136,10 @@ def test_messages_of_any_bytes(originals, tmp_path_factory, which, changes, cut,
 LEVELS, A, B = quantised(METRES)
 
 
-@pytest.mark.parametrize('form, body', [
-    ('32FC1; compressedDepth rvl', rvl(LEVELS)), ('16UC1; compressedDepth png', png(MM))])
+@pytest.mark.parametrize(
+    'form, body',
+    [('32FC1; compressedDepth rvl', rvl(LEVELS)), ('16UC1; compressedDepth png', png(MM))],
+)
 @FUZZ
 @given(changes=changes, cut=cuts)
 def test_compressed_depth_of_any_bytes(form, body, changes, cut):

@@ -3,6 +3,7 @@
 
 DSAC_FUZZ_EXAMPLES=20000 tries as many at random for each reader, not the same few each time.
 """
+
 from __future__ import annotations
 
 import os
@@ -24,13 +25,48 @@ from dsac_ros.sources.poses import read_pose_file
 from dsac_ros.sources.trajectory_files import read_trajectory
 
 EXAMPLES = os.environ.get('DSAC_FUZZ_EXAMPLES')
-SEVERAL = settings(max_examples=int(EXAMPLES or 25), derandomize=not EXAMPLES, deadline=None,
-                   database=None, suppress_health_check=list(HealthCheck))
-NASTY = [b'nan', b'inf', b'-1', b'1e999', b'1e-999', b'9' * 30, b'9' * 5000, b'1_0', b'\0',
-         b'\xff', b'\xff\xfe', b'\xef\xbb\xbf', b'\r', b'\n', b' ', b',', b'"', b'[', b'{', b'&a',
-         b'*a', b'!!', b'#', b'%', '\u0663'.encode(), '\xb2'.encode(), b'../', b'\xff' * 4,
-         b'\xff' * 8, b'\x7f' * 8, struct.pack('<Q', 2 ** 63), struct.pack('<d', np.nan),
-         struct.pack('>I', 100_000)]
+SEVERAL = settings(
+    max_examples=int(EXAMPLES or 25),
+    derandomize=not EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+NASTY = [
+    b'nan',
+    b'inf',
+    b'-1',
+    b'1e999',
+    b'1e-999',
+    b'9' * 30,
+    b'9' * 5000,
+    b'1_0',
+    b'\0',
+    b'\xff',
+    b'\xff\xfe',
+    b'\xef\xbb\xbf',
+    b'\r',
+    b'\n',
+    b' ',
+    b',',
+    b'"',
+    b'[',
+    b'{',
+    b'&a',
+    b'*a',
+    b'!!',
+    b'#',
+    b'%',
+    '\u0663'.encode(),
+    '\xb2'.encode(),
+    b'../',
+    b'\xff' * 4,
+    b'\xff' * 8,
+    b'\x7f' * 8,
+    struct.pack('<Q', 2**63),
+    struct.pack('<d', np.nan),
+    struct.pack('>I', 100_000),
+]
 
 CALIBRATION = b"""image_width: 64
 image_height: 48
@@ -38,21 +74,30 @@ camera_matrix: {rows: 3, cols: 3, data: [70.0, 0.0, 30.0, 0.0, 71.0, 25.0, 0.0, 
 distortion_model: plumb_bob
 distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.01, 0.0, 0.0, 0.0]}
 """
-DATASET = (b'map_frame: hall\n'
-           b'camera: {distortion_model: plumb_bob, distortion_coefficients: [0.1, 0]}\n')
+DATASET = (
+    b'map_frame: hall\ncamera: {distortion_model: plumb_bob, distortion_coefficients: [0.1, 0]}\n'
+)
 MATRIX = b'500.0 0.0 32.0\n0.0 510.0 24.0\n0.0 0.0 1.0\n'
 POSE = b'1.0 0.0 0.0 0.5\n0.0 1.0 0.0 -0.5\n0.0 0.0 1.0 2.0\n0.0 0.0 0.0 1.0\n'
-TUM = (b'# timestamp tx ty tz qx qy qz qw\n1305031102.1758 1 2 3 0 0 0 1\n'
-       b'1305031102.2758,1.5,2,3,0,0,0.1,0.9\n')
-COLMAP = {'cameras.txt': b'# Number of cameras: 1\n1 PINHOLE 32 24 50 51 16 12\n',
-          'images.txt': b'# Number of images: 2\n1 1 0 0 0 0 0 0 1 frame-000000.png\n\n'
-                        b'2 0.5 0.5 0.5 0.5 1 2 3 1 frame-000001.png\n1.5 2.5 -1 3 4 5\n',
-          'cameras.bin': struct.pack('<QiiQQ4d', 1, 1, 1, 32, 24, 50, 51, 16, 12),
-          'images.bin': struct.pack('<Qi7di', 1, 1, 1, 0, 0, 0, 0, 0, 0, 1) + b'frame-000000.png\0'
-                        + struct.pack('<Qddq', 1, 1.5, 2.5, -1)}
-LISTS = {'rgb.txt': b'# color\n1305031102.17 rgb/frame-000000.png\n'
-                    b'1305031102.27 rgb/frame-000001.png\n',
-         'depth.txt': b'1305031102.18 depth/frame-000000.png\n', 'groundtruth.txt': TUM}
+TUM = (
+    b'# timestamp tx ty tz qx qy qz qw\n1305031102.1758 1 2 3 0 0 0 1\n'
+    b'1305031102.2758,1.5,2,3,0,0,0.1,0.9\n'
+)
+COLMAP = {
+    'cameras.txt': b'# Number of cameras: 1\n1 PINHOLE 32 24 50 51 16 12\n',
+    'images.txt': b'# Number of images: 2\n1 1 0 0 0 0 0 0 1 frame-000000.png\n\n'
+    b'2 0.5 0.5 0.5 0.5 1 2 3 1 frame-000001.png\n1.5 2.5 -1 3 4 5\n',
+    'cameras.bin': struct.pack('<QiiQQ4d', 1, 1, 1, 32, 24, 50, 51, 16, 12),
+    'images.bin': struct.pack('<Qi7di', 1, 1, 1, 0, 0, 0, 0, 0, 0, 1)
+    + b'frame-000000.png\0'
+    + struct.pack('<Qddq', 1, 1.5, 2.5, -1),
+}
+LISTS = {
+    'rgb.txt': b'# color\n1305031102.17 rgb/frame-000000.png\n'
+    b'1305031102.27 rgb/frame-000001.png\n',
+    'depth.txt': b'1305031102.18 depth/frame-000000.png\n',
+    'groundtruth.txt': TUM,
+}
 IMAGE = posed_frames(1)[0].frame.image
 
 
@@ -66,7 +111,7 @@ def damaged(draw, valid):
         start = draw(st.integers(0, len(data)))
         removed = draw(st.sampled_from([0, 1, 2, 4, 8, 40, len(data)]))
         part = draw(st.one_of(st.sampled_from(NASTY), st.binary(max_size=12)))
-        data = data[:start] + part + data[start + removed:]
+        data = data[:start] + part + data[start + removed :]
     return data
 
 
@@ -106,8 +151,9 @@ def test_a_pose_file(file, data):
     assert isinstance(pose, str) or (pose.shape == (4, 4) and np.isfinite(pose).all())
 
 
-@pytest.mark.parametrize(('name', 'valid'), [('k.txt', MATRIX), ('focal.txt', b'500.0\n'),
-                                             ('k.yaml', CALIBRATION)])
+@pytest.mark.parametrize(
+    ('name', 'valid'), [('k.txt', MATRIX), ('focal.txt', b'500.0\n'), ('k.yaml', CALIBRATION)]
+)
 @SEVERAL
 @given(st.data())
 def test_a_calibration_file(file, name, valid, data):
@@ -142,10 +188,15 @@ def test_a_depth_file(file, data):
     assert read is None or read.shape == (24, 32)
 
 
-@pytest.mark.parametrize(('name', 'valid'), [
-    ('stamps.txt', b'frame-000000 1700000000123456789\nframe-000001 1700000000223456789\n'),
-    ('dataset.yaml', DATASET), ('poses/frame-000001.txt', POSE),
-    ('calibration/frame-000001.txt', MATRIX)])
+@pytest.mark.parametrize(
+    ('name', 'valid'),
+    [
+        ('stamps.txt', b'frame-000000 1700000000123456789\nframe-000001 1700000000223456789\n'),
+        ('dataset.yaml', DATASET),
+        ('poses/frame-000001.txt', POSE),
+        ('calibration/frame-000001.txt', MATRIX),
+    ],
+)
 @SEVERAL
 @given(st.data())
 def test_a_folder_in_the_layout(folder, name, valid, data):
@@ -184,8 +235,10 @@ def test_an_rgbd_folder(folder, file, name, data):
     frames_of(path)
 
 
-@pytest.mark.parametrize(('name', 'valid'), [
-    ('TrainSplit.txt', b'sequence1\r\nsequence2\r\n'), ('seq-01/frame-000000.pose.txt', POSE)])
+@pytest.mark.parametrize(
+    ('name', 'valid'),
+    [('TrainSplit.txt', b'sequence1\r\nsequence2\r\n'), ('seq-01/frame-000000.pose.txt', POSE)],
+)
 @SEVERAL
 @given(st.data())
 def test_seven_scenes(file, name, valid, data):
@@ -200,9 +253,14 @@ def test_seven_scenes(file, name, valid, data):
 BOMB = ''.join(f'a{i + 1}: &a{i + 1} [{", ".join([f"*a{i}"] * 10)}]\n' for i in range(9))
 
 
-@pytest.mark.parametrize('text', [
-    f'a0: &a0 [1.0, 2.0]\n{BOMB}camera_matrix: *a9\n', 'camera_matrix: &a [*a, *a]\n',
-    f'a0: &a0 [1.0, 2.0]\n{BOMB}camera: *a9\ncamera_matrix: [1]\ndistortion_model: *a9\n'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        f'a0: &a0 [1.0, 2.0]\n{BOMB}camera_matrix: *a9\n',
+        'camera_matrix: &a [*a, *a]\n',
+        f'a0: &a0 [1.0, 2.0]\n{BOMB}camera: *a9\ncamera_matrix: [1]\ndistortion_model: *a9\n',
+    ],
+)
 def test_aliases_that_grow_without_end(folder, file, text):
     (file / 'bomb.yaml').write_text(text)
     with pytest.raises(DsacError, match=r'bomb\.yaml .* aliases make more than 100000 values'):

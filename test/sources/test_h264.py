@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of frames in H.264 tell a lost reference picture, and nothing else."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,21 +8,32 @@ from videos import packets
 
 from dsac_ros.sources.h264 import FrameNumbers, has_picture, nal_units
 
-OPTIONS = {'plain': 'bframes=0', 'b_pyramid': 'bframes=3:b-pyramid=normal', 'cavlc': 'cabac=0',
-           'scaling_lists': 'cqm=jvt', 'interlaced': 'interlaced=1', 'slices': 'slices=4',
-           'intra_refresh': 'intra-refresh=1', 'open_gop': 'open-gop=1', 'refs': 'ref=4',
-           'unused_references': 'bframes=2:b-pyramid=none:b-adapt=0'}
+OPTIONS = {
+    'plain': 'bframes=0',
+    'b_pyramid': 'bframes=3:b-pyramid=normal',
+    'cavlc': 'cabac=0',
+    'scaling_lists': 'cqm=jvt',
+    'interlaced': 'interlaced=1',
+    'slices': 'slices=4',
+    'intra_refresh': 'intra-refresh=1',
+    'open_gop': 'open-gop=1',
+    'refs': 'ref=4',
+    'unused_references': 'bframes=2:b-pyramid=none:b-adapt=0',
+}
 
 
 @pytest.mark.parametrize('options', OPTIONS.values(), ids=list(OPTIONS))
 def test_a_whole_stream_lacks_nothing(options):
     frames = FrameNumbers()
-    assert all(frames.follows(packet.data)
-               for packet in packets('h264', 40, 10, **{'x264-params': options}))
+    assert all(
+        frames.follows(packet.data)
+        for packet in packets('h264', 40, 10, **{'x264-params': options})
+    )
 
 
-@pytest.mark.parametrize('options', [OPTIONS[name] for name in (
-    'plain', 'scaling_lists', 'interlaced', 'refs')])
+@pytest.mark.parametrize(
+    'options', [OPTIONS[name] for name in ('plain', 'scaling_lists', 'interlaced', 'refs')]
+)
 def test_a_lost_reference_is_found(options):
     stream = packets('h264', 20, 10, **{'x264-params': options + ':bframes=0'})
     del stream[4]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every encoding a driver sends becomes gray or RGB of 8 bits."""
+
 from __future__ import annotations
 
 import array
@@ -30,16 +31,30 @@ def message(encoding, pixels, *, padding=0, big=False):
     pixels = pixels.astype(pixels.dtype.newbyteorder('>' if big else '<'))
     rows = np.frombuffer(pixels.tobytes(), np.uint8).reshape(height, -1)
     rows = np.hstack([rows, np.full((height, padding), 0xAB, np.uint8)])
-    return SimpleNamespace(encoding=encoding, height=height, width=width, is_bigendian=int(big),
-                           step=rows.shape[1], data=rows.reshape(-1))
+    return SimpleNamespace(
+        encoding=encoding,
+        height=height,
+        width=width,
+        is_bigendian=int(big),
+        step=rows.shape[1],
+        data=rows.reshape(-1),
+    )
 
 
 @pytest.mark.parametrize('padding', [0, 5])
-@pytest.mark.parametrize('encoding, pixels, expected', [
-    ('mono8', GRAY, GRAY), ('8UC1', GRAY, GRAY), ('rgb8', RGB, RGB), ('bgr8', RGB[..., ::-1], RGB),
-    ('8UC3', RGB[..., ::-1], RGB), ('rgba8', np.dstack([RGB, ALPHA]), RGB),
-    ('bgra8', np.dstack([RGB[..., ::-1], ALPHA]), RGB),
-    ('rgb16', RGB.astype(np.uint16) * 257, RGB)])
+@pytest.mark.parametrize(
+    'encoding, pixels, expected',
+    [
+        ('mono8', GRAY, GRAY),
+        ('8UC1', GRAY, GRAY),
+        ('rgb8', RGB, RGB),
+        ('bgr8', RGB[..., ::-1], RGB),
+        ('8UC3', RGB[..., ::-1], RGB),
+        ('rgba8', np.dstack([RGB, ALPHA]), RGB),
+        ('bgra8', np.dstack([RGB[..., ::-1], ALPHA]), RGB),
+        ('rgb16', RGB.astype(np.uint16) * 257, RGB),
+    ],
+)
 def test_plain_encodings(encoding, pixels, expected, padding):
     found = decode_image(message(encoding, np.ascontiguousarray(pixels), padding=padding))
     np.testing.assert_array_equal(found, expected)
@@ -56,7 +71,7 @@ def test_sixteen_bits_in_both_byte_orders(encoding, big):
 
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
 def test_sensors_of_fewer_bits_keep_their_contrast(bits):
-    pixels = np.linspace(0, 2 ** bits - 1, 256).astype(np.uint16).reshape(16, 16)
+    pixels = np.linspace(0, 2**bits - 1, 256).astype(np.uint16).reshape(16, 16)
     assert decode_image(message('mono16', pixels)).max() == 255
 
 
@@ -66,15 +81,17 @@ def test_bayer_patterns(pattern, bits):
     colour = np.array([200, 120, 40], np.uint8)
     mosaic = np.empty((8, 8), np.uint8)
     for place, letter in zip(((0, 0), (0, 1), (1, 0), (1, 1)), pattern):
-        mosaic[place[0]::2, place[1]::2] = colour['rgb'.index(letter)]
+        mosaic[place[0] :: 2, place[1] :: 2] = colour['rgb'.index(letter)]
     if bits == 16:
         mosaic = mosaic.astype(np.uint16) * 257
     found = decode_image(message(f'bayer_{pattern}{bits}', mosaic))
     np.testing.assert_array_equal(found[2:-2, 2:-2], np.broadcast_to(colour, (4, 4, 3)))
 
 
-@pytest.mark.parametrize('encoding, order', [('yuv422', (1, 0)), ('uyvy', (1, 0)),
-                                             ('yuv422_yuy2', (0, 1)), ('yuyv', (0, 1))])
+@pytest.mark.parametrize(
+    'encoding, order',
+    [('yuv422', (1, 0)), ('uyvy', (1, 0)), ('yuv422_yuy2', (0, 1)), ('yuyv', (0, 1))],
+)
 def test_yuv_with_shared_colour(encoding, order):
     luma = np.full((4, 8), 150, np.uint8)
     chroma = np.tile(np.array([90, 170], np.uint8), (4, 4))
@@ -86,8 +103,9 @@ def test_yuv_with_shared_colour(encoding, order):
     np.testing.assert_allclose(found[0, 0], expected, atol=2)
 
 
-@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview, list,
-                                  lambda data: array.array('B', data)])
+@pytest.mark.parametrize(
+    'kind', [bytes, bytearray, memoryview, list, lambda data: array.array('B', data)]
+)
 def test_whatever_holds_the_bytes(kind):
     one = message('mono8', GRAY)
     one.data = kind(one.data.tobytes())
@@ -103,10 +121,15 @@ def test_last_row_without_padding_and_a_step_of_zero():
     np.testing.assert_array_equal(decode_image(one), GRAY)
 
 
-@pytest.mark.parametrize('change, text', [
-    ({'encoding': 'purple12'}, "unknown image encoding 'purple12', expected one of mono8"),
-    ({'data': np.zeros(10, np.uint8)}, '8x6 has 10 bytes in rows of 8, expected 6 rows of at'),
-    ({'step': 4}, 'in rows of 4'), ({'width': 0}, '0x6, expected pixels')])
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        ({'encoding': 'purple12'}, "unknown image encoding 'purple12', expected one of mono8"),
+        ({'data': np.zeros(10, np.uint8)}, '8x6 has 10 bytes in rows of 8, expected 6 rows of at'),
+        ({'step': 4}, 'in rows of 4'),
+        ({'width': 0}, '0x6, expected pixels'),
+    ],
+)
 def test_broken_images_say_what_is_wrong(change, text):
     one = message('mono8', GRAY)
     vars(one).update(change)
@@ -150,8 +173,14 @@ def planar(encoding, rgb, padding=0):
     height, width = rgb.shape[:2]
     luma = yuv[:height]
     u, v = yuv[height:].reshape(2, height // 2, width // 2)
-    columns, rows = {'nv12': (2, 2), 'nv21': (2, 2), 'nv16': (2, 1), 'nv61': (2, 1),
-                     'nv24': (1, 1), 'nv42': (1, 1)}.get(encoding.lower(), (2, 2))
+    columns, rows = {
+        'nv12': (2, 2),
+        'nv21': (2, 2),
+        'nv16': (2, 1),
+        'nv61': (2, 1),
+        'nv24': (1, 1),
+        'nv42': (1, 1),
+    }.get(encoding.lower(), (2, 2))
     u, v = (np.repeat(np.repeat(plane, 2 // rows, 0), 2 // columns, 1) for plane in (u, v))
     if encoding.lower() in ('nv21', 'nv61', 'nv42', 'yv12'):
         u, v = v, u
@@ -160,15 +189,26 @@ def planar(encoding, rgb, padding=0):
     else:
         uv = np.dstack([u, v]).reshape(u.shape[0], -1)
         planes, pads = [luma, uv], [padding, padding * 2 // columns]
-    data = np.concatenate([np.pad(plane, ((0, 0), (0, pad)), constant_values=0xAB).reshape(-1)
-                           for plane, pad in zip(planes, pads)])
-    return SimpleNamespace(encoding=encoding, height=height, width=width, is_bigendian=0,
-                           step=width + padding, data=data)
+    data = np.concatenate(
+        [
+            np.pad(plane, ((0, 0), (0, pad)), constant_values=0xAB).reshape(-1)
+            for plane, pad in zip(planes, pads)
+        ]
+    )
+    return SimpleNamespace(
+        encoding=encoding,
+        height=height,
+        width=width,
+        is_bigendian=0,
+        step=width + padding,
+        data=data,
+    )
 
 
 @pytest.mark.parametrize('padding', [0, 4])
-@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'nv16', 'nv61', 'nv24', 'nv42', 'i420',
-                                      'yv12', 'NV12'])
+@pytest.mark.parametrize(
+    'encoding', ['nv12', 'nv21', 'nv16', 'nv61', 'nv24', 'nv42', 'i420', 'yv12', 'NV12']
+)
 def test_planes_of_brightness_and_colour(encoding, padding):
     rgb = np.zeros((8, 12, 3), np.uint8)
     rgb[:, :6], rgb[:, 6:] = (200, 40, 60), (30, 180, 90)
@@ -183,10 +223,16 @@ def test_planes_as_opencv_counts_rows():
     np.testing.assert_allclose(decode_image(one).astype(int), rgb, atol=6)
 
 
-@pytest.mark.parametrize('change, text', [
-    ({'data': np.zeros(100, np.uint8)}, '100 bytes'), ({'width': 11}, 'expected an even width'),
-    ({'height': 0}, '12x0, expected pixels'), ({'step': 3}, 'in rows of 3'),
-    ({'data': np.zeros(8 * 12, np.uint8)}, 'bytes in rows of 12')])
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        ({'data': np.zeros(100, np.uint8)}, '100 bytes'),
+        ({'width': 11}, 'expected an even width'),
+        ({'height': 0}, '12x0, expected pixels'),
+        ({'step': 3}, 'in rows of 3'),
+        ({'data': np.zeros(8 * 12, np.uint8)}, 'bytes in rows of 12'),
+    ],
+)
 def test_broken_planes_say_what_is_wrong(change, text):
     one = planar('nv12', np.zeros((8, 12, 3), np.uint8))
     vars(one).update(change)
@@ -194,13 +240,19 @@ def test_broken_planes_say_what_is_wrong(change, text):
         decode_image(one)
 
 
-@pytest.mark.parametrize('encoding, pixels', [
-    ('RGB8', RGB), ('bgra16', np.dstack([RGB[..., ::-1], ALPHA]).astype(np.uint16) * 257),
-    ('rgba16', np.dstack([RGB, ALPHA]).astype(np.uint16) * 257),
-    ('16UC3', RGB[..., ::-1].astype(np.uint16) * 257)])
+@pytest.mark.parametrize(
+    'encoding, pixels',
+    [
+        ('RGB8', RGB),
+        ('bgra16', np.dstack([RGB[..., ::-1], ALPHA]).astype(np.uint16) * 257),
+        ('rgba16', np.dstack([RGB, ALPHA]).astype(np.uint16) * 257),
+        ('16UC3', RGB[..., ::-1].astype(np.uint16) * 257),
+    ],
+)
 def test_more_names_of_channels(encoding, pixels):
-    np.testing.assert_array_equal(decode_image(message(encoding, np.ascontiguousarray(pixels))),
-                                  RGB)
+    np.testing.assert_array_equal(
+        decode_image(message(encoding, np.ascontiguousarray(pixels))), RGB
+    )
 
 
 @pytest.mark.parametrize('offset, contrast', [(30000, 400), (7500, 300), (500, 200), (60000, 900)])
@@ -241,7 +293,7 @@ def test_eight_bits_in_sixteen_stay_what_they_are():
 def test_a_compressed_mosaic_is_no_gray_image():
     mosaic = np.empty((8, 8), np.uint8)
     for place, value in zip(((0, 0), (0, 1), (1, 0), (1, 1)), (200, 120, 120, 40)):
-        mosaic[place[0]::2, place[1]::2] = value
+        mosaic[place[0] :: 2, place[1] :: 2] = value
     png = cv2.imencode('.png', mosaic)[1].tobytes()
     found = decode_message(SimpleNamespace(format='bayer_rggb8; png compressed ', data=png))
     np.testing.assert_array_equal(found[2:-2, 2:-2], np.broadcast_to((200, 120, 40), (4, 4, 3)))
@@ -251,11 +303,23 @@ def test_a_compressed_mosaic_is_no_gray_image():
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(sorted(ENCODINGS)), st.integers(0, 9), st.integers(0, 9),
-       st.integers(0, 60), st.integers(0, 400), st.booleans())
+@given(
+    st.sampled_from(sorted(ENCODINGS)),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.integers(0, 60),
+    st.integers(0, 400),
+    st.booleans(),
+)
 def test_whatever_an_image_holds_is_one_line(encoding, width, height, step, size, big):
-    one = SimpleNamespace(encoding=encoding, width=width, height=height, step=step,
-                          is_bigendian=int(big), data=bytes(range(256)) * 2)
+    one = SimpleNamespace(
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=step,
+        is_bigendian=int(big),
+        data=bytes(range(256)) * 2,
+    )
     one.data = one.data[:size]
     try:
         found = decode_image(one)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A source is recognised by what it is; anything else is one clear line."""
+
 from __future__ import annotations
 
 import cv2
@@ -77,8 +78,11 @@ def test_images_without_calibration_or_poses(images):
 
 def test_a_broken_yaml_says_what_is_missing(images):
     (images / 'camera.yaml').write_text('image_width: 64\n')
-    with pytest.raises(CameraError, match=r'camera\.yaml is not a camera calibration .*expected '
-                                          'image_width'):
+    with pytest.raises(
+        CameraError,
+        match=r'camera\.yaml is not a camera calibration .*expected '
+        'image_width',
+    ):
         open_source(images)
 
 
@@ -106,22 +110,30 @@ def test_undecodable_images_name_their_cause(tmp_path):
 def test_missing_poses_name_the_option(tmp_path):
     with FolderWriter(tmp_path) as writer:
         writer.write(posed_frames(1)[0].frame, None)
-    with pytest.raises(SourceError, match='1 with no pose file; poses that lie elsewhere are '
-                                          'named with --poses'):
+    with pytest.raises(
+        SourceError, match='1 with no pose file; poses that lie elsewhere are named with --poses'
+    ):
         list(open_source(tmp_path).posed_frames())
 
 
 def test_the_calibration_must_fit_the_image(images):
     (images / 'camera.yaml').write_text(YAML.replace('64', '640').replace('48', '480'))
-    with pytest.raises(CameraError, match=r'a\.png: image is 64x48 but its calibration '
-                                          'is for 640x480'):
+    with pytest.raises(
+        CameraError,
+        match=r'a\.png: image is 64x48 but its calibration '
+        'is for 640x480',
+    ):
         list(open_source(images).frames())
 
 
-@pytest.mark.parametrize('make, message', [
-    (lambda path: None, 'does not exist, expected a bag'),
-    (lambda path: path.mkdir(), 'is an empty folder, expected a bag'),
-    (lambda path: path.write_text('hello'), 'is no source of frames, expected a bag')])
+@pytest.mark.parametrize(
+    'make, message',
+    [
+        (lambda path: None, 'does not exist, expected a bag'),
+        (lambda path: path.mkdir(), 'is an empty folder, expected a bag'),
+        (lambda path: path.write_text('hello'), 'is no source of frames, expected a bag'),
+    ],
+)
 def test_what_is_no_source(tmp_path, make, message):
     path = tmp_path / 'thing'
     make(path)
@@ -135,11 +147,15 @@ def test_poses_of_a_trajectory_for_files_with_stamps(tmp_path):
     with FolderWriter(tmp_path / 'scene') as writer:
         for posed in expected:
             writer.write(posed.frame, None)
-    write_tum(tmp_path / 'a.tum', [p.frame.stamp_ns for p in expected],
-              [p.world_from_camera for p in expected])
+    write_tum(
+        tmp_path / 'a.tum',
+        [p.frame.stamp_ns for p in expected],
+        [p.world_from_camera for p in expected],
+    )
     found = list(open_source(tmp_path / 'scene', poses=str(tmp_path / 'a.tum')).posed_frames())
-    np.testing.assert_allclose(found[2].world_from_camera, expected[2].world_from_camera,
-                               atol=1e-8)
+    np.testing.assert_allclose(
+        found[2].world_from_camera, expected[2].world_from_camera, atol=1e-8
+    )
     (tmp_path / 'scene' / 'stamps.txt').unlink()
     with pytest.raises(SourceError, match='has no stamps'):
         open_source(tmp_path / 'scene', poses=str(tmp_path / 'a.tum'))
@@ -155,10 +171,14 @@ def test_every_second_file(tmp_path):
     assert_same(list(source.posed_frames()), expected[::2])
 
 
-@pytest.mark.parametrize(('words', 'message'), [
-    ({'info_topic': 'nowhere.yaml'}, 'has no topics, expected a calibration file that exists'),
-    ({'image_topic': '/camera'}, r'--image /camera: .*photos is no bag'),
-    ({'depth': '/depth'}, '--depth /depth: .* expected auto or off')])
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ({'info_topic': 'nowhere.yaml'}, 'has no topics, expected a calibration file that exists'),
+        ({'image_topic': '/camera'}, r'--image /camera: .*photos is no bag'),
+        ({'depth': '/depth'}, '--depth /depth: .* expected auto or off'),
+    ],
+)
 def test_a_topic_of_what_is_no_bag_is_refused(images, words, message):
     with pytest.raises(SourceError, match=message):
         open_source(images, focal=80.0, **words)
@@ -176,8 +196,9 @@ def test_a_focal_length_stands_above_a_file(images, tmp_path):
     assert next(source.frames()).camera.matrix[0, 0] == 80
 
 
-@pytest.mark.parametrize('name, text', [('', ''), ('focal.txt', '80'),
-                                        ('calibration.txt', '80 0 32 0 80 24 0 0 1')])
+@pytest.mark.parametrize(
+    'name, text', [('', ''), ('focal.txt', '80'), ('calibration.txt', '80 0 32 0 80 24 0 0 1')]
+)
 def test_one_focal_length_for_two_sizes_is_refused(images, name, text):
     cv2.imwrite(str(images / 'c.png'), np.zeros((24, 32, 3), np.uint8))
     if name:
@@ -213,8 +234,9 @@ def test_rendered_drive_with_stride_and_without_depth():
     assert [(frame.name, frame.depth) for frame in found] == [('000000', None), ('000003', None)]
 
 
-@pytest.mark.parametrize('suffix', [
-    '.PNG', '.JPG', '.jpeg', '.bmp', '.tif', '.TIFF', '.webp', '.pgm'])
+@pytest.mark.parametrize(
+    'suffix', ['.PNG', '.JPG', '.jpeg', '.bmp', '.tif', '.TIFF', '.webp', '.pgm']
+)
 def test_images_of_any_suffix_and_no_hidden_file(tmp_path, suffix):
     for number in (0, 1, 2, 10):
         data = cv2.imencode(suffix.lower(), np.full((48, 64), 10 * number, np.uint8))[1]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that say what the poses of a source mean, for folders, TUM files and bags."""
+
 from __future__ import annotations
 
 import argparse
@@ -45,13 +46,19 @@ def wxyz(given):
     return read
 
 
-@pytest.mark.parametrize(('convention', 'words'), [
-    (lambda p: np.linalg.inv(p @ OPENGL),
-     ['--pose-direction', 'camera-from-world', '--pose-axes', 'opengl']),
-    (lambda p: FLIP_Y @ p @ FLIP_Y, ['--pose-axes', 'unity']),
-    (lambda p: FLIP_Y @ p, ['--pose-axes', 'opencv']),
-    (lambda p: np.block([[p[:3, :3], 1000 * p[:3, 3:]], [p[3:]]]), ['--pose-scale', '0.001']),
-], ids=['inverse opengl', 'unity', 'mirrored', 'millimetres'])
+@pytest.mark.parametrize(
+    ('convention', 'words'),
+    [
+        (
+            lambda p: np.linalg.inv(p @ OPENGL),
+            ['--pose-direction', 'camera-from-world', '--pose-axes', 'opengl'],
+        ),
+        (lambda p: FLIP_Y @ p @ FLIP_Y, ['--pose-axes', 'unity']),
+        (lambda p: FLIP_Y @ p, ['--pose-axes', 'opencv']),
+        (lambda p: np.block([[p[:3, :3], 1000 * p[:3, 3:]], [p[3:]]]), ['--pose-scale', '0.001']),
+    ],
+    ids=['inverse opengl', 'unity', 'mirrored', 'millimetres'],
+)
 def test_a_folder_in_another_convention(tmp_path, convention, words):
     frames = posed_frames()
     path = folder_of(tmp_path / 'a', frames, convention)
@@ -60,8 +67,11 @@ def test_a_folder_in_another_convention(tmp_path, convention, words):
 
 def test_mirrored_poses_name_the_option(tmp_path):
     path = folder_of(tmp_path / 'a', posed_frames(), lambda p: FLIP_Y @ p)
-    with pytest.raises(SourceError, match=r'5 with a mirrored pose \(a determinant of -1: .*say '
-                                          'with --pose-axes'):
+    with pytest.raises(
+        SourceError,
+        match=r'5 with a mirrored pose \(a determinant of -1: .*say '
+        'with --pose-axes',
+    ):
         list(open_source(path).posed_frames())
 
 
@@ -86,8 +96,15 @@ def test_delayed_poses_of_a_dense_trajectory(tmp_path):
     path = folder_of(tmp_path / 'a', frames, lambda p: p)
     stamps = [frame.frame.stamp_ns + STEP_NS // 4 for frame in frames]
     write_tum(tmp_path / 'a.tum', stamps, [wxyz(frame.world_from_camera) for frame in frames])
-    source = opened(path, '--poses', str(tmp_path / 'a.tum'), '--pose-delay', '0.025',
-                    '--pose-quaternion', 'wxyz')
+    source = opened(
+        path,
+        '--poses',
+        str(tmp_path / 'a.tum'),
+        '--pose-delay',
+        '0.025',
+        '--pose-quaternion',
+        'wxyz',
+    )
     for found, expected in zip(source.posed_frames(), frames, strict=True):
         np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-6)
 
@@ -96,14 +113,17 @@ def test_the_inverse_of_a_path_is_not_interpolated(tmp_path):
     """Poses of camera-from-world, between images, far from the world's origin."""
     frames = posed_frames()
     path = folder_of(tmp_path / 'a', frames, lambda p: p)
-    far = [np.block([[p[:3, :3], p[:3, 3:] + 1e4], [p[3:]]]) for p in
-           (frame.world_from_camera for frame in frames)]
+    far = [
+        np.block([[p[:3, :3], p[:3, 3:] + 1e4], [p[3:]]])
+        for p in (frame.world_from_camera for frame in frames)
+    ]
     stamps = [frame.frame.stamp_ns + STEP_NS // 4 for frame in frames]
     write_tum(tmp_path / 'direct.tum', stamps, far)
     write_tum(tmp_path / 'inverse.tum', stamps, list(np.linalg.inv(far)))
     direct = opened(path, '--poses', str(tmp_path / 'direct.tum'))
-    inverse = opened(path, '--poses', str(tmp_path / 'inverse.tum'),
-                     '--pose-direction', 'camera-from-world')
+    inverse = opened(
+        path, '--poses', str(tmp_path / 'inverse.tum'), '--pose-direction', 'camera-from-world'
+    )
     for found, expected in zip(inverse.posed_frames(), direct.posed_frames(), strict=True):
         np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-4)
 
@@ -126,20 +146,25 @@ def test_mirrored_poses_are_told_before_a_delay(tmp_path):
 def test_another_clock_names_the_delay(tmp_path):
     frames = posed_frames()
     path = folder_of(tmp_path / 'a', frames, lambda p: p)
-    write_tum(tmp_path / 'a.tum', [index * STEP_NS for index in range(5)],
-              [frame.world_from_camera for frame in frames])
+    write_tum(
+        tmp_path / 'a.tum',
+        [index * STEP_NS for index in range(5)],
+        [frame.world_from_camera for frame in frames],
+    )
     words = ['--poses', str(tmp_path / 'a.tum'), '--max-gap', '1', '--pose-delay']
     delay = f'{-START_NS / 1e9:.3f}'
     with pytest.raises(SourceError, match=f'both begin together, use --pose-delay {delay}'):
         list(opened(path, *words, '7').posed_frames())
     source = opened(path, *words, delay)
     assert len(list(source.posed_frames())) == 4  # milliseconds are rounded
-    assert source.unread == [f'1 of 5 poses of {tmp_path / "a.tum"}, which are before or after '
-                             'the images']
+    assert source.unread == [
+        f'1 of 5 poses of {tmp_path / "a.tum"}, which are before or after the images'
+    ]
 
 
-@pytest.mark.parametrize('words', [('--pose-delay', 'nan'), ('--pose-delay', '1e300'),
-                                   ('--max-gap', '1e300')])
+@pytest.mark.parametrize(
+    'words', [('--pose-delay', 'nan'), ('--pose-delay', '1e300'), ('--max-gap', '1e300')]
+)
 def test_times_that_no_stamp_holds(tmp_path, capsys, words):
     with pytest.raises(SystemExit):
         opened(tmp_path, *words)
@@ -153,8 +178,12 @@ def bag_of(path, frames, moved_from_camera, **base):
             stamp = posed.frame.stamp_ns
             for child, transform in base.items():
                 bag.transform(child, 'camera_optical', stamp, transform)
-            bag.transform('map', next(iter(base), 'camera_optical'), stamp + STEP_NS,
-                          moved_from_camera(posed.world_from_camera))
+            bag.transform(
+                'map',
+                next(iter(base), 'camera_optical'),
+                stamp + STEP_NS,
+                moved_from_camera(posed.world_from_camera),
+            )
             bag.camera_info('/camera/camera_info', 'camera_optical', stamp, posed.frame.camera)
             bag.image('/camera/image_raw', 'camera_optical', stamp, posed.frame.image)
     return path
@@ -163,8 +192,15 @@ def bag_of(path, frames, moved_from_camera, **base):
 def test_the_tf_of_a_bag_in_another_convention(tmp_path):
     frames = posed_frames()
     path = bag_of(tmp_path / 'a', frames, lambda p: np.linalg.inv(p @ OPENGL))
-    source = opened(path, '--pose-delay', '0.1', '--pose-direction', 'camera-from-world',
-                    '--pose-axes', 'opengl')
+    source = opened(
+        path,
+        '--pose-delay',
+        '0.1',
+        '--pose-direction',
+        'camera-from-world',
+        '--pose-axes',
+        'opengl',
+    )
     assert_same(list(source.posed_frames()), frames)
 
 
@@ -178,8 +214,19 @@ def test_a_trajectory_of_the_base_is_converted_first(tmp_path):
         base[:3, 3] *= 1000
         given.append(base)
     write_tum(tmp_path / 'a.tum', [START_NS + index * STEP_NS for index in range(5)], given)
-    source = opened(path, '--poses', str(tmp_path / 'a.tum'), '--pose-frame', 'base',
-                    '--pose-quaternion', 'wxyz', '--pose-scale', '0.001', '--pose-axes', 'opengl')
+    source = opened(
+        path,
+        '--poses',
+        str(tmp_path / 'a.tum'),
+        '--pose-frame',
+        'base',
+        '--pose-quaternion',
+        'wxyz',
+        '--pose-scale',
+        '0.001',
+        '--pose-axes',
+        'opengl',
+    )
     for found, expected in zip(source.posed_frames(), frames, strict=True):
         np.testing.assert_allclose(found.world_from_camera, expected.world_from_camera, atol=1e-6)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives keep clear of the furniture; the sensor does what it says; bags carry both home."""
+
 from __future__ import annotations
 
 import cv2
@@ -17,8 +18,9 @@ from dsac_ros.synthetic.sensor import SensorModel
 from dsac_ros.synthetic.world import RenderedWorld
 
 CAMERA = robot_camera((96, 72))
-IDEAL = SensorModel(exposure_stops=0, shot_noise=0, read_noise=0, vignetting=0, exposure_s=0,
-                    white_balance=0)
+IDEAL = SensorModel(
+    exposure_stops=0, shot_noise=0, read_noise=0, vignetting=0, exposure_s=0, white_balance=0
+)
 STILL = np.eye(4)
 ONE = np.ones(3)
 
@@ -121,8 +123,9 @@ def test_vignetting_darkens_the_corners_only():
 
 
 def test_exposure_wanders_by_its_deviation_and_slowly():
-    gains = SensorModel(exposure_stops=0.5, white_balance=0).gains(np.random.default_rng(0), 4000,
-                                                                  5.0)
+    gains = SensorModel(exposure_stops=0.5, white_balance=0).gains(
+        np.random.default_rng(0), 4000, 5.0
+    )
     stops = np.log2(gains[:, 1])
     assert stops.std() == pytest.approx(0.5, rel=0.3)
     assert np.abs(np.diff(stops)).mean() < 0.2
@@ -135,8 +138,10 @@ def test_motion_blur_follows_direction_and_length():
     focal, move = CAMERA.matrix[0, 0], 0.2
     sideways = np.eye(4)
     sideways[0, 3] = move
-    still, moved = (IDEAL.expose(light, depth, CAMERA, motion, ONE, np.random.default_rng(0))
-                    for motion in (STILL, sideways))
+    still, moved = (
+        IDEAL.expose(light, depth, CAMERA, motion, ONE, np.random.default_rng(0))
+        for motion in (STILL, sideways)
+    )
     assert ((still > still.min()).sum(axis=1) == 1).all()
     width = (moved[36, :, 0] > still.min()).sum()
     assert width == pytest.approx(focal * move / 2.0, abs=2)
@@ -169,8 +174,9 @@ def test_a_recorded_drive_comes_back_from_its_bag(world, tmp_path, held_out):
     for index, posed in enumerate(frames):
         assert np.array_equal(posed.frame.image, direct.frame(index).frame.image)
         assert posed.frame.stamp_ns == short.stamps_ns[index]
-        np.testing.assert_allclose(posed.world_from_camera, short.world_from_camera[index],
-                                   atol=1e-4)
+        np.testing.assert_allclose(
+            posed.world_from_camera, short.world_from_camera[index], atol=1e-4
+        )
         np.testing.assert_allclose(posed.frame.camera.matrix, CAMERA.matrix)
 
 
@@ -180,8 +186,10 @@ def test_a_rendered_source_is_opened_by_its_name(monkeypatch):
     assert len(source) == 3 and source.world.seed == 2 and source.camera.size_wh == (640, 480)
 
 
-@pytest.mark.parametrize('spec', ['rendered', 'rendered:', 'rendered:x', 'rendered:1:2:3',
-                                  'rendered:-1', 'rendered:1:0'])
+@pytest.mark.parametrize(
+    'spec',
+    ['rendered', 'rendered:', 'rendered:x', 'rendered:1:2:3', 'rendered:-1', 'rendered:1:0'],
+)
 def test_a_wrong_name_is_one_clear_line(spec):
     with pytest.raises(SourceError, match=spec):
         open_rendered(spec)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rendered world: exact depth, views that agree with each other, filtered texture."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -45,8 +46,13 @@ def middle(world: RenderedWorld) -> np.ndarray:
 def panel(image: np.ndarray, size_m: float, **more):
     """A square panel in the plane z = 0 before a camera that looks along +z, and its shader."""
     builder = Builder(np.random.default_rng(0))
-    builder.patch(np.array((-size_m / 2, -size_m / 2, 0)), np.array((size_m, 0, 0)),
-                  np.array((0, size_m, 0)), image, **more)
+    builder.patch(
+        np.array((-size_m / 2, -size_m / 2, 0)),
+        np.array((size_m, 0, 0)),
+        np.array((0, size_m, 0)),
+        image,
+        **more,
+    )
     patches = builder.patches()
     lightmaps = Lightmaps(np.ones((2, 2, 3), np.float32), np.array(((0, 0, 1, 1),)))
     return patches, Shader(patches, build_atlas(builder.textures), lightmaps)
@@ -60,8 +66,9 @@ def at_distance(metres: float) -> np.ndarray:
 
 def test_the_seed_determines_the_room(world):
     pose = looking_at(middle(world), (0.2, 0.3, 1.0))
-    first, again, other = (w.render(pose, CAMERA) for w in (world, RenderedWorld(1),
-                                                            rendered_room(2)))
+    first, again, other = (
+        w.render(pose, CAMERA) for w in (world, RenderedWorld(1), rendered_room(2))
+    )
     assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
     assert np.abs(first[0].astype(int) - other[0]).mean() > 10
 
@@ -143,8 +150,9 @@ def test_colours_survive_the_way_to_linear_and_back():
     assert to_srgb(np.array([[-1.0, 0.0, 7.0]], np.float32)).tolist() == [[0, 0, 255]]
 
 
-@pytest.mark.parametrize(('shape', 'share'), [(RECTANGLE, 1.0), (DISC, np.pi / 4),
-                                              (TRIANGLE, 0.5)])
+@pytest.mark.parametrize(
+    ('shape', 'share'), [(RECTANGLE, 1.0), (DISC, np.pi / 4), (TRIANGLE, 0.5)]
+)
 def test_a_shape_covers_its_area(shape, share):
     patches, _ = panel(np.zeros((32, 32, 3), np.uint8), 1.0, shape=shape)
     view = cast(patches, at_distance(1.5), CAMERA.matrix, SIZE_WH)

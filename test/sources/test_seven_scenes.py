@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """7-Scenes as it is unpacked."""
+
 from __future__ import annotations
 
 import cv2
@@ -41,7 +42,10 @@ def test_a_split_names_sequences(scene):
     source = open_source(scene / 'TrainSplit.txt')
     assert len(source) == 4
     assert [p.frame.name for p in source.posed_frames()] == [
-        'seq-01/frame-000000', 'seq-01/frame-000001', 'seq-03/frame-000000']
+        'seq-01/frame-000000',
+        'seq-01/frame-000001',
+        'seq-03/frame-000000',
+    ]
     assert source.skipped == {'a pose with NaN or infinity': 1}
 
 
@@ -64,14 +68,18 @@ def test_unpadded_frames_are_in_the_order_of_time(tmp_path):
     (tmp_path / 'frame-12.color.tmp').write_bytes(b'half of an image')
     source = open_source(tmp_path)
     assert [p.world_from_camera[0, 3] for p in source.posed_frames()] == [0, 2, 10]
-    assert source.unread == [f'1 pose files of {tmp_path}, which are of no image: '
-                             'frame-11.pose.txt']
+    assert source.unread == [
+        f'1 pose files of {tmp_path}, which are of no image: frame-11.pose.txt'
+    ]
 
 
 def test_two_images_of_one_frame_are_refused(scene):
     (scene / 'seq-01' / 'frame-000001.color.jpg').write_bytes(b'twin')
-    with pytest.raises(SourceError, match=r'frame-000001\.color\.jpg, frame-000001\.color\.png, '
-                                          'expected one'):
+    with pytest.raises(
+        SourceError,
+        match=r'frame-000001\.color\.jpg, frame-000001\.color\.png, '
+        'expected one',
+    ):
         open_source(scene / 'seq-01')
 
 

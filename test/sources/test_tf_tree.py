@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tree of moving and static frames."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,24 +30,27 @@ def tree():
 def test_edges_are_composed_and_each_interpolated(tree):
     expected = pose(0.025, 0, 0, 0, 0, 0) @ pose(0, 0, 0, 0, 0, 0.25) @ BASE_FROM_CAMERA
     np.testing.assert_allclose(tree.lookup('map', 'camera', 250 * MS, GAP), expected, atol=1e-12)
-    np.testing.assert_allclose(tree.lookup('camera', 'map', 250 * MS, GAP),
-                               np.linalg.inv(expected), atol=1e-12)
+    np.testing.assert_allclose(
+        tree.lookup('camera', 'map', 250 * MS, GAP), np.linalg.inv(expected), atol=1e-12
+    )
 
 
 def test_siblings_meet_at_their_common_frame(tree):
     base_from_lidar = pose(1, 0, 0, 0, 0, 0.5)
     tree.add('base', 'lidar', 0, row_from_pose(base_from_lidar), static=True)
     # Between frames on the same body nothing moves, so no stamp is too late.
-    found = tree.lookup('lidar', 'camera', 10 ** 15, GAP)
-    np.testing.assert_allclose(found, np.linalg.inv(base_from_lidar) @ BASE_FROM_CAMERA,
-                               atol=1e-12)
+    found = tree.lookup('lidar', 'camera', 10**15, GAP)
+    np.testing.assert_allclose(
+        found, np.linalg.inv(base_from_lidar) @ BASE_FROM_CAMERA, atol=1e-12
+    )
 
 
 def test_nothing_is_extrapolated(tree):
     assert tree.lookup('map', 'camera', 1001 * MS, GAP) == 'a stamp outside of TF odom <- base'
     assert tree.lookup('map', 'camera', -1 * MS, GAP) == 'a stamp outside of TF odom <- base'
     assert tree.lookup('map', 'camera', 250 * MS, 50 * MS) == (
-        'a stamp in a gap of TF map <- odom that is longer than 0.05 s (--max-gap SECONDS)')
+        'a stamp in a gap of TF map <- odom that is longer than 0.05 s (--max-gap SECONDS)'
+    )
     assert isinstance(tree.lookup('map', 'camera', 240 * MS, 100 * MS), np.ndarray)
 
 
@@ -62,8 +66,10 @@ def test_the_parent_with_more_transforms_counts(tree):
     assert tree.contradictions == []
     tree.add('elsewhere', 'base', 20 * MS, row_from_pose(np.eye(4)))
     assert tree.reaches('map', 'camera')
-    assert tree.contradictions == ['the TF frame base hangs from odom, which more transforms say '
-                                   'than that it hangs from elsewhere']
+    assert tree.contradictions == [
+        'the TF frame base hangs from odom, which more transforms say '
+        'than that it hangs from elsewhere'
+    ]
 
 
 def test_a_loop_ends(tree):
@@ -88,8 +94,9 @@ def test_a_static_edge_that_was_moved_is_told(tree):
     tree.add('base', 'camera', 5, row_from_pose(BASE_FROM_CAMERA), static=True)
     assert tree.contradictions == []
     tree.add('base', 'camera', 9, row_from_pose(np.eye(4)), static=True)
-    assert tree.contradictions == ['static TF base <- camera is given in two ways, and the last '
-                                   'one is taken']
+    assert tree.contradictions == [
+        'static TF base <- camera is given in two ways, and the last one is taken'
+    ]
     np.testing.assert_array_equal(tree.lookup('base', 'camera', 0, GAP), np.eye(4))
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TUM's trajectory and RGB-D folder."""
+
 from __future__ import annotations
 
 import cv2
@@ -19,13 +20,15 @@ def test_a_trajectory_comes_back_to_the_nanosecond(tmp_path):
     write_tum(tmp_path / 'a.tum', stamps, [p.world_from_camera for p in frames])
     trajectory = read_tum(tmp_path / 'a.tum')
     np.testing.assert_array_equal(trajectory.stamps_ns, stamps)
-    np.testing.assert_allclose(trajectory.world_from_x, [p.world_from_camera for p in frames],
-                               atol=1e-8)
+    np.testing.assert_allclose(
+        trajectory.world_from_x, [p.world_from_camera for p in frames], atol=1e-8
+    )
 
 
 def test_what_others_write_is_read(tmp_path):
-    (tmp_path / 'a.txt').write_text('# comment\n\n1305031102.1758 1 2 3 0 0 0 1\r\n'
-                                    '1.305031103e9,4,5,6,0,0,0,-2\n')
+    (tmp_path / 'a.txt').write_text(
+        '# comment\n\n1305031102.1758 1 2 3 0 0 0 1\r\n1.305031103e9,4,5,6,0,0,0,-2\n'
+    )
     trajectory = read_tum(tmp_path / 'a.txt')
     assert trajectory.stamps_ns.tolist() == [1305031102175800000, 1305031103000000000]
     np.testing.assert_array_equal(trajectory.world_from_x[1, :3, :3], np.eye(3))
@@ -36,10 +39,15 @@ def test_stamps_keep_their_nanoseconds():
     assert nanoseconds('-0.5') == -500_000_000
 
 
-@pytest.mark.parametrize('text, message', [
-    ('1 2 3\n', "line 1: '1 2 3' is not a pose, expected 8 numbers"),
-    ('# x\n1 1 2 3 0 0 0 one\n', 'line 2: .*one. is not a pose'),
-    ('nan 1 2 3 0 0 0 1\n', 'is not a pose'), ('# nothing\n', 'holds no poses')])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('1 2 3\n', "line 1: '1 2 3' is not a pose, expected 8 numbers"),
+        ('# x\n1 1 2 3 0 0 0 one\n', 'line 2: .*one. is not a pose'),
+        ('nan 1 2 3 0 0 0 1\n', 'is not a pose'),
+        ('# nothing\n', 'holds no poses'),
+    ],
+)
 def test_broken_trajectories_name_the_line(tmp_path, text, message):
     (tmp_path / 'a.tum').write_text(text)
     with pytest.raises(SourceError, match=message):
@@ -110,8 +118,9 @@ def test_lists_of_images_in_nanoseconds(rgbd):
     for name in ('rgb', 'depth', 'groundtruth'):
         lines = (rgbd / f'{name}.txt').read_text().splitlines()[1:]
         rows = [line.split(maxsplit=1) for line in lines]
-        (rgbd / f'{name}.txt').write_text(''.join(
-            f'{nanoseconds(time)} {rest}\n' for time, rest in rows))
+        (rgbd / f'{name}.txt').write_text(
+            ''.join(f'{nanoseconds(time)} {rest}\n' for time, rest in rows)
+        )
     source = open_source(rgbd)
     assert len(list(source.posed_frames())) == 5
     assert len([line for line in source.assumptions if 'are in ns' in line]) == 3
@@ -121,8 +130,9 @@ def test_poses_before_and_after_the_images_are_told(rgbd):
     with (rgbd / 'groundtruth.txt').open('a') as file:
         file.write('1305031000 0 0 0 0 0 0 1\n1305032000 0 0 0 0 0 0 1\n')
     source = open_source(rgbd)
-    assert source.unread == [f'2 of 5 poses of {rgbd / "groundtruth.txt"}, which are before or '
-                             'after the images']
+    assert source.unread == [
+        f'2 of 5 poses of {rgbd / "groundtruth.txt"}, which are before or after the images'
+    ]
 
 
 def test_lists_of_images_with_the_slashes_of_windows(rgbd):
@@ -131,8 +141,9 @@ def test_lists_of_images_with_the_slashes_of_windows(rgbd):
     assert len(list(open_source(rgbd).frames())) == 6
 
 
-@pytest.mark.parametrize('name, focal', [
-    ('rgbd_dataset_freiburg2_xyz', 520.9), ('fr3_office', 535.4), ('FR1', 517.3)])
+@pytest.mark.parametrize(
+    'name, focal', [('rgbd_dataset_freiburg2_xyz', 520.9), ('fr3_office', 535.4), ('FR1', 517.3)]
+)
 def test_a_published_sequence_is_told(rgbd, name, focal):
     source = open_source(rgbd.rename(rgbd.with_name(name)))
     assert next(source.frames()).camera.matrix[0, 0] == focal
@@ -143,8 +154,10 @@ def test_a_published_sequence_is_told(rgbd, name, focal):
 @pytest.mark.parametrize('name', ['my_robot', 'rgbd_bonn_balloon', 'freiburg12', 'frame1', 'fr4'])
 def test_the_camera_of_another_folder_is_not_guessed(rgbd, name):
     folder = rgbd.rename(rgbd.with_name(name))
-    with pytest.raises(SourceError, match=f'{name} has no calibration, and its name is of no .*'
-                                          'give --camera-info or --focal'):
+    with pytest.raises(
+        SourceError,
+        match=f'{name} has no calibration, and its name is of no .*give --camera-info or --focal',
+    ):
         open_source(folder)
     assert next(open_source(folder, focal=480.0).frames()).camera.matrix[0, 0] == 480
     (folder / 'calibration.txt').write_text('490')

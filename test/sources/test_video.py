@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Videos that are encoded here and read back: order, stamps, orientation, damage."""
+
 from __future__ import annotations
 
 import re
@@ -32,9 +33,19 @@ def numbers(frames):
     return [number_of(frame.image) for frame in frames]
 
 
-@pytest.mark.parametrize(('name', 'codec'), [
-    ('a.mp4', 'h264'), ('A.MP4', 'hevc'), ('a.mkv', 'h264'), ('a.webm', 'vp9'), ('a.mov', 'h264'),
-    ('a.avi', 'mjpeg'), ('a.ts', 'h264'), ('a.m4v', 'h264')])
+@pytest.mark.parametrize(
+    ('name', 'codec'),
+    [
+        ('a.mp4', 'h264'),
+        ('A.MP4', 'hevc'),
+        ('a.mkv', 'h264'),
+        ('a.webm', 'vp9'),
+        ('a.mov', 'h264'),
+        ('a.avi', 'mjpeg'),
+        ('a.ts', 'h264'),
+        ('a.m4v', 'h264'),
+    ],
+)
 def test_a_video_is_read_in_order_with_its_stamps(tmp_path, name, codec):
     source = open_source(write_video(tmp_path / name, codec=codec), focal=50.0)
     assert (source.kind, source.has_stamps, len(source)) == ('video', True, 12)
@@ -109,8 +120,9 @@ def test_a_thermal_video_uses_its_range(tmp_path):
         stream = file.add_stream('ffv1', rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, 'gray16le'
         kelvin = np.tile(np.linspace(29000, 31000, 64).astype(np.uint16), (48, 1))
-        file.mux([*stream.encode(av.VideoFrame.from_ndarray(kelvin, 'gray16le')),
-                  *stream.encode(None)])
+        file.mux(
+            [*stream.encode(av.VideoFrame.from_ndarray(kelvin, 'gray16le')), *stream.encode(None)]
+        )
     source = open_source(path, focal=50.0)
     (frame,) = source.frames()
     assert frame.image.shape == (48, 64) and np.ptp(frame.image) > 100
@@ -152,7 +164,7 @@ def test_poses_of_a_trajectory_near_zero(tmp_path):
 def test_absolute_stamps_are_not_those_of_a_video(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     late = trajectory(tmp_path / 'a.tum', 1.7e9)
-    for delay_ns in (0, 3 * 10 ** 9):  # the same cure whatever delay was tried
+    for delay_ns in (0, 3 * 10**9):  # the same cure whatever delay was tried
         with pytest.raises(SourceError, match=r'from 0 to 1\.200 s, .*--pose-delay 17\d+\.000$'):
             open_source(path, focal=50.0, poses=late, pose_delay_ns=delay_ns)
     source = open_source(path, focal=50.0, poses=late, pose_delay_ns=1_700_000_000_000_000_000)
@@ -170,8 +182,22 @@ def test_a_video_without_poses_says_so(tmp_path):
 def test_a_video_becomes_a_bag(tmp_path, capsys):
     path = write_video(tmp_path / 'a.mp4')
     poses = trajectory(tmp_path / 'a.tum', 0.0)
-    assert main(['convert', str(path), str(tmp_path / 'out.mcap'), '--poses', poses, '--focal',
-                 '50', '--progress', 'off']) == 0
+    assert (
+        main(
+            [
+                'convert',
+                str(path),
+                str(tmp_path / 'out.mcap'),
+                '--poses',
+                poses,
+                '--focal',
+                '50',
+                '--progress',
+                'off',
+            ]
+        )
+        == 0
+    )
     assert '12 frames written' in capsys.readouterr().out
     found = list(open_source(tmp_path / 'out.mcap').posed_frames())
     assert numbers(posed.frame for posed in found) == list(range(12))
@@ -180,10 +206,14 @@ def test_a_video_becomes_a_bag(tmp_path, capsys):
 
 @pytest.mark.parametrize('name', ['a.mp4', 'a.mkv', 'a.avi'])
 def test_a_video_cut_short_is_read_to_the_cut(tmp_path, name):
-    path = write_video(tmp_path / name, 40, codec='mjpeg', container={
-        'movflags': 'faststart'} if name == 'a.mp4' else None)
+    path = write_video(
+        tmp_path / name,
+        40,
+        codec='mjpeg',
+        container={'movflags': 'faststart'} if name == 'a.mp4' else None,
+    )
     data = path.read_bytes()
-    path.write_bytes(data[:len(data) * 2 // 3])
+    path.write_bytes(data[: len(data) * 2 // 3])
     source = open_source(path, focal=50.0)
     found = numbers(source.frames())
     assert found == list(range(len(found))) and 15 < len(found) < 35
@@ -195,8 +225,11 @@ def test_a_video_cut_short_is_read_to_the_cut(tmp_path, name):
 def test_a_video_without_its_index(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(SourceError, match=r'a\.mp4 \(\d+ bytes\) cannot be read as a video .*lost '
-                                          'its index'):
+    with pytest.raises(
+        SourceError,
+        match=r'a\.mp4 \(\d+ bytes\) cannot be read as a video .*lost '
+        'its index',
+    ):
         read(path)
 
 
@@ -205,7 +238,7 @@ def test_frames_after_a_damaged_one_are_left_out(tmp_path):
     with av.open(str(path)) as file:
         third = [(packet.pos, packet.size) for packet in file.demux(video=0)][3]
     data = bytearray(path.read_bytes())
-    data[third[0]:third[0] + third[1]] = bytes(third[1])
+    data[third[0] : third[0] + third[1]] = bytes(third[1])
     path.write_bytes(data)
     source = open_source(path, focal=50.0)
     frames = list(source.frames())
@@ -237,7 +270,7 @@ def test_a_key_frame_before_damage_ends_nothing(tmp_path, name):
         stream = lossy.add_stream_from_template(file.streams.video[0])
         packets = [packet for packet in file.demux(video=0) if packet.size]
         key = next(n for n, packet in enumerate(packets) if n and packet.is_keyframe)
-        for packet in packets[:key + 1] + packets[key + 2:]:
+        for packet in packets[: key + 1] + packets[key + 2 :]:
             packet.stream = stream
             lossy.mux(packet)
     frames = read(tmp_path / name)
@@ -257,8 +290,10 @@ def test_sound_without_a_video(tmp_path):
 def test_a_second_video_in_a_file_is_told(tmp_path):
     source = open_source(write_video(tmp_path / 'a.mkv', 3, streams=2), focal=50.0)
     assert numbers(source.frames()) == [0, 1, 2]
-    assert source.unread == [f'{source.path}: 1 more of its videos; `ffmpeg -i IN -map 0:v:1 -c '
-                             'copy OUT` takes out the second one']
+    assert source.unread == [
+        f'{source.path}: 1 more of its videos; `ffmpeg -i IN -map 0:v:1 -c '
+        'copy OUT` takes out the second one'
+    ]
 
 
 def test_a_folder_with_a_video_names_it(tmp_path):
@@ -308,19 +343,30 @@ def test_an_old_library_is_named(tmp_path, monkeypatch):
 @pytest.fixture(scope='module')
 def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp('videos')
-    return [write_video(folder / name, 8, codec=codec).read_bytes() for name, codec in (
-        ('a.mp4', 'h264'), ('a.mkv', 'hevc'), ('a.avi', 'mjpeg'), ('a.ts', 'h264'))]
+    return [
+        write_video(folder / name, 8, codec=codec).read_bytes()
+        for name, codec in (
+            ('a.mp4', 'h264'),
+            ('a.mkv', 'hevc'),
+            ('a.avi', 'mjpeg'),
+            ('a.ts', 'h264'),
+        )
+    ]
 
 
-@settings(max_examples=60, deadline=None, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_mutated_videos_never_end_in_a_traceback(tmp_path, originals, data):
     content = bytearray(data.draw(st.sampled_from(originals)))
     for _ in range(data.draw(st.integers(0, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / 'a.mp4'
-    path.write_bytes(content[:data.draw(st.integers(0, len(content)))])
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
         source = open_source(path, focal=50.0)
         len(source)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Video topics of bags: each picture with the stamp of its message, none of what was made up."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -46,19 +47,38 @@ def write(path, stream, *, kind=FOXGLOVE, name='h264', topic='/camera/video', de
             if kind == FOXGLOVE:
                 fields = dict(timestamp=header.stamp, frame_id=OPTICAL, data=data, format=name)
             elif kind == FFMPEG:
-                fields = dict(header=header, width=64, height=48, encoding=name, pts=order,
-                              flags=int(packet.is_key), is_bigendian=False, data=data)
+                fields = dict(
+                    header=header,
+                    width=64,
+                    height=48,
+                    encoding=name,
+                    pts=order,
+                    flags=int(packet.is_key),
+                    is_bigendian=False,
+                    data=data,
+                )
             elif kind == 'sensor_msgs/msg/Image':
-                fields = dict(header=header, width=64, height=48, encoding=name, is_bigendian=0,
-                              step=0, data=data)
+                fields = dict(
+                    header=header,
+                    width=64,
+                    height=48,
+                    encoding=name,
+                    is_bigendian=0,
+                    step=0,
+                    data=data,
+                )
             else:
                 fields = dict(header=header, format=name, data=data)
             bag._write(topic, kind, stamp_of(order), **fields)
             bag.transform('map', OPTICAL, stamp, pose(0.1 * packet.number, 0, 0, 0, 0, 0))
             bag.camera_info('/camera/camera_info', OPTICAL, stamp, CAMERA)
             if depth:
-                bag.depth('/camera/aligned_depth/image_raw', OPTICAL, stamp_of(order),
-                          np.full((48, 64), 1 + order, np.float32))
+                bag.depth(
+                    '/camera/aligned_depth/image_raw',
+                    OPTICAL,
+                    stamp_of(order),
+                    np.full((48, 64), 1 + order, np.float32),
+                )
     return path
 
 
@@ -67,12 +87,20 @@ def check_stamps(frames):
     assert [frame.stamp_ns for frame in frames] == [stamp_of(n) for n in numbers(frames)]
 
 
-@pytest.mark.parametrize(('codec', 'kind', 'name'), [
-    ('h264', FOXGLOVE, 'h264'), ('hevc', FOXGLOVE, 'h265'), ('vp9', FOXGLOVE, 'vp9'),
-    ('h264', FFMPEG, 'libx264'), ('h264', FFMPEG, 'h264_nvenc'), ('hevc', FFMPEG, 'hevc'),
-    ('hevc', FFMPEG, 'hevc;yuv420p;bgr8;bgr8'),
-    ('h264', 'sensor_msgs/msg/CompressedImage', 'h264'),
-    ('h264', 'sensor_msgs/msg/Image', 'h264')])
+@pytest.mark.parametrize(
+    ('codec', 'kind', 'name'),
+    [
+        ('h264', FOXGLOVE, 'h264'),
+        ('hevc', FOXGLOVE, 'h265'),
+        ('vp9', FOXGLOVE, 'vp9'),
+        ('h264', FFMPEG, 'libx264'),
+        ('h264', FFMPEG, 'h264_nvenc'),
+        ('hevc', FFMPEG, 'hevc'),
+        ('hevc', FFMPEG, 'hevc;yuv420p;bgr8;bgr8'),
+        ('h264', 'sensor_msgs/msg/CompressedImage', 'h264'),
+        ('h264', 'sensor_msgs/msg/Image', 'h264'),
+    ],
+)
 def test_a_video_topic_is_decoded_in_order(tmp_path, codec, kind, name):
     source = open_source(write(tmp_path / 'a.mcap', packets(codec), kind=kind, name=name))
     assert (len(source), source.camera_frame) == (12, OPTICAL)
@@ -80,8 +108,11 @@ def test_a_video_topic_is_decoded_in_order(tmp_path, codec, kind, name):
         found = list(source.posed_frames())
         assert numbers(posed.frame for posed in found) == list(range(12))
         check_stamps([posed.frame for posed in found])
-        np.testing.assert_allclose([posed.world_from_camera[0, 3] for posed in found],
-                                   [0.1 * number for number in range(12)], atol=1e-9)
+        np.testing.assert_allclose(
+            [posed.world_from_camera[0, 3] for posed in found],
+            [0.1 * number for number in range(12)],
+            atol=1e-9,
+        )
     assert source.skipped == {}
 
 
@@ -134,8 +165,10 @@ def test_a_broken_packet_and_what_follows_are_left_out(tmp_path):
 
 @pytest.mark.parametrize('codec', ['h264', 'hevc'])
 def test_after_a_lost_packet_nothing_is_made_up(tmp_path, codec):
-    options = {'h264': {'tune': 'zerolatency', 'refs': '3'},
-               'hevc': {'x265-params': 'log-level=none:bframes=0:scenecut=0'}}[codec]
+    options = {
+        'h264': {'tune': 'zerolatency', 'refs': '3'},
+        'hevc': {'x265-params': 'log-level=none:bframes=0:scenecut=0'},
+    }[codec]
     stream = packets(codec, 18, **options)
     del stream[9]
     source = open_source(write(tmp_path / 'a.mcap', stream, name=codec))
@@ -177,9 +210,15 @@ def test_parameters_in_a_message_of_their_own(tmp_path):
 @pytest.mark.parametrize('codec', ['h264', 'hevc'])
 def test_units_behind_their_lengths_are_read(tmp_path, codec):
     """As the encoders of phones and browsers give them."""
-    stream = [packet._replace(data=b''.join(
-        len(unit.rstrip(b'\0')).to_bytes(4, 'big') + unit.rstrip(b'\0')
-        for unit in nal_units(packet.data))) for packet in packets(codec)]
+    stream = [
+        packet._replace(
+            data=b''.join(
+                len(unit.rstrip(b'\0')).to_bytes(4, 'big') + unit.rstrip(b'\0')
+                for unit in nal_units(packet.data)
+            )
+        )
+        for packet in packets(codec)
+    ]
     source = open_source(write(tmp_path / 'a.mcap', stream, name=codec))
     assert numbers(source.frames()) == list(range(12)) and source.skipped == {}
 
@@ -198,8 +237,11 @@ def test_h265_that_is_called_h264_says_so(tmp_path):
 
 def test_messages_without_a_picture_are_counted(tmp_path):
     parameters = [Packet(number, b'\0\0\0\1\x67abcd', False) for number in range(3)]
-    with pytest.raises(SourceError, match=r'3 with a video message without a picture \(not one '
-                                          'is h264'):
+    with pytest.raises(
+        SourceError,
+        match=r'3 with a video message without a picture \(not one '
+        'is h264',
+    ):
         list(open_source(write(tmp_path / 'a', parameters)).frames())
 
 
@@ -214,8 +256,11 @@ def test_a_topic_may_be_named_without_its_transport(tmp_path, topic):
 def test_a_bag_without_images_says_what_it_holds(tmp_path):
     with BagWriter(tmp_path / 'a.mcap') as bag:
         bag.camera_info('/camera/camera_info', OPTICAL, START_NS, CAMERA)
-    with pytest.raises(SourceError, match=r'has no topic of images .*; it holds /camera/camera_in'
-                                          r'fo \(sensor_msgs/msg/CameraInfo\)$'):
+    with pytest.raises(
+        SourceError,
+        match=r'has no topic of images .*; it holds /camera/camera_in'
+        r'fo \(sensor_msgs/msg/CameraInfo\)$',
+    ):
         open_source(tmp_path / 'a.mcap')
 
 
@@ -254,8 +299,12 @@ def test_images_need_no_library_for_videos(tmp_path, monkeypatch):
     assert numbers(open_source(tmp_path / 'a.mcap').frames()) == [3]
 
 
-@settings(max_examples=40, deadline=None, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_mutated_packets_never_end_in_a_traceback(tmp_path, data):
     codec = data.draw(st.sampled_from(list(STREAMS)))
@@ -264,9 +313,16 @@ def test_mutated_packets_never_end_in_a_traceback(tmp_path, data):
         content = bytearray(packet.data)
         for _ in range(data.draw(st.integers(0, 3))):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-        content = content[:data.draw(st.integers(0, len(content)))]
-        messages.append(Message('/video', 0, SimpleNamespace(
-            timestamp=packet.number, frame_id='', format=codec, data=bytes(content))))
+        content = content[: data.draw(st.integers(0, len(content)))]
+        messages.append(
+            Message(
+                '/video',
+                0,
+                SimpleNamespace(
+                    timestamp=packet.number, frame_id='', format=codec, data=bytes(content)
+                ),
+            )
+        )
     for found in decode_video(messages, '/video', tmp_path):
         with suppress(ImageError):
             assert isinstance(found, LeftOut) or found.content.pixels().dtype == np.uint8

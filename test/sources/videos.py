@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny videos whose images tell their number by their brightness."""
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -11,11 +12,18 @@ import numpy as np
 
 SIZE_WH = (64, 48)
 RATE = 10
-CODECS = {'h264': 'libx264', 'hevc': 'libx265', 'vp9': 'libvpx-vp9', 'mjpeg': 'mjpeg',
-          'mpeg4': 'mpeg4'}
+CODECS = {
+    'h264': 'libx264',
+    'hevc': 'libx265',
+    'vp9': 'libvpx-vp9',
+    'mjpeg': 'mjpeg',
+    'mpeg4': 'mpeg4',
+}
 # Key frames where they are asked for, and nothing on stderr.
-STEADY = {'h264': {'sc_threshold': '0'},
-          'hevc': {'x265-params': 'log-level=none:bframes=2:scenecut=0'}}
+STEADY = {
+    'h264': {'sc_threshold': '0'},
+    'hevc': {'x265-params': 'log-level=none:bframes=2:scenecut=0'},
+}
 
 
 class Packet(NamedTuple):
@@ -29,15 +37,18 @@ class Packet(NamedTuple):
 def image(number: int, size_wh: tuple[int, int] = SIZE_WH) -> np.ndarray:
     """A gray image of brightness 20 + 5 number, with a white quarter at its top left."""
     pixels = np.full((size_wh[1], size_wh[0], 3), 20 + 5 * number, np.uint8)
-    pixels[:size_wh[1] // 2, :size_wh[0] // 2] = 250
+    pixels[: size_wh[1] // 2, : size_wh[0] // 2] = 250
     return pixels
 
 
 def number_of(pixels: np.ndarray) -> int:
     """The number of an image, from its darkest quarter."""
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    quarters = [pixels[rows, columns].mean() for rows in (slice(height), slice(height, None))
-                for columns in (slice(width), slice(width, None))]
+    quarters = [
+        pixels[rows, columns].mean()
+        for rows in (slice(height), slice(height, None))
+        for columns in (slice(width), slice(width, None))
+    ]
     return round((min(quarters) - 20) / 5)
 
 
@@ -45,8 +56,9 @@ def encode(context: av.CodecContext, count: int, times: list[int] | None = None)
     """The packets of `count` images at these times [of the time base]."""
     packets = []
     for number in range(count):
-        frame = av.VideoFrame.from_ndarray(image(number, (context.width, context.height)),
-                                           format='rgb24')
+        frame = av.VideoFrame.from_ndarray(
+            image(number, (context.width, context.height)), format='rgb24'
+        )
         frame.pts = times[number] if times else number
         frame.time_base = context.time_base
         packets += context.encode(frame)
@@ -61,14 +73,26 @@ def packets(codec: str = 'h264', count: int = 12, gop: int = 6, **options: str) 
     context.time_base, context.framerate = Fraction(1, RATE), Fraction(RATE)
     context.gop_size = gop
     context.options = {**STEADY.get(codec, {}), **options}
-    return [Packet(packet.pts, bytes(packet), packet.is_keyframe)
-            for packet in encode(context, count)]
+    return [
+        Packet(packet.pts, bytes(packet), packet.is_keyframe) for packet in encode(context, count)
+    ]
 
 
-def write_video(path: Path, count: int = 12, *, codec: str = 'h264', size_wh: tuple = SIZE_WH,
-                times_ms: list[int] | None = None, rotation: int = 0, streams: int = 1,
-                container: dict | None = None, pixel_aspect: Fraction | None = None,
-                pix_fmt: str = '', gop: int = 6, **options: str) -> Path:
+def write_video(
+    path: Path,
+    count: int = 12,
+    *,
+    codec: str = 'h264',
+    size_wh: tuple = SIZE_WH,
+    times_ms: list[int] | None = None,
+    rotation: int = 0,
+    streams: int = 1,
+    container: dict | None = None,
+    pixel_aspect: Fraction | None = None,
+    pix_fmt: str = '',
+    gop: int = 6,
+    **options: str,
+) -> Path:
     """A video of `count` images at 10 Hz, or at times_ms."""
     with av.open(str(path), 'w', options=container or {}) as file:
         for _ in range(streams):
@@ -96,4 +120,4 @@ def turn(path: Path, degrees: int) -> None:
     data = path.read_bytes()
     start = data.index(b'tkhd') + 44
     values = np.array([a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30], '>i4')
-    path.write_bytes(data[:start] + values.tobytes() + data[start + 36:])
+    path.write_bytes(data[:start] + values.tobytes() + data[start + 36 :])

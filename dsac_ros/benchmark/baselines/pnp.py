@@ -3,6 +3,7 @@
 
 OpenCV is always there; PoseLib and pycolmap come with the `benchmark` extra.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -30,37 +31,55 @@ def peers() -> dict[str, Solver]:
     return found
 
 
-def poselib_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
-                 size_wh: tuple[int, int]) -> np.ndarray | None:
+def poselib_pose(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int]
+) -> np.ndarray | None:
     """PoseLib's LO-RANSAC with its defaults."""
     import poselib
+
     pose, report = poselib.estimate_absolute_pose(
-        pixels, world, colmap_camera(matrix, size_wh), {'max_reproj_error': INLIER_PX}, {})
+        pixels, world, colmap_camera(matrix, size_wh), {'max_reproj_error': INLIER_PX}, {}
+    )
     return inverse(pose.R, pose.t) if report['num_inliers'] >= 4 else None
 
 
-def opencv_ransac_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
-                       size_wh: tuple[int, int]) -> np.ndarray | None:
+def opencv_ransac_pose(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int]
+) -> np.ndarray | None:
     """solvePnPRansac with P3P, refined on its inliers."""
     found, turn, shift, inliers = cv2.solvePnPRansac(
-        world, pixels, matrix, None, iterationsCount=ITERATIONS, reprojectionError=INLIER_PX,
-        flags=cv2.SOLVEPNP_P3P)
+        world,
+        pixels,
+        matrix,
+        None,
+        iterationsCount=ITERATIONS,
+        reprojectionError=INLIER_PX,
+        flags=cv2.SOLVEPNP_P3P,
+    )
     return refined(world, pixels, matrix, turn, shift, inliers) if found else None
 
 
-def opencv_usac_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
-                     size_wh: tuple[int, int]) -> np.ndarray | None:
+def opencv_usac_pose(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int]
+) -> np.ndarray | None:
     """OpenCV's USAC with local optimisation and MSAC's score, refined on its inliers."""
     settings = cv2.UsacParams()
     settings.threshold, settings.maxIterations = INLIER_PX, ITERATIONS
     settings.loMethod, settings.score = cv2.LOCAL_OPTIM_INNER_LO, cv2.SCORE_METHOD_MSAC
-    found, _, turn, shift, inliers = cv2.solvePnPRansac(world, pixels, matrix.copy(), np.zeros(4),
-                                                        params=settings)
+    found, _, turn, shift, inliers = cv2.solvePnPRansac(
+        world, pixels, matrix.copy(), np.zeros(4), params=settings
+    )
     return refined(world, pixels, matrix, turn, shift, inliers) if found else None
 
 
-def refined(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, turn: np.ndarray,
-            shift: np.ndarray, inliers: np.ndarray | None) -> np.ndarray | None:
+def refined(
+    world: np.ndarray,
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    inliers: np.ndarray | None,
+) -> np.ndarray | None:
     """world_from_camera (4, 4) after OpenCV's Levenberg-Marquardt on the inliers, of four or more.
 
     From camera_from_world's Rodrigues vector and translation.
@@ -72,10 +91,12 @@ def refined(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, turn: np.
     return inverse(cv2.Rodrigues(turn)[0], shift[:, 0])
 
 
-def pycolmap_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
-                  size_wh: tuple[int, int]) -> np.ndarray | None:
+def pycolmap_pose(
+    world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int]
+) -> np.ndarray | None:
     """COLMAP's LO-RANSAC and its refinement."""
     import pycolmap
+
     described = colmap_camera(matrix, size_wh)
     camera = pycolmap.Camera(**described)
     ransac = pycolmap.AbsolutePoseEstimationOptions()
@@ -89,8 +110,12 @@ def pycolmap_pose(world: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
 
 def colmap_camera(matrix: np.ndarray, size_wh: tuple[int, int]) -> dict[str, Any]:
     """A pinhole camera as COLMAP and PoseLib describe it."""
-    return {'model': 'PINHOLE', 'width': size_wh[0], 'height': size_wh[1],
-            'params': [matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]]}
+    return {
+        'model': 'PINHOLE',
+        'width': size_wh[0],
+        'height': size_wh[1],
+        'params': [matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]],
+    }
 
 
 def inverse(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:

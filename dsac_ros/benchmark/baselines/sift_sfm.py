@@ -6,6 +6,7 @@ known poses by pycolmap, each with the mean of its descriptors in 8 bits; for a 
 similar images by VLAD, Lowe's ratio test against the points that these see, and PoseLib's
 LO-RANSAC. Needs the `benchmark` extra.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -38,12 +39,12 @@ from dsac_ros.map_file import write_atomically
 from dsac_ros.types import Frame, Localization, PosedFrame, PoseStatistics, Result
 
 FEATURES = 3000
-LONG_SIDE = 1280             # of images at most [px]
+LONG_SIDE = 1280  # of images at most [px]
 RETRIEVED = 20
-RATIO = 0.85                 # of Lowe's test among mean descriptors
-INLIER_SHARE = 0.0075        # threshold of RANSAC, of the long side: 12 px of 1600, as in hloc
+RATIO = 0.85  # of Lowe's test among mean descriptors
+INLIER_SHARE = 0.0075  # threshold of RANSAC, of the long side: 12 px of 1600, as in hloc
 LEAST_INLIERS = 12
-LEVELS = 512                 # of a unit descriptor's component; RootSIFT's hardly exceed a half
+LEVELS = 512  # of a unit descriptor's component; RootSIFT's hardly exceed a half
 SECONDS = 'mapping_seconds'  # beside the map's arrays in its file
 
 
@@ -64,9 +65,16 @@ class SiftMap:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by name."""
-        return {'origin': self.origin, 'points': self.points, 'descriptors': self.descriptors,
-                'visible': self.visible, 'starts': self.starts, 'basis': self.vlad.basis,
-                'words': self.vlad.words, 'codes': self.vlad.codes}
+        return {
+            'origin': self.origin,
+            'points': self.points,
+            'descriptors': self.descriptors,
+            'visible': self.visible,
+            'starts': self.starts,
+            'basis': self.vlad.basis,
+            'words': self.vlad.words,
+            'codes': self.vlad.codes,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> SiftMap:
@@ -77,8 +85,9 @@ class SiftMap:
 
     def seen_by(self, images: np.ndarray) -> np.ndarray:
         """Indices of the points that at least one of these images sees."""
-        return np.unique(np.concatenate(
-            [self.visible[self.starts[i]:self.starts[i + 1]] for i in images]))
+        return np.unique(
+            np.concatenate([self.visible[self.starts[i] : self.starts[i + 1]] for i in images])
+        )
 
 
 def build_map(images: list[Features], structure: Structure) -> SiftMap:
@@ -89,9 +98,13 @@ def build_map(images: list[Features], structure: Structure) -> SiftMap:
     origin = np.median([image.world_from_camera[:3, 3] for image in images], axis=0)
     lists = [np.unique(points).astype(np.uint32) for _, points in structure.tracks]
     return SiftMap(
-        origin, (structure.points - origin).astype(np.float32), quantised(normalised(sums)),
-        np.concatenate(lists), np.cumsum([0, *map(len, lists)]).astype(np.uint32),
-        Vlad.learn([image.descriptors for image in images]))
+        origin,
+        (structure.points - origin).astype(np.float32),
+        quantised(normalised(sums)),
+        np.concatenate(lists),
+        np.cumsum([0, *map(len, lists)]).astype(np.uint32),
+        Vlad.learn([image.descriptors for image in images]),
+    )
 
 
 def normalised(descriptors: np.ndarray) -> np.ndarray:
@@ -115,8 +128,9 @@ class SiftSfm:
         self._descriptors = normalised(learned.descriptors.astype(np.float32))
 
     @classmethod
-    def learn(cls, frames: Iterable[PosedFrame],
-              progress: Callable[[float], None] = lambda share: None) -> SiftSfm:
+    def learn(
+        cls, frames: Iterable[PosedFrame], progress: Callable[[float], None] = lambda share: None
+    ) -> SiftSfm:
         """Triangulate the frames' features at their poses.
 
         Raises ConfigError without pycolmap, SourceError without frames, MappingError where
@@ -125,15 +139,21 @@ class SiftSfm:
         require('pycolmap')
         start = time.monotonic()
         resamplers = Resamplers.to_own_size(LONG_SIDE)
-        images = [features_of(posed.frame, resamplers(posed.frame.camera),
-                              posed.world_from_camera) for posed in frames]
+        images = [
+            features_of(posed.frame, resamplers(posed.frame.camera), posed.world_from_camera)
+            for posed in frames
+        ]
         if not images:
-            raise SourceError('SIFT + SfM has no mapping frame with a pose, expected at least one;'
-                              ' name a source whose frames have poses')
+            raise SourceError(
+                'SIFT + SfM has no mapping frame with a pose, expected at least one;'
+                ' name a source whose frames have poses'
+            )
         structure = triangulate(images, match_all(images, progress))
         if not len(structure.points):
-            raise MappingError(f'SIFT + SfM triangulates no point of {len(images)} mapping frames,'
-                               ' expected frames that overlap; take more of them')
+            raise MappingError(
+                f'SIFT + SfM triangulates no point of {len(images)} mapping frames,'
+                ' expected frames that overlap; take more of them'
+            )
         learned = build_map(images, structure)
         return cls(learned, time.monotonic() - start)
 
@@ -145,8 +165,10 @@ class SiftSfm:
             seconds = float(arrays.pop(SECONDS))
             return cls(SiftMap.from_arrays(arrays), seconds)
         except (SafetensorError, TypeError, KeyError) as error:
-            raise MapError(f'{path} is no map of SIFT + SfM ({error}), expected one that this '
-                           'version wrote; remove it, and it is learned again') from error
+            raise MapError(
+                f'{path} is no map of SIFT + SfM ({error}), expected one that this '
+                'version wrote; remove it, and it is learned again'
+            ) from error
 
     def save(self, path: Path) -> None:
         """Write the map to a file, whole or not at all."""
@@ -155,6 +177,7 @@ class SiftSfm:
     def localize(self, frame: Frame) -> Localization:
         """Localize a frame; a refusal has its reason."""
         import poselib
+
         clock = Stopwatch(torch.device('cpu'))
         query = features_of(frame, self._resamplers(frame.camera), np.eye(4))
         clock.lap('features')
@@ -168,26 +191,41 @@ class SiftSfm:
                 query.pixels[rows] + CORNER,
                 self.map.points[candidates[matched]].astype(np.float64),
                 camera_of(query.matrix, query.size_wh),
-                {'max_reproj_error': INLIER_SHARE * max(query.size_wh), 'max_iterations': 20000,
-                 'min_iterations': 200}, {'loss_type': 'CAUCHY', 'loss_scale': 1.0})
+                {
+                    'max_reproj_error': INLIER_SHARE * max(query.size_wh),
+                    'max_iterations': 20000,
+                    'min_iterations': 200,
+                },
+                {'loss_type': 'CAUCHY', 'loss_scale': 1.0},
+            )
             inliers = int(report['num_inliers'])
         clock.lap('ransac')
         if inliers < LEAST_INLIERS:
-            return Localization(Result.LOW_INLIERS, f'{len(rows)} matches, {inliers} inliers, '
-                                f'expected at least {LEAST_INLIERS}', frame.stamp_ns, frame.name,
-                                timings_ms=clock.laps)
+            return Localization(
+                Result.LOW_INLIERS,
+                f'{len(rows)} matches, {inliers} inliers, expected at least {LEAST_INLIERS}',
+                frame.stamp_ns,
+                frame.name,
+                timings_ms=clock.laps,
+            )
         world_from_camera = inverse(pose.R, pose.t)
         world_from_camera[:3, 3] += self.map.origin
-        return Localization(Result.ACCEPTED, '', frame.stamp_ns, frame.name, world_from_camera,
-                            statistics=PoseStatistics(inliers / len(rows), inliers),
-                            timings_ms=clock.laps)
+        return Localization(
+            Result.ACCEPTED,
+            '',
+            frame.stamp_ns,
+            frame.name,
+            world_from_camera,
+            statistics=PoseStatistics(inliers / len(rows), inliers),
+            timings_ms=clock.laps,
+        )
 
 
-def features_of(frame: Frame, resampler: Resampler,
-                world_from_camera: np.ndarray) -> Features:
+def features_of(frame: Frame, resampler: Resampler, world_from_camera: np.ndarray) -> Features:
     """RootSIFT features of a frame where it shows the scene."""
-    pixels, descriptors = root_sift(resampler(to_gray(frame.image)), FEATURES,
-                                    resampler.valid_mask(frame.mask))
+    pixels, descriptors = root_sift(
+        resampler(to_gray(frame.image)), FEATURES, resampler.valid_mask(frame.mask)
+    )
     return Features(pixels, descriptors, resampler.matrix, resampler.size_wh, world_from_camera)
 
 
@@ -195,5 +233,7 @@ def require(*modules: str) -> None:
     """Raise ConfigError where the benchmark extra is not installed."""
     missing = [name for name in (*modules, 'poselib') if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f'SIFT + SfM needs {" and ".join(missing)}; '
-                          "`pip install 'dsac_ros[benchmark]'` installs them")
+        raise ConfigError(
+            f'SIFT + SfM needs {" and ".join(missing)}; '
+            "`pip install 'dsac_ros[benchmark]'` installs them"
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points triangulated from features of images at known poses, by pycolmap."""
+
 from __future__ import annotations
 
 import tempfile
@@ -13,11 +14,11 @@ import numpy as np
 from dsac_ros.alignment.features import mutual
 from dsac_ros.benchmark.baselines.pnp import colmap_camera
 
-NEAR, FAR = 10, 10           # partners of an image
-MAX_ANGLE_DEG = 60.0         # between the optical axes of partners
+NEAR, FAR = 10, 10  # partners of an image
+MAX_ANGLE_DEG = 60.0  # between the optical axes of partners
 MAX_EPIPOLAR_PX = 4.0
-LEAST_MATCHES = 15           # of a pair of images
-CORNER = 0.5                 # COLMAP's pixel (0, 0) is the corner of the image
+LEAST_MATCHES = 15  # of a pair of images
+CORNER = 0.5  # COLMAP's pixel (0, 0) is the corner of the image
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Structure:
     tracks: list[tuple[np.ndarray, np.ndarray]]
 
 
-def match_all(images: Sequence[Features], progress: Callable[[float], None] = lambda share: None,
-              ) -> list[tuple[int, int, np.ndarray]]:
+def match_all(
+    images: Sequence[Features],
+    progress: Callable[[float], None] = lambda share: None,
+) -> list[tuple[int, int, np.ndarray]]:
     """Pairs of images and their matches (K, 2) that agree with the known poses."""
     kept = []
     pairs = partners([image.world_from_camera for image in images])
@@ -65,14 +68,21 @@ def epipolar_distance(first: Features, second: Features, matches: np.ndarray) ->
     second_from_first = np.linalg.inv(second.world_from_camera) @ first.world_from_camera
     x, y, z = second_from_first[:3, 3]
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    fundamental = (np.linalg.inv(second.matrix).T @ cross @ second_from_first[:3, :3]
-                   @ np.linalg.inv(first.matrix))
-    p, q = (np.concatenate([image.pixels[rows], np.ones((len(rows), 1))], 1)
-            for image, rows in zip((first, second), matches.T))
+    fundamental = (
+        np.linalg.inv(second.matrix).T
+        @ cross
+        @ second_from_first[:3, :3]
+        @ np.linalg.inv(first.matrix)
+    )
+    p, q = (
+        np.concatenate([image.pixels[rows], np.ones((len(rows), 1))], 1)
+        for image, rows in zip((first, second), matches.T)
+    )
     in_second, in_first = p @ fundamental.T, q @ fundamental
     off = np.abs((q * in_second).sum(1))
-    return 0.5 * sum(off / (np.linalg.norm(line[:, :2], axis=1) + 1e-12)
-                     for line in (in_first, in_second))
+    return 0.5 * sum(
+        off / (np.linalg.norm(line[:, :2], axis=1) + 1e-12) for line in (in_first, in_second)
+    )
 
 
 def partners(poses: Sequence[np.ndarray]) -> list[tuple[int, int]]:
@@ -88,16 +98,18 @@ def partners(poses: Sequence[np.ndarray]) -> list[tuple[int, int]]:
         apart[angle > MAX_ANGLE_DEG] = np.inf
         order = np.argsort(apart, kind='stable')
         order = order[np.isfinite(apart[order])]
-        rest = order[NEAR:NEAR + 60]
+        rest = order[NEAR : NEAR + 60]
         far = rest[np.linspace(0, len(rest) - 1, min(FAR, len(rest))).astype(int)]
         pairs |= {(min(i, j), max(i, j)) for j in (*order[:NEAR].tolist(), *far.tolist())}
     return sorted(pairs)
 
 
-def triangulate(images: Sequence[Features],
-                matches: Sequence[tuple[int, int, np.ndarray]]) -> Structure:
+def triangulate(
+    images: Sequence[Features], matches: Sequence[tuple[int, int, np.ndarray]]
+) -> Structure:
     """Triangulate tracks of matched features, refined over all images that see them."""
     import pycolmap
+
     if not matches:
         return Structure(np.zeros((0, 3)), [])
     pycolmap.logging.minloglevel = 2
@@ -107,12 +119,20 @@ def triangulate(images: Sequence[Features],
         key = (image.size_wh, image.matrix.tobytes())
         if key not in camera_ids:
             camera_ids[key] = len(camera_ids) + 1
-            model.add_camera_with_trivial_rig(pycolmap.Camera(
-                camera_id=camera_ids[key], **camera_of(image.matrix, image.size_wh)))
+            model.add_camera_with_trivial_rig(
+                pycolmap.Camera(
+                    camera_id=camera_ids[key], **camera_of(image.matrix, image.size_wh)
+                )
+            )
         model.add_image_with_trivial_frame(
-            pycolmap.Image(name=f'{index}', keypoints=image.pixels + CORNER,
-                           camera_id=camera_ids[key], image_id=index),
-            pycolmap.Rigid3d(np.linalg.inv(image.world_from_camera)[:3]))
+            pycolmap.Image(
+                name=f'{index}',
+                keypoints=image.pixels + CORNER,
+                camera_id=camera_ids[key],
+                image_id=index,
+            ),
+            pycolmap.Rigid3d(np.linalg.inv(image.world_from_camera)[:3]),
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / 'database.db')
         write_database(path, model, images, matches)
@@ -127,15 +147,21 @@ def triangulate(images: Sequence[Features],
     for index in range(len(images)):
         features = model.images[index + 1].points2D
         rows = [k for k, feature in enumerate(features) if feature.has_point3D()]
-        tracks.append((np.array(rows, int),
-                       np.array([row[features[k].point3D_id] for k in rows], int)))
+        tracks.append(
+            (np.array(rows, int), np.array([row[features[k].point3D_id] for k in rows], int))
+        )
     return Structure(np.array([model.points3D[point].xyz for point in ids]).reshape(-1, 3), tracks)
 
 
-def write_database(path: str, model: Any, images: Sequence[Features],
-                   matches: Sequence[tuple[int, int, np.ndarray]]) -> None:
+def write_database(
+    path: str,
+    model: Any,
+    images: Sequence[Features],
+    matches: Sequence[tuple[int, int, np.ndarray]],
+) -> None:
     """Write COLMAP's database of cameras, images, features and their matches."""
     import pycolmap
+
     database = pycolmap.Database.open(path)
     for camera in model.cameras.values():
         database.write_camera(camera, use_camera_id=True)

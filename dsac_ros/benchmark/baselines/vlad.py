@@ -4,6 +4,7 @@
 Descriptors are reduced by PCA and residuals normalised word by word (Arandjelovic and Zisserman,
 CVPR 2013); codes are kept in 8 bits.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 
 WORDS, REDUCED = 64, 32
-SAMPLE = 20000        # descriptors that the words are learned from
-STEPS = 127 * 8       # of a code's component: each word's residual has the norm 1 / sqrt(WORDS)
+SAMPLE = 20000  # descriptors that the words are learned from
+STEPS = 127 * 8  # of a code's component: each word's residual has the norm 1 / sqrt(WORDS)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class Vlad:
         cv2.setRNGSeed(1)
         no_labels: Any = None  # OpenCV's types ask for an array
         _, _, words = cv2.kmeans(
-            sample @ basis.astype(np.float32), min(WORDS, len(sample)), no_labels,
-            (cv2.TERM_CRITERIA_MAX_ITER, 12, 0), 1, cv2.KMEANS_PP_CENTERS)
+            sample @ basis.astype(np.float32),
+            min(WORDS, len(sample)),
+            no_labels,
+            (cv2.TERM_CRITERIA_MAX_ITER, 12, 0),
+            1,
+            cv2.KMEANS_PP_CENTERS,
+        )
         empty = cls(basis, words.astype(np.float16), np.zeros((0, words.size), np.int8))
         codes = np.array([empty.encode(one) for one in descriptors])
         return cls(empty.basis, empty.words, np.round(STEPS * codes).astype(np.int8))
@@ -53,7 +59,7 @@ class Vlad:
         sums = np.zeros_like(words)
         if len(descriptors):
             reduced = descriptors @ self.basis.astype(np.float32)
-            word = (reduced @ words.T - 0.5 * (words ** 2).sum(1)).argmax(1)
+            word = (reduced @ words.T - 0.5 * (words**2).sum(1)).argmax(1)
             np.add.at(sums, word, reduced)
             sums -= np.bincount(word, minlength=len(words))[:, None] * words
         sums /= np.linalg.norm(sums, axis=1, keepdims=True) + 1e-9

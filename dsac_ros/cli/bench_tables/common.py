@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts that several tables share: the frames, the recalls in a line, the memory."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench finetune`: one map's head, fine-tuned end to end in several ways."""
+
 from __future__ import annotations
 
 import argparse
@@ -12,8 +13,10 @@ from dsac_ros.cli.output import angle, length
 from dsac_ros.cli.settings import make_settings, read_settings
 from dsac_ros.cli.source_options import add_source_options, check_map_path
 
-HELP = ("what end-to-end training gives: a map's head fine-tuned in several ways, queries "
-        'answered without landmarks')
+HELP = (
+    "what end-to-end training gives: a map's head fine-tuned in several ways, queries "
+    'answered without landmarks'
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +34,7 @@ def measure(args: argparse.Namespace) -> Table:
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import EndToEndConfig
     from dsac_ros.map_file import load_map
+
     config, device = make_settings(EndToEndConfig, read_settings(args)), choose_device(args.device)
     base_map = load_map(check_map_path(args.map))
     frames = posed_frames(args, 'reading')
@@ -49,5 +53,7 @@ def measure(args: argparse.Namespace) -> Table:
 
 def tuning_line(training: str, kind: str, report: dict[str, Any]) -> str:
     """One row for people."""
-    return (f'{training:12} {kind:6} {length(report["median_translation_m"]):>10} '
-            f'{angle(report["median_rotation_deg"]):>10}   {recalls(report)}')
+    return (
+        f'{training:12} {kind:6} {length(report["median_translation_m"]):>10} '
+        f'{angle(report["median_rotation_deg"]):>10}   {recalls(report)}'
+    )

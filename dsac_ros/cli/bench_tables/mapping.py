@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench mapping`: what `dsac map` costs, stage by stage."""
+
 from __future__ import annotations
 
 import argparse
@@ -27,11 +28,19 @@ def measure(args: argparse.Namespace) -> Table:
         learned, _ = learn_source(args, output)
         map_bytes = output.stat().st_size
     made = learned.header['provenance']
-    results = {'frames': learned.header['frames'], 'seconds': made['seconds'],
-               'stages': made['stages'], 'steps': learned.header['training']['steps'],
-               'map_bytes': map_bytes, 'peak_memory_mb': peak_memory_mb(),
-               'device': made['device']}
+    results = {
+        'frames': learned.header['frames'],
+        'seconds': made['seconds'],
+        'stages': made['stages'],
+        'steps': learned.header['training']['steps'],
+        'map_bytes': map_bytes,
+        'peak_memory_mb': peak_memory_mb(),
+        'device': made['device'],
+    }
     lines = [f'{stage:10} {seconds:7.1f} s' for stage, seconds in made['stages'].items()]
-    return results, [*lines, f'in all     {made["seconds"]:7.1f} s, {results["frames"]} frames, '
-                     f'{results["steps"]} steps, map {map_bytes / 1e6:.1f} MB, peak memory '
-                     f'{results["peak_memory_mb"]} MB']
+    return results, [
+        *lines,
+        f'in all     {made["seconds"]:7.1f} s, {results["frames"]} frames, '
+        f'{results["steps"]} steps, map {map_bytes / 1e6:.1f} MB, peak memory '
+        f'{results["peak_memory_mb"]} MB',
+    ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench query`: milliseconds per stage of a localization."""
+
 from __future__ import annotations
 
 import argparse
@@ -25,12 +26,17 @@ def measure(args: argparse.Namespace) -> Table:
     localizer.warm_up()
     from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate
+
     frames = posed_frames(args, 'localize')
     localizations, references = localize_posed_frames(localizer, frames)
-    report = evaluate(localizations, references, Path(args.map).stat().st_size,
-                      str(localizer.device)).as_dict()
+    report = evaluate(
+        localizations, references, Path(args.map).stat().st_size, str(localizer.device)
+    ).as_dict()
     results = {name: report[name] for name in ('frames', 'latency_ms', 'map_bytes', 'device')}
     results['peak_memory_mb'] = peak_memory_mb()
-    lines = [f'{stage:10} p50 {times["p50"]:7.1f} ms   p95 {times["p95"]:7.1f} ms   '
-             f'p99 {times["p99"]:7.1f} ms' for stage, times in results['latency_ms'].items()]
+    lines = [
+        f'{stage:10} p50 {times["p50"]:7.1f} ms   p95 {times["p95"]:7.1f} ms   '
+        f'p99 {times["p99"]:7.1f} ms'
+        for stage, times in results['latency_ms'].items()
+    ]
     return results, [*lines, f'{len(frames)} frames, peak memory {results["peak_memory_mb"]} MB']

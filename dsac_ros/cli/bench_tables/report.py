@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench report`: Markdown tables from the JSON of `dsac bench scenes`, into a page."""
+
 from __future__ import annotations
 
 import argparse
@@ -17,21 +18,43 @@ BEGIN, END = '<!-- dsac bench report: begin -->', '<!-- dsac bench report: end -
 SYSTEMS = {'dsac': 'ours', 'sift_sfm': 'SIFT + SfM'}
 WIDTH = 118  # of a line of text
 #: Split -> heading and a line that explains it.
-SPLITS = {'full': ('All mapping frames', ''),
-          'stretches': ('Stretches held out', 'Stretches of the mapping frames as queries.'),
-          'thinned': ('Every 20th mapping frame', ''),
-          'zoom x2': ('Zoomed queries', 'The middle half of every query at twice the size.')}
-COLUMNS = ('scene', 'mapped + asked', 'system', 'within 1 / 2.5 / 5 / 12.5 / 25 %', 'median',
-           'lost / wrong', 'MB', 'p50 / p99, ms')
+SPLITS = {
+    'full': ('All mapping frames', ''),
+    'stretches': ('Stretches held out', 'Stretches of the mapping frames as queries.'),
+    'thinned': ('Every 20th mapping frame', ''),
+    'zoom x2': ('Zoomed queries', 'The middle half of every query at twice the size.'),
+}
+COLUMNS = (
+    'scene',
+    'mapped + asked',
+    'system',
+    'within 1 / 2.5 / 5 / 12.5 / 25 %',
+    'median',
+    'lost / wrong',
+    'MB',
+    'p50 / p99, ms',
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('files', metavar='FILE', nargs='+', type=Path, help='JSON of `dsac bench '
-                        'scenes`, oldest first: where a row was measured twice the last one '
-                        'stands')
-    parser.add_argument('-o', '--output', metavar='PAGE', type=Path, help='page whose part '
-                        f'between the lines {BEGIN!r} and {END!r} is replaced (default: stdout)')
+    parser.add_argument(
+        'files',
+        metavar='FILE',
+        nargs='+',
+        type=Path,
+        help='JSON of `dsac bench '
+        'scenes`, oldest first: where a row was measured twice the last one '
+        'stands',
+    )
+    parser.add_argument(
+        '-o',
+        '--output',
+        metavar='PAGE',
+        type=Path,
+        help='page whose part '
+        f'between the lines {BEGIN!r} and {END!r} is replaced (default: stdout)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
         page = args.output.read_text(encoding='utf-8')
         args.output.write_text(with_report(page, lines, args.output), encoding='utf-8')
     except OSError as error:
-        raise ConfigError(f'cannot write the tables into {args.output}: '
-                          f'{error.strerror}') from error
+        raise ConfigError(
+            f'cannot write the tables into {args.output}: {error.strerror}'
+        ) from error
     return 0
 
 
@@ -57,11 +81,16 @@ def read_run(path: Path) -> dict[str, Any]:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
     except ValueError as error:
         raise ConfigError(f'{path} is no JSON: {error}') from error
-    missing = [name for name in ('rows', 'machine', 'date')
-               if not isinstance(found, dict) or name not in found]
+    missing = [
+        name
+        for name in ('rows', 'machine', 'date')
+        if not isinstance(found, dict) or name not in found
+    ]
     if missing:
-        raise ConfigError(f'{path} has no {", ".join(missing)}, expected the JSON of `dsac bench '
-                          'scenes --json FILE`')
+        raise ConfigError(
+            f'{path} has no {", ".join(missing)}, expected the JSON of `dsac bench '
+            'scenes --json FILE`'
+        )
     return found
 
 
@@ -83,12 +112,21 @@ def report_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     lines: list[str] = []
     for split in dict.fromkeys(split for split, _, _ in newest):
         heading, explained = SPLITS.get(split, (split, ''))
-        lines += ['', f'## {heading}', '', *([explained, ''] if explained else []),
-                  table_row(COLUMNS), '|---' * len(COLUMNS) + '|']
+        lines += [
+            '',
+            f'## {heading}',
+            '',
+            *([explained, ''] if explained else []),
+            table_row(COLUMNS),
+            '|---' * len(COLUMNS) + '|',
+        ]
         scenes = dict.fromkeys(scene for of, scene, _ in newest if of == split)
         for scene in scenes:
-            rows = [newest[split, scene, system][1] for system in SYSTEMS
-                    if (split, scene, system) in newest]
+            rows = [
+                newest[split, scene, system][1]
+                for system in SYSTEMS
+                if (split, scene, system) in newest
+            ]
             lines += [table_row(cells(row, first=not place)) for place, row in enumerate(rows)]
     origins = measured(runs, [index for index, _ in newest.values()])
     return [*lines, '', '## Measured', '', *origins, '']
@@ -102,10 +140,14 @@ def cells(row: Mapping[str, Any], first: bool) -> list[str]:
         return [*start, f'failed: {row["error"]}', '', '', '', '']
     found = row['results']
     median, times = found['median_translation'], found['query_ms']
-    return [*start, ' / '.join(f'{100 * share:.0f}' for share in found['within'].values()),
-            '-' if median is None else f'{100 * median:.2f} %',
-            f'{found["lost"]} / {found["wrong"]}', f'{found["map_bytes"] / 1e6:.1f}',
-            f'{times["p50"]:.0f} / {times["p99"]:.0f}' if times else '-']
+    return [
+        *start,
+        ' / '.join(f'{100 * share:.0f}' for share in found['within'].values()),
+        '-' if median is None else f'{100 * median:.2f} %',
+        f'{found["lost"]} / {found["wrong"]}',
+        f'{found["map_bytes"] / 1e6:.1f}',
+        f'{times["p50"]:.0f} / {times["p99"]:.0f}' if times else '-',
+    ]
 
 
 def table_row(values: Iterable[str]) -> str:
@@ -115,8 +157,12 @@ def table_row(values: Iterable[str]) -> str:
 
 def measured(runs: Sequence[Mapping[str, Any]], used: Iterable[int]) -> Iterator[str]:
     """Yield lines for each day and machine: how many rows, by the run that each is of."""
-    origins = [f'{found["date"]}, ' + ', '.join(
-        what if name == 'cpu' else f'{name} {what}' for name, what in found['machine'].items())
-        for found in runs]
+    origins = [
+        f'{found["date"]}, '
+        + ', '.join(
+            what if name == 'cpu' else f'{name} {what}' for name, what in found['machine'].items()
+        )
+        for found in runs
+    ]
     for origin, count in Counter(origins[index] for index in used).items():
         yield from textwrap.wrap(f'- {count} rows: {origin}', WIDTH, subsequent_indent='  ')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dsac bench scenes`: accuracy, false accepts, bytes and times on many scenes and hard splits."""
+
 from __future__ import annotations
 
 import argparse
@@ -21,33 +22,70 @@ if TYPE_CHECKING:
     from dsac_ros.benchmark.scene_comparison import Learner, SystemResult
 
 HELP = 'accuracy, false accepts, bytes and times on many scenes and hard splits, and SIFT + SfM'
-HEADER = (f'{"scene":14} {"split":9} {"system":8} {"frames":>9}   '
-          f'{"within 1/2.5/5/12.5/25 % of the depth":37}  {"median error":>19}  lost  wrong  '
-          f'{"map":>8}  {"mapped":>7}  query p50 / p99')
+HEADER = (
+    f'{"scene":14} {"split":9} {"system":8} {"frames":>9}   '
+    f'{"within 1/2.5/5/12.5/25 % of the depth":37}  {"median error":>19}  lost  wrong  '
+    f'{"map":>8}  {"mapped":>7}  query p50 / p99'
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this table."""
-    parser.add_argument('folder', metavar='FOLDER', type=Path, help='a folder with a folder for '
-                        'each scene: mapping frames in train/ (or mapping/), queries in test/ (or '
-                        'queries/)')
-    parser.add_argument('--scenes', metavar='NAMES', type=words, default=(), help='these scenes '
-                        'alone, with commas between them')
-    parser.add_argument('--splits', metavar='NAMES', type=words, help='full: all mapping frames, '
-                        "the scene's queries; stretches: stretches of the mapping frames as "
-                        'queries, as in full where a scene has none; thinned: every 20th mapping '
-                        'frame; zoom: the middle half of the queries at twice the size '
-                        '(default: full,thinned,zoom)')
-    parser.add_argument('--minutes', type=float, metavar='M', help='time for the training of each '
-                        'map, as in `dsac map`')
-    parser.add_argument('--maps', metavar='DIR', type=Path, help='keep the maps in DIR, and use '
-                        'those that are there as they are')
-    parser.add_argument('--queries', metavar='N', type=positive, help='of more queries in a split '
-                        'take N, evenly spaced')
-    parser.add_argument('--ours', action=argparse.BooleanOptionalAction, default=True,
-                        help='measure this package (default: yes)')
-    parser.add_argument('--peer', action=argparse.BooleanOptionalAction, default=True,
-                        help='measure SIFT + SfM, which needs the benchmark extra (default: yes)')
+    parser.add_argument(
+        'folder',
+        metavar='FOLDER',
+        type=Path,
+        help='a folder with a folder for '
+        'each scene: mapping frames in train/ (or mapping/), queries in test/ (or '
+        'queries/)',
+    )
+    parser.add_argument(
+        '--scenes',
+        metavar='NAMES',
+        type=words,
+        default=(),
+        help='these scenes alone, with commas between them',
+    )
+    parser.add_argument(
+        '--splits',
+        metavar='NAMES',
+        type=words,
+        help='full: all mapping frames, '
+        "the scene's queries; stretches: stretches of the mapping frames as "
+        'queries, as in full where a scene has none; thinned: every 20th mapping '
+        'frame; zoom: the middle half of the queries at twice the size '
+        '(default: full,thinned,zoom)',
+    )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        metavar='M',
+        help='time for the training of each map, as in `dsac map`',
+    )
+    parser.add_argument(
+        '--maps',
+        metavar='DIR',
+        type=Path,
+        help='keep the maps in DIR, and use those that are there as they are',
+    )
+    parser.add_argument(
+        '--queries',
+        metavar='N',
+        type=positive,
+        help='of more queries in a split take N, evenly spaced',
+    )
+    parser.add_argument(
+        '--ours',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='measure this package (default: yes)',
+    )
+    parser.add_argument(
+        '--peer',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='measure SIFT + SfM, which needs the benchmark extra (default: yes)',
+    )
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -59,6 +97,7 @@ def measure(args: argparse.Namespace) -> Table:
     """Every system on every split of every scene."""
     from dsac_ros.benchmark.scene_comparison import compare
     from dsac_ros.benchmark.scenes import DEFAULT_SPLITS, SPLITS, find_scenes
+
     splits = args.splits or DEFAULT_SPLITS
     for name in splits:
         if name not in SPLITS:
@@ -78,8 +117,10 @@ def measure(args: argparse.Namespace) -> Table:
                 progress.close()
                 print(row_line(row), file=sys.stderr)
     notes = dict.fromkeys(f'{row.scene}: {note}' for row in rows for note in row.notes)
-    return ({'rows': [asdict(row) for row in rows]},
-            [HEADER, *map(row_line, rows), *notes, *lines])
+    return (
+        {'rows': [asdict(row) for row in rows]},
+        [HEADER, *map(row_line, rows), *notes, *lines],
+    )
 
 
 def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner], list[str]]:
@@ -88,14 +129,16 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
     from dsac_ros.benchmark.scene_comparison import dsac_learner, sift_sfm_learner
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig
+
     learners, lines = {}, []
     values = read_settings(args)
     if args.minutes is not None:
         values['minutes'] = args.minutes
     config, ransac, accept = split_settings(values, MappingConfig, RansacConfig, AcceptConfig)
     if args.ours:
-        learners['dsac'] = dsac_learner(config, ransac, accept, choose_device(args.device),
-                                        progress)
+        learners['dsac'] = dsac_learner(
+            config, ransac, accept, choose_device(args.device), progress
+        )
     if args.peer:
         try:
             require('pycolmap')
@@ -103,14 +146,18 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
         except ConfigError as error:
             lines.append(f'without sift_sfm: {error}')
     if not learners:
-        raise ConfigError('no system is left to measure' + ''.join(f' ({line})' for line in lines)
-                          + '; leave out --no-ours')
+        raise ConfigError(
+            'no system is left to measure'
+            + ''.join(f' ({line})' for line in lines)
+            + '; leave out --no-ours'
+        )
     return learners, lines
 
 
 def row_line(row: SystemResult) -> str:
     """One row for people."""
     from dsac_ros.metrics import json_ready
+
     start = f'{row.scene:14} {row.split:9} {row.system:8} '
     if row.error:
         return f'{start}failed: {row.error}'
@@ -118,11 +165,13 @@ def row_line(row: SystemResult) -> str:
     shares = ' / '.join(f'{100 * share:.0f}' for share in found['within'].values())
     times = found['query_ms']
     query = f'{times["p50"]:.0f} / {times["p99"]:.0f} ms' if times else 'none'
-    return (f'{start}{row.mapping_frames:>5}+{row.queries:<3}   {shares + " %":37}  '
-            f'{relative(found["median_translation"]):>8} '
-            f'{angle(found["median_rotation_deg"]):>10}  {found["lost"]:4}  {found["wrong"]:5}  '
-            f'{size(found["map_bytes"]):>8}  {found["mapping_seconds"]:5.0f} s  {query}'
-            f'{"  (map reused)" if found["map_reused"] else ""}')
+    return (
+        f'{start}{row.mapping_frames:>5}+{row.queries:<3}   {shares + " %":37}  '
+        f'{relative(found["median_translation"]):>8} '
+        f'{angle(found["median_rotation_deg"]):>10}  {found["lost"]:4}  {found["wrong"]:5}  '
+        f'{size(found["map_bytes"]):>8}  {found["mapping_seconds"]:5.0f} s  {query}'
+        f'{"  (map reused)" if found["map_reused"] else ""}'
+    )
 
 
 def relative(error: float | None) -> str:

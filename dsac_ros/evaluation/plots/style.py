@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Common style of all figures, and their export."""
+
 from __future__ import annotations
 
 import io
@@ -19,23 +20,39 @@ INK, FAINT, GRID = '#1f2933', '#9aa5b1', '#e4e7eb'
 BLUE, ORANGE, RED, GREEN = '#2b6cb0', '#dd6b20', '#c53030', '#2f855a'
 ERROR_COLOURS = LinearSegmentedColormap.from_list('error', ['#2f855a', '#ecc94b', '#c53030'])
 EMPTY_LIMITS = (0.1, 100)  # of an axis with nothing on it
-LONG = 2000                # from the least to the greatest, where ticks would run into each other
-STYLE = {'font.family': 'DejaVu Sans', 'font.size': 9, 'axes.titlesize': 10,
-         'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'text.color': INK,
-         'axes.labelcolor': INK, 'axes.edgecolor': FAINT, 'xtick.color': INK, 'ytick.color': INK,
-         'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
-         'grid.color': GRID, 'grid.linewidth': 0.8, 'axes.axisbelow': True,
-         'legend.frameon': False, 'figure.constrained_layout.use': True}
+LONG = 2000  # from the least to the greatest, where ticks would run into each other
+STYLE = {
+    'font.family': 'DejaVu Sans',
+    'font.size': 9,
+    'axes.titlesize': 10,
+    'axes.titleweight': 'bold',
+    'axes.titlelocation': 'left',
+    'text.color': INK,
+    'axes.labelcolor': INK,
+    'axes.edgecolor': FAINT,
+    'xtick.color': INK,
+    'ytick.color': INK,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'grid.color': GRID,
+    'grid.linewidth': 0.8,
+    'axes.axisbelow': True,
+    'legend.frameon': False,
+    'figure.constrained_layout.use': True,
+}
 
 Draw = TypeVar('Draw', bound=Callable[..., Figure])
 
 
 def styled(draw: Draw) -> Draw:
     """Decorate a drawing function to use the project's style only inside."""
+
     @wraps(draw)
     def wrapped(*args: Any, **more: Any) -> Figure:
         with rc_context(STYLE):
             return draw(*args, **more)
+
     return wrapped  # type: ignore[return-value]
 
 

@@ -7,6 +7,7 @@ patches as real as ever, but no camera in this scene can have taken them. Zoomed
 have few features, and the coarse landmarks that remain agree on wrong positions where what they
 show is far away.
 """
+
 from __future__ import annotations
 
 import itertools
@@ -70,8 +71,16 @@ class Observations:
     def predictors(self) -> np.ndarray:
         """Return log inlier ratio, spread, agreement and visible inlier ratio (F, 4)."""
         ratio = np.log(np.maximum(self.column('inlier_ratio'), LEAST_RATIO))
-        return np.stack([ratio, *(self.column(name) for name in (
-            'inlier_spread', 'hypothesis_agreement', 'visible_inlier_ratio'))], axis=1)
+        return np.stack(
+            [
+                ratio,
+                *(
+                    self.column(name)
+                    for name in ('inlier_spread', 'hypothesis_agreement', 'visible_inlier_ratio')
+                ),
+            ],
+            axis=1,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,15 @@ class PoseErrors:
     covariance: np.ndarray
 
 
-def fit_acceptance(held_out: Observations, twists: np.ndarray,
-                   negatives: Observations | None = None, *, alone: PoseErrors | None = None,
-                   misled: np.ndarray = np.zeros(0),
-                   correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
-                   ) -> AcceptanceModel:
+def fit_acceptance(
+    held_out: Observations,
+    twists: np.ndarray,
+    negatives: Observations | None = None,
+    *,
+    alone: PoseErrors | None = None,
+    misled: np.ndarray = np.zeros(0),
+    correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
+) -> AcceptanceModel:
     """Fit the acceptance model of a map.
 
     Args:
@@ -102,28 +115,43 @@ def fit_acceptance(held_out: Observations, twists: np.ndarray,
     alone = alone or PoseErrors(twists, held_out.covariance)
     correct = is_correct(twists, correct_within)
     usable = is_correct(alone.twists, (COARSER * correct_within[0], COARSER * correct_within[1]))
-    scale, floor_m, floor_rad = fit_covariance(twists[correct], held_out.covariance[correct],
-                                               correct_within)
+    scale, floor_m, floor_rad = fit_covariance(
+        twists[correct], held_out.covariance[correct], correct_within
+    )
     alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
-        alone.twists[usable], alone.covariance[usable], correct_within)
+        alone.twists[usable], alone.covariance[usable], correct_within
+    )
     positive, negative = held_out.predictors()[correct], held_out.predictors()[~correct]
     # Without negatives: what a search over a thousand random poses finds in nothing at all.
-    nothing = (negatives.predictors() if negatives is not None and len(negatives)
-               else np.array([[np.log(ratio), 0.2, 0.1, 0.05] for ratio in (0.01, 0.02, 0.04)]))
+    nothing = (
+        negatives.predictors()
+        if negatives is not None and len(negatives)
+        else np.array([[np.log(ratio), 0.2, 0.1, 0.05] for ratio in (0.01, 0.02, 0.04)])
+    )
     bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
     return AcceptanceModel(
-        covariance_scale=scale, floor_m=floor_m, floor_rad=floor_rad, alone_scale=alone_scale,
-        alone_floor_m=alone_floor_m, alone_floor_rad=alone_floor_rad, confidence_bias=bias,
-        weight_log_ratio=weights[0], weight_spread=weights[1], weight_agreement=weights[2],
+        covariance_scale=scale,
+        floor_m=floor_m,
+        floor_rad=floor_rad,
+        alone_scale=alone_scale,
+        alone_floor_m=alone_floor_m,
+        alone_floor_rad=alone_floor_rad,
+        confidence_bias=bias,
+        weight_log_ratio=weights[0],
+        weight_spread=weights[1],
+        weight_agreement=weights[2],
         weight_visible_inlier_ratio=weights[3],
         min_visible_inlier_ratio=ratio_threshold(nothing[:, 3], misled),
         min_feature_inliers=feature_threshold(negatives),
-        clear_ratio=clear_ratio(held_out.column('feature_inliers')[correct],
-                                feature_threshold(negatives)),
-        features_first=int(is_correct(alone.twists, correct_within).sum()) < MOST_RIGHT * len(
-            alone.twists),
-        **thresholds(held_out, is_correct(alone.twists, correct_within),
-                     float(np.exp(nothing[:, 0].max()))))
+        clear_ratio=clear_ratio(
+            held_out.column('feature_inliers')[correct], feature_threshold(negatives)
+        ),
+        features_first=int(is_correct(alone.twists, correct_within).sum())
+        < MOST_RIGHT * len(alone.twists),
+        **thresholds(
+            held_out, is_correct(alone.twists, correct_within), float(np.exp(nothing[:, 0].max()))
+        ),
+    )
 
 
 def without_held_out(depth: float, negatives: Observations) -> AcceptanceModel:
@@ -134,8 +162,11 @@ def without_held_out(depth: float, negatives: Observations) -> AcceptanceModel:
     """
     usual = AcceptanceModel.unmeasured(depth)
     asked = ratio_threshold(negatives.column('visible_inlier_ratio')) if len(negatives) else 0.0
-    return replace(usual, min_visible_inlier_ratio=max(usual.min_visible_inlier_ratio, asked),
-                   min_feature_inliers=feature_threshold(negatives))
+    return replace(
+        usual,
+        min_visible_inlier_ratio=max(usual.min_visible_inlier_ratio, asked),
+        min_feature_inliers=feature_threshold(negatives),
+    )
 
 
 def ratio_threshold(negatives: np.ndarray, misled: np.ndarray = np.zeros(0)) -> float:
@@ -149,10 +180,16 @@ def ratio_threshold(negatives: np.ndarray, misled: np.ndarray = np.zeros(0)) -> 
 
 def feature_threshold(negatives: Observations | None) -> int:
     """Return the number of feature inliers that verifies a pose, from those of negatives."""
-    most = (negatives.column('feature_inliers').max()
-            if negatives is not None and len(negatives) else 0)
-    return int(np.clip(math.ceil(FEATURE_MARGIN * most), AcceptanceModel.min_feature_inliers,
-                       MOST_FEATURES))
+    most = (
+        negatives.column('feature_inliers').max()
+        if negatives is not None and len(negatives)
+        else 0
+    )
+    return int(
+        np.clip(
+            math.ceil(FEATURE_MARGIN * most), AcceptanceModel.min_feature_inliers, MOST_FEATURES
+        )
+    )
 
 
 def clear_ratio(matches: np.ndarray, asked: int) -> float:
@@ -166,12 +203,14 @@ def clear_ratio(matches: np.ndarray, asked: int) -> float:
 
 def is_correct(twists: np.ndarray, within: tuple[float, float]) -> np.ndarray:
     """Return which errors (F, 6) are within metres and degrees (F,)."""
-    return ((np.linalg.norm(twists[:, :3], axis=1) < within[0])
-            & (np.linalg.norm(twists[:, 3:], axis=1) < np.radians(within[1])))
+    return (np.linalg.norm(twists[:, :3], axis=1) < within[0]) & (
+        np.linalg.norm(twists[:, 3:], axis=1) < np.radians(within[1])
+    )
 
 
-def fit_covariance(twists: np.ndarray, raw: np.ndarray,
-                   correct_within: tuple[float, float]) -> tuple[float, float, float]:
+def fit_covariance(
+    twists: np.ndarray, raw: np.ndarray, correct_within: tuple[float, float]
+) -> tuple[float, float, float]:
     """Fit scale and floors [m], [rad] so that errors (F, 6) are draws from s C + floor.
 
     The most likely ones under a Gaussian (so that frames with a large C keep a large error
@@ -181,11 +220,15 @@ def fit_covariance(twists: np.ndarray, raw: np.ndarray,
     usable = np.isfinite(raw).all(axis=(1, 2))
     twists, raw = twists[usable], raw[usable]
     if len(twists) < FEWEST_FRAMES:
-        return (AcceptanceModel.covariance_scale, 0.2 * correct_within[0],
-                0.2 * np.radians(correct_within[1]))
+        return (
+            AcceptanceModel.covariance_scale,
+            0.2 * correct_within[0],
+            0.2 * np.radians(correct_within[1]),
+        )
     # Work where both halves of a twist have errors of about one.
-    units = np.repeat([np.sqrt((twists[:, half] ** 2).mean()) + 1e-12
-                       for half in (slice(0, 3), slice(3, 6))], 3)
+    units = np.repeat(
+        [np.sqrt((twists[:, half] ** 2).mean()) + 1e-12 for half in (slice(0, 3), slice(3, 6))], 3
+    )
     errors = twists / units
     shapes = raw / np.outer(units, units)
     typical = np.median(np.trace(shapes, axis1=1, axis2=2)) / 6 + 1e-30
@@ -194,18 +237,23 @@ def fit_covariance(twists: np.ndarray, raw: np.ndarray,
         steps = itertools.product(np.linspace(-width, width, 7), repeat=3)
         candidates = best + np.array(list(steps))
         candidates[:, 1:] = np.clip(candidates[:, 1:], np.log(0.05), None)
-        best = min(candidates, key=lambda logs: negative_log_likelihood(
-            errors, shapes, *np.exp(logs)))
+        best = min(
+            candidates, key=lambda logs: negative_log_likelihood(errors, shapes, *np.exp(logs))
+        )
         width /= 2.5
     scale, *floors = np.exp(best)
     distances = np.sort(mahalanobis(errors, widened(shapes, scale, *floors)))
-    low, high = (np.quantile(distances, share) / SIGMA_RADII['1sigma']
-                 for share in ONE_SIGMA_SHARES)
+    low, high = (
+        np.quantile(distances, share) / SIGMA_RADII['1sigma'] for share in ONE_SIGMA_SHARES
+    )
     tail = np.quantile(distances, THREE_SIGMA_SHARE) / SIGMA_RADII['3sigma']
     stretch = float(np.clip(tail, low, high))
     floor_m, floor_rad = np.sqrt(stretch) * np.array(floors) * units[[0, 3]]
-    return (float(scale * stretch), max(float(floor_m), LEAST_M * correct_within[0]),
-            max(float(floor_rad), LEAST_RAD))
+    return (
+        float(scale * stretch),
+        max(float(floor_m), LEAST_M * correct_within[0]),
+        max(float(floor_rad), LEAST_RAD),
+    )
 
 
 def mahalanobis(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -213,16 +261,18 @@ def mahalanobis(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     return np.einsum('fi,fi->f', errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
 
 
-def negative_log_likelihood(errors: np.ndarray, raw: np.ndarray, scale: float, floor_m: float,
-             floor_rad: float) -> float:
+def negative_log_likelihood(
+    errors: np.ndarray, raw: np.ndarray, scale: float, floor_m: float, floor_rad: float
+) -> float:
     """Return the negative log-likelihood of the errors without the worst twentieth."""
     covariances = widened(raw, scale, floor_m, floor_rad)
     terms = mahalanobis(errors, covariances) + np.linalg.slogdet(covariances)[1]
-    return float(np.sort(terms)[:max(1, int(0.95 * len(terms)))].sum())
+    return float(np.sort(terms)[: max(1, int(0.95 * len(terms)))].sum())
 
 
-def fit_confidence(positive: np.ndarray, negative: np.ndarray,
-                   steps: int = 3000) -> tuple[float, ...]:
+def fit_confidence(
+    positive: np.ndarray, negative: np.ndarray, steps: int = 3000
+) -> tuple[float, ...]:
     """Fit bias and non-negative weights of a logistic to predictors (P, 4) and (Q, 4).
 
     Targets as in Platt (1999), (P + 1) / (P + 2) and 1 / (Q + 2): thirty right frames in a row do
@@ -231,11 +281,14 @@ def fit_confidence(positive: np.ndarray, negative: np.ndarray,
     features = np.concatenate([positive, negative])
     centre, width = features.mean(axis=0), features.std(axis=0) + 1e-2
     inputs = (features - centre) / width
-    targets = np.repeat([(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)],
-                        [len(positive), len(negative)])
+    targets = np.repeat(
+        [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)],
+        [len(positive), len(negative)],
+    )
     # Both kinds weigh the same however many negatives were shown.
-    balance = np.repeat([0.5 / max(len(positive), 1), 0.5 / max(len(negative), 1)],
-                        [len(positive), len(negative)])
+    balance = np.repeat(
+        [0.5 / max(len(positive), 1), 0.5 / max(len(negative), 1)], [len(positive), len(negative)]
+    )
     bias, weights = 0.0, np.zeros(features.shape[1])
     for _ in range(steps):
         slope = balance * (1 / (1 + np.exp(-(bias + inputs @ weights))) - targets)
@@ -262,15 +315,22 @@ def thresholds(held_out: Observations, correct: np.ndarray, nothing: float) -> d
     else:
         ratio = min(1.05 * nothing, float(np.median(ratios[correct])))
     ratio = above_the_wrong(ratio, ratios, correct)
-    cells = np.median(held_out.column('inlier_count')[correct]
-                      / np.maximum(ratios[correct], LEAST_RATIO))
-    halves = {name: float(np.quantile(values[correct], 0.01) / 2)
-              for name, values in (('spread', held_out.column('inlier_spread')),
-                                   ('agreement', held_out.column('hypothesis_agreement')))}
-    return {'min_inlier_ratio': float(ratio),
-            'min_inliers': int(max(20, 0.5 * ratio * cells)),
-            'min_spread': min(0.25, halves['spread']),
-            'min_agreement': min(0.5, halves['agreement'])}
+    cells = np.median(
+        held_out.column('inlier_count')[correct] / np.maximum(ratios[correct], LEAST_RATIO)
+    )
+    halves = {
+        name: float(np.quantile(values[correct], 0.01) / 2)
+        for name, values in (
+            ('spread', held_out.column('inlier_spread')),
+            ('agreement', held_out.column('hypothesis_agreement')),
+        )
+    }
+    return {
+        'min_inlier_ratio': float(ratio),
+        'min_inliers': int(max(20, 0.5 * ratio * cells)),
+        'min_spread': min(0.25, halves['spread']),
+        'min_agreement': min(0.5, halves['agreement']),
+    }
 
 
 def above_the_wrong(threshold: float, ratio: np.ndarray, correct: np.ndarray) -> float:

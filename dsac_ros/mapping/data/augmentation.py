@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Augmentation of images: exposure, noise and blur."""
+
 from __future__ import annotations
 
 import math
@@ -29,17 +30,19 @@ def uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
-def change_light(image: np.ndarray, config: PhotometricConfig,
-                 generator: torch.Generator) -> np.ndarray:
+def change_light(
+    image: np.ndarray, config: PhotometricConfig, generator: torch.Generator
+) -> np.ndarray:
     """Image (H, W) uint8 under another exposure, gamma, black level, blur and noise."""
     if uniform(generator, 0, 1) < config.blur_share:
-        image = motion_blur(image, uniform(generator, 1, max(1.0, config.blur_px)),
-                            uniform(generator, 0, math.pi))
+        image = motion_blur(
+            image, uniform(generator, 1, max(1.0, config.blur_px)), uniform(generator, 0, math.pi)
+        )
     gain = math.exp(uniform(generator, -config.gain, config.gain))
     gamma = math.exp(uniform(generator, -config.gamma, config.gamma))
     offset = uniform(generator, -config.offset, config.offset)
     levels = np.linspace(0.0, 1.0, 256, dtype=np.float32)
-    curve = gain * levels ** gamma + offset
+    curve = gain * levels**gamma + offset
     changed = curve[image]
     deviation = uniform(generator, 0, config.noise)
     if deviation > 0:
@@ -55,8 +58,10 @@ def motion_blur(image: np.ndarray, length_px: float, angle: float) -> np.ndarray
         return image
     half = size // 2
     kernel = np.zeros((size, size), np.float32)
-    tip = (int(round(half * 16 + 8 * length_px * math.cos(angle))),
-           int(round(half * 16 + 8 * length_px * math.sin(angle))))
+    tip = (
+        int(round(half * 16 + 8 * length_px * math.cos(angle))),
+        int(round(half * 16 + 8 * length_px * math.sin(angle))),
+    )
     tail = (2 * half * 16 - tip[0], 2 * half * 16 - tip[1])
     cv2.line(kernel, tail, tip, 1.0, 1, cv2.LINE_AA, shift=4)
     return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The feature buffer of ACE (section 3.1): encode once, then train on shuffled patches."""
+
 from __future__ import annotations
 
 import logging
@@ -23,8 +24,9 @@ from dsac_ros.network.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
-LIGHT = PhotometricConfig(gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_px=5.0,
-                          blur_share=0.1)
+LIGHT = PhotometricConfig(
+    gain=0.15, gamma=0.15, offset=0.03, noise=0.01, blur_px=5.0, blur_share=0.1
+)
 
 PATCH_BYTES = 20  # beside its descriptor
 MOST_BYTES = 1.5e9
@@ -56,8 +58,13 @@ class FeatureBuffer:
         pose = self.camera_from_scene[image]
         intrinsics = self.intrinsics[image]
         return self.descriptors[chosen].float(), Patches(
-            pixels=self.pixels[chosen], rotation=pose[:, :, :3], translation=pose[:, :, 3],
-            focal=intrinsics[:, 0], principal=intrinsics[:, 1:], depth=self.depth[chosen])
+            pixels=self.pixels[chosen],
+            rotation=pose[:, :, :3],
+            translation=pose[:, :, 3],
+            focal=intrinsics[:, 0],
+            principal=intrinsics[:, 1:],
+            depth=self.depth[chosen],
+        )
 
 
 def augmented(view: View, config: MappingConfig, generator: torch.Generator) -> View:
@@ -71,34 +78,54 @@ def augmented(view: View, config: MappingConfig, generator: torch.Generator) -> 
     cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
     turn = np.array([[cosine, -sine], [sine, cosine]])
     warp = np.column_stack([turn, new_centre - turn @ centre])
-    image = cv2.warpAffine(view.image, warp, new_wh, flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_REFLECT)
+    image = cv2.warpAffine(
+        view.image, warp, new_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
     mask = cv2.warpAffine(view.mask.astype(np.uint8), warp, new_wh, flags=cv2.INTER_NEAREST)
     depth = None
     if view.depth is not None:
         depth = cv2.warpAffine(view.depth, warp, new_wh, flags=cv2.INTER_NEAREST)
-    matrix = np.array([[view.matrix[0, 0] * zoom, 0, new_centre[0]],
-                       [0, view.matrix[1, 1] * zoom, new_centre[1]], [0, 0, 1]])
+    matrix = np.array(
+        [
+            [view.matrix[0, 0] * zoom, 0, new_centre[0]],
+            [0, view.matrix[1, 1] * zoom, new_centre[1]],
+            [0, 0, 1],
+        ]
+    )
     # pixels turned by +angle: the camera itself turned by -angle about its optical axis
     unroll = np.eye(4)
     unroll[:2, :2] = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
-    return View(image=change_light(image, LIGHT, generator), mask=mask > 0, matrix=matrix,
-                scene_from_camera=view.scene_from_camera @ unroll, depth=depth)
+    return View(
+        image=change_light(image, LIGHT, generator),
+        mask=mask > 0,
+        matrix=matrix,
+        scene_from_camera=view.scene_from_camera @ unroll,
+        depth=depth,
+    )
 
 
-def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
-         generator: torch.Generator, device: str,
-         progress: Callable[[float], None] = lambda share: None) -> FeatureBuffer:
+def fill(
+    encoder: Encoder,
+    views: Sequence[View],
+    config: MappingConfig,
+    generator: torch.Generator,
+    device: str,
+    progress: Callable[[float], None] = lambda share: None,
+) -> FeatureBuffer:
     """Encode every view `passes` times, augmented anew, and keep patches of each."""
     rounds = config.passes * len(views)
     most = min(config.patches_per_image, affordable(rounds, encoder.config.descriptor, device))
     if most < config.patches_per_image:
-        log.warning('memory is short: %d of %d patches of an image are learned from', most,
-                    config.patches_per_image)
+        log.warning(
+            'memory is short: %d of %d patches of an image are learned from',
+            most,
+            config.patches_per_image,
+        )
     columns: dict[str, list[Tensor]] = {k: [] for k in ('descriptors', 'pixels', 'depth', 'image')}
     intrinsics, poses = [], []
-    order = torch.cat([torch.randperm(len(views), generator=generator)
-                       for _ in range(config.passes)])
+    order = torch.cat(
+        [torch.randperm(len(views), generator=generator) for _ in range(config.passes)]
+    )
     for count, index in enumerate(order.tolist()):
         view = augmented(views[index], config, generator)
         image = torch.from_numpy(view.image).to(device)[None, None].float() / 255
@@ -116,8 +143,11 @@ def fill(encoder: Encoder, views: Sequence[View], config: MappingConfig,
         poses.append(np.linalg.inv(view.scene_from_camera)[:3])
         progress((count + 1) / rounds)
     tensors = {name: torch.cat(column).to(device) for name, column in columns.items()}
-    return FeatureBuffer(**tensors, intrinsics=torch.tensor(intrinsics, device=device).float(),
-                         camera_from_scene=torch.tensor(np.stack(poses), device=device).float())
+    return FeatureBuffer(
+        **tensors,
+        intrinsics=torch.tensor(intrinsics, device=device).float(),
+        camera_from_scene=torch.tensor(np.stack(poses), device=device).float(),
+    )
 
 
 def affordable(rounds: int, descriptor: int, device: str) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Posed frames as the network sees them: resampled, gray, in the scene's own units."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -36,9 +37,14 @@ class Dataset:
     pose_agreement: PoseAgreement | None = None
 
 
-def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None = None,
-            stage: Callable[[str], Callable[[float], None]] = lambda name: lambda share: None,
-            units: tuple[np.ndarray, float] | None = None, track: bool = True) -> Dataset:
+def prepare(
+    frames: Iterable[PosedFrame],
+    config: MappingConfig,
+    total: int | None = None,
+    stage: Callable[[str], Callable[[float], None]] = lambda name: lambda share: None,
+    units: tuple[np.ndarray, float] | None = None,
+    track: bool = True,
+) -> Dataset:
     """Read all frames once, check their poses, hold a time block out, normalise the scene.
 
     Args:
@@ -66,8 +72,11 @@ def prepare(frames: Iterable[PosedFrame], config: MappingConfig, total: int | No
     return Dataset(
         views=[normalised(view, origin, scale) for view in learned],
         held_out=[normalised(view, origin, scale) for view in views[first:last]],
-        origin=origin, scale=scale, bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
-        pose_agreement=agreement)
+        origin=origin,
+        scale=scale,
+        bounds=(centres.min(0).tolist(), centres.max(0).tolist()),
+        pose_agreement=agreement,
+    )
 
 
 def held_out_block(count: int, share: float) -> tuple[int, int]:
@@ -93,14 +102,20 @@ def normalised(view: View, origin: np.ndarray, scale: float) -> View:
 
 def network_focal(data: Dataset, short_side: int) -> float:
     """Focal length [px] of the images that a network sees, for this short side of most views."""
-    return short_side * float(np.median([view.matrix[0, 0] / min(view.image.shape)
-                                         for view in (*data.views, *data.held_out)]))
+    return short_side * float(
+        np.median(
+            [view.matrix[0, 0] / min(view.image.shape) for view in (*data.views, *data.held_out)]
+        )
+    )
 
 
 def network_data(data: Dataset, resamplers: Resamplers) -> Dataset:
     """The data as a network sees it, by the resamplers to its images."""
-    return replace(data, views=[view.resampled(resamplers) for view in data.views],
-                   held_out=[view.resampled(resamplers) for view in data.held_out])
+    return replace(
+        data,
+        views=[view.resampled(resamplers) for view in data.views],
+        held_out=[view.resampled(resamplers) for view in data.held_out],
+    )
 
 
 def as_posed_frame(view: View, origin: np.ndarray, scale: float) -> PosedFrame:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selection of keyframes: images that are sharp, steady and from a new viewpoint."""
+
 from __future__ import annotations
 
 import hashlib
@@ -24,14 +25,21 @@ COVERAGE_CELL_M = 0.5
 class KeyframeConfig:
     """Conditions on a keyframe."""
 
-    min_translation: float = setting(0.10, 'movement since the last keyframe that makes a new one',
-                                     unit='m', low=0.0)
-    min_rotation_deg: float = setting(10.0, 'turn since the last keyframe that makes a new one',
-                                      unit='deg', low=0.0, high=180.0)
-    max_rotation_rate: float = setting(1.0, 'faster turns blur images, which are left out; 0: any',
-                                       unit='rad/s', low=0.0)
-    min_sharpness: float = setting(0.35, 'sharpness that an image must have, as a share of the '
-                                   'median of the last images; 0: any', low=0.0, high=1.0)
+    min_translation: float = setting(
+        0.10, 'movement since the last keyframe that makes a new one', unit='m', low=0.0
+    )
+    min_rotation_deg: float = setting(
+        10.0, 'turn since the last keyframe that makes a new one', unit='deg', low=0.0, high=180.0
+    )
+    max_rotation_rate: float = setting(
+        1.0, 'faster turns blur images, which are left out; 0: any', unit='rad/s', low=0.0
+    )
+    min_sharpness: float = setting(
+        0.35,
+        'sharpness that an image must have, as a share of the median of the last images; 0: any',
+        low=0.0,
+        high=1.0,
+    )
     sharpness_window: int = setting(60, 'images in that median', low=3)
 
 
@@ -68,8 +76,10 @@ class KeyframeGate:
         if last is not None and stamp_ns > last[0] and self.config.max_rotation_rate > 0:
             rate = angle_between(last[1], world_from_camera) / ((stamp_ns - last[0]) * 1e-9)
             if rate > self.config.max_rotation_rate:
-                return Verdict.MOTION, (f'the camera turns with {rate:.2f} rad/s, at most '
-                                        f'{self.config.max_rotation_rate:g} are allowed')
+                return Verdict.MOTION, (
+                    f'the camera turns with {rate:.2f} rad/s, at most '
+                    f'{self.config.max_rotation_rate:g} are allowed'
+                )
         if self._kept is None:
             return Verdict.KEPT, ''
         distance = float(np.linalg.norm(world_from_camera[:3, 3] - self._kept[:3, 3]))
@@ -87,8 +97,10 @@ class KeyframeGate:
         now, before = sharpness(image), list(self._sharpness)
         self._sharpness.append(now)
         if len(before) >= 3 and now < self.config.min_sharpness * float(np.median(before)):
-            return Verdict.BLUR, (f'the image has {now / np.median(before):.0%} of the usual '
-                                  f'sharpness, expected {self.config.min_sharpness:.0%}')
+            return Verdict.BLUR, (
+                f'the image has {now / np.median(before):.0%} of the usual '
+                f'sharpness, expected {self.config.min_sharpness:.0%}'
+            )
         self._kept = world_from_camera
         return Verdict.KEPT, ''
 
@@ -126,8 +138,9 @@ class Coverage:
             self.last_reason = reason
             return
         if self.poses:
-            self.distance += float(np.linalg.norm(
-                world_from_camera[:3, 3] - self.poses[-1][:3, 3]))
+            self.distance += float(
+                np.linalg.norm(world_from_camera[:3, 3] - self.poses[-1][:3, 3])
+            )
         self.poses.append(world_from_camera)
         x, y = np.floor(world_from_camera[:2, 3] / COVERAGE_CELL_M).astype(int)
         self._cells.add((int(x), int(y)))
@@ -140,4 +153,4 @@ class Coverage:
     @property
     def area(self) -> float:
         """Their area [m^2]."""
-        return self.cells * COVERAGE_CELL_M ** 2
+        return self.cells * COVERAGE_CELL_M**2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames read into views on all cores, with features of those from new viewpoints."""
+
 from __future__ import annotations
 
 import logging
@@ -24,7 +25,7 @@ from dsac_ros.types import PosedFrame
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 4
-MEMORY_SHARE = 3    # of the free memory the views take one part: the rest is for learning
+MEMORY_SHARE = 3  # of the free memory the views take one part: the rest is for learning
 MOST_TRACKED = 400  # views that points are tracked through: matching them takes time
 
 
@@ -42,12 +43,18 @@ class ViewMaker:
         depth = None
         if frame.depth is not None and self.config.depth == 'auto':
             depth = resampler.depth(frame.depth).astype(np.float32, copy=False)
-        return View(image=resampler(to_gray(frame.image)), mask=resampler.valid_mask(frame.mask),
-                    matrix=resampler.matrix, scene_from_camera=posed.world_from_camera,
-                    depth=depth, stamp_ns=frame.stamp_ns,
-                    focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]),
-                    features=features_of_frame(frame, self._full(frame.camera), resampler.matrix)
-                    if tracked else None)
+        return View(
+            image=resampler(to_gray(frame.image)),
+            mask=resampler.valid_mask(frame.mask),
+            matrix=resampler.matrix,
+            scene_from_camera=posed.world_from_camera,
+            depth=depth,
+            stamp_ns=frame.stamp_ns,
+            focal_px=math.sqrt(frame.camera.matrix[0, 0] * frame.camera.matrix[1, 1]),
+            features=features_of_frame(frame, self._full(frame.camera), resampler.matrix)
+            if tracked
+            else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,13 @@ class Usable:
     viewpoint: int
 
 
-def read_views(frames: Iterable[PosedFrame], config: MappingConfig, total: int | None,
-               progress: Callable[[float], None], track: bool) -> list[View]:
+def read_views(
+    frames: Iterable[PosedFrame],
+    config: MappingConfig,
+    total: int | None,
+    progress: Callable[[float], None],
+    track: bool,
+) -> list[View]:
     """Views of as many frames as there is room for, with poses in their own unit of length.
 
     With `track`, those from new viewpoints bring the features of their frames.
@@ -82,8 +94,13 @@ class _Reader:
     once more at the end.
     """
 
-    def __init__(self, config: MappingConfig, total: int | None,
-                 progress: Callable[[float], None], track: bool) -> None:
+    def __init__(
+        self,
+        config: MappingConfig,
+        total: int | None,
+        progress: Callable[[float], None],
+        track: bool,
+    ) -> None:
         self.config, self.total, self.progress = config, total, progress
         self.make = ViewMaker(config)
         # how many frames come is not known: rather one view too many than one too few
@@ -99,12 +116,15 @@ class _Reader:
             if usable.index % self.every == 0:
                 self._keep(view if self._is_tracked(usable) else replace(view, features=None))
         if self.dark:
-            log.warning('%d frames without contrast (black, white or covered) were left out',
-                        self.dark)
+            log.warning(
+                '%d frames without contrast (black, white or covered) were left out', self.dark
+            )
         if len(self.views) < MIN_FRAMES:
-            raise MappingError(f'{len(self.views)} usable posed frames ({self.dark} without '
-                               f'contrast), expected at least {MIN_FRAMES}; record more of the '
-                               'scene')
+            raise MappingError(
+                f'{len(self.views)} usable posed frames ({self.dark} without '
+                f'contrast), expected at least {MIN_FRAMES}; record more of the '
+                'scene'
+            )
         return self.views
 
     def _usable(self, frames: Iterable[PosedFrame]) -> Iterator[Usable]:
@@ -143,14 +163,16 @@ class _Reader:
 
 def every_second(views: Sequence[View]) -> list[View]:
     """The first of every two views, or the second where that alone is tracked."""
-    return [next((one for one in views[index:index + 2] if one.features is not None),
-                 views[index]) for index in range(0, len(views), 2)]
+    return [
+        next((one for one in views[index : index + 2] if one.features is not None), views[index])
+        for index in range(0, len(views), 2)
+    ]
 
 
 def contrast(image: np.ndarray) -> float:
     """Standard deviation of all values of an image (H, W[, 3]) uint8; a tenth of numpy's time."""
     mean, deviation = cv2.meanStdDev(image)
-    return math.sqrt(float((deviation ** 2).mean() + mean.var()))
+    return math.sqrt(float((deviation**2).mean() + mean.var()))
 
 
 def size(view: View) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One view as a whole network trains on it: all cells of an image at once."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -42,16 +43,23 @@ class Sample:
 
         def tensor(values: np.ndarray, *shape: int) -> Tensor:
             """The same for all patches where `values` is of one."""
-            return torch.from_numpy(np.asarray(values)).float().to(device).expand(len(cells),
-                                                                                  *shape)
+            return (
+                torch.from_numpy(np.asarray(values)).float().to(device).expand(len(cells), *shape)
+            )
+
         return cls(
             image=torch.from_numpy(view.image).to(device)[None, None].float() / 255,
             cells=torch.from_numpy(cells).to(device),
             patches=Patches(
-                pixels=tensor(pixels, 2), rotation=tensor(pose[:3, :3], 3, 3),
-                translation=tensor(pose[:3, 3], 3), focal=tensor(view.matrix[0, 0]),
-                principal=tensor(view.matrix[:2, 2], 2), depth=tensor(depth)),
-            matrix=torch.from_numpy(view.matrix).float().to(device))
+                pixels=tensor(pixels, 2),
+                rotation=tensor(pose[:3, :3], 3, 3),
+                translation=tensor(pose[:3, 3], 3),
+                focal=tensor(view.matrix[0, 0]),
+                principal=tensor(view.matrix[:2, 2], 2),
+                depth=tensor(depth),
+            ),
+            matrix=torch.from_numpy(view.matrix).float().to(device),
+        )
 
     def predicted(self, network: SceneNetwork) -> tuple[Tensor, Tensor]:
         """Points (N, 3) in scene units and sigma (N, 1) [px] of the cells, with gradients.
@@ -63,8 +71,9 @@ class Sample:
             units, sigma = network.head(network.encoder(self.image).permute(0, 2, 3, 1))
         return units[0].flatten(0, 1)[self.cells], sigma[0].flatten(0, 1)[self.cells]
 
-    def to_metric(self, points: Tensor, rgbd: bool,
-                sigma: Tensor | None = None) -> tuple[SceneCoordinates, Tensor]:
+    def to_metric(
+        self, points: Tensor, rgbd: bool, sigma: Tensor | None = None
+    ) -> tuple[SceneCoordinates, Tensor]:
         """Points (N, 3) in scene units and world_from_camera (1, 4, 4), in metres of a room.
 
         With rgbd the depth that was measured takes part. A network that says how sure it is of
@@ -72,9 +81,13 @@ class Sample:
         """
         everywhere = torch.ones(1, len(points), device=points.device)
         scene = SceneCoordinates(
-            points_world=ROOM_M * points[None], pixels=self.patches.pixels[None],
-            sigma_px=everywhere if sigma is None else sigma.T, valid=everywhere > 0,
+            points_world=ROOM_M * points[None],
+            pixels=self.patches.pixels[None],
+            sigma_px=everywhere if sigma is None else sigma.T,
+            valid=everywhere > 0,
             matrices=self.matrix[None],
-            grid_hw=(1, len(points)), depth=ROOM_M * self.patches.depth[None] if rgbd else None)
+            grid_hw=(1, len(points)),
+            depth=ROOM_M * self.patches.depth[None] if rgbd else None,
+        )
         camera_from_scene = se3.from_parts(self.patches.rotation[:1], self.patches.translation[:1])
         return scene, to_metric(se3.inverse(camera_from_scene))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A posed frame as the network sees it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -39,6 +40,11 @@ class View:
     def resampled(self, resamplers: Resamplers) -> View:
         """The view as another ideal pinhole shows it, without its features."""
         resampler = resamplers(self.camera)
-        return replace(self, image=resampler(self.image), mask=resampler.valid_mask(self.mask),
-                       matrix=resampler.matrix, features=None,
-                       depth=None if self.depth is None else resampler.depth(self.depth))
+        return replace(
+            self,
+            image=resampler(self.image),
+            mask=resampler.valid_mask(self.mask),
+            matrix=resampler.matrix,
+            features=None,
+            depth=None if self.depth is None else resampler.depth(self.depth),
+        )

@@ -3,6 +3,7 @@
 
 Points are in scene units (1 = the scene's typical depth), residuals in pixels.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ class LossConfig:
     min_depth: float = setting(0.02, 'nearest valid point', unit='scene units', low=0.0)
     max_depth: float = setting(200.0, 'farthest valid point', unit='scene units', low=0.0)
     max_reprojection_px: float = setting(1000.0, 'largest valid reprojection error', unit='px')
-    clamp_end_px: float = setting(1.0, 'where the loss saturates when training ends', unit='px',
-                                  low=0.1)
-    clamp_start_px: float = setting(50.0, 'what is added to that when training starts', unit='px',
-                                    low=0.5)
-    proxy_weight: float = setting(25.0, 'of the distance to the proxy point', unit='px/unit',
-                                  low=0.0)
+    clamp_end_px: float = setting(
+        1.0, 'where the loss saturates when training ends', unit='px', low=0.1
+    )
+    clamp_start_px: float = setting(
+        50.0, 'what is added to that when training starts', unit='px', low=0.5
+    )
+    proxy_weight: float = setting(
+        25.0, 'of the distance to the proxy point', unit='px/unit', low=0.0
+    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class LossTerms:
 
 def clamp_px(progress: float, config: LossConfig) -> float:
     """The circle schedule of ACE, eq. 7: slow at first, then fast towards the end."""
-    return config.clamp_end_px + config.clamp_start_px * (1.0 - progress ** 2) ** 0.5
+    return config.clamp_end_px + config.clamp_start_px * (1.0 - progress**2) ** 0.5
 
 
 def robust(error: Tensor, progress: float, config: LossConfig) -> Tensor:
@@ -88,8 +92,9 @@ def target(patches: Patches) -> Tensor:
     return ray * torch.where(patches.depth > 0, patches.depth, 1.0)[:, None]
 
 
-def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: float,
-                    config: LossConfig) -> LossTerms:
+def curriculum_loss(
+    points: Tensor, sigma: Tensor, patches: Patches, progress: float, config: LossConfig
+) -> LossTerms:
     """Loss of points (N, 3) and sigma (N, 1) [px] for patches (N), progress in [0, 1].
 
     Valid points pay their reprojection error (L1, see `robust`), the others the distance to a
@@ -108,5 +113,8 @@ def curriculum_loss(points: Tensor, sigma: Tensor, patches: Patches, progress: f
     left = error.detach().clamp_max(100.0)
     doubt = torch.where(z.detach() > config.min_depth, left, torch.full_like(left, 100.0))
     unsure = doubt / sigma[:, 0] + sigma[:, 0].log()
-    return LossTerms(total=(loss + unsure).mean(), valid=valid.float().mean(),
-                     near=(valid & (error < 10.0)).float().mean())
+    return LossTerms(
+        total=(loss + unsure).mean(),
+        valid=valid.float().mean(),
+        near=(valid & (error < 10.0)).float().mean(),
+    )

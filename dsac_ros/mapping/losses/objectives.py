@@ -4,6 +4,7 @@
 An objective is a mean loss of points (N, 3) in scene units for patches (N); errors are Euclidean,
 where the curriculum of ACE (`losses`) takes sums of absolute values.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,9 +24,9 @@ from dsac_ros.mapping.losses.curriculum import (
 
 # A coordinate that nothing bounds runs away: the reprojection error falls with distance.
 CONFIG = LossConfig(max_depth=10.0)
-SOFT_CLAMP_PX = 100.0   # beyond it errors count with their square root (DSAC*)
+SOFT_CLAMP_PX = 100.0  # beyond it errors count with their square root (DSAC*)
 NEAR_TARGET = 0.05  # of a measured point: DSAC*'s 0.1 m in a scene 2 m deep [scene units]
-NEAR_PX = 10.0    # what RANSAC calls an inlier
+NEAR_PX = 10.0  # what RANSAC calls an inlier
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,11 @@ class CoordinateErrors:
     @property
     def valid(self) -> Tensor:
         """Valid points (N,) bool (DSAC*, section 3.4)."""
-        return ((self.depth > CONFIG.min_depth) & (self.depth < CONFIG.max_depth)
-                & (self.reprojection < CONFIG.max_reprojection_px))
+        return (
+            (self.depth > CONFIG.min_depth)
+            & (self.depth < CONFIG.max_depth)
+            & (self.reprojection < CONFIG.max_reprojection_px)
+        )
 
 
 def errors(points: Tensor, patches: Patches) -> CoordinateErrors:
@@ -54,7 +58,8 @@ def errors(points: Tensor, patches: Patches) -> CoordinateErrors:
         depth=in_camera[:, 2].detach(),
         away=torch.linalg.vector_norm(in_camera - target(patches), dim=1),
         reprojection=torch.linalg.vector_norm(residual(in_camera, patches, CONFIG), dim=1),
-        measured=patches.depth > 0)
+        measured=patches.depth > 0,
+    )
 
 
 def soft_clamp(error: Tensor) -> Tensor:
@@ -83,12 +88,16 @@ def guided(found: CoordinateErrors) -> Tensor:
     A cell with a measured point is valid near that point only (the seed's case I, else case II).
     """
     near = ~found.measured | (found.away < NEAR_TARGET)
-    return torch.where(found.valid & near, soft_clamp(found.reprojection),
-                       CONFIG.proxy_weight * found.away)
+    return torch.where(
+        found.valid & near, soft_clamp(found.reprojection), CONFIG.proxy_weight * found.away
+    )
 
 
 OBJECTIVES: dict[str, Callable[[CoordinateErrors], Tensor]] = {
-    'coordinates': coordinates, 'reprojection': reprojection, 'guided': guided}
+    'coordinates': coordinates,
+    'reprojection': reprojection,
+    'guided': guided,
+}
 
 
 def objective_terms(name: str, points: Tensor, patches: Patches) -> LossTerms:
@@ -99,5 +108,8 @@ def objective_terms(name: str, points: Tensor, patches: Patches) -> LossTerms:
 
 def terms_of(loss: Tensor, found: CoordinateErrors) -> LossTerms:
     """A loss (), and the shares that progress is judged by."""
-    return LossTerms(total=loss, valid=found.valid.float().mean(),
-                     near=(found.valid & (found.reprojection < NEAR_PX)).float().mean())
+    return LossTerms(
+        total=loss,
+        valid=found.valid.float().mean(),
+        near=(found.valid & (found.reprojection < NEAR_PX)).float().mean(),
+    )

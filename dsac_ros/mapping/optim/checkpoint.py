@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints of a training on the disk."""
+
 from __future__ import annotations
 
 import hashlib
@@ -43,8 +44,10 @@ class Checkpoint:
             raise MappingError(f'no checkpoint {self.path} to resume from; run without --resume')
         state = torch.load(self.path, map_location=device, weights_only=True)
         if state['fingerprint'] != self.fingerprint:
-            raise MappingError(f'{self.path} is of other frames or settings; repeat the command '
-                               'that was interrupted, or run without --resume')
+            raise MappingError(
+                f'{self.path} is of other frames or settings; repeat the command '
+                'that was interrupted, or run without --resume'
+            )
         return state
 
 
@@ -71,8 +74,13 @@ class TrainingState:
     def save(self, metadata: dict[str, Any]) -> None:
         """Write the checkpoint; where nothing new is metadata the last word state."""
         self.metadata, self.saved = metadata or self.metadata, time.monotonic()
-        self.checkpoint.save({**{name: part.state_dict() for name, part in self.parts.items()},
-                              'step': self.step, 'metadata': self.metadata})
+        self.checkpoint.save(
+            {
+                **{name: part.state_dict() for name, part in self.parts.items()},
+                'step': self.step,
+                'metadata': self.metadata,
+            }
+        )
 
     @property
     def due(self) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training goes on until its schedule ends; an interruption costs it nothing."""
+
 from __future__ import annotations
 
 import math
@@ -17,8 +18,12 @@ from dsac_ros.mapping.optim.schedule import Schedule
 LOOK = 10  # steps between two looks at the terms, which make a GPU wait
 
 
-def train(state: TrainingState, schedule: Schedule, step: Callable[[float], LossTerms],
-          progress: ProgressCallback) -> dict[str, Any]:
+def train(
+    state: TrainingState,
+    schedule: Schedule,
+    step: Callable[[float], LossTerms],
+    progress: ProgressCallback,
+) -> dict[str, Any]:
     """Take steps from where the training stands; returns what the map's header says of it.
 
     step takes the schedule's progress in [0, 1). Raises MappingError where it ends in NaN.
@@ -37,8 +42,10 @@ def train(state: TrainingState, schedule: Schedule, step: Callable[[float], Loss
         state.save(summary(state.step, schedule, terms))
         raise
     if terms and not torch.isfinite(terms.total):
-        raise MappingError('the training diverged; check that poses are camera-to-world in the '
-                           'optical frame (x right, y down, z forward) and intrinsics in pixels')
+        raise MappingError(
+            'the training diverged; check that poses are camera-to-world in the '
+            'optical frame (x right, y down, z forward) and intrinsics in pixels'
+        )
     state.save(summary(state.step, schedule, terms))  # for Ctrl-C while the map is measured
     return state.metadata
 
@@ -47,9 +54,13 @@ def summary(step: int, schedule: Schedule, terms: LossTerms | None) -> dict[str,
     """Summarise the training so far for the map's header; empty before its first step."""
     if terms is None:
         return {}
-    return {'steps': step, 'seconds': round(schedule.seconds(), 1),
-            'valid': round(terms.valid.item(), 4), 'near': round(terms.near.item(), 4),
-            'stopped_early': schedule.cooling is not None}
+    return {
+        'steps': step,
+        'seconds': round(schedule.seconds(), 1),
+        'valid': round(terms.valid.item(), 4),
+        'near': round(terms.near.item(), 4),
+        'stopped_early': schedule.cooling is not None,
+    }
 
 
 def progress_of(schedule: Schedule, terms: LossTerms) -> Progress:

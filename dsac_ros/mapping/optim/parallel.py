@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work on many items by all cores of the process."""
+
 from __future__ import annotations
 
 from collections import deque

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of a mapping and the times of its stages."""
+
 from __future__ import annotations
 
 import math
@@ -41,8 +42,7 @@ class Stages:
     def seconds(self) -> dict[str, float]:
         """Seconds of each stage begun so far."""
         ends = [*(when for _, when in self.starts[1:]), time.monotonic()]
-        return {name: round(end - when, 1)
-                for (name, when), end in zip(self.starts[1:], ends[1:])}
+        return {name: round(end - when, 1) for (name, when), end in zip(self.starts[1:], ends[1:])}
 
     def total(self) -> float:
         """Seconds since the start."""

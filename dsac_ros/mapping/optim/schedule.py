@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schedule of a training from its start (0) to its end (1), and the learning rate there."""
+
 from __future__ import annotations
 
 import math
@@ -8,8 +9,8 @@ from typing import Any
 
 from dsac_ros.config import MappingConfig
 
-WARM_UP = 0.04      # share of the schedule in which the learning rate rises
-COOL_DOWN = 0.15    # share of the steps that an early stop still takes
+WARM_UP = 0.04  # share of the schedule in which the learning rate rises
+COOL_DOWN = 0.15  # share of the steps that an early stop still takes
 STEADY_STEPS = 100  # steps over which the early-stop criterion must hold
 
 
@@ -28,8 +29,12 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for `load_state_dict`."""
-        return {'seconds': self.seconds(), 'progress': self.progress, 'cooling': self.cooling,
-                'steady_since': self.steady_since}
+        return {
+            'seconds': self.seconds(),
+            'progress': self.progress,
+            'cooling': self.cooling,
+            'steady_since': self.steady_since,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where an interrupted training stood."""

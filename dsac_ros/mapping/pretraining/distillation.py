@@ -5,6 +5,7 @@ The teacher sees a view as it is, the encoder sees it blurred, noisy and in anot
 passed on are relations (Park et al., Relational Knowledge Distillation, CVPR 2019), not numbers:
 neither the length of a descriptor nor what its channels mean is prescribed.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from torch.nn.functional import kl_div, log_softmax, normalize, softmax
 from dsac_ros.geometry.resample import cell_centres
 
 KEYPOINT = 6.0  # size of the teacher's keypoints; SIFT describes a window six times as wide [px]
-SHRINK = 0.5    # of the teacher's view: its window is 72 px of the encoder's, as fast as one of 36
+SHRINK = 0.5  # of the teacher's view: its window is 72 px of the encoder's, as fast as one of 36
 
 
 def root_sift_at(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -33,8 +34,13 @@ def root_sift_at(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-7))
 
 
-def distillation_loss(descriptors: Tensor, views: Sequence[np.ndarray], cells: int,
-                      temperature: float, generator: torch.Generator) -> Tensor:
+def distillation_loss(
+    descriptors: Tensor,
+    views: Sequence[np.ndarray],
+    cells: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> Tensor:
     """Descriptors (B, C, h, w) of changed views, the B views (8 h, 8 w) uint8 unchanged -> loss.
 
     On `cells` cells drawn from each view.
@@ -57,5 +63,6 @@ def relational_loss(student: Tensor, teacher: Tensor, temperature: float) -> Ten
     own = torch.eye(len(student), dtype=torch.bool, device=student.device)
     taught, learned = (
         (normalize(x, dim=1) @ normalize(x, dim=1).T / temperature).masked_fill(own, -1e4)
-        for x in (teacher - teacher.mean(0), student))
+        for x in (teacher - teacher.mean(0), student)
+    )
     return kl_div(log_softmax(learned, 1), softmax(taught, 1), reduction='batchmean')

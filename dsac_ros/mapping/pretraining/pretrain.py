@@ -6,6 +6,7 @@ Pairs of views come from photographs under random homographies and from posed fr
 correspondences, symmetric; negatives are all other correspondences of the batch. Beside it, or in
 its place, classical descriptors are distilled (`distillation.py`).
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 
 # as dark, noisy and blurred as what a robot's camera sees
 MOST_REJECTED = 1000  # draws in a row; each image is drawn at random
-LIGHT = PhotometricConfig(gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=20.0,
-                          blur_share=0.35)
+LIGHT = PhotometricConfig(
+    gain=0.7, gamma=0.4, offset=0.1, noise=0.05, blur_px=20.0, blur_share=0.35
+)
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,21 @@ class PretrainConfig:
     pairs: int = setting(5, 'pairs of views per step', low=1)
     crop: int = setting(256, 'side of a view', unit='px', low=64)
     correspondences: int = setting(384, 'points drawn from each pair', low=8)
-    objective: str = setting('both', 'what is asked of the descriptors',
-                             choices=('contrastive', 'distillation', 'both'))
+    objective: str = setting(
+        'both', 'what is asked of the descriptors', choices=('contrastive', 'distillation', 'both')
+    )
     cells: int = setting(128, 'cells of each view on which SIFT is distilled', low=8)
     temperature: float = setting(0.07, 'of the softmax over candidates', low=1e-3)
     learning_rate: float = setting(1.5e-3, 'peak of the one-cycle schedule', low=1e-6)
-    rendered_share: float = setting(0.5, 'share of the pairs from posed frames with depth, where '
-                                    'there are any', low=0.0, high=1.0)
-    max_rotation: float = setting(0.6, 'largest rotation between two views of a photograph',
-                                  unit='rad', low=0.0)
+    rendered_share: float = setting(
+        0.5,
+        'share of the pairs from posed frames with depth, where there are any',
+        low=0.0,
+        high=1.0,
+    )
+    max_rotation: float = setting(
+        0.6, 'largest rotation between two views of a photograph', unit='rad', low=0.0
+    )
     max_zoom: float = setting(2.0, 'largest change of scale between two views', low=1.0)
     seed: int = setting(0, 'seed of all draws', low=0)
 
@@ -76,8 +84,9 @@ class ViewPair:
     pixels: np.ndarray
 
 
-def photograph_pair(photograph: np.ndarray, config: PretrainConfig,
-                    generator: torch.Generator) -> ViewPair:
+def photograph_pair(
+    photograph: np.ndarray, config: PretrainConfig, generator: torch.Generator
+) -> ViewPair:
     """Two views of a flat photograph (H, W) uint8 under random homographies."""
     height, width = photograph.shape
     size = config.crop
@@ -89,8 +98,11 @@ def photograph_pair(photograph: np.ndarray, config: PretrainConfig,
     views = []
     for sign in (-1, 1):
         shift = [uniform(generator, -0.15, 0.15) * size for _ in range(2)]
-        views.append(random_homography(centre, zoom * ratio ** sign, angle + sign * turn, shift,
-                                       size, generator))
+        views.append(
+            random_homography(
+                centre, zoom * ratio**sign, angle + sign * turn, shift, size, generator
+            )
+        )
     first, second = (warp(photograph, h, size) for h in views)
     cells = cell_centres((size, size), STRIDE)
     pixels = apply_homography(np.linalg.inv(views[1]) @ views[0], cells)
@@ -99,25 +111,37 @@ def photograph_pair(photograph: np.ndarray, config: PretrainConfig,
     return ViewPair(first, second, pixels)
 
 
-def random_homography(centre: Sequence[float], zoom: float, angle: float, shift: Sequence[float],
-                      size: int, generator: torch.Generator) -> np.ndarray:
+def random_homography(
+    centre: Sequence[float],
+    zoom: float,
+    angle: float,
+    shift: Sequence[float],
+    size: int,
+    generator: torch.Generator,
+) -> np.ndarray:
     """photograph_from_view (3, 3): a similarity with a touch of perspective."""
-    to_middle = np.array([[1, 0, -(size - 1) / 2 + shift[0]], [0, 1, -(size - 1) / 2 + shift[1]],
-                          [0, 0, 1.0]])
+    to_middle = np.array(
+        [[1, 0, -(size - 1) / 2 + shift[0]], [0, 1, -(size - 1) / 2 + shift[1]], [0, 0, 1.0]]
+    )
     tilt = np.eye(3)
     tilt[2, :2] = [uniform(generator, -0.25, 0.25) / size for _ in range(2)]
     stretch = math.exp(uniform(generator, -0.2, 0.2))
     cosine, sine = math.cos(angle) / zoom, math.sin(angle) / zoom
-    place = np.array([[cosine * stretch, -sine, centre[0]], [sine * stretch, cosine, centre[1]],
-                      [0, 0, 1]])
+    place = np.array(
+        [[cosine * stretch, -sine, centre[0]], [sine * stretch, cosine, centre[1]], [0, 0, 1]]
+    )
     return place @ tilt @ to_middle
 
 
 def warp(photograph: np.ndarray, photograph_from_view: np.ndarray, size: int) -> np.ndarray:
     """The view (size, size) of a photograph; mirrored beyond its border."""
-    return cv2.warpPerspective(photograph, photograph_from_view, (size, size),
-                               flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                               borderMode=cv2.BORDER_REFLECT)
+    return cv2.warpPerspective(
+        photograph,
+        photograph_from_view,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
 
 
 def apply_homography(homography: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -126,8 +150,9 @@ def apply_homography(homography: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return image[:, :2] / image[:, 2:]
 
 
-def posed_pair(frames: Sequence[PosedFrame], config: PretrainConfig,
-               generator: torch.Generator) -> ViewPair | None:
+def posed_pair(
+    frames: Sequence[PosedFrame], config: PretrainConfig, generator: torch.Generator
+) -> ViewPair | None:
     """Two frames of one scene with depth, where they see the same; None where they don't.
 
     All frames are ideal pinhole images of one camera.
@@ -155,17 +180,24 @@ def posed_pair(frames: Sequence[PosedFrame], config: PretrainConfig,
     return ViewPair(to_gray(a.image), to_gray(b.image), pixels)
 
 
-def contrastive_loss(first: Tensor, second: Tensor, pixels: Tensor, size: int,
-                     config: PretrainConfig, generator: torch.Generator) -> Tensor:
+def contrastive_loss(
+    first: Tensor,
+    second: Tensor,
+    pixels: Tensor,
+    size: int,
+    config: PretrainConfig,
+    generator: torch.Generator,
+) -> Tensor:
     """Descriptors (B, C, h, w) of both views, pixels (B, N, 2) -> InfoNCE, symmetric."""
     picked_first, picked_second = [], []
     for a, b, target in zip(first.flatten(2).transpose(1, 2), second, pixels):
         seen = target.isfinite().all(1).nonzero()[:, 0]
-        seen = seen[torch.randperm(len(seen), generator=generator)[:config.correspondences]]
+        seen = seen[torch.randperm(len(seen), generator=generator)[: config.correspondences]]
         # pixel -> [-1, 1] of the grid of cells: cell j has its centre at pixel 8 j + 3.5
         grid = (target[seen] + 0.5) / size * 2 - 1
-        sampled = grid_sample(b[None], grid[None, None].to(b), align_corners=False,
-                              padding_mode='border')
+        sampled = grid_sample(
+            b[None], grid[None, None].to(b), align_corners=False, padding_mode='border'
+        )
         picked_first.append(a[seen])
         picked_second.append(sampled[0, :, 0].T)
     a = normalize(torch.cat(picked_first), dim=1)
@@ -175,8 +207,13 @@ def contrastive_loss(first: Tensor, second: Tensor, pixels: Tensor, size: int,
     return (cross_entropy(similarity, truth) + cross_entropy(similarity.T, truth)) / 2
 
 
-def total_loss(first: Tensor, second: Tensor, pairs: Sequence[ViewPair], config: PretrainConfig,
-               generator: torch.Generator) -> Tensor:
+def total_loss(
+    first: Tensor,
+    second: Tensor,
+    pairs: Sequence[ViewPair],
+    config: PretrainConfig,
+    generator: torch.Generator,
+) -> Tensor:
     """Descriptors (B, C, h, w) of both views in another light, their pairs as they are -> loss."""
     total = first.new_zeros(())
     if config.objective != 'distillation':
@@ -184,14 +221,18 @@ def total_loss(first: Tensor, second: Tensor, pairs: Sequence[ViewPair], config:
         total = total + contrastive_loss(first, second, pixels, config.crop, config, generator)
     if config.objective != 'contrastive':
         views = [p.first for p in pairs] + [p.second for p in pairs]
-        total = total + distillation_loss(torch.cat([first, second]), views, config.cells,
-                                          config.temperature, generator)
+        total = total + distillation_loss(
+            torch.cat([first, second]), views, config.cells, config.temperature, generator
+        )
     return total
 
 
-def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
-               config: PretrainConfig, generator: torch.Generator
-               ) -> Iterator[tuple[ViewPair, np.ndarray, np.ndarray]]:
+def draw_pairs(
+    photographs: Sequence[np.ndarray],
+    scenes: Sequence[Sequence[PosedFrame]],
+    config: PretrainConfig,
+    generator: torch.Generator,
+) -> Iterator[tuple[ViewPair, np.ndarray, np.ndarray]]:
     """Endless pairs of views, and both views (S, S) in another light.
 
     Raises MappingError where MOST_REJECTED draws in a row show nothing.
@@ -210,21 +251,33 @@ def draw_pairs(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[Pose
             rejected += 1
             continue
         rejected = 0
-        yield (pair, change_light(pair.first, LIGHT, generator),
-               change_light(pair.second, LIGHT, generator))
-    raise MappingError(f'{MOST_REJECTED} views in a row show no texture, expected photographs '
-                       'with something to see on them; use others')
+        yield (
+            pair,
+            change_light(pair.first, LIGHT, generator),
+            change_light(pair.second, LIGHT, generator),
+        )
+    raise MappingError(
+        f'{MOST_REJECTED} views in a row show no texture, expected photographs '
+        'with something to see on them; use others'
+    )
 
 
-def description(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
-                config: PretrainConfig) -> dict[str, Any]:
+def description(
+    photographs: Sequence[np.ndarray],
+    scenes: Sequence[Sequence[PosedFrame]],
+    config: PretrainConfig,
+) -> dict[str, Any]:
     """Describe a training: two with the same description learn the same."""
     digest = hashlib.sha256()
     for image in (*photographs, *(posed.frame.image for scene in scenes for posed in scene)):
         digest.update(repr(image.shape).encode())
         digest.update(np.ascontiguousarray(image).data)
-    return {**as_dict(config), 'photographs': len(photographs), 'scenes': len(scenes),
-            'images': digest.hexdigest()[:16]}
+    return {
+        **as_dict(config),
+        'photographs': len(photographs),
+        'scenes': len(scenes),
+        'images': digest.hexdigest()[:16],
+    }
 
 
 def check_same(checkpoint: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -233,13 +286,19 @@ def check_same(checkpoint: Path, found: dict[str, Any], wanted: dict[str, Any]) 
         if found.get(name) != value:
             raise MappingError(
                 f'{checkpoint} is of another training ({name} is {found.get(name)}, expected '
-                f'{value}): repeat the command that was interrupted, or remove the file')
+                f'{value}): repeat the command that was interrupted, or remove the file'
+            )
 
 
-def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedFrame]],
-             config: PretrainConfig, checkpoint: Path, device: str = 'cpu',
-             progress: Callable[[Progress], None] = lambda state: None,
-             stop_at: int | None = None) -> Encoder:
+def pretrain(
+    photographs: Sequence[np.ndarray],
+    scenes: Sequence[Sequence[PosedFrame]],
+    config: PretrainConfig,
+    checkpoint: Path,
+    device: str = 'cpu',
+    progress: Callable[[Progress], None] = lambda state: None,
+    stop_at: int | None = None,
+) -> Encoder:
     """Train the encoder up to step `stop_at`; `checkpoint` is written on the way and resumed from.
 
     photographs: (H, W) uint8 each; scenes: frames with depth of one place each, all of
@@ -279,8 +338,12 @@ def pretrain(photographs: Sequence[np.ndarray], scenes: Sequence[Sequence[PosedF
         left = (time.monotonic() - began) / (step + 1 - start) * (last - step - 1)
         progress(Progress('training', (step + 1) / last, left, loss.item()))
         if (step + 1) % 100 == 0 or step + 1 == last:
-            state = {'encoder': encoder.state_dict(), 'optimizer': optimizer.state_dict(),
-                     'step': step + 1, 'about': about}
+            state = {
+                'encoder': encoder.state_dict(),
+                'optimizer': optimizer.state_dict(),
+                'step': step + 1,
+                'about': about,
+            }
             with replacing(checkpoint) as partial:
                 torch.save(state, partial)
     return encoder.eval()

@@ -4,6 +4,7 @@
 Levenberg-Marquardt on the reprojection errors of tracks, robust (Cauchy), the points eliminated
 by the Schur complement (Triggs et al., Bundle Adjustment: A Modern Synthesis, 2000, section 6).
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,22 +27,25 @@ NEAREST = 1e-3  # depth below which an observation has no derivative [scene unit
 LOST = 1e3
 
 
-def adjusted(views: Sequence[View], tracks: Tracks, scale_px: float,
-             rounds: int = 8) -> np.ndarray:
+def adjusted(
+    views: Sequence[View], tracks: Tracks, scale_px: float, rounds: int = 8
+) -> np.ndarray:
     """camera_from_scene (V, 4, 4) of the views after at most `rounds` steps.
 
     scale_px is the error at which an observation begins to count for less.
     """
     start = np.stack([np.linalg.inv(view.scene_from_camera) for view in views])
-    intrinsics = np.stack([[view.matrix[0, 0], view.matrix[0, 2], view.matrix[1, 2]]
-                           for view in views])
+    intrinsics = np.stack(
+        [[view.matrix[0, 0], view.matrix[0, 2], view.matrix[1, 2]] for view in views]
+    )
     poses, points, damping = start, tracks.points, 1e-4
     cost, normal = linearised(poses, points, start, intrinsics, tracks, scale_px)
     for _ in range(rounds):
         turn, shift = step(*normal, tracks, damping)
         moved = se3.exp(torch.from_numpy(turn)).numpy() @ poses
-        cost_there, normal_there = linearised(moved, points + shift, start, intrinsics, tracks,
-                                              scale_px)
+        cost_there, normal_there = linearised(
+            moved, points + shift, start, intrinsics, tracks, scale_px
+        )
         if cost_there >= cost:
             damping *= 10
             continue
@@ -56,8 +60,14 @@ def adjusted(views: Sequence[View], tracks: Tracks, scale_px: float,
 Normal = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def linearised(poses: np.ndarray, points: np.ndarray, start: np.ndarray, intrinsics: np.ndarray,
-               tracks: Tracks, scale_px: float) -> tuple[float, Normal]:
+def linearised(
+    poses: np.ndarray,
+    points: np.ndarray,
+    start: np.ndarray,
+    intrinsics: np.ndarray,
+    tracks: Tracks,
+    scale_px: float,
+) -> tuple[float, Normal]:
     """The cost, and its normal equations.
 
     Their blocks: poses (V, 6, 6), points (P, 3, 3), between them (M, 6, 3), one to an observation;
@@ -69,8 +79,8 @@ def linearised(poses: np.ndarray, points: np.ndarray, start: np.ndarray, intrins
     z = np.where(seen, camera[:, 2], 1.0)
     ray = camera[:, :2] / z[:, None]
     error = focal * ray + intrinsics[tracks.view, 1:] - tracks.pixels
-    squared = (error ** 2).sum(1) / scale_px ** 2
-    cost = scale_px ** 2 * np.log1p(np.where(seen, squared, LOST ** 2)).sum()
+    squared = (error**2).sum(1) / scale_px**2
+    cost = scale_px**2 * np.log1p(np.where(seen, squared, LOST**2)).sum()
     weight = seen / (1.0 + squared)
     # d pixel / d camera, then camera's own derivatives: by translation I, by rotation -[camera]x
     by_camera = np.zeros((len(z), 2, 3))
@@ -84,26 +94,40 @@ def linearised(poses: np.ndarray, points: np.ndarray, start: np.ndarray, intrins
     of_points = summed(weighted_point.swapaxes(1, 2) @ by_point, tracks.point, len(points))
     between = weighted_pose.swapaxes(1, 2) @ by_point
     right_poses = -summed(np.einsum('mki,mk->mi', weighted_pose, error), tracks.view, len(poses))
-    right_points = -summed(np.einsum('mki,mk->mi', weighted_point, error), tracks.point,
-                           len(points))
+    right_points = -summed(
+        np.einsum('mki,mk->mi', weighted_point, error), tracks.point, len(points)
+    )
     prior = 1 / np.array([PLACE] * 3 + [ANGLE] * 3) ** 2
     off = se3.log(torch.from_numpy(poses @ np.linalg.inv(start))).numpy()
-    cost += (prior * off ** 2).sum()
-    return float(cost), (of_poses + np.diag(prior), of_points, between,
-                         right_poses - prior * off, right_points)
+    cost += (prior * off**2).sum()
+    return float(cost), (
+        of_poses + np.diag(prior),
+        of_points,
+        between,
+        right_poses - prior * off,
+        right_points,
+    )
 
 
-def step(of_poses: np.ndarray, of_points: np.ndarray, between: np.ndarray,
-         right_poses: np.ndarray, right_points: np.ndarray, tracks: Tracks,
-         damping: float) -> tuple[np.ndarray, np.ndarray]:
+def step(
+    of_poses: np.ndarray,
+    of_points: np.ndarray,
+    between: np.ndarray,
+    right_poses: np.ndarray,
+    right_points: np.ndarray,
+    tracks: Tracks,
+    damping: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Twists of the poses (V, 6) and shifts of the points (P, 3) that solve the damped system."""
     views, points = len(of_poses), len(of_points)
     inverse = np.linalg.inv(damped(of_points, damping))
     order = np.lexsort((tracks.point, tracks.view))
     ends = np.searchsorted(tracks.view[order], np.arange(views + 1))
     mixed = bsr_array((between[order], tracks.point[order], ends), shape=(6 * views, 3 * points))
-    solved = bsr_array((between[order] @ inverse[tracks.point[order]], tracks.point[order], ends),
-                       shape=mixed.shape)
+    solved = bsr_array(
+        (between[order] @ inverse[tracks.point[order]], tracks.point[order], ends),
+        shape=mixed.shape,
+    )
     reduced = -(solved @ mixed.T).toarray()
     blocks = reduced.reshape(views, 6, views, 6)
     blocks[np.arange(views), :, np.arange(views)] += damped(of_poses, damping)

@@ -4,6 +4,7 @@
 Where one guess stands for many lenses, poses and points come to terms with it. A query with the
 same guess gets the pose that belongs to this map, although its image fits another focal length.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.sfm.tracks import Tracks
 
 MOST_VIEWS = 24  # that are tested, from all of the drive
-OTHERS = 3       # views that see a point beside the one tested: its place is theirs
+OTHERS = 3  # views that see a point beside the one tested: its place is theirs
 # Where a larger share of the views contradict their focal lengths these are guesses, and so many
 # times their largest error is allowed: most views do not tell theirs. Of five places one has such
 # views, a sixth of them, and its queries are off by up to 0.2.
@@ -43,11 +44,15 @@ def fitted_ratios(views: Sequence[View], tracks: Tracks) -> np.ndarray:
     ratios = []
     for index in np.linspace(0, len(views) - 1, min(MOST_VIEWS, len(views))).astype(int):
         rows = np.flatnonzero(known & (tracks.view == index))
-        scene = matched_points([torch.from_numpy(tracks.points[tracks.point[rows]]).float()],
-                               [torch.from_numpy(tracks.pixels[rows]).float()],
-                               torch.from_numpy(views[index].matrix))
+        scene = matched_points(
+            [torch.from_numpy(tracks.points[tracks.point[rows]]).float()],
+            [torch.from_numpy(tracks.pixels[rows]).float()],
+            torch.from_numpy(views[index].matrix),
+        )
         fit = fitted_focal(scene, torch.from_numpy(views[index].scene_from_camera), FEATURE_PX)
-        wrong = (fit.is_conclusive
-                 and fit.log_error > AcceptConfig().max_focal_error + SIGMAS * fit.sigma)
+        wrong = (
+            fit.is_conclusive
+            and fit.log_error > AcceptConfig().max_focal_error + SIGMAS * fit.sigma
+        )
         ratios.append(fit.ratio if wrong else 1.0)
     return np.array(ratios)

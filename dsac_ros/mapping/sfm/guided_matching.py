@@ -5,6 +5,7 @@ The epipolar planes of two views form a pencil about their baseline. The feature
 are binned by the angle of their plane, so that a feature is compared with a few percent of the
 other view's.
 """
+
 from __future__ import annotations
 
 import math
@@ -17,7 +18,7 @@ from torch import Tensor
 from dsac_ros.alignment.features import RATIO, unit
 
 LEAST_SECOND = 0.8  # similarity that a second candidate is taken to have at least
-BIN = 64            # features of a bin
+BIN = 64  # features of a bin
 TURN = 2.0 * math.pi
 
 
@@ -50,27 +51,32 @@ def guided_matches(a: PosedFeatures, b: PosedFeatures, within_px: float) -> np.n
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), int)
     rows, columns, off = candidates(a, b, within_px / b.focal_px)
-    similarity = (taken(unit(a.descriptors), rows)
-                  @ taken(unit(b.descriptors), columns).transpose(1, 2)).masked_fill_(off, -1.0)
+    similarity = (
+        taken(unit(a.descriptors), rows) @ taken(unit(b.descriptors), columns).transpose(1, 2)
+    ).masked_fill_(off, -1.0)
     best, place = similarity.max(2)
     nearest = columns.gather(1, place)
     best_of_b = torch.full((len(b),), -1.0).scatter_reduce_(
-        0, columns.clamp(min=0).flatten(), similarity.amax(1).flatten(), 'amax')
+        0, columns.clamp(min=0).flatten(), similarity.amax(1).flatten(), 'amax'
+    )
     second = similarity.scatter_(2, place[..., None], -1.0).amax(2).clamp(min=LEAST_SECOND)
-    good = (best >= best_of_b[nearest]) & (1.0 - best < RATIO ** 2 * (1.0 - second))
+    good = (best >= best_of_b[nearest]) & (1.0 - best < RATIO**2 * (1.0 - second))
     return torch.stack([rows[good], nearest[good]], 1).numpy()
 
 
-def candidates(a: PosedFeatures, b: PosedFeatures,
-               tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
+def candidates(
+    a: PosedFeatures, b: PosedFeatures, tolerance: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return features (B, BIN) of a, those (B, W) of b in their bins, and which are no pair.
 
     No pair (B, BIN, W) bool is further apart than the tolerance [rad], or fills a bin up.
     """
     across = perpendicular(b.centre - a.centre)
     in_a, in_b = (one.rays @ across.T for one in (a, b))
-    rows, columns = map(torch.from_numpy, bins(
-        angles(in_a), angles(in_b), tolerance / np.linalg.norm(in_b, axis=1).clip(1e-12)))
+    rows, columns = map(
+        torch.from_numpy,
+        bins(angles(in_a), angles(in_b), tolerance / np.linalg.norm(in_b, axis=1).clip(1e-12)),
+    )
     normals = in_a[:, ::-1] * [-1, 1] / np.linalg.norm(in_a, axis=1, keepdims=True).clip(1e-12)
     off = (taken(normals, rows) @ taken(in_b, columns).transpose(1, 2)).abs_() >= tolerance
     off |= (rows < 0)[:, :, None]
@@ -105,10 +111,10 @@ def bins(a: np.ndarray, b: np.ndarray, sine: np.ndarray) -> tuple[np.ndarray, np
     order = np.argsort(a, kind='stable')
     count = -(-len(a) // BIN)
     rows = np.full(count * BIN, -1)
-    rows[:len(a)] = order
+    rows[: len(a)] = order
     start = a[order[0]]
     lowest = a[order[::BIN]] - start
-    highest = a[np.append(order[BIN - 1:-1:BIN], order[-1])] - start
+    highest = a[np.append(order[BIN - 1 : -1 : BIN], order[-1])] - start
     half = np.where(sine < 1.0, np.arcsin(np.minimum(sine, 1.0)), math.pi)
     low = (b - half - start) % TURN
     high = low + 2.0 * half

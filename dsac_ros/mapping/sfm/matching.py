@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features that several views share: RootSIFT, matched along the epipolar lines of known poses."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -12,11 +13,11 @@ from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.optim.parallel import in_parallel
 from dsac_ros.mapping.sfm.guided_matching import PosedFeatures, guided_matches
 
-PARTNERS = 20           # of a view, at most
-CROWDED = 0.5           # of the distance to a partner: nearer to another partner is no use
+PARTNERS = 20  # of a view, at most
+CROWDED = 0.5  # of the distance to a partner: nearer to another partner is no use
 NEAR, NEAR_ANGLE_DEG = 0.3, 20.0  # that are as far in place [scene units] and in direction
-MAX_ANGLE_DEG = 60.0    # between the optical axes of partners
-MAX_DISTANCE = 4.0      # between partners, in units of the scene's depth
+MAX_ANGLE_DEG = 60.0  # between the optical axes of partners
+MAX_DISTANCE = 4.0  # between partners, in units of the scene's depth
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,17 @@ class Matches:
     def of_first(self, views: int) -> Matches:
         """The features of so many views, the first, and the matches among these."""
         count = int(np.searchsorted(self.view, views))
-        return Matches(self.view[:count], self.pixels[:count],
-                       self.edges[(self.edges < count).all(1)], self.descriptors[:count])
+        return Matches(
+            self.view[:count],
+            self.pixels[:count],
+            self.edges[(self.edges < count).all(1)],
+            self.descriptors[:count],
+        )
 
 
-def match(views: Sequence[View], within_px: float,
-          progress: Callable[[float], None] = lambda share: None) -> Matches:
+def match(
+    views: Sequence[View], within_px: float, progress: Callable[[float], None] = lambda share: None
+) -> Matches:
     """Match the views with their neighbours, within a distance of the epipolar lines."""
     pairs = neighbours(views)
     found = list(in_parallel(features_of, views))
@@ -56,8 +62,12 @@ def match(views: Sequence[View], within_px: float,
         edges.append(pair)
         progress(done / len(pairs))
     view = np.repeat(np.arange(len(views)), np.diff(first))
-    return Matches(view, np.concatenate([one.pixels for one in found]), np.concatenate(edges),
-                   np.concatenate([one.descriptors for one in found]))
+    return Matches(
+        view,
+        np.concatenate([one.pixels for one in found]),
+        np.concatenate(edges),
+        np.concatenate([one.descriptors for one in found]),
+    )
 
 
 def features_of(view: View) -> Features:
@@ -72,8 +82,12 @@ def posed_features(view: View, features: Features) -> PosedFeatures:
     """The features of a view as rays from its pose."""
     rays = homogeneous(features.pixels) @ np.linalg.inv(view.matrix).T
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    return PosedFeatures(rays @ view.scene_from_camera[:3, :3].T, features.descriptors,
-                         view.scene_from_camera[:3, 3], view.matrix[0, 0])
+    return PosedFeatures(
+        rays @ view.scene_from_camera[:3, :3].T,
+        features.descriptors,
+        view.scene_from_camera[:3, 3],
+        view.matrix[0, 0],
+    )
 
 
 def neighbours(views: Sequence[View]) -> list[tuple[int, int]]:
@@ -114,8 +128,13 @@ def agreeing(views: Sequence[View], matches: Matches, within_px: float) -> Match
     """The matches that lie within a distance of the epipolar lines of the views' poses."""
     a, b = matches.view[matches.edges].T
     pairs, which = np.unique(a * len(views) + b, return_inverse=True)
-    maps = np.stack([fundamental(views[pair // len(views)], views[pair % len(views)])
-                     for pair in pairs]) if len(pairs) else np.zeros((0, 3, 3))
+    maps = (
+        np.stack(
+            [fundamental(views[pair // len(views)], views[pair % len(views)]) for pair in pairs]
+        )
+        if len(pairs)
+        else np.zeros((0, 3, 3))
+    )
     pixels = homogeneous(matches.pixels)
     lines = unit_lines(np.einsum('eij,ej->ei', maps[which], pixels[matches.edges[:, 0]]))
     off = np.abs((lines * pixels[matches.edges[:, 1]]).sum(1))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selection of the tracked points that a map keeps with their descriptors."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,8 +17,9 @@ MIN_PARALLAX = np.radians(1.5)
 DOUBT = 20.0
 
 
-def point_map(tracks: Tracks, scale: float, most: int,
-              known: PointMap | None = None) -> PointMap | None:
+def point_map(
+    tracks: Tracks, scale: float, most: int, known: PointMap | None = None
+) -> PointMap | None:
     """Keep at most so many points of the tracks, and of a map that is known already.
 
     Every view keeps first the points that are observed often and known precisely: a place that few

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that poses, images and intrinsics belong together, before minutes are spent on them."""
+
 from __future__ import annotations
 
 import logging
@@ -14,8 +15,8 @@ from dsac_ros.mapping.sfm.view_pairs import ViewPairs
 
 log = logging.getLogger(__name__)
 
-LEAST_PAIRS = 3       # of views, with fewer nothing is said
-EXPLAINED = 0.5       # of the disagreement a suspect must explain to be believed
+LEAST_PAIRS = 3  # of views, with fewer nothing is said
+EXPLAINED = 0.5  # of the disagreement a suspect must explain to be believed
 # Shares of the matches, within the tolerance of exact and of coarse poses, below which poses are
 # refused even if nothing explains it: noise of 1 deg leaves more, poses of other images less.
 REFUSED, REFUSED_COARSE = 0.2, 0.5
@@ -30,8 +31,9 @@ class PoseAgreement:
     pairs: int
 
 
-def check_poses(views: Sequence[View], pairs: ViewPairs, coarse: bool = False,
-                trusted: bool = False) -> PoseAgreement | None:
+def check_poses(
+    views: Sequence[View], pairs: ViewPairs, coarse: bool = False, trusted: bool = False
+) -> PoseAgreement | None:
     """Compare poses and intrinsics with the matches of the views.
 
     Args:
@@ -47,8 +49,12 @@ def check_poses(views: Sequence[View], pairs: ViewPairs, coarse: bool = False,
         PoseMismatchError: the matches contradict the poses; names what would fit.
     """
     if len(pairs) < LEAST_PAIRS:
-        log.warning('whether poses and images fit cannot be said: %d pairs of images share enough '
-                    'features, expected at least %d', len(pairs), LEAST_PAIRS)
+        log.warning(
+            'whether poses and images fit cannot be said: %d pairs of images share enough '
+            'features, expected at least %d',
+            len(pairs),
+            LEAST_PAIRS,
+        )
         return None
     loose = Agreement(views, pairs, coarse=True)
     judges = [loose] if coarse else [Agreement(views, pairs), loose]
@@ -56,8 +62,17 @@ def check_poses(views: Sequence[View], pairs: ViewPairs, coarse: bool = False,
     found = PoseAgreement(round(shares[0], 3), len(pairs.pair), len(pairs))
     if shares[0] >= FITS:
         return found
-    suspect = next(filter(None, (explaining(views, judge, share)
-                                 for judge, share in zip(judges, shares) if share < FITS)), None)
+    suspect = next(
+        filter(
+            None,
+            (
+                explaining(views, judge, share)
+                for judge, share in zip(judges, shares)
+                if share < FITS
+            ),
+        ),
+        None,
+    )
     if suspect is None and shares[0] >= REFUSED and shares[-1] >= REFUSED_COARSE:
         log.warning('%s; coarse poses are refined with --refine-poses', contradiction(found))
         return found
@@ -78,15 +93,19 @@ def explaining(views: Sequence[View], judge: Agreement, share: float) -> Suspect
 
 def contradiction(found: PoseAgreement) -> str:
     """The finding in words."""
-    return (f'poses and images do not fit: {found.share:.0%} of {found.matches} feature matches '
-            f'agree with the poses, expected over {FITS:.0%}')
+    return (
+        f'poses and images do not fit: {found.share:.0%} of {found.matches} feature matches '
+        f'agree with the poses, expected over {FITS:.0%}'
+    )
 
 
 def explanation(suspect: Suspect | None, views: Sequence[View]) -> str:
     """The suspect in words, with the options that apply it."""
     if suspect is None:
-        return ('no known convention of poses, delay or focal length explains it, so they do not '
-                'belong to these images: name others with --poses, use --refine-poses where they '
-                'are only coarse')
+        return (
+            'no known convention of poses, delay or focal length explains it, so they do not '
+            'belong to these images: name others with --poses, use --refine-poses where they '
+            'are only coarse'
+        )
     words, options = described(suspect, views)
     return f'with {words} {suspect.share:.0%} do: use {options}'

@@ -4,6 +4,7 @@
 Tried are the conventions of other programs, poses that lag behind the images or precede them, and
 another focal length, each alone and with the most likely conventions.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -18,17 +19,17 @@ from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.sfm.pose_agreement import Agreement
 
-FITS = 0.8             # share of the matches that agree with right poses, at least
-COMPLEXITY = 0.05      # of the cost that one more deviation from our convention must save
+FITS = 0.8  # share of the matches that agree with right poses, at least
+COMPLEXITY = 0.05  # of the cost that one more deviation from our convention must save
 COMMON, UNUSUAL = 2, 3  # largest complexity of conventions, such as camera-from-world in OpenGL
-MANY_PAIRS = 8         # of views, with fewer too much fits to combine conventions with these:
-LIKELY = 3             # conventions with which delays and focal lengths are tried as well
+MANY_PAIRS = 8  # of views, with fewer too much fits to combine conventions with these:
+LIKELY = 3  # conventions with which delays and focal lengths are tried as well
 DELAY_S, DELAY_FRAMES = 2.0, 10  # searched, whichever is more
-DELAYS = 30            # to each side of zero
+DELAYS = 30  # to each side of zero
 FOCAL_FACTORS = np.geomspace(0.25, 4.0, 49)
-REFINEMENTS = 3        # of a delay or a focal length, each to a fifth of its grid
-MAX_GAP_FRAMES = 6     # across which poses are interpolated
-SAME_FOCAL = 0.01      # views whose focal lengths differ by less have one camera
+REFINEMENTS = 3  # of a delay or a focal length, each to a fifth of its grid
+MAX_GAP_FRAMES = 6  # across which poses are interpolated
+SAME_FOCAL = 0.01  # views whose focal lengths differ by less have one camera
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,13 @@ class Suspect:
     def complexity(self) -> float:
         """Number of deviations from what was given, weighted by how unusual they are."""
         axes = self.convention.axes or OPTICAL
-        return ((self.convention.quaternion != 'xyzw')
-                + DIRECTIONS.index(self.convention.direction)
-                + (0 if axes == OPTICAL else 1 if axes in NAMED_AXES else 3)
-                + (self.delay_s != 0) + (self.focal != 1))
+        return (
+            (self.convention.quaternion != 'xyzw')
+            + DIRECTIONS.index(self.convention.direction)
+            + (0 if axes == OPTICAL else 1 if axes in NAMED_AXES else 3)
+            + (self.delay_s != 0)
+            + (self.focal != 1)
+        )
 
 
 def find_suspect(views: Sequence[View], agreement: Agreement) -> Suspect | None:
@@ -100,8 +104,9 @@ class _Search:
         matrices = self.agreement.matrices.copy()
         matrices[:, [0, 1], [0, 1]] *= suspect.focal
         errors = self.agreement.errors(poses, matrices)
-        return replace(suspect, share=self.agreement.share(errors),
-                       cost=self.agreement.cost(errors))
+        return replace(
+            suspect, share=self.agreement.share(errors), cost=self.agreement.cost(errors)
+        )
 
     def with_delay(self, start: Suspect) -> Suspect:
         """The suspect with the delay of the poses that suits it best; none without stamps.
@@ -116,8 +121,16 @@ class _Search:
         delays = step * np.arange(-int(half / step), int(half / step) + 1)
         best = start
         for _ in range(1 + REFINEMENTS):
-            best = min((best, *(self.judged(replace(start, delay_s=1e-9 * float(delay)))
-                                for delay in delays)), key=_rank)
+            best = min(
+                (
+                    best,
+                    *(
+                        self.judged(replace(start, delay_s=1e-9 * float(delay)))
+                        for delay in delays
+                    ),
+                ),
+                key=_rank,
+            )
             step /= 5
             delays = 1e9 * best.delay_s + step * np.arange(-4, 5)
         best = self.judged(replace(best, delay_s=round(best.delay_s, 3)))
@@ -128,8 +141,10 @@ class _Search:
         """The suspect with the factor of the focal lengths that suits it best."""
         factors, ratio, best = FOCAL_FACTORS, FOCAL_FACTORS[1] / FOCAL_FACTORS[0], start
         for _ in range(1 + REFINEMENTS):
-            best = min((best, *(self.judged(replace(start, focal=float(factor)))
-                                for factor in factors)), key=_rank)
+            best = min(
+                (best, *(self.judged(replace(start, focal=float(factor))) for factor in factors)),
+                key=_rank,
+            )
             ratio **= 0.2
             factors = best.focal * ratio ** np.arange(-4.0, 5.0)
         return best
@@ -142,8 +157,9 @@ class _Search:
         trajectory = Trajectory(self.stamps, converted)
         poses = np.full_like(converted, np.nan)
         for index in self.used:
-            pose = trajectory.at(int(self.stamps[index] + 1e9 * delay_s),
-                                 MAX_GAP_FRAMES * self.step_ns)
+            pose = trajectory.at(
+                int(self.stamps[index] + 1e9 * delay_s), MAX_GAP_FRAMES * self.step_ns
+            )
             if pose is not None:
                 poses[index] = pose
         return poses
@@ -153,15 +169,18 @@ def described(suspect: Suspect, views: Sequence[View]) -> tuple[str, str]:
     """Words for what was found, and the options that apply it."""
     convention = suspect.convention
     words, options = [], []
-    for name, value, usual in (('direction', convention.direction, DIRECTIONS[0]),
-                               ('axes', convention.axes or OPTICAL, OPTICAL),
-                               ('quaternion', convention.quaternion, QUATERNIONS[0])):
+    for name, value, usual in (
+        ('direction', convention.direction, DIRECTIONS[0]),
+        ('axes', convention.axes or OPTICAL, OPTICAL),
+        ('quaternion', convention.quaternion, QUATERNIONS[0]),
+    ):
         if value != usual:
             words.append(f'{name} {value}')
             options.append(f'--pose-{name} {value}')
     if suspect.delay_s:
-        words.append(f'poses {abs(suspect.delay_s):g} s '
-                     f'{"late" if suspect.delay_s > 0 else "early"}')
+        words.append(
+            f'poses {abs(suspect.delay_s):g} s {"late" if suspect.delay_s > 0 else "early"}'
+        )
         options.append(f'--pose-delay {suspect.delay_s:g}')
     if suspect.focal != 1:
         word, option = _focal(suspect.focal, views)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Structure from motion of a scene at given poses: what a map keeps beside its network."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -51,8 +52,9 @@ class Reconstruction:
         return views
 
 
-def reconstruct(data: Dataset, config: MappingConfig, base_map: Map | None,
-                progress: Callable[[float], None]) -> Reconstruction:
+def reconstruct(
+    data: Dataset, config: MappingConfig, base_map: Map | None, progress: Callable[[float], None]
+) -> Reconstruction:
     """Match features of the views, triangulate tracks, and select what the map keeps.
 
     base_map: map that is updated; its reference images are matched and kept, too.
@@ -65,12 +67,22 @@ def reconstruct(data: Dataset, config: MappingConfig, base_map: Map | None,
     matches = match(every_view, MAX_ERROR_PX, progress)
     tracks, every_track = in_parallel(
         lambda some: linked(every_view, some),
-        (matches.of_first(len(tracked) + len(base)), matches))
+        (matches.of_first(len(tracked) + len(base)), matches),
+    )
     precise = tracks.precise()
-    references = select_reference_images([*tracked, *base], precise, data.scale,
-                                         config.reference_images_mb * 1e6, kept)
+    references = select_reference_images(
+        [*tracked, *base], precise, data.scale, config.reference_images_mb * 1e6, kept
+    )
     validation_points, points = (
         point_map(found, data.scale, config.points, base_map.points if base_map else None)
-        for found in (tracks, every_track))
-    return Reconstruction(tracked, base, precise, references, validation_points, points,
-                          focal_error([*tracked, *base], tracks))
+        for found in (tracks, every_track)
+    )
+    return Reconstruction(
+        tracked,
+        base,
+        precise,
+        references,
+        validation_points,
+        points,
+        focal_error([*tracked, *base], tracks),
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selection of reference images: few views that together show every point from near enough."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from dsac_ros.mapping.sfm.tracks import Tracks
 # A view of a point that differs from another by this angle, or by this scale, is worth a reference
 # image of its own.
 ANGLE, SCALE = np.radians(20.0), np.log(1.5)
-LANDMARKS = 480           # of a reference image
-LEAST = 12                # landmarks below which a reference image keeps none
-SAME_PX = 2.5             # two points of a reference image nearer than this are one
-LANDMARK_BYTES = 8        # in the file
+LANDMARKS = 480  # of a reference image
+LEAST = 12  # landmarks below which a reference image keeps none
+SAME_PX = 2.5  # two points of a reference image nearer than this are one
+LANDMARK_BYTES = 8  # in the file
 # Newly served points that a reference image must be worth: so many, or this share of the points
 # that a view sees in the median.
 LEAST_GAIN, LEAST_GAIN_SHARE = 32.0, 0.25
@@ -29,9 +30,13 @@ LEAST_GAIN, LEAST_GAIN_SHARE = 32.0, 0.25
 APART, APART_ANGLE = 0.2, np.radians(15.0)
 
 
-def select_reference_images(views: Sequence[View], tracks: Tracks, scale: float,
-                            most_bytes: float,
-                            kept: Sequence[ReferenceImage] = ()) -> list[ReferenceImage]:
+def select_reference_images(
+    views: Sequence[View],
+    tracks: Tracks,
+    scale: float,
+    most_bytes: float,
+    kept: Sequence[ReferenceImage] = (),
+) -> list[ReferenceImage]:
     """Select views, most useful first, until the bytes are spent or no view is useful.
 
     Greedy facility location: an observation of a point is served by the most similar one, in
@@ -71,8 +76,12 @@ def select_reference_images(views: Sequence[View], tracks: Tracks, scale: float,
         usable[best] = False
         apart = np.minimum(apart, distances(views, best))
         own = tracks.view == best
-        reference = with_points(old or make_reference_image(views[best], scale),
-                                views[best], tracks.points[tracks.point[own]], scale)
+        reference = with_points(
+            old or make_reference_image(views[best], scale),
+            views[best],
+            tracks.points[tracks.point[own]],
+            scale,
+        )
         if not old:
             spent += size(reference)
             if spent > most_bytes:
@@ -84,20 +93,26 @@ def select_reference_images(views: Sequence[View], tracks: Tracks, scale: float,
         twin = of_point[tracks.point[shared]]
         angle = np.arccos(np.clip((towards[shared] * towards[twin]).sum(1), -1, 1)) / ANGLE
         nearer = np.log(distance[shared] / distance[twin]) / SCALE
-        served[shared] = np.maximum(served[shared], np.exp(-angle ** 2 - nearer ** 2))
+        served[shared] = np.maximum(served[shared], np.exp(-(angle**2) - nearer**2))
 
 
-def with_global_descriptors(references: Sequence[ReferenceImage], encode: Encode,
-                            resamplers: Resamplers,
-                            device: torch.device | str) -> list[ReferenceImage]:
+def with_global_descriptors(
+    references: Sequence[ReferenceImage],
+    encode: Encode,
+    resamplers: Resamplers,
+    device: torch.device | str,
+) -> list[ReferenceImage]:
     """Add the global descriptors of an encoder; resamplers make the images that it sees."""
     described = []
     for reference in references:
         image = as_input(resamplers(reference.camera)(reference.image), device)
         with torch.no_grad():
             descriptors = torch.nn.functional.normalize(encode(image).float(), dim=1)
-        described.append(replace(
-            reference, global_descriptor=global_descriptor(descriptors, image).cpu().numpy()))
+        described.append(
+            replace(
+                reference, global_descriptor=global_descriptor(descriptors, image).cpu().numpy()
+            )
+        )
     return described
 
 
@@ -118,19 +133,26 @@ def make_reference_image(view: View, scale: float) -> ReferenceImage:
     """Make a reference image without points of a view; scale [m] is the unit of the scene."""
     camera_from_map = np.linalg.inv(view.scene_from_camera)
     camera_from_map[:3, 3] *= scale
-    return ReferenceImage(compressed(view.image), view.matrix, camera_from_map,
-                          pixels=np.zeros((0, 2), int), depth=np.zeros(0),
-                          global_descriptor=np.zeros(0))
+    return ReferenceImage(
+        compressed(view.image),
+        view.matrix,
+        camera_from_map,
+        pixels=np.zeros((0, 2), int),
+        depth=np.zeros(0),
+        global_descriptor=np.zeros(0),
+    )
 
 
-def with_points(reference: ReferenceImage, view: View, points: np.ndarray,
-                scale: float) -> ReferenceImage:
+def with_points(
+    reference: ReferenceImage, view: View, points: np.ndarray, scale: float
+) -> ReferenceImage:
     """Add points (P, 3) [scene units] that its view sees to a reference image.
 
     They are distributed over the image; those that it has already all stay.
     """
-    camera = (scale * points @ reference.camera_from_map[:3, :3].T
-              + reference.camera_from_map[:3, 3])
+    camera = (
+        scale * points @ reference.camera_from_map[:3, :3].T + reference.camera_from_map[:3, 3]
+    )
     pixels = camera[:, :2] / camera[:, 2:] * reference.matrix[0, 0] + reference.matrix[:2, 2]
     apart = np.linalg.norm(pixels[:, None] - reference.pixels, axis=2).min(1, initial=np.inf)
     pixels = np.concatenate([reference.pixels, pixels[apart > SAME_PX]])
@@ -138,8 +160,9 @@ def with_points(reference: ReferenceImage, view: View, points: np.ndarray,
     height, width = view.image.shape
     own = np.arange(len(reference.pixels))
     first = torch.arange(len(pixels)) < len(own)
-    spread = select_uniformly(torch.from_numpy(pixels).float(), first.float(), (width, height),
-                        LANDMARKS).numpy()
+    spread = select_uniformly(
+        torch.from_numpy(pixels).float(), first.float(), (width, height), LANDMARKS
+    ).numpy()
     chosen = np.union1d(own, spread)
     chosen = chosen if len(chosen) >= LEAST else chosen[:0]
     return replace(reference, pixels=pixels[chosen].round().astype(int), depth=depth[chosen])
@@ -150,5 +173,10 @@ def as_view(reference: ReferenceImage, scale: float) -> View:
     scene_from_camera = np.linalg.inv(reference.camera_from_map)
     scene_from_camera[:3, 3] /= scale
     image = reference.image
-    return View(image=image, mask=np.ones(image.shape, bool), matrix=reference.matrix,
-                scene_from_camera=scene_from_camera, depth=None)
+    return View(
+        image=image,
+        mask=np.ones(image.shape, bool),
+        matrix=reference.matrix,
+        scene_from_camera=scene_from_camera,
+        depth=None,
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of the scene in the unit of the poses: measured, or by parallax between pairs of views."""
+
 from __future__ import annotations
 
 import logging
@@ -14,14 +15,14 @@ from dsac_ros.mapping.sfm.view_pairs import ViewPairs
 
 log = logging.getLogger(__name__)
 
-SAME_POSITION = 1e-9        # extent of a path that is rounding alone, in any unit of length
+SAME_POSITION = 1e-9  # extent of a path that is rounding alone, in any unit of length
 LEAST_PARALLAX = 4.0 / 480  # of a match that says how far off its point is [short side]
 LEAST_DEPTHS = 50
-STILL = 1.0 / 480           # median parallax of a pair whose camera only turned [short side]
-TURNING_PAIRS = 0.9         # share of such pairs in a recording that has no depth
+STILL = 1.0 / 480  # median parallax of a pair whose camera only turned [short side]
+TURNING_PAIRS = 0.9  # share of such pairs in a recording that has no depth
 LEAST_PAIRS = 3
-ITERATIONS = 6              # of the robust rotation between two views
-MAX_UNIT_RATIO = 1.5        # between measured depth and that of the poses: more is another unit
+ITERATIONS = 6  # of the robust rotation between two views
+MAX_UNIT_RATIO = 1.5  # between measured depth and that of the poses: more is another unit
 
 
 def typical_depth(views: Sequence[View], pairs: ViewPairs) -> float:
@@ -30,15 +31,20 @@ def typical_depth(views: Sequence[View], pairs: ViewPairs) -> float:
     Measured depth where there is any; else points triangulated between pairs of views at their
     known poses; else, where nothing matches, twice the extent of the cameras' path.
     """
-    measured = [view.depth[view.depth > 0] for view in views[::max(1, len(views) // 50)]
-                if view.depth is not None]
+    measured = [
+        view.depth[view.depth > 0]
+        for view in views[:: max(1, len(views) // 50)]
+        if view.depth is not None
+    ]
     if any(depths.size for depths in measured):
         return float(np.median(np.concatenate(measured)))
     depths = triangulated_depths(views, pairs)[1]
     if depths.size >= LEAST_DEPTHS:
         return float(np.median(depths))
-    log.warning('no points could be triangulated; the scene is taken to be twice as deep as the '
-                'path is long. Check that poses and images belong together')
+    log.warning(
+        'no points could be triangulated; the scene is taken to be twice as deep as the '
+        'path is long. Check that poses and images belong together'
+    )
     return 2.0 * extent(views)
 
 
@@ -52,13 +58,18 @@ def check_motion(views: Sequence[View], pairs: ViewPairs, trusted: bool = False)
         return
     largest = max(float(np.abs(view.scene_from_camera[:3, 3]).max()) for view in views)
     if extent(views) <= SAME_POSITION + 1e-12 * largest:
-        raise MappingError('all frames have the same camera position, expected different '
-                           'viewpoints; check the pose source')
+        raise MappingError(
+            'all frames have the same camera position, expected different '
+            'viewpoints; check the pose source'
+        )
     still = [_rotation_error(views, pairs, index) < STILL for index in range(len(pairs))]
     if len(still) >= LEAST_PAIRS and np.mean(still) >= TURNING_PAIRS:
-        _refuse(f'the camera only turned: in {sum(still)} of {len(still)} pairs of images a '
-                'rotation explains the feature matches, expected parallax between different '
-                'positions; move through the scene, or use frames with depth', trusted)
+        _refuse(
+            f'the camera only turned: in {sum(still)} of {len(still)} pairs of images a '
+            'rotation explains the feature matches, expected parallax between different '
+            'positions; move through the scene, or use frames with depth',
+            trusted,
+        )
 
 
 def check_units(views: Sequence[View], pairs: ViewPairs, trusted: bool = False) -> None:
@@ -73,9 +84,12 @@ def check_units(views: Sequence[View], pairs: ViewPairs, trusted: bool = False) 
             ratios.append(measured / depth)
     ratio = float(np.median(ratios)) if len(ratios) >= LEAST_DEPTHS else 1.0
     if not 1 / MAX_UNIT_RATIO < ratio < MAX_UNIT_RATIO:
-        _refuse(f'measured depth is {ratio:.3g} times what images and poses give, expected one '
-                f'unit of length: use --pose-scale {ratio:.3g} where the depth is right, else '
-                '--depth off', trusted)
+        _refuse(
+            f'measured depth is {ratio:.3g} times what images and poses give, expected one '
+            f'unit of length: use --pose-scale {ratio:.3g} where the depth is right, else '
+            '--depth off',
+            trusted,
+        )
 
 
 def triangulated_depths(views: Sequence[View], pairs: ViewPairs) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +98,9 @@ def triangulated_depths(views: Sequence[View], pairs: ViewPairs) -> tuple[np.nda
     short_side = np.array([min(view.image.shape) for view in views])[pairs.second[pairs.pair]]
     pixels, depths = parallax(pairs, agreement.poses, agreement.matrices)
     with np.errstate(invalid='ignore'):
-        good = np.flatnonzero((agreement.errors() < 1) & (pixels > LEAST_PARALLAX * short_side)
-                              & (depths > 0))
+        good = np.flatnonzero(
+            (agreement.errors() < 1) & (pixels > LEAST_PARALLAX * short_side) & (depths > 0)
+        )
     return good, depths[good]
 
 
@@ -105,8 +120,10 @@ def _rotation_error(views: Sequence[View], pairs: ViewPairs, index: int) -> floa
     """Median error [short side] of a pair's matches under the rotation that fits them best."""
     first, second = views[pairs.first[index]], views[pairs.second[index]]
     own = pairs.pair == index
-    a, b = (_unit_rays(pixels[own], view.matrix) for pixels, view in
-            ((pairs.in_first, first), (pairs.in_second, second)))
+    a, b = (
+        _unit_rays(pixels[own], view.matrix)
+        for pixels, view in ((pairs.in_first, first), (pairs.in_second, second))
+    )
     weight = np.ones(len(a))
     for _ in range(ITERATIONS):
         left, _, right = np.linalg.svd((b * weight[:, None]).T @ a)

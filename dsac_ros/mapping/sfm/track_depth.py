@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of views that no sensor measured, from the tracked points that they see."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def with_depth(views: Sequence[View], tracked: Sequence[View], tracks: Tracks) -
         apart = distances([view, *tracked], 0)[1:]
         nearest = int(apart.argmin())
         return view if apart[nearest] >= 1.0 else with_depth_of(view, points[nearest])
+
     return list(in_parallel(filled, views))
 
 

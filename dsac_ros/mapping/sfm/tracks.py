@@ -3,6 +3,7 @@
 
 A point is the one nearest to all its rays in angle (iteratively reweighted midpoint).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from dsac_ros.alignment.features import UNIT, quantised, unit
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.sfm.matching import Matches, homogeneous, match
 
-MAX_ERROR_PX = 3.0      # of an observation against the triangulated point
-MAX_DEPTH_ERROR = 0.2   # standard deviation of a point, as a share of its distance
-PRECISE = 0.02          # the same of a point that stands for the scene's shape
+MAX_ERROR_PX = 3.0  # of an observation against the triangulated point
+MAX_DEPTH_ERROR = 0.2  # standard deviation of a point, as a share of its distance
+PRECISE = 0.02  # the same of a point that stands for the scene's shape
 PEELS = 3
-CHUNK = 65536           # matches whose similarity is computed at a time
+CHUNK = 65536  # matches whose similarity is computed at a time
 ROUNDS = 10
 SYMMETRIC = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # its six entries, row by row
 
@@ -47,23 +48,34 @@ class Tracks:
         """Only the points of a mask (P,)."""
         index = np.cumsum(kept) - 1
         seen = kept[self.point]
-        return Tracks(self.points[kept], index[self.point[seen]], self.view[seen],
-                      self.pixels[seen], self.descriptors[kept], self.depth_error[kept],
-                      self.parallax[kept])
+        return Tracks(
+            self.points[kept],
+            index[self.point[seen]],
+            self.view[seen],
+            self.pixels[seen],
+            self.descriptors[kept],
+            self.depth_error[kept],
+            self.parallax[kept],
+        )
 
     def precise(self) -> Tracks:
         """Only the points whose place is known to PRECISE of their distance."""
         return self.select(self.depth_error < PRECISE)
 
 
-def find_tracks(views: Sequence[View],
-                progress: Callable[[float], None] = lambda share: None) -> Tracks:
+def find_tracks(
+    views: Sequence[View], progress: Callable[[float], None] = lambda share: None
+) -> Tracks:
     """Match the views with their neighbours and triangulate what they see in common."""
     return linked(views, match(views, MAX_ERROR_PX, progress))
 
 
-def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_PX,
-           depth_error: float = MAX_DEPTH_ERROR) -> Tracks:
+def linked(
+    views: Sequence[View],
+    matches: Matches,
+    error_px: float = MAX_ERROR_PX,
+    depth_error: float = MAX_DEPTH_ERROR,
+) -> Tracks:
     """The points behind the matches.
 
     Their observations are off by less than error_px, their standard deviation is less than
@@ -79,8 +91,9 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
     for _ in range(PEELS):
         joined = tracks_of(edges[(label[edges] < 0).all(1)], view)
         alone = len(view) + np.arange(len(view))
-        some, error, found = triangulated(views, np.where(label < 0, joined, alone), view, pixels,
-                                          error_px, depth_error)
+        some, error, found = triangulated(
+            views, np.where(label < 0, joined, alone), view, pixels, error_px, depth_error
+        )
         label[found >= 0] = found[found >= 0] + sum(map(len, points))
         points.append(some)
         errors.append(error)
@@ -88,15 +101,23 @@ def linked(views: Sequence[View], matches: Matches, error_px: float = MAX_ERROR_
     means = summing(label[seen], sum(map(len, points))) @ unit(matches.descriptors[seen])
     places = np.concatenate(points)
     centres = np.stack([v.scene_from_camera[:3, 3] for v in views])
-    return Tracks(places, label[seen], view[seen], pixels[seen], quantised(unit(means * UNIT)),
-                  np.concatenate(errors),
-                  widest_angle(places[label[seen]] - centres[view[seen]], label[seen]))
+    return Tracks(
+        places,
+        label[seen],
+        view[seen],
+        pixels[seen],
+        quantised(unit(means * UNIT)),
+        np.concatenate(errors),
+        widest_angle(places[label[seen]] - centres[view[seen]], label[seen]),
+    )
 
 
 def similarity(descriptors: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Cosine (E,) of the descriptors (F, 128) that edges (E, 2) join."""
-    parts = [np.einsum('ec,ec->e', *(unit(descriptors[end]) for end in part.T))
-             for part in np.split(edges, range(CHUNK, len(edges), CHUNK))]
+    parts = [
+        np.einsum('ec,ec->e', *(unit(descriptors[end]) for end in part.T))
+        for part in np.split(edges, range(CHUNK, len(edges), CHUNK))
+    ]
     return np.concatenate(parts)
 
 
@@ -122,9 +143,14 @@ def tracks_of(edges: np.ndarray, view: np.ndarray) -> np.ndarray:
     return np.array([root(feature) for feature in range(len(view))], int)
 
 
-def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
-                 pixels: np.ndarray, error_px: float,
-                 depth_error: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def triangulated(
+    views: Sequence[View],
+    label: np.ndarray,
+    view: np.ndarray,
+    pixels: np.ndarray,
+    error_px: float,
+    depth_error: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Triangulate one point for each set of equal labels (M,) that determines one.
 
     Returns points (P, 3), their standard deviations (P,) as shares of their distances, below
@@ -136,13 +162,15 @@ def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
     focal = np.array([v.matrix[0, 0] for v in views])
     belongs = np.full(len(label), -1)
     rows = np.flatnonzero(np.bincount(label)[label] >= 2)
-    rays = np.einsum('mij,mj->mi', poses[view[rows], :3, :3] @ inverse[view[rows]],
-                     homogeneous(pixels[rows]))
+    rays = np.einsum(
+        'mij,mj->mi', poses[view[rows], :3, :3] @ inverse[view[rows]], homogeneous(pixels[rows])
+    )
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     for _ in range(2):  # once with all observations, once without the outliers
         label_, view_ = np.unique(label[rows], return_inverse=True)[1], view[rows]
-        points, spread, angle = nearest_points(rays, poses[view_, :3, 3], label_,
-                                               1.0 / focal[view_])
+        points, spread, angle = nearest_points(
+            rays, poses[view_, :3, 3], label_, 1.0 / focal[view_]
+        )
         distance = dot(points[label_] - poses[view_, :3, 3], rays)
         keep = (angle * focal[view_] < error_px) & (distance > 0)
         # one observation of a point in a view, the best one
@@ -162,8 +190,9 @@ def triangulated(views: Sequence[View], label: np.ndarray, view: np.ndarray,
     return points[kept], error[kept], belongs
 
 
-def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,
-                   noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def nearest_points(
+    rays: np.ndarray, centres: np.ndarray, label: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The point of each label nearest to its rays in angle, robustly.
 
     Of unit rays (M, 3) from centres (M, 3) with angular noise (M,) [rad]. Returns points (P, 3),
@@ -172,23 +201,26 @@ def nearest_points(rays: np.ndarray, centres: np.ndarray, label: np.ndarray,
     count = label.max(initial=-1) + 1
     summed = summing(label, count)
     # I - ray ray' takes a vector to what is off the ray: its six entries, and the centre's part
-    across = np.stack([float(i == j) - rays[:, i] * rays[:, j]
-                       for i in range(3) for j in range(i, 3)], 1)
+    across = np.stack(
+        [float(i == j) - rays[:, i] * rays[:, j] for i in range(3) for j in range(i, 3)], 1
+    )
     aside = centres - rays * dot(rays, centres)[:, None]
     columns = np.concatenate([across, aside], 1)
     weight = np.ones(len(rays))
     for done in range(ROUNDS):
         sums = summed @ (weight[:, None] * columns)
         normal, right = sums[:, SYMMETRIC], sums[:, 6:]
-        points = np.linalg.solve(normal + 1e-12 * np.eye(3) * np.trace(
-            normal, axis1=1, axis2=2)[:, None, None], right[..., None])[..., 0]
+        points = np.linalg.solve(
+            normal + 1e-12 * np.eye(3) * np.trace(normal, axis1=1, axis2=2)[:, None, None],
+            right[..., None],
+        )[..., 0]
         towards = points[label] - centres
         distance = np.maximum(np.sqrt(dot(towards, towards)), 1e-9)
         off = towards - rays * dot(rays, towards)[:, None]
         angle = np.sqrt(dot(off, off)) / distance
         # wide at first: the fit must find the larger party before it turns the smaller one away
         share = angle / (noise * max(1.0, 2.0 ** (5 - done)))
-        weight = 1.0 / ((noise * distance) ** 2 * (1.0 + share ** 2))
+        weight = 1.0 / ((noise * distance) ** 2 * (1.0 + share**2))
     spread = 1.0 / np.sqrt(np.maximum(np.linalg.eigvalsh(normal)[:, 0], 1e-12))
     return points, spread, angle
 

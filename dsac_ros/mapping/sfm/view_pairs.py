@@ -4,6 +4,7 @@
 Neither poses nor intrinsics take part: pairs are chosen along the order of the views, and a match
 counts where a fundamental matrix explains it (RANSAC, Fischler and Bolles, CACM 1981).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -17,17 +18,17 @@ from dsac_ros.alignment.features import mutual, root_sift
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.optim.parallel import in_parallel
 
-SHORT_SIDE = 240      # of the images that features are found in: enough, in a quarter of the time
+SHORT_SIDE = 240  # of the images that features are found in: enough, in a quarter of the time
 FEATURES = 800
-EPIPOLAR_PX = 1.0     # of a verified match, in those images
-LEAST_MATCHES = 20    # verified ones of a pair
-MOST_MATCHES = 100    # kept of a pair
-ANCHORS = 12          # views from which partners are looked for along the order
-PARTNERS = 2          # of an anchor
-MISSES = 3            # steps without a match after which an anchor has no further partner
+EPIPOLAR_PX = 1.0  # of a verified match, in those images
+LEAST_MATCHES = 20  # verified ones of a pair
+MOST_MATCHES = 100  # kept of a pair
+ANCHORS = 12  # views from which partners are looked for along the order
+PARTNERS = 2  # of an anchor
+MISSES = 3  # steps without a match after which an anchor has no further partner
 MOTION = (0.06, 0.03)  # median motion of a pair's matches [short side]; the second if need be
-ENOUGH_PAIRS = 10     # below that, pairs are also looked for among views that are no neighbours
-MOST_VIEWS = 40       # that are described for it
+ENOUGH_PAIRS = 10  # below that, pairs are also looked for among views that are no neighbours
+MOST_VIEWS = 40  # that are described for it
 MOST_TRIES = 300
 
 
@@ -50,8 +51,9 @@ class ViewPairs:
         return len(self.first)
 
 
-def find_pairs(views: Sequence[View],
-               progress: Callable[[float], None] = lambda share: None) -> ViewPairs:
+def find_pairs(
+    views: Sequence[View], progress: Callable[[float], None] = lambda share: None
+) -> ViewPairs:
     """Find pairs of views that see the same from places or in directions that differ."""
     matcher = _Matcher(views)
     count = len(views)
@@ -86,8 +88,9 @@ class _Matcher:
 
     def moving(self, least: float) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
         """The pairs found so far whose matches move by so much."""
-        return {pair: self.found[pair] for pair in sorted(self.found)
-                if self.motion(*pair) >= least}
+        return {
+            pair: self.found[pair] for pair in sorted(self.found) if self.motion(*pair) >= least
+        }
 
     def _verified(self, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (K, 2) in both views of the matches that a fundamental matrix explains."""
@@ -97,8 +100,9 @@ class _Matcher:
         if len(pairs) < LEAST_MATCHES:
             return in_first[:0], in_second[:0]
         # not by OpenCV's USAC, which fails an assertion where a plane is all there is
-        _, good = cv2.findFundamentalMat(in_first, in_second, cv2.FM_RANSAC, EPIPOLAR_PX / scale,
-                                         0.999, 2000)
+        _, good = cv2.findFundamentalMat(
+            in_first, in_second, cv2.FM_RANSAC, EPIPOLAR_PX / scale, 0.999, 2000
+        )
         good = np.zeros(len(pairs), bool) if good is None else good.ravel() > 0
         return in_first[good], in_second[good]
 
@@ -143,12 +147,16 @@ def _anywhere(matcher: _Matcher) -> None:
 
 def _stacked(found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]) -> ViewPairs:
     """The pairs with at most MOST_MATCHES of each one's matches."""
-    rows = [np.linspace(0, len(a) - 1, min(len(a), MOST_MATCHES)).astype(int)
-            for a, _ in found.values()]
+    rows = [
+        np.linspace(0, len(a) - 1, min(len(a), MOST_MATCHES)).astype(int)
+        for a, _ in found.values()
+    ]
     in_first, in_second = (
-        np.concatenate([np.zeros((0, 2)), *(both[side][kept]
-                                            for both, kept in zip(found.values(), rows))])
-        for side in (0, 1))
+        np.concatenate(
+            [np.zeros((0, 2)), *(both[side][kept] for both, kept in zip(found.values(), rows))]
+        )
+        for side in (0, 1)
+    )
     first, second = np.array(list(found), dtype=int).reshape(-1, 2).T
     pair = np.repeat(np.arange(len(found)), [len(kept) for kept in rows])
     return ViewPairs(first, second, pair, in_first, in_second)

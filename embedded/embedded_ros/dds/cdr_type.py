@@ -5,6 +5,7 @@ Cyclone's Python reader only calls `deserialize(bytes)`, its writer only `serial
 that keeps the bytes turns the binding into a byte pipe. The type description it publishes is
 the genuine one, so DDS programs that check types (XTypes) match as ROS nodes do.
 """
+
 from __future__ import annotations
 
 import functools
@@ -18,10 +19,22 @@ from embedded_ros.dds.names import dds_type
 from embedded_ros.typestore import store
 
 PRIMITIVES: dict[str, Any] = {
-    'bool': bool, 'byte': idl.uint8, 'char': idl.uint8, 'int8': idl.int8, 'uint8': idl.uint8,
-    'octet': idl.uint8, 'int16': idl.int16, 'uint16': idl.uint16, 'int32': idl.int32,
-    'uint32': idl.uint32, 'int64': idl.int64, 'uint64': idl.uint64, 'float32': idl.float32,
-    'float64': idl.float64, 'string': str}
+    'bool': bool,
+    'byte': idl.uint8,
+    'char': idl.uint8,
+    'int8': idl.int8,
+    'uint8': idl.uint8,
+    'octet': idl.uint8,
+    'int16': idl.int16,
+    'uint16': idl.uint16,
+    'int32': idl.int32,
+    'uint32': idl.uint32,
+    'int64': idl.int64,
+    'uint64': idl.uint64,
+    'float32': idl.float32,
+    'float64': idl.float64,
+    'string': str,
+}
 
 
 class CdrSample:
@@ -59,8 +72,9 @@ def service_type(type_name: str) -> Any:
     The samples have a header that the type does not know of, so the description is a dummy;
     ROS nodes match by the type's name.
     """
-    cls = make_idl_struct(_identifier(type_name), dds_type(type_name), {'opaque': idl.uint8},
-                          dataclassify=False)
+    cls = make_idl_struct(
+        _identifier(type_name), dds_type(type_name), {'opaque': idl.uint8}, dataclassify=False
+    )
     return _byte_pipe(cls)
 
 

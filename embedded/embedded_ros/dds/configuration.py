@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cyclone DDS settings for robots; a user's own CYCLONEDDS_URI replaces them all."""
+
 from __future__ import annotations
 
 import os
@@ -26,8 +27,10 @@ LOOPBACK = '<Interfaces><NetworkInterface name="lo" multicast="true"/></Interfac
 
 def is_local_only() -> bool:
     """Return True if the environment keeps ROS on this machine."""
-    return (os.environ.get('ROS_LOCALHOST_ONLY') == '1'
-            or os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '').upper() == 'LOCALHOST')
+    return (
+        os.environ.get('ROS_LOCALHOST_ONLY') == '1'
+        or os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '').upper() == 'LOCALHOST'
+    )
 
 
 def domain_id_from_environment() -> int:
@@ -40,6 +43,7 @@ def domain_id_from_environment() -> int:
 
 def configure() -> None:
     """Set CYCLONEDDS_URI for this process unless the user did; call before the first domain."""
-    os.environ.setdefault('CYCLONEDDS_URI',
-                          TEMPLATE.format(interfaces=LOOPBACK if is_local_only() else '',
-                                          fragment=FRAGMENT))
+    os.environ.setdefault(
+        'CYCLONEDDS_URI',
+        TEMPLATE.format(interfaces=LOOPBACK if is_local_only() else '', fragment=FRAGMENT),
+    )

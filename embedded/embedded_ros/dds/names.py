@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROS names and their DDS counterparts."""
+
 from __future__ import annotations
 
 TOPIC, REQUEST, REPLY = 'rt', 'rq', 'rr'
@@ -22,14 +23,14 @@ def dds_reply(service: str) -> str:
 
 def ros_topic(dds_name: str) -> str | None:
     """Convert rt/a/b to /a/b; None for a DDS topic that is not a ROS topic."""
-    return dds_name[len(TOPIC):] if dds_name.startswith(TOPIC + '/') else None
+    return dds_name[len(TOPIC) :] if dds_name.startswith(TOPIC + '/') else None
 
 
 def ros_service(dds_name: str) -> str | None:
     """Convert rq/sRequest or rr/sReply to /s; None for anything else."""
     for prefix, suffix in ((REQUEST, 'Request'), (REPLY, 'Reply')):
         if dds_name.startswith(prefix + '/') and dds_name.endswith(suffix):
-            return dds_name[len(prefix):-len(suffix)]
+            return dds_name[len(prefix) : -len(suffix)]
     return None
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One DDS participant per context, and the one thread that receives for it."""
+
 from __future__ import annotations
 
 import atexit
@@ -71,8 +72,9 @@ class Participant:
         self._guids[writer] = writer.guid.bytes
         return writer
 
-    def create_reader(self, topic: str, data_type: Any, qos: Qos,
-                      on_sample: OnSample) -> DataReader:
+    def create_reader(
+        self, topic: str, data_type: Any, qos: Qos, on_sample: OnSample
+    ) -> DataReader:
         """Return a reader on a DDS topic whose samples go to `on_sample`."""
         self.check_open()
         reader = DataReader(self.entity, Topic(self.entity, topic, data_type), qos=qos)
@@ -171,7 +173,7 @@ class TellingWaitSet(WaitSet):
         names = {ctypes.addressof(number): entity for entity, number in list(self.attached)}
         found = (ctypes.c_void_p * len(names))()
         count = self._waitset_wait(self._ref, found, len(names), timeout_ns)
-        return [names[address] for address in found[:max(0, count)] if address in names]
+        return [names[address] for address in found[: max(0, count)] if address in names]
 
 
 def _guarded(function: Callable[..., None], *args: Any) -> None:

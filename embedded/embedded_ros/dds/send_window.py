@@ -7,6 +7,7 @@ its oldest message and says so in its next heartbeat. Fast DDS (2.14, and open i
 reader finds the remains, cannot decode them, and tries again for ever, deaf to signals. So no
 message is sent to such a reader that would push one out of the history before it has arrived.
 """
+
 from __future__ import annotations
 
 import threading
@@ -55,11 +56,16 @@ class SendWindow:
 
     def _has_foreign_reader(self) -> bool:
         handles = self._writer.get_matched_subscriptions()
-        self._known = {handle: self._known[handle] if handle in self._known
-                       else self._is_foreign(handle) for handle in handles}
+        self._known = {
+            handle: self._known[handle] if handle in self._known else self._is_foreign(handle)
+            for handle in handles
+        }
         return any(self._known.values())
 
     def _is_foreign(self, handle: int) -> bool:
         reader = self._writer.get_matched_subscription_data(handle)
-        return (reader is not None and reader.key.bytes[:2] != CYCLONE
-                and isinstance(reader.qos[Policy.Reliability], Policy.Reliability.Reliable))
+        return (
+            reader is not None
+            and reader.key.bytes[:2] != CYCLONE
+            and isinstance(reader.qos[Policy.Reliability], Policy.Reliability.Reliable)
+        )

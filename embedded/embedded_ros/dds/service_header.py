@@ -4,6 +4,7 @@
 Inside the CDR stream, after its four bytes of encapsulation: uint64 id of the client's request
 writer, int64 sequence number; then the fields of the request or the response.
 """
+
 from __future__ import annotations
 
 import struct
@@ -16,8 +17,11 @@ PLAIN_CDR = (b'\0\0', b'\0\1')
 
 def wrap(client_id: int, sequence: int, body_cdr: bytes) -> bytes:
     """Put the header in front of little-endian CDR bytes."""
-    return (body_cdr[:ENCAPSULATION] + struct.pack('<Qq', client_id, sequence)
-            + body_cdr[ENCAPSULATION:])
+    return (
+        body_cdr[:ENCAPSULATION]
+        + struct.pack('<Qq', client_id, sequence)
+        + body_cdr[ENCAPSULATION:]
+    )
 
 
 def unwrap(cdr: bytes) -> tuple[int, int, bytes]:
@@ -29,4 +33,4 @@ def unwrap(cdr: bytes) -> tuple[int, int, bytes]:
     if len(cdr) < ENCAPSULATION + HEADER or cdr[:2] not in PLAIN_CDR:
         raise ValueError(f'{len(cdr)} bytes without the header of rmw_cyclonedds')
     client_id, sequence = struct.unpack_from('<Qq' if cdr[1] else '>Qq', cdr, ENCAPSULATION)
-    return client_id, sequence, cdr[:ENCAPSULATION] + cdr[ENCAPSULATION + HEADER:]
+    return client_id, sequence, cdr[:ENCAPSULATION] + cdr[ENCAPSULATION + HEADER :]

@@ -7,6 +7,7 @@ another vendor. That puts the identity of a request elsewhere, so that neither s
 other's samples: our header in front of a request is the length of a sequence to rmw_fastrtps, and
 a server there allocates that much.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of messages as arrays for OpenCV, and back."""
+
 from __future__ import annotations
 
 import re
@@ -31,13 +32,23 @@ NAMES = {np.dtype(code): name for name, code in DEPTHS.items()}
 CHANNELS = {'GRAY': 1, 'BGR': 3, 'RGB': 3, 'BGRA': 4, 'RGBA': 4}
 # Colour space in OpenCV's names, per encoding of sensor_msgs/image_encodings.
 ENCODINGS = {
-    'mono8': Encoding(U8, 1, 'GRAY'), 'mono16': Encoding(U16, 1, 'GRAY'),
-    **{f'{s.lower()}{bits}': Encoding(U8 if bits == 8 else U16, CHANNELS[s], s)
-       for s in ('BGR', 'RGB', 'BGRA', 'RGBA') for bits in (8, 16)},
-    **{f'bayer_{p}{bits}': Encoding(U8 if bits == 8 else U16, 1, f'Bayer{p.upper()}')
-       for p in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)},
-    'yuv422': Encoding(U8, 2, 'YUV_UYVY'), 'uyvy': Encoding(U8, 2, 'YUV_UYVY'),
-    'yuv422_yuy2': Encoding(U8, 2, 'YUV_YUY2'), 'yuyv': Encoding(U8, 2, 'YUV_YUY2')}
+    'mono8': Encoding(U8, 1, 'GRAY'),
+    'mono16': Encoding(U16, 1, 'GRAY'),
+    **{
+        f'{s.lower()}{bits}': Encoding(U8 if bits == 8 else U16, CHANNELS[s], s)
+        for s in ('BGR', 'RGB', 'BGRA', 'RGBA')
+        for bits in (8, 16)
+    },
+    **{
+        f'bayer_{p}{bits}': Encoding(U8 if bits == 8 else U16, 1, f'Bayer{p.upper()}')
+        for p in ('rggb', 'bggr', 'gbrg', 'grbg')
+        for bits in (8, 16)
+    },
+    'yuv422': Encoding(U8, 2, 'YUV_UYVY'),
+    'uyvy': Encoding(U8, 2, 'YUV_UYVY'),
+    'yuv422_yuy2': Encoding(U8, 2, 'YUV_YUY2'),
+    'yuyv': Encoding(U8, 2, 'YUV_YUY2'),
+}
 
 
 def encoding_of(name: str) -> Encoding:
@@ -61,7 +72,8 @@ class CvBridge:
         if len(img_msg.data) < rows * img_msg.step or img_msg.step < row_bytes:
             raise CvBridgeError(
                 f'Image is wrongly formed: {img_msg.width}x{img_msg.height} {img_msg.encoding} '
-                f'with step {img_msg.step} and {len(img_msg.data)} bytes')
+                f'with step {img_msg.step} and {len(img_msg.data)} bytes'
+            )
         order = '>' if img_msg.is_bigendian else '<'
         data = np.frombuffer(img_msg.data, np.uint8, rows * img_msg.step)
         image = np.ascontiguousarray(data.reshape(rows, img_msg.step)[:, :row_bytes])
@@ -70,8 +82,9 @@ class CvBridge:
             image = image.reshape(rows, img_msg.width, source.channels)
         return _converted(image, img_msg.encoding, desired_encoding)
 
-    def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = 'passthrough',
-                      header: Any = None) -> Any:
+    def cv2_to_imgmsg(
+        self, cvim: np.ndarray, encoding: str = 'passthrough', header: Any = None
+    ) -> Any:
         """Return a sensor_msgs/Image of an array (H, W) or (H, W, C)."""
         if not isinstance(cvim, np.ndarray):
             raise TypeError('Your input type is not a numpy array')
@@ -83,13 +96,19 @@ class CvBridge:
         if encoding != 'passthrough':
             wanted = encoding_of(encoding)
             if (wanted.dtype, wanted.channels) != (native, channels):
-                raise CvBridgeError(f'encoding specified as {encoding}, but image has '
-                                    f'incompatible type {name}')
+                raise CvBridgeError(
+                    f'encoding specified as {encoding}, but image has incompatible type {name}'
+                )
             name = encoding
-        message = Image(height=cvim.shape[0], width=cvim.shape[1], encoding=name,
-                        step=cvim.shape[1] * channels * cvim.dtype.itemsize)
-        big = cvim.dtype.byteorder == '>' or (cvim.dtype.byteorder == '='
-                                              and sys.byteorder == 'big')
+        message = Image(
+            height=cvim.shape[0],
+            width=cvim.shape[1],
+            encoding=name,
+            step=cvim.shape[1] * channels * cvim.dtype.itemsize,
+        )
+        big = cvim.dtype.byteorder == '>' or (
+            cvim.dtype.byteorder == '=' and sys.byteorder == 'big'
+        )
         message.is_bigendian = int(big)
         if header is not None:
             message.header = header
@@ -112,9 +131,11 @@ def _converted(image: np.ndarray, source_name: str, target_name: str) -> np.ndar
     if target_name in ('passthrough', source_name):
         return image
     source, target = encoding_of(source_name), encoding_of(target_name)
-    if bool(source.space) != bool(target.space) or (
-            not source.space and source.channels != target.channels) or (
-            target.space and target.space not in CHANNELS):
+    if (
+        bool(source.space) != bool(target.space)
+        or (not source.space and source.channels != target.channels)
+        or (target.space and target.space not in CHANNELS)
+    ):
         raise CvBridgeError(f'[{source_name}] cannot be converted into [{target_name}]')
     image = _recoloured(image, source.space, target.space)
     if image.dtype == target.dtype:
@@ -130,7 +151,6 @@ def _recoloured(image: np.ndarray, source: str, target: str) -> np.ndarray:
         return image
     if source.startswith(('Bayer', 'YUV')):
         middle = source.replace('YUV_', '')
-        code = (f'COLOR_YUV2BGR_{middle}' if source.startswith('YUV')
-                else f'COLOR_{source}2BGR')
+        code = f'COLOR_YUV2BGR_{middle}' if source.startswith('YUV') else f'COLOR_{source}2BGR'
         return _recoloured(cv2.cvtColor(image, getattr(cv2, code)), 'BGR', target)
     return cv2.cvtColor(image, getattr(cv2, f'COLOR_{source}2{target}'))

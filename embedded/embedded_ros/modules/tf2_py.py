@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors of tf2."""
+
 from __future__ import annotations
 
 

@@ -3,6 +3,7 @@
 
 Euler axes are named as there: 's' or 'r' for a static or rotating frame, then three letters.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ def quaternion_matrix(quaternion: Vector) -> np.ndarray:
     matrix[:3, :3] = [
         [1.0 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
         [s * (x * y + z * w), 1.0 - s * (x * x + z * z), s * (y * z - x * w)],
-        [s * (x * z - y * w), s * (y * z + x * w), 1.0 - s * (x * x + y * y)]]
+        [s * (x * z - y * w), s * (y * z + x * w), 1.0 - s * (x * x + y * y)],
+    ]
     return matrix
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """rclpy: start, spin, stop."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -18,22 +19,37 @@ from rclpy.utilities import (
 )
 from rclpy.utilities import shutdown as _shutdown
 
-__all__ = ['Context', 'create_node', 'get_default_context', 'get_global_executor',
-           'init', 'ok', 'shutdown', 'spin', 'spin_once',
-           'spin_until_future_complete', 'try_shutdown']
+__all__ = [
+    'Context',
+    'create_node',
+    'get_default_context',
+    'get_global_executor',
+    'init',
+    'ok',
+    'shutdown',
+    'spin',
+    'spin_once',
+    'spin_until_future_complete',
+    'try_shutdown',
+]
 IS_EMBEDDED = True
 _global_executors: list[Any] = []
 
 
-def init(*, args: list[str] | None = None, context: Context | None = None,
-         domain_id: int | None = None,
-         signal_handler_options: SignalHandlerOptions | None = None) -> None:
+def init(
+    *,
+    args: list[str] | None = None,
+    context: Context | None = None,
+    domain_id: int | None = None,
+    signal_handler_options: SignalHandlerOptions | None = None,
+) -> None:
     """Join the ROS graph; signals are handled for the default context."""
     context = context or get_default_context()
     if signal_handler_options is None:
         is_default = context is get_default_context()
-        signal_handler_options = (SignalHandlerOptions.ALL if is_default
-                                  else SignalHandlerOptions.NO)
+        signal_handler_options = (
+            SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
+        )
     context.init(args, domain_id=domain_id)
     install_signal_handlers(signal_handler_options)
 
@@ -50,6 +66,7 @@ def get_global_executor() -> Any:
     """Return the executor of `spin(node)` and its like."""
     if not _global_executors:
         from rclpy.executors import SingleThreadedExecutor
+
         _global_executors.append(SingleThreadedExecutor())
         get_default_context().on_shutdown(_global_executors.clear)
     return _global_executors[0]
@@ -58,6 +75,7 @@ def get_global_executor() -> Any:
 def create_node(node_name: str, **options: Any) -> Any:
     """Return a plain `Node`."""
     from rclpy.node import Node
+
     return Node(node_name, **options)
 
 
@@ -82,8 +100,9 @@ def spin(node: Any, executor: Any = None) -> None:
         executor.remove_node(node)
 
 
-def spin_until_future_complete(node: Any, future: Future, executor: Any = None,
-                               timeout_sec: float | None = None) -> None:
+def spin_until_future_complete(
+    node: Any, future: Future, executor: Any = None, timeout_sec: float | None = None
+) -> None:
     """Run the node's callbacks until the future is done."""
     executor = executor or get_global_executor()
     added = executor.add_node(node)

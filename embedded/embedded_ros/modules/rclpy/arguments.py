@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--ros-args`: remappings, parameters, parameter files, log levels."""
+
 from __future__ import annotations
 
 import re
@@ -13,9 +14,14 @@ from embedded_ros.errors import RCLError
 
 ROS_ARGS = '--ros-args'
 # Flags of rcl without a counterpart here; they change nothing that a node can see.
-IGNORED_FLAGS = ('--enable-rosout-logs', '--disable-rosout-logs', '--enable-stdout-logs',
-                 '--disable-stdout-logs', '--enable-external-lib-logs',
-                 '--disable-external-lib-logs')
+IGNORED_FLAGS = (
+    '--enable-rosout-logs',
+    '--disable-rosout-logs',
+    '--enable-stdout-logs',
+    '--disable-stdout-logs',
+    '--enable-external-lib-logs',
+    '--disable-external-lib-logs',
+)
 IGNORED_OPTIONS = ('--log-config-file', '--log-file-name', '--enclave', '-e')
 
 
@@ -23,9 +29,11 @@ class _Loader(yaml.SafeLoader):
     """YAML as ROS reads it: 1e3 is a number (YAML 1.1 wants 1.0e+3)."""
 
 
-_Loader.add_implicit_resolver('tag:yaml.org,2002:float',
-                              re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
-                              list('-+.0123456789'))
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
+    list('-+.0123456789'),
+)
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,9 @@ def _remap(text: str) -> Remap:
 def _parameter(text: str) -> ParameterRule:
     name, separator, value = text.partition(':=')
     if not separator or not name:
-        raise RCLError(f"Couldn't parse parameter override rule: '-p {text}', expected "
-                       'name:=value')
+        raise RCLError(
+            f"Couldn't parse parameter override rule: '-p {text}', expected name:=value"
+        )
     node, _, name = name.rpartition(':')
     return ParameterRule(node or '/**', name, _value(yaml.load(value, _Loader), name))
 
@@ -147,11 +156,13 @@ def _rules(content: dict[str, Any], node: str) -> list[ParameterRule]:
     rules = []
     for key, value in content.items():
         if not isinstance(value, dict):
-            raise RCLError(f'Failed to parse parameters: {node}/{key} has a value outside of '
-                           'ros__parameters')
+            raise RCLError(
+                f'Failed to parse parameters: {node}/{key} has a value outside of ros__parameters'
+            )
         if key == 'ros__parameters':
-            rules += [ParameterRule(node, name, _value(leaf, name))
-                      for name, leaf in _leaves(value, '')]
+            rules += [
+                ParameterRule(node, name, _value(leaf, name)) for name, leaf in _leaves(value, '')
+            ]
         else:
             rules += _rules(value, f'{node}/{key}'.replace('//', '/'))
     return rules
@@ -168,7 +179,7 @@ def _leaves(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
 def _value(value: Any, name: str) -> Any:
     """Return a YAML value as a parameter value; sequences have elements of one type."""
     if value == []:
-        return None    # rcl does not know of what it is empty: the parameter is not set
+        return None  # rcl does not know of what it is empty: the parameter is not set
     if isinstance(value, list):
         if len({type(v) for v in value}) > 1:
             raise RCLError(f'Failed to parse parameters: {name} is a sequence of mixed types')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of callbacks that may or may not run at the same time."""
+
 from __future__ import annotations
 
 import threading

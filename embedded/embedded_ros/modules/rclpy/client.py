@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Service clients."""
+
 from __future__ import annotations
 
 import itertools
@@ -28,8 +29,9 @@ COMPLAINT_PERIOD_S = 5.0
 class Client(Entity):
     """Sends requests and completes a future for each reply."""
 
-    def __init__(self, node: Any, srv_type: Any, srv_name: str, callback_group: Any,
-                 qos_profile: QoSProfile) -> None:
+    def __init__(
+        self, node: Any, srv_type: Any, srv_name: str, callback_group: Any, qos_profile: QoSProfile
+    ) -> None:
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.context = srv_type, srv_name, node.context
         self.service_name = node.resolve_service_name(srv_name)
@@ -45,17 +47,22 @@ class Client(Entity):
         self._request_type = service_type(request)
         # The reader first: a server must never see our request before it can see our reader.
         self._reader: Any = self._participant.create_reader(
-            dds_reply(self.service_name), service_type(response),
-            dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'), self._on_reply)
+            dds_reply(self.service_name),
+            service_type(response),
+            dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'),
+            self._on_reply,
+        )
         self._writer: Any = self._participant.create_writer(
-            dds_request(self.service_name), self._request_type,
-            dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'))
+            dds_request(self.service_name),
+            self._request_type,
+            dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'),
+        )
         self._id = self._writer.get_instance_handle() % 2**64
 
     def _on_reply(self, sample: Any) -> None:
         try:
             client_id, sequence, body = unwrap(sample.cdr)
-        except ValueError:    # of another vendor's server to another vendor's client
+        except ValueError:  # of another vendor's server to another vendor's client
             return
         if client_id == self._id:
             self._replies.append((sequence, body))
@@ -74,9 +81,11 @@ class Client(Entity):
                 future = self._pending.pop(sequence, None)
             try:
                 response = deserialize(body, self.srv_type.Response)
-            except Exception as error:    # bytes of anybody: whatever the decoder stumbles over
-                self._logger.warning(f'a reply of {self.service_name} is dropped: {error}',
-                                     throttle_duration_sec=COMPLAINT_PERIOD_S)
+            except Exception as error:  # bytes of anybody: whatever the decoder stumbles over
+                self._logger.warning(
+                    f'a reply of {self.service_name} is dropped: {error}',
+                    throttle_duration_sec=COMPLAINT_PERIOD_S,
+                )
                 continue
             if future is not None:
                 return future.set_result, (response,)
@@ -95,7 +104,8 @@ class Client(Entity):
             self._pending[sequence] = future
             if '' not in self._servers():
                 self._writer.write(
-                    self._request_type(wrap(self._id, sequence, serialize(request))))
+                    self._request_type(wrap(self._id, sequence, serialize(request)))
+                )
         future.add_done_callback(self.remove_pending_request)
         return future
 
@@ -112,17 +122,26 @@ class Client(Entity):
         One server of another vendor makes the service unusable: it would get each request too.
         """
         servers = self._servers()
-        return '' not in servers and not servers.isdisjoint(identities(
-            self._reader.get_matched_publications(), self._reader.get_matched_publication_data,
-            SERVER))
+        return '' not in servers and not servers.isdisjoint(
+            identities(
+                self._reader.get_matched_publications(),
+                self._reader.get_matched_publication_data,
+                SERVER,
+            )
+        )
 
     def _servers(self) -> set[str]:
         """Return the identities of the servers; '' stands for one of another vendor."""
-        found = identities(self._writer.get_matched_subscriptions(),
-                           self._writer.get_matched_subscription_data, SERVER)
+        found = identities(
+            self._writer.get_matched_subscriptions(),
+            self._writer.get_matched_subscription_data,
+            SERVER,
+        )
         if '' in found:
-            self._logger.warning(f'{self.service_name} cannot be called: its server {FOREIGN}',
-                                 throttle_duration_sec=COMPLAINT_PERIOD_S)
+            self._logger.warning(
+                f'{self.service_name} cannot be called: its server {FOREIGN}',
+                throttle_duration_sec=COMPLAINT_PERIOD_S,
+            )
         return found
 
     def wait_for_service(self, timeout_sec: float | None = None) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks: system, steady, and ROS time, which is the system's or /clock's."""
+
 from __future__ import annotations
 
 import time
@@ -12,8 +13,15 @@ from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.time import Time
 
-__all__ = ['Clock', 'ClockChange', 'ClockType', 'JumpHandle', 'JumpThreshold', 'ROSClock',
-           'TimeJump']
+__all__ = [
+    'Clock',
+    'ClockChange',
+    'ClockType',
+    'JumpHandle',
+    'JumpThreshold',
+    'ROSClock',
+    'TimeJump',
+]
 
 
 class ClockChange(IntEnum):
@@ -28,8 +36,13 @@ class ClockChange(IntEnum):
 class JumpThreshold:
     """Smallest jumps that are worth a callback."""
 
-    def __init__(self, *, min_forward: Duration | None, min_backward: Duration | None,
-                 on_clock_change: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        min_forward: Duration | None,
+        min_backward: Duration | None,
+        on_clock_change: bool = True,
+    ) -> None:
         if min_forward is not None and min_forward.nanoseconds <= 0:
             raise ValueError('min_forward must be a positive non-zero duration')
         if min_backward is not None and min_backward.nanoseconds >= 0:
@@ -43,8 +56,10 @@ class JumpThreshold:
         """Return True if a jump passes the threshold."""
         if change in (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED):
             return self.on_clock_change
-        return bool((self.min_forward and delta_ns >= self.min_forward.nanoseconds)
-                    or (self.min_backward and delta_ns <= self.min_backward.nanoseconds))
+        return bool(
+            (self.min_forward and delta_ns >= self.min_forward.nanoseconds)
+            or (self.min_backward and delta_ns <= self.min_backward.nanoseconds)
+        )
 
 
 class TimeJump:
@@ -57,14 +72,22 @@ class TimeJump:
 class JumpHandle:
     """Keeps a jump callback registered; it must be kept as long as the callback is wanted."""
 
-    def __init__(self, *, clock: Clock, threshold: JumpThreshold,
-                 pre_callback: Callable[[], Any] | None,
-                 post_callback: Callable[[TimeJump], Any] | None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        threshold: JumpThreshold,
+        pre_callback: Callable[[], Any] | None,
+        post_callback: Callable[[TimeJump], Any] | None,
+    ) -> None:
         if pre_callback is None and post_callback is None:
             raise ValueError('One of pre_callback or post_callback must be callable')
         self._clock: Clock | None = clock
-        self.threshold, self.pre_callback, self.post_callback = (threshold, pre_callback,
-                                                                 post_callback)
+        self.threshold, self.pre_callback, self.post_callback = (
+            threshold,
+            pre_callback,
+            post_callback,
+        )
         clock._jump_handles.add(self)
 
     def unregister(self) -> None:
@@ -106,12 +129,17 @@ class Clock:
         """Wake the timer's executor whenever simulated time moves."""
         self._watchers.add(timer)
 
-    def create_jump_callback(self, threshold: JumpThreshold, *,
-                             pre_callback: Callable[[], Any] | None = None,
-                             post_callback: Callable[[TimeJump], Any] | None = None) -> JumpHandle:
+    def create_jump_callback(
+        self,
+        threshold: JumpThreshold,
+        *,
+        pre_callback: Callable[[], Any] | None = None,
+        post_callback: Callable[[TimeJump], Any] | None = None,
+    ) -> JumpHandle:
         """Call back around jumps of the clock; keep the handle."""
-        return JumpHandle(clock=self, threshold=threshold, pre_callback=pre_callback,
-                          post_callback=post_callback)
+        return JumpHandle(
+            clock=self, threshold=threshold, pre_callback=pre_callback, post_callback=post_callback
+        )
 
     def __repr__(self) -> str:
         return f'Clock(clock_type={self._clock_type.name})'
@@ -151,16 +179,18 @@ class ROSClock(Clock):
 
     def _change(self, active: bool, override_ns: int) -> None:
         if active != self._active:
-            change = (ClockChange.ROS_TIME_ACTIVATED if active
-                      else ClockChange.ROS_TIME_DEACTIVATED)
+            change = ClockChange.ROS_TIME_ACTIVATED if active else ClockChange.ROS_TIME_DEACTIVATED
         else:
             change = ClockChange.ROS_TIME_NO_CHANGE
         before = self.now().nanoseconds
         after = override_ns if active else time.time_ns()
         # A clock that nobody reads does not jump: it only remembers the time.
         jumps = active or change is ClockChange.ROS_TIME_DEACTIVATED
-        handles = [handle for handle in list(self._jump_handles)
-                   if jumps and handle.threshold.exceeded(change, after - before)]
+        handles = [
+            handle
+            for handle in list(self._jump_handles)
+            if jumps and handle.threshold.exceeded(change, after - before)
+        ]
         for handle in handles:
             if handle.pre_callback is not None:
                 handle.pre_callback()

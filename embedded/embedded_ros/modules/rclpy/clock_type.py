@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kinds of clocks, by what their time is counted from."""
+
 from __future__ import annotations
 
 from enum import IntEnum

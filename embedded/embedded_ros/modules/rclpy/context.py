@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A context: from init to shutdown, with its arguments and its DDS participant."""
+
 from __future__ import annotations
 
 import sys
@@ -24,8 +25,10 @@ def _join(domain_id: int) -> Participant:
     try:
         return Participant(domain_id)
     except DDSException as error:
-        raise RCLError(f'cannot join DDS domain {domain_id} ({error}); is ROS_DOMAIN_ID in '
-                       '0..232, is there a network interface, is CYCLONEDDS_URI right?') from None
+        raise RCLError(
+            f'cannot join DDS domain {domain_id} ({error}); is ROS_DOMAIN_ID in '
+            '0..232, is there a network interface, is CYCLONEDDS_URI right?'
+        ) from None
 
 
 class Context:
@@ -39,8 +42,13 @@ class Context:
         self._ok = False
         self.arguments = Arguments([])
 
-    def init(self, args: list[str] | None = None, *, initialize_logging: bool = True,
-             domain_id: int | None = None) -> None:
+    def init(
+        self,
+        args: list[str] | None = None,
+        *,
+        initialize_logging: bool = True,
+        domain_id: int | None = None,
+    ) -> None:
         """Parse the arguments and join the DDS domain."""
         with self._lock:
             if domain_id is not None and domain_id < 0:
@@ -50,8 +58,9 @@ class Context:
             self.arguments = Arguments(list(sys.argv if args is None else args))
             if initialize_logging:
                 logging.configure(self.arguments.log_levels)
-            self._participant = _join(domain_id_from_environment() if domain_id is None
-                                      else domain_id)
+            self._participant = _join(
+                domain_id_from_environment() if domain_id is None else domain_id
+            )
             self._graph = Graph(self._participant)
             self._ok = True
 
@@ -79,8 +88,9 @@ class Context:
             raise TypeError(f'callback should be a callable, got {type(callback)}')
         with self._lock:
             if self._participant is None or self._ok:
-                self._callbacks.append(WeakMethod(callback) if ismethod(callback)
-                                       else lambda: callback)
+                self._callbacks.append(
+                    WeakMethod(callback) if ismethod(callback) else lambda: callback
+                )
                 return
         callback()
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ROS QoS profile as DDS QoS, the way rmw_cyclonedds maps it, and back."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -25,18 +26,28 @@ UNLIMITED = -1
 def dds_qos(profile: QoSProfile, user_data: str = '') -> Qos:
     """Return the DDS QoS of an endpoint; `user_data` is text, `typehash=RIHS01_...;`."""
     keep_all = profile.history == HistoryPolicy.KEEP_ALL
-    history = (Policy.History.KeepAll if keep_all
-               else Policy.History.KeepLast(max(1, profile.depth)))
-    reliability = (Policy.Reliability.BestEffort
-                   if profile.reliability == ReliabilityPolicy.BEST_EFFORT
-                   else Policy.Reliability.Reliable(MAX_BLOCKING))
+    history = (
+        Policy.History.KeepAll if keep_all else Policy.History.KeepLast(max(1, profile.depth))
+    )
+    reliability = (
+        Policy.Reliability.BestEffort
+        if profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        else Policy.Reliability.Reliable(MAX_BLOCKING)
+    )
     policies: list[Any] = [
-        history, reliability, Policy.WriterDataLifecycle(autodispose=False),
+        history,
+        reliability,
+        Policy.WriterDataLifecycle(autodispose=False),
         Policy.DataRepresentation(use_cdrv0_representation=True),
-        Policy.Userdata(data=user_data.encode())]
+        Policy.Userdata(data=user_data.encode()),
+    ]
     if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
-        policies += [Policy.Durability.TransientLocal, Policy.DurabilityService(
-            duration(seconds=0), history, UNLIMITED, UNLIMITED, UNLIMITED)]
+        policies += [
+            Policy.Durability.TransientLocal,
+            Policy.DurabilityService(
+                duration(seconds=0), history, UNLIMITED, UNLIMITED, UNLIMITED
+            ),
+        ]
     if profile.deadline.nanoseconds:
         policies.append(Policy.Deadline(profile.deadline.nanoseconds))
     if profile.lifespan.nanoseconds:
@@ -54,12 +65,16 @@ def ros_qos(qos: Qos) -> QoSProfile:
     reliable = isinstance(qos[Policy.Reliability], Policy.Reliability.Reliable)
     latched = qos[Policy.Durability] == Policy.Durability.TransientLocal
     profile = QoSProfile(
-        history=HistoryPolicy.UNKNOWN, depth=0,
+        history=HistoryPolicy.UNKNOWN,
+        depth=0,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-        liveliness=LivelinessPolicy.AUTOMATIC)
+        liveliness=LivelinessPolicy.AUTOMATIC,
+    )
     for name, policy, attribute in (
-            ('deadline', Policy.Deadline, 'deadline'), ('lifespan', Policy.Lifespan, 'lifespan')):
+        ('deadline', Policy.Deadline, 'deadline'),
+        ('lifespan', Policy.Lifespan, 'lifespan'),
+    ):
         value = qos[policy]
         if value is not None:
             setattr(profile, name, Duration(nanoseconds=getattr(value, attribute)))

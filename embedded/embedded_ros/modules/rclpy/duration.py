@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A span of time, integer nanoseconds."""
+
 from __future__ import annotations
 
 from rclpy.constants import S_TO_NS
@@ -12,7 +13,7 @@ class Duration:
 
     def __init__(self, *, seconds: float = 0, nanoseconds: int = 0) -> None:
         self._nanoseconds = int(seconds * S_TO_NS) + int(nanoseconds)
-        if not -2**63 <= self._nanoseconds < 2**63:
+        if not -(2**63) <= self._nanoseconds < 2**63:
             raise OverflowError('Total nanoseconds value is too large to store in C duration.')
 
     @property

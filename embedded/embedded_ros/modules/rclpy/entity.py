@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of a node that become ready and have a callback to run in an executor."""
+
 from __future__ import annotations
 
 import weakref

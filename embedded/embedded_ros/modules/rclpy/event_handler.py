@@ -4,6 +4,7 @@
 As in rclpy, an endpoint without a callback of its own logs a warning when another one on its
 topic wants a QoS that it does not have: otherwise both would wait in silence.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -17,8 +18,14 @@ from rclpy.qos import QoSPolicyKind
 
 Callback = Callable[[Any], Any] | None
 # The numbers that DDS gives to policies, for those that ROS knows.
-POLICIES = {2: QoSPolicyKind.DURABILITY, 4: QoSPolicyKind.DEADLINE, 8: QoSPolicyKind.LIVELINESS,
-            11: QoSPolicyKind.RELIABILITY, 13: QoSPolicyKind.HISTORY, 21: QoSPolicyKind.LIFESPAN}
+POLICIES = {
+    2: QoSPolicyKind.DURABILITY,
+    4: QoSPolicyKind.DEADLINE,
+    8: QoSPolicyKind.LIVELINESS,
+    11: QoSPolicyKind.RELIABILITY,
+    13: QoSPolicyKind.HISTORY,
+    21: QoSPolicyKind.LIFESPAN,
+}
 
 
 class QoSIncompatibleInfo(NamedTuple):
@@ -45,8 +52,14 @@ class _EventCallbacks:
 class SubscriptionEventCallbacks(_EventCallbacks):
     """Callbacks of a subscription."""
 
-    KINDS = ('deadline', 'incompatible_qos', 'incompatible_type', 'liveliness', 'message_lost',
-             'matched')
+    KINDS = (
+        'deadline',
+        'incompatible_qos',
+        'incompatible_type',
+        'liveliness',
+        'message_lost',
+        'matched',
+    )
 
 
 class PublisherEventCallbacks(_EventCallbacks):
@@ -58,8 +71,15 @@ class PublisherEventCallbacks(_EventCallbacks):
 class EventHandler(Entity):
     """Runs a callback in the executor when an endpoint of another QoS was refused."""
 
-    def __init__(self, node: Any, callback_group: Any, endpoint: Any, status: DDSStatus,
-                 read: Callable[[], Any], callback: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        node: Any,
+        callback_group: Any,
+        endpoint: Any,
+        status: DDSStatus,
+        read: Callable[[], Any],
+        callback: Callable[[Any], Any],
+    ) -> None:
         """Watch a DDS reader or writer.
 
         Args:
@@ -78,9 +98,13 @@ class EventHandler(Entity):
     def _on_status(self) -> None:
         status = self._read()
         if status.total_count_change:
-            self._events.append(QoSIncompatibleInfo(
-                status.total_count, status.total_count_change,
-                POLICIES.get(status.last_policy_id, QoSPolicyKind.INVALID)))
+            self._events.append(
+                QoSIncompatibleInfo(
+                    status.total_count,
+                    status.total_count_change,
+                    POLICIES.get(status.last_policy_id, QoSPolicyKind.INVALID),
+                )
+            )
             self.wake_executor()
 
     def is_ready(self) -> bool:
@@ -97,31 +121,61 @@ class EventHandler(Entity):
         self._events.clear()
 
 
-def watch_reader(node: Any, group: Any, reader: Any, topic: str,
-                 callbacks: SubscriptionEventCallbacks | None) -> list[EventHandler]:
+def watch_reader(
+    node: Any, group: Any, reader: Any, topic: str, callbacks: SubscriptionEventCallbacks | None
+) -> list[EventHandler]:
     """Return the event handlers of a subscription."""
+
     def warn(info: QoSIncompatibleInfo) -> None:
         node.get_logger().warning(
             f"New publisher discovered on topic '{topic}', offering incompatible QoS. No messages "
-            f'will be received from it. Last incompatible policy: {info.last_policy_kind.name}')
+            f'will be received from it. Last incompatible policy: {info.last_policy_kind.name}'
+        )
+
     callback = _chosen(callbacks or SubscriptionEventCallbacks(), warn)
-    return [EventHandler(node, group, reader, DDSStatus.RequestedIncompatibleQos,
-                         reader.get_requested_incompatible_qos_status, callback)
-            ] if callback else []
+    return (
+        [
+            EventHandler(
+                node,
+                group,
+                reader,
+                DDSStatus.RequestedIncompatibleQos,
+                reader.get_requested_incompatible_qos_status,
+                callback,
+            )
+        ]
+        if callback
+        else []
+    )
 
 
-def watch_writer(node: Any, group: Any, writer: Any, topic: str,
-                 callbacks: PublisherEventCallbacks | None) -> list[EventHandler]:
+def watch_writer(
+    node: Any, group: Any, writer: Any, topic: str, callbacks: PublisherEventCallbacks | None
+) -> list[EventHandler]:
     """Return the event handlers of a publisher."""
+
     def warn(info: QoSIncompatibleInfo) -> None:
         node.get_logger().warning(
             f"New subscription discovered on topic '{topic}', requesting incompatible QoS. No "
             'messages will be sent to it. Last incompatible policy: '
-            f'{info.last_policy_kind.name}')
+            f'{info.last_policy_kind.name}'
+        )
+
     callback = _chosen(callbacks or PublisherEventCallbacks(), warn)
-    return [EventHandler(node, group, writer, DDSStatus.OfferedIncompatibleQos,
-                         writer.get_offered_incompatible_qos_status, callback)
-            ] if callback else []
+    return (
+        [
+            EventHandler(
+                node,
+                group,
+                writer,
+                DDSStatus.OfferedIncompatibleQos,
+                writer.get_offered_incompatible_qos_status,
+                callback,
+            )
+        ]
+        if callback
+        else []
+    )
 
 
 def _chosen(callbacks: _EventCallbacks, default: Callable[[Any], None]) -> Callback:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors that rclpy raises."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -29,8 +30,9 @@ class NameValidationException(Exception):
     def __init__(self, name_type: str, name: str, error_msg: str, invalid_index: int) -> None:
         self.name_type, self.name = name_type, name
         self.error_msg, self.invalid_index = error_msg, invalid_index
-        super().__init__(f'Invalid {name_type}: {error_msg}:\n'
-                         f"  '{name}'\n   {' ' * invalid_index}^")
+        super().__init__(
+            f"Invalid {name_type}: {error_msg}:\n  '{name}'\n   {' ' * invalid_index}^"
+        )
 
 
 class InvalidNamespaceException(NameValidationException):
@@ -83,9 +85,11 @@ class InvalidParameterTypeException(ParameterException):
 
     def __init__(self, desired_parameter: Any, expected_type: Any) -> None:
         Exception.__init__(
-            self, f"Trying to set parameter '{desired_parameter.name}' to "
+            self,
+            f"Trying to set parameter '{desired_parameter.name}' to "
             f"'{desired_parameter.value}' of type '{desired_parameter.type_.name}', expecting "
-            f"type '{expected_type}'")
+            f"type '{expected_type}'",
+        )
         self.param_name = desired_parameter.name
 
 
@@ -93,8 +97,10 @@ class InvalidParameterValueException(ParameterException):
     """A value that a callback or a descriptor refuses."""
 
     def __init__(self, parameter: str, value: Any, reason: str) -> None:
-        Exception.__init__(self, 'Invalid parameter value '
-                           f'({value}) for parameter ({parameter}). Reason: {reason}')
+        Exception.__init__(
+            self,
+            f'Invalid parameter value ({value}) for parameter ({parameter}). Reason: {reason}',
+        )
 
 
 class ParameterImmutableException(ParameterException):

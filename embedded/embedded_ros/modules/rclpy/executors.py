@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executors: the threads in which callbacks run."""
+
 from __future__ import annotations
 
 import contextlib
@@ -93,8 +94,7 @@ class Executor:
         with contextlib.suppress(TimeoutException, ShutdownException):
             self._execute(self._wait_for_work(timeout_sec))
 
-    def spin_until_future_complete(self, future: Future,
-                                   timeout_sec: float | None = None) -> None:
+    def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Run callbacks until the future is done or time is up."""
         future.add_done_callback(lambda _: self.wake())
         endless = timeout_sec is None or timeout_sec < 0
@@ -143,7 +143,7 @@ class Executor:
                 self._running -= 1
         if not task.done():
             if awaited is None:
-                self._resume(task)    # a bare yield: the others come first
+                self._resume(task)  # a bare yield: the others come first
             else:
                 awaited.add_done_callback(lambda _: self._resume(task))
         elif task.entity is not None:
@@ -154,12 +154,13 @@ class Executor:
         self._tasks.append(task)
         self.wake()
 
-    def _wait_for_work(self, timeout_sec: float | None,
-                       done: Callable[[], bool] = lambda: False) -> Task:
+    def _wait_for_work(
+        self, timeout_sec: float | None, done: Callable[[], bool] = lambda: False
+    ) -> Task:
         endless = timeout_sec is None or timeout_sec < 0
         end = float('inf') if endless else time.monotonic() + timeout_sec
         while True:
-            self._signalled = False    # before the search: what comes after it is not missed
+            self._signalled = False  # before the search: what comes after it is not missed
             task = self._claim()
             if task is not None:
                 return task
@@ -172,8 +173,9 @@ class Executor:
                 raise TimeoutException()
             with self._changed:
                 if not self._signalled:
-                    self._changed.wait(min(left, self._seconds_to_next_timer(),
-                                           threading.TIMEOUT_MAX))
+                    self._changed.wait(
+                        min(left, self._seconds_to_next_timer(), threading.TIMEOUT_MAX)
+                    )
 
     def _claim(self) -> Task | None:
         """Return the next piece of work; its callback group is claimed with it."""
@@ -204,8 +206,12 @@ class Executor:
         return work
 
     def _seconds_to_next_timer(self) -> float:
-        left = (e.seconds_left() for n in self._nodes for e in n.timers
-                if e.callback_group.can_execute(e))
+        left = (
+            e.seconds_left()
+            for n in self._nodes
+            for e in n.timers
+            if e.callback_group.can_execute(e)
+        )
         return min((s for s in left if s is not None), default=float('inf'))
 
 

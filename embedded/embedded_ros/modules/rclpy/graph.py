@@ -5,6 +5,7 @@ Every ROS participant publishes on the latched topic `ros_discovery_info` a list
 with the GUIDs of their readers and writers. Which endpoints exist at all, with type and QoS,
 DDS discovery knows.
 """
+
 from __future__ import annotations
 
 import threading
@@ -54,10 +55,14 @@ class Graph:
         user_data = f'typehash={type_hash(INFO)};'
         latched = DurabilityPolicy.TRANSIENT_LOCAL
         self._writer = participant.create_writer(
-            TOPIC, self._data_type, dds_qos(QoSProfile(depth=1, durability=latched), user_data))
+            TOPIC, self._data_type, dds_qos(QoSProfile(depth=1, durability=latched), user_data)
+        )
         participant.create_reader(
-            TOPIC, self._data_type, dds_qos(QoSProfile(depth=1000, durability=latched), user_data),
-            self._on_info)
+            TOPIC,
+            self._data_type,
+            dds_qos(QoSProfile(depth=1000, durability=latched), user_data),
+            self._on_info,
+        )
 
     def add_node(self, node: Any) -> None:
         """Show one of our nodes."""
@@ -76,11 +81,15 @@ class Graph:
 
     def _announce(self) -> None:
         types = store().types
-        nodes = [types[NODE](
-            node_namespace=node.get_namespace(), node_name=node.get_name(),
-            reader_gid_seq=self._gids(r for e in node.endpoints() for r in e.readers()),
-            writer_gid_seq=self._gids(w for e in node.endpoints() for w in e.writers()))
-            for node in list(self._nodes)]
+        nodes = [
+            types[NODE](
+                node_namespace=node.get_namespace(),
+                node_name=node.get_name(),
+                reader_gid_seq=self._gids(r for e in node.endpoints() for r in e.readers()),
+                writer_gid_seq=self._gids(w for e in node.endpoints() for w in e.writers()),
+            )
+            for node in list(self._nodes)
+        ]
         (gid,) = self._gids([self._participant.entity])
         info = types[INFO](gid=gid, node_entities_info_seq=nodes)
         self._writer.write(self._data_type(encode(info, INFO)))
@@ -96,7 +105,8 @@ class Graph:
         self._owners[gid] = {
             bytes(g.data): NodeName(node.node_name, node.node_namespace)
             for node in info.node_entities_info_seq
-            for g in (*node.reader_gid_seq, *node.writer_gid_seq)}
+            for g in (*node.reader_gid_seq, *node.writer_gid_seq)
+        }
 
     def nodes(self) -> list[NodeName]:
         """Return all nodes: ours and those of every living participant."""
@@ -105,8 +115,9 @@ class Graph:
         alive = self._living_participants()
         for gid, info in list(self._others.items()):
             if gid != own and gid in alive:
-                names += [NodeName(n.node_name, n.node_namespace)
-                          for n in info.node_entities_info_seq]
+                names += [
+                    NodeName(n.node_name, n.node_namespace) for n in info.node_entities_info_seq
+                ]
         return names
 
     def owner(self, endpoint: Any) -> NodeName:
@@ -148,5 +159,3 @@ class Graph:
                 else:
                     known.pop(endpoint.key.bytes, None)
             return list(known.values())
-
-

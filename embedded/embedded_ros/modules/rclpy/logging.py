@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loggers: to stderr in ROS' format, and to /rosout where a node offers it."""
+
 from __future__ import annotations
 
 import sys
@@ -47,8 +48,10 @@ class RcutilsLogger:
         """Log a message; False when a filter held it back."""
         unknown = options.keys() - OPTIONS
         if unknown:
-            raise TypeError(f'parameter "{unknown.pop()}" is not one of the recognized logging '
-                            f'options "{sorted(OPTIONS)}"')
+            raise TypeError(
+                f'parameter "{unknown.pop()}" is not one of the recognized logging '
+                f'options "{sorted(OPTIONS)}"'
+            )
         severity = LoggingSeverity(severity)
         if not severity >= self.get_effective_level():
             return False
@@ -100,8 +103,9 @@ class RcutilsLogger:
         return self.log(message, LoggingSeverity.FATAL, **options)
 
 
-def _emit(severity: LoggingSeverity, name: str, text: str, function: str, file: str,
-          line: int) -> None:
+def _emit(
+    severity: LoggingSeverity, name: str, text: str, function: str, file: str, line: int
+) -> None:
     seconds = time.time()
     shown = f'[{NAMES[severity]}] [{seconds:.9f}] [{name}]: {text}'
     colour = COLOURS.get(severity) if sys.stderr.isatty() else None

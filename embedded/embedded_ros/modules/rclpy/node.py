@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node: a name, and the topics, services, timers and parameters under it."""
+
 from __future__ import annotations
 
 import weakref
@@ -40,33 +41,48 @@ from rclpy.timer import Timer
 from rclpy.utilities import get_default_context
 
 # rmw's profile for logs: who opens a console late still sees the last ten seconds.
-ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL,
-                    lifespan=Duration(seconds=10))
+ROSOUT = QoSProfile(
+    depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL, lifespan=Duration(seconds=10)
+)
 
 
 class Node(NodeNames, NodeParameters, NodeGraph):
     """A node of the ROS graph."""
 
-    def __init__(self, node_name: str, *, context: Context | None = None,
-                 cli_args: list[str] | None = None, namespace: str | None = None,
-                 use_global_arguments: bool = True, enable_rosout: bool = True,
-                 start_parameter_services: bool = True,
-                 parameter_overrides: list[Parameter] | None = None) -> None:
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        context: Context | None = None,
+        cli_args: list[str] | None = None,
+        namespace: str | None = None,
+        use_global_arguments: bool = True,
+        enable_rosout: bool = True,
+        start_parameter_services: bool = True,
+        parameter_overrides: list[Parameter] | None = None,
+    ) -> None:
         self._context = context or get_default_context()
         if not self._context.ok():
             raise NotInitializedException('cannot create node')
-        NodeNames.__init__(self, node_name, namespace, cli_args,
-                           self._context.arguments if use_global_arguments else None)
+        NodeNames.__init__(
+            self,
+            node_name,
+            namespace,
+            cli_args,
+            self._context.arguments if use_global_arguments else None,
+        )
         self._publishers: list[Publisher] = []
-        self._waiting: list[Any] = []    # subscriptions, services, clients, timers
+        self._waiting: list[Any] = []  # subscriptions, services, clients, timers
         self._executor: Any = None
         self._default_callback_group = MutuallyExclusiveCallbackGroup()
         self._clock = ROSClock()
         self._logger = logging.get_logger(
-            self.get_fully_qualified_name().strip('/').replace('/', '.'))
+            self.get_fully_qualified_name().strip('/').replace('/', '.')
+        )
         self._context.graph.add_node(self)
-        events = self.create_publisher(ParameterEvent, '/parameter_events',
-                                       qos_profile_parameter_events)
+        events = self.create_publisher(
+            ParameterEvent, '/parameter_events', qos_profile_parameter_events
+        )
         NodeParameters.__init__(self, self._overrides(parameter_overrides), events.publish)
         if enable_rosout:
             self._rosout = self.create_publisher(Log, '/rosout', ROSOUT)
@@ -75,12 +91,21 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         if start_parameter_services:
             self._parameter_service = ParameterService(self)
 
-    def _to_rosout(self, severity: int, name: str, text: str, function: str, file: str,
-                   line: int) -> None:
+    def _to_rosout(
+        self, severity: int, name: str, text: str, function: str, file: str, line: int
+    ) -> None:
         if self._context.ok():
-            self._rosout.publish(Log(
-                stamp=self._clock.now().to_msg(), level=int(severity), name=name, msg=text,
-                file=file, function=function, line=line))
+            self._rosout.publish(
+                Log(
+                    stamp=self._clock.now().to_msg(),
+                    level=int(severity),
+                    name=name,
+                    msg=text,
+                    file=file,
+                    function=function,
+                    line=line,
+                )
+            )
 
     # -- who we are ----------------------------------------------------------------------------
     @property
@@ -152,53 +177,117 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         return True
 
     # -- what we make --------------------------------------------------------------------------
-    def create_publisher(self, msg_type: Any, topic: str, qos_profile: QoSProfile | int, *,
-                         callback_group: CallbackGroup | None = None, event_callbacks: Any = None,
-                         qos_overriding_options: QoSOverridingOptions | None = None) -> Publisher:
+    def create_publisher(
+        self,
+        msg_type: Any,
+        topic: str,
+        qos_profile: QoSProfile | int,
+        *,
+        callback_group: CallbackGroup | None = None,
+        event_callbacks: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
+    ) -> Publisher:
         """Publish a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'publisher', name, profile, qos_overriding_options)
-        publisher = Publisher(self, msg_type, topic, profile, event_callbacks,
-                              callback_group or self._default_callback_group)
+        publisher = Publisher(
+            self,
+            msg_type,
+            topic,
+            profile,
+            event_callbacks,
+            callback_group or self._default_callback_group,
+        )
         self._publishers.append(publisher)
         self._waiting += publisher.event_handlers
         self._context.graph.update()
         return publisher
 
-    def create_subscription(self, msg_type: Any, topic: str, callback: Callable[..., Any],
-                            qos_profile: QoSProfile | int, *,
-                            callback_group: CallbackGroup | None = None,
-                            event_callbacks: Any = None,
-                            qos_overriding_options: QoSOverridingOptions | None = None
-                            ) -> Subscription:
+    def create_subscription(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[..., Any],
+        qos_profile: QoSProfile | int,
+        *,
+        callback_group: CallbackGroup | None = None,
+        event_callbacks: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
+    ) -> Subscription:
         """Subscribe to a topic."""
         name, profile = self.resolve_topic_name(topic), profile_from(qos_profile)
         apply_overrides(self, 'subscription', name, profile, qos_overriding_options)
-        return self._add(Subscription(self, msg_type, topic, callback,
-                                      callback_group or self._default_callback_group, profile,
-                                      event_callbacks))
+        return self._add(
+            Subscription(
+                self,
+                msg_type,
+                topic,
+                callback,
+                callback_group or self._default_callback_group,
+                profile,
+                event_callbacks,
+            )
+        )
 
-    def create_client(self, srv_type: Any, srv_name: str, *,
-                      qos_profile: QoSProfile = qos_profile_services_default,
-                      callback_group: CallbackGroup | None = None) -> Client:
+    def create_client(
+        self,
+        srv_type: Any,
+        srv_name: str,
+        *,
+        qos_profile: QoSProfile = qos_profile_services_default,
+        callback_group: CallbackGroup | None = None,
+    ) -> Client:
         """Call a service."""
-        return self._add(Client(self, srv_type, srv_name,
-                                callback_group or self._default_callback_group, qos_profile))
+        return self._add(
+            Client(
+                self,
+                srv_type,
+                srv_name,
+                callback_group or self._default_callback_group,
+                qos_profile,
+            )
+        )
 
-    def create_service(self, srv_type: Any, srv_name: str, callback: Callable[..., Any], *,
-                       qos_profile: QoSProfile = qos_profile_services_default,
-                       callback_group: CallbackGroup | None = None) -> Service:
+    def create_service(
+        self,
+        srv_type: Any,
+        srv_name: str,
+        callback: Callable[..., Any],
+        *,
+        qos_profile: QoSProfile = qos_profile_services_default,
+        callback_group: CallbackGroup | None = None,
+    ) -> Service:
         """Serve a service."""
-        return self._add(Service(self, srv_type, srv_name, callback,
-                                 callback_group or self._default_callback_group, qos_profile))
+        return self._add(
+            Service(
+                self,
+                srv_type,
+                srv_name,
+                callback,
+                callback_group or self._default_callback_group,
+                qos_profile,
+            )
+        )
 
-    def create_timer(self, timer_period_sec: float, callback: Callable[[], Any],
-                     callback_group: CallbackGroup | None = None, clock: Clock | None = None,
-                     autostart: bool = True) -> Timer:
+    def create_timer(
+        self,
+        timer_period_sec: float,
+        callback: Callable[[], Any],
+        callback_group: CallbackGroup | None = None,
+        clock: Clock | None = None,
+        autostart: bool = True,
+    ) -> Timer:
         """Call back every period of a clock, ROS time where none is named."""
-        return self._add(Timer(self, callback, callback_group or self._default_callback_group,
-                               int(float(timer_period_sec) * S_TO_NS), clock or self._clock,
-                               autostart))
+        return self._add(
+            Timer(
+                self,
+                callback,
+                callback_group or self._default_callback_group,
+                int(float(timer_period_sec) * S_TO_NS),
+                clock or self._clock,
+                autostart,
+            )
+        )
 
     # -- the end -------------------------------------------------------------------------------
     def destroy_publisher(self, publisher: Publisher) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries of a node about the graph."""
+
 from __future__ import annotations
 
 import time
@@ -36,8 +37,10 @@ class NodeGraph:
 
     def get_fully_qualified_node_names(self) -> list[str]:
         """Return all nodes, as /ns/name."""
-        return [f'{namespace.rstrip("/")}/{name}'
-                for name, namespace in self.get_node_names_and_namespaces()]
+        return [
+            f'{namespace.rstrip("/")}/{name}'
+            for name, namespace in self.get_node_names_and_namespaces()
+        ]
 
     def wait_for_node(self, fully_qualified_node_name: str, timeout: float) -> bool:
         """Wait until a node is there."""
@@ -58,31 +61,41 @@ class NodeGraph:
         """Return all services with their types."""
         return _collected(self._all_endpoints(), ros_service, ros_service_type)
 
-    def get_publisher_names_and_types_by_node(self, node_name: str, node_namespace: str,
-                                              no_demangle: bool = False) -> NamesAndTypes:
+    def get_publisher_names_and_types_by_node(
+        self, node_name: str, node_namespace: str, no_demangle: bool = False
+    ) -> NamesAndTypes:
         """Return the topics that a node publishes."""
-        return _collected(self._owned(self.context.graph.writers, node_name, node_namespace),
-                          ros_topic, ros_type)
+        return _collected(
+            self._owned(self.context.graph.writers, node_name, node_namespace), ros_topic, ros_type
+        )
 
-    def get_subscriber_names_and_types_by_node(self, node_name: str, node_namespace: str,
-                                               no_demangle: bool = False) -> NamesAndTypes:
+    def get_subscriber_names_and_types_by_node(
+        self, node_name: str, node_namespace: str, no_demangle: bool = False
+    ) -> NamesAndTypes:
         """Return the topics that a node subscribes to."""
-        return _collected(self._owned(self.context.graph.readers, node_name, node_namespace),
-                          ros_topic, ros_type)
+        return _collected(
+            self._owned(self.context.graph.readers, node_name, node_namespace), ros_topic, ros_type
+        )
 
-    def get_service_names_and_types_by_node(self, node_name: str,
-                                            node_namespace: str) -> NamesAndTypes:
+    def get_service_names_and_types_by_node(
+        self, node_name: str, node_namespace: str
+    ) -> NamesAndTypes:
         """Return the services that a node serves: it reads their requests."""
         endpoints = self._owned(self.context.graph.readers, node_name, node_namespace)
-        return _collected([e for e in endpoints if e.topic_name.endswith('Request')],
-                          ros_service, ros_service_type)
+        return _collected(
+            [e for e in endpoints if e.topic_name.endswith('Request')],
+            ros_service,
+            ros_service_type,
+        )
 
-    def get_client_names_and_types_by_node(self, node_name: str,
-                                           node_namespace: str) -> NamesAndTypes:
+    def get_client_names_and_types_by_node(
+        self, node_name: str, node_namespace: str
+    ) -> NamesAndTypes:
         """Return the services that a node calls: it reads their replies."""
         endpoints = self._owned(self.context.graph.readers, node_name, node_namespace)
-        return _collected([e for e in endpoints if e.topic_name.endswith('Reply')],
-                          ros_service, ros_service_type)
+        return _collected(
+            [e for e in endpoints if e.topic_name.endswith('Reply')], ros_service, ros_service_type
+        )
 
     def count_publishers(self, topic_name: str) -> int:
         """Count the publishers of a topic."""
@@ -102,17 +115,23 @@ class NodeGraph:
         name = dds_reply(self.resolve_service_name(service_name))
         return len(self.context.graph.readers(lambda e: e.topic_name == name))
 
-    def get_publishers_info_by_topic(self, topic_name: str,
-                                     no_mangle: bool = False) -> list[TopicEndpointInfo]:
+    def get_publishers_info_by_topic(
+        self, topic_name: str, no_mangle: bool = False
+    ) -> list[TopicEndpointInfo]:
         """Describe the publishers of a topic, with their QoS."""
-        return [self._info(e, TopicEndpointTypeEnum.PUBLISHER)
-                for e in self._on_topic(self.context.graph.writers, topic_name)]
+        return [
+            self._info(e, TopicEndpointTypeEnum.PUBLISHER)
+            for e in self._on_topic(self.context.graph.writers, topic_name)
+        ]
 
-    def get_subscriptions_info_by_topic(self, topic_name: str,
-                                        no_mangle: bool = False) -> list[TopicEndpointInfo]:
+    def get_subscriptions_info_by_topic(
+        self, topic_name: str, no_mangle: bool = False
+    ) -> list[TopicEndpointInfo]:
         """Describe the subscriptions of a topic, with their QoS."""
-        return [self._info(e, TopicEndpointTypeEnum.SUBSCRIPTION)
-                for e in self._on_topic(self.context.graph.readers, topic_name)]
+        return [
+            self._info(e, TopicEndpointTypeEnum.SUBSCRIPTION)
+            for e in self._on_topic(self.context.graph.readers, topic_name)
+        ]
 
     def _all_endpoints(self) -> list[Any]:
         return self.context.graph.writers() + self.context.graph.readers()
@@ -121,22 +140,30 @@ class NodeGraph:
         name = dds_topic(self.resolve_topic_name(topic_name))
         return endpoints(lambda e: e.topic_name == name)
 
-    def _owned(self, endpoints: Callable[..., list[Any]], name: str,
-               namespace: str) -> list[Any]:
+    def _owned(self, endpoints: Callable[..., list[Any]], name: str, namespace: str) -> list[Any]:
         graph = self.context.graph
-        return [e for e in endpoints() if (owner := graph.owner(e)).name == name
-                and owner.namespace == namespace]
+        return [
+            e
+            for e in endpoints()
+            if (owner := graph.owner(e)).name == name and owner.namespace == namespace
+        ]
 
     def _info(self, endpoint: Any, kind: TopicEndpointTypeEnum) -> TopicEndpointInfo:
         owner = self.context.graph.owner(endpoint)
         return TopicEndpointInfo(
-            owner.name, owner.namespace, ros_type(endpoint.type_name),
-            user_data_of(endpoint.qos).get('typehash', ''), kind, list(endpoint.key.bytes),
-            ros_qos(endpoint.qos))
+            owner.name,
+            owner.namespace,
+            ros_type(endpoint.type_name),
+            user_data_of(endpoint.qos).get('typehash', ''),
+            kind,
+            list(endpoint.key.bytes),
+            ros_qos(endpoint.qos),
+        )
 
 
-def _collected(endpoints: list[Any], to_name: Callable[[str], str | None],
-               to_type: Callable[[str], str]) -> NamesAndTypes:
+def _collected(
+    endpoints: list[Any], to_name: Callable[[str], str | None], to_type: Callable[[str], str]
+) -> NamesAndTypes:
     types: dict[str, set[str]] = {}
     for endpoint in endpoints:
         name = to_name(endpoint.topic_name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of a node and of its topics, after the remappings of the command line."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,8 +20,13 @@ from rclpy.parameter import Parameter
 class NodeNames:
     """Names of `Node`."""
 
-    def __init__(self, name: str, namespace: str | None, cli_args: list[str] | None,
-                 global_arguments: Arguments | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        namespace: str | None,
+        cli_args: list[str] | None,
+        global_arguments: Arguments | None,
+    ) -> None:
         """Name the node.
 
         Args:
@@ -68,5 +74,8 @@ class NodeNames:
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
         """Return the full name of a service after remapping."""
         full = expand(service, self._name, self._namespace, is_service=True)
-        return full if only_expand else remap(full, self._remaps, self._name, self._namespace,
-                                              is_service=True)
+        return (
+            full
+            if only_expand
+            else remap(full, self._remaps, self._name, self._namespace, is_service=True)
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of a node: declare, get, set, describe, list, and the callbacks around it."""
+
 from __future__ import annotations
 
 import re
@@ -36,8 +37,7 @@ OnSet = Callable[[list[Parameter]], Any]
 class NodeParameters:
     """Parameters of `Node`."""
 
-    def __init__(self, overrides: dict[str, Parameter],
-                 publish: Callable[[Any], None]) -> None:
+    def __init__(self, overrides: dict[str, Parameter], publish: Callable[[Any], None]) -> None:
         """Start without parameters.
 
         Args:
@@ -50,15 +50,17 @@ class NodeParameters:
         self._publish_parameter_event = publish
         self._on_set_callbacks: list[OnSet] = []
 
-    def declare_parameter(self, name: str, value: Any = None, descriptor: Any = None,
-                          ignore_override: bool = False) -> Parameter:
+    def declare_parameter(
+        self, name: str, value: Any = None, descriptor: Any = None, ignore_override: bool = False
+    ) -> Parameter:
         """Declare a parameter with its default, or with its Type only."""
         if value is None and descriptor is None:
             descriptor = ParameterDescriptor(dynamic_typing=True)
         return self.declare_parameters('', [(name, value, descriptor)], ignore_override)[0]
 
-    def declare_parameters(self, namespace: str, parameters: Iterable[tuple],
-                           ignore_override: bool = False) -> list[Parameter]:
+    def declare_parameters(
+        self, namespace: str, parameters: Iterable[tuple], ignore_override: bool = False
+    ) -> list[Parameter]:
         """Declare (name, default, descriptor) tuples; an override wins over the default."""
         declared = [self._declaration(namespace, ignore_override, *entry) for entry in parameters]
         twice = [parameter.name for parameter, _ in declared if parameter.name in self._parameters]
@@ -69,12 +71,19 @@ class NodeParameters:
             if not result.successful:
                 if result.reason.startswith('Wrong parameter type'):
                     raise InvalidParameterTypeException(parameter, Type(descriptor.type).name)
-                raise InvalidParameterValueException(parameter.name, parameter.value,
-                                                     result.reason)
+                raise InvalidParameterValueException(
+                    parameter.name, parameter.value, result.reason
+                )
         return [self._parameters[parameter.name] for parameter, _ in declared]
 
-    def _declaration(self, namespace: str, ignore_override: bool, name: str, value: Any = None,
-                     descriptor: Any = None) -> tuple[Parameter, Any]:
+    def _declaration(
+        self,
+        namespace: str,
+        ignore_override: bool,
+        name: str,
+        value: Any = None,
+        descriptor: Any = None,
+    ) -> tuple[Parameter, Any]:
         name = f'{namespace}.{name}' if namespace else name
         if not re.fullmatch(r'\S+', name):
             raise InvalidParameterException(name)
@@ -86,8 +95,10 @@ class NodeParameters:
         elif not descriptor.dynamic_typing:
             descriptor.type = Type.from_parameter_value(value).value
         if not descriptor.dynamic_typing and descriptor.type == Type.NOT_SET.value:
-            raise ValueError(f'Cannot declare {name!r} as a statically typed parameter without a '
-                             'type: give it a default, a Parameter.Type, or dynamic typing')
+            raise ValueError(
+                f'Cannot declare {name!r} as a statically typed parameter without a '
+                'type: give it a default, a Parameter.Type, or dynamic typing'
+            )
         if not ignore_override and name in self._parameter_overrides:
             value = self._parameter_overrides[name].value
         return Parameter(name, value=value), descriptor
@@ -137,8 +148,9 @@ class NodeParameters:
             raise ParameterNotDeclaredException(undeclared)
         return self._set(parameter_list, None, keep_unset=False)
 
-    def _set(self, parameters: list[Parameter], descriptors: dict[str, Any] | None,
-             keep_unset: bool) -> Any:
+    def _set(
+        self, parameters: list[Parameter], descriptors: dict[str, Any] | None, keep_unset: bool
+    ) -> Any:
         for parameter in parameters:
             reason = self._refusal(parameter, descriptors)
             if reason:
@@ -169,15 +181,20 @@ class NodeParameters:
         descriptor.name = parameter.name
         if descriptor.dynamic_typing:
             descriptor.type = parameter.type_.value
-        return refusal(parameter, descriptor, declared=parameter.name in self._parameters,
-                       check_read_only=descriptors is None)
+        return refusal(
+            parameter,
+            descriptor,
+            declared=parameter.name in self._parameters,
+            check_read_only=descriptors is None,
+        )
 
     def _store(self, parameter: Parameter, descriptors: dict[str, Any] | None) -> None:
         if descriptors is not None:
             self._descriptors[parameter.name] = descriptors[parameter.name]
         elif parameter.name not in self._descriptors:
             self._descriptors[parameter.name] = ParameterDescriptor(
-                name=parameter.name, type=parameter.type_.value, dynamic_typing=True)
+                name=parameter.name, type=parameter.type_.value, dynamic_typing=True
+            )
         self._parameters[parameter.name] = parameter
 
     def describe_parameter(self, name: str) -> Any:
@@ -210,5 +227,5 @@ def _is_below(name: str, prefix: str, depth: int) -> bool:
     if prefix and name == prefix:
         return True
     start = prefix + PARAMETER_SEPARATOR_STRING if prefix else ''
-    levels = name[len(start):].count(PARAMETER_SEPARATOR_STRING)
+    levels = name[len(start) :].count(PARAMETER_SEPARATOR_STRING)
     return name.startswith(start) and (depth == 0 or levels < depth)

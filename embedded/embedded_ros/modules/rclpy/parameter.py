@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters and their messages."""
+
 from __future__ import annotations
 
 import array
@@ -57,8 +58,9 @@ class Type(Enum):
             if not isinstance(value, SEQUENCES):
                 return False
             values = list(value)
-        return all(isinstance(v, python) and (python is bool or not isinstance(v, bool))
-                   for v in values)
+        return all(
+            isinstance(v, python) and (python is bool or not isinstance(v, bool)) for v in values
+        )
 
 
 _PYTHON_TYPES = {'BOOL': bool, 'INTEGER': int, 'DOUBLE': float, 'STRING': str, 'BYTE': bytes}
@@ -108,8 +110,9 @@ class Parameter:
     @classmethod
     def from_parameter_msg(cls, message: Any) -> Parameter:
         """Convert from rcl_interfaces/Parameter."""
-        return cls(message.name, Type(message.value.type),
-                   parameter_value_to_python(message.value))
+        return cls(
+            message.name, Type(message.value.type), parameter_value_to_python(message.value)
+        )
 
     def __repr__(self) -> str:
         return f'Parameter({self._name!r}, {self._type}, {self._value!r})'

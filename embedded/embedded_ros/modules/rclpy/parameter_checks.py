@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check a value against a parameter's descriptor: type, read-only, range, step."""
+
 from __future__ import annotations
 
 import math
@@ -10,8 +11,9 @@ from rclpy.parameter import Parameter, Type
 RELATIVE_TOLERANCE = 1e-6
 
 
-def refusal(parameter: Parameter, descriptor: Any, *, declared: bool,
-            check_read_only: bool) -> str:
+def refusal(
+    parameter: Parameter, descriptor: Any, *, declared: bool, check_read_only: bool
+) -> str:
     """Return the reason why the parameter must not be set, '' when it may be."""
     if check_read_only and descriptor.read_only:
         return f'Trying to set a read-only parameter: {parameter.name}.'
@@ -19,8 +21,9 @@ def refusal(parameter: Parameter, descriptor: Any, *, declared: bool,
         if declared and parameter.type_ is Type.NOT_SET:
             return 'Static parameter cannot be undeclared'
         if parameter.type_ is not Type.NOT_SET and parameter.type_.value != descriptor.type:
-            return (f"Wrong parameter type, expected '{Type(descriptor.type)}' "
-                    f"got '{parameter.type_}'")
+            return (
+                f"Wrong parameter type, expected '{Type(descriptor.type)}' got '{parameter.type_}'"
+            )
     if parameter.type_ is Type.INTEGER and descriptor.integer_range:
         return _outside_integers(parameter, descriptor.integer_range[0])
     if parameter.type_ is Type.DOUBLE and descriptor.floating_point_range:
@@ -55,10 +58,14 @@ def _outside_floats(parameter: Parameter, allowed: Any) -> str:
 
 
 def _out_of_range(parameter: Parameter, low: float, high: float) -> str:
-    return (f'Parameter {parameter.name} out of range. Min: {low}, Max: {high}, '
-            f'value: {parameter.value}')
+    return (
+        f'Parameter {parameter.name} out of range. Min: {low}, Max: {high}, '
+        f'value: {parameter.value}'
+    )
 
 
 def _not_a_step(parameter: Parameter, low: float, high: float) -> str:
-    return (f'The parameter value for {parameter.name} is not a valid step. Min: {low}, '
-            f'max: {high}, value: {parameter.value}')
+    return (
+        f'The parameter value for {parameter.name} is not a valid step. Min: {low}, '
+        f'max: {high}, value: {parameter.value}'
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services behind `ros2 param`: list, get, set, describe."""
+
 from __future__ import annotations
 
 import contextlib
@@ -26,14 +27,16 @@ class ParameterService:
     def __init__(self, node: Any) -> None:
         self._node = node
         for srv_type, name, callback in (
-                (DescribeParameters, 'describe_parameters', self._describe),
-                (GetParameters, 'get_parameters', self._get),
-                (GetParameterTypes, 'get_parameter_types', self._get_types),
-                (ListParameters, 'list_parameters', self._list),
-                (SetParameters, 'set_parameters', self._set),
-                (SetParametersAtomically, 'set_parameters_atomically', self._set_atomically)):
-            node.create_service(srv_type, f'~/{name}', callback,
-                                qos_profile=qos_profile_parameters)
+            (DescribeParameters, 'describe_parameters', self._describe),
+            (GetParameters, 'get_parameters', self._get),
+            (GetParameterTypes, 'get_parameter_types', self._get_types),
+            (ListParameters, 'list_parameters', self._list),
+            (SetParameters, 'set_parameters', self._set),
+            (SetParametersAtomically, 'set_parameters_atomically', self._set_atomically),
+        ):
+            node.create_service(
+                srv_type, f'~/{name}', callback, qos_profile=qos_profile_parameters
+            )
 
     def _describe(self, request: Any, response: Any) -> Any:
         # An empty answer says that a name is unknown.
@@ -43,8 +46,9 @@ class ParameterService:
 
     def _get(self, request: Any, response: Any) -> Any:
         with contextlib.suppress(ParameterException):
-            response.values = [p.get_parameter_value()
-                               for p in self._node.get_parameters(list(request.names))]
+            response.values = [
+                p.get_parameter_value() for p in self._node.get_parameters(list(request.names))
+            ]
         return response
 
     def _get_types(self, request: Any, response: Any) -> Any:
@@ -70,6 +74,7 @@ class ParameterService:
     def _attempt(self, messages: list[Any]) -> Any:
         try:
             return self._node.set_parameters_atomically(
-                [Parameter.from_parameter_msg(message) for message in messages])
+                [Parameter.from_parameter_msg(message) for message in messages]
+            )
         except ParameterException as error:
             return SetParametersResult(successful=False, reason=str(error))

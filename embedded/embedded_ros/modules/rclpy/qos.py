@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quality of service: the policies, the profile, the presets of rmw."""
+
 from __future__ import annotations
 
 import warnings
@@ -10,10 +11,19 @@ from rclpy.duration import Duration
 from rclpy.exceptions import InvalidQoSProfileException
 
 __all__ = [
-    'DurabilityPolicy', 'Duration', 'HistoryPolicy', 'InvalidQoSProfileException',
-    'LivelinessPolicy', 'QoSPolicyKind', 'QoSProfile', 'ReliabilityPolicy',
-    'qos_profile_parameter_events', 'qos_profile_parameters', 'qos_profile_sensor_data',
-    'qos_profile_services_default']
+    'DurabilityPolicy',
+    'Duration',
+    'HistoryPolicy',
+    'InvalidQoSProfileException',
+    'LivelinessPolicy',
+    'QoSPolicyKind',
+    'QoSProfile',
+    'ReliabilityPolicy',
+    'qos_profile_parameter_events',
+    'qos_profile_parameters',
+    'qos_profile_sensor_data',
+    'qos_profile_services_default',
+]
 
 
 class QoSPolicyKind(IntEnum):
@@ -121,8 +131,10 @@ class QoSProfile:
             value = kind(value)
         assert isinstance(value, kind), f'{name} must be a {kind.__name__}'
         if name == 'depth' and value == 0 and self.history == HistoryPolicy.KEEP_LAST:
-            warnings.warn("A zero depth with KEEP_LAST doesn't make sense; no data could be "
-                          'stored', stacklevel=2)
+            warnings.warn(
+                "A zero depth with KEEP_LAST doesn't make sense; no data could be stored",
+                stacklevel=2,
+            )
         object.__setattr__(self, name, value)
 
     def copy(self) -> QoSProfile:
@@ -134,7 +146,8 @@ class QoSProfile:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QoSProfile) and all(
-            getattr(self, name) == getattr(other, name) for name in self.POLICIES)
+            getattr(self, name) == getattr(other, name) for name in self.POLICIES
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -144,10 +157,17 @@ class QoSProfile:
     __repr__ = __str__
 
 
-def _preset(depth: int, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
-            durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
-                      durability=durability)
+def _preset(
+    depth: int,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+    )
 
 
 qos_profile_sensor_data = _preset(5, ReliabilityPolicy.BEST_EFFORT)
@@ -161,8 +181,9 @@ def profile_from(qos_or_depth: QoSProfile | int) -> QoSProfile:
     if isinstance(qos_or_depth, QoSProfile):
         return qos_or_depth.copy()
     if not isinstance(qos_or_depth, int) or isinstance(qos_or_depth, bool):
-        raise TypeError('Expected QoSProfile or int, but received '
-                        f'{type(qos_or_depth).__name__!r}')
+        raise TypeError(
+            f'Expected QoSProfile or int, but received {type(qos_or_depth).__name__!r}'
+        )
     if qos_or_depth < 0:
         raise ValueError('history depth must be greater than or equal to zero')
     return QoSProfile(depth=qos_or_depth)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """QoS policies as parameters: `qos_overrides./topic.subscription.reliability`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -21,22 +22,31 @@ class InvalidQosOverridesError(Exception):
 class QoSOverridingOptions:
     """Policies that may be overridden, and a callback that has the last word."""
 
-    def __init__(self, policy_kinds: Iterable[QoSPolicyKind], *,
-                 callback: Callable[[QoSProfile], Any] | None = None,
-                 entity_id: str | None = None) -> None:
+    def __init__(
+        self,
+        policy_kinds: Iterable[QoSPolicyKind],
+        *,
+        callback: Callable[[QoSProfile], Any] | None = None,
+        entity_id: str | None = None,
+    ) -> None:
         self.policy_kinds = tuple(policy_kinds)
         self.callback, self.entity_id = callback, entity_id
 
     @classmethod
-    def with_default_policies(cls, *, callback: Callable[[QoSProfile], Any] | None = None,
-                              entity_id: str | None = None) -> QoSOverridingOptions:
+    def with_default_policies(
+        cls, *, callback: Callable[[QoSProfile], Any] | None = None, entity_id: str | None = None
+    ) -> QoSOverridingOptions:
         """Allow history, depth and reliability."""
-        return cls((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY),
-                   callback=callback, entity_id=entity_id)
+        return cls(
+            (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY),
+            callback=callback,
+            entity_id=entity_id,
+        )
 
 
-def apply_overrides(node: Any, entity: str, topic: str, profile: QoSProfile,
-                    options: QoSOverridingOptions | None) -> None:
+def apply_overrides(
+    node: Any, entity: str, topic: str, profile: QoSProfile, options: QoSOverridingOptions | None
+) -> None:
     """Declare the parameters for an endpoint and change its profile accordingly.
 
     Args:
@@ -56,18 +66,21 @@ def apply_overrides(node: Any, entity: str, topic: str, profile: QoSProfile,
         name = f'qos_overrides.{topic}.{entity}{suffix}.{policy}'
         descriptor = ParameterDescriptor(
             description=f'{policy} for {entity} `{topic}` with id `{options.entity_id}`',
-            read_only=True)
+            read_only=True,
+        )
         try:
-            parameter = node.declare_parameter(name, _to_parameter(getattr(profile, policy)),
-                                               descriptor)
+            parameter = node.declare_parameter(
+                name, _to_parameter(getattr(profile, policy)), descriptor
+            )
         except ParameterAlreadyDeclaredException:
             parameter = node.get_parameter(name)
         setattr(profile, policy, _from_parameter(profile, policy, parameter.value))
     if options.callback is not None:
         result = options.callback(profile)
         if not result.successful:
-            raise InvalidQosOverridesError(f'QoS overrides for {entity} `{topic}` are not valid: '
-                                           f'{result.reason}')
+            raise InvalidQosOverridesError(
+                f'QoS overrides for {entity} `{topic}` are not valid: {result.reason}'
+            )
 
 
 def _to_parameter(value: Any) -> Any:
@@ -82,6 +95,8 @@ def _from_parameter(profile: QoSProfile, policy: str, value: Any) -> Any:
         try:
             return kind[value.upper()]
         except KeyError:
-            raise RuntimeError(f'Unexpected QoS override for policy `{policy}`: `{value}`, '
-                               f'expected one of {", ".join(kind.short_keys())}') from None
+            raise RuntimeError(
+                f'Unexpected QoS override for policy `{policy}`: `{value}`, '
+                f'expected one of {", ".join(kind.short_keys())}'
+            ) from None
     return Duration(nanoseconds=value) if kind is Duration else value

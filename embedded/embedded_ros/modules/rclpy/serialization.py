@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages as CDR bytes."""
+
 from __future__ import annotations
 
 from typing import Any

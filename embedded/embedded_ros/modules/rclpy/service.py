@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Service servers."""
+
 from __future__ import annotations
 
 import inspect
@@ -29,8 +30,15 @@ COMPLAINT_PERIOD_S = 5.0
 class Service(Entity):
     """Answers requests with `callback(request, response) -> response`, a coroutine or not."""
 
-    def __init__(self, node: Any, srv_type: Any, srv_name: str, callback: Callable[..., Any],
-                 callback_group: Any, qos_profile: QoSProfile) -> None:
+    def __init__(
+        self,
+        node: Any,
+        srv_type: Any,
+        srv_name: str,
+        callback: Callable[..., Any],
+        callback_group: Any,
+        qos_profile: QoSProfile,
+    ) -> None:
         super().__init__(node, callback_group)
         self.srv_type, self.srv_name, self.callback = srv_type, srv_name, callback
         self.service_name = node.resolve_service_name(srv_name)
@@ -42,16 +50,24 @@ class Service(Entity):
         request, response = srv_type.Request.TYPE_NAME, srv_type.Response.TYPE_NAME
         self._reply_type = service_type(response)
         self._writer: Any = self._participant.create_writer(
-            dds_reply(self.service_name), self._reply_type,
-            dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'))
+            dds_reply(self.service_name),
+            self._reply_type,
+            dds_qos(qos_profile, f'{identity}typehash={type_hash(response)};'),
+        )
         self._reader: Any = self._participant.create_reader(
-            dds_request(self.service_name), service_type(request),
-            dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'), self._on_request)
+            dds_request(self.service_name),
+            service_type(request),
+            dds_qos(qos_profile, f'{identity}typehash={type_hash(request)};'),
+            self._on_request,
+        )
 
     def _on_request(self, sample: Any) -> None:
         # The client may be gone when its turn comes: who it is must be asked now.
-        clients = identities([sample.sample_info.publication_handle],
-                             self._reader.get_matched_publication_data, CLIENT)
+        clients = identities(
+            [sample.sample_info.publication_handle],
+            self._reader.get_matched_publication_data,
+            CLIENT,
+        )
         self._requests.append((sample.cdr, next(iter(clients), None)))
         self.wake_executor()
 
@@ -67,10 +83,11 @@ class Service(Entity):
                 return None
             try:
                 return self._serve, (client, *self._read(cdr, client))
-            except Exception as error:    # bytes of anybody: whatever the decoder stumbles over
+            except Exception as error:  # bytes of anybody: whatever the decoder stumbles over
                 self._logger.warning(
                     f'a request to {self.service_name} is dropped: {error}',
-                    throttle_duration_sec=COMPLAINT_PERIOD_S)
+                    throttle_duration_sec=COMPLAINT_PERIOD_S,
+                )
 
     def _read(self, cdr: bytes, client: str | None) -> tuple[int, int, Message]:
         """Return client id, sequence number and request.
@@ -85,15 +102,18 @@ class Service(Entity):
         # Bytes that only happen to have a header leave too many or too few for the request.
         return client_id, sequence, deserialize(body, self.srv_type.Request)
 
-    async def _serve(self, client: str | None, client_id: int, sequence: int,
-                     request: Message) -> None:
+    async def _serve(
+        self, client: str | None, client_id: int, sequence: int, request: Message
+    ) -> None:
         response = self.callback(request, self.srv_type.Response())
         if inspect.isawaitable(response):
             response = await response
         if not isinstance(response, self.srv_type.Response):
-            raise TypeError(f'{self.service_name}: the callback returned '
-                            f'{type(response).__name__}, expected '
-                            f'{self.srv_type.__name__}.Response')
+            raise TypeError(
+                f'{self.service_name}: the callback returned '
+                f'{type(response).__name__}, expected '
+                f'{self.srv_type.__name__}.Response'
+            )
         if self._writer is not None:
             if client is not None:
                 self._wait_for_client(client)
@@ -103,8 +123,11 @@ class Service(Entity):
         """Wait until the client's reply reader is matched: a reply before that is lost."""
         end = time.monotonic() + MATCH_TIMEOUT_S
         while time.monotonic() < end:
-            if client in identities(self._writer.get_matched_subscriptions(),
-                                    self._writer.get_matched_subscription_data, CLIENT):
+            if client in identities(
+                self._writer.get_matched_subscriptions(),
+                self._writer.get_matched_subscription_data,
+                CLIENT,
+            ):
                 return
             time.sleep(MATCH_POLL_S)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM shut ROS down."""
+
 from __future__ import annotations
 
 import signal
@@ -24,8 +25,10 @@ def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions
     """Handle the signals from now on; only the main thread can do that."""
     if threading.current_thread() is not threading.main_thread():
         return
-    for option, number in ((SignalHandlerOptions.SIGINT, signal.SIGINT),
-                           (SignalHandlerOptions.SIGTERM, signal.SIGTERM)):
+    for option, number in (
+        (SignalHandlerOptions.SIGINT, signal.SIGINT),
+        (SignalHandlerOptions.SIGTERM, signal.SIGTERM),
+    ):
         if options & option and number not in _previous:
             _previous[number] = signal.signal(number, _on_signal)
 
@@ -39,6 +42,7 @@ def uninstall_signal_handlers() -> None:
 
 def _on_signal(number: int, frame: Any) -> None:
     from rclpy.utilities import get_default_context
+
     # A thread of its own: this one may hold the very locks that shutdown needs.
     context = get_default_context()
     threading.Thread(target=context.try_shutdown, name='shutdown', daemon=True).start()

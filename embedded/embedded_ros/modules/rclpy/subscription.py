@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions: CDR bytes in, callbacks out."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -23,9 +24,16 @@ class Subscription(Entity):
     turn comes, so a queue of one costs nothing for the images it drops.
     """
 
-    def __init__(self, node: Any, msg_type: Any, topic: str, callback: Callable[..., Any],
-                 callback_group: Any, qos_profile: QoSProfile,
-                 event_callbacks: Any = None) -> None:
+    def __init__(
+        self,
+        node: Any,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[..., Any],
+        callback_group: Any,
+        qos_profile: QoSProfile,
+        event_callbacks: Any = None,
+    ) -> None:
         super().__init__(node, callback_group)
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
@@ -35,9 +43,11 @@ class Subscription(Entity):
         self._participant = node.context.participant
         qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._reader: Any = self._participant.create_reader(
-            dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample)
-        self.event_handlers = watch_reader(node, callback_group, self._reader, self.topic_name,
-                                           event_callbacks)
+            dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample
+        )
+        self.event_handlers = watch_reader(
+            node, callback_group, self._reader, self.topic_name, event_callbacks
+        )
 
     def _on_sample(self, sample: Any) -> None:
         self._samples.append(sample)

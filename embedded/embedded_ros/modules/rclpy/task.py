@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Futures, and tasks: callbacks and coroutines that an executor runs."""
+
 from __future__ import annotations
 
 import inspect
@@ -83,11 +84,12 @@ class Future:
 class Task(Future):
     """A callback or coroutine that an executor steps until it is done."""
 
-    def __init__(self, handler: Any, args: tuple = (), kwargs: dict | None = None,
-                 executor: Any = None) -> None:
+    def __init__(
+        self, handler: Any, args: tuple = (), kwargs: dict | None = None, executor: Any = None
+    ) -> None:
         super().__init__(executor=executor)
         self._handler, self._args, self._kwargs = handler, args, kwargs or {}
-        self.entity: Any = None    # whose callback group is held until the task is done
+        self.entity: Any = None  # whose callback group is held until the task is done
         if inspect.iscoroutinefunction(handler):
             self._handler = handler(*args, **self._kwargs)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A point in time of one clock, integer nanoseconds."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,8 +14,13 @@ from rclpy.constants import S_TO_NS
 class Time:
     """A point in time; times of different clocks do not mix."""
 
-    def __init__(self, *, seconds: float = 0, nanoseconds: int = 0,
-                 clock_type: ClockType = ClockType.SYSTEM_TIME) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = 0,
+        nanoseconds: int = 0,
+        clock_type: ClockType = ClockType.SYSTEM_TIME,
+    ) -> None:
         if not isinstance(clock_type, ClockType):
             raise TypeError('Clock type must be a ClockType enum')
         if seconds < 0:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`use_sim_time`: the node's clock follows /clock."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -32,9 +33,12 @@ class TimeSource:
         if enabled and self._subscription is None:
             # A group of its own, or a callback that waits for time would stop it.
             self._subscription = self._node.create_subscription(
-                Clock, CLOCK_TOPIC, self._on_clock,
+                Clock,
+                CLOCK_TOPIC,
+                self._on_clock,
                 QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
-                callback_group=ReentrantCallbackGroup())
+                callback_group=ReentrantCallbackGroup(),
+            )
         elif not enabled and self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
@@ -47,7 +51,8 @@ class TimeSource:
             if parameter.name == USE_SIM_TIME_NAME:
                 if not isinstance(parameter.value, bool):
                     return SetParametersResult(
-                        successful=False, reason='use_sim_time parameter set to something '
-                        'besides a bool')
+                        successful=False,
+                        reason='use_sim_time parameter set to something besides a bool',
+                    )
                 self._use(parameter.value)
         return SetParametersResult(successful=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Timers and rates, on any clock."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,8 +14,15 @@ from rclpy.entity import Entity, Work
 class Timer(Entity):
     """Calls its callback every period of its clock; calls that are missed are skipped."""
 
-    def __init__(self, node: Any, callback: Callable[[], Any], callback_group: Any,
-                 timer_period_ns: int, clock: Clock, autostart: bool = True) -> None:
+    def __init__(
+        self,
+        node: Any,
+        callback: Callable[[], Any],
+        callback_group: Any,
+        timer_period_ns: int,
+        clock: Clock,
+        autostart: bool = True,
+    ) -> None:
         super().__init__(node, callback_group)
         self.callback, self.clock, self.timer_period_ns = callback, clock, timer_period_ns
         self._canceled = not autostart
@@ -41,7 +49,7 @@ class Timer(Entity):
 
     def seconds_left(self) -> float | None:
         if self._canceled or self.clock.is_simulated:
-            return None    # simulated time moves only by messages, and those wake the executor
+            return None  # simulated time moves only by messages, and those wake the executor
         return max(0.0, self.time_until_next_call() / S_TO_NS)
 
     def time_until_next_call(self) -> int | None:
@@ -49,7 +57,7 @@ class Timer(Entity):
         if self._canceled:
             return None
         left = self._next_ns - self._now()
-        if left > self.timer_period_ns:    # the clock jumped back
+        if left > self.timer_period_ns:  # the clock jumped back
             self._next_ns -= left - self.timer_period_ns
             left = self.timer_period_ns
         return left

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Description of a publisher or subscription somewhere in the graph."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The default context and what belongs to it."""
+
 from __future__ import annotations
 
 import threading

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of coordinate frames."""
+
 from __future__ import annotations
 
 from tf2_py import (
@@ -16,6 +17,15 @@ from tf2_ros.static_transform_broadcaster import StaticTransformBroadcaster
 from tf2_ros.transform_broadcaster import TransformBroadcaster
 from tf2_ros.transform_listener import TransformListener
 
-__all__ = ['Buffer', 'ConnectivityException', 'ExtrapolationException',
-           'InvalidArgumentException', 'LookupException', 'StaticTransformBroadcaster',
-           'TimeoutException', 'TransformBroadcaster', 'TransformException', 'TransformListener']
+__all__ = [
+    'Buffer',
+    'ConnectivityException',
+    'ExtrapolationException',
+    'InvalidArgumentException',
+    'LookupException',
+    'StaticTransformBroadcaster',
+    'TimeoutException',
+    'TransformBroadcaster',
+    'TransformException',
+    'TransformListener',
+]

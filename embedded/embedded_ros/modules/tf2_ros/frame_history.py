@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """History of one frame: its parent and its place in it over time."""
+
 from __future__ import annotations
 
 import bisect
@@ -81,18 +82,28 @@ class MovingHistory:
         if index == 0 or index == len(self._stamps):
             raise ExtrapolationException(self._outside(stamp_ns))
         start, end = self._stamps[index - 1], self._stamps[index]
-        return (self._placements[index - 1], self._placements[index],
-                (stamp_ns - start) / (end - start))
+        return (
+            self._placements[index - 1],
+            self._placements[index],
+            (stamp_ns - start) / (end - start),
+        )
 
     def _outside(self, stamp_ns: int) -> str:
         if len(self._stamps) == 1:
-            return (f'Lookup would require extrapolation at time {_seconds(stamp_ns)}, but only '
-                    f'time {_seconds(self.latest_ns)} is in the buffer')
+            return (
+                f'Lookup would require extrapolation at time {_seconds(stamp_ns)}, but only '
+                f'time {_seconds(self.latest_ns)} is in the buffer'
+            )
         past = stamp_ns < self._stamps[0]
-        edge = f'earliest data is at time {_seconds(self._stamps[0])}' if past else (
-            f'latest data is at time {_seconds(self.latest_ns)}')
-        return (f'Lookup would require extrapolation into the {"past" if past else "future"}.  '
-                f'Requested time {_seconds(stamp_ns)} but the {edge}')
+        edge = (
+            f'earliest data is at time {_seconds(self._stamps[0])}'
+            if past
+            else (f'latest data is at time {_seconds(self.latest_ns)}')
+        )
+        return (
+            f'Lookup would require extrapolation into the {"past" if past else "future"}.  '
+            f'Requested time {_seconds(stamp_ns)} but the {edge}'
+        )
 
 
 def _seconds(stamp_ns: int) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rigid transforms as tf2 stores them: translation and unit quaternion (x, y, z, w)."""
+
 from __future__ import annotations
 
 import math
@@ -20,8 +21,10 @@ class Rigid(NamedTuple):
     rotation: np.ndarray
 
     def __matmul__(self, other: Rigid) -> Rigid:
-        return Rigid(self.translation + rotated(self.rotation, other.translation),
-                     product(self.rotation, other.rotation))
+        return Rigid(
+            self.translation + rotated(self.rotation, other.translation),
+            product(self.rotation, other.rotation),
+        )
 
     def inverse(self) -> Rigid:
         """Return source_from_target."""
@@ -30,15 +33,18 @@ class Rigid(NamedTuple):
 
     def towards(self, other: Rigid, fraction: float) -> Rigid:
         """Interpolate: lines for translations, arcs for rotations."""
-        return Rigid(self.translation + fraction * (other.translation - self.translation),
-                     slerp(self.rotation, other.rotation, fraction))
+        return Rigid(
+            self.translation + fraction * (other.translation - self.translation),
+            slerp(self.rotation, other.rotation, fraction),
+        )
 
     def to_msg(self) -> Any:
         """Convert to geometry_msgs/Transform."""
         x, y, z = self.translation.tolist()
         qx, qy, qz, qw = self.rotation.tolist()
-        return Transform(translation=Vector3(x=x, y=y, z=z),
-                         rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+        return Transform(
+            translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)
+        )
 
     @classmethod
     def from_msg(cls, message: Any) -> Rigid:
@@ -72,5 +78,6 @@ def slerp(start: np.ndarray, end: np.ndarray, fraction: float) -> np.ndarray:
         result = start + fraction * (end - start)
         return result / np.linalg.norm(result)
     angle = math.acos(cosine)
-    return (math.sin((1.0 - fraction) * angle) * start
-            + math.sin(fraction * angle) * end) / math.sin(angle)
+    return (
+        math.sin((1.0 - fraction) * angle) * start + math.sin(fraction * angle) * end
+    ) / math.sin(angle)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes transforms that never change on /tf_static, latched."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes transforms on /tf."""
+
 from __future__ import annotations
 
 from typing import Any

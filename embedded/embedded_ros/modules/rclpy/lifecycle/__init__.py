@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Managed nodes."""
+
 from __future__ import annotations
 
 from rclpy.lifecycle.node import LifecycleNode, LifecycleNodeMixin

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Managed nodes: states, transitions, and the services behind `ros2 lifecycle`."""
+
 from __future__ import annotations
 
 import time
@@ -30,22 +31,23 @@ from rclpy.node import Node
 class LifecycleNodeMixin:
     """States and services of a managed node; override the `on_...` methods."""
 
-    def __init__(self, *, enable_communication_interface: bool = True,
-                 callback_group: Any = None) -> None:
+    def __init__(
+        self, *, enable_communication_interface: bool = True, callback_group: Any = None
+    ) -> None:
         self._state_machine = StateMachine()
         self._transition_events: Any = None
         if enable_communication_interface:
-            self._transition_events = self.create_publisher(TransitionEvent, '~/transition_event',
-                                                            10)
+            self._transition_events = self.create_publisher(
+                TransitionEvent, '~/transition_event', 10
+            )
             for srv_type, name, callback in (
-                    (ChangeState, 'change_state', self._serve_change_state),
-                    (GetState, 'get_state', self._serve_state),
-                    (GetAvailableStates, 'get_available_states', self._serve_states),
-                    (GetAvailableTransitions, 'get_available_transitions',
-                     self._serve_transitions),
-                    (GetAvailableTransitions, 'get_transition_graph', self._serve_graph)):
-                self.create_service(srv_type, f'~/{name}', callback,
-                                    callback_group=callback_group)
+                (ChangeState, 'change_state', self._serve_change_state),
+                (GetState, 'get_state', self._serve_state),
+                (GetAvailableStates, 'get_available_states', self._serve_states),
+                (GetAvailableTransitions, 'get_available_transitions', self._serve_transitions),
+                (GetAvailableTransitions, 'get_transition_graph', self._serve_graph),
+            ):
+                self.create_service(srv_type, f'~/{name}', callback, callback_group=callback_group)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go from unconfigured to inactive."""
@@ -103,15 +105,23 @@ class LifecycleNodeMixin:
     def _trigger(self, which: int | str) -> None:
         transition = self._state_machine.trigger(which)
         if self._transition_events is not None and self.context.ok():
-            self._transition_events.publish(TransitionEvent(
-                timestamp=time.time_ns(), transition=_transition_msg(transition),
-                start_state=_state_msg(transition.start), goal_state=_state_msg(transition.goal)))
+            self._transition_events.publish(
+                TransitionEvent(
+                    timestamp=time.time_ns(),
+                    transition=_transition_msg(transition),
+                    start_state=_state_msg(transition.start),
+                    goal_state=_state_msg(transition.goal),
+                )
+            )
 
     def _outcome(self, initial: LifecycleState) -> TransitionCallbackReturn:
         callback: Callable[..., Any] = {
-            'configuring': self.on_configure, 'cleaningup': self.on_cleanup,
-            'activating': self.on_activate, 'deactivating': self.on_deactivate,
-            'shuttingdown': self.on_shutdown, 'errorprocessing': self.on_error,
+            'configuring': self.on_configure,
+            'cleaningup': self.on_cleanup,
+            'activating': self.on_activate,
+            'deactivating': self.on_deactivate,
+            'shuttingdown': self.on_shutdown,
+            'errorprocessing': self.on_error,
         }[self._state_machine.current_state.label]
         try:
             return TransitionCallbackReturn(callback(initial))
@@ -148,11 +158,13 @@ class LifecycleNodeMixin:
 class LifecycleNode(LifecycleNodeMixin, Node):
     """A managed node."""
 
-    def __init__(self, node_name: str, *, enable_communication_interface: bool = True,
-                 **options: Any) -> None:
+    def __init__(
+        self, node_name: str, *, enable_communication_interface: bool = True, **options: Any
+    ) -> None:
         Node.__init__(self, node_name, **options)
         LifecycleNodeMixin.__init__(
-            self, enable_communication_interface=enable_communication_interface)
+            self, enable_communication_interface=enable_communication_interface
+        )
 
 
 def _state_msg(state: LifecycleState) -> Any:
@@ -164,6 +176,11 @@ def _transition_msg(transition: Transition) -> Any:
 
 
 def _described(transitions: Iterable[Transition]) -> list[Any]:
-    return [TransitionDescription(
-        transition=_transition_msg(t), start_state=_state_msg(t.start),
-        goal_state=_state_msg(t.goal)) for t in transitions]
+    return [
+        TransitionDescription(
+            transition=_transition_msg(t),
+            start_state=_state_msg(t.start),
+            goal_state=_state_msg(t.goal),
+        )
+        for t in transitions
+    ]

@@ -4,6 +4,7 @@
 States and numbers: lifecycle_msgs/State and lifecycle_msgs/Transition;
 https://design.ros2.org/articles/node_lifecycle.html
 """
+
 from __future__ import annotations
 
 from enum import IntEnum
@@ -40,10 +41,22 @@ class TransitionCallbackReturn(IntEnum):
         return f'transition_{self.name.lower()}'
 
 
-STATES = {label: LifecycleState(number, label) for number, label in (
-    (0, 'unknown'), (1, 'unconfigured'), (2, 'inactive'), (3, 'active'), (4, 'finalized'),
-    (10, 'configuring'), (11, 'cleaningup'), (12, 'shuttingdown'), (13, 'activating'),
-    (14, 'deactivating'), (15, 'errorprocessing'))}
+STATES = {
+    label: LifecycleState(number, label)
+    for number, label in (
+        (0, 'unknown'),
+        (1, 'unconfigured'),
+        (2, 'inactive'),
+        (3, 'active'),
+        (4, 'finalized'),
+        (10, 'configuring'),
+        (11, 'cleaningup'),
+        (12, 'shuttingdown'),
+        (13, 'activating'),
+        (14, 'deactivating'),
+        (15, 'errorprocessing'),
+    )
+}
 # Number, label, from, while it runs, after success, after failure.
 STEPS = (
     (1, 'configure', 'unconfigured', 'configuring', 'inactive', 'unconfigured'),
@@ -58,19 +71,28 @@ OUTCOMES = ('transition_success', 'transition_failure', 'transition_error')
 
 
 def _table() -> list[Transition]:
-    transitions = [Transition(number, label, STATES[start], STATES[running])
-                   for number, label, start, running, _, _ in STEPS]
+    transitions = [
+        Transition(number, label, STATES[start], STATES[running])
+        for number, label, start, running, _, _ in STEPS
+    ]
     finished = {running: (success, failure) for _, _, _, running, success, failure in STEPS}
     finished['errorprocessing'] = ('unconfigured', 'finalized')
     # lifecycle_msgs numbers the outcomes by tens, in this order.
-    order = ('configuring', 'cleaningup', 'activating', 'deactivating', 'shuttingdown',
-             'errorprocessing')
+    order = (
+        'configuring',
+        'cleaningup',
+        'activating',
+        'deactivating',
+        'shuttingdown',
+        'errorprocessing',
+    )
     for tens, running in enumerate(order, start=1):
         # An error while errors are processed is the end.
         error = 'finalized' if running == 'errorprocessing' else 'errorprocessing'
         for offset, goal in enumerate((*finished[running], error)):
-            transitions.append(Transition(10 * tens + offset, OUTCOMES[offset], STATES[running],
-                                          STATES[goal]))
+            transitions.append(
+                Transition(10 * tens + offset, OUTCOMES[offset], STATES[running], STATES[goal])
+            )
     return transitions
 
 
@@ -92,8 +114,9 @@ class StateMachine:
         for transition in self.available_transitions():
             if which in (transition.transition_id, transition.label):
                 return transition
-        raise RCLError(f'Transition {which} is not registered for current state '
-                       f'{self.current_state.label}')
+        raise RCLError(
+            f'Transition {which} is not registered for current state {self.current_state.label}'
+        )
 
     def trigger(self, which: int | str) -> Transition:
         """Take that way."""
