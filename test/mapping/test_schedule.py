@@ -39,7 +39,14 @@ def test_what_is_resumed_stands_where_it_stood():
 def test_time_ends_it_when_steps_are_slow():
     schedule = Schedule(MappingConfig(minutes=1.0, steps=10**9))
     schedule.load_state_dict({**schedule.state_dict(), 'seconds': 61.0})
-    assert schedule.at(1) == 1.0
+    assert schedule.at(2) == 1.0
+
+
+def test_time_of_the_first_step_does_not_count():
+    schedule = Schedule(MappingConfig(minutes=1.0, steps=100))
+    schedule.load_state_dict({**schedule.state_dict(), 'seconds': 50.0})
+    assert schedule.at(1) == schedule.at(0) == pytest.approx(0.01)
+    assert schedule.at(2) == pytest.approx(0.02)
 
 
 def test_only_steady_success_cools_down_early():

@@ -17,12 +17,15 @@ STEADY_STEPS = 100  # steps over which the early-stop criterion must hold
 class Schedule:
     """Progress of the training in [0, 1], by steps or by time, whichever is further.
 
-    When the early stop fires, what is left is driven to 1 within the cool-down's steps.
+    When the early stop fires, what is left is driven to 1 within the cool-down's steps. The first
+    step prepares kernels as well: its time says nothing of the pace, and would make the same
+    settings learn another map each time.
     """
 
     def __init__(self, config: MappingConfig) -> None:
         self.config = config
         self.start = time.monotonic()
+        self.first_step_s = 0.0
         self.progress = 0.0
         self.cooling: tuple[float, int] | None = None
         self.steady_since = 0
@@ -31,6 +34,7 @@ class Schedule:
         """Return the state for `load_state_dict`."""
         return {
             'seconds': self.seconds(),
+            'first_step_s': self.first_step_s,
             'progress': self.progress,
             'cooling': self.cooling,
             'steady_since': self.steady_since,
@@ -39,6 +43,7 @@ class Schedule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where an interrupted training stood."""
         self.start = time.monotonic() - state['seconds']
+        self.first_step_s = state['first_step_s']
         self.progress, self.cooling = state['progress'], state['cooling']
         self.steady_since = state['steady_since']
 
@@ -48,7 +53,9 @@ class Schedule:
 
     def at(self, step: int) -> float:
         """Progress when `step` steps are done."""
-        by_time = self.seconds() / (60.0 * self.config.minutes)
+        if step <= 1:
+            self.first_step_s = self.seconds()
+        by_time = (self.seconds() - self.first_step_s) / (60.0 * self.config.minutes)
         progress = max(self.progress, step / self.config.steps, by_time)
         if self.cooling:
             began, first = self.cooling
