@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from dsac_ros.config import EndToEndConfig, MappingConfig, RansacConfig
-from dsac_ros.geometry import se3
 from dsac_ros.geometry.pose_losses import MaxLoss, PoseLossConfig, training_loss
 from dsac_ros.mapping.data.buffer import FeatureBuffer
 from dsac_ros.mapping.data.dataset import MIN_HELD_OUT
 from dsac_ros.mapping.data.view import View
+from dsac_ros.mapping.losses.metric_scene import ROOM_M, metric_scene, to_metric
 from dsac_ros.mapping.optim.schedule import learning_rate
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.ransac.dsac import EntropyControl, expected_loss
@@ -36,9 +36,6 @@ from dsac_ros.types import SceneCoordinates
 
 log = logging.getLogger(__name__)
 
-# Pose losses weigh centimetres against degrees as in a room: a scene's typical depth counts as
-# this many metres, whatever its unit.
-ROOM_M = 2.5
 VALIDATIONS = 8  # times that the held-out frames are asked
 IMAGES = 2  # per step
 MIN_VALIDATION_VIEWS = 4
@@ -258,11 +255,6 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Sequence
         optimizer.step()
 
 
-def to_metric(scene_from_camera: Tensor) -> Tensor:
-    """Poses (..., 4, 4) in scene units as poses of a room."""
-    return se3.from_parts(scene_from_camera[..., :3, :3], ROOM_M * scene_from_camera[..., :3, 3])
-
-
 class HeadLearner:
     """The head alone learns, on the feature buffer image by image."""
 
@@ -289,15 +281,5 @@ class HeadLearner:
         points, sigma = self.module(descriptors)
         focal, u, v = self.patches.intrinsics[image].unbind()
         zero, one = torch.zeros_like(focal), torch.ones_like(focal)
-        matrix = torch.stack((focal, zero, u, zero, focal, v, zero, zero, one)).view(1, 3, 3)
-        camera_from_scene = se3.from_parts(seen.rotation[:1], seen.translation[:1])
-        scene = SceneCoordinates(
-            points_world=ROOM_M * points[None],
-            pixels=seen.pixels[None],
-            sigma_px=sigma[None, :, 0],
-            valid=torch.ones_like(seen.depth[None], dtype=torch.bool),
-            matrices=matrix,
-            grid_hw=(1, len(rows)),
-            depth=ROOM_M * seen.depth[None] if rgbd else None,
-        )
-        return scene, to_metric(se3.inverse(camera_from_scene))
+        matrix = torch.stack((focal, zero, u, zero, focal, v, zero, zero, one)).view(3, 3)
+        return metric_scene(points, seen, matrix, rgbd, sigma)

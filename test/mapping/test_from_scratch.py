@@ -21,7 +21,8 @@ from dsac_ros.map_file import read_header
 from dsac_ros.mapping import dsac_family as from_scratch
 from dsac_ros.mapping import learn as learning
 from dsac_ros.mapping.data.dataset import prepare
-from dsac_ros.mapping.data.samples import ROOM_M, Sample
+from dsac_ros.mapping.data.samples import Sample
+from dsac_ros.mapping.losses.metric_scene import ROOM_M
 from dsac_ros.mapping.optim.checkpoint import Checkpoint
 from dsac_ros.mapping.recipes import LAST, RECIPES, find_recipe
 from dsac_ros.sources.folder import FolderWriter

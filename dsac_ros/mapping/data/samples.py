@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.data.buffer import patch_cells
 from dsac_ros.mapping.data.view import View
-from dsac_ros.mapping.end_to_end import ROOM_M, to_metric
 from dsac_ros.mapping.losses.curriculum import Patches
+from dsac_ros.mapping.losses.metric_scene import metric_scene
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import SceneCoordinates
 
@@ -79,15 +78,4 @@ class Sample:
         With rgbd the depth that was measured takes part. A network that says how sure it is of
         the points has sigma (N, 1) [px].
         """
-        everywhere = torch.ones(1, len(points), device=points.device)
-        scene = SceneCoordinates(
-            points_world=ROOM_M * points[None],
-            pixels=self.patches.pixels[None],
-            sigma_px=everywhere if sigma is None else sigma.T,
-            valid=everywhere > 0,
-            matrices=self.matrix[None],
-            grid_hw=(1, len(points)),
-            depth=ROOM_M * self.patches.depth[None] if rgbd else None,
-        )
-        camera_from_scene = se3.from_parts(self.patches.rotation[:1], self.patches.translation[:1])
-        return scene, to_metric(se3.inverse(camera_from_scene))
+        return metric_scene(points, self.patches, self.matrix, rgbd, sigma)
