@@ -51,10 +51,15 @@ NUMPY_OF_CONTAINER = re.compile(r'/opt/python/[^;"]*/numpy/_?core/include')
 PYTHON_OF_CONTAINER = re.compile(r'/opt/python/[^;"]*/include/python[\d.]+')
 
 
+class WheelsUnavailable(Exception):
+    """The package index that pip asks here does not give the wheels."""
+
+
 def make(folder: Path) -> None:
     """Make the environment, unless it is there and made of the same files.
 
     Raises:
+        WheelsUnavailable: pip could not install the wheels; what it said has been printed.
         subprocess.CalledProcessError: a step failed; what it said has been printed.
     """
     stamp = folder / STAMP
@@ -97,7 +102,7 @@ def install_wheels(folder: Path) -> None:
     subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True, env=inner)
     # pip finds the packages of this environment too, and installs none of them again.
     (folder / SITE_PACKAGES / 'shared.pth').write_text(f'{_packages()}\n', encoding='utf-8')
-    subprocess.run(
+    done = subprocess.run(
         [
             str(folder / 'bin/python'),
             '-m',
@@ -110,9 +115,10 @@ def install_wheels(folder: Path) -> None:
             '-r',
             str(REQUIREMENTS),
         ],
-        check=True,
         env=inner,
     )
+    if done.returncode:
+        raise WheelsUnavailable(f'pip could not install {REQUIREMENTS.name}: see above')
 
 
 def rewrite_exports(share: Path, python_headers: str, numpy_headers: str) -> int:
