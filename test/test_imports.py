@@ -16,6 +16,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 TEST_FILES = sorted(
     path for folder in ('test', 'embedded/test') for path in (ROOT / folder).rglob('*.py')
 )
+# of no docstring the first word: it says what a thing is or does
+QUESTION_WORDS = {'What', 'How', 'Where', 'Whether', 'Which', 'Of'}
 LONGEST_TEST_NAME = 50  # characters; a docstring says the rest
 
 # A module or package imports those in the layers below its own, and itself. Two of one layer never
@@ -156,6 +158,25 @@ def test_files_say_their_licence_and_purpose(path):
     assert text.startswith('# SPDX-License-Identifier: Apache-2.0\n')
     if path.name != '__init__.py':
         assert ast.get_docstring(ast.parse(text))
+
+
+def test_docstrings_open_with_a_subject_or_a_verb():
+    folders = ('dsac_ros', 'embedded', 'examples', 'launch', 'test')
+    files = [path for folder in folders for path in (ROOT / folder).rglob('*.py')]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        (path, getattr(node, 'lineno', 1), words[0])
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, documented) and (words := (ast.get_docstring(node) or '').split())
+    ]
+    assert len(found) > 1000
+    wrong = [
+        f'{path.relative_to(ROOT)}:{line}: {word}'
+        for path, line, word in found
+        if word in QUESTION_WORDS
+    ]
+    assert not wrong, '\n'.join(wrong)
 
 
 def test_test_names_have_at_most_50_characters():

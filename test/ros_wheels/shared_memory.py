@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Fast DDS leaves in shared memory when tests end its processes."""
+"""Leftovers of Fast DDS in shared memory, when tests end its processes."""
 
 from __future__ import annotations
 

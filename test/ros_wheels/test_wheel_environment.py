@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the environment of `make test-ros` is made of."""
+"""wheel_environment.py: the parts that `make test-ros` makes its environment of."""
 
 import re
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the wheels of ROS 2 can be used here, and messages be built on them."""
+"""Check that the wheels of ROS 2 can be used here, and messages be built on them."""
 
 from __future__ import annotations
 
