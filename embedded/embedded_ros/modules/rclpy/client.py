@@ -17,16 +17,17 @@ from embedded_ros.dds.service_peers import CLIENT, FOREIGN, SERVER, identities
 from embedded_ros.messages import deserialize, serialize
 from embedded_ros.typestore import type_hash
 from rclpy.dds_qos import dds_qos
-from rclpy.entity import Entity, Work
+from rclpy.entity import Work
 from rclpy.logging import get_logger
 from rclpy.qos import QoSProfile
+from rclpy.service_entity import ServiceEntity
 from rclpy.task import Future
 
 POLL_S = 0.01
 COMPLAINT_PERIOD_S = 5.0
 
 
-class Client(Entity):
+class Client(ServiceEntity):
     """Sends requests and completes a future for each reply."""
 
     def __init__(
@@ -153,17 +154,7 @@ class Client(Entity):
             time.sleep(POLL_S)
         return self.context.ok() and self.service_is_ready()
 
-    def writers(self) -> list[Any]:
-        """Return the DDS writers this entity owns, for the graph."""
-        return [self._writer] if self._writer is not None else []
-
-    def readers(self) -> list[Any]:
-        """Return the DDS readers this entity owns, for the graph."""
-        return [self._reader] if self._reader is not None else []
-
     def destroy(self) -> None:
         """Stop listening for replies."""
-        for entity in self.writers() + self.readers():
-            self._participant.delete(entity)
-        self._writer = self._reader = None
+        super().destroy()
         self._replies.clear()

@@ -17,9 +17,10 @@ from embedded_ros.dds.service_peers import CLIENT, FOREIGN, SERVER, identities
 from embedded_ros.messages import Message, deserialize, serialize
 from embedded_ros.typestore import type_hash
 from rclpy.dds_qos import dds_qos
-from rclpy.entity import Entity, Work
+from rclpy.entity import Work
 from rclpy.logging import get_logger
 from rclpy.qos import QoSProfile
+from rclpy.service_entity import ServiceEntity
 
 # How long a reply waits for DDS to have matched the client's reply reader (as in rmw_cyclonedds).
 MATCH_TIMEOUT_S = 0.1
@@ -27,7 +28,7 @@ MATCH_POLL_S = 0.005
 COMPLAINT_PERIOD_S = 5.0
 
 
-class Service(Entity):
+class Service(ServiceEntity):
     """Answers requests with `callback(request, response) -> response`, a coroutine or not."""
 
     def __init__(
@@ -131,17 +132,7 @@ class Service(Entity):
                 return
             time.sleep(MATCH_POLL_S)
 
-    def writers(self) -> list[Any]:
-        """Return the DDS writers this entity owns, for the graph."""
-        return [self._writer] if self._writer is not None else []
-
-    def readers(self) -> list[Any]:
-        """Return the DDS readers this entity owns, for the graph."""
-        return [self._reader] if self._reader is not None else []
-
     def destroy(self) -> None:
         """Stop serving."""
-        for entity in self.writers() + self.readers():
-            self._participant.delete(entity)
-        self._writer = self._reader = None
+        super().destroy()
         self._requests.clear()
