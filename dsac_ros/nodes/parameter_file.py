@@ -16,6 +16,7 @@ HEADINGS = {
     'tf': 'TF',
     'accept': 'Acceptance of poses',
     'covariance': 'Covariance of ~/pose_with_covariance',
+    'recovery': 'Recovery: when the localizer of the robot is wrong or silent',
     'misc': 'Other',
     'dataset': 'Recording',
     'training': 'Training',

@@ -21,7 +21,9 @@ from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
+from dsac_ros.nodes.recovery_driver import INACTIVE, RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
+from dsac_ros.nodes.relocalization_services import RelocalizationServices
 from dsac_ros.nodes.relocalizer_parameters import (
     ACCEPT,
     RANSAC,
@@ -32,10 +34,10 @@ from dsac_ros.nodes.relocalizer_parameters import (
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
+from dsac_ros.recovery.state import Condition
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
-CHECK_PERIOD_S = 0.2
 
 
 class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
@@ -49,6 +51,9 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
         self._localizer: Localizer | None = None
+        self._recovery: RecoveryDriver | None = None
+        self._services: RelocalizationServices | None = None
+        self._enabled = True
         self._assumptions = AssumptionLog(self)
         # Held while an output is published and while map or parameters are replaced.
         self._output_lock = threading.Lock()
@@ -66,6 +71,13 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
+        self._services = RelocalizationServices(
+            self,
+            lambda: self._recovery,
+            lambda: (self.values.relocalize_timeout, self.values.reinitialize_timeout),
+            self._set_enabled,
+            lambda: self._forget('cleared'),
+        )
         self.get_logger().info(
             f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
         )
@@ -80,7 +92,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
-            self, self.values.image_transport, self._watch, self._worker.slot.put
+            self, self.values.image_transport, self._watch, self._on_image
         )
         self._relocalization = Relocalization(
             self._localizer,
@@ -88,7 +100,15 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._transforms,
             self._camera.is_rectified(self.values.rectified),
         )
-        self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
+        self._enabled = True
+        self._recovery = RecoveryDriver(
+            self,
+            self.values,
+            self._transforms,
+            lambda: self._tf is not None and self._tf.is_publishing,
+            lambda: self._watch.reason,
+            self._output_publishers.publish_condition,
+        )
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
     def deactivate(self) -> None:
@@ -97,18 +117,19 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             return
         self._watch.close()
         self._camera.close()
-        self.destroy_timer(self._checks)
+        self._recovery.close()
         if not self._worker.stop():
             self.get_logger().warning('the current image takes too long; its result is discarded')
         self._tf.close()
         if self.context.ok():
-            self._output_publishers.publish_localized(False)
-        self._worker = self._camera = self._tf = self._relocalization = None
+            self._output_publishers.publish_condition(Condition.LOST)
+        self._worker = self._camera = self._tf = self._relocalization = self._recovery = None
 
     def cleanup(self) -> None:
         """Release the map and destroy the publishers."""
         if self._output_publishers is None:
             return
+        self._services.close()
         self._output_publishers.close()
         self._debug.close()
         self._transforms.close()
@@ -138,9 +159,13 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     values,
                 )
                 self._tf.values = values
+                self._recovery.apply(values)
                 if frame_changed(values, old):
-                    self._tf.reset()
-                    self._output_publishers.reset()
+                    self._forget('another map')
+
+    def _on_image(self, stamped_image: StampedImage) -> None:
+        if self._enabled:
+            self._worker.slot.put(stamped_image)
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
@@ -165,7 +190,8 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 localizer.map.id,
                 worker.slot.dropped,
                 self._now(),
-                values.localization_timeout,
+                self._recovery.condition,
+                self._recovery.state.attempts,
             )
         self._log_output(output)
         scene = np.eye(4)
@@ -193,7 +219,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
 
     def _check_age(self) -> None:
         if not self._output_publishers.is_localized(self._now(), self.values.localization_timeout):
-            self._output_publishers.publish_localized(False)
+            self._output_publishers.publish_condition(Condition.LOST)
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
+from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
 
 RANSAC = {
     'hypotheses': 'num_hypotheses',
@@ -29,6 +30,8 @@ ACCEPT = {
         'max_focal_error',
     )
 }
+RECOVERY = {field.name: field.name for field in fields(RecoveryConfig)}
+SEED = {field.name: field.name for field in fields(SeedConfig)}
 
 
 @dataclass(frozen=True)
@@ -175,13 +178,54 @@ class RelocalizerParameters:
         'covariance', 1.0, 'minimum standard deviation of yaw', 'deg', low=0.0
     )
 
-    localization_timeout: float = parameter(
-        'misc',
-        5.0,
-        'time after the last accepted image at which `~/localized` becomes false',
+    publish_initialpose: str = parameter(
+        'recovery',
+        'on_request',
+        'seed the localizer of the robot on `initialpose`: on_request of a service, an action or '
+        'a trigger topic; auto: also where fixes agree that it is lost; or never',
+        choices=('on_request', 'auto', 'never'),
+    )
+    min_agreeing_fixes: int = from_setting('recovery', RecoveryConfig, 'min_agreeing_fixes')
+    recent_fixes: int = from_setting('recovery', RecoveryConfig, 'recent_fixes')
+    evidence_time: float = from_setting('recovery', RecoveryConfig, 'evidence_time')
+    consistency_xy: float = from_setting('recovery', RecoveryConfig, 'consistency_xy')
+    consistency_yaw: float = from_setting('recovery', RecoveryConfig, 'consistency_yaw')
+    viewpoint_change_xy: float = from_setting('recovery', RecoveryConfig, 'viewpoint_change_xy')
+    viewpoint_change_yaw: float = from_setting('recovery', RecoveryConfig, 'viewpoint_change_yaw')
+    kidnap_xy: float = from_setting('recovery', RecoveryConfig, 'kidnap_xy')
+    kidnap_yaw: float = from_setting('recovery', RecoveryConfig, 'kidnap_yaw')
+    localizer_timeout: float = from_setting('recovery', RecoveryConfig, 'localizer_timeout')
+    localization_timeout: float = from_setting('recovery', RecoveryConfig, 'localization_timeout')
+    settle_time: float = from_setting('recovery', RecoveryConfig, 'settle_time')
+    max_attempts: int = from_setting('recovery', RecoveryConfig, 'max_attempts')
+    min_seconds_between_attempts: float = from_setting(
+        'recovery', RecoveryConfig, 'min_seconds_between_attempts'
+    )
+    give_up_time: float = from_setting('recovery', RecoveryConfig, 'give_up_time')
+    seed_std_scale: float = from_setting('recovery', SeedConfig, 'seed_std_scale')
+    seed_min_std_xy: float = from_setting('recovery', SeedConfig, 'seed_min_std_xy')
+    seed_min_std_yaw: float = from_setting('recovery', SeedConfig, 'seed_min_std_yaw')
+    seed_max_std_xy: float = from_setting('recovery', SeedConfig, 'seed_max_std_xy')
+    seed_max_std_yaw: float = from_setting('recovery', SeedConfig, 'seed_max_std_yaw')
+    relocalize_timeout: float = parameter(
+        'recovery',
+        10.0,
+        'longest time in which `~/trigger_relocalization` and the trigger topics expect a '
+        'verified pose',
         's',
         low=0.1,
+        high=3600.0,
     )
+    reinitialize_timeout: float = parameter(
+        'recovery',
+        30.0,
+        'the same of `~/reinitialize_global_localization`; longer than the server_timeout of the '
+        'behaviour tree, which takes any answer for success',
+        's',
+        low=0.1,
+        high=3600.0,
+    )
+
     debug_rate: float = parameter(
         'misc',
         2.0,
@@ -204,3 +248,13 @@ def ransac_config(values: RelocalizerParameters) -> RansacConfig:
 def accept_config(values: RelocalizerParameters) -> AcceptConfig:
     """Return the settings of the acceptance of poses."""
     return settings_from(values, AcceptConfig, ACCEPT)
+
+
+def recovery_config(values: RelocalizerParameters) -> RecoveryConfig:
+    """Return the settings of the recovery."""
+    return settings_from(values, RecoveryConfig, RECOVERY)
+
+
+def seed_config(values: RelocalizerParameters) -> SeedConfig:
+    """Return the settings of seeds."""
+    return settings_from(values, SeedConfig, SEED)

@@ -109,6 +109,18 @@ class Transforms:
             raise TransformUnavailable(too_sparse)
         return found
 
+    def newest(self, target: str, source: str) -> tuple[int, np.ndarray]:
+        """Return the newest stamp [ns] and target_from_source (4, 4) at it, without waiting.
+
+        Raises:
+            TransformUnavailable: there is no such transform.
+        """
+        try:
+            found = self.buffer.lookup_transform(target, source, Time())
+            return stamp_ns(found.header.stamp), matrix_from_transform(found.transform)
+        except (TransformException, SourceError) as error:
+            raise TransformUnavailable(f'no transform {target} <- {source}: {error}') from None
+
     def optical_frame(self, image_frame: str, given: str) -> str:
         """Return the optical frame of an image.
 

@@ -112,3 +112,39 @@ class RecoveryConfig:
         low=0.1,
         origin=REASONED,
     )
+
+
+@dataclass(frozen=True)
+class SeedConfig:
+    """Covariance of a seed: that of the fix, widened, since a particle filter draws from it."""
+
+    seed_std_scale: float = setting(
+        2.0,
+        'factor on the standard deviations of a fix in the seed for the localizer',
+        low=0.0,
+        origin='chosen by hand: a particle filter finds the rest by itself',
+    )
+    seed_min_std_xy: float = setting(
+        0.25,
+        'smallest standard deviation of x and y in a seed',
+        unit='m',
+        low=0.0,
+        origin='half of the value with which nav2_amcl starts',
+    )
+    seed_min_std_yaw: float = setting(
+        6.0,
+        'smallest standard deviation of yaw in a seed',
+        unit='deg',
+        low=0.0,
+        origin='half of the value with which nav2_amcl starts, rounded',
+    )
+    seed_max_std_xy: float = setting(
+        1.0,
+        'largest standard deviation of x and y in a seed',
+        unit='m',
+        low=0.0,
+        origin='chosen by hand: beyond it the particles of a filter of 2000 are too far apart',
+    )
+    seed_max_std_yaw: float = setting(
+        30.0, 'largest standard deviation of yaw in a seed', unit='deg', low=0.0, origin=REASONED
+    )
