@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from tf2_ros import TransformBroadcaster
@@ -18,6 +19,7 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
+from dsac_ros.nodes.fix_queue import Fix, FixQueue
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
@@ -46,6 +48,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._worker: Worker[StampedImage] | None = None
         self._camera: CameraSubscriber | None = None
         self._tf: TfOutput | None = None
+        self._fixes: FixQueue | None = None
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
         self._localizer: Localizer | None = None
@@ -88,6 +91,15 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._transforms,
             self._camera.is_rectified(self.values.rectified),
         )
+        self._fixes = FixQueue(
+            self,
+            self._transforms,
+            self.values,
+            self._on_fix,
+            self._on_dropped,
+            complete=self._relocalization.with_base,
+            is_own=self._tf.is_own,
+        )
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
@@ -100,10 +112,12 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self.destroy_timer(self._checks)
         if not self._worker.stop():
             self.get_logger().warning('the current image takes too long; its result is discarded')
+        self._fixes.close()
         self._tf.close()
         if self.context.ok():
             self._output_publishers.publish_localized(False)
-        self._worker = self._camera = self._tf = self._relocalization = None
+        with self._output_lock:
+            self._worker = self._camera = self._tf = self._fixes = self._relocalization = None
 
     def cleanup(self) -> None:
         """Release the map and destroy the publishers."""
@@ -137,42 +151,65 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._localizer,
                     values,
                 )
-                self._tf.values = values
+                self._tf.values = self._fixes.values = values
                 if frame_changed(values, old):
+                    self._fixes.clear('map or map_alignment changed')
                     self._tf.reset()
                     self._output_publishers.reset()
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
-        relocalization, publishers, tf, worker = (
-            self._relocalization,
-            self._output_publishers,
-            self._tf,
-            self._worker,
-        )
-        if relocalization is None or worker is None:
+        relocalization, fixes = self._relocalization, self._fixes
+        if relocalization is None or fixes is None:
             return
         values, localizer = relocalization.values, relocalization.localizer
         output = relocalization.process(stamped_image, self._now())
         with self._output_lock:
+            if self._relocalization is not relocalization:
+                return  # deactivated meanwhile
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame
-            publishers.publish_poses(output)
-            if output.map_from_base is not None:
-                tf.publish(output)
-            publishers.publish_status(
-                output,
-                localizer.map.id,
-                worker.slot.dropped,
-                self._now(),
-                values.localization_timeout,
-            )
+            if not output.lacks_base:
+                output = self._publish(output)
+            if output.localization.accepted:
+                fixes.put(replace(output, view=None))
         self._log_output(output)
         scene = np.eye(4)
         scene[:3, 3] = localizer.map.origin
         self._debug.publish(
             output, matrix_from_xyz_rpy(values.map_alignment) @ scene, values.debug_rate
         )
+
+    def _publish(self, output: NodeOutput) -> NodeOutput:
+        """Publish poses, TF and status of an output; call it with the output lock held."""
+        values = self._relocalization.values
+        self._output_publishers.publish_poses(output)
+        if output.map_from_base is not None:
+            self._tf.publish(output)
+        self._output_publishers.publish_status(
+            output,
+            self._relocalization.localizer.map.id,
+            self._worker.slot.dropped,
+            self._now(),
+            values.localization_timeout,
+        )
+        return replace(output, published=True)
+
+    def _on_fix(self, fix: Fix) -> None:
+        """Take an accepted pose and its odometry; called in the executor."""
+        if self._tf is None:
+            return
+        with self._output_lock:
+            self._tf.on_fix(fix)
+            if not fix.output.published:
+                self._publish(fix.output)
+
+    def _on_dropped(self, output: NodeOutput, reason: str) -> None:
+        """Publish the result of an image whose base TF did not tell in time."""
+        if self._tf is not None and not output.localization.accepted:
+            with self._output_lock:
+                self._publish(output)
+            self._log_output(output)
 
     def _log_output(self, output: NodeOutput) -> None:
         """Log assumptions, once each, and reasons of rejection, throttled."""
