@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 
+from dsac_ros.nodes.fix_queue import Fix
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import (
     RelocalizerParameters,
@@ -39,14 +39,6 @@ from dsac_ros.recovery.state import Condition, Policy, State
 
 TICK_PERIOD_S = 0.1
 INACTIVE = 'the relocalizer is not active: configure and activate it'
-
-
-class Fix(Protocol):
-    """An accepted output with the poses of odometry and localizer at its stamp."""
-
-    output: NodeOutput
-    odom_from_base: object
-    tf_map_from_base: object
 
 
 @dataclass(eq=False)

@@ -78,9 +78,10 @@ class NodeOutput:
         camera_frame: optical frame of the camera.
         map_from_camera: (4, 4) if the pose is accepted.
         map_from_base: (4, 4) if the pose is accepted and TF knows the camera's pose on the robot;
-            otherwise the result is TF_UNAVAILABLE.
+            None while TF may still tell it, otherwise the result is TF_UNAVAILABLE.
         covariance: (6, 6) of the base.
         view: data for the debug outputs.
+        published: poses and status are out already, before odometry was known.
     """
 
     localization: Localization
@@ -90,6 +91,12 @@ class NodeOutput:
     map_from_base: np.ndarray | None = None
     covariance: np.ndarray | None = None
     view: DebugView | None = None
+    published: bool = False
+
+    @property
+    def lacks_base(self) -> bool:
+        """True while an accepted pose waits for TF from the camera to the base."""
+        return self.localization.accepted and self.map_from_base is None
 
 
 def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
@@ -161,11 +168,24 @@ class Relocalization:
 
     def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
         """Transform the accepted pose to the map frame and to the robot base."""
-        map_from_world = matrix_from_xyz_rpy(values.map_alignment)
-        map_from_camera = map_from_world @ output.localization.world_from_camera
+        map_from_camera = (
+            matrix_from_xyz_rpy(values.map_alignment) @ output.localization.world_from_camera
+        )
         if values.rotate_180:
             map_from_camera = map_from_camera @ UPRIGHT_FROM_CAMERA
-        output = replace(output, map_from_camera=map_from_camera)
+        return self.with_base(replace(output, map_from_camera=map_from_camera))
+
+    def with_base(self, output: NodeOutput, is_last: bool = False) -> NodeOutput:
+        """Add the pose of the base to an accepted output, without waiting for TF.
+
+        Args:
+            output: lacks the base.
+            is_last: TF that is still on its way is not waited for any more.
+
+        Returns:
+            The output with the base; as it was if TF may still come; or with TF_UNAVAILABLE.
+        """
+        values = self.values
         camera_from_base = np.eye(4)
         if values.base_frame:
             try:
@@ -176,18 +196,20 @@ class Relocalization:
                     camera_frame,
                     values.base_frame,
                     output.stamp,
-                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'),
+                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout', waits=False),
                 )
             except TransformUnavailable as error:
+                if error.may_come and not is_last:
+                    return output
                 localization = replace(
                     output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
                 )
                 return replace(output, localization=localization)
-        map_from_base = map_from_camera @ camera_from_base
+        map_from_base = output.map_from_camera @ camera_from_base
         covariance = base_covariance(
             output.localization.covariance,
-            map_from_world,
-            map_from_base[:3, 3] - map_from_camera[:3, 3],
+            matrix_from_xyz_rpy(values.map_alignment),
+            map_from_base[:3, 3] - output.map_from_camera[:3, 3],
             values,
         )
         return replace(output, map_from_base=map_from_base, covariance=covariance)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from tf2_ros import TransformBroadcaster
@@ -18,10 +19,11 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
+from dsac_ros.nodes.fix_queue import Fix, FixQueue
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
-from dsac_ros.nodes.recovery_driver import INACTIVE, RecoveryDriver
+from dsac_ros.nodes.recovery_driver import RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
 from dsac_ros.nodes.relocalization_services import RelocalizationServices
 from dsac_ros.nodes.relocalizer_parameters import (
@@ -48,6 +50,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._worker: Worker[StampedImage] | None = None
         self._camera: CameraSubscriber | None = None
         self._tf: TfOutput | None = None
+        self._fixes: FixQueue | None = None
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
         self._localizer: Localizer | None = None
@@ -76,7 +79,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             lambda: self._recovery,
             lambda: (self.values.relocalize_timeout, self.values.reinitialize_timeout),
             self._set_enabled,
-            lambda: self._forget('cleared'),
+            self._clear,
         )
         self.get_logger().info(
             f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
@@ -105,9 +108,18 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self,
             self.values,
             self._transforms,
-            lambda: self._tf is not None and self._tf.is_publishing,
+            lambda: self._tf is not None and self._tf.is_own(self._now()),
             lambda: self._watch.reason,
             self._output_publishers.publish_condition,
+        )
+        self._fixes = FixQueue(
+            self,
+            self._transforms,
+            self.values,
+            self._on_fix,
+            self._on_dropped,
+            complete=self._relocalization.with_base,
+            is_own=self._tf.is_own,
         )
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
@@ -120,10 +132,13 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._recovery.close()
         if not self._worker.stop():
             self.get_logger().warning('the current image takes too long; its result is discarded')
+        self._fixes.close()
         self._tf.close()
         if self.context.ok():
             self._output_publishers.publish_condition(Condition.LOST)
-        self._worker = self._camera = self._tf = self._relocalization = self._recovery = None
+        with self._output_lock:
+            self._worker = self._camera = self._tf = self._fixes = self._relocalization = None
+            self._recovery = None
 
     def cleanup(self) -> None:
         """Release the map and destroy the publishers."""
@@ -158,10 +173,10 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._localizer,
                     values,
                 )
-                self._tf.values = values
+                self._tf.values = self._fixes.values = values
                 self._recovery.apply(values)
                 if frame_changed(values, old):
-                    self._forget('another map')
+                    self._forget('map or map_alignment changed')
 
     def _on_image(self, stamped_image: StampedImage) -> None:
         if self._enabled:
@@ -169,36 +184,69 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
-        relocalization, publishers, tf, worker = (
-            self._relocalization,
-            self._output_publishers,
-            self._tf,
-            self._worker,
-        )
-        if relocalization is None or worker is None:
+        relocalization, fixes = self._relocalization, self._fixes
+        if relocalization is None or fixes is None:
             return
         values, localizer = relocalization.values, relocalization.localizer
         output = relocalization.process(stamped_image, self._now())
         with self._output_lock:
+            if self._relocalization is not relocalization:
+                return  # deactivated meanwhile
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame
-            publishers.publish_poses(output)
-            if output.map_from_base is not None:
-                tf.publish(output)
-            publishers.publish_status(
-                output,
-                localizer.map.id,
-                worker.slot.dropped,
-                self._now(),
-                self._recovery.condition,
-                self._recovery.state.attempts,
-            )
+            if output.localization.accepted:
+                if not output.lacks_base:
+                    output = self._publish_poses(output)
+                fixes.put(replace(output, view=None))
+            else:
+                self._refuse(output)
         self._log_output(output)
         scene = np.eye(4)
         scene[:3, 3] = localizer.map.origin
         self._debug.publish(
             output, matrix_from_xyz_rpy(values.map_alignment) @ scene, values.debug_rate
         )
+
+    def _publish_poses(self, output: NodeOutput) -> NodeOutput:
+        """Publish what an accepted output says by itself; call it with the output lock held."""
+        self._output_publishers.publish_poses(output)
+        self._tf.publish(output)
+        return replace(output, published=True)
+
+    def _publish_status(self, output: NodeOutput) -> None:
+        """Publish the status of an image; call it with the output lock held."""
+        self._output_publishers.publish_status(
+            output,
+            self._relocalization.localizer.map.id,
+            self._worker.slot.dropped,
+            self._now(),
+            self._recovery.condition,
+            self._recovery.state.attempts,
+        )
+
+    def _refuse(self, output: NodeOutput) -> None:
+        """Publish that an image has no accepted pose; call it with the output lock held."""
+        self._output_publishers.publish_poses(output)
+        self._recovery.on_refused(output)
+        self._publish_status(output)
+
+    def _on_fix(self, fix: Fix) -> None:
+        """Take an accepted pose and its odometry; called in the executor."""
+        if self._tf is None:
+            return
+        with self._output_lock:
+            if not fix.output.published:
+                self._publish_poses(fix.output)
+            self._tf.on_fix(fix)
+            self._recovery.on_fix(fix)
+            self._publish_status(fix.output)
+
+    def _on_dropped(self, output: NodeOutput, reason: str) -> None:
+        """Publish the result of an image whose base TF did not tell in time."""
+        if self._tf is not None and not output.localization.accepted:
+            with self._output_lock:
+                self._refuse(output)
+            self._log_output(output)
 
     def _log_output(self, output: NodeOutput) -> None:
         """Log assumptions, once each, and reasons of rejection, throttled."""
@@ -217,9 +265,24 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 f'image not processed: {type(error).__name__}: {error}', throttle_duration_sec=5.0
             )
 
-    def _check_age(self) -> None:
-        if not self._output_publishers.is_localized(self._now(), self.values.localization_timeout):
-            self._output_publishers.publish_condition(Condition.LOST)
+    def _forget(self, reason: str) -> None:
+        """Forget evidence, counters and map -> odom; call it with the output lock held."""
+        if self._recovery is not None:
+            self._fixes.clear(reason)
+            self._tf.reset()
+            self._output_publishers.reset()
+            self._recovery.reset(reason)
+
+    def _clear(self) -> None:
+        with self._output_lock:
+            self._forget('cleared by a call of ~/clear')
+
+    def _set_enabled(self, enabled: bool) -> str:
+        """Start or stop the processing of images; return what was done."""
+        if self._recovery is None:
+            return INACTIVE
+        self._enabled = enabled
+        return 'images are processed' if enabled else 'images are ignored until it is called again'
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -131,7 +131,30 @@ class RelocalizerParameters:
         'tf', 0.3, 'time by which map -> odom is stamped into the future', 's', low=0.0, high=10.0
     )
     tf_lookup_timeout: float = parameter(
-        'tf', 0.1, 'longest wait for a transform at the stamp of the image', 's', low=0.0, high=5.0
+        'tf',
+        0.5,
+        'longest wait of a localized image for the transform from the camera to base_frame at its '
+        'stamp',
+        's',
+        low=0.0,
+        high=5.0,
+    )
+    odometry_timeout: float = parameter(
+        'tf',
+        0.5,
+        'longest wait of an accepted pose for odometry (odom_frame to base_frame) at the stamp of '
+        'its image; the node continues meanwhile',
+        's',
+        low=0.0,
+        high=5.0,
+    )
+    odometry_max_gap: float = parameter(
+        'tf',
+        1.0,
+        'largest distance of the two samples of odometry between which it is interpolated',
+        's',
+        low=0.01,
+        high=10.0,
     )
     two_d_mode: bool = parameter(
         'tf', True, 'restrict map -> odom and map -> base to x, y and yaw'

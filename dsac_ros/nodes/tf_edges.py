@@ -7,7 +7,7 @@ import bisect
 import threading
 from dataclasses import dataclass, field
 
-from dsac_ros.nodes.sample_times import Limits, gap_reason, reason_at
+from dsac_ros.nodes.sample_times import MAX_SAME_CLOCK_S, Limits, gap_reason, reason_at
 
 #: An edge with a single sample counts as static after this time [s].
 STATIC_AFTER_S = 3.0
@@ -104,6 +104,18 @@ class TfEdges:
                 and len(edge.stamps) == 1
                 and now_s - edge.heard_s >= STATIC_AFTER_S
             }
+
+    def newest(self, path: TfPath) -> int | None:
+        """Return the newest stamp [ns] of the dynamic edges of a path; None if there are none."""
+        stamps = [stamps[-1] for _, stamps in self._moving(path, set()) if stamps]
+        return max(stamps, default=None)
+
+    def is_late(self, path: TfPath, stamp: int) -> bool:
+        """Return whether the samples of a dynamic edge end before a stamp, not long before."""
+        return any(
+            not stamps or 0 < stamp - stamps[-1] <= MAX_SAME_CLOCK_S * 1e9
+            for _, stamps in self._moving(path, set())
+        )
 
     def gap_reason(self, path: TfPath, stamp: int, limits: Limits) -> str:
         """Return why the samples around a stamp are too sparse to interpolate; '' if not."""

@@ -14,11 +14,11 @@ from tf2_ros import TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar
 from dsac_ros.nodes.conversions import transform_message
+from dsac_ros.nodes.fix_queue import Fix
 from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
-from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_authority import TfAuthority
-from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.sources.image_messages import stamp_ns
 
 
@@ -65,38 +65,28 @@ class TfOutput:
         values = self.values
         if values.pose_tf_child:
             self._send(values.pose_tf_child, output.stamp, output.map_from_base)
-        if self._authority.kind == 'map_odom':
-            self._update_map_from_odom(output)
-        elif (
+        if (
             self._authority.kind == 'map_base'
             and values.base_frame
-            and (self._authority.may_publish(self._now(), has_odometry=False))
+            and self._authority.may_publish(self._now(), has_odometry=False)
         ):
             self._authority.sent(output.stamp)
             self._send(values.base_frame, output.stamp, self._planar_if_2d(output.map_from_base))
 
-    def _update_map_from_odom(self, output: NodeOutput) -> None:
-        wait = Limits(self.values.tf_lookup_timeout, 'tf_lookup_timeout')
-        try:
-            camera_frame = self._transforms.optical_frame(
-                output.camera_frame, self.values.camera_frame
-            )
-            camera_from_odom = self._transforms.lookup(
-                camera_frame,
-                self.values.odom_frame,
-                output.stamp,
-                wait if self.values.tf_mode == 'map_odom' else Limits(),
-            )
-        except TransformUnavailable as error:
-            if self.values.tf_mode == 'map_odom':
-                self._node.get_logger().warning(
-                    f'no map -> odom: {error}', throttle_duration_sec=10.0
-                )
+    def on_fix(self, fix: Fix) -> None:
+        """Take an accepted pose with its odometry; called in the executor."""
+        if self._authority.kind != 'map_odom' or fix.odom_from_base is None:
             return
         first = self._map_from_odom is None
-        self._map_from_odom = self._planar_if_2d(output.map_from_camera @ camera_from_odom)
+        self._map_from_odom = self._planar_if_2d(
+            fix.output.map_from_base @ np.linalg.inv(fix.odom_from_base)
+        )
         if first:
             self._repeat()
+
+    def is_own(self, stamp: int) -> bool:
+        """Return whether map -> base_frame at a stamp [ns] comes from this node."""
+        return self._authority.kind != 'none' and stamp <= self._last_stamp
 
     def _repeat(self) -> None:
         """Publish map -> odom again: between images the odometry moves the robot."""

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
@@ -22,14 +26,22 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.pose_frames import optical_frame
 
 CACHE_S = 15.0
-POLL_S = 0.005
+#: Longest wait before a lookup is tried again: a single sample becomes valid by its age [s].
+RECHECK_S = 0.05
 TF, TF_STATIC = '/tf', '/tf_static'
 #: Time after which frames that are still unknown are not expected any more [s].
 SETTLING_TIME_S = 3.0
 
 
 class TransformUnavailable(Exception):
-    """There is no such transform at that time; the message is the reason."""
+    """There is no such transform at that time; the message is the reason.
+
+    may_come says whether TF that is still on its way can change that.
+    """
+
+    def __init__(self, reason: str, may_come: bool = False) -> None:
+        super().__init__(reason)
+        self.may_come = may_come
 
 
 class Transforms:
@@ -39,9 +51,15 @@ class Transforms:
         """Listen to TF; `parameters` maps frames to the parameters that name them, for reasons."""
         self.buffer = Buffer(cache_time=Duration(seconds=CACHE_S))
         self.edges = TfEdges(CACHE_S, node.resolve_topic_name(TF_STATIC))
-        self._listener = _Listener(self.buffer, node, self.edges)
+        self._arrived = threading.Condition()
+        self._on_arrival: list[Callable[[], None]] = []
+        self._listener = _Listener(self.buffer, node, self.edges, self._notify)
         self._node, self._parameters = node, parameters
-        self._last_now, self._begin = 0, time.monotonic()
+        self._jump = node.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=lambda _: self.reset(),
+        )
+        self._begin = time.monotonic()
         self._logged: set[str] = set()
 
     @property
@@ -88,21 +106,25 @@ class Transforms:
         """
         if target == source:
             return np.eye(4)
-        self._clear_after_time_jump()
-        end = time.monotonic() + limits.timeout_s
-        while True:
-            try:
-                found = self._at(target, source, stamp)
-                break
-            except TransformException as error:
-                if time.monotonic() >= end:
+        end = time.monotonic() + limits.timeout_s * limits.waits
+        with self._arrived:
+            while True:
+                try:
+                    found = self._at(target, source, stamp)
+                    break
+                except TransformException as error:
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        raise TransformUnavailable(
+                            self._reason(target, source, stamp, limits)
+                            or f'no transform {target} <- {source}: {error}',
+                            self._may_come(target, source, stamp),
+                        ) from None
+                except SourceError as error:
                     raise TransformUnavailable(
-                        self._reason(target, source, stamp, limits)
-                        or f'no transform {target} <- {source}: {error}'
+                        f'transform {target} <- {source}: {error}'
                     ) from None
-            except SourceError as error:
-                raise TransformUnavailable(f'transform {target} <- {source}: {error}') from None
-            time.sleep(POLL_S)
+                self._arrived.wait(min(left, RECHECK_S))
         path = self.edges.path(target, source)
         too_sparse = self.edges.gap_reason(path, stamp, limits) if path else ''
         if too_sparse:
@@ -120,6 +142,25 @@ class Transforms:
             return stamp_ns(found.header.stamp), matrix_from_transform(found.transform)
         except (TransformException, SourceError) as error:
             raise TransformUnavailable(f'no transform {target} <- {source}: {error}') from None
+
+    def _may_come(self, target: str, source: str, stamp: int) -> bool:
+        """Return whether a transform that is missing now may still arrive."""
+        path = self.edges.path(target, source)
+        return not self.is_settled if path is None else self.edges.is_late(path, stamp)
+
+    def latest(self, target: str, source: str) -> np.ndarray:
+        """Return the newest target_from_source (4, 4).
+
+        Raises:
+            TransformUnavailable: there is none.
+        """
+        return self.lookup(target, source, 0)
+
+    def ahead_s(self, target: str, source: str, now: int) -> float:
+        """Return how far the newest sample between two frames is ahead of `now` [ns], in s."""
+        path = self.edges.path(target, source)
+        newest = self.edges.newest(path) if path else None
+        return -math.inf if newest is None else (newest - now) / 1e9
 
     def optical_frame(self, image_frame: str, given: str) -> str:
         """Return the optical frame of an image.
@@ -143,7 +184,8 @@ class Transforms:
             raise TransformUnavailable(
                 f'the image is in frame {frame!r}, which has x forward by its name, and TF has '
                 f'{children} below it: set camera_frame to the frame with z forward (or to '
-                f'{frame} if that one has)'
+                f'{frame} if that one has)',
+                may_come=not self.is_settled,
             )
         if found[0] != frame:
             self._log_once(
@@ -165,9 +207,26 @@ class Transforms:
         )
         return found[0]
 
+    def on_arrival(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after every TF message, in the executor; return the function that ends it."""
+        self._on_arrival.append(callback)
+        return lambda: self._on_arrival.remove(callback)
+
+    def reset(self) -> None:
+        """Forget dynamic transforms, whose stamps belong to another run of the clock."""
+        self.buffer.clear()
+        self.edges.clear()
+
     def close(self) -> None:
         """Stop listening."""
+        self._jump.unregister()
         self._listener.unregister()
+
+    def _notify(self) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+        for callback in list(self._on_arrival):
+            callback()
 
     def _at(self, target: str, source: str, stamp: int) -> np.ndarray:
         """Look up by tf2, except that an edge with a single sample is valid at any time."""
@@ -211,20 +270,14 @@ class Transforms:
             self._logged.add(key)
             self._node.get_logger().warning(line)
 
-    def _clear_after_time_jump(self) -> None:
-        """Clear the buffer when the clock jumps back (a bag that restarts)."""
-        now = self._node.get_clock().now().nanoseconds
-        if now < self._last_now:
-            self.buffer.clear()
-            self.edges.clear()
-        self._last_now = now
-
 
 class _Listener(TransformListener):
     """Fills the buffer and records the samples."""
 
-    def __init__(self, buffer: Buffer, node: Node, edges: TfEdges) -> None:
-        self._edges = edges
+    def __init__(
+        self, buffer: Buffer, node: Node, edges: TfEdges, notify: Callable[[], None]
+    ) -> None:
+        self._edges, self._notify = edges, notify
         self.feed: Feed | None = None
         self.static_feed: Feed | None = None
         super().__init__(buffer, node, spin_thread=False)
@@ -235,6 +288,7 @@ class _Listener(TransformListener):
             self.feed.arrived()
         self._note(data, is_static=False)
         super().callback(data)
+        self._notify()
 
     def static_callback(self, data: TFMessage) -> None:
         """Record static transforms."""
@@ -242,6 +296,7 @@ class _Listener(TransformListener):
             self.static_feed.arrived()
         self._note(data, is_static=True)
         super().static_callback(data)
+        self._notify()
 
     def _note(self, data: TFMessage, is_static: bool) -> None:
         now = time.monotonic()

@@ -43,6 +43,7 @@ ACCEPT_ALL = {
     'min_agreement': 0.0,
     'max_position_sigma': 0.0,
     'max_focal_error': 0.0,
+    'min_agreeing_fixes': 1,
     'num_hypotheses': 64,
     'max_rate': 0.0,
     'max_image_age': 10.0,

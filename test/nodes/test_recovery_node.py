@@ -139,9 +139,7 @@ def test_kidnap_is_noticed_and_repaired(make_scene):
     scene = make_scene(publish_initialpose='auto')
     assert scene.live(lambda: scene.says('localized') is True)
     scene.follows = False
-    scene.map_from_odom = np.array(
-        [[0, -1, 0, 7.0], [1, 0, 0, 7.0], [0, 0, 1, 0], [0, 0, 0, 1.0]]
-    )
+    scene.map_from_odom = np.array([[0, -1, 0, 7.0], [1, 0, 0, 7.0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     before = len(scene.seeds)
     assert scene.live(lambda: scene.says('kidnapped') is True)
     assert scene.says('localized') is False

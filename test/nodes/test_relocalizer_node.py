@@ -313,7 +313,7 @@ def test_without_a_map_it_waits_for_one(map_path):
         odom_from_base = conversions.matrix_from_xyz_rpy([1.0, -2.0, 0.0, 0.0, 0.0, 0.7])
 
         def drive():
-            for offset in (-SECOND, 0, SECOND):
+            for offset in (-SECOND // 2, 0, SECOND // 2, SECOND):
                 robot.tf.sendTransform(
                     conversions.transform_message(
                         'odom', 'base_link', robot.now() + offset, odom_from_base
