@@ -27,8 +27,8 @@ from dsac_ros.types import SceneCoordinates
 
 #: Reprojection error of an inlier [px]: that of features, and some for the odometry.
 INLIER_PX = 6.0
-HYPOTHESES = 512  # minimal sets in each image
-REFINED = 4  # poses of most inliers that are refined
+HYPOTHESES = 1024  # minimal sets in each image
+REFINED = 16  # poses of most inliers that are refined
 REFINEMENTS = 5  # Gauss-Newton steps, each with the inliers of the last pose
 PER_BIN = 2  # inliers that count in each grid bin of an image
 #: Inliers by which a view supports a pose. Of 222 windows of three images of another place, in
@@ -77,10 +77,10 @@ def estimate_rig_pose(views: Sequence[RigView], seed: int = 0) -> RigPose | None
         return None
     counts = torch.stack([_inliers(hypotheses, *one).sum(-1) for one in zip(views, seen)]).sum(0)
     likely = hypotheses[counts.argsort(descending=True)[:REFINED]]
-    poses = [refined for pose in likely for refined in (pose, _refined(pose, views, seen))]
+    poses = torch.cat([likely, _refined(likely, views, seen)])
     pose = max(poses, key=lambda pose: sum(_distinct_inliers(pose, views, seen)))
-    normal, _ = _normal_equations(pose.double(), views, seen)
-    raw = torch.linalg.pinv(normal, hermitian=True) * (INLIER_PX / 2) ** 2
+    normal, _ = _normal_equations(pose[None].double(), views, seen)
+    raw = torch.linalg.pinv(normal[0], hermitian=True) * (INLIER_PX / 2) ** 2
     # The perturbation turns about the origin of the world; poses are reported about themselves.
     covariance = covariance_at(raw.cpu().numpy(), pose[:3, 3].double().cpu().numpy())
     inlier_counts = _distinct_inliers(pose, views, seen)
@@ -128,47 +128,51 @@ def _distinct_inliers(
 def _refined(
     world_from_rig: Tensor, views: Sequence[RigView], seen: Sequence[Correspondences]
 ) -> Tensor:
-    """Minimise the reprojection errors of the inliers of all views by Gauss-Newton."""
-    pose = world_from_rig.double()
+    """Minimise the errors of the inliers of all views by Gauss-Newton, for poses (H, 4, 4)."""
+    poses = world_from_rig.double()
     for _ in range(REFINEMENTS):
-        normal, gradient = _normal_equations(pose, views, seen)
-        step = torch.linalg.pinv(normal, hermitian=True) @ -gradient
-        pose = se3.exp(step) @ pose
-    return pose.to(world_from_rig)
+        normal, gradient = _normal_equations(poses, views, seen)
+        step = torch.linalg.pinv(normal, hermitian=True) @ -gradient[..., None]
+        poses = se3.exp(step[..., 0]) @ poses
+    return poses.to(world_from_rig)
 
 
 def _normal_equations(
     world_from_rig: Tensor, views: Sequence[RigView], seen: Sequence[Correspondences]
 ) -> tuple[Tensor, Tensor]:
-    """Return J^T J (6, 6) and J^T r (6,) of the inliers, for a left perturbation of the pose."""
-    normal, gradient = world_from_rig.new_zeros(6, 6), world_from_rig.new_zeros(6)
+    """Return J^T J (H, 6, 6) and J^T r (H, 6) of the inliers, for left perturbations of poses."""
+    count = len(world_from_rig)
+    normal, gradient = world_from_rig.new_zeros(count, 6, 6), world_from_rig.new_zeros(count, 6)
     for view, one in zip(views, seen):
-        rows = _inliers(world_from_rig[None], view, one)[0]
-        jacobian, residual = _linearised(world_from_rig, view, one, rows)
-        normal += torch.einsum('nri,nrj->ij', jacobian, jacobian)
-        gradient += torch.einsum('nri,nr->i', jacobian, residual)
+        inliers = _inliers(world_from_rig, view, one)
+        jacobian, residual = _linearised(world_from_rig, view, one)
+        # NaN and infinity of points at the camera are no inliers, and must not meet a zero.
+        jacobian = jacobian.where(inliers[..., None, None], 0.0)
+        residual = residual.where(inliers[..., None], 0.0)
+        normal += torch.einsum('hnri,hnrj->hij', jacobian, jacobian)
+        gradient += torch.einsum('hnri,hnr->hi', jacobian, residual)
     return normal, gradient
 
 
 def _linearised(
-    world_from_rig: Tensor, view: RigView, seen: Correspondences, rows: Tensor
+    world_from_rig: Tensor, view: RigView, seen: Correspondences
 ) -> tuple[Tensor, Tensor]:
-    """Return Jacobian (M, 2, 6) and residual (M, 2) [px] of a left perturbation of the pose."""
-    points = view.matches.points_world[0][rows].double()
-    camera_from_world = se3.inverse(world_from_rig @ view.rig_from_camera.double())
+    """Return Jacobians (H, N, 2, 6) and residuals (H, N, 2) [px] of left perturbations."""
+    points = view.matches.points_world[0].to(world_from_rig)
+    camera_from_world = se3.inverse(world_from_rig @ view.rig_from_camera.to(world_from_rig))
     local = se3.transform(camera_from_world, points)
     x, y, z = local.unbind(-1)
-    zero, focal = torch.zeros_like(z), seen.focal[0].double()
+    zero, focal = torch.zeros_like(z), seen.focal[0].to(world_from_rig)
     by_local = torch.stack(
         [
             torch.stack([focal[0] / z, zero, -focal[0] * x / z**2], -1),
             torch.stack([zero, focal[1] / z, -focal[1] * y / z**2], -1),
         ],
-        1,
+        -2,
     )
     # exp(d) moves the rig: a point of the world moves by -(t + r x p) as seen from it.
     minus_one = -torch.eye(3).to(points).expand(len(points), 3, 3)
     by_twist = torch.cat([minus_one, skew(points)], -1)
-    jacobian = by_local @ (camera_from_world[:3, :3] @ by_twist)
-    residual = focal * local[:, :2] / z[:, None] - seen.pixels[0][rows].double()
+    jacobian = by_local @ (camera_from_world[:, None, :3, :3] @ by_twist)
+    residual = focal * local[..., :2] / z[..., None] - seen.pixels[0].to(world_from_rig)
     return jacobian, residual
