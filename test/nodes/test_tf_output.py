@@ -50,7 +50,7 @@ def fix(node, odom_from_base=ODOM_FROM_BASE):
 
 
 def take(output, fix):
-    """What the node does with an accepted pose."""
+    """Do with an accepted pose as the node does."""
     output.publish(fix.output)
     output.on_fix(fix)
 
