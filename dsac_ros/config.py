@@ -245,9 +245,9 @@ class CorrectionConfig:
     )
     max_jump: float = setting(
         0.0,
-        'distance and angle by which an accepted pose may move the robot in the map; one beyond it '
-        'is JUMP_REJECTED until jump_confirmations poses agree, which then replace the correction '
-        'at once; 0: unlimited',
+        'distance and angle by which an accepted pose may move the robot in the map; beyond it '
+        'it is JUMP_REJECTED until jump_confirmations poses agree, which then replace the '
+        'correction at once; 0: unlimited',
         unit='m, rad',
         low=0.0,
         high=1000.0,

@@ -75,9 +75,15 @@ class Publishers:
         self._uncertain_pose.publish(message)
 
     def publish_status(
-        self, output: NodeOutput, map_id: str, dropped: int, now: int, timeout_s: float
+        self,
+        output: NodeOutput,
+        map_id: str,
+        dropped: int,
+        now: int,
+        timeout_s: float,
+        note: str = '',
     ) -> RelocalizationStatus:
-        """Publish the status of an image, accepted or not."""
+        """Publish the status of an image; the note is the reason of an accepted one."""
         localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
@@ -90,7 +96,7 @@ class Publishers:
             if self.is_localized(now, timeout_s)
             else RelocalizationStatus.LOST,
             result=int(localization.result),
-            reason=localization.reason,
+            reason=localization.reason or note,
             camera=output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),

@@ -34,6 +34,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
+from dsac_ros.types import Result
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
@@ -79,7 +80,13 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers.publish_map_info(
             self._localizer.map.header, self.values.map, self._now()
         )
-        self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
+        self._tf = TfOutput(
+            self,
+            self.values,
+            self._transforms,
+            self._broadcaster,
+            odometry_problem=lambda: self._fixes.problem if self._fixes is not None else '',
+        )
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
@@ -169,7 +176,8 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 return  # deactivated meanwhile
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame
-            if not output.lacks_base:
+            waits = output.lacks_base or (output.localization.accepted and self._tf.gates_fixes)
+            if not waits:
                 output = self._publish(output)
             if output.localization.accepted:
                 fixes.put(replace(output, view=None))
@@ -192,6 +200,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._worker.slot.dropped,
             self._now(),
             values.localization_timeout,
+            self._tf.problem,
         )
         return replace(output, published=True)
 
@@ -200,9 +209,12 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         if self._tf is None:
             return
         with self._output_lock:
-            self._tf.on_fix(fix)
-            if not fix.output.published:
-                self._publish(fix.output)
+            reason = self._tf.on_fix(fix)
+            output = jump_rejected(fix.output, reason) if reason else fix.output
+            if not output.published:
+                self._publish(output)
+        if reason:
+            self._log_output(output)
 
     def _on_dropped(self, output: NodeOutput, reason: str) -> None:
         """Publish the result of an image whose base TF did not tell in time."""
@@ -243,6 +255,18 @@ def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
         for name in ('base_frame', 'odom_frame', 'map_frame')
         if (frame := getattr(values, name))
     }
+
+
+def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
+    """Return an accepted output without its poses, for the reason that the correction gave."""
+    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
+    return replace(
+        output,
+        localization=localization,
+        map_from_camera=None,
+        map_from_base=None,
+        covariance=None,
+    )
 
 
 def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:

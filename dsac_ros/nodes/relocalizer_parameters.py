@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, CorrectionConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
 RANSAC = {
@@ -27,6 +27,16 @@ ACCEPT = {
         'max_position_sigma',
         'max_latency_ms',
         'max_focal_error',
+    )
+}
+CORRECTION = {
+    name: name
+    for name in (
+        'smoothing_tau',
+        'max_jump',
+        'jump_confirmations',
+        'jump_agreement',
+        'max_correction_rate',
     )
 }
 
@@ -165,6 +175,12 @@ class RelocalizerParameters:
         read_only=True,
     )
 
+    smoothing_tau: float = from_setting('own mode', CorrectionConfig, 'smoothing_tau')
+    max_jump: float = from_setting('own mode', CorrectionConfig, 'max_jump')
+    jump_confirmations: int = from_setting('own mode', CorrectionConfig, 'jump_confirmations')
+    jump_agreement: float = from_setting('own mode', CorrectionConfig, 'jump_agreement')
+    max_correction_rate: float = from_setting('own mode', CorrectionConfig, 'max_correction_rate')
+
     min_visible_inlier_ratio: float = from_setting(
         'accept', AcceptConfig, 'min_visible_inlier_ratio'
     )
@@ -227,3 +243,8 @@ def ransac_config(values: RelocalizerParameters) -> RansacConfig:
 def accept_config(values: RelocalizerParameters) -> AcceptConfig:
     """Return the settings of the acceptance of poses."""
     return settings_from(values, AcceptConfig, ACCEPT)
+
+
+def correction_config(values: RelocalizerParameters) -> CorrectionConfig:
+    """Return the settings of map -> odom in own mode."""
+    return settings_from(values, CorrectionConfig, CORRECTION)
