@@ -26,7 +26,7 @@ LAYERS = (
     {'errors'},
     {'types', 'config', 'compute'},
     {'geometry', 'metrics', 'acceptance', 'recovery'},
-    {'network', 'ransac', 'synthetic'},
+    {'network', 'ransac', 'synthetic', 'correction'},
     {'sources'},
     {'alignment'},
     {'map_file', 'scene_coordinates', 'focal_check'},

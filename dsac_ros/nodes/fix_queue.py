@@ -18,15 +18,15 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
-from dsac_ros.nodes.sample_times import Limits
-from dsac_ros.nodes.stamps import FUTURE_NS
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
 
 #: Poses that wait at most; more than come in the longest wait at 60 Hz.
 MAX_WAITING = 300
 EXPIRY_PERIOD_S = 0.05
+CHECK_TICKS = 20
 #: The same cause is logged again after this time if it still costs poses [s].
 REPEAT_S = 60.0
 NUMBER = re.compile(r'\d+(\.\d+)?')
@@ -88,26 +88,37 @@ class FixQueue:
             complete: Relocalization.with_base, for outputs that lack the base.
             is_own: returns whether map -> base_frame at a stamp [ns] is from this node.
         """
-        self._node, self._transforms, self.values = node, transforms, values
+        self._node, self._transforms = node, transforms
+        self._odometry = Odometry(node, transforms, values)
         self._on_fix, self._on_dropped = on_fix, on_dropped
         self._complete, self._is_own = complete, is_own
         #: Poses that had no odometry, and poses that were dropped, since activation.
         self.without_odometry = self.dropped = 0
-        self._problem = ''
+        self._fix_problem = self._tf_problem = ''
+        self._ticks = 0
         self._logged: dict[str, float] = {}
         self._queue: list[_Waiting] = []
         self._lock, self._serving = threading.Lock(), threading.Lock()
         self._guard = node.create_guard_condition(self._serve)
         # A steady clock: simulated time may stand still.
         self._timer = node.create_timer(
-            EXPIRY_PERIOD_S, self._serve, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            EXPIRY_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._stop_listening = transforms.on_arrival(self._on_tf)
 
     @property
+    def values(self) -> RelocalizerParameters:
+        """The parameters, which may change while poses wait."""
+        return self._odometry.values
+
+    @values.setter
+    def values(self, values: RelocalizerParameters) -> None:
+        self._odometry.values = values
+
+    @property
     def problem(self) -> str:
-        """The reason why the last pose had no odometry, one sentence; '' if it had."""
-        return self._problem
+        """The reason why poses have no odometry, one sentence; '' if the last one had it."""
+        return self._tf_problem or self._fix_problem
 
     @property
     def waiting(self) -> int:
@@ -188,50 +199,52 @@ class FixQueue:
 
     def _with_tf(self, output: NodeOutput, is_last: bool) -> Fix | None:
         """Look up TF at the stamp of an output; None if it waits on."""
-        values, transforms = self.values, self._transforms
-        limits = Limits(
-            values.odometry_timeout,
-            'odometry_timeout',
-            values.odometry_max_gap,
-            'odometry_max_gap',
-            waits=False,
-        )
-        odom_from_base = tf_map_from_base = None
-        base = values.base_frame
+        odom_from_base, reason = None, ''
         try:
-            base = base or transforms.optical_frame(output.camera_frame, values.camera_frame)
-            odom_from_base = transforms.lookup(values.odom_frame, base, output.stamp, limits)
-            reason = self.odometry_ahead(base)
+            odom_from_base = self._odometry.at(output)
         except TransformUnavailable as error:
             if error.may_come and not is_last:
                 return None
             reason = str(error)
-        if base and not self._is_own(output.stamp):
+        tf_map_from_base = None
+        if not self._is_own(output.stamp):
             try:
-                tf_map_from_base = transforms.lookup(values.map_frame, base, output.stamp, limits)
+                tf_map_from_base = self._by_localizer(output)
             except TransformUnavailable as error:
-                is_connected = transforms.edges.path(values.map_frame, base) is not None
-                if error.may_come and is_connected and not is_last:
+                if error.may_come and not is_last:
                     return None
-        return Fix(output, None if reason else odom_from_base, tf_map_from_base, reason)
+        return Fix(output, odom_from_base, tf_map_from_base, reason)
 
-    def odometry_ahead(self, base: str) -> str:
-        """Return why stamps of odometry cannot be believed; '' if they can."""
-        now, odom = self._node.get_clock().now().nanoseconds, self.values.odom_frame
-        ahead_s = self._transforms.ahead_s(odom, base, now)
-        if not now or ahead_s * 1e9 <= FUTURE_NS:
-            return ''
-        return (
-            f'{odom} -> {base} is stamped {ahead_s:.1f} s in the future: synchronise the clocks '
-            'of odometry and this computer, or set use_sim_time to that of the odometry'
-        )
+    def _by_localizer(self, output: NodeOutput) -> np.ndarray | None:
+        """Return map_from_base (4, 4) by TF; None if nobody publishes it."""
+        map_frame, base = self.values.map_frame, self._odometry.base(output.camera_frame)
+        if self._transforms.edges.path(map_frame, base) is None:
+            return None
+        return self._transforms.lookup(map_frame, base, output.stamp, self._odometry.limits)
 
     def _deliver(self, fix: Fix) -> None:
+        self._fix_problem = fix.reason
         if fix.reason:
             self.without_odometry += 1
-            self._tell(f'no odometry at the stamp of an accepted pose: {fix.reason}')
-        self._problem = fix.reason
+            self._tell_odometry(fix.reason)
         self._on_fix(fix)
+
+    def _tick(self) -> None:
+        """Look at TF without a pose once a second, and serve those whose time is over."""
+        self._ticks += 1
+        if self._ticks % CHECK_TICKS == 0 and self.values.tf_mode in ('auto', 'map_odom'):
+            before, self._tf_problem = self._tf_problem, self._odometry.problem
+            if self._tf_problem:
+                self._tell_odometry(self._tf_problem)
+            elif before:
+                self._fix_problem = ''
+        self._serve()
+
+    def _tell_odometry(self, reason: str) -> None:
+        mode = self.values.tf_mode
+        if mode != 'map_base':  # of robots without odometry
+            useless = '' if mode == 'none' else f', tf_mode {mode} cannot publish map -> odom'
+            self._tell(f'accepted poses have no odometry{useless}: {reason}')
 
     def _drop(self, output: NodeOutput, reason: str) -> None:
         self.dropped += 1
@@ -244,6 +257,4 @@ class FixQueue:
         cause, now = NUMBER.sub('#', line), time.monotonic()
         if now - self._logged.get(cause, -REPEAT_S) >= REPEAT_S:
             self._logged[cause] = now
-            self._node.get_logger().warning(
-                f'{line} ({self.without_odometry} without odometry, {self.dropped} dropped so far)'
-            )
+            self._node.get_logger().warning(line)

@@ -84,8 +84,9 @@ class Publishers:
         now: int,
         condition: Condition,
         attempts: int,
+        note: str = '',
     ) -> RelocalizationStatus:
-        """Publish the status of an image, accepted or not."""
+        """Publish the status of an image; the note is the reason of an accepted one."""
         localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
@@ -95,7 +96,7 @@ class Publishers:
             header=conversions.header(self._map_frame, output.stamp),
             state=condition.value,
             result=int(localization.result),
-            reason=localization.reason,
+            reason=localization.reason or note,
             camera=output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),

@@ -37,6 +37,7 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
+from dsac_ros.types import Result
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
@@ -91,7 +92,13 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers.publish_map_info(
             self._localizer.map.header, self.values.map, self._now()
         )
-        self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
+        self._tf = TfOutput(
+            self,
+            self.values,
+            self._transforms,
+            self._broadcaster,
+            odometry_problem=lambda: self._fixes.problem if self._fixes is not None else '',
+        )
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
@@ -194,8 +201,9 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 return  # deactivated meanwhile
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame
+            waits = output.lacks_base or self._tf.gates_fixes
             if output.localization.accepted:
-                if not output.lacks_base:
+                if not waits:
                     output = self._publish_poses(output)
                 fixes.put(replace(output, view=None))
             else:
@@ -222,6 +230,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._now(),
             self._recovery.condition,
             self._recovery.state.attempts,
+            self._tf.problem,
         )
 
     def _refuse(self, output: NodeOutput) -> None:
@@ -235,11 +244,14 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         if self._tf is None:
             return
         with self._output_lock:
-            if not fix.output.published:
-                self._publish_poses(fix.output)
-            self._tf.on_fix(fix)
-            self._recovery.on_fix(fix)
-            self._publish_status(fix.output)
+            reason = self._tf.on_fix(fix)
+            self._recovery.on_fix(fix)  # a jump is evidence, too
+            output = jump_rejected(fix.output, reason) if reason else fix.output
+            if output.localization.accepted and not output.published:
+                self._publish_poses(output)
+            self._publish_status(output)
+        if reason:
+            self._log_output(output)
 
     def _on_dropped(self, output: NodeOutput, reason: str) -> None:
         """Publish the result of an image whose base TF did not tell in time."""
@@ -295,6 +307,18 @@ def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
         for name in ('base_frame', 'odom_frame', 'map_frame')
         if (frame := getattr(values, name))
     }
+
+
+def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
+    """Return an accepted output without its poses, for the reason that the correction gave."""
+    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
+    return replace(
+        output,
+        localization=localization,
+        map_from_camera=None,
+        map_from_base=None,
+        covariance=None,
+    )
 
 
 def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, CorrectionConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
 
@@ -32,6 +32,16 @@ ACCEPT = {
 }
 RECOVERY = {field.name: field.name for field in fields(RecoveryConfig)}
 SEED = {field.name: field.name for field in fields(SeedConfig)}
+CORRECTION = {
+    name: name
+    for name in (
+        'smoothing_tau',
+        'max_jump',
+        'jump_confirmations',
+        'jump_agreement',
+        'max_correction_rate',
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +178,12 @@ class RelocalizerParameters:
         read_only=True,
     )
 
+    smoothing_tau: float = from_setting('own mode', CorrectionConfig, 'smoothing_tau')
+    max_jump: float = from_setting('own mode', CorrectionConfig, 'max_jump')
+    jump_confirmations: int = from_setting('own mode', CorrectionConfig, 'jump_confirmations')
+    jump_agreement: float = from_setting('own mode', CorrectionConfig, 'jump_agreement')
+    max_correction_rate: float = from_setting('own mode', CorrectionConfig, 'max_correction_rate')
+
     min_visible_inlier_ratio: float = from_setting(
         'accept', AcceptConfig, 'min_visible_inlier_ratio'
     )
@@ -281,3 +297,8 @@ def recovery_config(values: RelocalizerParameters) -> RecoveryConfig:
 def seed_config(values: RelocalizerParameters) -> SeedConfig:
     """Return the settings of seeds."""
     return settings_from(values, SeedConfig, SEED)
+
+
+def correction_config(values: RelocalizerParameters) -> CorrectionConfig:
+    """Return the settings of map -> odom in own mode."""
+    return settings_from(values, CorrectionConfig, CORRECTION)

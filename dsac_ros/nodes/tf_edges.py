@@ -149,18 +149,23 @@ class TfEdges:
             now_s: time of the steady clock.
             parameters: frame -> the parameter that names it; default camera_frame.
         """
-        frames = self.frames
-        for frame in (target, source):
-            if frame not in frames:
-                return self._unknown(frame, parameters.get(frame, 'camera_frame'), frames)
         path = self.path(target, source)
-        if path is None:
-            return self._disconnected(target, source)
+        disconnected = self.disconnected_reason(target, source, parameters)
+        if disconnected or path is None:
+            return disconnected
         reasons = (
             reason_at(what, stamps, stamp, limits)
             for what, stamps in self._moving(path, self.static_children(path, now_s))
         )
         return next(filter(None, reasons), '')
+
+    def disconnected_reason(self, target: str, source: str, parameters: dict[str, str]) -> str:
+        """Return why TF connects two frames at no time, and the remedy; '' if it does."""
+        frames = self.frames
+        for frame in (target, source):
+            if frame not in frames:
+                return self._unknown(frame, parameters.get(frame, 'camera_frame'), frames)
+        return '' if self.path(target, source) else self._disconnected(target, source)
 
     def _moving(self, path: TfPath, static_children: set[str]) -> list[tuple[str, list[int]]]:
         """Return name and stamps of the dynamic edges of a path."""

@@ -148,6 +148,10 @@ class Transforms:
         path = self.edges.path(target, source)
         return not self.is_settled if path is None else self.edges.is_late(path, stamp)
 
+    def disconnected_reason(self, target: str, source: str) -> str:
+        """Return why TF connects two frames at no time, and the remedy; '' if it does."""
+        return self.edges.disconnected_reason(target, source, self._parameters)
+
     def latest(self, target: str, source: str) -> np.ndarray:
         """Return the newest target_from_source (4, 4).
 

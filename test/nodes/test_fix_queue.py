@@ -127,12 +127,40 @@ def test_odometry_that_ended_is_told_once(make_bench, spin_until, monkeypatch):
         assert spin_until(lambda: bench.queue.waiting == 0, 2.0)
     assert 'the newest sample of odom -> base_link is 0.' in bench.queue.problem
     assert 'after 0.15 s of waiting (odometry_timeout): is it' in bench.queue.problem
-    assert len(lines) == 1 and 'no odometry at the stamp of an accepted pose' in lines[0]
+    assert len(lines) == 1 and 'tf_mode auto cannot publish map -> odom: the newest' in lines[0]
     for offset in (-50, 50):
         bench.hear(bench.now() + offset * MS)
     bench.queue.put(output(bench.now()))
     assert spin_until(lambda: len(bench.fixes) == 4, 2.0)
     assert bench.fixes[-1].reason == bench.queue.problem == ''
+
+
+def test_a_missing_frame_is_told_without_a_pose(make_bench, spin_until, monkeypatch):
+    lines = []
+    bench = make_bench()
+    monkeypatch.setattr(
+        type(bench.node.get_logger()), 'warning', lambda self, line, **_: lines.append(line)
+    )
+    bench.transforms._begin -= SETTLING_TIME_S
+    for _ in range(3):
+        bench.hear(bench.now(), 'odometry', 'base_link')
+        spin_until(lambda: False, 0.7)
+    assert len(lines) == 1 and "TF does not contain frame 'odom'" in lines[0]
+    assert 'or name another frame with odom_frame' in bench.queue.problem
+    bench.hear(bench.now(), 'odom', 'odometry')
+    assert spin_until(lambda: bench.queue.problem == '', 3.0)
+
+
+@pytest.mark.parametrize('mode', ['map_base', 'none'])
+def test_robots_without_odometry_hear_nothing(make_bench, spin_until, monkeypatch, mode):
+    lines = []
+    bench = make_bench(tf_mode=mode)
+    monkeypatch.setattr(
+        type(bench.node.get_logger()), 'warning', lambda self, line, **_: lines.append(line)
+    )
+    bench.transforms._begin -= SETTLING_TIME_S
+    spin_until(lambda: False, 1.5)
+    assert not lines and bench.queue.problem == ''
 
 
 def test_what_is_known_to_be_absent_is_not_waited_for(make_bench, spin_until):

@@ -8,7 +8,7 @@ import pytest
 from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 
-from dsac_ros.geometry.planar import planar
+from dsac_ros.geometry.planar import planar_correction
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.fix_queue import Fix
 from dsac_ros.nodes.relocalization import NodeOutput
@@ -50,7 +50,7 @@ def fix(node, odom_from_base=ODOM_FROM_BASE):
 
 
 def take(output, fix):
-    """What the node does with an accepted pose."""
+    """Do with an accepted pose as the node does."""
     output.publish(fix.output)
     output.on_fix(fix)
 
@@ -66,7 +66,7 @@ def test_map_odom_is_repeated_and_flat(make_output, spin_until):
     sent = [t for t in heard if t.child_frame_id == 'odom'][-1]
     assert np.allclose(
         conversions.matrix_from_transform(sent.transform),
-        planar(BASE @ np.linalg.inv(ODOM_FROM_BASE)),
+        planar_correction(BASE, ODOM_FROM_BASE),
     )
     ahead = stamp_ns(sent.header.stamp) - node.get_clock().now().nanoseconds
     assert 0 < ahead < 0.5e9
