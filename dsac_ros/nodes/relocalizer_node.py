@@ -8,33 +8,26 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
+from rclpy.timer import Timer
 from tf2_ros import TransformBroadcaster
 
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import DsacError
 from dsac_ros.localizer import Localizer
-from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.input_watch import InputWatch
-from dsac_ros.nodes.paths import user_path
+from dsac_ros.nodes.map_in_use import MapInUse
 from dsac_ros.nodes.publishers import Publishers
-from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
-from dsac_ros.nodes.relocalizer_parameters import (
-    ACCEPT,
-    RANSAC,
-    RelocalizerParameters,
-    accept_config,
-    ransac_config,
-)
+from dsac_ros.nodes.reason_log import ReasonLog
+from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 
-#: Parameters that define the localizer.
-LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
 CHECK_PERIOD_S = 0.2
 
 
@@ -45,45 +38,58 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._relocalization: Relocalization | None = None
         self._worker: Worker[StampedImage] | None = None
         self._camera: CameraSubscriber | None = None
+        self._watch: InputWatch | None = None
+        self._checks: Timer | None = None
+        self._debug: DebugOutput | None = None
         self._tf: TfOutput | None = None
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
-        self._localizer: Localizer | None = None
         self._assumptions = AssumptionLog(self)
+        self._reasons = ReasonLog(self)
         # Held while an output is published and while map or parameters are replaced.
         self._output_lock = threading.Lock()
         super().__init__('dsac_relocalizer', RelocalizerParameters)
+        self._map = MapInUse(self, self.start, self._on_map_replaced)
         self._broadcaster = TransformBroadcaster(self)
 
+    def prepare_start(self) -> None:
+        """Load the map in the background; `configure` and `activate` follow."""
+        try:
+            self._map.preload(self.values)
+        except DsacError as error:
+            self.problem = str(error)
+            self.get_logger().error(self.problem)
+
+    def waiting_for(self) -> str:
+        """Return why no image is processed."""
+        if self._map.loading:
+            return f'loading the map {self._map.loading}'
+        is_idle = self.state == lifecycle.UNCONFIGURED
+        return (is_idle and self._map.problem) or super().waiting_for()
+
     def configure(self) -> None:
-        """Load the map, warm up, create the publishers."""
-        if not self.values.map:
-            raise ConfigError(
-                'parameter map is empty, expected a map file that `dsac map` wrote: '
-                'map:=/path/to/the.map'
-            )
-        self._localizer = load_localizer(self.values.map, self.values)
+        """Load the map, create the publishers."""
+        self._map.configure(self.values)
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
-        self.get_logger().info(
-            f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
-        )
 
     def activate(self) -> None:
         """Create the subscriptions and start to process images."""
         self._output_publishers.reset()
         self._output_publishers.publish_map_info(
-            self._localizer.map.header, self.values.map, self._now()
+            self._map.localizer.map.header, self._map.path, self._now()
         )
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
-        self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
+        self._worker = Worker(
+            self._work, self._on_error, lambda: self.values.max_rate, self._map.warm_up
+        )
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
             self, self.values.image_transport, self._watch, self._worker.slot.put
         )
         self._relocalization = Relocalization(
-            self._localizer,
+            self._map.localizer,
             self.values,
             self._transforms,
             self._camera.is_rectified(self.values.rectified),
@@ -93,54 +99,57 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
 
     def deactivate(self) -> None:
         """Destroy the subscriptions, finish the current image, keep the map."""
-        if self._worker is None:
-            return
-        self._watch.close()
-        self._camera.close()
-        self.destroy_timer(self._checks)
-        if not self._worker.stop():
+        with self._output_lock:
+            self._relocalization = None  # what the worker still finds is discarded
+            if self._output_publishers is not None and self.context.ok():
+                self._output_publishers.publish_localized(False)
+        for part in (self._watch, self._camera, self._tf):
+            if part is not None:
+                part.close()
+        if self._checks is not None:
+            self.destroy_timer(self._checks)
+        if self._worker is not None and not self._worker.stop():
             self.get_logger().warning('the current image takes too long; its result is discarded')
-        self._tf.close()
-        if self.context.ok():
-            self._output_publishers.publish_localized(False)
-        self._worker = self._camera = self._tf = self._relocalization = None
+        self._worker = self._watch = self._camera = self._tf = self._checks = None
 
     def cleanup(self) -> None:
         """Release the map and destroy the publishers."""
-        if self._output_publishers is None:
-            return
-        self._output_publishers.close()
-        self._debug.close()
-        self._transforms.close()
-        self._output_publishers = self._transforms = self._localizer = None
+        for part in (self._output_publishers, self._debug, self._transforms):
+            if part is not None:
+                part.close()
+        self._output_publishers = self._debug = self._transforms = None
+        self._map.release()
 
-    def apply(self, values: RelocalizerParameters) -> None:
-        """Apply changed parameters between two images; a map that cannot be loaded raises."""
-        old = self.values
-        if self._localizer is not None:
-            if values.map != old.map:
-                self._localizer = load_localizer(values.map, values)
-                self._output_publishers.publish_map_info(
-                    self._localizer.map.header, values.map, self._now()
-                )
-                self.get_logger().info(f'map {values.map} ({self._localizer.map.id})')
-            elif any(getattr(values, n) != getattr(old, n) for n in LOCALIZER_PARAMETERS):
-                self._localizer = self._localizer.with_settings(
-                    ransac_config(values), accept_config(values)
-                )
-        elif values.map != old.map:
-            read_header(user_path(values.map))
-            self.restart_autostart()
+    def stop(self) -> None:
+        """Deactivate, clean up and end the thread that loads maps."""
+        super().stop()
+        if not self._map.close():
+            self.get_logger().warning('the map that is being loaded takes too long; not waiting')
+
+    def apply(self, values: RelocalizerParameters, changed: frozenset[str]) -> None:
+        """Apply changed parameters between two images."""
+        self._map.apply(values, changed, self.is_starting)
         if self._relocalization is not None:
             with self._output_lock:
-                self._relocalization.localizer, self._relocalization.values = (
-                    self._localizer,
-                    values,
-                )
-                self._tf.values = values
-                if frame_changed(values, old):
-                    self._tf.reset()
-                    self._output_publishers.reset()
+                self._relocalization.localizer = self._map.localizer
+                self._relocalization.values = self._tf.values = values
+                if values.map_alignment != self.values.map_alignment:
+                    self._start_over()
+
+    def _on_map_replaced(self, localizer: Localizer) -> None:
+        """Answer by another map from now on."""
+        with self._output_lock:
+            if self._relocalization is not None:
+                self._relocalization.localizer = localizer
+                self._start_over()
+            self._output_publishers.publish_map_info(
+                localizer.map.header, self._map.path, self._now()
+            )
+
+    def _start_over(self) -> None:
+        """Forget what was found in the previous reference frame."""
+        self._tf.reset()
+        self._output_publishers.reset()
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
@@ -152,10 +161,15 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         )
         if relocalization is None or worker is None:
             return
-        values, localizer = relocalization.values, relocalization.localizer
-        output = relocalization.process(stamped_image, self._now())
+        with self._map.inference_lock:
+            values, localizer = relocalization.values, relocalization.localizer
+            output = relocalization.process(stamped_image, self._now())
         with self._output_lock:
-            if frame_changed(relocalization.values, values):
+            if (
+                relocalization is not self._relocalization  # deactivated meanwhile
+                or relocalization.localizer.map is not localizer.map
+                or relocalization.values.map_alignment != values.map_alignment
+            ):
                 return  # the pose refers to the previous frame
             publishers.publish_poses(output)
             if output.map_from_base is not None:
@@ -180,16 +194,12 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._assumptions.log(output.view.frame.camera)
         localization = output.localization
         if not localization.accepted:
-            self.get_logger().warning(
-                f'{localization.result.name}: {localization.reason}', throttle_duration_sec=5.0
-            )
+            self._reasons.warning(localization.result.name, localization.reason)
 
-    def _on_error(self, stamped_image: StampedImage, error: Exception) -> None:
+    def _on_error(self, stamped_image: StampedImage | None, error: Exception) -> None:
         """Log an error outside the localization; the node continues."""
-        if self.context.ok():
-            self.get_logger().error(
-                f'image not processed: {type(error).__name__}: {error}', throttle_duration_sec=5.0
-            )
+        step = 'warm-up failed' if stamped_image is None else 'image not processed'
+        self._reasons.error(step, f'{type(error).__name__}: {error}')
 
     def _check_age(self) -> None:
         if not self._output_publishers.is_localized(self._now(), self.values.localization_timeout):
@@ -206,11 +216,6 @@ def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
         for name in ('base_frame', 'odom_frame', 'map_frame')
         if (frame := getattr(values, name))
     }
-
-
-def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:
-    """Return whether the parameters define another reference frame of poses than before."""
-    return (values.map, values.map_alignment) != (old.map, old.map_alignment)
 
 
 def main(args: Sequence[str] | None = None) -> int:
