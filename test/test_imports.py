@@ -28,7 +28,7 @@ LAYERS = (
     {'geometry', 'metrics', 'acceptance', 'recovery'},
     {'network', 'ransac', 'synthetic', 'correction'},
     {'sources'},
-    {'alignment'},
+    {'alignment', 'map_header'},
     {'map_file', 'scene_coordinates', 'focal_check'},
     {'query'},
     {'decision'},

@@ -27,6 +27,7 @@ from dsac_ros.nodes.missing_inputs import IMAGE, Input
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.publishers import LATCHED, RELIABLE
+from dsac_ros.nodes.reason_log import ReasonLog
 from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import Training, TrainingState
 from dsac_ros.nodes.transforms import Transforms
@@ -49,7 +50,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._training: Training | None = None
         self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
         self._published_keyframes = -1
-        self._assumptions = AssumptionLog(self)
+        self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
 
@@ -134,7 +135,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._transforms.close()
         self._transforms = None
 
-    def apply(self, values: MapperParameters) -> None:
+    def apply(self, values: MapperParameters, changed: frozenset[str]) -> None:
         """Pass changed parameters to pose source and recorder, from the next image on."""
         if self._poses is not None:
             self._poses.values = values
@@ -263,7 +264,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')
         if reason and reason != self._problem:
             self._problem = reason
-            self.get_logger().warning(reason, throttle_duration_sec=5.0)
+            self._reasons.warning('', reason)
 
     def _publish_keyframes(self) -> None:
         poses = list(self._coverage.poses)

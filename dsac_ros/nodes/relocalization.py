@@ -24,19 +24,14 @@ from dsac_ros.nodes.conversions import (
     image_from_message,
     matrix_from_xyz_rpy,
 )
-from dsac_ros.nodes.paths import user_path
-from dsac_ros.nodes.relocalizer_parameters import (
-    RelocalizerParameters,
-    accept_config,
-    ransac_config,
-)
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.sources.camera_info import frame_difference
 from dsac_ros.sources.image_messages import stamp_ns
-from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
+from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 #: Results of frames that could not be processed.
 BAD_FRAME = (
@@ -97,31 +92,6 @@ class NodeOutput:
     def lacks_base(self) -> bool:
         """True while an accepted pose waits for TF from the camera to the base."""
         return self.localization.accepted and self.map_from_base is None
-
-
-def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
-    """Load the localizer described by the parameters.
-
-    Raises:
-        DsacError: the map cannot be used.
-    """
-    localizer = Localizer.load(
-        user_path(path),
-        device=values.device,
-        ransac=ransac_config(values),
-        accept=accept_config(values),
-    )
-    if values.warmup:
-        localizer.warm_up()
-        side = int(localizer.map.header['short_side'])
-        size_wh = (side * 4 // 3, side)
-        centre = [(size - 1) / 2 for size in size_wh]
-        camera = Camera(
-            size_wh, np.array([[side, 0, centre[0]], [0, side, centre[1]], [0, 0, 1.0]])
-        )
-        noise = np.random.default_rng(0).integers(0, 255, (side, size_wh[0]), dtype=np.uint8)
-        localizer.localize(Frame(noise, camera))
-    return localizer
 
 
 class Relocalization:

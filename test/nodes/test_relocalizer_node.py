@@ -220,13 +220,20 @@ def test_an_unloadable_map_leaves_the_old_one(robot, map_path, tmp_path):
     assert status.result == Status.ACCEPTED
 
 
+def change_map(robot, path):
+    """Set the parameter and wait until the map has taken over."""
+    count = len(robot.of('map_info'))
+    assert robot.set_parameter('map', str(path)).successful
+    assert robot.spin(lambda: len(robot.of('map_info')) > count), robot.process.output
+    assert robot.of('map_info')[-1].map_url == str(path)
+
+
 def test_a_new_map_takes_over(robot, map_path, tmp_path, localizer):
-    second = untrained_map(tmp_path / 'second.map', seed=1)
-    assert robot.set_parameter('map', str(second)).successful
+    change_map(robot, untrained_map(tmp_path / 'second.map', seed=1))
+    assert robot.of('map_info')[-1].name == 'untrained 1'
     status = robot.answer_to(texture(1), camera_info())
     assert status.map_id not in ('', localizer.map.id)
-    assert robot.spin(lambda: robot.of('map_info')[-1].name == 'untrained 1')
-    assert robot.set_parameter('map', str(map_path)).successful
+    change_map(robot, map_path)
     assert robot.answer_to(texture(1), camera_info()).map_id == localizer.map.id
 
 
@@ -235,7 +242,7 @@ def test_a_new_map_resets_localized(robot, map_path, tmp_path):
     assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
     assert robot.of('localized')[-1].data
     for path in (untrained_map(tmp_path / 'other.map', seed=2), map_path):
-        assert robot.set_parameter('map', str(path)).successful
+        change_map(robot, path)
         assert robot.spin(lambda: not robot.of('localized')[-1].data, 5.0)
         assert robot.answer_to(texture(1), camera_info()).consecutive_accepted == 1
         assert robot.of('localized')[-1].data
