@@ -149,6 +149,8 @@ class Relocalization:
             view = DebugView(frame, trace.correspondences, trace.estimate)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
+        except CameraError as error:  # a lens model that leaves no image
+            localization = Localization(Result.NO_CAMERA_INFO, str(error), stamp)
         except Exception as error:  # an internal error must not stop the node
             localization = Localization(
                 Result.ERROR,
