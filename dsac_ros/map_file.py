@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a map, without its tensors (and without torch)."""
     return _header_of(Path(path), _read(Path(path)))
+
+
+def focal_range(header: dict[str, Any]) -> tuple[float, float]:
+    """Return the least and largest focal length [px] of the mapping images at the short side.
+
+    NaN if the header of the map does not say it.
+    """
+    single = header.get('focal_px')
+    known = header.get('focal_range_px', [single])
+    if not isinstance(known, list) or not all(isinstance(one, (int, float)) for one in known):
+        return math.nan, math.nan
+    return float(min(known, default=math.nan)), float(max(known, default=math.nan))
 
 
 def load_map(path: Path, device: str = 'cpu') -> Map:
