@@ -89,7 +89,7 @@ def test_a_far_focal_length_is_named_in_a_refusal(tiny_map):
         strict.acceptance, min_visible_inlier_ratio=1.0, min_feature_inliers=10**6
     )
     frame = tiny_map.queries[0].frame
-    low, high = strict.map.header['focal_range_px']
+    low, _ = strict.map.header['focal_range_px']
     assert 'is camera_info right' not in strict.localize(frame).reason
     camera = frame.camera
     matrix = camera.matrix * [[2.0, 1, 1], [1, 2.0, 1], [1, 1, 1]]

@@ -37,7 +37,7 @@ def filled(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     result = image.copy()
     pixels = result.reshape(-1, *image.shape[2:])
     pixels[outside] = pixels[nearest]
-    return result
+    return np.asarray(result)
 
 
 @functools.lru_cache(maxsize=MAX_MASKS)

@@ -92,7 +92,7 @@ class Publishers:
             else RelocalizationStatus.LOST,
             result=int(localization.result),
             reason=localization.reason,
-            camera=output.camera_frame,
+            camera=output.camera or output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 from tf2_ros import TransformBroadcaster
 
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import ConfigError, DsacError
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
+from dsac_ros.nodes.camera_setup import CameraSetup, camera_names, camera_setup, image_mask
+from dsac_ros.nodes.camera_slot import CameraSlot
+from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage, image_topic
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.overridable_qos import warn_of_unused_overrides
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
@@ -44,7 +47,8 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
     def __init__(self) -> None:
         self._relocalization: Relocalization | None = None
         self._worker: Worker[StampedImage] | None = None
-        self._camera: CameraSubscriber | None = None
+        self._setups: list[CameraSetup] = []
+        self._cameras: list[CameraSubscriber] = []
         self._tf: TfOutput | None = None
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
@@ -62,6 +66,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 'parameter map is empty, expected a map file that `dsac map` wrote: '
                 'map:=/path/to/the.map'
             )
+        self._setups = self._read_cameras()
         self._localizer = load_localizer(self.values.map, self.values)
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
@@ -77,33 +82,48 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._localizer.map.header, self.values.map, self._now()
         )
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
-        self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
+        self._worker = Worker(
+            self._work,
+            self._on_error,
+            lambda: self.values.max_rate,
+            CameraSlot(lambda stamped_image: stamped_image.camera),
+        )
         self._watch = InputWatch(self, self.values.input_timeout)
-        self._camera = CameraSubscriber(
-            self, self.values.image_transport, self._watch, self._worker.slot.put
-        )
-        self._relocalization = Relocalization(
-            self._localizer,
-            self.values,
-            self._transforms,
-            self._camera.is_rectified(self.values.rectified),
-        )
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
-        self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
+        try:
+            for setup in self._setups:
+                self._cameras.append(
+                    CameraSubscriber(
+                        self,
+                        self.values.image_transport,
+                        self._watch,
+                        self._worker.slot.put,
+                        setup,
+                    )
+                )
+        except DsacError:
+            self.deactivate()
+            raise
+        self._relocalization = Relocalization(self._localizer, self.values, self._transforms)
+        warn_of_unused_overrides(self)
+        topics = ', '.join(camera.image_topic for camera in self._cameras)
+        self.get_logger().info(f'waiting for images on {topics}')
 
     def deactivate(self) -> None:
         """Destroy the subscriptions, finish the current image, keep the map."""
         if self._worker is None:
             return
         self._watch.close()
-        self._camera.close()
+        for camera in self._cameras:
+            camera.close()
         self.destroy_timer(self._checks)
         if not self._worker.stop():
             self.get_logger().warning('the current image takes too long; its result is discarded')
         self._tf.close()
         if self.context.ok():
             self._output_publishers.publish_localized(False)
-        self._worker = self._camera = self._tf = self._relocalization = None
+        self._worker = self._tf = self._relocalization = None
+        self._cameras = []
 
     def cleanup(self) -> None:
         """Release the map and destroy the publishers."""
@@ -141,6 +161,19 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 if frame_changed(values, old):
                     self._tf.reset()
                     self._output_publishers.reset()
+
+    def _read_cameras(self) -> list[CameraSetup]:
+        """Return the setup of each camera; raises a DsacError for files that cannot be read."""
+        values = self.values
+        return [
+            camera_setup(
+                values,
+                name,
+                image_topic(self, values.image_transport, name),
+                image_mask(values.mask_path, values.exclude_border_px, name),
+            )
+            for name in camera_names(values.cameras)
+        ]
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""

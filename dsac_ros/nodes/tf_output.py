@@ -79,7 +79,7 @@ class TfOutput:
         wait = Limits(self.values.tf_lookup_timeout, 'tf_lookup_timeout')
         try:
             camera_frame = self._transforms.optical_frame(
-                output.camera_frame, self.values.camera_frame
+                output.camera_frame, output.given_camera_frame
             )
             camera_from_odom = self._transforms.lookup(
                 camera_frame,

@@ -57,8 +57,9 @@ class Worker(Generic[T]):
         work: Callable[[T], None],
         on_error: Callable[[T, Exception], None],
         rate: Callable[[], float] = lambda: 0.0,
+        slot: Slot[T] | None = None,
     ) -> None:
-        self.slot: Slot[T] = Slot()
+        self.slot: Slot[T] = Slot() if slot is None else slot
         self._work, self._on_error, self._rate = work, on_error, rate
         self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
         self._thread.start()
