@@ -24,18 +24,24 @@ from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.decision import decide, statistics_of, tell_one_view, with_focal_verdict
+from dsac_ros.decision import (
+    decide,
+    statistics_of,
+    tell_one_view,
+    unusable_image,
+    with_focal_hint,
+    with_focal_verdict,
+)
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
-from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
+from dsac_ros.types import Frame, Localization, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
-MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or occluded
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
 CHANCE = 9  # matches with one reference image that fit some pose of another place
@@ -134,17 +140,9 @@ class Localizer:
     def trace(self, frame: Frame, guess: np.ndarray | None = None) -> Trace:
         """Localize a frame like `localize`, and keep what the pose was made of."""
         query = self._query(frame, guess)
-        if query.image.std() < MIN_CONTRAST:
-            return Trace(
-                Localization(
-                    Result.BAD_IMAGE,
-                    f'the image has no contrast (standard deviation '
-                    f'{query.image.std():.1f} of 255); is the lens covered or the exposure off?',
-                    frame.stamp_ns,
-                    frame.name,
-                    timings_ms=query.clock.laps,
-                )
-            )
+        unusable = unusable_image(query)
+        if unusable is not None:
+            return Trace(unusable)
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
             alignment = self._aligned(query)
             if alignment is None or not self._accepted_by_landmarks(query, alignment):
@@ -166,6 +164,8 @@ class Localizer:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
                 answer = with_focal_verdict(answer, ratio, frame.camera)
+            else:
+                answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace(answer, *query.correspondences())
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
@@ -226,7 +226,11 @@ class Localizer:
         output = query.network_output()
         with query.clock.stage('retrieval'):
             apart, together = database.retrieve(
-                output.image, output.descriptors, output.scene.pixels[0], output.scene.matrices[0]
+                output.image,
+                output.descriptors,
+                output.scene.pixels[0],
+                output.scene.matrices[0],
+                output.scene.valid[0],
             )
         each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
         counts = each.inlier_count

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 import struct
@@ -135,6 +136,18 @@ def read_header(path: Path) -> dict[str, Any]:
         start = file.read(_LENGTH_BYTES)
         start += file.read(min(_header_bytes(start), _MAX_HEADER_BYTES))
         return _header_of(path, start, os.fstat(file.fileno()).st_size)
+
+
+def focal_range(header: dict[str, Any]) -> tuple[float, float]:
+    """Return the least and largest focal length [px] of the mapping images at the short side.
+
+    NaN if the header of the map does not say it.
+    """
+    single = header.get('focal_px')
+    known = header.get('focal_range_px', [single])
+    if not isinstance(known, list) or not all(isinstance(one, (int, float)) for one in known):
+        return math.nan, math.nan
+    return float(min(known, default=math.nan)), float(max(known, default=math.nan))
 
 
 def load_map(path: Path, device: str = 'cpu') -> Map:

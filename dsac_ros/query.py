@@ -15,6 +15,7 @@ from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.landmarks import Pyramid
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.masking import without_masked_pixels
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
 from dsac_ros.scene_coordinates import NetworkOutput, SceneRegressor
@@ -70,14 +71,15 @@ class Query:
         guess: Tensor | None = None,
     ) -> None:
         """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose."""
-        self.frame, self.resampler, self.clock = frame, resampler, clock
+        self.resampler, self.clock = resampler, clock
         self._regressor, self._localizer = regressor, localizer
         self._budgets, self._guess = budgets, None if guess is None else guess[None]
         self._output: NetworkOutput | None = None
         self.features: FeaturePose | None = None
         self.estimate: PoseEstimate | None = None
         with clock.stage('resample'):
-            self.image: np.ndarray = resampler(to_gray(frame.image))
+            self.frame = without_masked_pixels(replace(frame, image=to_gray(frame.image)))
+            self.image: np.ndarray = resampler(self.frame.image)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -92,7 +94,12 @@ class Query:
     @functools.cached_property
     def pyramid(self) -> Pyramid:
         """The image at all levels, in which landmarks are looked for."""
-        return Pyramid.of(self.image, self.clock.device)
+        return Pyramid.of(self.image, self.clock.device, self.valid_mask)
+
+    @functools.cached_property
+    def valid_mask(self) -> np.ndarray:
+        """Pixels (H, W) bool of `image` that the camera sees and the frame's mask lets through."""
+        return self.resampler.valid_mask(self.frame.mask)
 
     @functools.cached_property
     def intrinsics(self) -> Tensor:

@@ -48,7 +48,9 @@ class Aligner:
     def is_repetitive(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> bool:
         """Return True if an image fits displaced poses as well: `repetition.is_repetitive`."""
         pose = se3.inverse(world_from_camera).float()
-        landmarks = self.landmarks.take(visible(self.landmarks, pose, matrix, image.size_wh))
+        landmarks = self.landmarks.take(
+            visible(self.landmarks, pose, matrix, image.size_wh, image.mask)
+        )
         with threads(1):
             return is_repetitive(image, landmarks, pose, matrix)
 

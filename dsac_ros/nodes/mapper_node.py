@@ -19,11 +19,22 @@ from dsac_ros.mapping.data.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
+from dsac_ros.nodes.camera_setup import camera_setup
+from dsac_ros.nodes.camera_subscriber import (
+    SENSOR,
+    CameraSubscriber,
+    StampedImage,
+    image_topic,
+)
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
+from dsac_ros.nodes.overridable_qos import (
+    needs_reliable_publisher,
+    subscribe,
+    warn_of_unused_overrides,
+)
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.publishers import LATCHED, RELIABLE
@@ -57,6 +68,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
         values = self.values
+        self._setup = camera_setup(values, '', image_topic(self, values.image_transport))
         self._transforms = Transforms(
             self,
             {
@@ -75,7 +87,9 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         values = self.values
         self._watch = InputWatch(self, values.input_timeout)
         self._poses = PoseSource(self, values, self._transforms, self._watch)
-        self._camera = CameraSubscriber(self, values.image_transport, self._watch, self._on_image)
+        self._camera = CameraSubscriber(
+            self, values.image_transport, self._watch, self._on_image, self._setup
+        )
         self._active = [
             (
                 self.destroy_service,
@@ -97,7 +111,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         )
         if values.use_depth:
-            depths = self.create_subscription(Image, 'depth/image', self._on_depth, SENSOR)
+            depths = subscribe(self, Image, 'depth/image', self._on_depth, SENSOR)
             self._active.append((self.destroy_subscription, depths))
             self._depths = self._watch.expect(
                 Input(
@@ -105,10 +119,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
                     'depth/image',
                     depths.topic_name,
                     IMAGE,
+                    reliable=needs_reliable_publisher(depths),
                     launch_name='depth',
                     beside=self._camera.image_topic,
                 )
             )
+        warn_of_unused_overrides(self)
         if values.record_on_start:
             self.get_logger().info(self._start())
 
@@ -167,7 +183,6 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self.values,
             self._dataset,
             self._poses,
-            self._camera.is_rectified(self.values.rectified),
             self._on_keyframe,
         )
         self._coverage, self._problem = self._recorder.coverage, ''
@@ -238,7 +253,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             message = PosedFrame(
                 header=head,
                 map_frame=self.values.map_frame,
-                camera_info=keyframe.stamped_image.info,
+                camera_info=keyframe.stamped_image.info
+                or conversions.camera_info_message(keyframe.frame.camera, head),
                 image=conversions.jpeg_message(keyframe.frame.image, head),
             )
             message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)

@@ -47,6 +47,13 @@ class MapperParameters:
     camera_frame: str = parameter(
         'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True
     )
+    camera_info_url: str = parameter(
+        'input',
+        '',
+        'calibration file to use in place of camera_info, where a driver or bag has none: a path, '
+        'file:// or package:// URL of the YAML that camera_calibration writes',
+        read_only=True,
+    )
     rectified: str = parameter(
         'input',
         'auto',

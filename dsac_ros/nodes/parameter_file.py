@@ -75,5 +75,5 @@ def yaml_literal(value: ParameterValue) -> str:
             else f"'{value}'"
         )
     if isinstance(value, list):
-        return '[' + ', '.join(repr(float(entry)) for entry in value) + ']'
+        return '[' + ', '.join(yaml_literal(entry) for entry in value) + ']'
     return repr(value)

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
 
+from dsac_ros.map_file import focal_range
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
@@ -97,7 +98,7 @@ class Publishers:
             state=condition.value,
             result=int(localization.result),
             reason=localization.reason or note,
-            camera=output.camera_frame,
+            camera=output.camera or output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),
@@ -146,7 +147,7 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
     bounds, acceptance = about.get('bounds') or {}, about.get('acceptance') or {}
     held_out = about.get('held_out') or {}
     width, height = about.get('image_size_wh') or (0, 0)
-    focal = _number(about.get('focal_px'))
+    focal_min, focal_max = focal_range(about)
     return MapInfo(
         header=conversions.header(map_frame, now),
         map_id=str(about.get('id', '')),
@@ -158,8 +159,8 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
         bounds_max=conversions.point_message(bounds.get('max')),
         image_width=int(width),
         image_height=int(height),
-        focal_min_px=focal,
-        focal_max_px=focal,
+        focal_min_px=focal_min,
+        focal_max_px=focal_max,
         network=f'encoder {about.get("encoder_id", "?")}, head {about.get("head", "?")}',
         median_error_m=_number(held_out.get('median_translation_m')),
         median_error_deg=_number(held_out.get('median_rotation_deg')),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA, upright
 from dsac_ros.localizer import Localizer
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.conversions import (
+    camera_from_file,
     camera_from_info,
     image_from_message,
     matrix_from_xyz_rpy,
@@ -77,6 +79,8 @@ class NodeOutput:
         covariance: (6, 6) of the base.
         view: data for the debug outputs.
         published: poses and status are out already, before odometry was known.
+        camera: name of the camera in parameter `cameras`; '' for the only one.
+        given_camera_frame: camera_frame if a parameter says it, and TF is not asked; else ''.
     """
 
     localization: Localization
@@ -87,6 +91,8 @@ class NodeOutput:
     covariance: np.ndarray | None = None
     view: DebugView | None = None
     published: bool = False
+    camera: str = ''
+    given_camera_frame: str = ''
 
     @property
     def lacks_base(self) -> bool:
@@ -102,30 +108,31 @@ class Relocalization:
         localizer: Localizer,
         values: RelocalizerParameters,
         transforms: Transforms,
-        rectified: bool,
     ) -> None:
         self.localizer, self.values = localizer, values
-        self._transforms, self._rectified = transforms, rectified
-        self._stamps = StampCheck()
+        self._transforms = transforms
+        # Of each camera: their images come in any order.
+        self._stamps: defaultdict[str, StampCheck] = defaultdict(StampCheck)
 
     def process(self, stamped_image: StampedImage, now: int) -> NodeOutput:
         """Localize one image; `now` [ns] is the time of the node's clock."""
         values, localizer = self.values, self.localizer
         stamp = stamp_ns(stamped_image.image.header.stamp)
-        camera_frame = values.camera_frame or stamped_image.image.header.frame_id
+        setup = stamped_image.setup
+        camera_frame = setup.camera_frame or stamped_image.image.header.frame_id
         view = None
         try:
-            reason = self._stamps.reason_against(stamp, now, values.max_image_age)
+            reason = self._stamps[setup.name].reason_against(stamp, now, values.max_image_age)
             if reason:
                 raise FrameRejected(Result.STALE, reason)
-            frame = frame_from_message(
-                stamped_image, self._rectified, values.rotate_180, values.camera_frame
-            )
+            frame = frame_from_message(stamped_image, values.rotate_180)
             trace = localizer.trace(frame)
             localization = trace.localization
             view = DebugView(frame, trace.correspondences, trace.estimate)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
+        except CameraError as error:  # a lens model that leaves no image
+            localization = Localization(Result.NO_CAMERA_INFO, str(error), stamp)
         except Exception as error:  # an internal error must not stop the node
             localization = Localization(
                 Result.ERROR,
@@ -133,7 +140,14 @@ class Relocalization:
                 f'{traceback.format_exc(limit=-1).splitlines()[1]}',
                 stamp,
             )
-        output = NodeOutput(localization, stamp, camera_frame, view=view)
+        output = NodeOutput(
+            localization,
+            stamp,
+            camera_frame,
+            view=view,
+            camera=setup.name,
+            given_camera_frame=setup.camera_frame,
+        )
         return self._with_poses(output, values) if localization.accepted else output
 
     def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
@@ -160,7 +174,7 @@ class Relocalization:
         if values.base_frame:
             try:
                 camera_frame = self._transforms.optical_frame(
-                    output.camera_frame, values.camera_frame
+                    output.camera_frame, output.given_camera_frame
                 )
                 camera_from_base = self._transforms.lookup(
                     camera_frame,
@@ -185,41 +199,55 @@ class Relocalization:
         return replace(output, map_from_base=map_from_base, covariance=covariance)
 
 
-def frame_from_message(
-    stamped_image: StampedImage, rectified: bool, half_turn: bool, camera_frame: str
-) -> Frame:
+def frame_from_message(stamped_image: StampedImage, half_turn: bool = False) -> Frame:
     """Decode the messages of an image.
 
     Args:
-        stamped_image: the messages.
-        rectified: use P of camera_info.
+        stamped_image: the messages, and the setup of the camera.
         half_turn: rotate the image by 180 deg.
-        camera_frame: parameter of that name; '' to use the frame_id of the image.
 
     Raises:
         FrameRejected: the image or its camera_info cannot be used.
     """
-    if stamped_image.info is None:
-        raise FrameRejected(Result.NO_CAMERA_INFO, stamped_image.no_info)
-    reason = other_camera(
-        stamped_image.info.header.frame_id, stamped_image.image.header.frame_id, camera_frame
-    )
-    if reason:
-        raise FrameRejected(Result.NO_CAMERA_INFO, reason)
+    setup = stamped_image.setup
+    if setup.calibration is None:
+        check_info(stamped_image)
     try:
         image = image_from_message(stamped_image.image)
     except ImageError as error:
         raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
     try:
-        camera = camera_from_info(stamped_image.info, image, rectified)
+        camera = (
+            camera_from_info(stamped_image.info, image, setup.rectified)
+            if setup.calibration is None
+            else camera_from_file(setup.calibration, image)
+        )
     except CameraError as error:
         raise FrameRejected(Result.NO_CAMERA_INFO, str(error)) from None
     try:
         check_image_matches(camera, image)
-    except CameraError as error:
+        mask = setup.mask.of_size(camera.size_wh)
+    except (CameraError, ImageError) as error:
         raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
-    frame = Frame(image, camera, stamp_ns(stamped_image.image.header.stamp))
+    frame = Frame(image, camera, stamp_ns(stamped_image.image.header.stamp), mask=mask)
     return upright(frame) if half_turn else frame
+
+
+def check_info(stamped_image: StampedImage) -> None:
+    """Refuse an image that has no camera_info, or that of another camera.
+
+    Raises:
+        FrameRejected: with the reason.
+    """
+    if stamped_image.info is None:
+        raise FrameRejected(Result.NO_CAMERA_INFO, stamped_image.no_info)
+    reason = other_camera(
+        stamped_image.info.header.frame_id,
+        stamped_image.image.header.frame_id,
+        stamped_image.setup.camera_frame,
+    )
+    if reason:
+        raise FrameRejected(Result.NO_CAMERA_INFO, reason)
 
 
 def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:

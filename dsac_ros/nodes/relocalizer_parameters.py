@@ -79,7 +79,12 @@ class RelocalizerParameters:
         read_only=True,
     )
     max_rate: float = parameter(
-        'input', 5.0, 'maximum rate of processed images; 0: unlimited', 'Hz', low=0.0, high=1000.0
+        'input',
+        5.0,
+        'maximum rate of processed images, of all cameras together; 0: unlimited',
+        'Hz',
+        low=0.0,
+        high=1000.0,
     )
     max_image_age: float = parameter(
         'input',
@@ -88,8 +93,27 @@ class RelocalizerParameters:
         's',
         low=0.0,
     )
+    cameras: list[str] = parameter(
+        'input',
+        [''],
+        'names of several cameras, each with its own NAME/image and NAME/camera_info, which need '
+        'not be synchronised; empty: one camera on `image`',
+        read_only=True,
+    )
     camera_frame: str = parameter(
-        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True
+        'input',
+        '',
+        'optical frame of the camera, {name} for its name in cameras; empty: frame_id of the '
+        'image',
+        read_only=True,
+    )
+    camera_info_url: str = parameter(
+        'input',
+        '',
+        'calibration file to use in place of camera_info, where a driver or bag has none: a path, '
+        'file:// or package:// URL of the YAML that camera_calibration writes; {name} for the '
+        'name in cameras',
+        read_only=True,
     )
     rectified: str = parameter(
         'input',
@@ -107,6 +131,22 @@ class RelocalizerParameters:
         's',
         low=0.0,
         high=3600.0,
+        read_only=True,
+    )
+    mask_path: str = parameter(
+        'input',
+        '',
+        'PNG of the size of the images as they are received, white where pixels are used, such as '
+        'around the body of the robot; {name} for the name in cameras; empty: all',
+        read_only=True,
+    )
+    exclude_border_px: int = parameter(
+        'input',
+        0,
+        'width of a border of the image whose pixels are not used',
+        'px',
+        low=0,
+        high=10_000,
         read_only=True,
     )
     rotate_180: bool = parameter(

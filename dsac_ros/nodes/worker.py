@@ -60,8 +60,9 @@ class Worker(Generic[T]):
         on_error: Callable[[T | None, Exception], None],
         rate: Callable[[], float] = lambda: 0.0,
         before: Callable[[], None] = lambda: None,
+        slot: Slot[T] | None = None,
     ) -> None:
-        self.slot: Slot[T] = Slot()
+        self.slot: Slot[T] = Slot() if slot is None else slot
         self._work, self._on_error, self._rate, self._before = work, on_error, rate, before
         self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
         self._thread.start()

@@ -163,3 +163,12 @@ def test_the_graph_is_queried_only_for_changes(make_node, spin_until, monkeypatc
     read.clear()
     (info,) = node.get_publishers_info_by_topic('x')
     assert info.node_name == 'one' and not read
+
+
+def test_a_node_knows_its_subscriptions(make_node):
+    node = make_node('listener')
+    before = {one.topic_name for one in node.subscriptions}
+    subscription = node.create_subscription(String, 'text', print, 10)
+    assert {one.topic_name for one in node.subscriptions} == before | {'/text'}
+    node.destroy_subscription(subscription)
+    assert {one.topic_name for one in node.subscriptions} == before

@@ -144,6 +144,11 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         """Return our timers."""
         return self._of(Timer)
 
+    @property
+    def subscriptions(self) -> Iterator[Subscription]:
+        """Return our subscriptions."""
+        return self._of(Subscription)
+
     def _of(self, kind: type) -> Iterator[Any]:
         return iter([entity for entity in list(self._waiting) if isinstance(entity, kind)])
 
