@@ -31,7 +31,7 @@ LAYERS = (
     {'alignment'},
     {'map_file', 'scene_coordinates', 'focal_check'},
     {'query'},
-    {'decision'},
+    {'decision', 'trace'},
     {'localizer'},
     {'mapping'},
     {'evaluation'},

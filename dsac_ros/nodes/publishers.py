@@ -14,6 +14,7 @@ from std_msgs.msg import Bool
 
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.divergence import UNKNOWN
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.types import Result
 
@@ -75,9 +76,18 @@ class Publishers:
         self._uncertain_pose.publish(message)
 
     def publish_status(
-        self, output: NodeOutput, map_id: str, dropped: int, now: int, timeout_s: float
+        self,
+        output: NodeOutput,
+        map_id: str,
+        dropped: int,
+        now: int,
+        timeout_s: float,
+        divergence: tuple[float, float] = UNKNOWN,
     ) -> RelocalizationStatus:
-        """Publish the status of an image, accepted or not."""
+        """Publish the status of an image, accepted or not.
+
+        divergence [m], [rad] is that of the pose from TF's map -> base.
+        """
         localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
@@ -98,8 +108,8 @@ class Publishers:
             reprojection_error_px=float(localization.reprojection_error_px),
             hypothesis_agreement=float(localization.statistics.hypothesis_agreement),
             confidence=float(localization.confidence),
-            divergence_translation=math.nan,
-            divergence_rotation=math.nan,
+            divergence_translation=divergence[0],
+            divergence_rotation=divergence[1],
             consecutive_accepted=min(self._accepted, MAX_UINT16),
             consecutive_rejected=min(self._rejected, MAX_UINT16),
             latency=conversions.duration_message(now - output.stamp),

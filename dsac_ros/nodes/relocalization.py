@@ -60,12 +60,14 @@ class FrameRejected(Exception):
 class DebugView:
     """A processed image with the network's scene coordinates and the RANSAC estimate.
 
-    Both are None if features determined the pose and the network was not evaluated.
+    Both are None if features determined the pose and the network was not evaluated. candidates
+    are the poses that were compared, `Trace.candidates`.
     """
 
     frame: Frame
     scene: SceneCoordinates | None
     estimate: PoseEstimate | None
+    candidates: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Relocalization:
             )
             trace = localizer.trace(frame)
             localization = trace.localization
-            view = DebugView(frame, trace.correspondences, trace.estimate)
+            view = DebugView(frame, trace.correspondences, trace.estimate, trace.candidates)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
         except Exception as error:  # an internal error must not stop the node
@@ -161,28 +163,18 @@ class Relocalization:
 
     def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
         """Transform the accepted pose to the map frame and to the robot base."""
-        map_from_world = matrix_from_xyz_rpy(values.map_alignment)
-        map_from_camera = map_from_world @ output.localization.world_from_camera
-        if values.rotate_180:
-            map_from_camera = map_from_camera @ UPRIGHT_FROM_CAMERA
+        map_from_world = self.map_from_world
+        map_from_camera = self._in_map(output.localization.world_from_camera)
         output = replace(output, map_from_camera=map_from_camera)
-        camera_from_base = np.eye(4)
-        if values.base_frame:
-            try:
-                camera_frame = self._transforms.optical_frame(
-                    output.camera_frame, values.camera_frame
-                )
-                camera_from_base = self._transforms.lookup(
-                    camera_frame,
-                    values.base_frame,
-                    output.stamp,
-                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'),
-                )
-            except TransformUnavailable as error:
-                localization = replace(
-                    output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
-                )
-                return replace(output, localization=localization)
+        try:
+            camera_from_base = self._camera_from_base(
+                output, Limits(values.tf_lookup_timeout, 'tf_lookup_timeout')
+            )
+        except TransformUnavailable as error:
+            localization = replace(
+                output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
+            )
+            return replace(output, localization=localization)
         map_from_base = map_from_camera @ camera_from_base
         covariance = base_covariance(
             output.localization.covariance,
@@ -191,6 +183,42 @@ class Relocalization:
             values,
         )
         return replace(output, map_from_base=map_from_base, covariance=covariance)
+
+    @property
+    def map_from_world(self) -> np.ndarray:
+        """Pose (4, 4) of the map's own world in the map frame: parameter map_alignment."""
+        return matrix_from_xyz_rpy(self.values.map_alignment)
+
+    def map_from_camera(self, output: NodeOutput) -> np.ndarray | None:
+        """Return the pose (4, 4) of the camera, of a refused image the best guess; or None."""
+        if output.map_from_camera is not None or output.localization.world_from_camera is None:
+            return output.map_from_camera
+        return self._in_map(output.localization.world_from_camera)
+
+    def candidate_poses(self, output: NodeOutput) -> list[np.ndarray]:
+        """Return map_from_base (4, 4) of the poses that were compared, the best first.
+
+        None where TF does not know the camera on the robot now; nothing is waited for.
+        """
+        try:
+            camera_from_base = self._camera_from_base(output, Limits())
+        except TransformUnavailable:
+            return []
+        candidates = () if output.view is None else output.view.candidates
+        return [self._in_map(pose) @ camera_from_base for pose in candidates]
+
+    def _in_map(self, world_from_camera: np.ndarray) -> np.ndarray:
+        """Move a pose (4, 4) to the map frame, and to the camera as it is mounted."""
+        placed = self.map_from_world @ world_from_camera
+        return placed @ UPRIGHT_FROM_CAMERA if self.values.rotate_180 else placed
+
+    def _camera_from_base(self, output: NodeOutput, limits: Limits) -> np.ndarray:
+        """Return the pose (4, 4) of the base in the camera; raises TransformUnavailable."""
+        values = self.values
+        if not values.base_frame:
+            return np.eye(4)
+        camera_frame = self._transforms.optical_frame(output.camera_frame, values.camera_frame)
+        return self._transforms.lookup(camera_frame, values.base_frame, output.stamp, limits)
 
 
 def frame_from_message(

@@ -18,6 +18,8 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
+from dsac_ros.nodes.divergence import divergence_from_tf
+from dsac_ros.nodes.health import RelocalizerHealth
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
@@ -29,6 +31,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
     accept_config,
     ransac_config,
 )
+from dsac_ros.nodes.scene_output import SceneOutput
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
@@ -54,6 +57,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_lock = threading.Lock()
         super().__init__('dsac_relocalizer', RelocalizerParameters)
         self._broadcaster = TransformBroadcaster(self)
+        self._health = RelocalizerHealth(self)
 
     def configure(self) -> None:
         """Load the map, warm up, create the publishers."""
@@ -63,9 +67,11 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 'map:=/path/to/the.map'
             )
         self._localizer = load_localizer(self.values.map, self.values)
+        self._health.use(self._localizer)
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
+        self._scene_output = SceneOutput(self, self.values.map_frame)
         self.get_logger().info(
             f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
         )
@@ -76,17 +82,25 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers.publish_map_info(
             self._localizer.map.header, self.values.map, self._now()
         )
+        self._scene_output.show_map(self._localizer.map, self.values.map_alignment, self._now())
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
-            self, self.values.image_transport, self._watch, self._worker.slot.put
+            self, self.values.image_transport, self._watch, self._receive
         )
         self._relocalization = Relocalization(
             self._localizer,
             self.values,
             self._transforms,
             self._camera.is_rectified(self.values.rectified),
+        )
+        self._health.activate(
+            lambda: self._watch.reason,
+            lambda: self._output_publishers.is_localized(
+                self._now(), self.values.localization_timeout
+            ),
+            lambda: '',
         )
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
@@ -95,6 +109,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         """Destroy the subscriptions, finish the current image, keep the map."""
         if self._worker is None:
             return
+        self._health.deactivate()
         self._watch.close()
         self._camera.close()
         self.destroy_timer(self._checks)
@@ -103,6 +118,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._tf.close()
         if self.context.ok():
             self._output_publishers.publish_localized(False)
+            self._scene_output.clear()
         self._worker = self._camera = self._tf = self._relocalization = None
 
     def cleanup(self) -> None:
@@ -111,8 +127,10 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             return
         self._output_publishers.close()
         self._debug.close()
+        self._scene_output.close()
         self._transforms.close()
         self._output_publishers = self._transforms = self._localizer = None
+        self._health.use(None)
 
     def apply(self, values: RelocalizerParameters) -> None:
         """Apply changed parameters between two images; a map that cannot be loaded raises."""
@@ -137,10 +155,17 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._localizer,
                     values,
                 )
+                self._health.use(self._localizer)
                 self._tf.values = values
+                self._scene_output.show_map(self._localizer.map, values.map_alignment, self._now())
                 if frame_changed(values, old):
                     self._tf.reset()
                     self._output_publishers.reset()
+
+    def _receive(self, stamped_image: StampedImage) -> None:
+        """Hand an image to the worker."""
+        self._health.images.received(stamped_image.image, stamped_image.info, self._now())
+        self._worker.slot.put(stamped_image)
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
@@ -160,14 +185,17 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             publishers.publish_poses(output)
             if output.map_from_base is not None:
                 tf.publish(output)
-            publishers.publish_status(
+            status = publishers.publish_status(
                 output,
                 localizer.map.id,
                 worker.slot.dropped,
                 self._now(),
                 values.localization_timeout,
+                divergence_from_tf(output, self._transforms, values, tf.is_publishing),
             )
+        self._health.answers.answered(status)
         self._log_output(output)
+        self._scene_output.publish(output, relocalization)
         scene = np.eye(4)
         scene[:3, 3] = localizer.map.origin
         self._debug.publish(

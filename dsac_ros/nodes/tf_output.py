@@ -60,6 +60,17 @@ class TfOutput:
         """Drop the last map -> odom: its reference frame has changed."""
         self._map_from_odom = None
 
+    @property
+    def is_publishing(self) -> bool:
+        """True while TF's map -> base goes through a transform of this node."""
+        if self._authority.kind == 'map_odom':
+            return self._map_from_odom is not None and self._authority.may_publish(
+                self._now(), has_odometry=True
+            )
+        return self._authority.kind == 'map_base' and self._authority.may_publish(
+            self._now(), has_odometry=False
+        )
+
     def publish(self, output: NodeOutput) -> None:
         """Publish an accepted pose; called by the worker."""
         values = self.values
