@@ -26,7 +26,7 @@ LAYERS = (
     {'errors'},
     {'types', 'config', 'compute'},
     {'geometry', 'metrics', 'acceptance'},
-    {'network', 'ransac', 'synthetic'},
+    {'network', 'ransac', 'synthetic', 'confidence'},
     {'sources'},
     {'alignment'},
     {'map_file', 'scene_coordinates', 'focal_check'},
