@@ -14,6 +14,7 @@ from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import CHANCE
 from dsac_ros.alignment.feature_pose import FeaturePose
+from dsac_ros.confidence import REFUSED_MOST, confidence
 from dsac_ros.geometry.rotation import quaternion_from_matrix
 from dsac_ros.geometry.se3 import same_view
 from dsac_ros.map_file import focal_range
@@ -134,13 +135,18 @@ def judged(found: Localization, model: AcceptanceModel, max_sigma_m: float = 0.0
         )
     if result is Result.ACCEPTED:
         result, reason = position_verdict(found.world_from_camera, covariance, max_sigma_m)
-    return replace(
+    found = replace(
         found,
-        result=result,
-        reason=reason,
         covariance=covariance,
-        confidence=model.confidence(found.statistics),
+        confidence=confidence(found.statistics, covariance, model),
     )
+    return found if result is Result.ACCEPTED else refused(found, result, reason)
+
+
+def refused(found: Localization, result: Result, reason: str) -> Localization:
+    """Refuse a localization; its confidence is never that of a pose that may be used."""
+    limited = min(found.confidence, REFUSED_MOST)
+    return replace(found, result=result, reason=reason, confidence=limited)
 
 
 def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> PoseStatistics:
@@ -226,10 +232,10 @@ def with_focal_verdict(found: Localization, ratio: float, camera: Camera) -> Loc
     if ratio == 1.0:
         return found
     given = float(np.sqrt(camera.matrix[0, 0] * camera.matrix[1, 1]))
-    return replace(
+    return refused(
         found,
-        result=Result.BAD_INTRINSICS,
-        reason=(
+        Result.BAD_INTRINSICS,
+        (
             f'the image fits f = {ratio * given:.0f} px, the calibration says {given:.0f} px: use '
             'the camera_info of this camera and image size (binning applied once), or the right '
             '--focal'

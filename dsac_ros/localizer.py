@@ -7,7 +7,7 @@ import copy
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
+from dsac_ros.trace import Trace
 from dsac_ros.types import Frame, Localization, SceneCoordinates
 
 log = logging.getLogger(__name__)
@@ -45,19 +46,6 @@ log = logging.getLogger(__name__)
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
 CHANCE = 9  # matches with one reference image that fit some pose of another place
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A localization and what it was made of, for reports.
-
-    correspondences and the estimate by them are scene coordinates; matched features where these
-    decided without the network; None of an image that was not looked at.
-    """
-
-    localization: Localization
-    correspondences: SceneCoordinates | None = None
-    estimate: PoseEstimate | None = None
 
 
 class Localizer:
@@ -166,7 +154,7 @@ class Localizer:
                 answer = with_focal_verdict(answer, ratio, frame.camera)
             else:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
-        return Trace(answer, *query.correspondences())
+        return Trace.of(answer, query, self.map.origin)
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""
@@ -191,7 +179,10 @@ class Localizer:
             return None
         with query.clock.stage('align'):
             best = self.aligner.search(
-                query.pyramid, query.intrinsics, self._candidates(query, self.database)
+                query.pyramid,
+                query.intrinsics,
+                self._candidates(query, self.database),
+                query.alignments,
             )
             if (
                 best is None

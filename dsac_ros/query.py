@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.landmarks import Pyramid
@@ -57,7 +58,7 @@ class Query:
     """Results computed of one frame; the clock has a stage for each of them.
 
     features is the pose by local features and estimate the best one by scene coordinates so far;
-    None as long as they have not been computed.
+    None as long as they have not been computed. alignments are those of candidate poses so far.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Query:
         self._output: NetworkOutput | None = None
         self.features: FeaturePose | None = None
         self.estimate: PoseEstimate | None = None
+        self.alignments: list[Alignment] = []
         with clock.stage('resample'):
             self.frame = without_masked_pixels(replace(frame, image=to_gray(frame.image)))
             self.image: np.ndarray = resampler(self.frame.image)

@@ -134,8 +134,7 @@ def landmarks_of(
         map_from_camera = np.linalg.inv(reference.camera_from_map)
         inverse = np.linalg.inv(reference.matrix)
         depth = reference.depth[:, None].astype(float)
-        rays = np.concatenate([reference.pixels, np.ones((len(depth), 1))], 1) @ inverse.T
-        points = (rays * depth) @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
+        points = reference.points
         d_point_d_pixel = depth[:, :, None] * (map_from_camera[:3, :3] @ inverse)[None, :, :2]
         centre = np.broadcast_to(map_from_camera[:3, 3], points.shape)
         columns.append(

@@ -15,6 +15,7 @@ from std_msgs.msg import Bool
 from dsac_ros.map_file import focal_range
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.divergence import UNKNOWN
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.recovery.state import Condition
 from dsac_ros.types import Result
@@ -86,8 +87,20 @@ class Publishers:
         condition: Condition,
         attempts: int,
         note: str = '',
+        divergence: tuple[float, float] = UNKNOWN,
     ) -> RelocalizationStatus:
-        """Publish the status of an image; the note is the reason of an accepted one."""
+        """Publish the status of an image.
+
+        Args:
+            output: of the image, accepted or not.
+            map_id: of the map in use.
+            dropped: images that were not processed.
+            now: time of the node's clock [ns].
+            condition: state of the recovery.
+            attempts: seeds sent since the last verified pose.
+            note: the reason told with an accepted image.
+            divergence: of the pose from TF's map -> base [m], [rad].
+        """
         localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
@@ -105,8 +118,8 @@ class Publishers:
             reprojection_error_px=float(localization.reprojection_error_px),
             hypothesis_agreement=float(localization.statistics.hypothesis_agreement),
             confidence=float(localization.confidence),
-            divergence_translation=math.nan,
-            divergence_rotation=math.nan,
+            divergence_translation=divergence[0],
+            divergence_rotation=divergence[1],
             consecutive_accepted=min(self._accepted, MAX_UINT16),
             consecutive_rejected=min(self._rejected, MAX_UINT16),
             attempts=min(attempts, MAX_UINT8),

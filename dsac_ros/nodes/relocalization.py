@@ -57,12 +57,14 @@ class FrameRejected(Exception):
 class DebugView:
     """A processed image with the network's scene coordinates and the RANSAC estimate.
 
-    Both are None if features determined the pose and the network was not evaluated.
+    Both are None if features determined the pose and the network was not evaluated. candidates
+    are the poses that were compared, `Trace.candidates`.
     """
 
     frame: Frame
     scene: SceneCoordinates | None
     estimate: PoseEstimate | None
+    candidates: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Relocalization:
             frame = frame_from_message(stamped_image, values.rotate_180)
             trace = localizer.trace(frame)
             localization = trace.localization
-            view = DebugView(frame, trace.correspondences, trace.estimate)
+            view = DebugView(frame, trace.correspondences, trace.estimate, trace.candidates)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
         except CameraError as error:  # a lens model that leaves no image
@@ -148,16 +150,12 @@ class Relocalization:
             camera=setup.name,
             given_camera_frame=setup.camera_frame,
         )
-        return self._with_poses(output, values) if localization.accepted else output
+        return self._with_poses(output) if localization.accepted else output
 
-    def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
+    def _with_poses(self, output: NodeOutput) -> NodeOutput:
         """Transform the accepted pose to the map frame and to the robot base."""
-        map_from_camera = (
-            matrix_from_xyz_rpy(values.map_alignment) @ output.localization.world_from_camera
-        )
-        if values.rotate_180:
-            map_from_camera = map_from_camera @ UPRIGHT_FROM_CAMERA
-        return self.with_base(replace(output, map_from_camera=map_from_camera))
+        placed = replace(output, map_from_camera=self._in_map(output.localization.world_from_camera))
+        return self.with_base(placed)
 
     def with_base(self, output: NodeOutput, is_last: bool = False) -> NodeOutput:
         """Add the pose of the base to an accepted output, without waiting for TF.
@@ -170,33 +168,63 @@ class Relocalization:
             The output with the base; as it was if TF may still come; or with TF_UNAVAILABLE.
         """
         values = self.values
-        camera_from_base = np.eye(4)
-        if values.base_frame:
-            try:
-                camera_frame = self._transforms.optical_frame(
-                    output.camera_frame, output.given_camera_frame
-                )
-                camera_from_base = self._transforms.lookup(
-                    camera_frame,
-                    values.base_frame,
-                    output.stamp,
-                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout', waits=False),
-                )
-            except TransformUnavailable as error:
-                if error.may_come and not is_last:
-                    return output
-                localization = replace(
-                    output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
-                )
-                return replace(output, localization=localization)
+        try:
+            camera_from_base = self._camera_from_base(
+                output, Limits(values.tf_lookup_timeout, 'tf_lookup_timeout', waits=False)
+            )
+        except TransformUnavailable as error:
+            if error.may_come and not is_last:
+                return output
+            localization = replace(
+                output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
+            )
+            return replace(output, localization=localization)
         map_from_base = output.map_from_camera @ camera_from_base
         covariance = base_covariance(
             output.localization.covariance,
-            matrix_from_xyz_rpy(values.map_alignment),
+            self.map_from_world,
             map_from_base[:3, 3] - output.map_from_camera[:3, 3],
             values,
         )
         return replace(output, map_from_base=map_from_base, covariance=covariance)
+
+    @property
+    def map_from_world(self) -> np.ndarray:
+        """Pose (4, 4) of the map's own world in the map frame: parameter map_alignment."""
+        return matrix_from_xyz_rpy(self.values.map_alignment)
+
+    def map_from_camera(self, output: NodeOutput) -> np.ndarray | None:
+        """Return the pose (4, 4) of the camera, of a refused image the best guess; or None."""
+        if output.map_from_camera is not None or output.localization.world_from_camera is None:
+            return output.map_from_camera
+        return self._in_map(output.localization.world_from_camera)
+
+    def candidate_poses(self, output: NodeOutput) -> list[np.ndarray]:
+        """Return map_from_base (4, 4) of the poses that were compared, the best first.
+
+        None where TF does not know the camera on the robot now; nothing is waited for.
+        """
+        try:
+            camera_from_base = self._camera_from_base(output, Limits())
+        except TransformUnavailable:
+            return []
+        candidates = () if output.view is None else output.view.candidates
+        return [self._in_map(pose) @ camera_from_base for pose in candidates]
+
+    def _in_map(self, world_from_camera: np.ndarray) -> np.ndarray:
+        """Move a pose (4, 4) to the map frame, and to the camera as it is mounted."""
+        placed = self.map_from_world @ world_from_camera
+        return placed @ UPRIGHT_FROM_CAMERA if self.values.rotate_180 else placed
+
+    def _camera_from_base(self, output: NodeOutput, limits: Limits) -> np.ndarray:
+        """Return the pose (4, 4) of the base in the camera; raises TransformUnavailable."""
+        values = self.values
+        if not values.base_frame:
+            return np.eye(4)
+        camera_frame = self._transforms.optical_frame(
+            output.camera_frame, output.given_camera_frame
+        )
+        return self._transforms.lookup(camera_frame, values.base_frame, output.stamp, limits)
 
 
 def frame_from_message(stamped_image: StampedImage, half_turn: bool = False) -> Frame:

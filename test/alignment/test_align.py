@@ -355,8 +355,10 @@ def test_retrieval_finds_where_an_image_was_taken():
     best = each.only(int(each.inlier_count.argmax()))
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
+    aligned = []
     found = Aligner(landmarks, 2.0).search(
-        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate]
+        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate], aligned
     )
+    assert aligned == [found]
     assert found.verification.visible_inlier_ratio > SearchConfig.accepted_ratio
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

@@ -8,13 +8,13 @@ import pytest
 from robot import BASE_FROM_CAMERA, camera_info, texture
 
 from dsac_ros.geometry.covariance import is_covariance
-from dsac_ros.localizer import Trace
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.relocalization import Relocalization, base_covariance
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.transforms import TransformUnavailable
+from dsac_ros.trace import Trace
 from dsac_ros.types import Localization, Result
 
 NOW = 1_700_000_000_000_000_000
