@@ -19,6 +19,7 @@ from rclpy.logging import get_logger
 from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
+from dsac_ros.nodes.bond import Bond
 from dsac_ros.nodes.parameters import P, specs_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -34,6 +35,7 @@ class ParameterNode(LifecycleNode, Generic[P]):
 
     def __init__(self, name: str, table: type[P]) -> None:
         super().__init__(name)
+        self._bond = Bond(self)
         parameters.declare(self, table)
         self.values: P = parameters.read(self, table)
         self.add_on_set_parameters_callback(self._on_set)
@@ -105,10 +107,14 @@ class ParameterNode(LifecycleNode, Generic[P]):
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Change from inactive to active."""
         result = self._attempt(self.activate)
-        return super().on_activate(state) if result == SUCCESS else result
+        if result == SUCCESS:
+            result = super().on_activate(state)
+            self._bond.start(self.values.bond_heartbeat_period)
+        return result
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         """Change from active to inactive."""
+        self._bond.stop()
         super().on_deactivate(state)
         return self._attempt(self.deactivate)
 
@@ -126,6 +132,7 @@ class ParameterNode(LifecycleNode, Generic[P]):
 
     def stop(self) -> None:
         """Deactivate and clean up, from any state; both methods must be idempotent."""
+        self._bond.stop()
         self.deactivate()
         self.cleanup()
 
