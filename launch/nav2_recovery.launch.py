@@ -5,8 +5,8 @@ ros2 launch dsac_ros nav2_recovery.launch.py map:=/path/to/nav2_map.yaml \
     visual_map:=/path/to/the.map image:=/camera/image_raw camera_info:=/camera/camera_info
 
 AMCL (or SLAM) goes on to hold map -> odom; the relocalizer only seeds it on `initialpose`. nav2
-starts once the relocalizer has loaded its map: its behaviour tree needs the relocalizer's service
-and action when it is loaded.
+starts once the relocalizer is active: its behaviour tree needs the relocalizer's service and action
+when it is loaded.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import os
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
 from launch.action import Action
-from launch.actions import (
-    IncludeLaunchDescription,
-    LogInfo,
-    OpaqueFunction,
-    RegisterEventHandler,
-)
+from launch.actions import IncludeLaunchDescription, LogInfo, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.event_handlers import OnStateTransition
 
-from dsac_ros.nodes.launch_actions import declare, manager_of, our_node, share, value_of
+from dsac_ros.nodes.launch_actions import (
+    declare,
+    manager_of,
+    our_node,
+    share,
+    value_of,
+    when_active,
+)
 from dsac_ros.nodes.launch_arguments import (
     MANAGED,
     NAV2,
@@ -40,7 +41,7 @@ TREE_PARAMETER = 'default_nav_to_pose_bt_xml'
 
 
 def relocalizer_and_nav2(context: LaunchContext) -> list[Action]:
-    """The relocalizer with its lifecycle manager, and nav2 once its map is loaded."""
+    """The relocalizer with its lifecycle manager, and nav2 once it is active."""
     try:
         bringup = get_package_share_directory('nav2_bringup')
     except PackageNotFoundError:
@@ -68,17 +69,11 @@ def relocalizer_and_nav2(context: LaunchContext) -> list[Action]:
         },
         [('initialpose', LaunchConfiguration('initialpose'))],
     )
-    when_loaded = OnStateTransition(
-        target_lifecycle_node=relocalizer,
-        goal_state='inactive',
-        handle_once=True,
-        entities=[nav2(context, bringup)],
-    )
     return [
-        RegisterEventHandler(when_loaded),
-        LogInfo(msg='nav2 starts when dsac_relocalizer has loaded its map'),
         relocalizer,
         manager_of(RELOCALIZER),
+        LogInfo(msg='nav2 starts when dsac_relocalizer is active'),
+        *when_active(RELOCALIZER, [nav2(context, bringup)]),
     ]
 
 

@@ -140,6 +140,7 @@ def test_executables_of_ros2_run_exist():
         'mapper_node',
         'tf_filter',
         'output_recorder',
+        'wait_for_active',
         'dsac',
     }
     for _, module, function in entries:

@@ -16,6 +16,7 @@ NODES = {
     'mapper': 'mapper_node',
     'tf_filter': 'tf_filter',
     'output_recorder': 'output_recorder',
+    'wait_for_active': 'wait_for_active',
 }
 ROS_ARGS = '--ros-args'
 

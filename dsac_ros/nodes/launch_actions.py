@@ -9,7 +9,14 @@ from typing import Any
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
@@ -150,3 +157,20 @@ def manager_of(node: NodeLaunch) -> Node:
             }
         ],
     )
+
+
+def when_active(node: NodeLaunch, actions: Sequence[Action]) -> list[Action]:
+    """Return actions that start others once one of our nodes is active."""
+    wait = Node(
+        package=PACKAGE,
+        executable='wait_for_active',
+        name='dsac_wait_for_active',
+        namespace=LaunchConfiguration('namespace'),
+        output='screen',
+        parameters=[{'node': node.name}],
+    )
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        return list(actions) if event.returncode == 0 else []
+
+    return [RegisterEventHandler(OnProcessExit(target_action=wait, on_exit=on_exit)), wait]
