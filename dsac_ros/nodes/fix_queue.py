@@ -217,7 +217,7 @@ class FixQueue:
 
     def _by_localizer(self, output: NodeOutput) -> np.ndarray | None:
         """Return map_from_base (4, 4) by TF; None if nobody publishes it."""
-        map_frame, base = self.values.map_frame, self._odometry.base(output.camera_frame)
+        map_frame, base = self.values.map_frame, self._odometry.base(output)
         if self._transforms.edges.path(map_frame, base) is None:
             return None
         return self._transforms.lookup(map_frame, base, output.stamp, self._odometry.limits)

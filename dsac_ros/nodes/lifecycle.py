@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
+from dsac_ros.nodes.bond import Bond
 from dsac_ros.nodes.parameters import P, specs_of
 from dsac_ros.nodes.spinning import StopSignals, spin
 
@@ -44,6 +45,7 @@ class ParameterNode(LifecycleNode, Generic[P]):
         super().__init__(name)
         self.state, self.problem = UNCONFIGURED, ''
         self._transition_by_autostart = False
+        self._bond = Bond(self)
         parameters.declare(self, table)
         self.values: P = parameters.read(self, table)
         self.add_on_set_parameters_callback(self._on_set)
@@ -165,10 +167,14 @@ class ParameterNode(LifecycleNode, Generic[P]):
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Change from inactive to active."""
         result = self._transition(self.activate, ACTIVE, undo=self.deactivate)
-        return super().on_activate(state) if result == SUCCESS else result
+        if result == SUCCESS:
+            result = super().on_activate(state)
+            self._bond.start(self.values.bond_heartbeat_period)
+        return result
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         """Change from active to inactive."""
+        self._bond.stop()
         super().on_deactivate(state)
         return self._transition(self.deactivate, INACTIVE)
 
@@ -188,6 +194,7 @@ class ParameterNode(LifecycleNode, Generic[P]):
 
     def stop(self) -> None:
         """Deactivate and clean up, from any state; both methods must be idempotent."""
+        self._bond.stop()
         self.deactivate()
         self.cleanup()
 

@@ -120,6 +120,15 @@ class MapperParameters:
     autostart: bool = parameter(
         'misc', True, 'configure and activate the node without a lifecycle manager', read_only=True
     )
+    bond_heartbeat_period: float = parameter(
+        'misc',
+        0.0,
+        'time between heartbeats for nav2\'s lifecycle manager; 0: none, for a bond_timeout of 0',
+        's',
+        low=0.0,
+        high=10.0,
+        read_only=True,
+    )
 
 
 def training_options(values: MapperParameters) -> list[str]:

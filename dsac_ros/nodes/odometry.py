@@ -31,15 +31,14 @@ class Odometry:
             waits=False,
         )
 
-    def base(self, camera_frame: str) -> str:
+    def base(self, output: NodeOutput) -> str:
         """Return the base frame; that of the camera if base_frame is empty.
 
         Raises:
             TransformUnavailable: the optical frame of the camera is not known.
         """
-        values = self.values
-        return values.base_frame or self._transforms.optical_frame(
-            camera_frame, values.camera_frame
+        return self.values.base_frame or self._transforms.optical_frame(
+            output.camera_frame, output.given_camera_frame
         )
 
     def at(self, output: NodeOutput) -> np.ndarray:
@@ -48,17 +47,17 @@ class Odometry:
         Raises:
             TransformUnavailable: there is none, or its stamps cannot be believed.
         """
-        base = self.base(output.camera_frame)
+        base = self.base(output)
         found = self._transforms.lookup(self.values.odom_frame, base, output.stamp, self.limits)
         ahead = self._ahead(base)
         if ahead:
             raise TransformUnavailable(ahead)
         return found
 
-    def latest(self, camera_frame: str) -> np.ndarray | None:
+    def latest(self, output: NodeOutput) -> np.ndarray | None:
         """Return the newest odom_from_base (4, 4); None if there is none."""
         try:
-            return self._transforms.latest(self.values.odom_frame, self.base(camera_frame))
+            return self._transforms.latest(self.values.odom_frame, self.base(output))
         except TransformUnavailable:
             return None
 

@@ -33,6 +33,10 @@ class NodeParameters(Protocol):
     def autostart(self) -> bool:
         """True if the node configures and activates itself."""
 
+    @property
+    def bond_heartbeat_period(self) -> float:
+        """Time between heartbeats for a lifecycle manager [s]; 0: none."""
+
 
 P = TypeVar('P', bound=NodeParameters)
 S = TypeVar('S', bound='DataclassInstance')

@@ -154,7 +154,8 @@ class Relocalization:
 
     def _with_poses(self, output: NodeOutput) -> NodeOutput:
         """Transform the accepted pose to the map frame and to the robot base."""
-        placed = replace(output, map_from_camera=self._in_map(output.localization.world_from_camera))
+        map_from_camera = self._in_map(output.localization.world_from_camera)
+        placed = replace(output, map_from_camera=map_from_camera)
         return self.with_base(placed)
 
     def with_base(self, output: NodeOutput, is_last: bool = False) -> NodeOutput:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dsac_ros.nodes.sample_times import MAX_SAME_CLOCK_S, Limits, gap_reason, reason_at
 
@@ -80,6 +80,12 @@ class TfEdges:
         """Return the descendants of a frame, sorted."""
         with self._lock:
             return sorted(name for name in self._edges if frame in self._chain(name)[1:])
+
+    def edge(self, child: str) -> Edge | None:
+        """Return a copy of the edge from a frame to its parent; None if it has none."""
+        with self._lock:
+            found = self._edges.get(child)
+            return None if found is None else replace(found, stamps=list(found.stamps))
 
     def path(self, target: str, source: str) -> TfPath | None:
         """Return the edges between two frames; None if TF does not connect them."""

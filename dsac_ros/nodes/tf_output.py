@@ -185,7 +185,7 @@ class TfOutput:
         """Return the pose in odometry (4, 4) at which the speed of the correction is bounded."""
         if not (self.values.smoothing_tau or self.values.max_correction_rate):
             return last.odom_from_base
-        newest = self._odometry.latest(last.output.camera_frame)
+        newest = self._odometry.latest(last.output)
         return last.odom_from_base if newest is None else newest
 
     def _on_tf(self, message: TFMessage, is_static: bool) -> None:

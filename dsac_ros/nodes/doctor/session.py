@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ROS context for one look at the graph."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+import rclpy
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.signals import SignalHandlerOptions
+
+from dsac_ros.nodes.doctor.finding import Finding, fail
+from dsac_ros.nodes.doctor.probe import listen
+from dsac_ros.nodes.doctor.tf import Frames
+
+NODE = 'dsac_doctor'
+
+
+def listen_once(args: Namespace, frames: Frames, header: dict[str, Any]) -> list[Finding]:
+    """Start a node, listen and leave.
+
+    Args:
+        args: image, camera_info, seconds and ros_args of the command line.
+        frames: names of the frames.
+        header: of a map, {} for none.
+    """
+    words = [NODE, '--ros-args', *args.ros_args] if args.ros_args else [NODE]
+    try:
+        # Ctrl-C stays with Python: the command line ends by it.
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+        node = rclpy.create_node(NODE, start_parameter_services=False)
+        return listen(node, args.image, args.camera_info, args.seconds, frames, header)
+    except RCLError as error:
+        return [fail('graph', f'cannot be joined: {error}')]
+    finally:
+        rclpy.try_shutdown()
