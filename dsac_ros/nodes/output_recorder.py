@@ -91,7 +91,6 @@ class OutputRecorder(Node):
                     'tf', one.header, row=as_row(one.transform.translation, one.transform.rotation)
                 )
 
-
     def _write(self, event: str, header: Any, **values: Any) -> None:
         """Write one event and flush it: the recorder may be ended at any moment."""
         line = {

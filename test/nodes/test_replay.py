@@ -35,7 +35,10 @@ def record(path, queries):
             for shift in (-STEP_NS // 2, 0, STEP_NS // 2):
                 bag.transform('map', 'odom', stamp + shift, MAP_FROM_ODOM)
                 bag.transform(
-                    'odom', 'base_link', stamp + shift, np.linalg.inv(MAP_FROM_ODOM) @ map_from_base
+                    'odom',
+                    'base_link',
+                    stamp + shift,
+                    np.linalg.inv(MAP_FROM_ODOM) @ map_from_base,
                 )
             bag.camera_info(TOPICS['camera_info'], 'camera_optical', stamp, posed.frame.camera)
             bag.image(TOPICS['image'], 'camera_optical', stamp, posed.frame.image)

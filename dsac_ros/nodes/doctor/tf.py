@@ -117,7 +117,9 @@ def odometry_finding(record: TfRecord, frames: Frames) -> Finding:
     if min(rates) < MIN_ODOMETRY_HZ:
         return warn(ODOMETRY, f'{text}, expected {MIN_ODOMETRY_HZ:g} Hz or more')
     return (
-        warn(ODOMETRY, f'{text}: every fix waits that long') if late_s > LATE_S else ok(ODOMETRY, text)
+        warn(ODOMETRY, f'{text}: every fix waits that long')
+        if late_s > LATE_S
+        else ok(ODOMETRY, text)
     )
 
 
