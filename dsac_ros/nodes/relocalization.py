@@ -138,6 +138,10 @@ class Relocalization:
         self._transforms, self._rectified = transforms, rectified
         self._stamps = StampCheck()
 
+    def forget_stamps(self) -> None:
+        """Accept stamps older than the last: time jumped back."""
+        self._stamps = StampCheck()
+
     def process(self, stamped_image: StampedImage, now: int) -> NodeOutput:
         """Localize one image; `now` [ns] is the time of the node's clock."""
         values, localizer = self.values, self.localizer

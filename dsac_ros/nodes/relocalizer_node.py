@@ -17,9 +17,10 @@ from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
+from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
 from dsac_ros.nodes.debug_output import DebugOutput
-from dsac_ros.nodes.fix_queue import Fix, FixQueue
+from dsac_ros.nodes.fix_queue import Fix, FixQueue, jump_rejected
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
@@ -34,7 +35,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
-from dsac_ros.types import Result
+from dsac_ros.sources.image_messages import stamp_ns
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
@@ -53,6 +54,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers: Publishers | None = None
         self._transforms: Transforms | None = None
         self._localizer: Localizer | None = None
+        self._clock_epoch = 0
         self._assumptions = AssumptionLog(self)
         # Held while an output is published and while map or parameters are replaced.
         self._output_lock = threading.Lock()
@@ -90,7 +92,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
         self._camera = CameraSubscriber(
-            self, self.values.image_transport, self._watch, self._worker.slot.put
+            self, self.values.image_transport, self._watch, self._on_image
         )
         self._relocalization = Relocalization(
             self._localizer,
@@ -107,6 +109,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             complete=self._relocalization.with_base,
             is_own=self._tf.is_own,
         )
+        self._jumps = ClockJumps(self, self._transforms, self._on_clock_jump)
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
@@ -114,6 +117,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         """Destroy the subscriptions, finish the current image, keep the map."""
         if self._worker is None:
             return
+        self._jumps.close()
         self._watch.close()
         self._camera.close()
         self.destroy_timer(self._checks)
@@ -164,16 +168,34 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._tf.reset()
                     self._output_publishers.reset()
 
+    def _on_image(self, stamped_image: StampedImage) -> None:
+        head = stamped_image.image.header
+        self._jumps.image(head.frame_id, stamp_ns(head.stamp))
+        self._worker.slot.put(stamped_image)
+
+    def _on_clock_jump(self) -> None:
+        """Forget all that carries a stamp: it belongs to another run of the clock."""
+        if self._relocalization is None:
+            return
+        with self._output_lock:
+            self._clock_epoch += 1
+            self._fixes.clear('time jumped back')
+            self._transforms.reset()
+            self._relocalization.forget_stamps()
+            self._tf.reset()
+            self._output_publishers.reset()
+
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
         relocalization, fixes = self._relocalization, self._fixes
         if relocalization is None or fixes is None:
             return
         values, localizer = relocalization.values, relocalization.localizer
+        epoch = self._clock_epoch
         output = relocalization.process(stamped_image, self._now())
         with self._output_lock:
-            if self._relocalization is not relocalization:
-                return  # deactivated meanwhile
+            if self._relocalization is not relocalization or self._clock_epoch != epoch:
+                return  # deactivated meanwhile, or the image is from before a jump of time
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame
             waits = output.lacks_base or (output.localization.accepted and self._tf.gates_fixes)
@@ -255,18 +277,6 @@ def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
         for name in ('base_frame', 'odom_frame', 'map_frame')
         if (frame := getattr(values, name))
     }
-
-
-def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
-    """Return an accepted output without its poses, for the reason that the correction gave."""
-    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
-    return replace(
-        output,
-        localization=localization,
-        map_from_camera=None,
-        map_from_base=None,
-        covariance=None,
-    )
 
 
 def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:
