@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.types import Result
 
 #: Poses that wait at most; more than come in the longest wait at 60 Hz.
 MAX_WAITING = 300
@@ -258,3 +259,15 @@ class FixQueue:
         if now - self._logged.get(cause, -REPEAT_S) >= REPEAT_S:
             self._logged[cause] = now
             self._node.get_logger().warning(line)
+
+
+def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
+    """Return an accepted output without its poses, for the reason that the correction gave."""
+    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
+    return replace(
+        output,
+        localization=localization,
+        map_from_camera=None,
+        map_from_base=None,
+        covariance=None,
+    )

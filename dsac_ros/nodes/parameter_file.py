@@ -14,6 +14,7 @@ HEADINGS = {
     'input': 'Images',
     'frames': 'Frames',
     'tf': 'TF',
+    'own mode': 'Correction of odometry, where this node publishes map -> odom',
     'accept': 'Acceptance of poses',
     'covariance': 'Covariance of ~/pose_with_covariance',
     'recovery': 'Recovery: when the localizer of the robot is wrong or silent',

@@ -20,9 +20,10 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.camera_slot import CameraSlot
 from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
+from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.divergence import divergence
-from dsac_ros.nodes.fix_queue import Fix, FixQueue
+from dsac_ros.nodes.fix_queue import Fix, FixQueue, jump_rejected
 from dsac_ros.nodes.health import RelocalizerHealth
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.lifecycle import ParameterNode
@@ -37,7 +38,7 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
-from dsac_ros.types import Result
+from dsac_ros.sources.image_messages import stamp_ns
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Pipeline:
         self._node, self._equipment = node, equipment
         # Held while an output is published and while map or parameters are replaced.
         self._lock = threading.Lock()
-        self.is_enabled, self._is_open = True, True
+        self.is_enabled = True
+        # Counts what voids the results of images that are being processed.
+        self._epoch, self._is_open = 0, True
         equipment.publishers.reset()
         self._relocalization = Relocalization(equipment.map.localizer, values, transforms)
         self._tf = TfOutput(
@@ -104,6 +107,7 @@ class Pipeline:
             equipment.map.warm_up,
             CameraSlot(lambda stamped_image: stamped_image.camera),
         )
+        self._jumps = ClockJumps(node, transforms, self._on_clock_jump)
         self._cameras: list[CameraSubscriber] = []
         equipment.health.activate(
             lambda: self._watch.reason,
@@ -129,7 +133,9 @@ class Pipeline:
     def close(self) -> None:
         """Destroy the subscriptions, finish the current image."""
         with self._lock:
-            self._is_open = False  # what the worker still finds is discarded
+            self._is_open = False
+            self._epoch += 1
+        self._jumps.close()
         self.recovery.close()
         if self._node.context.ok():
             self._equipment.publishers.publish_condition(Condition.LOST)
@@ -163,7 +169,15 @@ class Pipeline:
         with self._lock:
             self._forget(reason)
 
+    def _on_clock_jump(self) -> None:
+        """Forget all that carries a stamp: it belongs to another run of the clock."""
+        with self._lock:
+            self._equipment.transforms.reset()
+            self._relocalization.forget_stamps()
+            self._forget('time jumped back')
+
     def _forget(self, reason: str) -> None:
+        self._epoch += 1
         self._fixes.clear(reason)
         self._tf.reset()
         self._equipment.publishers.reset()
@@ -175,21 +189,19 @@ class Pipeline:
             self._equipment.health.images.received(
                 stamped_image.image, stamped_image.info, self._now()
             )
+            head = stamped_image.image.header
+            self._jumps.image(stamped_image.camera or head.frame_id, stamp_ns(head.stamp))
             self._worker.slot.put(stamped_image)
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Make the pose of one image; called by the worker."""
-        relocalization = self._relocalization
+        relocalization, epoch = self._relocalization, self._epoch
         with self._equipment.map.inference_lock:
             values, localizer = relocalization.values, relocalization.localizer
             output = relocalization.process(stamped_image, self._now())
         with self._lock:
-            if (
-                not self._is_open
-                or relocalization.localizer.map is not localizer.map
-                or relocalization.values.map_alignment != values.map_alignment
-            ):
-                return  # the pose refers to the previous frame
+            if self._epoch != epoch:
+                return  # deactivated, another map, or time jumped back meanwhile
             if output.localization.accepted:
                 if not (output.lacks_base or self._tf.gates_fixes):
                     output = self._publish_poses(output)
@@ -266,15 +278,3 @@ class Pipeline:
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
-
-
-def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
-    """Return an accepted output without its poses, for the reason that the correction gave."""
-    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
-    return replace(
-        output,
-        localization=localization,
-        map_from_camera=None,
-        map_from_base=None,
-        covariance=None,
-    )

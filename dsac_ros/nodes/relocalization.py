@@ -116,6 +116,10 @@ class Relocalization:
         # Of each camera: their images come in any order.
         self._stamps: defaultdict[str, StampCheck] = defaultdict(StampCheck)
 
+    def forget_stamps(self) -> None:
+        """Accept stamps older than the last: time jumped back."""
+        self._stamps.clear()
+
     def process(self, stamped_image: StampedImage, now: int) -> NodeOutput:
         """Localize one image; `now` [ns] is the time of the node's clock."""
         values, localizer = self.values, self.localizer

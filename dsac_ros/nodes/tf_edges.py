@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from dsac_ros.nodes.sample_times import MAX_SAME_CLOCK_S, Limits, gap_reason, reason_at
+from dsac_ros.nodes.stamps import RestartDetector
 
 #: An edge with a single sample counts as static after this time [s].
 STATIC_AFTER_S = 3.0
@@ -44,26 +45,36 @@ class TfEdges:
         """Keep the stamps of the last cache_s; static_topic is named in reasons."""
         self._cache_ns, self._static_topic = int(cache_s * 1e9), static_topic
         self._edges: dict[str, Edge] = {}
+        self._restarts: dict[str, RestartDetector] = {}
         self._lock = threading.Lock()
 
-    def add(self, parent: str, child: str, stamp: int, is_static: bool, now_s: float) -> None:
-        """Record a transform received at now_s of a steady clock."""
+    def add(self, parent: str, child: str, stamp: int, is_static: bool, now_s: float) -> int:
+        """Record a transform received at now_s of a steady clock.
+
+        Returns:
+            How far the stamps of this edge fell [ns] if time starts over; otherwise 0.
+        """
         parent, child = parent.lstrip('/'), child.lstrip('/')
         with self._lock:
             edge = self._edges.get(child)
             if edge is None or (edge.parent, edge.is_static) != (parent, is_static):
                 edge = self._edges[child] = Edge(parent, is_static, now_s)
+            if is_static:
+                return 0
+            fall = self._restarts.setdefault(child, RestartDetector()).restarted(stamp, now_s)
             stamps = edge.stamps
             index = bisect.bisect_left(stamps, stamp)
-            if is_static or (index < len(stamps) and stamps[index] == stamp):
-                return
-            stamps.insert(index, stamp)
-            del stamps[: bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
+            if index == len(stamps) or stamps[index] != stamp:
+                stamps.insert(index, stamp)
+                del stamps[: bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
+            return fall
 
     def clear(self) -> None:
         """Forget dynamic transforms, whose stamps belong to another run."""
         with self._lock:
             self._edges = {name: edge for name, edge in self._edges.items() if edge.is_static}
+            for detector in self._restarts.values():
+                detector.begin_anew()
 
     @property
     def frames(self) -> list[str]:

@@ -13,16 +13,15 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
-from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import Buffer, TransformException
 
 from dsac_ros.errors import SourceError
 from dsac_ros.nodes.conversions import matrix_from_transform
-from dsac_ros.nodes.input_watch import Feed, InputWatch
+from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.missing_inputs import Input
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_edges import TfEdges, TfPath
-from dsac_ros.sources.image_messages import stamp_ns
+from dsac_ros.nodes.tf_listener import TfListener
 from dsac_ros.sources.pose_frames import optical_frame
 
 CACHE_S = 15.0
@@ -53,7 +52,8 @@ class Transforms:
         self.edges = TfEdges(CACHE_S, node.resolve_topic_name(TF_STATIC))
         self._arrived = threading.Condition()
         self._on_arrival: list[Callable[[], None]] = []
-        self._listener = _Listener(self.buffer, node, self.edges, self._notify)
+        self._on_restart: list[Callable[[int], None]] = []
+        self._listener = TfListener(self.buffer, node, self.edges, self._notify, self._restart)
         self._node, self._parameters = node, parameters
         self._jump = node.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
@@ -216,6 +216,11 @@ class Transforms:
         self._on_arrival.append(callback)
         return lambda: self._on_arrival.remove(callback)
 
+    def on_restart(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back when stamps of TF fall by some [ns]; return the function that ends it."""
+        self._on_restart.append(callback)
+        return lambda: self._on_restart.remove(callback)
+
     def reset(self) -> None:
         """Forget dynamic transforms, whose stamps belong to another run of the clock."""
         self.buffer.clear()
@@ -225,6 +230,12 @@ class Transforms:
         """Stop listening."""
         self._jump.unregister()
         self._listener.unregister()
+
+    def _restart(self, fall_ns: int) -> None:
+        """Forget what is newer than the stamps now: tf2 ignores samples far older than others."""
+        self.reset()
+        for callback in list(self._on_restart):
+            callback(fall_ns)
 
     def _notify(self) -> None:
         with self._arrived:
@@ -273,38 +284,3 @@ class Transforms:
         if key not in self._logged:
             self._logged.add(key)
             self._node.get_logger().warning(line)
-
-
-class _Listener(TransformListener):
-    """Fills the buffer and records the samples."""
-
-    def __init__(
-        self, buffer: Buffer, node: Node, edges: TfEdges, notify: Callable[[], None]
-    ) -> None:
-        self._edges, self._notify = edges, notify
-        self.feed: Feed | None = None
-        self.static_feed: Feed | None = None
-        super().__init__(buffer, node, spin_thread=False)
-
-    def callback(self, data: TFMessage) -> None:
-        """Record dynamic transforms."""
-        if self.feed is not None:
-            self.feed.arrived()
-        self._note(data, is_static=False)
-        super().callback(data)
-        self._notify()
-
-    def static_callback(self, data: TFMessage) -> None:
-        """Record static transforms."""
-        if self.static_feed is not None:
-            self.static_feed.arrived()
-        self._note(data, is_static=True)
-        super().static_callback(data)
-        self._notify()
-
-    def _note(self, data: TFMessage, is_static: bool) -> None:
-        now = time.monotonic()
-        for one in data.transforms:
-            self._edges.add(
-                one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp), is_static, now
-            )
