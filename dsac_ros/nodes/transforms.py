@@ -22,6 +22,7 @@ from dsac_ros.nodes.missing_inputs import Input
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_edges import TfEdges, TfPath
 from dsac_ros.nodes.tf_listener import TfListener
+from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.pose_frames import optical_frame
 
 CACHE_S = 15.0
