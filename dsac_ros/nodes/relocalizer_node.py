@@ -34,7 +34,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
     def __init__(self) -> None:
         self._equipment: Equipment | None = None
         self._pipeline: Pipeline | None = None
-        self._services: RelocalizationServices | None = None
+        self._relocalization_services: RelocalizationServices | None = None
         super().__init__('dsac_relocalizer', RelocalizerParameters)
         self._map = MapInUse(self, self.start, self._on_map_replaced)
         self._broadcaster = TransformBroadcaster(self)
@@ -74,7 +74,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._reasons,
             cameras,
         )
-        self._services = RelocalizationServices(
+        self._relocalization_services = RelocalizationServices(
             self,
             self._recovery,
             lambda: (self.values.relocalize_timeout, self.values.reinitialize_timeout),
@@ -98,7 +98,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
     def cleanup(self) -> None:
         """Release the map and destroy publishers and services."""
         equipment, self._equipment = self._equipment, None
-        services, self._services = self._services, None
+        services, self._relocalization_services = self._relocalization_services, None
         if services is not None:
             services.close()
         if equipment is not None:
