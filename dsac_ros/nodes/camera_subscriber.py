@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsac_ros.nodes.input_watch import InputWatch, publishers_of
+from dsac_ros.nodes.missed_messages import MissedMessages
 from dsac_ros.nodes.missing_inputs import COMPRESSED, COMPRESSED_IMAGE, IMAGE, Input
 from dsac_ros.nodes.qos_events import NO_QOS_WARNINGS
 from dsac_ros.sources.topic_names import is_rectified
@@ -61,10 +62,13 @@ class CameraSubscriber:
         self._node, self._forward, self._info = node, on_image, None
         message, kind = TRANSPORTS[transport]
         self.image_topic = image_topic(node, transport)
+        self.missed = MissedMessages()
         # Executors serve subscriptions in this order: camera_info before its image.
         self._subscriptions = [
             node.create_subscription(CameraInfo, 'camera_info', self._on_info, SENSOR),
-            node.create_subscription(message, self.image_topic, self._on_image, SENSOR),
+            node.create_subscription(
+                message, self.image_topic, self.missed.counting(self._on_image), SENSOR
+            ),
         ]
         self._graph_timer = node.create_timer(
             GRAPH_PERIOD_S,

@@ -153,13 +153,14 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
 
     def _work(self, stamped_image: StampedImage) -> None:
         """Process one image in the worker thread."""
-        relocalization, publishers, tf, worker = (
+        relocalization, publishers, tf, worker, camera = (
             self._relocalization,
             self._output_publishers,
             self._tf,
             self._worker,
+            self._camera,
         )
-        if relocalization is None or worker is None:
+        if relocalization is None or worker is None or camera is None:
             return
         with self._map.inference_lock:
             values, localizer = relocalization.values, relocalization.localizer
@@ -177,7 +178,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             publishers.publish_status(
                 output,
                 localizer.map.id,
-                worker.slot.dropped,
+                worker.slot.dropped + camera.missed.count,
                 self._now(),
                 values.localization_timeout,
             )
