@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.input_watch import Feed, InputWatch, publishers_of
+from dsac_ros.nodes.missed_messages import MissedMessages
 from dsac_ros.nodes.missing_inputs import COMPRESSED, COMPRESSED_IMAGE, IMAGE, Input
 from dsac_ros.nodes.overridable_qos import needs_reliable_publisher, subscribe
 from dsac_ros.nodes.qos_events import NO_QOS_WARNINGS
@@ -86,11 +87,12 @@ class CameraSubscriber:
         self._subscriptions: list[Any] = []
         message, kind = TRANSPORTS[transport]
         self.image_topic = image_topic(node, transport, self._setup.name)
+        self.missed = MissedMessages()
         try:
             # Executors serve subscriptions in this order: camera_info before its image.
             if self._setup.calibration is None:
                 self._subscribe_to_info(watch)
-            self._subscribe(message, self.image_topic, self._on_image)
+            self._subscribe(message, self.image_topic, self.missed.counting(self._on_image))
         except BaseException:
             self.close()
             raise

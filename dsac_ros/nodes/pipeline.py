@@ -254,7 +254,7 @@ class Pipeline:
         status = self._equipment.publishers.publish_status(
             output,
             self._relocalization.localizer.map.id,
-            self._worker.slot.dropped,
+            self._worker.slot.dropped + sum(camera.missed.count for camera in self._cameras),
             self._now(),
             self.recovery.condition,
             self.recovery.state.attempts,

@@ -30,6 +30,7 @@ from dsac_ros.geometry.planar import planar_correction
 from dsac_ros.localizer import Localizer
 from dsac_ros.msg import RelocalizationStatus as Status
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.missed_messages import HAS_MESSAGE_INFO
 from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Frame
 
@@ -174,6 +175,31 @@ def test_bad_stamp(robot, offset_s, reason):
     stamp = 0 if offset_s is None else robot.now() + offset_s * SECOND
     status = robot.answer_to(texture(1), stamp=stamp)
     assert status.result == Status.STALE and reason in status.reason
+
+
+def test_every_image_is_answered_or_counted(robot):
+    """Also those that the reader replaced while the node was busy."""
+    first = robot.answer_to(texture(1), camera_info())
+    answered = len(robot.of('status'))
+    for _ in range(200):
+        robot.show(texture(1))
+        robot.spin(lambda: False, 0.002)
+    robot.spin(lambda: False, 1.0)
+    last = robot.answer_to(texture(1))
+    dropped = last.frames_dropped - first.frames_dropped
+    answered = len(robot.of('status')) - answered
+    assert dropped > 20  # or the camera is too slow for this test
+    if HAS_MESSAGE_INFO:
+        assert 0 <= 201 - answered - dropped <= 2  # lost on the way
+
+
+def test_each_reason_is_logged_beside_others(robot):
+    """A reason that comes with every image hides none that comes between."""
+    rare = raw('rare1', bytes(96 * 128))
+    for _ in range(3):
+        robot.answer_to(np.zeros((96, 128), np.uint8), camera_info())
+    robot.answer_to(rare, camera_info())
+    robot.process.wait_for("BAD_IMAGE: unknown image encoding 'rare1'", 2.0)
 
 
 def test_an_image_that_agrees_with_too_little(robot):
