@@ -5,8 +5,8 @@ ros2 launch dsac_ros nav2_recovery.launch.py map:=/path/to/nav2_map.yaml \
     visual_map:=/path/to/the.map image:=/camera/image_raw camera_info:=/camera/camera_info
 
 AMCL (or SLAM) goes on to hold map -> odom; the relocalizer only seeds it on `initialpose`. nav2
-starts once the relocalizer is active: its behaviour tree needs the relocalizer's service and action
-when it is loaded.
+starts once the relocalizer is active: its behaviour tree needs the relocalizer's service and
+action when it is loaded.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ NAV2_RECOVERY = (
 #: Parameters of dsac_relocalizer beside a localizer that holds map -> odom.
 SEED_MODE = {'tf_mode': 'none', 'publish_initialpose': 'auto', 'auto_recover': True}
 
-#: Parameters of dsac_relocalizer in a replay: every image counts, and the covariance is that of the
-#: map, without the floors for a robot, as `dsac evaluate` has it.
+#: Parameters of dsac_relocalizer in a replay: every image counts, and the covariance is that of
+#: the map, without the floors for a robot, as `dsac evaluate` has it.
 REPLAY = {
     'max_rate': 0.0,
     'max_image_age': 0.0,

@@ -29,6 +29,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
     accept_config,
     ransac_config,
 )
+from dsac_ros.nodes.startup_report import StartupReport
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
@@ -88,6 +89,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._transforms,
             self._camera.is_rectified(self.values.rectified),
         )
+        self._startup = StartupReport(self, self._transforms.edges, self.values)
         self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
         self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
 
@@ -96,6 +98,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         if self._worker is None:
             return
         self._watch.close()
+        self._startup.close()
         self._camera.close()
         self.destroy_timer(self._checks)
         if not self._worker.stop():
@@ -154,6 +157,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             return
         values, localizer = relocalization.values, relocalization.localizer
         output = relocalization.process(stamped_image, self._now())
+        self._startup.saw(output.camera_frame)
         with self._output_lock:
             if frame_changed(relocalization.values, values):
                 return  # the pose refers to the previous frame

@@ -35,7 +35,10 @@ def record(path, queries):
             for shift in (-STEP_NS // 2, 0, STEP_NS // 2):
                 bag.transform('map', 'odom', stamp + shift, MAP_FROM_ODOM)
                 bag.transform(
-                    'odom', 'base_link', stamp + shift, np.linalg.inv(MAP_FROM_ODOM) @ map_from_base
+                    'odom',
+                    'base_link',
+                    stamp + shift,
+                    np.linalg.inv(MAP_FROM_ODOM) @ map_from_base,
                 )
             bag.camera_info(TOPICS['camera_info'], 'camera_optical', stamp, posed.frame.camera)
             bag.image(TOPICS['image'], 'camera_optical', stamp, posed.frame.image)
@@ -89,7 +92,7 @@ def test_a_recording_that_is_none_is_one_line(tmp_path, capsys):
     assert read_events(path) == [{'event': 'ready', 'stamp_ns': 5}]
     for text in ('nonsense\n', '[1]\n', '{"event": "status"}\n', '7\n'):
         path.write_text(good + text)
-        with pytest.raises(SourceError, match='line 2 is .* expected an output of a node'):
+        with pytest.raises(SourceError, match=r'line 2 is .* expected an output of a node'):
             read_events(path)
 
 

@@ -50,7 +50,7 @@ class Side:
                     conversions.transform_message(
                         'base_link', 'camera', stamp + shift, base_from_camera
                     )
-                    for shift in (-10**8, 0, 10**8)
+                    for shift in (-(10**8), 0, 10**8)
                 ]
             )
         )
