@@ -30,9 +30,9 @@ from dsac_ros.nodes.launch_actions import (
     when_active,
 )
 from dsac_ros.nodes.launch_arguments import (
+    LAUNCH_ARGUMENTS,
     MANAGED,
     NAV2,
-    NAV2_RECOVERY,
     RELOCALIZER,
     SEED_MODE,
 )
@@ -108,5 +108,8 @@ def nav2(context: LaunchContext, bringup: str) -> IncludeLaunchDescription:
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
-        [*declare((*NAV2, *NAV2_RECOVERY)), OpaqueFunction(function=relocalizer_and_nav2)]
+        [
+            *declare(LAUNCH_ARGUMENTS['nav2_recovery.launch.py']),
+            OpaqueFunction(function=relocalizer_and_nav2),
+        ]
     )

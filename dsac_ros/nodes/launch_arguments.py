@@ -181,6 +181,22 @@ EVALUATE_REPLAY = (
     Argument('poses', '', 'as --poses of `dsac evaluate`; empty: what the bag holds'),
     Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
 )
+#: Launch file -> its arguments.
+LAUNCH_ARGUMENTS = {
+    'relocalizer.launch.py': (
+        *COMMON,
+        Argument('rviz', 'false', 'start rviz2 with our configuration'),
+        *RELOCALIZER.topic_arguments(),
+        *RELOCALIZER.parameter_arguments(),
+    ),
+    'mapping.launch.py': (
+        *COMMON,
+        *MAPPER.topic_arguments(),
+        *MAPPER.parameter_arguments(),
+    ),
+    'nav2_recovery.launch.py': (*NAV2, *NAV2_RECOVERY),
+    'evaluate_replay.launch.py': EVALUATE_REPLAY,
+}
 
 
 def misspelled(words: Iterable[str], declared: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ def report(make_node):
         one.close()
 
 
-def test_it_says_what_is_missing_then_that_all_is_there(report, spin_until):
+def test_what_is_missing_then_that_all_is_there(report, spin_until):
     one, edges, lines = report()
     spin_until(lambda: False, 3 * PERIOD_S)
     assert lines == []  # which camera is not known yet
