@@ -40,7 +40,7 @@ from dsac_ros.nodes.launch_actions import (
     value_of,
     when_active,
 )
-from dsac_ros.nodes.launch_arguments import EVALUATE_REPLAY, RELOCALIZER, REPLAY
+from dsac_ros.nodes.launch_arguments import LAUNCH_ARGUMENTS, RELOCALIZER, REPLAY
 
 TF_TOPICS = {'/tf': '/tf_bag', '/tf_static': '/tf_static_bag'}
 #: The answer to the last image may still be on its way [s].
@@ -161,7 +161,7 @@ def evaluation_process(context: LaunchContext, output: str) -> ExecuteProcess:
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
-            *declare(EVALUATE_REPLAY),
+            *declare(LAUNCH_ARGUMENTS['evaluate_replay.launch.py']),
             SetLaunchConfiguration('namespace', ''),
             SetLaunchConfiguration('use_sim_time', 'true'),
             OpaqueFunction(function=replay),

@@ -10,9 +10,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from dsac_ros.nodes.launch_actions import declare, node_with_manager, share
-from dsac_ros.nodes.launch_arguments import COMMON, MAPPER
-
-ARGUMENTS = (*COMMON, *MAPPER.topic_arguments(), *MAPPER.parameter_arguments())
+from dsac_ros.nodes.launch_arguments import LAUNCH_ARGUMENTS, MAPPER
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -23,7 +21,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=share('config', MAPPER.config),
                 description='YAML file of parameters',
             ),
-            *declare(ARGUMENTS),
+            *declare(LAUNCH_ARGUMENTS['mapping.launch.py']),
             OpaqueFunction(function=node_with_manager, args=[MAPPER]),
         ]
     )

@@ -5,8 +5,8 @@ ros2 launch dsac_ros nav2_recovery.launch.py map:=/path/to/nav2_map.yaml \
     visual_map:=/path/to/the.map image:=/camera/image_raw camera_info:=/camera/camera_info
 
 AMCL (or SLAM) goes on to hold map -> odom; the relocalizer only seeds it on `initialpose`. nav2
-starts once the relocalizer is active: its behaviour tree needs the relocalizer's service and action
-when it is loaded.
+starts once the relocalizer is active: its behaviour tree needs the relocalizer's service and
+action when it is loaded.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from dsac_ros.nodes.launch_actions import (
     when_active,
 )
 from dsac_ros.nodes.launch_arguments import (
+    LAUNCH_ARGUMENTS,
     MANAGED,
     NAV2,
-    NAV2_RECOVERY,
     RELOCALIZER,
     SEED_MODE,
 )
@@ -108,5 +108,8 @@ def nav2(context: LaunchContext, bringup: str) -> IncludeLaunchDescription:
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
-        [*declare((*NAV2, *NAV2_RECOVERY)), OpaqueFunction(function=relocalizer_and_nav2)]
+        [
+            *declare(LAUNCH_ARGUMENTS['nav2_recovery.launch.py']),
+            OpaqueFunction(function=relocalizer_and_nav2),
+        ]
     )

@@ -12,14 +12,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 
 from dsac_ros.nodes.launch_actions import declare, node_with_manager, share
-from dsac_ros.nodes.launch_arguments import COMMON, RELOCALIZER, Argument
-
-ARGUMENTS = (
-    *COMMON,
-    *RELOCALIZER.topic_arguments(),
-    *RELOCALIZER.parameter_arguments(),
-    Argument('rviz', 'false', 'start rviz2 with our configuration'),
-)
+from dsac_ros.nodes.launch_arguments import LAUNCH_ARGUMENTS, RELOCALIZER
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -30,7 +23,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=share('config', RELOCALIZER.config),
                 description='YAML file of parameters',
             ),
-            *declare(ARGUMENTS),
+            *declare(LAUNCH_ARGUMENTS['relocalizer.launch.py']),
             OpaqueFunction(function=node_with_manager, args=[RELOCALIZER]),
             ExecuteProcess(
                 cmd=['rviz2', '-d', share('config', 'dsac.rviz')],

@@ -126,4 +126,4 @@ def graph_findings(
     print(f'dsac: listening to the graph for {args.seconds:g} s', file=sys.stderr)
     from dsac_ros.nodes.doctor.session import listen_once
 
-    return listen_once(args, frames, header)
+    return listen_once(args.image, args.camera_info, args.seconds, args.ros_args, frames, header)

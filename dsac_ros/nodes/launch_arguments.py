@@ -152,8 +152,8 @@ NAV2_RECOVERY = (
 #: Parameters of dsac_relocalizer beside a localizer that holds map -> odom.
 SEED_MODE = {'tf_mode': 'none', 'publish_initialpose': 'auto', 'auto_recover': True}
 
-#: Parameters of dsac_relocalizer in a replay: every image counts, and the covariance is that of the
-#: map, without the floors for a robot, as `dsac evaluate` has it.
+#: Parameters of dsac_relocalizer in a replay: every image counts, and the covariance is that of
+#: the map, without the floors for a robot, as `dsac evaluate` has it.
 REPLAY = {
     'max_rate': 0.0,
     'max_image_age': 0.0,
@@ -181,6 +181,22 @@ EVALUATE_REPLAY = (
     Argument('poses', '', 'as --poses of `dsac evaluate`; empty: what the bag holds'),
     Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
 )
+#: Launch file -> its arguments.
+LAUNCH_ARGUMENTS = {
+    'relocalizer.launch.py': (
+        *COMMON,
+        Argument('rviz', 'false', 'start rviz2 with our configuration'),
+        *RELOCALIZER.topic_arguments(),
+        *RELOCALIZER.parameter_arguments(),
+    ),
+    'mapping.launch.py': (
+        *COMMON,
+        *MAPPER.topic_arguments(),
+        *MAPPER.parameter_arguments(),
+    ),
+    'nav2_recovery.launch.py': (*NAV2, *NAV2_RECOVERY),
+    'evaluate_replay.launch.py': EVALUATE_REPLAY,
+}
 
 
 def misspelled(words: Iterable[str], declared: Sequence[str]) -> list[str]:

@@ -123,7 +123,8 @@ class MapperParameters:
     bond_heartbeat_period: float = parameter(
         'misc',
         0.0,
-        "time between heartbeats for nav2's lifecycle manager; 0: none, for a bond_timeout of 0",
+        'time between heartbeats for the lifecycle manager of nav2; 0: none, which needs its '
+        'bond_timeout to be 0',
         's',
         low=0.0,
         high=10.0,

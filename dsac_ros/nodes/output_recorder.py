@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records the outputs of a relocalizer node as an independent subscriber.
 
-Writes one JSON object per line to stdout, or to the file of the ROS parameter output: {"event": "ready"} when the relocalizer has loaded its
-map, then "status", "pose", "camera_pose" and "tf" with the stamp of the image in nanoseconds.
+Writes one JSON object per line to stdout, or to the file of the ROS parameter output:
+{"event": "ready"} when the relocalizer has loaded its map, then "status", "pose", "camera_pose"
+and "tf" with the stamp of the image in nanoseconds.
 """
 
 from __future__ import annotations

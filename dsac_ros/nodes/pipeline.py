@@ -34,6 +34,7 @@ from dsac_ros.nodes.recovery_driver import RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.scene_output import SceneOutput, shifted
+from dsac_ros.nodes.startup_report import StartupReport
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
@@ -92,6 +93,7 @@ class Pipeline:
             is_own=self._tf.is_own,
         )
         self._watch = InputWatch(node, values.input_timeout)
+        self._startup = StartupReport(node, transforms.edges, values)
         self.recovery = RecoveryDriver(
             node,
             values,
@@ -141,7 +143,7 @@ class Pipeline:
             self._equipment.publishers.publish_condition(Condition.LOST)
             self._equipment.scene.clear()
         self._equipment.health.deactivate()
-        for part in (self._watch, *self._cameras, self._tf, self._fixes):
+        for part in (self._watch, self._startup, *self._cameras, self._tf, self._fixes):
             part.close()
         if not self._worker.stop():
             self._node.get_logger().warning(
@@ -208,6 +210,7 @@ class Pipeline:
                 self._fixes.put(replace(output, view=None))
             else:
                 self._refuse(output)
+        self._startup.saw(output.camera_frame)
         self._log(output)
         self._equipment.scene.publish(output, relocalization)
         map_from_scene = relocalization.map_from_world @ shifted(np.asarray(localizer.map.origin))

@@ -22,8 +22,8 @@ class TfRule:
     """Rule for the transform map_frame -> odom_frame of the bag; all others pass.
 
     Attributes:
-        map_odom: drop; rename: publish it as odom_frame -> reference_frame, inverted, since a frame
-            has one parent and that of odom_frame is left to the node under test; keep.
+        map_odom: drop; rename: publish it as odom_frame -> reference_frame, inverted, since a
+            frame has one parent and that of odom_frame is left to the node under test; keep.
         map_frame: its parent.
         odom_frame: its child.
         reference_frame: name of the bag's map frame after `rename`.

@@ -10,10 +10,10 @@ import pytest
 from dsac_ros.nodes.launch_arguments import (
     COMMON,
     EVALUATE_REPLAY,
+    LAUNCH_ARGUMENTS,
     MANAGED,
     MAPPER,
     NAV2,
-    NAV2_RECOVERY,
     RELOCALIZER,
     REPLAY,
     misspelled,
@@ -21,7 +21,7 @@ from dsac_ros.nodes.launch_arguments import (
 from dsac_ros.nodes.parameters import specs_of
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 
-CONFIG = Path(__file__).resolve().parents[2] / 'config'
+CONFIG, LAUNCH = (Path(__file__).resolve().parents[2] / name for name in ('config', 'launch'))
 DECLARED = ('image', 'camera_info', 'map', 'base_frame', 'image_transport')
 
 
@@ -60,16 +60,13 @@ def test_arguments_are_parameters_of_the_node(node):
     assert (CONFIG / node.config).exists()
 
 
-@pytest.mark.parametrize(
-    'arguments',
-    [
-        (*COMMON, *RELOCALIZER.topic_arguments(), *RELOCALIZER.parameter_arguments()),
-        (*COMMON, *MAPPER.topic_arguments(), *MAPPER.parameter_arguments()),
-        (*NAV2, *NAV2_RECOVERY),
-        EVALUATE_REPLAY,
-    ],
-    ids=['relocalizer', 'mapper', 'nav2_recovery', 'evaluate_replay'],
-)
+def test_every_launch_file_has_its_arguments():
+    assert {path.name for path in LAUNCH.glob('*.launch.py')} == set(LAUNCH_ARGUMENTS)
+    for name in LAUNCH_ARGUMENTS:
+        assert f"declare(LAUNCH_ARGUMENTS['{name}'])" in (LAUNCH / name).read_text()
+
+
+@pytest.mark.parametrize('arguments', LAUNCH_ARGUMENTS.values(), ids=LAUNCH_ARGUMENTS)
 def test_no_argument_is_declared_twice(arguments):
     names = [argument.name for argument in arguments]
     assert len(names) == len(set(names))

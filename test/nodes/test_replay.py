@@ -92,7 +92,7 @@ def test_a_recording_that_is_none_is_one_line(tmp_path, capsys):
     assert read_events(path) == [{'event': 'ready', 'stamp_ns': 5}]
     for text in ('nonsense\n', '[1]\n', '{"event": "status"}\n', '7\n'):
         path.write_text(good + text)
-        with pytest.raises(SourceError, match='line 2 is .* expected an output of a node'):
+        with pytest.raises(SourceError, match=r'line 2 is .* expected an output of a node'):
             read_events(path)
 
 

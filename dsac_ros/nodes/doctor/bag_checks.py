@@ -91,7 +91,7 @@ def camera_record(bag: BagFile, topics: CameraTopics) -> CameraRecord:
         topics.image,
         topics.info,
         missing_images=f'{topics.image} holds no image that can be read',
-        missing_info='the bag holds no camera_info: record it, or give a calibration to `dsac map` '
+        missing_info='the bag holds no camera_info: record it, or give `dsac map` a calibration '
         'with --camera-info FILE',
     )
     if topics.info:

@@ -67,9 +67,7 @@ def summary(findings: Sequence[Finding]) -> str:
         sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN)
     )
     if failed:
-        return (
-            f'{failed} failed, {warned} warned: mend the first FAIL, the others may follow of it'
-        )
+        return f'{failed} failed, {warned} warned: mend the first FAIL, others may follow from it'
     return f'nothing failed, {warned} warned' if warned else 'all is well'
 
 

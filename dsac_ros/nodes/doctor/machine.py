@@ -78,8 +78,8 @@ def runtime_finding() -> tuple[Finding, bool]:
     return (
         warn(
             subject,
-            'the embedded one, as no ROS 2 is sourced here: topics reach ROS nodes, services reach '
-            'those on Cyclone DDS (RMW_IMPLEMENTATION=rmw_cyclonedds_cpp) only',
+            'the embedded one, as no ROS 2 is sourced here: topics reach all ROS nodes, services '
+            'only those on Cyclone DDS (RMW_IMPLEMENTATION=rmw_cyclonedds_cpp)',
         ),
         True,
     )

@@ -42,7 +42,7 @@ def accuracy_finding(held_out: dict[str, Any]) -> Finding:
     if recall is None:
         return warn(
             subject,
-            'not measured, as no frames were held out: `dsac evaluate` measures it on another drive',
+            'not measured, as no frames were held out: `dsac evaluate` does, on another drive',
         )
     false_accepts = int(held_out.get('false_accepts') or 0)
     text = (

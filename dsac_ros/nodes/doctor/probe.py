@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a ROS graph for some seconds as the relocalizer would, and reports what is missing."""
+"""Listens to a ROS graph for some seconds as a relocalizer would; reports what is missing."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from dsac_ros.nodes.missing_inputs import (
     explain,
     incompatible,
     mixed,
+    remapping_of,
 )
 from dsac_ros.nodes.qos_events import NO_QOS_WARNINGS
 from dsac_ros.nodes.tf_edges import TfEdges
@@ -93,18 +94,34 @@ class GraphProbe:
             found.append(focal_finding(camera, header))
         if self.record.image is not None and not frames.camera:
             frames = replace(frames, camera=self.record.image.header.frame_id)
-        return [*found, *self._tf_findings(frames), self._clock(), *self._consumers()]
+        return [
+            *found,
+            *self._arguments(),
+            *self._tf_findings(frames),
+            self._clock(),
+            *self._consumers(),
+        ]
 
     def _inputs(self, image: str | None, info: str | None) -> tuple[Input, Input]:
         """Return the inputs that a relocalizer would have."""
         anywhere = [Input('', '', '', kind) for kind in (IMAGE, COMPRESSED_IMAGE, INFO)]
         publishers = publishers_on_graph(self._node, anywhere)
         default = self._subscribed() or (self._node.resolve_topic_name('image'), IMAGE)
-        camera = choose_camera(publishers, image, info, default)
+        camera = choose_camera(
+            publishers,
+            image or self._remapped('image'),
+            info or self._remapped('camera_info'),
+            default,
+        )
         return (
             Input('images', 'image', camera.image, camera.kind, _other_transport(camera.kind)),
             Input('camera_info', 'camera_info', camera.info, INFO, beside=camera.image),
         )
+
+    def _remapped(self, topic: str) -> str | None:
+        """Return the name that a remapping gives a topic; None without one."""
+        name = self._node.resolve_topic_name(topic)
+        return None if name == self._node.resolve_topic_name(topic, only_expand=True) else name
 
     def _subscribed(self) -> tuple[str, str] | None:
         """Return the image topic and type of a relocalizer that runs; None if none does."""
@@ -175,6 +192,16 @@ class GraphProbe:
         stamp = self.record.stamps[-1] if self.record.stamps else self._now()
         record = TfRecord(self.edges, stamp, time.monotonic(), self.lateness_s, nodes)
         return found + tf_findings(record, frames)
+
+    def _arguments(self) -> list[Finding]:
+        """Tell with which arguments a node reads the camera that was chosen."""
+        if self.record.image is None:
+            return []
+        image = remapping_of(self.images.topic, self.images.kind)
+        words = [f'image:={image}', f'camera_info:={self.infos.topic}']
+        if self.images.kind == COMPRESSED_IMAGE:
+            words.append('image_transport:=compressed')
+        return [ok('arguments', ' '.join(words))]
 
     def _clock(self) -> Finding:
         subject = 'clock'

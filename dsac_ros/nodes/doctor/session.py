@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 import rclpy
@@ -17,20 +17,30 @@ from dsac_ros.nodes.doctor.tf import Frames
 NODE = 'dsac_doctor'
 
 
-def listen_once(args: Namespace, frames: Frames, header: dict[str, Any]) -> list[Finding]:
+def listen_once(
+    image: str | None,
+    info: str | None,
+    seconds: float,
+    ros_args: Sequence[str],
+    frames: Frames,
+    header: dict[str, Any],
+) -> list[Finding]:
     """Start a node, listen and leave.
 
     Args:
-        args: image, camera_info, seconds and ros_args of the command line.
+        image: image topic; None to choose.
+        info: camera_info topic; None to choose.
+        seconds: time to listen.
+        ros_args: remappings of the node.
         frames: names of the frames.
         header: of a map, {} for none.
     """
-    words = [NODE, '--ros-args', *args.ros_args] if args.ros_args else [NODE]
+    words = [NODE, '--ros-args', *ros_args] if ros_args else [NODE]
     try:
         # Ctrl-C stays with Python: the command line ends by it.
         rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node(NODE, start_parameter_services=False)
-        return listen(node, args.image, args.camera_info, args.seconds, frames, header)
+        return listen(node, image, info, seconds, frames, header)
     except RCLError as error:
         return [fail('graph', f'cannot be joined: {error}')]
     finally:

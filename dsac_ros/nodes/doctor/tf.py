@@ -111,16 +111,14 @@ def odometry_finding(record: TfRecord, frames: Frames) -> Finding:
     if late_s > TOO_LATE_S:
         return fail(
             ODOMETRY,
-            f'{text}, at most {TOO_LATE_S * 1e3:.0f} ms are waited for: synchronise the clocks, or '
-            'publish it sooner',
+            f'{text}, at most {TOO_LATE_S * 1e3:.0f} ms are waited for: synchronise the clocks, '
+            'or publish it sooner',
         )
     if min(rates) < MIN_ODOMETRY_HZ:
         return warn(ODOMETRY, f'{text}, expected {MIN_ODOMETRY_HZ:g} Hz or more')
-    return (
-        warn(ODOMETRY, f'{text}: every fix waits that long')
-        if late_s > LATE_S
-        else ok(ODOMETRY, text)
-    )
+    if late_s > LATE_S:
+        return warn(ODOMETRY, f'{text}: every fix waits that long')
+    return ok(ODOMETRY, text)
 
 
 def authority_finding(record: TfRecord, frames: Frames) -> Finding:
