@@ -30,6 +30,7 @@ class AcceptanceModel:
 
     covariance = covariance_scale * (that of the refinement) + diag(floor_m^2, floor_rad^2) where
     landmarks or features verify a pose, with alone_scale, .. where only scene coordinates do.
+    is_measured: the covariance was fitted to errors; otherwise it is one that they hardly exceed.
     right_share: of the held-out frames that were accepted, how many are right, as a factor on the
     confidence (`confidence.py`).
     clear_ratio: inlier ratio of all landmarks in view from which on features are not matched,
@@ -48,6 +49,7 @@ class AcceptanceModel:
     alone_scale: float = 10.0
     alone_floor_m: float = 0.02
     alone_floor_rad: float = 0.01
+    is_measured: bool = True
     right_share: float = 1.0
     min_inlier_ratio: float = 0.1
     min_inliers: int = 40
@@ -71,9 +73,16 @@ class AcceptanceModel:
         return cls(**{name: value for name, value in values.items() if name in known})
 
     @classmethod
+    def of_header(cls, header: dict[str, Any]) -> AcceptanceModel:
+        """Return the model in the header of a map; nothing was measured without held-out frames."""
+        model = cls.from_dict(header.get('acceptance'))
+        return model if header.get('held_out') else replace(model, is_measured=False)
+
+    @classmethod
     def unmeasured(cls, depth: float) -> AcceptanceModel:
         """Return the model of a map too small to hold frames out; depth: of its scene [m]."""
-        return cls(floor_m=UNMEASURED_SHARE * depth, alone_floor_m=UNMEASURED_SHARE * depth)
+        floor_m = UNMEASURED_SHARE * depth
+        return cls(floor_m=floor_m, alone_floor_m=floor_m, is_measured=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for the map's header."""

@@ -101,9 +101,7 @@ class Localizer:
 
     def _apply_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
         self.budgets = Budgets.of(ransac, verified=self.aligner is not None)
-        self.acceptance = AcceptanceModel.from_dict(self.map.header.get('acceptance')).overridden(
-            accept
-        )
+        self.acceptance = AcceptanceModel.of_header(self.map.header).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
         self.max_latency_ms = accept.max_latency_ms or math.inf
         self.focal_check = FocalCheck(

@@ -133,3 +133,21 @@ def test_the_odds_rise_with_the_strength():
     odds = [probability_right(value) for value in np.geomspace(0.01, 10, 50)]
     assert (np.diff(odds) >= 0).all() and odds[0] < 1e-6 and odds[-1] > 0.999
     assert probability_right(0.999) < 0.5 < probability_right(1.0)
+
+
+def test_an_unmeasured_map_promises_what_is_usual():
+    """Its covariance is one that errors hardly exceed, so that poses are usually better."""
+    sure = PoseStatistics(visible_inlier_ratio=0.9)
+    shares = {
+        depth: confidence(sure, np.diag([(0.01 * depth) ** 2] * 3 + [1e-4] * 3), model)
+        for depth, model in ((d, AcceptanceModel.unmeasured(d)) for d in (5.0, 35.0, 500.0))
+    }
+    assert shares[5.0] > 0.97 > shares[35.0] > 0.8 > 0.5 > shares[500.0] > 0.05
+
+
+def test_a_header_without_held_out_frames_measured_nothing():
+    values = AcceptanceModel().as_dict()
+    header = {'acceptance': values, 'held_out': {'frames': 20}}
+    assert AcceptanceModel.of_header(header) == AcceptanceModel()
+    assert not AcceptanceModel.of_header({'acceptance': values, 'held_out': None}).is_measured
+    assert not AcceptanceModel.of_header({}).is_measured

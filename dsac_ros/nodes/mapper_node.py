@@ -27,6 +27,7 @@ from dsac_ros.nodes.camera_subscriber import (
     image_topic,
 )
 from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.mapper_health import MapperHealth
 from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
@@ -64,6 +65,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
+        self._health = MapperHealth(self)
 
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
@@ -140,6 +142,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         for destroy, entity in self._active:
             destroy(entity)
         self._poses.close()
+        self._health.deactivate()
         self._camera = self._poses = self._training = None
 
     def cleanup(self) -> None:
@@ -237,6 +240,9 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             recorder.close()
 
     def _on_image(self, stamped_image: StampedImage) -> None:
+        self._health.images.received(
+            stamped_image.image, stamped_image.info, self.get_clock().now().nanoseconds
+        )
         if self._recorder is not None:
             self._recorder.put(stamped_image)
 
@@ -264,17 +270,17 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         """Publish ~/status, and ~/keyframes if they changed."""
         state = TrainingState() if self._training is None else self._training.state
         now = self.get_clock().now().nanoseconds
-        self._status.publish(
-            status_message(
-                conversions.header(self.values.map_frame, now),
-                self._recorder,
-                self._coverage,
-                self._dataset,
-                self._training and self._training.output,
-                state,
-                self._watch.reason,
-            )
+        status = status_message(
+            conversions.header(self.values.map_frame, now),
+            self._recorder,
+            self._coverage,
+            self._dataset,
+            self._training and self._training.output,
+            state,
+            self._watch.reason,
         )
+        self._status.publish(status)
+        self._health.told(status, self._watch.reason)
         if len(self._coverage.poses) != self._published_keyframes:
             self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')

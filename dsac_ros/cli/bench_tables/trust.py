@@ -15,7 +15,9 @@ from dsac_ros.cli.source_options import positive
 from dsac_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dsac_ros.benchmark.scenes import Scene
     from dsac_ros.benchmark.trust import Judged
+    from dsac_ros.types import PosedFrame
 
 HELP = 'calibration of the confidence on intact and altered queries, and of another place'
 
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Table:
     """Confidence and errors of all scenes, pooled, for each group of queries."""
-    from dsac_ros.benchmark.scenes import FULL, find_scenes, read_scene
+    from dsac_ros.benchmark.scenes import FULL, find_scenes
     from dsac_ros.benchmark.trust import GROUPS, judge_scene, pooled
     from dsac_ros.config import AcceptConfig, RansacConfig
     from dsac_ros.localizer import Localizer
@@ -61,10 +63,7 @@ def measure(args: argparse.Namespace) -> Table:
             f'{args.folder} has one scene, expected two or more: the queries of each are shown to '
             "another one's map"
         )
-    queries = {
-        scene.name: list(read_scene(scene, (FULL,), args.queries).splits[0].queries)
-        for scene in scenes
-    }
+    queries = {scene.name: queries_of(scene, args.queries) for scene in scenes}
     names = list(queries)
     judged: dict[str, dict[str, Judged]] = {}
     for row, name in enumerate(counted(names, len(names), 'localizing', args.progress)):
@@ -83,6 +82,17 @@ def measure(args: argparse.Namespace) -> Table:
             *(f'{name:14} {numbers(found)}' for name, found in by_scene.items()),
         ],
     )
+
+
+def queries_of(scene: Scene, most: int | None) -> list[PosedFrame]:
+    """At most `most` queries of a scene, evenly spaced."""
+    from dsac_ros.benchmark.scenes import evenly
+    from dsac_ros.sources.open_source import open_source
+
+    if scene.queries is None:
+        raise ConfigError(f'scene {scene.name} has no queries: expected a folder test/ in it')
+    frames = list(open_source(scene.queries, depth='off').posed_frames())
+    return [frames[row] for row in evenly(range(len(frames)), most)]
 
 
 def summary(judged: Judged) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def fit_acceptance(
         covariance_scale=scale,
         floor_m=floor_m,
         floor_rad=floor_rad,
+        is_measured=int(correct.sum()) >= FEWEST_FRAMES,
         alone_scale=alone_scale,
         alone_floor_m=alone_floor_m,
         alone_floor_rad=alone_floor_rad,
