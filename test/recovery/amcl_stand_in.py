@@ -41,6 +41,7 @@ class AmclStandIn(Node):
         self.accepted: list[PoseWithCovarianceStamped] = []
         self.rejected: list[str] = []
         self.without_odometry = 0
+        self.sent_stamps: set[int] = set()
         self.pose: np.ndarray | None = None
         self._odometry: deque[tuple[int, np.ndarray]] = deque(maxlen=HISTORY)
         self._updated_at: np.ndarray | None = None
@@ -64,9 +65,7 @@ class AmclStandIn(Node):
     def scan(self, stamp: int, odom_from_base: np.ndarray) -> None:
         """Follow the odometry, update the filter where the robot moved, publish map -> odom."""
         if self.pose is not None and self._odometry:
-            self.pose = se2.compose(
-                self.pose, se2.relative(self._odometry[-1][1], odom_from_base)
-            )
+            self.pose = se2.compose(self.pose, se2.relative(self._odometry[-1][1], odom_from_base))
         self._odometry.append((stamp, odom_from_base))
         if self.pose is None:
             return
@@ -74,11 +73,11 @@ class AmclStandIn(Node):
             self._updated_at = odom_from_base
             self._update()
             self._publish_pose(stamp)
-        map_from_odom = se2.compose(self.pose, se2.inverse(odom_from_base))
+        map_from_odom = se2.to_matrix(se2.compose(self.pose, se2.inverse(odom_from_base)))
+        until = stamp + TRANSFORM_TOLERANCE_NS
+        self.sent_stamps.add(until)
         self._broadcaster.sendTransform(
-            conversions.transform_message(
-                GLOBAL_FRAME, 'odom', stamp + TRANSFORM_TOLERANCE_NS, se2.to_matrix(map_from_odom)
-            )
+            conversions.transform_message(GLOBAL_FRAME, 'odom', until, map_from_odom)
         )
 
     def on_seed(self, message: PoseWithCovarianceStamped) -> None:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Maps that the tests of recovery share, and the robot that tests of nodes use."""
+"""Maps that the scenarios share, and simulations that end with their test."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+# The scenarios' robot speaks and listens as that of the tests of nodes.
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'nodes'))
+#: Seeds a localizer of the robot unasked, as launch/nav2_recovery does.
+SEED_MODE = {'publish_initialpose': 'auto', 'tf_mode': 'none'}
 
 
 def learned_once(
@@ -42,3 +46,21 @@ def twin_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mapped_places import learn_twin_rooms
 
     return learned_once(tmp_path_factory, 'twins', learn_twin_rooms)
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Any]]:
+    """A function that starts a relocalizer beside a simulated robot; parameters override."""
+    from simulation import Simulation
+
+    started: list[Simulation] = []
+
+    def start(robot: Any, map_path: Path, **options: Any) -> Simulation:
+        started.append(Simulation(robot, map=str(map_path), **{**SEED_MODE, **options}))
+        started[-1].wait_for_node()
+        return started[-1]
+
+    yield start
+    for simulation in started:
+        simulation.close()
+        assert 'Traceback' not in simulation.process.output

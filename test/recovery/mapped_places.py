@@ -66,5 +66,3 @@ def write(frames: Iterable[PosedFrame], settings: MappingConfig, path: Path) -> 
     torch.set_num_threads(1)
     learn_map(frames, settings, device='cpu', output=path)
     torch.set_num_threads(threads)
-
-

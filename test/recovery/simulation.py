@@ -16,7 +16,7 @@ import numpy as np
 import se2
 from amcl_stand_in import AmclStandIn
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from places import BASE_FROM_CAMERA, CAMERA, GOOD_VIEW_M
+from places import BASE_FROM_CAMERA, CAMERA, GOOD_VIEW_M, Place
 from robot import LATCHED, LOOSE, Robot, camera_info
 from rosgraph_msgs.msg import Clock
 from simulated_robot import SimulatedRobot
@@ -28,11 +28,16 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.synthetic.drive import START_NS
 
 TICK_NS = 100_000_000
+# Real time that a tick takes at least: a second of the simulation is at least 50 ms.
+TICK_S = 0.005
 # An answer takes a tenth of a second, or a few on a busy machine; a node that is not there, none.
 PATIENCE_S = 20.0
 # A seed further off than this is wrong; AMCL would not find from there to the truth by itself.
 WRONG_SEED_M, WRONG_SEED_DEG = 0.5, 15.0
 FOUND_M, FOUND_DEG = 0.3, 10.0
+IN_TIME_S = 10.0
+# A kidnap puts the robot at least this far away, or turns it so far: well out of AMCL's basin.
+KIDNAP_M, KIDNAP_DEG = 1.5, 60.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,12 @@ class Simulation(Robot):
     base_from_camera = BASE_FROM_CAMERA
 
     def __init__(
-        self, robot: SimulatedRobot, *, image_period: float = 0.5, localizer: bool = True, **options
+        self,
+        robot: SimulatedRobot,
+        *,
+        image_period: float = 0.5,
+        localizer: bool = True,
+        **options,
     ) -> None:
         super().__init__(use_sim_time=True, max_rate=0.0, **options)
         self.robot, self.now_ns = robot, START_NS
@@ -118,7 +128,7 @@ class Simulation(Robot):
         self._ticks += 1
         if self._ticks % self._ticks_per_image == 0 and self.sends_images:
             self.show_view()
-        self._serve()
+        self.spin(lambda: False, TICK_S)  # what the node does by a clock of its own
 
     def show_view(self) -> None:
         """Publish what the camera sees, and wait for the answer."""
@@ -134,6 +144,27 @@ class Simulation(Robot):
         self.images.publish(conversions.image_message(image, head))
         self.lost_images += not self.spin(lambda: self._answered(before), PATIENCE_S)
 
+    def kidnap(self, rng: np.random.Generator, place: Place | None = None) -> None:
+        """Put the robot anywhere else in its place, or in another one."""
+        here = self.robot.truth
+        while True:
+            pose = (place or self.robot.place).random_pose(rng)
+            metres, degrees = se2.difference(pose, here)
+            if place is not None or metres > KIDNAP_M or degrees > KIDNAP_DEG:
+                return self.robot.kidnap(pose, place)
+
+    def seconds_to_recover(self, patience_s: float = 40.0) -> float:
+        """Drive until the localizer knows where the robot is.
+
+        Returns:
+            The time since the first good view from now on [s]; infinity if it never does.
+        """
+        begin = self.now_ns
+        if not self.run(patience_s, self.is_found):
+            return math.inf
+        first = next((v.stamp for v in self.views if v.good and v.stamp > begin), self.now_ns)
+        return (self.now_ns - first) / 1e9
+
     def jump_back(self, seconds: float) -> None:
         """Set the clock back, as a simulator that is reset does."""
         self.now_ns -= int(seconds * 1e9)
@@ -144,7 +175,9 @@ class Simulation(Robot):
 
     def truth_at(self, stamp: int) -> np.ndarray:
         """The true pose at the tick next to a stamp."""
-        return self._truths[min(bisect.bisect_left(self._truth_stamps, stamp), len(self._truths) - 1)]
+        return self._truths[
+            min(bisect.bisect_left(self._truth_stamps, stamp), len(self._truths) - 1)
+        ]
 
     def seed_errors(self) -> list[tuple[float, float]]:
         """Distance [m] and angle [deg] from the truth of each seed at its stamp."""
@@ -166,7 +199,9 @@ class Simulation(Robot):
         for status in self.status:
             if status.result == Status.ACCEPTED:
                 pose = se2.from_matrix(conversions.matrix_from_pose(status.pose.pose))
-                metres, degrees = se2.difference(pose, self.truth_at(stamp_ns(status.header.stamp)))
+                metres, degrees = se2.difference(
+                    pose, self.truth_at(stamp_ns(status.header.stamp))
+                )
                 count += metres > WRONG_SEED_M or degrees > WRONG_SEED_DEG
         return count
 
@@ -175,13 +210,15 @@ class Simulation(Robot):
         metres, degrees = self.amcl.error()
         return metres < FOUND_M and degrees < FOUND_DEG
 
-    def accepted(self) -> int:
-        """Count the images that were accepted."""
-        return sum(message.result == Status.ACCEPTED for message in self.status)
+    def accepted_share(self, since: int = 0) -> float:
+        """Share of the good views from a stamp on that were accepted."""
+        good = {view.stamp for view in self.views if view.good and view.stamp >= since}
+        accepted = {stamp_ns(m.header.stamp) for m in self.status if m.result == Status.ACCEPTED}
+        return len(good & accepted) / max(len(good), 1)
 
-    def good_view_since(self, stamp: int) -> float:
-        """The time of the first good view after a stamp [ns]; infinity if there was none."""
-        return next((v.stamp for v in self.views if v.good and v.stamp > stamp), math.inf)
+    def is_localized(self) -> bool:
+        """Return True if the relocalizer says so."""
+        return bool(self.of('localized')) and self.of('localized')[-1].data
 
     def _publish_odometry(self) -> None:
         pose = se2.to_matrix(self.robot.odometry)
@@ -191,10 +228,6 @@ class Simulation(Robot):
 
     def _answered(self, before: int) -> bool:
         return any(stamp_ns(m.header.stamp) == self.now_ns for m in self.status[before:])
-
-    def _serve(self) -> None:
-        """Serve what has arrived, so that a seed is heard in the tick that it was sent in."""
-        self.spin(lambda: False, 0.002)
 
 
 def sent_info():

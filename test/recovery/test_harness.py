@@ -188,7 +188,5 @@ def test_the_map_knows_the_room(room_map):
             right = metres < 0.25 and degrees < 5.0
             wrong += not right
             found += right and is_good
-    figures.record(
-        'map: random good views', localized=f'{100 * found / good:.0f} %', wrong=wrong
-    )
+    figures.record('map: random good views', localized=f'{100 * found / good:.0f} %', wrong=wrong)
     assert found >= 0.95 * good and wrong == 0
