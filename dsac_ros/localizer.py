@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,15 @@ from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
+from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import (
     decide,
+    in_world,
+    judged,
     statistics_of,
     tell_one_view,
     unusable_image,
@@ -39,12 +42,13 @@ from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
 from dsac_ros.trace import Trace
-from dsac_ros.types import Frame, Localization, SceneCoordinates
+from dsac_ros.types import Frame, Localization, PoseStatistics, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
+MIN_SUPPORTING_VIEWS = 2
 CHANCE = 9  # matches with one reference image that fit some pose of another place
 
 
@@ -153,6 +157,33 @@ class Localizer:
             else:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace.of(answer, query, self.map.origin)
+
+    def localize_rig(self, views: Sequence[RigView], stamp_ns: int = 0) -> Localization:
+        """Localize a rig by the matches of several of its images, too few in each of them.
+
+        The pose and its covariance are those of the rig. It takes as many features as one image
+        would need, and two images that support the pose.
+        """
+        with torch.inference_mode():
+            found = estimate_rig_pose(views)
+        if found is None or found.supporting_views < MIN_SUPPORTING_VIEWS:
+            counts = () if found is None else found.inlier_counts
+            return Localization(
+                Result.LOW_INLIERS,
+                f'{len(views)} images have {"/".join(map(str, counts)) or "no"} inliers of one '
+                f'pose, expected {SUPPORT} in {MIN_SUPPORTING_VIEWS} of them',
+                stamp_ns,
+            )
+        pose, covariance = in_world(found.world_from_rig, found.covariance, self.map.origin)
+        together = Localization(
+            Result.ACCEPTED,
+            '',
+            stamp_ns,
+            world_from_camera=pose,
+            covariance=covariance,
+            statistics=PoseStatistics(feature_inliers=found.inlier_count),
+        )
+        return judged(together, self.acceptance, self.max_position_sigma * self.network.scale)
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""

@@ -18,19 +18,27 @@ class Trace:
 
     correspondences and the estimate by them are scene coordinates; matched features where these
     decided without the network; None of an image that was not looked at. candidates are the poses
-    world_from_camera (4, 4) that were compared, the best first.
+    world_from_camera (4, 4) that were compared, the best first. matches (1, N) are local features
+    and points of the map that pass the ratio test, in the ideal image of size_wh; None where
+    features were not needed.
     """
 
     localization: Localization
     correspondences: SceneCoordinates | None = None
     estimate: PoseEstimate | None = None
     candidates: tuple[np.ndarray, ...] = ()
+    matches: SceneCoordinates | None = None
+    size_wh: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, localization: Localization, query: Query, origin: np.ndarray) -> Trace:
         """Make the trace of a query; origin (3,) is that of the map's frame in the world."""
         return cls(
-            localization, *query.correspondences(), ranked_poses(localization, query, origin)
+            localization,
+            *query.correspondences(),
+            ranked_poses(localization, query, origin),
+            query.features.matches if query.features else None,
+            query.resampler.size_wh,
         )
 
 

@@ -28,11 +28,13 @@ from dsac_ros.nodes.health import RelocalizerHealth
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.lifecycle import ParameterNode
 from dsac_ros.nodes.map_in_use import MapInUse
+from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.publishers import Publishers
 from dsac_ros.nodes.reason_log import ReasonLog
 from dsac_ros.nodes.recovery_driver import RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
+from dsac_ros.nodes.rig_evidence import RigEvidence
 from dsac_ros.nodes.scene_output import SceneOutput, shifted
 from dsac_ros.nodes.startup_report import StartupReport
 from dsac_ros.nodes.tf_output import TfOutput
@@ -92,6 +94,8 @@ class Pipeline:
             complete=self._relocalization.with_base,
             is_own=self._tf.is_own,
         )
+        self._odometry = Odometry(node, transforms, values)
+        self._rig = RigEvidence(self._odometry)
         self._watch = InputWatch(node, values.input_timeout)
         self._startup = StartupReport(node, transforms.edges, values)
         self.recovery = RecoveryDriver(
@@ -155,7 +159,9 @@ class Pipeline:
         with self._lock:
             is_moved = values.map_alignment != self._relocalization.values.map_alignment
             self._relocalization.localizer = self._equipment.map.localizer
-            self._relocalization.values = self._tf.values = self._fixes.values = values
+            self._relocalization.values = self._tf.values = self._fixes.values = (
+                self._odometry.values
+            ) = values
             self.recovery.apply(values)
             if is_moved:
                 self._forget('parameter map_alignment changed')
@@ -181,6 +187,7 @@ class Pipeline:
     def _forget(self, reason: str) -> None:
         self._epoch += 1
         self._fixes.clear(reason)
+        self._rig = RigEvidence(self._odometry)  # another one: the worker may be using this
         self._tf.reset()
         self._equipment.publishers.reset()
         self.recovery.reset(reason)
@@ -210,11 +217,21 @@ class Pipeline:
                 self._fixes.put(replace(output, view=None))
             else:
                 self._refuse(output)
+        if not output.localization.accepted:
+            self._collect(output, epoch)
         self._startup.saw(output.camera_frame)
         self._log(output)
         self._equipment.scene.publish(output, relocalization)
         map_from_scene = relocalization.map_from_world @ shifted(np.asarray(localizer.map.origin))
         self._equipment.debug.publish(output, map_from_scene, values.debug_rate)
+
+    def _collect(self, output: NodeOutput, epoch: int) -> None:
+        """Look for a pose that several refused images have together; called by the worker."""
+        with self._equipment.map.inference_lock:
+            found = self._rig.add(output, self._relocalization, self.recovery.config)
+        with self._lock:
+            if found is not None and self._epoch == epoch:
+                self.recovery.on_rig(found)
 
     def _on_fix(self, fix: Fix) -> None:
         """Take an accepted pose and its odometry; called in the executor."""

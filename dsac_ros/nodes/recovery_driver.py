@@ -86,7 +86,7 @@ class RecoveryDriver:
         """Go on with changed parameters."""
         with self._lock:
             self._values = values
-            self._config, self._seeds = recovery_config(values), seed_config(values)
+            self.config, self._seeds = recovery_config(values), seed_config(values)
             self.state = replace(self.state, policy=Policy(values.publish_initialpose))
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class RecoveryDriver:
     @property
     def condition(self) -> Condition:
         """The state to publish."""
-        return self.state.condition(self._config)
+        return self.state.condition(self.config)
 
     def on_fix(self, fix: Fix) -> None:
         """Take an accepted pose as evidence."""
@@ -118,6 +118,18 @@ class RecoveryDriver:
                     fix.tf_map_from_base,
                 )
             )
+
+    def on_rig(self, fix: VisualFix) -> None:
+        """Take a pose of several images together as evidence."""
+        if not self._owns_transform():
+            values, stamp = self._values, round(fix.stamp_s * 1e9)
+            try:
+                by_localizer = self._transforms.lookup(values.map_frame, values.base_frame, stamp)
+                fix = replace(fix, localizer_map_from_base=by_localizer)
+            except TransformUnavailable:
+                pass
+        with self._lock:
+            self._advance(fix)
 
     def on_refused(self, output: NodeOutput) -> None:
         """Take note of an image without an accepted pose."""
@@ -170,7 +182,7 @@ class RecoveryDriver:
     def _advance(self, event: Event) -> None:
         before = self.condition
         self.state, decisions = advance(
-            self.state, event, self._node.get_clock().now().nanoseconds * 1e-9, self._config
+            self.state, event, self._node.get_clock().now().nanoseconds * 1e-9, self.config
         )
         for decision in decisions:
             self._carry_out(decision)
@@ -192,7 +204,7 @@ class RecoveryDriver:
                 )
                 position = message.pose.pose.position
                 logger.warning(
-                    f'seed {self.state.attempts} of {self._config.max_attempts} on {TOPIC}: '
+                    f'seed {self.state.attempts} of {self.config.max_attempts} on {TOPIC}: '
                     f'x {position.x:.2f} m, y {position.y:.2f} m, since {decision.reason}'
                 )
             case Verified():

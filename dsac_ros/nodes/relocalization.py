@@ -30,10 +30,10 @@ from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
-from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.sources.camera_info import frame_difference
 from dsac_ros.sources.image_messages import stamp_ns
-from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
+from dsac_ros.trace import Trace
+from dsac_ros.types import Frame, Localization, Result
 
 #: Results of frames that could not be processed.
 BAD_FRAME = (
@@ -55,16 +55,10 @@ class FrameRejected(Exception):
 
 @dataclass(frozen=True)
 class DebugView:
-    """A processed image with the network's scene coordinates and the RANSAC estimate.
-
-    Both are None if features determined the pose and the network was not evaluated. candidates
-    are the poses that were compared, `Trace.candidates`.
-    """
+    """A processed image and what its pose was made of."""
 
     frame: Frame
-    scene: SceneCoordinates | None
-    estimate: PoseEstimate | None
-    candidates: tuple[np.ndarray, ...] = ()
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ class Relocalization:
             frame = frame_from_message(stamped_image, values.rotate_180)
             trace = localizer.trace(frame)
             localization = trace.localization
-            view = DebugView(frame, trace.correspondences, trace.estimate, trace.candidates)
+            view = DebugView(frame, trace)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
         except CameraError as error:  # a lens model that leaves no image
@@ -154,13 +148,12 @@ class Relocalization:
             camera=setup.name,
             given_camera_frame=setup.camera_frame,
         )
-        return self._with_poses(output) if localization.accepted else output
+        return self.placed(output) if localization.accepted else output
 
-    def _with_poses(self, output: NodeOutput) -> NodeOutput:
-        """Transform the accepted pose to the map frame and to the robot base."""
+    def placed(self, output: NodeOutput) -> NodeOutput:
+        """Transform an accepted pose to the map frame and to the robot base."""
         map_from_camera = self._in_map(output.localization.world_from_camera)
-        placed = replace(output, map_from_camera=map_from_camera)
-        return self.with_base(placed)
+        return self.with_base(replace(output, map_from_camera=map_from_camera))
 
     def with_base(self, output: NodeOutput, is_last: bool = False) -> NodeOutput:
         """Add the pose of the base to an accepted output, without waiting for TF.
@@ -174,7 +167,7 @@ class Relocalization:
         """
         values = self.values
         try:
-            camera_from_base = self._camera_from_base(
+            camera_from_base = self.camera_from_base(
                 output, Limits(values.tf_lookup_timeout, 'tf_lookup_timeout', waits=False)
             )
         except TransformUnavailable as error:
@@ -210,10 +203,10 @@ class Relocalization:
         None where TF does not know the camera on the robot now; nothing is waited for.
         """
         try:
-            camera_from_base = self._camera_from_base(output, Limits())
+            camera_from_base = self.camera_from_base(output, Limits())
         except TransformUnavailable:
             return []
-        candidates = () if output.view is None else output.view.candidates
+        candidates = () if output.view is None else output.view.trace.candidates
         return [self._in_map(pose) @ camera_from_base for pose in candidates]
 
     def _in_map(self, world_from_camera: np.ndarray) -> np.ndarray:
@@ -221,8 +214,12 @@ class Relocalization:
         placed = self.map_from_world @ world_from_camera
         return placed @ UPRIGHT_FROM_CAMERA if self.values.rotate_180 else placed
 
-    def _camera_from_base(self, output: NodeOutput, limits: Limits) -> np.ndarray:
-        """Return the pose (4, 4) of the base in the camera; raises TransformUnavailable."""
+    def camera_from_base(self, output: NodeOutput, limits: Limits = Limits()) -> np.ndarray:
+        """Return the pose (4, 4) of the base in the camera at the stamp of an output.
+
+        Raises:
+            TransformUnavailable: TF does not know it.
+        """
         values = self.values
         if not values.base_frame:
             return np.eye(4)
