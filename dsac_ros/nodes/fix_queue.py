@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
+from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 
 from dsac_ros.nodes.odometry import Odometry
@@ -28,7 +29,7 @@ from dsac_ros.types import Result
 MAX_WAITING = 300
 EXPIRY_PERIOD_S = 0.05
 CHECK_TICKS = 20
-#: The same cause is logged again after this time if it still costs poses [s].
+#: A cause is logged again if it comes back after this time, with odometry in between [s].
 REPEAT_S = 60.0
 NUMBER = re.compile(r'\d+(\.\d+)?')
 
@@ -93,14 +94,14 @@ class FixQueue:
         self._odometry = Odometry(node, transforms, values)
         self._on_fix, self._on_dropped = on_fix, on_dropped
         self._complete, self._is_own = complete, is_own
-        #: Poses that had no odometry, and poses that were dropped, since activation.
-        self.without_odometry = self.dropped = 0
+        #: Poses with odometry, without it, and dropped, since activation.
+        self.with_odometry = self.without_odometry = self.dropped = 0
         self._fix_problem = self._tf_problem = ''
         self._ticks = 0
-        self._logged: dict[str, float] = {}
+        self._logged: dict[str, tuple[float, int]] = {}
         self._queue: list[_Waiting] = []
         self._lock, self._serving = threading.Lock(), threading.Lock()
-        self._guard = node.create_guard_condition(self._serve)
+        self._guard: GuardCondition | None = node.create_guard_condition(self._serve)
         # A steady clock: simulated time may stand still.
         self._timer = node.create_timer(
             EXPIRY_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -128,9 +129,11 @@ class FixQueue:
 
     def put(self, output: NodeOutput) -> None:
         """Add an accepted output; the oldest one is dropped from a full queue."""
-        with self._lock:
+        with self._lock:  # rclpy raises for a guard that is destroyed
+            if self._guard is None:
+                return
             self._queue.append(_Waiting(output, time.monotonic()))
-        self._guard.trigger()
+            self._guard.trigger()
 
     def clear(self, reason: str) -> None:
         """Drop all poses: they are of another map, or of another run of the clock."""
@@ -141,9 +144,13 @@ class FixQueue:
 
     def close(self) -> None:
         """Stop serving; what still waits is dropped."""
+        with self._lock:
+            guard, self._guard = self._guard, None
+        if guard is None:
+            return
         self._stop_listening()
         self._node.destroy_timer(self._timer)
-        self._node.destroy_guard_condition(self._guard)
+        self._node.destroy_guard_condition(guard)
         self.clear('the node was deactivated')
 
     def _on_tf(self) -> None:
@@ -228,6 +235,8 @@ class FixQueue:
         if fix.reason:
             self.without_odometry += 1
             self._tell_odometry(fix.reason)
+        else:
+            self.with_odometry += 1
         self._on_fix(fix)
 
     def _tick(self) -> None:
@@ -256,8 +265,9 @@ class FixQueue:
     def _tell(self, line: str) -> None:
         """Log a line, once for each cause: numbers do not make it another one."""
         cause, now = NUMBER.sub('#', line), time.monotonic()
-        if now - self._logged.get(cause, -REPEAT_S) >= REPEAT_S:
-            self._logged[cause] = now
+        logged_s, count = self._logged.get(cause, (-REPEAT_S, -1))
+        if now - logged_s >= REPEAT_S and self.with_odometry > count:
+            self._logged[cause] = now, self.with_odometry
             self._node.get_logger().warning(line)
 
 

@@ -45,7 +45,6 @@ def hear_odometry(transforms, seconds):
     transforms._listener.callback(TFMessage(transforms=[message]))
 
 
-@pytest.mark.embedded
 def test_a_jump_of_clock_is_told_at_once(watched):
     node, transforms, _, jumps, lines = watched
     for seconds in (100, 101, 200):

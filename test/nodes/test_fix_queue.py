@@ -218,6 +218,14 @@ def test_clearing_drops_and_tells(make_bench, spin_until):
     assert not bench.fixes and bench.queue.dropped == 1
 
 
+def test_a_late_worker_finds_the_queue_closed(make_bench):
+    bench = make_bench()
+    bench.queue.put(output(bench.now()))
+    bench.queue.close()
+    bench.queue.put(output(bench.now()))
+    assert bench.queue.waiting == 0 and len(bench.lost) == 1
+
+
 def test_a_full_queue_drops_the_oldest(make_bench, spin_until, monkeypatch):
     monkeypatch.setattr(fix_queue, 'MAX_WAITING', 2)
     bench = make_bench(odometry_timeout=5.0)
