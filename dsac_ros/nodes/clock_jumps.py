@@ -21,6 +21,7 @@ from dsac_ros.nodes.transforms import Transforms
 MIN_CLOCK_JUMP_NS = 100_000_000
 #: Stamps that fall so soon after a jump belong to it [s of the steady clock].
 SAME_JUMP_S = 3.0
+MAX_CAMERAS = 64
 
 
 class ClockJumps:
@@ -45,9 +46,10 @@ class ClockJumps:
 
     def image(self, camera: str, stamp: int) -> None:
         """Take the stamp [ns] of an image that arrives; `camera` names its source."""
-        fall = self._images.setdefault(camera, RestartDetector()).restarted(
-            stamp, time.monotonic()
-        )
+        if len(self._images) > MAX_CAMERAS:  # names that change all the time
+            self._images.clear()
+        detector = self._images.setdefault(camera, RestartDetector())
+        fall = detector.restarted(stamp, time.monotonic())
         if fall:
             self._on_stamps(fall, 'the stamps of the images')
 

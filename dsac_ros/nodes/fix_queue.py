@@ -28,9 +28,12 @@ from dsac_ros.types import Result
 #: Poses that wait at most; more than come in the longest wait at 60 Hz.
 MAX_WAITING = 300
 EXPIRY_PERIOD_S = 0.05
+#: TF may arrive a thousand times a second [s].
+MIN_SERVE_PERIOD_S = 0.005
 CHECK_TICKS = 20
 #: A cause is logged again if it comes back after this time, with odometry in between [s].
 REPEAT_S = 60.0
+CLAUSE_END = re.compile('[,;:(]')
 NUMBER = re.compile(r'\d+(\.\d+)?')
 
 
@@ -97,7 +100,7 @@ class FixQueue:
         #: Poses with odometry, without it, and dropped, since activation.
         self.with_odometry = self.without_odometry = self.dropped = 0
         self._fix_problem = self._tf_problem = ''
-        self._ticks = 0
+        self._ticks, self._last_serve_s = 0, 0.0
         self._logged: dict[str, tuple[float, int]] = {}
         self._queue: list[_Waiting] = []
         self._lock, self._serving = threading.Lock(), threading.Lock()
@@ -154,7 +157,9 @@ class FixQueue:
         self.clear('the node was deactivated')
 
     def _on_tf(self) -> None:
-        if self._queue:
+        now = time.monotonic()
+        if self._queue and now - self._last_serve_s >= MIN_SERVE_PERIOD_S:
+            self._last_serve_s = now
             self._serve()
 
     def _serve(self) -> None:
@@ -254,21 +259,24 @@ class FixQueue:
         mode = self.values.tf_mode
         if mode != 'map_base':  # of robots without odometry
             useless = '' if mode == 'none' else f', tf_mode {mode} cannot publish map -> odom'
-            self._tell(f'accepted poses have no odometry{useless}: {reason}')
+            self._tell(f'accepted poses have no odometry{useless}', reason)
 
     def _drop(self, output: NodeOutput, reason: str) -> None:
         self.dropped += 1
         if output.localization.accepted:  # the reason of another result is logged with it
-            self._tell(f'an accepted pose was dropped: {reason}')
+            self._tell('an accepted pose was dropped', reason)
         self._on_dropped(output, reason)
 
-    def _tell(self, line: str) -> None:
-        """Log a line, once for each cause: numbers do not make it another one."""
-        cause, now = NUMBER.sub('#', line), time.monotonic()
+    def _tell(self, effect: str, reason: str) -> None:
+        """Log a line once for each cause: the first clause of its reason, but for numbers.
+
+        The rest may change while the cause lasts, as the list of the frames that TF contains.
+        """
+        cause, now = NUMBER.sub('#', CLAUSE_END.split(reason)[0]), time.monotonic()
         logged_s, count = self._logged.get(cause, (-REPEAT_S, -1))
         if now - logged_s >= REPEAT_S and self.with_odometry > count:
             self._logged[cause] = now, self.with_odometry
-            self._node.get_logger().warning(line)
+            self._node.get_logger().warning(f'{effect}: {reason}')
 
 
 def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
