@@ -20,6 +20,7 @@ from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
+from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
 from dsac_ros.nodes.mapping_status import status_message
@@ -84,6 +85,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
             for name in SERVICES
         ]
+        self._jumps = ClockJumps(self, self._transforms, self._poses.forget)
+        self._active.append((ClockJumps.close, self._jumps))
         # A steady clock: the status is published even without simulated time.
         self._active.append(
             (
@@ -221,6 +224,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             recorder.close()
 
     def _on_image(self, stamped_image: StampedImage) -> None:
+        self._jumps.image(stamped_image.image.header)
         if self._recorder is not None:
             self._recorder.put(stamped_image)
 

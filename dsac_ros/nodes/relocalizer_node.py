@@ -35,7 +35,6 @@ from dsac_ros.nodes.relocalizer_parameters import (
 from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
-from dsac_ros.sources.image_messages import stamp_ns
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
@@ -169,8 +168,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._output_publishers.reset()
 
     def _on_image(self, stamped_image: StampedImage) -> None:
-        head = stamped_image.image.header
-        self._jumps.image(head.frame_id, stamp_ns(head.stamp))
+        self._jumps.image(stamped_image.image.header)
         self._worker.slot.put(stamped_image)
 
     def _on_clock_jump(self) -> None:
