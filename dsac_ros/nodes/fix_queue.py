@@ -88,8 +88,8 @@ class FixQueue:
             transforms: TF.
             values: parameters.
             on_fix: called once for each pose, with or without odometry.
-            on_dropped: called instead, with the reason, if there is no pose of the base, the
-                queue is full or it was cleared.
+            on_dropped: called instead, with the reason, if there is no pose of the base
+                (TF_UNAVAILABLE) or the queue was cleared.
             complete: Relocalization.with_base, for outputs that lack the base.
             is_own: returns whether map -> base_frame at a stamp [ns] is from this node.
         """
@@ -131,7 +131,7 @@ class FixQueue:
         return len(self._queue)
 
     def put(self, output: NodeOutput) -> None:
-        """Add an accepted output; the oldest one is dropped from a full queue."""
+        """Add an accepted output; in a full queue the oldest one waits no longer."""
         with self._lock:  # rclpy raises for a guard that is destroyed
             if self._guard is None:
                 return
@@ -199,15 +199,13 @@ class FixQueue:
         """Return the delivery of an entry; None if it waits on."""
         output, age_s = entry.output, time.monotonic() - entry.begin_s
         values = self.values
-        if is_excess:
-            return partial(self._drop, output, f'more than {MAX_WAITING} wait for odometry')
         if output.lacks_base:
-            output = self._complete(output, age_s >= values.tf_lookup_timeout)
+            output = self._complete(output, is_excess or age_s >= values.tf_lookup_timeout)
             if output.lacks_base:
                 return None
             if not output.localization.accepted:
                 return partial(self._drop, output, output.localization.reason)
-        fix = self._with_tf(output, is_last=age_s >= values.odometry_timeout)
+        fix = self._with_tf(output, is_last=is_excess or age_s >= values.odometry_timeout)
         return None if fix is None else partial(self._deliver, fix)
 
     def _with_tf(self, output: NodeOutput, is_last: bool) -> Fix | None:
