@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.clock import ClockChange, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -16,11 +17,13 @@ from rclpy.node import Node
 
 from dsac_ros.nodes.stamps import RestartDetector
 from dsac_ros.nodes.transforms import Transforms
+from dsac_ros.sources.image_messages import stamp_ns
 
 #: Simulated time that falls by less does not disturb anything [ns].
 MIN_CLOCK_JUMP_NS = 100_000_000
 #: Stamps that fall so soon after a jump belong to it [s of the steady clock].
 SAME_JUMP_S = 3.0
+MAX_CAMERAS = 64
 
 
 class ClockJumps:
@@ -43,11 +46,12 @@ class ClockJumps:
             lambda fall: self._on_stamps(fall, 'the stamps of TF')
         )
 
-    def image(self, camera: str, stamp: int) -> None:
-        """Take the stamp [ns] of an image that arrives; `camera` names its source."""
-        fall = self._images.setdefault(camera, RestartDetector()).restarted(
-            stamp, time.monotonic()
-        )
+    def image(self, header: Any) -> None:
+        """Take the header of an image that arrives; its frame_id names the source."""
+        if len(self._images) > MAX_CAMERAS:  # names that change all the time
+            self._images.clear()
+        detector = self._images.setdefault(header.frame_id, RestartDetector())
+        fall = detector.restarted(stamp_ns(header.stamp), time.monotonic())
         if fall:
             self._on_stamps(fall, 'the stamps of the images')
 
@@ -71,7 +75,7 @@ class ClockJumps:
         for detector in self._images.values():
             detector.begin_anew()
         self._node.get_logger().warning(
-            f'{line}, as that of a bag that starts over: poses, odometry and map -> odom from '
-            'before are forgotten'
+            f'{line}, as that of a bag that starts over: poses and transforms from before are '
+            'forgotten'
         )
         self._on_jump()

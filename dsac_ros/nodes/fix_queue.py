@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
+from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 
 from dsac_ros.nodes.odometry import Odometry
@@ -27,9 +28,12 @@ from dsac_ros.types import Result
 #: Poses that wait at most; more than come in the longest wait at 60 Hz.
 MAX_WAITING = 300
 EXPIRY_PERIOD_S = 0.05
+#: TF may arrive a thousand times a second [s].
+MIN_SERVE_PERIOD_S = 0.005
 CHECK_TICKS = 20
-#: The same cause is logged again after this time if it still costs poses [s].
+#: A cause is logged again if it comes back after this time, with odometry in between [s].
 REPEAT_S = 60.0
+CLAUSE_END = re.compile('[,;:(]')
 NUMBER = re.compile(r'\d+(\.\d+)?')
 
 
@@ -84,8 +88,8 @@ class FixQueue:
             transforms: TF.
             values: parameters.
             on_fix: called once for each pose, with or without odometry.
-            on_dropped: called instead, with the reason, if there is no pose of the base, the
-                queue is full or it was cleared.
+            on_dropped: called instead, with the reason, if there is no pose of the base
+                (TF_UNAVAILABLE) or the queue was cleared.
             complete: Relocalization.with_base, for outputs that lack the base.
             is_own: returns whether map -> base_frame at a stamp [ns] is from this node.
         """
@@ -93,14 +97,14 @@ class FixQueue:
         self._odometry = Odometry(node, transforms, values)
         self._on_fix, self._on_dropped = on_fix, on_dropped
         self._complete, self._is_own = complete, is_own
-        #: Poses that had no odometry, and poses that were dropped, since activation.
-        self.without_odometry = self.dropped = 0
+        #: Poses with odometry, without it, and dropped, since activation.
+        self.with_odometry = self.without_odometry = self.dropped = 0
         self._fix_problem = self._tf_problem = ''
-        self._ticks = 0
-        self._logged: dict[str, float] = {}
+        self._ticks, self._last_serve_s = 0, 0.0
+        self._logged: dict[str, tuple[float, int]] = {}
         self._queue: list[_Waiting] = []
         self._lock, self._serving = threading.Lock(), threading.Lock()
-        self._guard = node.create_guard_condition(self._serve)
+        self._guard: GuardCondition | None = node.create_guard_condition(self._serve)
         # A steady clock: simulated time may stand still.
         self._timer = node.create_timer(
             EXPIRY_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -127,10 +131,12 @@ class FixQueue:
         return len(self._queue)
 
     def put(self, output: NodeOutput) -> None:
-        """Add an accepted output; the oldest one is dropped from a full queue."""
-        with self._lock:
+        """Add an accepted output; in a full queue the oldest one waits no longer."""
+        with self._lock:  # rclpy raises for a guard that is destroyed
+            if self._guard is None:
+                return
             self._queue.append(_Waiting(output, time.monotonic()))
-        self._guard.trigger()
+            self._guard.trigger()
 
     def clear(self, reason: str) -> None:
         """Drop all poses: they are of another map, or of another run of the clock."""
@@ -141,13 +147,19 @@ class FixQueue:
 
     def close(self) -> None:
         """Stop serving; what still waits is dropped."""
+        with self._lock:
+            guard, self._guard = self._guard, None
+        if guard is None:
+            return
         self._stop_listening()
         self._node.destroy_timer(self._timer)
-        self._node.destroy_guard_condition(self._guard)
+        self._node.destroy_guard_condition(guard)
         self.clear('the node was deactivated')
 
     def _on_tf(self) -> None:
-        if self._queue:
+        now = time.monotonic()
+        if self._queue and now - self._last_serve_s >= MIN_SERVE_PERIOD_S:
+            self._last_serve_s = now
             self._serve()
 
     def _serve(self) -> None:
@@ -187,15 +199,13 @@ class FixQueue:
         """Return the delivery of an entry; None if it waits on."""
         output, age_s = entry.output, time.monotonic() - entry.begin_s
         values = self.values
-        if is_excess:
-            return partial(self._drop, output, f'more than {MAX_WAITING} wait for odometry')
         if output.lacks_base:
-            output = self._complete(output, age_s >= values.tf_lookup_timeout)
+            output = self._complete(output, is_excess or age_s >= values.tf_lookup_timeout)
             if output.lacks_base:
                 return None
             if not output.localization.accepted:
                 return partial(self._drop, output, output.localization.reason)
-        fix = self._with_tf(output, is_last=age_s >= values.odometry_timeout)
+        fix = self._with_tf(output, is_last=is_excess or age_s >= values.odometry_timeout)
         return None if fix is None else partial(self._deliver, fix)
 
     def _with_tf(self, output: NodeOutput, is_last: bool) -> Fix | None:
@@ -228,6 +238,8 @@ class FixQueue:
         if fix.reason:
             self.without_odometry += 1
             self._tell_odometry(fix.reason)
+        else:
+            self.with_odometry += 1
         self._on_fix(fix)
 
     def _tick(self) -> None:
@@ -245,20 +257,24 @@ class FixQueue:
         mode = self.values.tf_mode
         if mode != 'map_base':  # of robots without odometry
             useless = '' if mode == 'none' else f', tf_mode {mode} cannot publish map -> odom'
-            self._tell(f'accepted poses have no odometry{useless}: {reason}')
+            self._tell(f'accepted poses have no odometry{useless}', reason)
 
     def _drop(self, output: NodeOutput, reason: str) -> None:
         self.dropped += 1
         if output.localization.accepted:  # the reason of another result is logged with it
-            self._tell(f'an accepted pose was dropped: {reason}')
+            self._tell('an accepted pose was dropped', reason)
         self._on_dropped(output, reason)
 
-    def _tell(self, line: str) -> None:
-        """Log a line, once for each cause: numbers do not make it another one."""
-        cause, now = NUMBER.sub('#', line), time.monotonic()
-        if now - self._logged.get(cause, -REPEAT_S) >= REPEAT_S:
-            self._logged[cause] = now
-            self._node.get_logger().warning(line)
+    def _tell(self, effect: str, reason: str) -> None:
+        """Log a line once for each cause: the first clause of its reason, but for numbers.
+
+        The rest may change while the cause lasts, as the list of the frames that TF contains.
+        """
+        cause, now = NUMBER.sub('#', CLAUSE_END.split(reason)[0]), time.monotonic()
+        logged_s, count = self._logged.get(cause, (-REPEAT_S, -1))
+        if now - logged_s >= REPEAT_S and self.with_odometry > count:
+            self._logged[cause] = now, self.with_odometry
+            self._node.get_logger().warning(f'{effect}: {reason}')
 
 
 def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:

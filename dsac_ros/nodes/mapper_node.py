@@ -26,6 +26,7 @@ from dsac_ros.nodes.camera_subscriber import (
     StampedImage,
     image_topic,
 )
+from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.mapper_health import MapperHealth
 from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
@@ -101,6 +102,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
             for name in SERVICES
         ]
+        self._jumps = ClockJumps(self, self._transforms, self._poses.forget)
+        self._active.append((ClockJumps.close, self._jumps))
         # A steady clock: the status is published even without simulated time.
         self._active.append(
             (
@@ -243,6 +246,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._health.images.received(
             stamped_image.image, stamped_image.info, self.get_clock().now().nanoseconds
         )
+        self._jumps.image(stamped_image.image.header)
         if self._recorder is not None:
             self._recorder.put(stamped_image)
 

@@ -41,7 +41,6 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
-from dsac_ros.sources.image_messages import stamp_ns
 
 
 @dataclass(frozen=True)
@@ -198,8 +197,7 @@ class Pipeline:
             self._equipment.health.images.received(
                 stamped_image.image, stamped_image.info, self._now()
             )
-            head = stamped_image.image.header
-            self._jumps.image(stamped_image.camera or head.frame_id, stamp_ns(head.stamp))
+            self._jumps.image(stamped_image.image.header)
             self._worker.slot.put(stamped_image)
 
     def _work(self, stamped_image: StampedImage) -> None:

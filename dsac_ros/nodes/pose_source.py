@@ -88,6 +88,11 @@ class PoseSource:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
 
+    def forget(self) -> None:
+        """Drop the poses on the topic: they are of another run of the clock."""
+        with self._lock:
+            self._poses.clear()
+
     def at(self, stamp: int, image_frame: str) -> np.ndarray:
         """Return map_from_camera (4, 4) at a stamp.
 

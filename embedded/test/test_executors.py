@@ -136,7 +136,7 @@ def test_a_guard_condition_runs_in_the_executor(make_node, spin_until):
     assert spin_until(lambda: threads)
     spin_until(lambda: False, 0.1)
     assert threads == [threading.get_ident()]  # once, and not in the thread that triggered
-    assert node.destroy_guard_condition(guard)
     guard.trigger()
+    assert node.destroy_guard_condition(guard)
     spin_until(lambda: False, 0.1)
     assert len(threads) == 1

@@ -45,7 +45,6 @@ def hear_odometry(transforms, seconds):
     transforms._listener.callback(TFMessage(transforms=[message]))
 
 
-@pytest.mark.embedded
 def test_a_jump_of_clock_is_told_at_once(watched):
     node, transforms, _, jumps, lines = watched
     for seconds in (100, 101, 200):
@@ -60,7 +59,7 @@ def test_a_jump_of_clock_is_told_at_once(watched):
 def test_a_bag_without_clock_shows_in_its_images(watched):
     _, _, found, jumps, lines = watched
     for seconds in (10.0, 10.2, 10.4, 5.0, 5.2, 5.4, 5.6):
-        found.image('camera', round(seconds * 1e9))
+        found.image(conversions.header('camera', round(seconds * 1e9)))
     assert len(jumps) == 1 and 'back by 5.0 s (the stamps of the images)' in lines[0]
 
 
@@ -81,9 +80,16 @@ def test_one_jump_is_told_once(watched):
     for begin in (100.0, 60.0):
         for n in range(10):
             hear_odometry(transforms, begin + 0.1 * n)
-            found.image('left', round((begin + 0.1 * n) * 1e9))
-            found.image('right', round((begin + 0.1 * n) * 1e9))
+            found.image(conversions.header('left', round((begin + 0.1 * n) * 1e9)))
+            found.image(conversions.header('right', round((begin + 0.1 * n) * 1e9)))
     assert len(jumps) == 1
+
+
+def test_names_without_end_take_no_memory(watched):
+    _, _, found, jumps, _ = watched
+    for n in range(1000):
+        found.image(conversions.header(f'camera {n}', SECOND))
+    assert len(found._images) < 100 and not jumps
 
 
 @pytest.fixture(scope='module')

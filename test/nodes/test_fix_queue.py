@@ -218,14 +218,23 @@ def test_clearing_drops_and_tells(make_bench, spin_until):
     assert not bench.fixes and bench.queue.dropped == 1
 
 
-def test_a_full_queue_drops_the_oldest(make_bench, spin_until, monkeypatch):
+def test_a_late_worker_finds_the_queue_closed(make_bench):
+    bench = make_bench()
+    bench.queue.put(output(bench.now()))
+    bench.queue.close()
+    bench.queue.put(output(bench.now()))
+    assert bench.queue.waiting == 0 and len(bench.lost) == 1
+
+
+def test_in_a_full_queue_the_oldest_waits_no_longer(make_bench, spin_until, monkeypatch):
     monkeypatch.setattr(fix_queue, 'MAX_WAITING', 2)
     bench = make_bench(odometry_timeout=5.0)
     stamps = [bench.now() + n for n in range(4)]
     for stamp in stamps:
         bench.queue.put(output(stamp))
-    assert spin_until(lambda: len(bench.lost) == 2, 2.0)
-    assert [lost.stamp for lost, _ in bench.lost] == stamps[:2] and bench.queue.waiting == 2
+    assert spin_until(lambda: len(bench.fixes) == 2, 2.0)
+    assert [fix.output.stamp for fix in bench.fixes] == stamps[:2] and bench.queue.waiting == 2
+    assert all(fix.reason for fix in bench.fixes) and not bench.lost
 
 
 def test_the_base_may_come_late_too(make_bench, spin_until):

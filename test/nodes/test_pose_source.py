@@ -265,3 +265,13 @@ def test_no_static_transforms_and_no_frame_id(drive):
     one.tf('map', 'base_link', place(1.0), -0.1, 0.1)
     one.refuses('nothing was received on /tf_static')
     one.refuses('the image has no frame_id: set camera_frame', image_frame='')
+
+
+def test_poses_from_before_a_jump_of_time_are_dropped(drive):
+    one = drive(pose_source='pose', pose_frame='camera')
+    one.static('base_link', 'camera')
+    one.say(1.0, -0.1), one.say(1.0, 0.1)
+    one.answer(place(1.0))
+    one.source.forget()
+    with pytest.raises(PoseUnavailable):
+        one.at()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tf2_msgs.msg import TFMessage
-from tf2_ros import TransformBroadcaster
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from dsac_ros.geometry.planar import planar_correction
 from dsac_ros.nodes import conversions
@@ -113,3 +115,71 @@ def test_a_rival_silences_map_odom(make_output, make_node, spin_until):
     take(output, fix(node))
     spin_until(lambda: False, 0.4)
     assert children(heard) == {'dsac_base_link'}
+
+
+def test_a_static_rival_is_told_and_read(make_output, make_node, spin_until):
+    output, heard, node = make_output(tf_mode='map_odom', tf_rate=50.0)
+    assert output.problem == ''
+    rival = StaticTransformBroadcaster(make_node('rival'))
+    rival.sendTransform(conversions.transform_message('map', 'odom', 0, np.eye(4)))
+    assert spin_until(lambda: 'map -> odom on /tf_static' in output.problem)
+    take(output, fix(node))
+    assert spin_until(lambda: heard)
+    spin_until(lambda: False, 0.2)
+    assert children(heard) == {'dsac_base_link'}
+
+
+@pytest.mark.parametrize(('mode', 'told'), [('auto', 'no odom'), ('none', ''), ('map_base', '')])
+def test_the_problem_of_odometry_matters_to_map_odom(make_node, mode, told):
+    node = make_node('under_test')
+    transforms = Transforms(node, {})
+    output = TfOutput(
+        node,
+        RelocalizerParameters(tf_mode=mode),
+        transforms,
+        TransformBroadcaster(node),
+        odometry_problem=lambda: 'no odom',
+    )
+    assert output.problem == told
+    output.close()
+    transforms.close()
+
+
+def test_our_own_transforms_are_known_by_their_stamp(make_output):
+    output, _, node = make_output(tf_mode='map_odom', transform_tolerance=0.5)
+    now = node.get_clock().now().nanoseconds
+    assert not output.is_own(now)
+    take(output, fix(node))
+    assert output.is_own(now) and not output.is_own(now + 10**10)
+    output.reset()
+    assert not output.is_own(now)
+
+
+def test_a_jump_is_rejected_in_own_mode_only(make_output, make_node, spin_until):
+    output, _, node = make_output(tf_mode='map_odom', max_jump=0.5)
+    far = conversions.matrix_from_xyz_rpy([9.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+    assert output.gates_fixes and output.on_fix(fix(node)) == ''
+    assert 'max_jump' in output.on_fix(fix(node, far))
+    output.values = RelocalizerParameters(tf_mode='map_odom', max_jump=0.0)
+    assert not output.gates_fixes and output.on_fix(fix(node, far)) == ''
+    output.values = RelocalizerParameters(tf_mode='map_odom', max_jump=0.5)
+    rival = StaticTransformBroadcaster(make_node('rival'))
+    rival.sendTransform(conversions.transform_message('map', 'odom', 0, np.eye(4)))
+    assert spin_until(lambda: output.problem)
+    assert not output.gates_fixes and output.on_fix(fix(node)) == ''
+
+
+def test_smoothing_follows_the_robot_in_odometry(make_output, spin_until):
+    output, heard, node = make_output(tf_mode='map_odom', tf_rate=50.0, smoothing_tau=0.3)
+    take(output, fix(node))
+    moved = BASE.copy()
+    moved[0, 3] += 1.0
+    later = fix(node)
+    take(output, replace(later, output=replace(later.output, map_from_base=moved)))
+    assert spin_until(lambda: len([t for t in heard if t.child_frame_id == 'odom']) > 30)
+    way = [
+        (conversions.matrix_from_transform(t.transform) @ ODOM_FROM_BASE)[0, 3]
+        for t in heard
+        if t.child_frame_id == 'odom'
+    ]
+    assert way == sorted(way) and way[0] < 1.2 and 1.5 < way[-1] < 2.0
