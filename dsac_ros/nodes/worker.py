@@ -60,10 +60,11 @@ class Worker(Generic[T]):
         on_error: Callable[[T | None, Exception], None],
         rate: Callable[[], float] = lambda: 0.0,
         before: Callable[[], None] = lambda: None,
+        name: str = 'dsac_worker',
     ) -> None:
         self.slot: Slot[T] = Slot()
         self._work, self._on_error, self._rate, self._before = work, on_error, rate, before
-        self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> bool:
