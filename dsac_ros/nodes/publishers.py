@@ -14,6 +14,7 @@ from std_msgs.msg import Bool
 
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.reason_log import one_line
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.types import Result
 
@@ -90,7 +91,7 @@ class Publishers:
             if self.is_localized(now, timeout_s)
             else RelocalizationStatus.LOST,
             result=int(localization.result),
-            reason=localization.reason,
+            reason=one_line(localization.reason),
             camera=output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),

@@ -88,6 +88,8 @@ class Transforms:
         """
         if target == source:
             return np.eye(4)
+        if stamp < 0:  # rclpy raises
+            raise TransformUnavailable(f'the stamp {stamp / 1e9:.3f} s is negative')
         self._clear_after_time_jump()
         end = time.monotonic() + limits.timeout_s
         while True:
