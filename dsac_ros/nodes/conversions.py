@@ -25,6 +25,8 @@ from dsac_ros.sources.image_messages import decode_message
 from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
 
 SECOND_NS = 1_000_000_000
+#: Beyond it is no place on Earth, and products of poses would overflow.
+MAX_COORDINATE_M = 1e9
 
 
 def time_message(nanoseconds: int) -> Time:
@@ -128,15 +130,15 @@ def matrix_from_parts(position: Any, orientation: Any) -> np.ndarray:
     """Convert a position (or translation) and a Quaternion to a 4x4 matrix.
 
     Raises:
-        SourceError: a value is not finite or the quaternion has not unit length.
+        SourceError: a value is not finite or too large, or the quaternion has not unit length.
     """
     translation = np.array([position.x, position.y, position.z], dtype=np.float64)
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
     length = float(np.linalg.norm(quaternion))
-    if not np.isfinite(translation).all() or not 0.5 < length < 2.0:
+    if not np.abs(translation).max() < MAX_COORDINATE_M or not 0.5 < length < 2.0:
         raise SourceError(
             f'pose has position {translation.tolist()} and quaternion '
-            f'{quaternion.tolist()}, expected finite numbers and length 1'
+            f'{quaternion.tolist()}, expected numbers below {MAX_COORDINATE_M:g} and length 1'
         )
     matrix = np.array(tf_transformations.quaternion_matrix(quaternion / length))
     matrix[:3, 3] = translation

@@ -83,7 +83,7 @@ class MapLoader:
     def load(self, path: str, values: RelocalizerParameters) -> None:
         """Start to load a map; the result of an earlier request is discarded."""
         if self._worker is None:
-            self._worker = Worker(self._work, self._on_error)
+            self._worker = Worker(self._work, self._on_error, name='dsac_maps')
         self._request = _Request(path, values)
         self._worker.slot.put(self._request)
         self._timer.reset()

@@ -171,8 +171,10 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             try:
                 response.message, response.success = action(), True
                 self.get_logger().info(response.message)
-            except (DsacError, OSError) as error:
-                response.message, response.success = str(error), False
+            except Exception as error:  # out of a callback it would end the node
+                known = isinstance(error, (DsacError, OSError))
+                reason = str(error) if known else f'{type(error).__name__}: {error}'
+                response.message, response.success = reason, False
                 self.get_logger().error(response.message)
             self._publish_status()
             return response
@@ -184,14 +186,14 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         if self._recorder is not None:
             raise MappingError(f'already recording into {self._recorder.dataset}')
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
-        self._dataset = user_path(folder).resolve()
+        dataset = user_path(folder).resolve()
         self._recorder = Recorder(
             self.values,
-            self._dataset,
+            dataset,
             self._poses,
             self._on_keyframe,
         )
-        self._coverage, self._problem = self._recorder.coverage, ''
+        self._dataset, self._coverage, self._problem = dataset, self._recorder.coverage, ''
         return f'recording into {self._dataset}'
 
     def _stop(self) -> str:

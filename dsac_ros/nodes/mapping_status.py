@@ -61,7 +61,8 @@ def state_of(recorder: Recorder | None, training: TrainingState) -> int:
 
 def disk_bytes(dataset: Path) -> int:
     """Return the size of the images of a dataset [bytes]."""
-    images = dataset / 'rgb'
-    if not images.is_dir():
+    try:
+        images = list((dataset / 'rgb').iterdir())
+        return sum(file.stat().st_size for file in images if not file.name.startswith('.'))
+    except OSError:  # not made yet, or not there any more
         return 0
-    return sum(file.stat().st_size for file in images.iterdir() if not file.name.startswith('.'))

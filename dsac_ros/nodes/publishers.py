@@ -16,6 +16,7 @@ from dsac_ros.map_file import focal_range
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.divergence import UNKNOWN
+from dsac_ros.nodes.reason_log import one_line
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
 from dsac_ros.recovery.state import Condition
 from dsac_ros.types import Result
@@ -110,7 +111,7 @@ class Publishers:
             header=conversions.header(self._map_frame, output.stamp),
             state=condition.value,
             result=int(localization.result),
-            reason=localization.reason or note,
+            reason=one_line(localization.reason or note),
             camera=output.camera or output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),

@@ -13,6 +13,8 @@ from rclpy.node import Node
 #: The same kind of reason is logged again after this time [s].
 PERIOD_S = 5.0
 MAX_KINDS = 256
+MAX_LENGTH = 1000
+UNPRINTABLE = '\N{REPLACEMENT CHARACTER}'
 NUMBER = re.compile(r'\d+(\.\d+)?')
 
 
@@ -40,7 +42,7 @@ class ReasonLog:
     def _is_due(self, key: str, reason: str) -> bool:
         if not self._node.context.ok():
             return False
-        kind, now = (key, NUMBER.sub('0', reason)), time.monotonic()
+        kind, now = (key, NUMBER.sub('0', reason[:MAX_LENGTH])), time.monotonic()
         with self._lock:
             if now - self._logged.get(kind, -self._period_s) < self._period_s:
                 return False
@@ -51,5 +53,11 @@ class ReasonLog:
         return True
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line of bounded length: names in messages may hold anything."""
+    shown = ''.join(char if char.isprintable() else UNPRINTABLE for char in text[:MAX_LENGTH])
+    return shown if len(text) <= MAX_LENGTH else f'{shown}...'
+
+
 def _line(key: str, reason: str) -> str:
-    return f'{key}: {reason}' if key else reason
+    return one_line(f'{key}: {reason}' if key else reason)

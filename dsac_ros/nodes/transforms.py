@@ -107,6 +107,8 @@ class Transforms:
         """
         if target == source:
             return np.eye(4)
+        if stamp < 0:  # rclpy raises
+            raise TransformUnavailable(f'the stamp {stamp / 1e9:.3f} s is negative')
         end = time.monotonic() + limits.timeout_s * limits.waits
         with self._arrived:
             while True:

@@ -61,10 +61,11 @@ class Worker(Generic[T]):
         rate: Callable[[], float] = lambda: 0.0,
         before: Callable[[], None] = lambda: None,
         slot: Slot[T] | None = None,
+        name: str = 'dsac_worker',
     ) -> None:
         self.slot: Slot[T] = Slot() if slot is None else slot
         self._work, self._on_error, self._rate, self._before = work, on_error, rate, before
-        self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> bool:

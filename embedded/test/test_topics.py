@@ -12,6 +12,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_profile_sensor_data,
 )
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
@@ -115,6 +116,17 @@ def test_a_queue_of_one_keeps_the_newest(make_node, spin_until):
     time.sleep(0.3)  # all five arrive before the callback runs for the first time
     assert spin_until(lambda: got)
     assert [m.data for m in got] == ['4']
+
+
+def test_text_that_is_no_utf_8_does_not_end_a_node(make_node, spin_until):
+    """CDR carries any bytes; rclpy replaces them, and this runtime drops the message."""
+    node, got = make_node('a'), []
+    publisher = node.create_publisher(String, 'x', 10)
+    node.create_subscription(String, 'x', got.append, 10)
+    assert spin_until(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(serialize_message(String(data='naive')).replace(b'i', b'\xef'))
+    publisher.publish(String(data='good'))
+    assert spin_until(lambda: got and got[-1].data == 'good')
 
 
 def test_a_callback_may_take_the_message_info(make_node, spin_until):

@@ -32,9 +32,9 @@ def test_a_reason_does_not_hide_another(log, lines):
 
 
 def test_it_is_repeated_after_the_period(log, lines, monkeypatch):
-    now = 100.0
-    monkeypatch.setattr('dsac_ros.nodes.reason_log.time.monotonic', lambda: now)
-    for now in (100.0, 100.1, 100.25, 100.3, 100.5):
+    times = iter((100.0, 100.1, 100.25, 100.3, 100.5))
+    monkeypatch.setattr('dsac_ros.nodes.reason_log.time.monotonic', lambda: next(times))
+    for _ in range(5):
         log.error('', 'again')
     assert lines == ['again'] * 3
 

@@ -18,11 +18,13 @@ from embedded_ros.typestore import type_hash
 from rclpy.dds_qos import dds_qos
 from rclpy.entity import Entity, Work
 from rclpy.event_handler import watch_reader
+from rclpy.logging import get_logger
 from rclpy.qos import HistoryPolicy, QoSProfile
 
 # Cyclone keeps at least so many samples until they are taken, which may wait for the interpreter:
 # what is replaced there is not counted.
 READER_DEPTH = 8
+COMPLAINT_PERIOD_S = 5.0
 
 
 class Subscription(Entity):
@@ -61,6 +63,8 @@ class Subscription(Entity):
         self._samples: deque[tuple[Any, int, int]] = deque(
             maxlen=None if keep_all else max(1, qos_profile.depth)
         )
+        # A logger of its own: what one topic complains of does not silence another.
+        self._logger = get_logger(node.get_logger().name)
         self._participant = node.context.participant
         deeper = copy(qos_profile)
         deeper.depth = max(qos_profile.depth, READER_DEPTH)
@@ -81,12 +85,24 @@ class Subscription(Entity):
         return bool(self._samples)
 
     def take(self) -> Work | None:
-        try:
-            sample, number, received_ns = self._samples.popleft()
-        except IndexError:
-            return None
-        # Cyclone has checked the bytes against the type: they can be read.
-        message = deserialize(sample.cdr, self.msg_type)
+        """Return the next message that can be read; others are dropped with a line."""
+        while True:
+            try:
+                sample, number, received_ns = self._samples.popleft()
+            except IndexError:
+                return None
+            try:
+                # Cyclone has checked the bytes against the type, but text may be no UTF-8.
+                message = deserialize(sample.cdr, self.msg_type)
+            except Exception as error:  # whatever the decoder stumbles over
+                self._logger.warning(
+                    f'a message on {self.topic_name} is dropped: {error}',
+                    throttle_duration_sec=COMPLAINT_PERIOD_S,
+                )
+                continue
+            return self._work(message, sample, number, received_ns)
+
+    def _work(self, message: Any, sample: Any, number: int, received_ns: int) -> Work:
         if self._callback_type is Subscription.CallbackType.MessageOnly:
             return self.callback, (message,)
         info = {
