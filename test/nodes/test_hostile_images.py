@@ -172,7 +172,7 @@ def map_path(tmp_path_factory):
 
 
 def is_localized(robot, image):
-    """Whether an image is accepted: not at once, camera_info is lost until DDS has matched."""
+    """Wait for an accepted image: camera_info is lost until DDS has matched both ways."""
     return robot.spin(lambda: robot.answer_to(image, camera_info()).result == Status.ACCEPTED)
 
 
