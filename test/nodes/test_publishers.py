@@ -28,7 +28,7 @@ def test_map_info_has_the_acceptance_covariance():
         ({'focal_px': 400.0}, (400.0, 400.0)),
         ({}, (math.nan, math.nan)),
         ({'focal_range_px': 'wide'}, (math.nan, math.nan)),
-        ({'focal_range_px': []}, (math.nan, math.nan)),
+        ({'focal_range_px': [], 'focal_px': 400.0}, (400.0, 400.0)),
     ],
 )
 def test_map_info_has_the_range_of_focal_lengths(header, expected):
