@@ -143,8 +143,7 @@ def focal_range(header: dict[str, Any]) -> tuple[float, float]:
 
     NaN if the header of the map does not say it.
     """
-    single = header.get('focal_px')
-    known = header.get('focal_range_px', [single])
+    known = header.get('focal_range_px') or [header.get('focal_px')]
     if not isinstance(known, list) or not all(isinstance(one, (int, float)) for one in known):
         return math.nan, math.nan
     return float(min(known, default=math.nan)), float(max(known, default=math.nan))

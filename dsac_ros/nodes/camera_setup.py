@@ -36,7 +36,7 @@ class CameraParameters(Protocol):
 
 @dataclass(frozen=True)
 class CameraSetup:
-    """What the parameters say of one camera.
+    """Properties of one camera that the parameters define.
 
     Attributes:
         name: in parameter `cameras`; '' for the only camera.

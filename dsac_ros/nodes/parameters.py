@@ -169,12 +169,17 @@ def read(node: Node, table: type[P]) -> P:
     Raises:
         ConfigError: a value is out of its range.
     """
-    values = {
-        spec.name: as_python(node.get_parameter(spec.name).value) for spec in specs_of(table)
-    }
+    values = {spec.name: as_python(_value_of(node, spec)) for spec in specs_of(table)}
     for spec in specs_of(table):
         spec.check(values[spec.name])
     return table(**values)
+
+
+def _value_of(node: Node, spec: Spec) -> Any:
+    """Return the value of a declared parameter; `[]` has no type in ROS, and so no value."""
+    if is_text_list(spec.default):
+        return node.get_parameter_or(spec.name).value or spec.default
+    return node.get_parameter(spec.name).value
 
 
 def updated(values: P, parameters: Sequence[Any]) -> P:

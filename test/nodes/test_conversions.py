@@ -175,3 +175,20 @@ def test_negative_duration():
 def test_unknown_point_is_nan():
     assert math.isnan(conversions.point_message(None).x)
     assert conversions.point_message([1, 2, 3]).z == 3.0
+
+
+@pytest.mark.parametrize(
+    ('model', 'd'), [('plumb_bob', [0.0] * 5), ('equidistant', [0.01, -0.02, 0.0, 0.003])]
+)
+def test_a_camera_becomes_a_camera_info(model, d):
+    camera = conversions.camera_from_info(info(distortion_model=model, d=d), RGB, rectified=False)
+    head = conversions.header('camera', 5)
+    again = conversions.camera_from_info(
+        conversions.camera_info_message(camera, head), RGB, rectified=False
+    )
+    assert (again.size_wh, again.model, again.distortion) == (
+        camera.size_wh,
+        camera.model,
+        camera.distortion,
+    )
+    np.testing.assert_array_equal(again.matrix, camera.matrix)

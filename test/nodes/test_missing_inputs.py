@@ -31,6 +31,17 @@ def images(topic='/image', transport='raw'):
     )
 
 
+def test_what_can_take_the_place_of_a_topic():
+    wanted = replace(infos(), otherwise='a driver without it takes a calibration file')
+    assert explain(wanted, []).endswith('? A driver without it takes a calibration file')
+    assert 'calibration' not in explain(infos(), [])
+
+
+def test_a_named_camera_has_no_launch_argument():
+    wanted = replace(images('/left/image'), name='left/image', launch_name=None)
+    assert explain(wanted, [RAW]).endswith('start with -r left/image:=/camera/image_raw')
+
+
 def infos(topic='/camera_info', beside='/image'):
     return Input('camera_info', 'camera_info', topic, INFO, beside=beside)
 

@@ -17,7 +17,7 @@ from dsac_ros import config
 from dsac_ros.errors import ConfigError
 from dsac_ros.nodes.mapper_parameters import MapperParameters, keyframe_config
 from dsac_ros.nodes.parameter_file import parameter_file
-from dsac_ros.nodes.parameters import Spec, specs_of, updated
+from dsac_ros.nodes.parameters import Spec, declare, read, specs_of, updated
 from dsac_ros.nodes.relocalizer_parameters import (
     RelocalizerParameters,
     accept_config,
@@ -121,6 +121,16 @@ def test_a_list_of_text():
         RelocalizerParameters(), [SimpleNamespace(name='cameras', value=['left', 'right'])]
     )
     assert values.cameras == ['left', 'right']
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'), [('[]', ['']), ('[left, right]', ['left', 'right']), (None, [''])]
+)
+def test_a_list_of_text_of_a_node(make_node, given, expected):
+    rule = [] if given is None else ['-p', f'cameras:={given}']
+    node = make_node('listener', cli_args=['--ros-args', *rule])
+    declare(node, RelocalizerParameters)
+    assert read(node, RelocalizerParameters).cameras == expected
 
 
 def test_a_change_leaves_the_rest_as_it_was():

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.nodes.publishers import map_info
 
@@ -15,3 +19,18 @@ def test_map_info_has_the_acceptance_covariance():
         0.25,
         0.5,
     )
+
+
+@pytest.mark.parametrize(
+    ('header', 'expected'),
+    [
+        ({'focal_px': 400.0, 'focal_range_px': [390.0, 510.0]}, (390.0, 510.0)),
+        ({'focal_px': 400.0}, (400.0, 400.0)),
+        ({}, (math.nan, math.nan)),
+        ({'focal_range_px': 'wide'}, (math.nan, math.nan)),
+        ({'focal_range_px': [], 'focal_px': 400.0}, (400.0, 400.0)),
+    ],
+)
+def test_map_info_has_the_range_of_focal_lengths(header, expected):
+    info = map_info(header, 'room.map', 'map', 0)
+    assert (info.focal_min_px, info.focal_max_px) == pytest.approx(expected, nan_ok=True)
