@@ -468,3 +468,17 @@ def test_the_command_listens_to_the_graph(capsys, domain_id):
     code, lines = run(capsys, '--seconds', '0.2', '--ros-args', '-r', 'image:=/web')
     assert code == 1
     assert any('FAIL  images: no images on /web: nobody publishes it' in line for line in lines)
+
+
+def test_without_a_domain_there_is_no_graph_to_look_at(capsys, monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'x')
+    code, lines = run(capsys, '--seconds', '0.2')
+    assert code == 1
+    assert any("FAIL  DDS domain: ROS_DOMAIN_ID is 'x'" in line for line in lines)
+    assert any('FAIL  graph: not looked at' in line for line in lines)
+
+
+def test_wrong_ros_arguments_are_one_line(capsys, domain_id):
+    code, lines = run(capsys, '--seconds', '0.2', '--ros-args', '-r', 'image')
+    assert code == 1
+    assert any('FAIL  graph: cannot be joined: ' in line for line in lines)
