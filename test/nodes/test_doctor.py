@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 
 from dsac_ros.cli.main import main
 from dsac_ros.errors import ImageError
+from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.doctor import machine
 from dsac_ros.nodes.doctor.camera import CameraRecord, camera_findings, focal_finding
@@ -21,6 +22,7 @@ from dsac_ros.nodes.doctor.choice import choose_camera
 from dsac_ros.nodes.doctor.finding import Level, exit_code, fail, ok, summary, warn
 from dsac_ros.nodes.doctor.map_checks import accuracy_finding
 from dsac_ros.nodes.doctor.probe import listen
+from dsac_ros.nodes.doctor.relocalizer import RelocalizerRecord
 from dsac_ros.nodes.doctor.tf import Frames, TfRecord, tf_findings
 from dsac_ros.nodes.missing_inputs import COMPRESSED_IMAGE, IMAGE, Publisher
 from dsac_ros.nodes.tf_edges import TfEdges
@@ -453,6 +455,28 @@ def test_an_empty_graph_says_what_is_missing(look):
         found
     ).items()
     assert 'is its node running' in text_of(found, 'images')
+
+
+@pytest.mark.parametrize(
+    ('results', 'level', 'words'),
+    [
+        ([0, 3], 'OK', '/dsac_relocalizer accepted 1 of 2 images'),
+        ([3], 'WARN', 'the last one was LOW_INLIERS: few'),
+        ([], 'WARN', 'processed no image meanwhile'),
+    ],
+)
+def test_a_relocalizer_that_runs_is_asked(make_node, spin_until, results, level, words):
+    node = make_node('dsac_relocalizer')
+    publisher = node.create_publisher(RelocalizationStatus, '~/status', 10)
+    doctor = make_node('dsac_doctor')
+    assert spin_until(lambda: 'dsac_relocalizer' in doctor.get_node_names())
+    record = RelocalizerRecord(doctor)
+    assert spin_until(lambda: publisher.get_subscription_count())
+    for result in results:
+        publisher.publish(RelocalizationStatus(result=result, reason='few'))
+    spin_until(lambda: False, 1.0)
+    found = record.finding()
+    assert found.level.name == level and words in found.text
 
 
 def test_a_silent_clock_is_told(look, make_node):
