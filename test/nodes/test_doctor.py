@@ -158,7 +158,7 @@ def test_a_good_tree_is_described():
         'TF leads from camera_optical to base_link, fixed'
     )
     assert text_of(found, 'odometry') == 'odom -> base_link at 50 Hz, 10 ms late'
-    assert 'map -> odom at 50 Hz by /amcl' in text_of(found, 'map -> odom')
+    assert 'map -> odom at 50 Hz by /amcl' in text_of(found, 'localizer')
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def test_a_good_tree_is_described():
         (ROBOT, {'rate_hz': 5.0}, 'odometry', 'WARN', '5 Hz, expected 10 Hz'),
         (ROBOT, {'lateness_s': {'base_link': [0.3] * 9}}, 'odometry', 'WARN', '300 ms late'),
         (ROBOT, {'lateness_s': {'base_link': [0.9] * 9}}, 'odometry', 'FAIL', '900 ms late'),
-        (ROBOT[1:], {}, 'map -> odom', 'OK', 'nobody publishes it'),
-        ((('earth', 'odom'), *ROBOT[1:]), {}, 'map -> odom', 'WARN', 'earth -> odom'),
-        ((('map', 'odom', 'static'), *ROBOT[1:]), {}, 'map -> odom', 'WARN', 'is static'),
-        ((('map', 'base_link'), *ROBOT[2:]), {}, 'map -> odom', 'WARN', 'tf_mode:=none'),
-        (ROBOT, {'publishers': ['/a', '/b']}, 'map -> odom', 'OK', 'by one of /a, /b'),
+        (ROBOT[1:], {}, 'localizer', 'OK', 'nobody publishes map'),
+        ((('earth', 'odom'), *ROBOT[1:]), {}, 'localizer', 'WARN', 'earth -> odom'),
+        ((('map', 'odom', 'static'), *ROBOT[1:]), {}, 'localizer', 'WARN', 'is static'),
+        ((('map', 'base_link'), *ROBOT[2:]), {}, 'localizer', 'WARN', 'tf_mode:=none'),
+        (ROBOT, {'publishers': ['/a', '/b']}, 'localizer', 'OK', 'by one of /a, /b'),
         (
             (ROBOT[0], ('odom', 'base_link', 'static'), *ROBOT[2:]),
             {},
@@ -241,6 +241,15 @@ def test_a_domain_is_a_number_that_dds_has(environment, level):
     assert machine.domain_finding(environment).level.name == level
 
 
+def test_a_folder_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / 'arm_msgs').mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert machine.is_installed('sensor_msgs')
+    assert not machine.is_installed('arm_msgs')
+    assert not machine.is_installed('no_such_msgs')
+
+
 def test_a_small_network_buffer_is_told(tmp_path):
     path = tmp_path / 'rmem_max'
     path.write_text('212992\n')
@@ -287,6 +296,9 @@ def test_maps_that_cannot_be_used_fail(tmp_path, capsys, domain_id):
     good, bad = untrained_map(tmp_path / 'x.map'), tmp_path / 'bad.map'
     code, lines = run(capsys, '--map', good)
     assert code == 0 and any('7 frames' in line for line in lines)
+    assert not any('map frame' in line for line in lines)
+    code, lines = run(capsys, '--map', good, '--map-frame', 'hall')
+    assert any("poses of the map are in 'map', expected 'hall'" in line for line in lines)
     assert 'graph:' not in lines
     bad.write_bytes(good.read_bytes()[:1000])
     for path in (bad, tmp_path / 'none.map'):
@@ -445,7 +457,7 @@ def test_a_good_graph_passes(drive, look, make_node, transport):
     assert text_of(found, 'arguments') == arguments + more
     assert 'odom -> base_link at ' in text_of(found, 'odometry')
     assert text_of(found, 'recovery') == '/initialpose is read by amcl'
-    assert 'map -> odom' in text_of(found, 'map -> odom')
+    assert 'map -> odom' in text_of(found, 'localizer')
 
 
 def test_an_empty_graph_says_what_is_missing(look):

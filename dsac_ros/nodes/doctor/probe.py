@@ -67,6 +67,7 @@ class GraphProbe:
         self.has_clock = node.count_publishers('/clock') > 0
         if self.has_clock:
             node.set_parameters([Parameter('use_sim_time', value=True)])
+            self.lateness_s.clear()  # by the other clock
         self._relocalizer = RelocalizerRecord(node)
         self.images, self.infos = self._inputs(image, info)
         self.record = CameraRecord(self.images.topic, self.infos.topic)
