@@ -25,6 +25,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
 
@@ -77,14 +78,17 @@ def replay(context: LaunchContext) -> list[Action]:
             )
         ),
         *(
-            RegisterEventHandler(
-                OnProcessExit(target_action=process, on_exit=[EmitEvent(event=Shutdown())])
-            )
+            RegisterEventHandler(OnProcessExit(target_action=process, on_exit=end))
             for process in (relocalizer, evaluation)
         ),
         relocalizer,
         *when_active(RELOCALIZER, [player_process]),
     ]
+
+
+def end(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """End all others, once."""
+    return [] if context.is_shutdown else [EmitEvent(event=Shutdown())]
 
 
 def helpers(context: LaunchContext, output: str) -> list[Node]:

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if args.map:
         from dsac_ros.nodes.doctor.map_checks import map_findings
 
-        found['map'], header = map_findings(args.map)
+        found['map'], header = map_findings(args.map, args.map_frame)
     if args.bag:
         from dsac_ros.nodes.doctor.bag_checks import bag_findings
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from dsac_ros.errors import ConfigError, DsacError
+from dsac_ros.errors import ConfigError, DsacError, SourceError
 from dsac_ros.nodes.conversions import matrix_from_transform, transform_message
 from dsac_ros.nodes.tf_rules import ACTIONS, TfRule, Verdict
-from dsac_ros.sources.image_messages import stamp_ns
 
 #: A burst of a bag that plays fast; static ones of several broadcasters.
 DEPTH = 1000
@@ -79,21 +79,15 @@ class TfFilter(Node):
                 kept.append(inverse)
         return kept
 
-    def _inverse(self, one: Any) -> Any:
+    def _inverse(self, one: TransformStamped) -> TransformStamped | None:
         try:
-            matrix = matrix_from_transform(one.transform)
+            return inverted(one, self.rule)
         except DsacError as error:
             self.get_logger().warning(
                 f'{one.header.frame_id} -> {one.child_frame_id}: {error}',
                 throttle_duration_sec=5.0,
             )
             return None
-        return transform_message(
-            self.rule.odom_frame,
-            self.rule.reference_frame,
-            stamp_ns(one.header.stamp),
-            np.linalg.inv(matrix),
-        )
 
     def _log_once(self, edge: tuple[str, str], verdict: Verdict) -> None:
         if edge in self._logged:
@@ -107,6 +101,20 @@ class TfFilter(Node):
                 else f'becomes {self.rule.odom_frame} -> {self.rule.reference_frame}'
             )
         )
+
+
+def inverted(one: TransformStamped, rule: TfRule) -> TransformStamped:
+    """Return map_frame -> odom_frame as odom_frame -> reference_frame, with the same stamp.
+
+    Raises:
+        SourceError: it is no transform: not finite, or without a rotation.
+    """
+    odom_from_map = np.linalg.inv(matrix_from_transform(one.transform))
+    if not np.isfinite(odom_from_map).all():
+        raise SourceError('its translation is too large to be inverted')
+    message = transform_message(rule.odom_frame, rule.reference_frame, 0, odom_from_map)
+    message.header.stamp = one.header.stamp
+    return message
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from robot import Robot, untrained_map
+from robot import Robot, camera_info, texture, untrained_map
 
 from dsac_ros.nodes import bond
 from dsac_ros.nodes.bond import STATUS, Bond
@@ -68,7 +68,10 @@ def test_a_managed_node_keeps_its_bond(robot):
     assert one.change_state(Transition.TRANSITION_CONFIGURE)
     assert one.spin(lambda: False, 0.6) is False and manager.arrivals == []  # not active yet
     assert one.change_state(Transition.TRANSITION_ACTIVATE)
-    assert one.spin(lambda: len(manager.arrivals) > 8, 10.0)
+    # nav2's manager waits half of its timeout for the first one
+    assert one.spin(lambda: manager.arrivals, BOND_TIMEOUT_S / 2)
+    info = camera_info()
+    assert one.spin(lambda: one.show(texture(0), info) and len(manager.arrivals) > 12, 15.0)
     assert manager.active and len(manager.instances) == 1
     assert manager.longest_silence < BOND_TIMEOUT_S
     assert one.change_state(Transition.TRANSITION_DEACTIVATE)

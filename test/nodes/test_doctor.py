@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 
 from dsac_ros.cli.main import main
 from dsac_ros.errors import ImageError
+from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.doctor import machine
 from dsac_ros.nodes.doctor.camera import CameraRecord, camera_findings, focal_finding
@@ -21,6 +22,7 @@ from dsac_ros.nodes.doctor.choice import choose_camera
 from dsac_ros.nodes.doctor.finding import Level, exit_code, fail, ok, summary, warn
 from dsac_ros.nodes.doctor.map_checks import accuracy_finding
 from dsac_ros.nodes.doctor.probe import listen
+from dsac_ros.nodes.doctor.relocalizer import RelocalizerRecord
 from dsac_ros.nodes.doctor.tf import Frames, TfRecord, tf_findings
 from dsac_ros.nodes.missing_inputs import COMPRESSED_IMAGE, IMAGE, Publisher
 from dsac_ros.nodes.tf_edges import TfEdges
@@ -156,7 +158,7 @@ def test_a_good_tree_is_described():
         'TF leads from camera_optical to base_link, fixed'
     )
     assert text_of(found, 'odometry') == 'odom -> base_link at 50 Hz, 10 ms late'
-    assert 'map -> odom at 50 Hz by /amcl' in text_of(found, 'map -> odom')
+    assert 'map -> odom at 50 Hz by /amcl' in text_of(found, 'localizer')
 
 
 @pytest.mark.parametrize(
@@ -170,11 +172,11 @@ def test_a_good_tree_is_described():
         (ROBOT, {'rate_hz': 5.0}, 'odometry', 'WARN', '5 Hz, expected 10 Hz'),
         (ROBOT, {'lateness_s': {'base_link': [0.3] * 9}}, 'odometry', 'WARN', '300 ms late'),
         (ROBOT, {'lateness_s': {'base_link': [0.9] * 9}}, 'odometry', 'FAIL', '900 ms late'),
-        (ROBOT[1:], {}, 'map -> odom', 'OK', 'nobody publishes it'),
-        ((('earth', 'odom'), *ROBOT[1:]), {}, 'map -> odom', 'WARN', 'earth -> odom'),
-        ((('map', 'odom', 'static'), *ROBOT[1:]), {}, 'map -> odom', 'WARN', 'is static'),
-        ((('map', 'base_link'), *ROBOT[2:]), {}, 'map -> odom', 'WARN', 'tf_mode:=none'),
-        (ROBOT, {'publishers': ['/a', '/b']}, 'map -> odom', 'OK', 'by one of /a, /b'),
+        (ROBOT[1:], {}, 'localizer', 'OK', 'nobody publishes map'),
+        ((('earth', 'odom'), *ROBOT[1:]), {}, 'localizer', 'WARN', 'earth -> odom'),
+        ((('map', 'odom', 'static'), *ROBOT[1:]), {}, 'localizer', 'WARN', 'is static'),
+        ((('map', 'base_link'), *ROBOT[2:]), {}, 'localizer', 'WARN', 'tf_mode:=none'),
+        (ROBOT, {'publishers': ['/a', '/b']}, 'localizer', 'OK', 'by one of /a, /b'),
         (
             (ROBOT[0], ('odom', 'base_link', 'static'), *ROBOT[2:]),
             {},
@@ -239,6 +241,15 @@ def test_a_domain_is_a_number_that_dds_has(environment, level):
     assert machine.domain_finding(environment).level.name == level
 
 
+def test_a_folder_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / 'arm_msgs').mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert machine.is_installed('sensor_msgs')
+    assert not machine.is_installed('arm_msgs')
+    assert not machine.is_installed('no_such_msgs')
+
+
 def test_a_small_network_buffer_is_told(tmp_path):
     path = tmp_path / 'rmem_max'
     path.write_text('212992\n')
@@ -285,6 +296,9 @@ def test_maps_that_cannot_be_used_fail(tmp_path, capsys, domain_id):
     good, bad = untrained_map(tmp_path / 'x.map'), tmp_path / 'bad.map'
     code, lines = run(capsys, '--map', good)
     assert code == 0 and any('7 frames' in line for line in lines)
+    assert not any('map frame' in line for line in lines)
+    code, lines = run(capsys, '--map', good, '--map-frame', 'hall')
+    assert any("poses of the map are in 'map', expected 'hall'" in line for line in lines)
     assert 'graph:' not in lines
     bad.write_bytes(good.read_bytes()[:1000])
     for path in (bad, tmp_path / 'none.map'):
@@ -443,7 +457,7 @@ def test_a_good_graph_passes(drive, look, make_node, transport):
     assert text_of(found, 'arguments') == arguments + more
     assert 'odom -> base_link at ' in text_of(found, 'odometry')
     assert text_of(found, 'recovery') == '/initialpose is read by amcl'
-    assert 'map -> odom' in text_of(found, 'map -> odom')
+    assert 'map -> odom' in text_of(found, 'localizer')
 
 
 def test_an_empty_graph_says_what_is_missing(look):
@@ -453,6 +467,28 @@ def test_an_empty_graph_says_what_is_missing(look):
         found
     ).items()
     assert 'is its node running' in text_of(found, 'images')
+
+
+@pytest.mark.parametrize(
+    ('results', 'level', 'words'),
+    [
+        ([0, 3], 'OK', '/dsac_relocalizer accepted 1 of 2 images'),
+        ([3], 'WARN', 'the last one was LOW_INLIERS: few'),
+        ([], 'WARN', 'processed no image meanwhile'),
+    ],
+)
+def test_a_relocalizer_that_runs_is_asked(make_node, spin_until, results, level, words):
+    node = make_node('dsac_relocalizer')
+    publisher = node.create_publisher(RelocalizationStatus, '~/status', 10)
+    doctor = make_node('dsac_doctor')
+    assert spin_until(lambda: 'dsac_relocalizer' in doctor.get_node_names())
+    record = RelocalizerRecord(doctor)
+    assert spin_until(lambda: publisher.get_subscription_count())
+    for result in results:
+        publisher.publish(RelocalizationStatus(result=result, reason='few'))
+    spin_until(lambda: False, 1.0)
+    found = record.finding()
+    assert found.level.name == level and words in found.text
 
 
 def test_a_silent_clock_is_told(look, make_node):
@@ -468,3 +504,17 @@ def test_the_command_listens_to_the_graph(capsys, domain_id):
     code, lines = run(capsys, '--seconds', '0.2', '--ros-args', '-r', 'image:=/web')
     assert code == 1
     assert any('FAIL  images: no images on /web: nobody publishes it' in line for line in lines)
+
+
+def test_without_a_domain_there_is_no_graph_to_look_at(capsys, monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'x')
+    code, lines = run(capsys, '--seconds', '0.2')
+    assert code == 1
+    assert any("FAIL  DDS domain: ROS_DOMAIN_ID is 'x'" in line for line in lines)
+    assert any('FAIL  graph: not looked at' in line for line in lines)
+
+
+def test_wrong_ros_arguments_are_one_line(capsys, domain_id):
+    code, lines = run(capsys, '--seconds', '0.2', '--ros-args', '-r', 'image')
+    assert code == 1
+    assert any('FAIL  graph: cannot be joined: ' in line for line in lines)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,11 +142,23 @@ def buffer_finding(path: Path) -> list[Finding]:
     ]
 
 
+def is_installed(package: str) -> bool:
+    """Return whether the messages of a ROS package can be imported.
+
+    A folder of that name, such as the current one, is found as a module as well.
+    """
+    try:
+        importlib.import_module(f'{package}.msg')
+    except ImportError:
+        return False
+    return True
+
+
 def optional_findings() -> list[Finding]:
     """Check packages of ROS that only some uses need."""
     return [
         ok(name, 'installed')
-        if importlib.util.find_spec(name)
+        if is_installed(name)
         else warn(
             name,
             f'not installed, which means without {lost}: sudo apt install '

@@ -15,8 +15,16 @@ MIN_RECALL = 0.8
 RECALL = '0.25m_2deg'
 
 
-def map_findings(path: Path) -> tuple[list[Finding], dict[str, Any]]:
-    """Load a map as the node does; return the findings and its header, {} if it cannot be read."""
+def map_findings(path: Path, map_frame: str) -> tuple[list[Finding], dict[str, Any]]:
+    """Load a map as the node does.
+
+    Args:
+        path: of the map.
+        map_frame: frame in which the node will give poses.
+
+    Returns:
+        The findings, and its header; {} if it cannot be read.
+    """
     from dsac_ros.map_file import load_map
 
     try:
@@ -29,7 +37,19 @@ def map_findings(path: Path) -> tuple[list[Finding], dict[str, Any]]:
         f'{header.get("map_frame", "?")!r}'
     )
     few = f'{text}; expected {MIN_FRAMES} frames or more, from all over the place'
+    learned_in = str(header.get('map_frame', map_frame))
     return [
+        *(
+            [
+                warn(
+                    'map frame',
+                    f'poses of the map are in {learned_in!r}, expected {map_frame!r}: set '
+                    'map_frame, or map_alignment where the frames differ',
+                )
+            ]
+            if learned_in != map_frame
+            else []
+        ),
         warn('map', few) if frames < MIN_FRAMES else ok('map', text),
         accuracy_finding(header.get('held_out') or {}),
     ], header

@@ -20,6 +20,7 @@ from dsac_ros.nodes.conversions import image_from_message
 from dsac_ros.nodes.doctor.camera import CameraRecord, camera_findings, focal_finding
 from dsac_ros.nodes.doctor.choice import choose_camera
 from dsac_ros.nodes.doctor.finding import Finding, fail, ok, warn
+from dsac_ros.nodes.doctor.relocalizer import RelocalizerRecord
 from dsac_ros.nodes.doctor.tf import Frames, TfRecord, tf_findings
 from dsac_ros.nodes.input_watch import publishers_of, publishers_on_graph
 from dsac_ros.nodes.missing_inputs import (
@@ -42,7 +43,6 @@ CACHE_S = 60.0
 #: Time in which nodes find each other [s].
 DISCOVERY_S = 1.5
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-RELOCALIZER = 'dsac_relocalizer'
 
 
 class GraphProbe:
@@ -67,6 +67,8 @@ class GraphProbe:
         self.has_clock = node.count_publishers('/clock') > 0
         if self.has_clock:
             node.set_parameters([Parameter('use_sim_time', value=True)])
+            self.lateness_s.clear()  # by the other clock
+        self._relocalizer = RelocalizerRecord(node)
         self.images, self.infos = self._inputs(image, info)
         self.record = CameraRecord(self.images.topic, self.infos.topic)
         kind = CompressedImage if self.images.kind == COMPRESSED_IMAGE else Image
@@ -97,6 +99,7 @@ class GraphProbe:
         return [
             *found,
             *self._arguments(),
+            self._relocalizer.finding(),
             *self._tf_findings(frames),
             self._clock(),
             *self._consumers(),
@@ -125,13 +128,17 @@ class GraphProbe:
 
     def _subscribed(self) -> tuple[str, str] | None:
         """Return the image topic and type of a relocalizer that runs; None if none does."""
-        for name, namespace in self._node.get_node_names_and_namespaces():
-            if name != RELOCALIZER:
-                continue
-            for topic, kinds in self._node.get_subscriber_names_and_types_by_node(name, namespace):
-                if kinds and kinds[0] in (IMAGE, COMPRESSED_IMAGE):
-                    return topic, kinds[0]
-        return None
+        if self._relocalizer.place is None:
+            return None
+        topics = self._node.get_subscriber_names_and_types_by_node(*self._relocalizer.place)
+        return next(
+            (
+                (topic, kinds[0])
+                for topic, kinds in topics
+                if kinds and kinds[0] in (IMAGE, COMPRESSED_IMAGE)
+            ),
+            None,
+        )
 
     def _subscribe_to_tf(self) -> None:
         def listen(is_static: bool) -> Callable[[TFMessage], None]:

@@ -13,7 +13,7 @@ from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_edges import Edge, TfEdges
 from dsac_ros.sources.pose_frames import optical_frame
 
-MOUNT, ODOMETRY, AUTHORITY = 'camera on the robot', 'odometry', 'map -> odom'
+MOUNT, ODOMETRY, AUTHORITY = 'camera on the robot', 'odometry', 'localizer'
 #: Rate of odometry below which interpolation between its samples is coarse [Hz].
 MIN_ODOMETRY_HZ = 10.0
 #: Lateness of odometry [s] at which fixes lag, and at which they are dropped (odometry_timeout).
@@ -129,13 +129,12 @@ def authority_finding(record: TfRecord, frames: Frames) -> Finding:
         if base is not None and base.parent == frames.map:
             return warn(
                 AUTHORITY,
-                f'none, but {frames.map} -> {frames.base} is published: a localizer without '
-                'odometry; set tf_mode:=none',
+                f'one without odometry publishes {frames.map} -> {frames.base}: set tf_mode:=none',
             )
         return ok(
             AUTHORITY,
-            'nobody publishes it: the relocalizer does with tf_mode:=auto; for recovery beside '
-            'nav2 start AMCL or SLAM first',
+            f'nobody publishes {frames.map} -> {frames.odom}: the relocalizer does with '
+            'tf_mode:=auto; for recovery beside nav2 start AMCL or SLAM first',
         )
     named = f'{edge.parent} -> {frames.odom}'
     if edge.parent != frames.map:
