@@ -74,7 +74,7 @@ class AcceptanceModel:
 
     @classmethod
     def of_header(cls, header: dict[str, Any]) -> AcceptanceModel:
-        """Return the model in the header of a map; without held-out frames none is measured."""
+        """Return the model of a map's header; without held-out frames nothing was measured."""
         model = cls.from_dict(header.get('acceptance'))
         return model if header.get('held_out') else replace(model, is_measured=False)
 

@@ -21,13 +21,13 @@ from dsac_ros.types import PoseStatistics
 #: No refused pose has a higher confidence, whatever refused it.
 REFUSED_MOST = 0.5
 #: Logarithm of the odds that a pose is right which has just the evidence that its map asks for,
-#: and its slopes over the logarithm of the strength, above and below. The likeliest ones of 1149
-#: queries of ten places, intact, damaged and of other places; without any one of these places they
-#: are 1.7 to 2.7, 2.7 to 4.7 and 8 to 11.
+#: and its slopes over the logarithm of the strength, above and below. The likeliest ones of 1417
+#: queries of twelve places, intact, altered and of other places; without any one of these places
+#: they are 1.7 to 2.8, 2.9 to 4.9 and 8 to 12.
 ACCEPTED_LOGIT, ACCEPTED_SLOPE, REFUSED_SLOPE = 2.0, 3.5, 9.0
 #: Standard deviations of a map whose errors were not measured, as multiples of what it takes for
-#: safety: quantiles of a log-normal distribution. Of the ten places and one more the multiples are
-#: 0.02 to 1, 0.12 in the middle.
+#: safety: quantiles of a log-normal distribution. Of eleven places the multiples are 0.02 to 1,
+#: 0.12 in the middle.
 TYPICAL, SPREAD, QUANTILES = 0.12, 1.1, 9
 UNMEASURED_FACTORS = tuple(
     TYPICAL * math.exp(SPREAD * NormalDist().inv_cdf((k + 0.5) / QUANTILES))

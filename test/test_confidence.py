@@ -145,7 +145,7 @@ def test_an_unmeasured_map_promises_what_is_usual():
     assert shares[5.0] > 0.97 > shares[35.0] > 0.8 > 0.5 > shares[500.0] > 0.05
 
 
-def test_a_header_without_held_out_frames_measured_nothing():
+def test_without_held_out_frames_nothing_was_measured():
     values = AcceptanceModel().as_dict()
     header = {'acceptance': values, 'held_out': {'frames': 20}}
     assert AcceptanceModel.of_header(header) == AcceptanceModel()

@@ -66,6 +66,7 @@ ROS = {
     'rcl_interfaces',
     'builtin_interfaces',
     'diagnostic_msgs',
+    'visualization_msgs',
     'nav2_msgs',
     'ament_index_python',
     'launch',

@@ -336,3 +336,27 @@ def test_cameras_come_and_go_without_end(localizer, tiny_map):
         matrix[0, 0] += 0.01 * k
         localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
     assert len(localizer._resamplers) == MAX_RESAMPLERS
+
+
+def test_candidates_begin_with_the_answer(localizer, tiny_map):
+    posed = tiny_map.queries[0]
+    trace = localizer.trace(posed.frame)
+    assert len(trace.candidates) > 1  # the answer, and what was aligned or found before
+    np.testing.assert_array_equal(trace.candidates[0], trace.localization.world_from_camera)
+    for candidate in trace.candidates:
+        assert np.linalg.norm(twist_error(candidate, posed.world_from_camera)[:3]) < 0.5
+
+
+def test_a_refused_frame_has_candidates_and_little_confidence(tiny_map):
+    strict = Localizer(
+        load_map(tiny_map.map),
+        'cpu',
+        accept=AcceptConfig(
+            min_visible_inlier_ratio=1.1, min_feature_inliers=10_000, min_inlier_ratio=1.1
+        ),
+    )
+    trace = strict.trace(tiny_map.queries[0].frame)
+    assert not trace.localization.accepted and trace.candidates
+    assert trace.localization.confidence <= 0.5
+    usual = Localizer(load_map(tiny_map.map), 'cpu').localize(tiny_map.queries[0].frame)
+    assert usual.accepted and usual.confidence > 0.8

@@ -160,14 +160,13 @@ class RelocalizerHealth:
             'device': self._device,
             'tf_mode': values.tf_mode,
         }
-        if self._missing is None:
+        missing = self._missing
+        if missing is None:
             return RelocalizerSnapshot(node_name(self._node), False, **common)
         return RelocalizerSnapshot(
             node_name(self._node),
             True,
-            InputHealth(
-                self.images.cameras(), self._missing(), values.input_timeout or SILENT_AFTER_S
-            ),
+            InputHealth(self.images.cameras(), missing(), values.input_timeout or SILENT_AFTER_S),
             is_localized=self._is_localized(),
             tf_problem=self._tf_problem(),
             **common,

@@ -36,9 +36,11 @@ def frustum_lines(matrix: np.ndarray, size_wh: tuple[int, int], length: float) -
         length: of the frustum along the optical axis [m].
     """
     width, height = size_wh
-    pixels = [(0, 0), (width, 0), (width, height), (0, height), (0.35 * width, 0)]
-    pixels += [(0.65 * width, 0), (0.5 * width, -0.25 * height)]
-    homogeneous = np.column_stack([np.array(pixels) - 0.5, np.ones(len(pixels))])
+    pixels = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0.35, 0), (0.65, 0), (0.5, -0.25)]) * (
+        width,
+        height,
+    )
+    homogeneous = np.column_stack([pixels - 0.5, np.ones(len(pixels))])
     points = length * homogeneous @ np.linalg.inv(matrix).T
     corners, left, right, tip = points[:4], points[4], points[5], points[6]
     centre = np.zeros(3)

@@ -60,7 +60,8 @@ class SceneOutput:
         key = loaded.id, list(map_alignment)
         if key == self._shown:
             return
-        self._shown, self._listeners, self._references = key, 0, None
+        self._shown, self._references = key, None
+        self.clear()  # cameras of another map
         map_from_scene = conversions.matrix_from_xyz_rpy(map_alignment) @ shifted(loaded.origin)
         head = conversions.header(self._map_frame, now)
         self._points.publish(
@@ -89,7 +90,7 @@ class SceneOutput:
         self._listeners = listeners
 
     def clear(self) -> None:
-        """Remove all markers: the node is not active any more."""
+        """Remove all markers."""
         if self._markers.get_subscription_count() > 0:
             head = conversions.header(self._map_frame, 0)
             self._markers.publish(

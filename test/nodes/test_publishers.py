@@ -8,6 +8,7 @@ import math
 import pytest
 
 from dsac_ros.acceptance import AcceptanceModel
+from dsac_ros.msg import MapInfo
 from dsac_ros.nodes.publishers import map_info
 
 
@@ -34,3 +35,27 @@ def test_map_info_has_the_acceptance_covariance():
 def test_map_info_has_the_range_of_focal_lengths(header, expected):
     info = map_info(header, 'room.map', 'map', 0)
     assert (info.focal_min_px, info.focal_max_px) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_full_header_fills_every_field():
+    """Each field of MapInfo comes from the header, or it would have to go."""
+    about = {
+        'id': '0123',
+        'name': 'kitchen',
+        'map_frame': 'mocap',
+        'created': '2026-11-30T12:00:00+00:00',
+        'frames': 360,
+        'bounds': {'min': [-1.0, -2.0, -3.0], 'max': [1.0, 2.0, 3.0]},
+        'image_size_wh': [640, 480],
+        'focal_px': 525.0,
+        'encoder_id': 'abc',
+        'head': {'width': 512},
+        'held_out': {'median_translation_m': 0.003, 'median_rotation_deg': 0.1},
+        'acceptance': AcceptanceModel().as_dict(),
+    }
+    info, empty = (map_info(header, path, 'map', 7) for header, path in ((about, 'a'), ({}, '')))
+    for name in MapInfo.__slots__:
+        name = name.lstrip('_')
+        if name not in ('header', 'check_fields'):
+            value = getattr(info, name)
+            assert value != getattr(empty, name) and value == value, name
