@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Acceptance model of a map: when to trust a pose, its confidence and its covariance.
+"""Acceptance model of a map: when to trust a pose, and its covariance.
 
 Fitted by `mapping.acceptance.fit` on frames held out of the mapping; applied by `decision`.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ import numpy as np
 from dsac_ros.config import AcceptConfig
 from dsac_ros.types import PoseStatistics, Result
 
-#: Inlier ratios below this are all the same: nothing.
-LEAST_RATIO = 1e-3
 #: Of the scene's depth: standard deviation of a position where nothing was measured.
 UNMEASURED_SHARE = 0.01
 #: Where a map does not tell poses of scene coordinates alone apart, whose numbers they have.
@@ -29,18 +26,21 @@ ALONE = {
 
 @dataclass(frozen=True)
 class AcceptanceModel:
-    """Thresholds, covariance and confidence of poses; the defaults serve maps too small to fit it.
+    """Thresholds and covariance of poses; the defaults serve maps too small to fit it.
 
     covariance = covariance_scale * (that of the refinement) + diag(floor_m^2, floor_rad^2) where
     landmarks or features verify a pose, with alone_scale, .. where only scene coordinates do.
-    confidence = sigmoid(bias + weights . (log inlier ratio, spread, agreement, visible inlier
-    ratio), where features are worth min_visible_inlier_ratio for each min_feature_inliers.
+    is_measured: the covariance was fitted to errors; otherwise it is one that they hardly exceed.
+    right_share: of the held-out frames that were accepted, how many are right, as a factor on the
+    confidence (`confidence.py`).
     clear_ratio: inlier ratio of all landmarks in view from which on features are not matched,
     though they might improve the pose; 0 where features of this place hardly ever verify one.
     features_first: poses by scene coordinates are seldom good enough to be aligned, so features
     are matched first.
     focal_error: relative error of the focal lengths that the map was learned with, 0 where images
     fit theirs; queries with the same errors are right in this map.
+    fitted: the model as the map has it, where the user has set thresholds in its place; it stands
+    in no header.
     """
 
     covariance_scale: float = 10.0
@@ -49,11 +49,8 @@ class AcceptanceModel:
     alone_scale: float = 10.0
     alone_floor_m: float = 0.02
     alone_floor_rad: float = 0.01
-    confidence_bias: float = 4.0
-    weight_log_ratio: float = 3.0
-    weight_spread: float = 2.0
-    weight_agreement: float = 1.0
-    weight_visible_inlier_ratio: float = 4.0
+    is_measured: bool = True
+    right_share: float = 1.0
     min_inlier_ratio: float = 0.1
     min_inliers: int = 40
     min_spread: float = 0.1
@@ -63,6 +60,7 @@ class AcceptanceModel:
     clear_ratio: float = 0.7
     features_first: bool = False
     focal_error: float = 0.0
+    fitted: AcceptanceModel | None = field(default=None, repr=False)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any] | None) -> AcceptanceModel:
@@ -70,23 +68,31 @@ class AcceptanceModel:
 
         Of a map that has no values for poses by scene coordinates alone, the other ones serve.
         """
-        values, known = values or {}, {f.name for f in fields(cls)}
+        values, known = values or {}, {f.name for f in fields(cls)} - {'fitted'}
         values = {alone: values[name] for alone, name in ALONE.items() if name in values} | values
         return cls(**{name: value for name, value in values.items() if name in known})
 
     @classmethod
+    def of_header(cls, header: dict[str, Any]) -> AcceptanceModel:
+        """Return the model in the header of a map; without held-out frames none is measured."""
+        model = cls.from_dict(header.get('acceptance'))
+        return model if header.get('held_out') else replace(model, is_measured=False)
+
+    @classmethod
     def unmeasured(cls, depth: float) -> AcceptanceModel:
         """Return the model of a map too small to hold frames out; depth: of its scene [m]."""
-        return cls(floor_m=UNMEASURED_SHARE * depth, alone_floor_m=UNMEASURED_SHARE * depth)
+        floor_m = UNMEASURED_SHARE * depth
+        return cls(floor_m=floor_m, alone_floor_m=floor_m, is_measured=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for the map's header."""
-        return asdict(self)
+        return asdict(replace(self, fitted=None), dict_factory=_without_fitted)
 
     def overridden(self, accept: AcceptConfig) -> AcceptanceModel:
         """Replace thresholds by those of `accept` that are not negative."""
         known = {field.name for field in fields(self)}
-        return replace(self, **{k: v for k, v in asdict(accept).items() if v >= 0 and k in known})
+        given = {k: v for k, v in asdict(accept).items() if v >= 0 and k in known}
+        return replace(self, **given, fitted=self.fitted or self) if given else self
 
     def accepted_by_landmarks(self, statistics: PoseStatistics) -> bool:
         """Return True if landmarks alone verify the pose."""
@@ -103,23 +109,6 @@ class AcceptanceModel:
         if self.accepted_by_landmarks(statistics) or self.accepted_by_features(statistics):
             return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
         return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
-
-    def confidence(self, statistics: PoseStatistics) -> float:
-        """Return the probability in [0, 1] that the pose is right."""
-        features = (
-            self.min_visible_inlier_ratio
-            * statistics.feature_inliers
-            / max(1, self.min_feature_inliers)
-        )
-        exponent = (
-            self.confidence_bias
-            + self.weight_log_ratio * math.log(max(statistics.inlier_ratio, LEAST_RATIO))
-            + self.weight_spread * statistics.inlier_spread
-            + self.weight_agreement * statistics.hypothesis_agreement
-            + self.weight_visible_inlier_ratio
-            * max(statistics.visible_inlier_ratio, min(1.0, features))
-        )
-        return 1 / (1 + math.exp(-min(50.0, max(-50.0, exponent))))
 
     def verdict(self, statistics: PoseStatistics) -> tuple[Result, str]:
         """Return ACCEPTED, or the first condition that fails, with its numbers.
@@ -163,6 +152,10 @@ class AcceptanceModel:
                 f'{self.min_agreement:.0%}'
             )
         return Result.ACCEPTED, ''
+
+
+def _without_fitted(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if name != 'fitted'}
 
 
 def widened(raw: np.ndarray, scale: float, floor_m: float, floor_rad: float) -> np.ndarray:

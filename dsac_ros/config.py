@@ -230,6 +230,54 @@ class EndToEndConfig:
 
 
 @dataclass(frozen=True)
+class CorrectionConfig:
+    """Settings of map -> odom where this node publishes it, from pose to pose.
+
+    A rotation counts as the way of a point 1 m from the robot: 0.5 rad as 0.5 m.
+    """
+
+    smoothing_tau: float = setting(
+        0.0,
+        'time in which map -> odom moves 63 % of the way to the last accepted pose; 0: at once',
+        unit='s',
+        low=0.0,
+        high=60.0,
+    )
+    max_jump: float = setting(
+        0.0,
+        'distance and angle by which an accepted pose may move the robot in the map; beyond it '
+        'it is JUMP_REJECTED until jump_confirmations poses agree, which then replace the '
+        'correction at once; 0: unlimited',
+        unit='m, rad',
+        low=0.0,
+        high=1000.0,
+    )
+    jump_confirmations: int = setting(
+        3,
+        'consecutive poses beyond max_jump that must agree',
+        low=2,
+        high=100,
+        origin=NOT_MEASURED,
+    )
+    jump_agreement: float = setting(
+        0.3,
+        'distance and angle up to which poses agree, after the motion by odometry between them',
+        unit='m, rad',
+        low=0.01,
+        high=10.0,
+        origin=NOT_MEASURED,
+    )
+    max_correction_rate: float = setting(
+        0.0,
+        'largest speed at which map -> odom moves the robot in the map, and turns it, while '
+        'poses correct the drift of odometry; 0: unlimited',
+        unit='m/s, rad/s',
+        low=0.0,
+        high=1000.0,
+    )
+
+
+@dataclass(frozen=True)
 class AcceptConfig:
     """Settings of acceptance. Where a value is negative the map's own acceptance model stands.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,47 @@ from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import CHANCE
 from dsac_ros.alignment.feature_pose import FeaturePose
+from dsac_ros.confidence import REFUSED_MOST, confidence
 from dsac_ros.geometry.rotation import quaternion_from_matrix
 from dsac_ros.geometry.se3 import same_view
+from dsac_ros.map_file import focal_range
 from dsac_ros.query import Query
 from dsac_ros.types import Camera, Localization, PoseStatistics, Result
 
 # Landmarks and features tell one view where their poses are this near, as a share of the depth or
 # as an angle [rad]; landmarks in a corner are believed this near to a pose that is verified.
 SAME_VIEW = 0.1
+MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or occluded
+MIN_SHOWN = 0.05  # share of an image that its mask must leave
+# Ratio to the focal lengths of a map from which on a refusal names them: binning or a resized
+# image that camera_info does not know of gives 1.5, 2 or more.
+FAR_FOCAL = 1.4
+
+
+def unusable_image(query: Query) -> Localization | None:
+    """Return the refusal of an image that shows nothing; None if it may show something."""
+    shown = query.valid_mask
+    share = float(shown.mean())
+    if share < MIN_SHOWN:
+        reason = (
+            f'the mask leaves {100 * share:.1f} % of the image, expected at least '
+            f'{100 * MIN_SHOWN:.0f} %'
+        )
+    else:
+        contrast = (query.image if share == 1.0 else query.image[shown]).std()
+        if contrast >= MIN_CONTRAST:
+            return None
+        reason = (
+            f'the image has no contrast (standard deviation {contrast:.1f} of 255); is the lens '
+            'covered or the exposure off?'
+        )
+    return Localization(
+        Result.BAD_IMAGE,
+        reason,
+        query.frame.stamp_ns,
+        query.frame.name,
+        timings_ms=query.clock.laps,
+    )
 
 
 def decide(
@@ -101,13 +135,18 @@ def judged(found: Localization, model: AcceptanceModel, max_sigma_m: float = 0.0
         )
     if result is Result.ACCEPTED:
         result, reason = position_verdict(found.world_from_camera, covariance, max_sigma_m)
-    return replace(
+    found = replace(
         found,
-        result=result,
-        reason=reason,
         covariance=covariance,
-        confidence=model.confidence(found.statistics),
+        confidence=confidence(found.statistics, covariance, model),
     )
+    return found if result is Result.ACCEPTED else refused(found, result, reason)
+
+
+def refused(found: Localization, result: Result, reason: str) -> Localization:
+    """Refuse a localization; its confidence is never that of a pose that may be used."""
+    limited = min(found.confidence, REFUSED_MOST)
+    return replace(found, result=result, reason=reason, confidence=limited)
 
 
 def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> PoseStatistics:
@@ -193,12 +232,34 @@ def with_focal_verdict(found: Localization, ratio: float, camera: Camera) -> Loc
     if ratio == 1.0:
         return found
     given = float(np.sqrt(camera.matrix[0, 0] * camera.matrix[1, 1]))
-    return replace(
+    return refused(
         found,
-        result=Result.BAD_INTRINSICS,
-        reason=(
+        Result.BAD_INTRINSICS,
+        (
             f'the image fits f = {ratio * given:.0f} px, the calibration says {given:.0f} px: use '
             'the camera_info of this camera and image size (binning applied once), or the right '
             '--focal'
         ),
     )
+
+
+def with_focal_hint(
+    found: Localization, matrix: np.ndarray, header: dict[str, Any]
+) -> Localization:
+    """Name the focal length in the reason of a refusal if the map was learned with others.
+
+    Args:
+        found: refused localization.
+        matrix: intrinsics (3, 3) of the image at the short side of the map's images.
+        header: of the map.
+    """
+    focal, (low, high) = float(matrix[0, 0]), focal_range(header)
+    # not a number compares as false: of an older map nothing is known
+    if not (focal < low / FAR_FOCAL or focal > high * FAR_FOCAL):
+        return found
+    spans = f'{low:.0f}' if round(low) == round(high) else f'{low:.0f} to {high:.0f}'
+    hint = (
+        f'the map was learned with f = {spans} px at a short side of {header["short_side"]} px, '
+        f'this camera has {focal:.0f} px there: is camera_info right?'
+    )
+    return replace(found, reason=f'{found.reason}; {hint}')

@@ -6,8 +6,8 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,38 +20,36 @@ from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
+from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
-from dsac_ros.decision import decide, statistics_of, tell_one_view, with_focal_verdict
+from dsac_ros.decision import (
+    decide,
+    in_world,
+    judged,
+    statistics_of,
+    tell_one_view,
+    unusable_image,
+    with_focal_hint,
+    with_focal_verdict,
+)
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
-from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
+from dsac_ros.trace import Trace
+from dsac_ros.types import Frame, Localization, PoseStatistics, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
-MIN_CONTRAST = 3.0  # gray levels; below, an image is black, white or occluded
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
+MIN_SUPPORTING_VIEWS = 2
 CHANCE = 9  # matches with one reference image that fit some pose of another place
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A localization and what it was made of, for reports.
-
-    correspondences and the estimate by them are scene coordinates; matched features where these
-    decided without the network; None of an image that was not looked at.
-    """
-
-    localization: Localization
-    correspondences: SceneCoordinates | None = None
-    estimate: PoseEstimate | None = None
 
 
 class Localizer:
@@ -107,9 +105,7 @@ class Localizer:
 
     def _apply_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> None:
         self.budgets = Budgets.of(ransac, verified=self.aligner is not None)
-        self.acceptance = AcceptanceModel.from_dict(self.map.header.get('acceptance')).overridden(
-            accept
-        )
+        self.acceptance = AcceptanceModel.of_header(self.map.header).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
         self.max_latency_ms = accept.max_latency_ms or math.inf
         self.focal_check = FocalCheck(
@@ -134,17 +130,9 @@ class Localizer:
     def trace(self, frame: Frame, guess: np.ndarray | None = None) -> Trace:
         """Localize a frame like `localize`, and keep what the pose was made of."""
         query = self._query(frame, guess)
-        if query.image.std() < MIN_CONTRAST:
-            return Trace(
-                Localization(
-                    Result.BAD_IMAGE,
-                    f'the image has no contrast (standard deviation '
-                    f'{query.image.std():.1f} of 255); is the lens covered or the exposure off?',
-                    frame.stamp_ns,
-                    frame.name,
-                    timings_ms=query.clock.laps,
-                )
-            )
+        unusable = unusable_image(query)
+        if unusable is not None:
+            return Trace(unusable)
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
             alignment = self._aligned(query)
             if alignment is None or not self._accepted_by_landmarks(query, alignment):
@@ -166,7 +154,36 @@ class Localizer:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
                 answer = with_focal_verdict(answer, ratio, frame.camera)
-        return Trace(answer, *query.correspondences())
+            else:
+                answer = with_focal_hint(answer, query.matrix, self.map.header)
+        return Trace.of(answer, query, self.map.origin)
+
+    def localize_rig(self, views: Sequence[RigView], stamp_ns: int = 0) -> Localization:
+        """Localize a rig by the matches of several of its images, too few in each of them.
+
+        The pose and its covariance are those of the rig. It takes as many features as one image
+        would need, and two images that support the pose.
+        """
+        with torch.inference_mode():
+            found = estimate_rig_pose(views)
+        if found is None or found.supporting_views < MIN_SUPPORTING_VIEWS:
+            counts = () if found is None else found.inlier_counts
+            return Localization(
+                Result.LOW_INLIERS,
+                f'{len(views)} images have {"/".join(map(str, counts)) or "no"} inliers of one '
+                f'pose, expected {SUPPORT} in {MIN_SUPPORTING_VIEWS} of them',
+                stamp_ns,
+            )
+        pose, covariance = in_world(found.world_from_rig, found.covariance, self.map.origin)
+        together = Localization(
+            Result.ACCEPTED,
+            '',
+            stamp_ns,
+            world_from_camera=pose,
+            covariance=covariance,
+            statistics=PoseStatistics(feature_inliers=found.inlier_count),
+        )
+        return judged(together, self.acceptance, self.max_position_sigma * self.network.scale)
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""
@@ -191,7 +208,10 @@ class Localizer:
             return None
         with query.clock.stage('align'):
             best = self.aligner.search(
-                query.pyramid, query.intrinsics, self._candidates(query, self.database)
+                query.pyramid,
+                query.intrinsics,
+                self._candidates(query, self.database),
+                query.alignments,
             )
             if (
                 best is None
@@ -226,7 +246,11 @@ class Localizer:
         output = query.network_output()
         with query.clock.stage('retrieval'):
             apart, together = database.retrieve(
-                output.image, output.descriptors, output.scene.pixels[0], output.scene.matrices[0]
+                output.image,
+                output.descriptors,
+                output.scene.pixels[0],
+                output.scene.matrices[0],
+                output.scene.valid[0],
             )
         each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
         counts = each.inlier_count

@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import MapError
+from dsac_ros.map_header import check_header
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +42,9 @@ FORMAT_VERSION = 7
 #: encoder_id of a map whose encoder learned end to end with its head: the file holds both.
 OWN_ENCODER = 'own'
 _KEY = 'dsac_map'
-_MAX_HEADER_BYTES = 64 << 20
+_LENGTH_BYTES, _MAX_HEADER_BYTES = 8, 64 << 20
+# What reading the tensors of a damaged file may raise.
+_DAMAGE = (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,30 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header of a map, without its tensors (and without torch)."""
-    return _header_of(Path(path), _read(Path(path)))
+    """Return the header of a map, without its tensors (and without torch).
+
+    It is checked: fields have the types that docs/map_format.md states.
+
+    Raises:
+        MapError: the file is no map that this version can use.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        start = file.read(_LENGTH_BYTES)
+        start += file.read(min(_header_bytes(start), _MAX_HEADER_BYTES))
+        return _header_of(path, start, os.fstat(file.fileno()).st_size)
+
+
+def focal_range(header: dict[str, Any]) -> tuple[float, float]:
+    """Return the least and largest focal length [px] of the mapping images at the short side.
+
+    NaN if the header of the map does not say it.
+    """
+    single = header.get('focal_px')
+    known = header.get('focal_range_px', [single])
+    if not isinstance(known, list) or not all(isinstance(one, (int, float)) for one in known):
+        return math.nan, math.nan
+    return float(min(known, default=math.nan)), float(max(known, default=math.nan))
 
 
 def load_map(path: Path, device: str = 'cpu') -> Map:
@@ -134,10 +163,11 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
     from dsac_ros.network.quantisation import from_eight_bits
 
     path = Path(path)
-    data = _read(path)
-    header = _header_of(path, data)
-    network, own = _network_of(path, header)
+    with _opened(path) as file:
+        data = file.read()
+    header = _header_of(path, data, len(data))
     try:
+        network, own = _network_of(path, header, len(data))
         tensors = load(data)
         references = reference_image.from_tensors(tensors)
         points = point_map.from_tensors(tensors)
@@ -150,16 +180,20 @@ def load_map(path: Path, device: str = 'cpu') -> Map:
                 }
             )
         )
-    except (SafetensorError, RuntimeError) as error:
-        raise MapError(
-            f'{path} is damaged: {str(error).splitlines()[0]}; copy or learn it again'
-        ) from error
+    except MapError:
+        raise
+    # Tensors of a damaged file: missing, of other shapes or types, not what their names promise.
+    except (SafetensorError, *_DAMAGE) as error:
+        what = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise MapError(f'{path} is damaged: {what}; copy or learn it again') from error
     network = network.requires_grad_(False).eval().to(device)
     return Map(header=header, network=network, reference_images=references, points=points)
 
 
-def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
-    """The network that the header speaks of, and the part of it whose weights the map holds."""
+def _network_of(path: Path, header: dict[str, Any], file_bytes: int) -> tuple[Any, Any]:
+    """Return the header's network, and the part of it whose weights the map holds."""
+    import torch
+
     from dsac_ros.network.convolutional import NETWORKS, WholeNetwork
     from dsac_ros.network.encoder import load_encoder
     from dsac_ros.network.head import Head, HeadConfig
@@ -181,49 +215,86 @@ def _network_of(path: Path, header: dict[str, Any]) -> tuple[Any, Any]:
             f'{path} was learned with encoder {header["encoder_id"]}, this package '
             f'ships {encoder_id}; learn the map again with this version'
         )
-    head = Head(header['descriptor'], HeadConfig(**header['head']))
+    config = HeadConfig(**header['head'])
+    with torch.device('meta'):  # sizes without memory
+        size = sum(p.numel() for p in Head(header['descriptor'], config).parameters())
+    if size > file_bytes:  # a weight takes at least a byte
+        raise MapError(
+            f'{path} has a head of {size} weights by its header, in a file of {file_bytes} bytes; '
+            'copy or learn the map again'
+        )
+    head = Head(header['descriptor'], config)
     network = SceneNetwork(encoder, head, header['scale'])
     return network, network if own_encoder else head
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file: reading a pipe or a device might never end."""
     try:
-        return path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = 'a folder' if path.is_dir() else 'no regular file'
+            raise MapError(f'cannot read the map {path}: it is {kind}, expected a map file')
+        with path.open('rb') as file:
+            yield file
     except FileNotFoundError:
         raise MapError(f'no such map: {path}; `dsac map SOURCE -o {path}` learns one') from None
-    except OSError as error:
-        raise MapError(f'cannot read the map {path}: {error.strerror}') from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, 'strerror', None) or str(error)
+        raise MapError(f'cannot read the map {path}: {reason}') from error
 
 
-def _header_of(path: Path, data: bytes) -> dict[str, Any]:
+def _header_bytes(start: bytes) -> int:
+    """Return the length of the JSON after the first bytes of a file."""
+    first = start[:_LENGTH_BYTES]
+    return int(struct.unpack('<Q', first)[0]) if len(first) == _LENGTH_BYTES else 0
+
+
+def _header_of(path: Path, start: bytes, file_bytes: int) -> dict[str, Any]:
+    """Return the checked header.
+
+    Args:
+        path: of the map, for reasons.
+        start: the first bytes of the file, at least to the end of the JSON.
+        file_bytes: size of the whole file.
+    """
     foreign = MapError(f'{path} is not a dsac_ros map (expected a file written by `dsac map`)')
-    if len(data) < 8:
+    if len(start) < _LENGTH_BYTES:
         raise foreign
-    length = struct.unpack('<Q', data[:8])[0]
-    if length > _MAX_HEADER_BYTES or data[8:9] != b'{':
+    end = _LENGTH_BYTES + _header_bytes(start)
+    if end > _MAX_HEADER_BYTES or start[8:9] != b'{':
         raise foreign
     try:
-        description = json.loads(data[8 : 8 + length])
+        description = json.loads(start[_LENGTH_BYTES:end])
         header: dict[str, Any] = json.loads(description['__metadata__'][_KEY])
-    except (ValueError, KeyError, TypeError):
-        if len(data) < 8 + length:
+        version = header.get('format_version', 0)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if file_bytes < end:
             raise MapError(
-                f'{path} is truncated: {len(data)} bytes, expected at least '
-                f'{8 + length}; copy or learn it again'
+                f'{path} is truncated: {file_bytes} bytes, expected at least {end}; '
+                'copy or learn it again'
             ) from None
         raise foreign from None
-    version = header.get('format_version', 0)
     if version != FORMAT_VERSION:
-        advice = 'update dsac_ros' if version > FORMAT_VERSION else 'learn the map again'
+        is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise MapError(
-            f'{path} has map format {version}, this version reads {FORMAT_VERSION}; {advice}'
+            f'{path} has map format {version}, this version reads {FORMAT_VERSION}; '
+            + ('update dsac_ros' if is_newer else 'learn the map again')
         )
-    ends = [
-        entry['data_offsets'][1] for name, entry in description.items() if name != '__metadata__'
-    ]
-    needed = 8 + length + max(ends, default=0)
-    if len(data) < needed:
+    try:
+        needed = end + max(
+            (
+                int(entry['data_offsets'][1])
+                for name, entry in description.items()
+                if name != '__metadata__'
+            ),
+            default=0,
+        )
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError):
+        raise foreign from None
+    if file_bytes < needed:
         raise MapError(
-            f'{path} is truncated: {len(data)} bytes, expected {needed}; copy or learn it again'
+            f'{path} is truncated: {file_bytes} bytes, expected {needed}; copy or learn it again'
         )
+    check_header(path, header)
     return header

@@ -26,8 +26,10 @@ from dsac_ros.types import Localization, Result
 RECALL_LIMITS = ((0.02, 2.0), (0.05, 5.0), (0.10, 5.0), (0.25, 2.0), (0.50, 5.0))
 #: An accepted pose further off than this is a false accept.
 FALSE_ACCEPT_M, FALSE_ACCEPT_DEG = 0.5, 15.0
-#: A pose within this is what `confidence` promises.
+#: A pose within this is right: `Localization.confidence` is the probability of that.
 CORRECT_M, CORRECT_DEG = 0.25, 5.0
+#: Bounds of the bins that `confidence` is compared with the errors in.
+CONFIDENCE_BINS = (0.0, 0.05, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0)
 #: Squared Mahalanobis radius holding 68.27, 95.45, 99.73 % of a 6-dof Gaussian (chi-square).
 SIGMA_RADII = {'1sigma': 7.0379, '2sigma': 12.8489, '3sigma': 20.0621}
 
@@ -89,6 +91,39 @@ def roc_auc(scores: np.ndarray, correct: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Comparison of confidences with how many poses are right.
+
+    Attributes:
+        brier: mean squared difference of a confidence from 1 (right) or 0; NaN of none.
+        auc: probability that a right pose has the higher confidence; NaN if all are of one kind.
+        bins: for each of CONFIDENCE_BINS that is not empty its lower bound, the number of frames,
+            their mean confidence and the share that is right.
+    """
+
+    brier: float
+    auc: float
+    bins: tuple[tuple[float, int, float, float], ...]
+
+    @classmethod
+    def of(cls, confidence: np.ndarray, right: np.ndarray) -> Reliability:
+        """Compare confidences (F,) in [0, 1] with which poses are right (F,) bool."""
+        index = np.digitize(confidence, CONFIDENCE_BINS[1:-1])
+        bins = tuple(
+            (low, int(held.sum()), float(confidence[held].mean()), float(right[held].mean()))
+            for low, held in ((low, index == k) for k, low in enumerate(CONFIDENCE_BINS[:-1]))
+            if held.any()
+        )
+        brier = float(np.mean((confidence - right) ** 2)) if len(right) else math.nan
+        return cls(brier, roc_auc(confidence, right), bins)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the object of `dsac evaluate --json`."""
+        names = ('from', 'frames', 'predicted', 'observed')
+        return {'brier': self.brier, 'bins': [dict(zip(names, row)) for row in self.bins]}
+
+
+@dataclass(frozen=True)
 class Report:
     """Errors of every frame, in order, and what they amount to.
 
@@ -127,6 +162,10 @@ class Report:
             for name, radius in SIGMA_RADII.items()
         }
 
+    def reliability(self) -> Reliability:
+        """Compare the confidence of every frame, refused ones too, with its error."""
+        return Reliability.of(self.confidence, self.within(CORRECT_M, CORRECT_DEG))
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `dsac evaluate --json`; what is infinite or undefined is None."""
         chosen = self.accepted
@@ -144,7 +183,8 @@ class Report:
             'recall': {recall_key(*limit): self.recall(*limit) for limit in RECALL_LIMITS},
             'false_accepts': int(wrong.sum()),
             'coverage': self.coverage(),
-            'confidence_auc': roc_auc(self.confidence, self.within(CORRECT_M, CORRECT_DEG)),
+            'confidence_auc': self.reliability().auc,
+            'confidence': self.reliability().as_dict(),
             'results': dict(sorted(Counter(r.name for r in self.results).items())),
             'latency_ms': {stage: percentiles(times) for stage, times in self.latency_ms.items()},
             'map_bytes': self.map_bytes,

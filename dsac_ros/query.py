@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.landmarks import Pyramid
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.config import RansacConfig
+from dsac_ros.geometry.masking import without_masked_pixels
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.ransac.estimator import PoseEstimate, estimate_pose
 from dsac_ros.scene_coordinates import NetworkOutput, SceneRegressor
@@ -56,7 +58,7 @@ class Query:
     """Results computed of one frame; the clock has a stage for each of them.
 
     features is the pose by local features and estimate the best one by scene coordinates so far;
-    None as long as they have not been computed.
+    None as long as they have not been computed. alignments are those of candidate poses so far.
     """
 
     def __init__(
@@ -70,14 +72,16 @@ class Query:
         guess: Tensor | None = None,
     ) -> None:
         """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose."""
-        self.frame, self.resampler, self.clock = frame, resampler, clock
+        self.resampler, self.clock = resampler, clock
         self._regressor, self._localizer = regressor, localizer
         self._budgets, self._guess = budgets, None if guess is None else guess[None]
         self._output: NetworkOutput | None = None
         self.features: FeaturePose | None = None
         self.estimate: PoseEstimate | None = None
+        self.alignments: list[Alignment] = []
         with clock.stage('resample'):
-            self.image: np.ndarray = resampler(to_gray(frame.image))
+            self.frame = without_masked_pixels(replace(frame, image=to_gray(frame.image)))
+            self.image: np.ndarray = resampler(self.frame.image)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -92,7 +96,12 @@ class Query:
     @functools.cached_property
     def pyramid(self) -> Pyramid:
         """The image at all levels, in which landmarks are looked for."""
-        return Pyramid.of(self.image, self.clock.device)
+        return Pyramid.of(self.image, self.clock.device, self.valid_mask)
+
+    @functools.cached_property
+    def valid_mask(self) -> np.ndarray:
+        """Pixels (H, W) bool of `image` that the camera sees and the frame's mask lets through."""
+        return self.resampler.valid_mask(self.frame.mask)
 
     @functools.cached_property
     def intrinsics(self) -> Tensor:

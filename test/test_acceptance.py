@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""acceptance.py: thresholds, confidence and covariance of an acceptance model."""
+"""acceptance.py: thresholds and covariance of an acceptance model."""
 
 from __future__ import annotations
 
@@ -37,17 +37,6 @@ def test_a_threshold_of_the_user_stands_above_the_map():
         .min_visible_inlier_ratio
         == 0.5
     )
-
-
-def test_more_evidence_never_lowers_the_confidence():
-    model, some = AcceptanceModel(), cells(0.3, 0.5, 0.5)
-    for name in ('inlier_ratio', 'inlier_spread', 'hypothesis_agreement', 'visible_inlier_ratio'):
-        more = [
-            model.confidence(replace(some, **{name: value})) for value in np.linspace(0, 1, 20)
-        ]
-        assert (np.diff(more) >= 0).all()
-    assert model.confidence(cells(0.0, 0.0, 0.0)) < 0.01
-    assert model.confidence(cells(0.6, 1.0, 1.0)) > 0.9
 
 
 @pytest.mark.parametrize(
@@ -89,17 +78,13 @@ def test_features_may_contradict_landmarks():
     assert AcceptanceModel().verdict(enough)[0] is Result.ACCEPTED
 
 
-def test_feature_and_landmark_thresholds_weigh_equally():
-    model = AcceptanceModel(min_feature_inliers=30, min_visible_inlier_ratio=0.4)
-    few = cells(0.02, 0.3, 0.5)
-    for landmarks, inliers, worth in (
-        (0.0, 30, 0.4),
-        (0.5, 30, 0.5),
-        (0.5, 60, 0.8),
-        (0.0, 300, 1.0),
-    ):
-        both = replace(few, visible_inlier_ratio=landmarks, feature_inliers=inliers)
-        assert model.confidence(both) == model.confidence(replace(few, visible_inlier_ratio=worth))
+def test_the_model_of_the_map_is_kept_beside_the_users():
+    fitted = AcceptanceModel(min_inliers=77)
+    once = fitted.overridden(AcceptConfig(min_inliers=5))
+    twice = once.overridden(AcceptConfig(min_spread=0.9))
+    assert fitted.fitted is None and once.fitted == twice.fitted == fitted
+    assert fitted.overridden(AcceptConfig()) is fitted
+    assert 'fitted' not in once.as_dict() and once.as_dict()['min_inliers'] == 5
 
 
 def test_covariance_never_falls_below_the_floor():

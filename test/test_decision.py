@@ -12,6 +12,7 @@ import torch
 from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.verification import Verification
+from dsac_ros.confidence import REFUSED_MOST, confidence
 from dsac_ros.decision import judged, statistics_of, tell_one_view, verified_ratio
 from dsac_ros.types import Localization, PoseStatistics, Result
 
@@ -103,6 +104,8 @@ def test_acceptance_model_applies_to_a_localization(ratio, sigma_m, result):
     np.testing.assert_array_equal(
         found.covariance, model.covariance(raw.covariance, raw.statistics)
     )
-    assert found.confidence == model.confidence(raw.statistics)
+    expected = confidence(raw.statistics, found.covariance, model)
+    refused = result is not Result.ACCEPTED
+    assert found.confidence == (min(expected, REFUSED_MOST) if refused else expected)
     nothing = Localization(Result.LOW_INLIERS, 'nowhere')
     assert judged(nothing, model) is nothing

@@ -47,6 +47,57 @@ def test_what_the_mask_hides_is_no_correspondence(localizer, tiny_map):
     assert not grid[:, :columns].any() and grid[:, columns:].all()
 
 
+def test_what_stands_behind_the_mask_is_not_used(localizer, tiny_map):
+    """The robot's own body in the picture: any body gives the same pose, and a good one."""
+    posed = tiny_map.queries[0]
+    frame = posed.frame
+    mask = np.ones(frame.image.shape[:2], bool)
+    mask[-frame.image.shape[0] // 4 :] = False
+    rng = np.random.default_rng(0)
+    found = []
+    for body in (0, 255, rng.integers(0, 255, frame.image[~mask].shape)):
+        image = frame.image.copy()
+        image[~mask] = body
+        found.append(localizer.localize(replace(frame, image=image, mask=mask)))
+    assert found[0].accepted, found[0].reason
+    for other in found[1:]:
+        assert np.array_equal(other.world_from_camera, found[0].world_from_camera)
+        assert other.statistics == found[0].statistics
+    free = localizer.localize(frame).statistics.visible_inlier_ratio
+    assert found[0].statistics.visible_inlier_ratio > 0.9 * free
+
+
+@pytest.mark.parametrize(
+    ('rows', 'reason'),
+    [(1, 'the mask leaves 0.'), (120, 'no contrast')],
+    ids=['all hidden', 'all but a bare wall'],
+)
+def test_a_mask_that_leaves_nothing_is_a_reason(localizer, tiny_map, rows, reason):
+    frame = tiny_map.queries[0].frame
+    mask = np.zeros(frame.image.shape[:2], bool)
+    mask[:rows] = True
+    image = frame.image.copy()
+    image[mask] = 90
+    found = localizer.localize(replace(frame, image=image, mask=mask))
+    assert found.result is Result.BAD_IMAGE and reason in found.reason
+
+
+def test_a_far_focal_length_is_named_in_a_refusal(tiny_map):
+    """Binning that camera_info does not know of: twice the focal length at the same size."""
+    strict = Localizer(load_map(tiny_map.map), 'cpu', accept=AcceptConfig(min_inliers=10**6))
+    strict.acceptance = replace(
+        strict.acceptance, min_visible_inlier_ratio=1.0, min_feature_inliers=10**6
+    )
+    frame = tiny_map.queries[0].frame
+    low, _ = strict.map.header['focal_range_px']
+    assert 'is camera_info right' not in strict.localize(frame).reason
+    camera = frame.camera
+    matrix = camera.matrix * [[2.0, 1, 1], [1, 2.0, 1], [1, 1, 1]]
+    reason = strict.localize(replace(frame, camera=replace(camera, matrix=matrix))).reason
+    given = matrix[0, 0] * strict.map.header['short_side'] / min(camera.size_wh)
+    assert f'learned with f = {low:.0f}' in reason and f'this camera has {given:.0f} px' in reason
+
+
 def test_depth_takes_part_where_the_frame_has_it(localizer, tiny_map):
     frame = tiny_map.queries[0].frame
     depth = np.zeros(frame.image.shape[:2], np.float32)

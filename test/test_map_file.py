@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import json
@@ -10,10 +11,12 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings, strategies
 
 from dsac_ros.errors import MapError
 from dsac_ros.map_file import OWN_ENCODER, load_map, read_header, save_map
@@ -37,6 +40,7 @@ def header():
         'encoder_id': load_encoder()[1],
         'frames': 7,
         'short_side': 480,
+        'network_focal_px': 400.0,
         'name': 'kitchen',
     }
 
@@ -82,13 +86,17 @@ def test_foreign(path, content):
         load_map(path)
 
 
+GONE = object()
+
+
 def rewrite_header(path, **values):
-    """Change entries of the stored header."""
+    """Change entries of the stored header, or remove those that are GONE."""
     data = path.read_bytes()
     length = struct.unpack('<Q', data[:8])[0]
     description = json.loads(data[8 : 8 + length])
     stored = json.loads(description['__metadata__']['dsac_map'])
-    description['__metadata__']['dsac_map'] = json.dumps({**stored, **values})
+    stored = {k: v for k, v in {**stored, **values}.items() if v is not GONE}
+    description['__metadata__']['dsac_map'] = json.dumps(stored)
     text = json.dumps(description).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + data[8 + length :])
 
@@ -100,6 +108,93 @@ def test_another_format(path, version, advice):
     rewrite_header(path, format_version=version)
     with pytest.raises(MapError, match=rf'map format {version}, this version reads 7; {advice}'):
         read_header(path)
+
+
+REQUIRED = ('id', 'origin', 'scale', 'encoder_id', 'short_side', 'network_focal_px', 'head')
+BAD_FIELDS = [
+    *((name, value) for name in REQUIRED for value in (GONE, None, [], {}, 'x' * 99, True)),
+    ('descriptor', GONE),
+    ('descriptor', -1),
+    ('head', {'width': 16, 'blocks': 1, 'experts': 8, 'colour': 'red'}),
+    ('head', {'width': 16, 'blocks': 1}),
+    ('head', {'width': 16, 'blocks': 10**9, 'experts': 8}),
+    ('head', {'width': 8192, 'blocks': 64, 'experts': 8192}),
+    ('network', 7),
+    ('origin', [1.0, 2.0, float('nan')]),
+    ('scale', float('inf')),
+    ('scale', -1.0),
+    ('short_side', 10**9),
+    ('format_version', 'seven'),
+    ('format_version', None),
+    ('frames', -1),
+    ('frames', 2**40),
+    ('frames', 'many'),
+    ('bounds', [0, 1]),
+    ('bounds', {'min': [0.0], 'max': [1.0, 2.0, 3.0]}),
+    ('image_size_wh', [640]),
+    ('image_size_wh', [-1, 480]),
+    ('focal_px', 'long'),
+    ('acceptance', 'all'),
+    ('acceptance', {'min_inliers': 'forty'}),
+    ('acceptance', {'floor_m': float('nan')}),
+    ('held_out', 3),
+    ('keyframes', [[1.0]]),
+    ('name', 'a\0b'),
+]
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [case for case in BAD_FIELDS if case not in (('id', 'x' * 99), ('encoder_id', 'x' * 99))],
+)
+def test_a_bad_header_is_one_line(path, name, value):
+    rewrite_header(path, **{name: value})
+    with pytest.raises(MapError) as caught:
+        load_map(path)
+    assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['name', 'frames', 'bounds', 'acceptance', 'future_field'])
+def test_other_fields_may_be_absent_or_new(path, name):
+    for value in (GONE, None):
+        rewrite_header(path, **{name: value})
+        load_map(path)
+    rewrite_header(path, future_field={'anything': [1]}, acceptance={'future': 1.0})
+    load_map(path)
+
+
+def test_the_header_is_read_without_the_tensors(path):
+    with path.open('ab') as file:
+        file.truncate(1 << 40)  # a sparse file of a terabyte
+    assert read_header(path)['frames'] == 7
+
+
+@pytest.mark.parametrize('kind', ['folder', 'pipe', 'device', 'NUL', 'long'])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    """A pipe would be waited for, a device would be read until memory is full."""
+    path = {
+        'folder': tmp_path,
+        'pipe': tmp_path / 'pipe',
+        'device': Path('/dev/zero'),
+        'NUL': tmp_path / 'a\0b',
+        'long': tmp_path / ('x' * 5000),
+    }[kind]
+    if kind == 'pipe':
+        os.mkfifo(path)
+    for read in (read_header, load_map):
+        with pytest.raises(MapError, match='cannot read the map'):
+            read(path)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=strategies.integers(0, 10**6), junk=strategies.binary(min_size=1, max_size=40))
+def test_any_damage_is_a_map_or_one_line(path, place, junk):
+    data = path.read_bytes()
+    place %= len(data)
+    damaged = path.with_name('damaged.map')
+    damaged.write_bytes(data[:place] + junk + data[place + len(junk) :])
+    with contextlib.suppress(MapError):
+        load_map(damaged)
 
 
 def test_another_encoder(path):

@@ -13,6 +13,7 @@ from scipy.stats import chi2
 
 from dsac_ros.metrics import (
     SIGMA_RADII,
+    Reliability,
     evaluate,
     field_median,
     mahalanobis_squared,
@@ -133,3 +134,37 @@ def test_median_and_auc():
     assert roc_auc(np.array([0.9, 0.8, 0.1]), np.array([True, True, False])) == 1.0
     assert roc_auc(np.array([0.5, 0.5]), np.array([True, False])) == 0.5
     assert math.isnan(roc_auc(np.array([0.5]), np.array([True])))
+
+
+def test_reliability_of_draws_is_what_was_promised():
+    rng = np.random.default_rng(0)
+    promised = rng.uniform(0, 1, 50_000)
+    honest = Reliability.of(promised, rng.uniform(0, 1, 50_000) < promised)
+    assert sum(row[1] for row in honest.bins) == 50_000
+    for _, _, predicted, observed in honest.bins:
+        assert observed == pytest.approx(predicted, abs=0.02)
+    assert honest.brier == pytest.approx(1 / 6, abs=0.005)
+    assert honest.auc == pytest.approx(5 / 6, abs=0.005)
+
+
+def test_reliability_bins_hold_both_ends():
+    found = Reliability.of(np.array([0.0, 0.05, 0.979, 1.0]), np.array([False, False, True, True]))
+    assert found.bins == (
+        (0.0, 1, 0.0, 0.0),
+        (0.05, 1, 0.05, 0.0),
+        (0.95, 1, 0.979, 1.0),
+        (0.98, 1, 1.0, 1.0),
+    )
+    nothing = Reliability.of(np.zeros(0), np.zeros(0, bool))
+    assert math.isnan(nothing.brier) and nothing.bins == ()
+
+
+def test_a_report_compares_confidence_with_errors():
+    near, far = pose([0.2, 0, 0]), pose([0.3, 0, 0])
+    report = evaluate(
+        [found(near, confidence=0.9), found(far, Result.LOW_INLIERS, confidence=0.1)],
+        [np.eye(4)] * 2,
+    ).as_dict()
+    assert report['confidence']['brier'] == pytest.approx(0.01)
+    assert [row['observed'] for row in report['confidence']['bins']] == [0.0, 1.0]
+    assert report['confidence_auc'] == 1.0

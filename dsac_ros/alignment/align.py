@@ -63,7 +63,7 @@ def align(
     """
 
     def in_view(pose: Tensor) -> Landmarks:
-        return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh))
+        return landmarks.take(match.visible(landmarks, pose, matrix, image.size_wh, image.mask))
 
     best = world_from_camera.to(landmarks.points.device).double()
     pose = se3.inverse(best).float()

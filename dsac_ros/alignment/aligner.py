@@ -32,23 +32,35 @@ class Aligner:
         self.landmarks, self.depth = landmarks, depth
 
     def search(
-        self, image: Pyramid, matrix: Tensor, candidates: Iterable[PoseEstimate]
+        self,
+        image: Pyramid,
+        matrix: Tensor,
+        candidates: Iterable[PoseEstimate],
+        aligned: list[Alignment],
     ) -> Alignment | None:
-        """Align candidate poses of an image and return the best alignment: `search.search`."""
+        """Align candidate poses of an image and return the best alignment: `search.search`.
+
+        Every alignment that succeeds is appended to `aligned`.
+        """
 
         def align_from(pose: Tensor, coarsest: int) -> Alignment | None:
             return align(image, matrix, pose, self.landmarks, coarsest)
 
         def refined(pose: Tensor) -> Alignment | None:
             with threads(1):
-                return refine_with_restarts(pose, align_from, self.depth)
+                found = refine_with_restarts(pose, align_from, self.depth)
+            if found is not None:
+                aligned.append(found)
+            return found
 
         return search(candidates, refined, self.depth)
 
     def is_repetitive(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> bool:
         """Return True if an image fits displaced poses as well: `repetition.is_repetitive`."""
         pose = se3.inverse(world_from_camera).float()
-        landmarks = self.landmarks.take(visible(self.landmarks, pose, matrix, image.size_wh))
+        landmarks = self.landmarks.take(
+            visible(self.landmarks, pose, matrix, image.size_wh, image.mask)
+        )
         with threads(1):
             return is_repetitive(image, landmarks, pose, matrix)
 

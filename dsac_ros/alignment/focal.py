@@ -101,7 +101,13 @@ class FocalTest:
 
     def _visible(self, camera: _Camera) -> Landmarks:
         return self._landmarks.take(
-            match.visible(self._landmarks, camera.pose, camera.matrix, self._image.size_wh)
+            match.visible(
+                self._landmarks,
+                camera.pose,
+                camera.matrix,
+                self._image.size_wh,
+                self._image.mask,
+            )
         )
 
     def _score(self, camera: _Camera) -> float:

@@ -46,7 +46,9 @@ def refine_jointly(
     covariance = torch.full((6, 6), torch.inf, dtype=pose.dtype, device=pose.device)
     for level in REFINED_LEVELS:
         camera_from_map = se3.inverse(pose).float()
-        visible = landmarks.take(match.visible(landmarks, camera_from_map, matrix, image.size_wh))
+        visible = landmarks.take(
+            match.visible(landmarks, camera_from_map, matrix, image.size_wh, image.mask)
+        )
         points, pixels = match_landmarks(image, level, visible, camera_from_map, matrix)
         known = features.points_world[0].to(points)
         sigma = torch.cat(

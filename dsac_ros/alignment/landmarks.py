@@ -51,17 +51,29 @@ class Pyramid:
 
     They lie beside each other in one `atlas` (1, 1, h, w) float32, so that all are read at once:
     first and last (LEVELS, 2) are the corners of each level there, in pixels; size_wh is that of
-    the whole image.
+    the whole image; mask (H, W) bool: pixels where landmarks are looked for, None for all.
     """
 
     atlas: Tensor
     first: Tensor
     last: Tensor
     size_wh: tuple[int, int]
+    mask: Tensor | None = None
 
     @classmethod
-    def of(cls, image: np.ndarray, device: torch.device | str = 'cpu') -> Pyramid:
-        """Build the pyramid of an image (H, W) uint8."""
+    def of(
+        cls,
+        image: np.ndarray,
+        device: torch.device | str = 'cpu',
+        valid: np.ndarray | None = None,
+    ) -> Pyramid:
+        """Build the pyramid of an image (H, W) uint8.
+
+        Args:
+            image: gray.
+            device: where the pyramid lives.
+            valid: (H, W) bool, pixels that show the scene; None for all.
+        """
         height, width = image.shape
         atlas = np.zeros((height, width + max(1, width // 2)), np.float32)
         size_wh, corner, corners = (width, height), (0, 0), []
@@ -76,7 +88,8 @@ class Pyramid:
                 image, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA
             )
         first, last = torch.tensor(corners, dtype=torch.float32, device=device).unbind(1)
-        return cls(torch.from_numpy(atlas)[None, None].to(device), first, last, size_wh)
+        mask = None if valid is None or valid.all() else distant(valid).to(device)
+        return cls(torch.from_numpy(atlas)[None, None].to(device), first, last, size_wh, mask)
 
     def patches(self, level: Tensor, pixels: Tensor, warp: Tensor, reach: int) -> Tensor:
         """Sample squares (N, 2 reach + 1, 2 reach + 1) of the levels (N,) around pixels (N, 2).
@@ -96,6 +109,15 @@ class Pyramid:
         return grid_sample(self.atlas, grid[None], align_corners=False).reshape(-1, side, side)
 
 
+def distant(valid: np.ndarray) -> Tensor:
+    """Return the pixels (H, W) bool that have only valid ones around them, a template's side far.
+
+    A landmark nearer to the rest is half seen, and would count as a misfit.
+    """
+    kernel = np.ones((2 * PATCH + 1, 2 * PATCH + 1), np.uint8)
+    return torch.from_numpy(cv2.erode(valid.astype(np.uint8), kernel)) > 0
+
+
 @functools.lru_cache(maxsize=16)
 def steps(reach: int, device: torch.device) -> Tensor:
     """Return the steps (2, (2 reach + 1)^2) from the middle of a square to its pixels, by row."""
@@ -112,8 +134,7 @@ def landmarks_of(
         map_from_camera = np.linalg.inv(reference.camera_from_map)
         inverse = np.linalg.inv(reference.matrix)
         depth = reference.depth[:, None].astype(float)
-        rays = np.concatenate([reference.pixels, np.ones((len(depth), 1))], 1) @ inverse.T
-        points = (rays * depth) @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
+        points = reference.points
         d_point_d_pixel = depth[:, :, None] * (map_from_camera[:3, :3] @ inverse)[None, :, :2]
         centre = np.broadcast_to(map_from_camera[:3, 3], points.shape)
         columns.append(

@@ -37,17 +37,24 @@ class Prediction:
 
 
 def visible(
-    landmarks: Landmarks, camera_from_map: Tensor, matrix: Tensor, size_wh: tuple[int, int]
+    landmarks: Landmarks,
+    camera_from_map: Tensor,
+    matrix: Tensor,
+    size_wh: tuple[int, int],
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Return the indices (N,) of landmarks in view whose reference images show them similarly.
 
-    Only those of the REFERENCES images with the most similar views, spread over the query.
+    Only those of the REFERENCES images with the most similar views, spread over the query. A mask
+    (H, W) bool leaves out landmarks that project to where it is False: nothing is known of them.
     """
     x, y, depth = camera_from_map[:3, :3] @ landmarks.points.T + camera_from_map[:3, 3:]
     u, v = x / depth * matrix[0, 0] + matrix[0, 2], y / depth * matrix[0, 0] + matrix[1, 2]
     right, bottom = size_wh[0] - 1 - MARGIN_PX, size_wh[1] - 1 - MARGIN_PX
     inside = (depth > 0) & (u > MARGIN_PX) & (u < right) & (v > MARGIN_PX) & (v < bottom)
     inside = inside.nonzero()[:, 0]
+    if mask is not None:
+        inside = inside[mask[v[inside].round().long(), u[inside].round().long()]]
     points, reference = landmarks.points[inside], landmarks.reference[inside]
     pixels = torch.stack([u[inside], v[inside]], 1)
     centre = -camera_from_map[:3, :3].T @ camera_from_map[:3, 3]

@@ -47,7 +47,12 @@ class ReferenceDatabase:
         self._local_descriptors: dict[int, Tensor] = {}
 
     def retrieve(
-        self, image: Tensor, descriptors: Tensor, pixels: Tensor, matrix: Tensor
+        self,
+        image: Tensor,
+        descriptors: Tensor,
+        pixels: Tensor,
+        matrix: Tensor,
+        valid: Tensor,
     ) -> tuple[SceneCoordinates, SceneCoordinates]:
         """Retrieve the most similar reference images and match their landmarks with a query.
 
@@ -58,14 +63,17 @@ class ReferenceDatabase:
             descriptors: its descriptors (1, C, H/8, W/8).
             pixels: centres (N, 2) of its cells in the pinhole `matrix`.
             matrix: intrinsics (3, 3) of that pinhole.
+            valid: cells (N,) bool that show the scene; the others are not matched.
 
         Returns:
             Matches with each reference image as a batch, since those with the one right image may
             drown among many wrong ones, and matches with all of them as one image.
         """
         descriptors = normalize(descriptors.float(), dim=1)
+        retrieved = self._most_similar(image, descriptors, valid)
         cells = descriptors[0].flatten(1)
-        retrieved = self._most_similar(image, descriptors)
+        if not bool(valid.all()):
+            cells, pixels = cells[:, valid], pixels[valid]
         of_landmarks = [self._descriptors_of(index) for index in retrieved]
         with in_half(self.device):
             similarity = (torch.cat(of_landmarks) @ cells).float()  # a maximum of halves is slower
@@ -86,9 +94,9 @@ class ReferenceDatabase:
         for index in range(len(self.references)):
             self._descriptors_of(index)
 
-    def _most_similar(self, image: Tensor, descriptors: Tensor) -> list[int]:
+    def _most_similar(self, image: Tensor, descriptors: Tensor, valid: Tensor) -> list[int]:
         """Return the indices of the reference images nearest by global descriptor."""
-        similarity = self.global_descriptors @ global_descriptor(descriptors, image)
+        similarity = self.global_descriptors @ global_descriptor(descriptors, image, valid)
         return similarity.topk(min(RETRIEVED, len(similarity))).indices.tolist()
 
     def _descriptors_of(self, index: int) -> Tensor:
@@ -118,12 +126,15 @@ def as_input(image: np.ndarray, device: torch.device | str) -> Tensor:
     return torch.from_numpy(image).to(device)[None, None].float() / 255
 
 
-def global_descriptor(descriptors: Tensor, image: Tensor) -> Tensor:
+def global_descriptor(descriptors: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return the global descriptor (C,) of an image (1, 1, H, W) in [0, 1], of unit length.
 
     It is the mean of the unit descriptors (1, C, H/8, W/8), each weighted by the contrast of its
-    cell: a bare wall, or a hand before the lens, says nothing of the place.
+    cell: a bare wall, or a hand before the lens, says nothing of the place. Nor do cells that are
+    not valid (h * w,) bool.
     """
     mean, square = avg_pool2d(image, STRIDE), avg_pool2d(image.square(), STRIDE)
     contrast = (square - mean.square()).clamp(min=0).sqrt()
+    if valid is not None:
+        contrast = contrast * valid.view(contrast.shape)
     return normalize((descriptors * contrast).sum((2, 3))[0], dim=0)

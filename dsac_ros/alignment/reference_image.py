@@ -45,6 +45,15 @@ class ReferenceImage:
         """The image (H, W) uint8."""
         return np.asarray(cv2.imdecode(self.webp, cv2.IMREAD_GRAYSCALE))
 
+    @property
+    def points(self) -> np.ndarray:
+        """The landmarks (L, 3) in the map's frame [m]."""
+        map_from_camera = np.linalg.inv(self.camera_from_map)
+        rays = np.column_stack([self.pixels, np.ones(len(self.pixels))])
+        in_camera = rays @ np.linalg.inv(self.matrix).T * self.depth[:, None].astype(float)
+        points: np.ndarray = in_camera @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
+        return points
+
 
 def compressed(image: np.ndarray) -> np.ndarray:
     """Compress an image (H, W) uint8 to the bytes of a WebP (M,) uint8."""

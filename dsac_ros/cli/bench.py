@@ -6,7 +6,16 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from dsac_ros.cli.bench_tables import damage, finetune, mapping, query, ransac, report, scenes
+from dsac_ros.cli.bench_tables import (
+    damage,
+    finetune,
+    mapping,
+    query,
+    ransac,
+    report,
+    scenes,
+    trust,
+)
 from dsac_ros.cli.evaluate import machine
 from dsac_ros.cli.output import add_device_option, add_json_option, check_file, write_results
 from dsac_ros.cli.progress import add_progress_option
@@ -20,6 +29,7 @@ TABLES = {
     'damage': damage,
     'ransac': ransac,
     'finetune': finetune,
+    'trust': trust,
 }
 
 

@@ -29,10 +29,16 @@ from dsac_ros.cli.source_options import (
     check_map_path,
     open_named_source,
 )
+from dsac_ros.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
     from dsac_ros.evaluation.conditions import Condition
     from dsac_ros.localizer import Localizer
+    from dsac_ros.types import Localization, PosedFrame
 
 HELP = 'measure a map on frames whose poses are known'
 
@@ -52,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=condition,
         help='exit with 1 when this holds, such as '
         '"recall@0.05m/5deg<0.8" or "median_translation_m>0.02"; may be repeated',
+    )
+    parser.add_argument(
+        '--outputs',
+        metavar='FILE',
+        type=Path,
+        help='measure what a node answered to these frames, as `dsac run output_recorder` wrote '
+        'it, in place of localizing them',
     )
     add_device_option(parser)
     add_depth_option(parser)
@@ -105,20 +118,39 @@ def cpu_model() -> str:
     return f'{models[0]} ({platform.machine()})' if models else platform.machine()
 
 
+def answers(
+    args: argparse.Namespace, localizer: Localizer, frames: Iterable[PosedFrame]
+) -> tuple[list[Localization], list[np.ndarray]]:
+    """The localization of every frame and its true pose (4, 4), by the node or by ourselves."""
+    from dsac_ros.evaluation.localizing import localize_posed_frames
+    from dsac_ros.evaluation.node_outputs import localizations_from_events, read_events
+
+    if not args.outputs:
+        localizer.warm_up()
+        return localize_posed_frames(localizer, frames)
+    events = read_events(args.outputs)
+    posed = [(frame.frame.stamp_ns, frame.world_from_camera) for frame in frames]
+    return localizations_from_events(events, [stamp for stamp, _ in posed]), [
+        pose for _, pose in posed
+    ]
+
+
 def run(args: argparse.Namespace) -> int:
     """Localize every frame that has a pose, compare, report."""
     check_map_path(args.map)
     check_file(args.json)
     check_folder(args.report)
     source = open_named_source(args)
+    if args.outputs and not args.outputs.is_file():
+        raise SourceError(
+            f'{args.outputs} does not exist, expected what `dsac run output_recorder` wrote'
+        )
     localizer = load_localizer(args)
-    localizer.warm_up()
 
-    from dsac_ros.evaluation.localizing import localize_posed_frames
     from dsac_ros.metrics import evaluate
 
     frames = counted(source.posed_frames(), len(source), 'localize', args.progress)
-    localizations, references = localize_posed_frames(localizer, frames)
+    localizations, references = answers(args, localizer, frames)
     report = evaluate(
         localizations,
         references,

@@ -28,6 +28,7 @@ VERBS = (
     'evaluate',
     'inspect',
     'convert',
+    'doctor',
     'run',
     'play',
     'pretrain',

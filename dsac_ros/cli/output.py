@@ -124,6 +124,17 @@ def angle(degrees: float | None) -> str:
     return 'none' if degrees is None else f'{degrees:.2f} deg'
 
 
+def confidence_lines(values: dict[str, Any] | None) -> list[str]:
+    """The calibration of the confidence; nothing of an older map, which did not measure it."""
+    if not values or values['brier'] is None:
+        return []
+    bins = ', '.join(
+        f'{one["predicted"]:.2f}: {one["observed"]:.2f} of {one["frames"]}'
+        for one in values['bins']
+    )
+    return [f'confidence: share within 25 cm and 5 deg   {bins}   (Brier {values["brier"]:.3f})']
+
+
 def share(value: float | None) -> str:
     """A share in percent; '-' where it is not defined."""
     return '-' if value is None else f'{value:.1%}'
@@ -153,6 +164,7 @@ def report_lines(values: dict[str, Any]) -> list[str]:
         + ', '.join(share(value) for value in spans.values())
         + '   (ideal 68.3, 95.4, 99.7 %)'
     )
+    lines += confidence_lines(values.get('confidence'))
     for stage, times in values['latency_ms'].items():
         numbers = ', '.join(f'{key} {time:.1f}' for key, time in times.items() if time is not None)
         lines.append(f'{stage + " [ms]":15} {numbers}')

@@ -25,6 +25,14 @@ def positive(text: str) -> float:
     return value
 
 
+def remapping(text: str) -> tuple[str, str]:
+    """A topic of the bag and the name under which it is published."""
+    topic, found, name = text.partition(':=')
+    if not (found and topic and name):
+        raise argparse.ArgumentTypeError(f'{text!r} is not TOPIC:=NAME, such as /tf:=/tf_bag')
+    return topic, name
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bag', metavar='BAG', type=Path, help='a rosbag2: folder, .mcap or .db3')
@@ -47,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar='SECONDS',
         help='leave out so much at the beginning; latched topics are sent all the same',
+    )
+    parser.add_argument(
+        '--remap',
+        action='append',
+        default=[],
+        type=remapping,
+        metavar='TOPIC:=NAME',
+        help='publish a topic under another name, such as /tf:=/tf_bag; may be repeated',
     )
     parser.add_argument('--topics', nargs='+', metavar='TOPIC', help='play only these')
     parser.add_argument(
@@ -80,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node('dsac_play', start_parameter_services=False)
-        player = BagPlayer(args.bag, node, args.topics)
+        player = BagPlayer(args.bag, node, args.topics, dict(args.remap))
         count = play(player, args)
         player.close()
     finally:

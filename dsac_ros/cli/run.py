@@ -9,8 +9,15 @@ from pathlib import Path
 
 from dsac_ros.errors import ConfigError
 
-HELP = 'run a node: relocalizer or mapper; needs no ROS installation'
-NODES = ('relocalizer', 'mapper')
+HELP = 'run a node: relocalizer, mapper or a helper of replays; needs no ROS installation'
+#: Name of the node -> its module in nodes/.
+NODES = {
+    'relocalizer': 'relocalizer_node',
+    'mapper': 'mapper_node',
+    'tf_filter': 'tf_filter',
+    'output_recorder': 'output_recorder',
+    'wait_for_active': 'wait_for_active',
+}
 ROS_ARGS = '--ros-args'
 
 
@@ -43,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from dsac_ros.nodes.runtime import choose_runtime, run_node
 
     print(f'dsac: {args.node} on {choose_runtime()}', file=sys.stderr)
-    return run_node(f'dsac_ros.nodes.{args.node}_node', ros_arguments(args))
+    return run_node(f'dsac_ros.nodes.{NODES[args.node]}', ros_arguments(args))
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:

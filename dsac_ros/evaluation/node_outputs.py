@@ -6,17 +6,42 @@ The events are those of `nodes/output_recorder.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dsac_ros.errors import SourceError
 from dsac_ros.geometry.covariance import covariance_at
 from dsac_ros.metrics import twist_error
 from dsac_ros.sources.poses import poses_from_rows
 from dsac_ros.types import Localization, PoseStatistics, Result
 
 NO_OUTPUT = 'the node published no output for this frame'
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Read what the output recorder wrote; a last line that was cut short is left out.
+
+    Raises:
+        SourceError: the file holds something else.
+    """
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines(keepends=True)
+    events = []
+    for number, line in enumerate(lines, 1):
+        if number == len(lines) and not line.endswith('\n'):
+            break
+        try:
+            event = json.loads(line)
+            events.append({**event, 'event': event['event'], 'stamp_ns': event['stamp_ns']})
+        except (ValueError, TypeError, KeyError):
+            raise SourceError(
+                f'{path}, line {number} is {line.strip()[:60]!r}, expected an output of a node as '
+                '`dsac run output_recorder` writes it'
+            ) from None
+    return events
 
 
 def poses_by_stamp(events: Iterable[Mapping[str, Any]], kind: str) -> dict[int, np.ndarray]:

@@ -14,16 +14,14 @@ import cv2
 import numpy as np
 
 from dsac_ros.errors import CameraError
+from dsac_ros.geometry.camera_checks import check_camera
 from dsac_ros.geometry.checks import check_shapes
 from dsac_ros.geometry.distortion import distortion_of
 from dsac_ros.types import EQUIDISTANT, PINHOLE, Camera
 
 Numbers = Sequence[float] | np.ndarray
 
-MAX_SKEW = 1e-3  # relative to the focal length; OpenCV's models have no skew
-MIN_FOCAL = 0.05  # relative to width or height: a field of view of 169 degrees
 MAX_ASPECT_ERROR = 0.1  # relative difference of the principal point in width and height
-MIN_PRINCIPAL_POINT_PX = 0.5  # closer to the corner of the image: missing
 CENTRAL = (0.3, 0.7)  # range of a plausible principal point, relative to the image size
 TANGENT_SAMPLES = 4096
 MAX_TANGENT = 10.0  # tangent of the largest sampled angle, 84 degrees
@@ -87,43 +85,6 @@ def fisheye_camera(size_wh: tuple[int, int], k: Numbers, d: Numbers) -> Camera:
     )
     check_camera(camera)
     return camera
-
-
-def check_camera(camera: Camera) -> None:
-    """Raise CameraError if the intrinsics are invalid."""
-    matrix, (width, height) = camera.matrix, camera.size_wh
-    if np.shape(matrix) != (3, 3):
-        raise CameraError(f'camera matrix has shape {np.shape(matrix)}, expected (3, 3)')
-    if not (np.isfinite(matrix).all() and np.isfinite(camera.distortion).all()):
-        raise CameraError('camera calibration holds NaN or infinity: calibrate the camera')
-    fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
-    if fx <= 0.0 or fy <= 0.0:
-        raise CameraError(
-            f'camera has focal lengths fx = {fx:g}, fy = {fy:g}, expected positive '
-            'ones: is the camera calibrated?'
-        )
-    if fx < MIN_FOCAL * width or fy < MIN_FOCAL * height:
-        raise CameraError(
-            f'camera has focal lengths fx = {fx:g}, fy = {fy:g} px for an image of '
-            f'{width}x{height}, expected at least a twentieth of its size: are they '
-            'in pixels?'
-        )
-    if np.abs(matrix[:2, 2]).max() <= MIN_PRINCIPAL_POINT_PX:
-        raise CameraError(
-            f'camera has the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), '
-            'the corner of the image, expected one near its middle: calibrate the '
-            'camera, or give a calibration file'
-        )
-    if abs(matrix[0, 1]) > MAX_SKEW * fx or not np.allclose(matrix[2], (0, 0, 1)):
-        raise CameraError(
-            f'camera matrix {matrix.tolist()} is not [fx 0 cx; 0 fy cy; 0 0 1]: '
-            'undistort the images to a camera without skew first'
-        )
-    if width <= 0 or height <= 0:
-        raise CameraError(
-            f'camera calibration has the image size {width}x{height}, expected the '
-            'size of the image in pixels'
-        )
 
 
 def check_image_matches(camera: Camera, image: np.ndarray) -> None:

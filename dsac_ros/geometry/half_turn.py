@@ -17,11 +17,16 @@ EVEN_TERMS = (2, 3, 8, 9, 10, 11, 12, 13)
 
 def upright(frame: Frame) -> Frame:
     """Rotate the frame by 180 degrees about its optical axis, with its camera."""
-    depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[::-1, ::-1])
+    image, depth, mask = (
+        None if one is None else np.ascontiguousarray(one[::-1, ::-1])
+        for one in (frame.image, frame.depth, frame.mask)
+    )
+    assert image is not None
     return replace(
         frame,
-        image=np.ascontiguousarray(frame.image[::-1, ::-1]),
+        image=image,
         depth=depth,
+        mask=mask,
         camera=upright_camera(frame.camera),
     )
 

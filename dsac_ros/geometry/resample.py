@@ -13,7 +13,8 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from dsac_ros.geometry.camera import check_camera, check_image_matches, project
+from dsac_ros.geometry.camera import check_image_matches, project
+from dsac_ros.geometry.camera_checks import check_camera, check_valid_share
 from dsac_ros.types import Camera
 
 STRIDE = 8
@@ -42,6 +43,7 @@ class Resampler:
         width, height = camera.size_wh
         with np.errstate(invalid='ignore'):
             self.mask = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        check_valid_share(self.mask, camera)
         outside = ~np.isfinite(u)
         u[outside], v[outside] = -2.0 * width, -2.0 * height
         grid = np.meshgrid(np.arange(self.size_wh[0]), np.arange(self.size_wh[1]))
@@ -106,7 +108,8 @@ class Resampler:
         rays = np.stack([*np.meshgrid(x, y), np.ones((height, width))], axis=-1)
         pixels = project(self.camera, rays)
         # Rounding errors of 1e-13 must not turn a copy into an interpolation.
-        pixels = np.round(pixels, 6)
+        with np.errstate(over='ignore'):  # absurd distortion, refused by its mask
+            pixels = np.round(pixels, 6)
         return pixels[..., 0].copy(), pixels[..., 1].copy()
 
 

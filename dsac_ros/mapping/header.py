@@ -55,6 +55,7 @@ def make_header(
         'image_size_wh': list(data.views[0].image.shape[::-1]),
         'pose_agreement': as_dict(data.pose_agreement) if data.pose_agreement else None,
         'focal_px': float(data.views[0].matrix[0, 0]),
+        'focal_range_px': focal_lengths(data, base_map),
         'provenance': {
             'torch': torch.__version__,
             'config': as_dict(config),
@@ -62,6 +63,14 @@ def make_header(
             **({'updated': base_map.id} if base_map else {}),
         },
     }
+
+
+def focal_lengths(data: Dataset, base_map: Map | None) -> list[float]:
+    """Return the least and largest focal length [px] of the images, at the map's short side."""
+    focals = [float(view.matrix[0, 0]) for view in data.views]
+    if base_map:
+        focals += base_map.header.get('focal_range_px') or [base_map.header['focal_px']]
+    return [min(focals), max(focals)]
 
 
 def keyframes(data: Dataset) -> list[list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,15 +50,23 @@ class Recorded(NamedTuple):
 class BagPlayer:
     """Publishers for the topics of a bag, and the loop that feeds them."""
 
-    def __init__(self, path: Path, node: Any, topics: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        node: Any,
+        topics: Collection[str] | None = None,
+        remappings: Mapping[str, str] | None = None,
+    ) -> None:
         """Open the bag and offer its topics.
 
         Args:
             path: a rosbag2 folder, .mcap or .db3.
             node: publishes.
             topics: what to play; None is everything.
+            remappings: topic of the bag -> name under which it is published.
         """
         self._path, self._node = path, node
+        self._remappings = dict(remappings or {})
         self.skipped: dict[str, str] = {}
         files = _files(path)
         self._reader = self._guarded(
@@ -71,6 +79,7 @@ class BagPlayer:
                 'NAME.mcap` makes one of it'
             )
         self._connections = self._chosen(topics)
+        self._check_remappings()
         self.publishers = {
             topic: publisher
             for topic, connections in self._by_topic().items()
@@ -137,6 +146,14 @@ class BagPlayer:
             )
         return [c for c in self._reader.connections if topics is None or c.topic in topics]
 
+    def _check_remappings(self) -> None:
+        played = sorted({c.topic for c in self._connections})
+        for topic in self._remappings:
+            if topic not in played:
+                raise SourceError(
+                    f'--remap {topic}: not played from {self._path}, which has {", ".join(played)}'
+                )
+
     def _by_topic(self) -> dict[str, list[Connection]]:
         groups: dict[str, list[Connection]] = {}
         for connection in self._connections:
@@ -152,7 +169,8 @@ class BagPlayer:
         except (ImportError, AttributeError):
             self.skipped[topic] = f'no message type {type_name} here'
             return None
-        return self._node.create_publisher(cls, topic, _profile(topic, connections))
+        name = self._remappings.get(topic, topic)
+        return self._node.create_publisher(cls, name, _profile(topic, connections))
 
     def _learn(self, type_name: str) -> None:
         """Let the embedded runtime take over a type that only the bag knows."""

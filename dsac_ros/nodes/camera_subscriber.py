@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -12,10 +12,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from dsac_ros.nodes.input_watch import InputWatch, publishers_of
+from dsac_ros.nodes.camera_setup import CameraSetup
+from dsac_ros.nodes.input_watch import Feed, InputWatch, publishers_of
+from dsac_ros.nodes.missed_messages import MissedMessages
 from dsac_ros.nodes.missing_inputs import COMPRESSED, COMPRESSED_IMAGE, IMAGE, Input
+from dsac_ros.nodes.overridable_qos import needs_reliable_publisher, subscribe
 from dsac_ros.nodes.qos_events import NO_QOS_WARNINGS
-from dsac_ros.sources.topic_names import is_rectified
 
 #: Best effort is compatible with every driver; only the newest message is kept.
 SENSOR = QoSProfile(
@@ -41,11 +43,18 @@ class StampedImage:
         image: Image or CompressedImage.
         info: CameraInfo; None if none has arrived yet.
         no_info: the reason in that case.
+        setup: the camera by the parameters.
     """
 
     image: Any
     info: Any
     no_info: str = ''
+    setup: CameraSetup = field(default_factory=CameraSetup)
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera; '' for the only one."""
+        return self.setup.name
 
 
 class CameraSubscriber:
@@ -57,53 +66,84 @@ class CameraSubscriber:
         transport: str,
         watch: InputWatch,
         on_image: Callable[[StampedImage], None],
+        setup: CameraSetup | None = None,
     ) -> None:
+        """Subscribe to a camera.
+
+        Args:
+            node: subscribes.
+            transport: key of TRANSPORTS.
+            watch: is told which inputs to expect.
+            on_image: called with every image.
+            setup: the camera by the parameters; its calibration takes the place of camera_info.
+
+        Raises:
+            ConfigError: an override of QoS cannot be used; nothing is subscribed then.
+        """
         self._node, self._forward, self._info = node, on_image, None
+        self._setup = CameraSetup() if setup is None else setup
+        self._infos: Feed | None = None
+        self._graph_timer: Any = None
+        self._subscriptions: list[Any] = []
         message, kind = TRANSPORTS[transport]
-        self.image_topic = image_topic(node, transport)
-        # Executors serve subscriptions in this order: camera_info before its image.
-        self._subscriptions = [
-            node.create_subscription(CameraInfo, 'camera_info', self._on_info, SENSOR),
-            node.create_subscription(message, self.image_topic, self._on_image, SENSOR),
-        ]
-        self._graph_timer = node.create_timer(
-            GRAPH_PERIOD_S,
-            self._subscribe_to_latched_info,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self.image_topic = image_topic(node, transport, self._setup.name)
+        self.missed = MissedMessages()
+        try:
+            # Executors serve subscriptions in this order: camera_info before its image.
+            if self._setup.calibration is None:
+                self._subscribe_to_info(watch)
+            self._subscribe(message, self.image_topic, self.missed.counting(self._on_image))
+        except BaseException:
+            self.close()
+            raise
+        name = topic_of(self._setup.name, 'image')
         self._images = watch.expect(
             Input(
                 'images',
-                'image',
+                name,
                 self.image_topic,
                 kind,
                 {
-                    other: f'image_transport:={name}'
-                    for name, (_, other) in TRANSPORTS.items()
-                    if name != transport
+                    other: f'image_transport:={one}'
+                    for one, (_, other) in TRANSPORTS.items()
+                    if one != transport
                 },
+                reliable=needs_reliable_publisher(self._subscriptions[-1]),
+                launch_name=None if self._setup.name else '',
             )
-        )
-        self._infos = watch.expect(
-            Input(
-                'camera_info',
-                'camera_info',
-                self._subscriptions[0].topic_name,
-                'sensor_msgs/msg/CameraInfo',
-                beside=self.image_topic,
-            ),
-            once=True,
         )
 
     def close(self) -> None:
         """Destroy the subscriptions."""
-        self._node.destroy_timer(self._graph_timer)
+        if self._graph_timer is not None:
+            self._node.destroy_timer(self._graph_timer)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def is_rectified(self, setting: str) -> bool:
-        """Evaluate the parameter `rectified` for this image topic."""
-        return is_rectified(self.image_topic) if setting == 'auto' else setting == 'yes'
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._subscriptions.append(subscribe(self._node, kind, topic, callback, SENSOR))
+
+    def _subscribe_to_info(self, watch: InputWatch) -> None:
+        self._info_name = topic_of(self._setup.name, 'camera_info')
+        self._subscribe(CameraInfo, self._info_name, self._on_info)
+        self._graph_timer = self._node.create_timer(
+            GRAPH_PERIOD_S,
+            self._subscribe_to_latched_info,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        self._infos = watch.expect(
+            Input(
+                'camera_info',
+                self._info_name,
+                self._subscriptions[-1].topic_name,
+                'sensor_msgs/msg/CameraInfo',
+                beside=self.image_topic,
+                reliable=needs_reliable_publisher(self._subscriptions[-1]),
+                launch_name=None if self._setup.name else '',
+                otherwise='a driver without it takes a calibration file: camera_info_url',
+            ),
+            once=True,
+        )
 
     def _on_info(self, info: CameraInfo) -> None:
         self._infos.arrived()
@@ -120,7 +160,7 @@ class CameraSubscriber:
             self._subscriptions.append(
                 self._node.create_subscription(
                     CameraInfo,
-                    'camera_info',
+                    self._info_name,
                     self._on_latched_info,
                     LATCHED_INPUT,
                     event_callbacks=NO_QOS_WARNINGS,
@@ -134,19 +174,26 @@ class CameraSubscriber:
 
     def _on_image(self, image: Any) -> None:
         self._images.arrived()
-        self._forward(StampedImage(image, self._info, self._infos.reason))
+        no_info = self._infos.reason if self._infos is not None else ''
+        self._forward(StampedImage(image, self._info, no_info, self._setup))
 
 
-def image_topic(node: Node, transport: str) -> str:
-    """Return the full name of the image topic.
+def topic_of(camera: str, topic: str) -> str:
+    """Return the relative name of a topic of a camera; '' is the only camera."""
+    return f'{camera}/{topic}' if camera else topic
+
+
+def image_topic(node: Node, transport: str, camera: str = '') -> str:
+    """Return the full name of the image topic of a camera.
 
     A remapping of `image` applies to `image/compressed`, too, as in image_transport; a remapping
     of `image/compressed` itself has priority.
     """
-    image = node.resolve_topic_name('image')
+    relative = topic_of(camera, 'image')
+    image = node.resolve_topic_name(relative)
     if transport == 'raw':
         return image
-    named = node.resolve_topic_name('image/compressed')
-    if named != node.resolve_topic_name('image/compressed', only_expand=True):
+    named = node.resolve_topic_name(relative + COMPRESSED)
+    if named != node.resolve_topic_name(relative + COMPRESSED, only_expand=True):
         return named
     return image if image.endswith(COMPRESSED) else image + COMPRESSED

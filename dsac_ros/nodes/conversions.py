@@ -12,14 +12,17 @@ import tf_transformations
 from builtin_interfaces.msg import Duration, Time
 from cv_bridge import CvBridge
 from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from dsac_ros.errors import CameraError, ImageError, SourceError
+from dsac_ros.geometry.camera import camera_of_image
+from dsac_ros.geometry.camera_checks import check_principal_point
+from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.camera_info import camera_from_message
 from dsac_ros.sources.encodings import ENCODINGS, find_encoding
 from dsac_ros.sources.image_messages import decode_message
-from dsac_ros.types import Camera
+from dsac_ros.types import PINHOLE, PLUMB_BOB, Camera
 
 SECOND_NS = 1_000_000_000
 
@@ -77,6 +80,31 @@ def camera_from_info(info: Any, image: np.ndarray, rectified: bool) -> Camera:
     if not (math.isfinite(camera.matrix[0, 2]) and math.isfinite(camera.matrix[1, 2])):
         raise CameraError('camera_info has no principal point: calibrate the camera')
     return camera
+
+
+def camera_from_file(calibration: Calibration, image: np.ndarray) -> Camera:
+    """Return the camera of this image by a calibration file, scaled if the image was resized.
+
+    Raises:
+        CameraError: the calibration is not of images of this size.
+    """
+    height, width = image.shape[:2]
+    camera = camera_of_image(calibration((width, height)), (width, height))
+    check_principal_point(camera.matrix, camera.size_wh)
+    return camera
+
+
+def camera_info_message(camera: Camera, head: Header) -> CameraInfo:
+    """Convert a camera to a CameraInfo of raw images."""
+    width, height = camera.size_wh
+    return CameraInfo(
+        header=head,
+        width=width,
+        height=height,
+        distortion_model=PLUMB_BOB if camera.model == PINHOLE else camera.model,
+        d=[float(value) for value in camera.distortion or (0.0,) * 5],
+        k=[float(value) for value in camera.matrix.reshape(9)],
+    )
 
 
 def image_message(image: np.ndarray, head: Header) -> Image:

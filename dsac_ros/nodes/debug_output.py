@@ -48,7 +48,7 @@ class DebugOutput:
             rate: maximum rate [Hz].
         """
         view = output.view
-        if view is None or view.scene is None or view.estimate is None:
+        if view is None or view.trace.correspondences is None or view.trace.estimate is None:
             return
         wants_points = self._points.get_subscription_count() > 0
         wants_image = self._image.get_subscription_count() > 0
@@ -56,7 +56,7 @@ class DebugOutput:
         if not (wants_points or wants_image) or now - self._last < 1.0 / rate:
             return
         self._last = now
-        frame, scene, estimate = view.frame, view.scene, view.estimate
+        frame, scene, estimate = view.frame, view.trace.correspondences, view.trace.estimate
         pixels = image_pixels(frame, scene)
         inliers = estimate.inliers[0].cpu().numpy()
         if wants_points:

@@ -9,31 +9,43 @@ from typing import Any, Generic
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
 
 from dsac_ros.compute import process
 from dsac_ros.errors import DsacError
 from dsac_ros.nodes import parameters
+from dsac_ros.nodes.bond import Bond
 from dsac_ros.nodes.parameters import P, specs_of
+from dsac_ros.nodes.spinning import StopSignals, spin
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = 'unconfigured', 'inactive', 'active', 'finalized'
+#: Time after which a node that processes nothing says again what it waits for [s].
+REMIND_PERIOD_S = 30.0
 
 
 class ParameterNode(LifecycleNode, Generic[P]):
     """A lifecycle node whose parameters are a dataclass of type P.
 
-    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `apply(values)`. Each
-    may raise a DsacError, whose message is logged and which fails the transition or the change of
-    the parameter.
+    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `apply`. Each may
+    raise a DsacError, whose message is logged and which fails the transition or the change of the
+    parameter; what a failed transition began is undone.
+
+    Attributes:
+        values: current values of the parameters.
+        state: unconfigured, inactive, active or finalized; that of the last finished transition.
+        problem: why the last transition failed, one line; '' if it succeeded.
     """
 
     def __init__(self, name: str, table: type[P]) -> None:
         super().__init__(name)
+        self.state, self.problem = UNCONFIGURED, ''
+        self._transition_by_autostart = False
+        self._bond = Bond(self)
         parameters.declare(self, table)
         self.values: P = parameters.read(self, table)
         self.add_on_set_parameters_callback(self._on_set)
@@ -43,11 +55,13 @@ class ParameterNode(LifecycleNode, Generic[P]):
                 f'parameter {unknown!r} is not known and has no effect'
                 + (f': did you mean {close[0]!r}?' if close else '')
             )
-        if self.values.autostart:
-            # A steady clock: simulated time may not have started.
-            self._autostart = self.create_timer(
-                0.01, self._start_automatically, clock=Clock(clock_type=ClockType.STEADY_TIME)
-            )
+        #: Autostart is due; a transition that anybody else requests ends that.
+        self.is_starting = self.values.autostart
+        # A steady clock: simulated time may not have started.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        if self.is_starting:
+            self._autostart = self.create_timer(0.01, self._begin_autostart, clock=steady)
+        self.create_timer(REMIND_PERIOD_S, self._remind, clock=steady)
 
     def configure(self) -> None:
         """Prepare to run."""
@@ -61,29 +75,61 @@ class ParameterNode(LifecycleNode, Generic[P]):
     def cleanup(self) -> None:
         """Release all resources."""
 
-    def apply(self, values: P) -> None:
-        """Apply changed parameters.
+    def apply(self, values: P, changed: frozenset[str]) -> None:
+        """Apply changed parameters; `changed` names all that were set, to old values too.
 
         Raises:
             DsacError: the change is rejected.
         """
 
-    def restart_autostart(self) -> None:
-        """With autostart, try to configure and activate again after this callback."""
-        if self.values.autostart:
-            self._autostart.reset()
+    def prepare_start(self) -> None:
+        """Call `start` as soon as the node can configure quickly; with autostart only."""
+        self.start()
 
-    def _start_automatically(self) -> None:
+    def start(self) -> None:
+        """Configure and activate for autostart, unless somebody else took a transition."""
+        if not self.is_starting or self.state != UNCONFIGURED:
+            return
+        self._transition_by_autostart = True
+        try:
+            if self.trigger_configure() == SUCCESS:
+                self.is_starting = False
+                self.trigger_activate()
+        finally:
+            self._transition_by_autostart = False
+
+    def waiting_for(self) -> str:
+        """Return why the node processes nothing in its state, and the remedy, one line."""
+        if self.problem:
+            return self.problem
+        step = 'configure' if self.state == UNCONFIGURED else 'activate'
+        name = self.get_fully_qualified_name()
+        return f'waiting for a lifecycle manager, or for `ros2 lifecycle set {name} {step}`'
+
+    def _remind(self) -> None:
+        """Log what a node waits for that would otherwise be silent for ever."""
+        if self.state in (UNCONFIGURED, INACTIVE):
+            self.get_logger().warning(f'{self.state}: {self.waiting_for()}')
+
+    def _begin_autostart(self) -> None:
         self._autostart.cancel()
-        if self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
+        if self.is_starting:
+            self.prepare_start()
 
     def _on_set(self, changes: Sequence[Any]) -> SetParametersResult:
+        if self.state == FINALIZED:
+            return SetParametersResult(
+                successful=False, reason='the node was shut down and does nothing: start it again'
+            )
         try:
             values = parameters.updated(self.values, changes)
-            self.apply(values)
+            self.apply(values, frozenset(change.name for change in changes))
         except DsacError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # it would end the node
+            reason = f'not changed: {type(error).__name__}: {error}'
+            self.get_logger().error(reason)
+            return SetParametersResult(successful=False, reason=reason)
         self.values = values
         return SetParametersResult(successful=True)
 
@@ -92,40 +138,63 @@ class ParameterNode(LifecycleNode, Generic[P]):
             step()
             return SUCCESS
         except DsacError as error:
-            self.get_logger().error(str(error))
-            return FAILURE
+            self.problem = str(error)
         except Exception as error:  # rclpy handles exceptions of transitions badly (rclpy #1319)
-            self.get_logger().error(f'{step.__name__} failed: {type(error).__name__}: {error}')
-            return FAILURE
+            self.problem = f'{step.__name__} failed: {type(error).__name__}: {error}'
+        self.get_logger().error(self.problem)
+        return FAILURE
+
+    def _transition(
+        self, step: Callable[[], None], goal: str, undo: Callable[[], None] | None = None
+    ) -> TransitionCallbackReturn:
+        """Take a step to the state `goal`; where it fails, undo what it began."""
+        if not self._transition_by_autostart:
+            self.is_starting = False
+        self.problem = ''
+        result = self._attempt(step)
+        if result == SUCCESS:
+            self.state = goal
+        elif undo is not None:
+            problem = self.problem
+            self._attempt(undo)
+            self.problem = problem
+        return result
 
     def on_configure(self, state: State) -> TransitionCallbackReturn:
         """Change from unconfigured to inactive."""
-        return self._attempt(self.configure)
+        return self._transition(self.configure, INACTIVE, undo=self.cleanup)
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Change from inactive to active."""
-        result = self._attempt(self.activate)
-        return super().on_activate(state) if result == SUCCESS else result
+        result = self._transition(self.activate, ACTIVE, undo=self.deactivate)
+        if result == SUCCESS:
+            result = super().on_activate(state)
+            self._bond.start(self.values.bond_heartbeat_period)
+        return result
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         """Change from active to inactive."""
+        self._bond.stop()
         super().on_deactivate(state)
-        return self._attempt(self.deactivate)
+        return self._transition(self.deactivate, INACTIVE)
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         """Change from inactive to unconfigured."""
-        return self._attempt(self.cleanup)
+        return self._transition(self.cleanup, UNCONFIGURED)
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
         """Release everything, from any state."""
-        return self._attempt(self.stop)
+        result = self._transition(self.stop, FINALIZED)
+        self.state = FINALIZED
+        return result
 
     def on_error(self, state: State) -> TransitionCallbackReturn:
         """Return to unconfigured."""
-        return self._attempt(self.stop)
+        return self._transition(self.stop, UNCONFIGURED)
 
     def stop(self) -> None:
         """Deactivate and clean up, from any state; both methods must be idempotent."""
+        self._bond.stop()
         self.deactivate()
         self.cleanup()
 
@@ -133,23 +202,21 @@ class ParameterNode(LifecycleNode, Generic[P]):
 def run(make_node: Callable[[], ParameterNode[Any]], args: Sequence[str] | None) -> int:
     """Initialise ROS, spin the node and shut down; return the exit code."""
     process.set_up()
-    rclpy.init(args=args)
+    # rclpy would leave the graph by itself, before the node has said that it ends.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
-    try:
-        node = make_node()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (DsacError, ParameterException) as error:
-        get_logger('dsac_ros').fatal(f'cannot start: {error}')
-        return 1
-    except RCLError:
-        if rclpy.ok():
-            raise
-        # Ctrl-C shut the context down during a call
-    finally:
-        if node is not None:
-            node.on_shutdown(None)
-            node.destroy_node()
-        rclpy.try_shutdown()
+    with StopSignals() as signals:
+        try:
+            node = make_node()
+            spin(node, signals)
+        except KeyboardInterrupt:  # the second signal: at once
+            pass
+        except (DsacError, ParameterException) as error:
+            get_logger('dsac_ros').fatal(f'cannot start: {error}')
+            return 1
+        finally:
+            if node is not None:
+                node.on_shutdown(None)
+                node.destroy_node()
+            rclpy.try_shutdown()
     return 0

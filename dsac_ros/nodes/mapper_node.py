@@ -19,14 +19,27 @@ from dsac_ros.mapping.data.keyframes import Coverage
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
+from dsac_ros.nodes.camera_setup import camera_setup
+from dsac_ros.nodes.camera_subscriber import (
+    SENSOR,
+    CameraSubscriber,
+    StampedImage,
+    image_topic,
+)
 from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.mapper_health import MapperHealth
 from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
+from dsac_ros.nodes.overridable_qos import (
+    needs_reliable_publisher,
+    subscribe,
+    warn_of_unused_overrides,
+)
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.publishers import LATCHED, RELIABLE
+from dsac_ros.nodes.reason_log import ReasonLog
 from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import Training, TrainingState
 from dsac_ros.nodes.transforms import Transforms
@@ -49,13 +62,15 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._training: Training | None = None
         self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
         self._published_keyframes = -1
-        self._assumptions = AssumptionLog(self)
+        self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
+        self._health = MapperHealth(self)
 
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
         values = self.values
+        self._setup = camera_setup(values, '', image_topic(self, values.image_transport))
         self._transforms = Transforms(
             self,
             {
@@ -74,7 +89,9 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         values = self.values
         self._watch = InputWatch(self, values.input_timeout)
         self._poses = PoseSource(self, values, self._transforms, self._watch)
-        self._camera = CameraSubscriber(self, values.image_transport, self._watch, self._on_image)
+        self._camera = CameraSubscriber(
+            self, values.image_transport, self._watch, self._on_image, self._setup
+        )
         self._active = [
             (
                 self.destroy_service,
@@ -96,7 +113,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         )
         if values.use_depth:
-            depths = self.create_subscription(Image, 'depth/image', self._on_depth, SENSOR)
+            depths = subscribe(self, Image, 'depth/image', self._on_depth, SENSOR)
             self._active.append((self.destroy_subscription, depths))
             self._depths = self._watch.expect(
                 Input(
@@ -104,10 +121,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
                     'depth/image',
                     depths.topic_name,
                     IMAGE,
+                    reliable=needs_reliable_publisher(depths),
                     launch_name='depth',
                     beside=self._camera.image_topic,
                 )
             )
+        warn_of_unused_overrides(self)
         if values.record_on_start:
             self.get_logger().info(self._start())
 
@@ -123,6 +142,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         for destroy, entity in self._active:
             destroy(entity)
         self._poses.close()
+        self._health.deactivate()
         self._camera = self._poses = self._training = None
 
     def cleanup(self) -> None:
@@ -134,7 +154,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._transforms.close()
         self._transforms = None
 
-    def apply(self, values: MapperParameters) -> None:
+    def apply(self, values: MapperParameters, changed: frozenset[str]) -> None:
         """Pass changed parameters to pose source and recorder, from the next image on."""
         if self._poses is not None:
             self._poses.values = values
@@ -166,7 +186,6 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self.values,
             self._dataset,
             self._poses,
-            self._camera.is_rectified(self.values.rectified),
             self._on_keyframe,
         )
         self._coverage, self._problem = self._recorder.coverage, ''
@@ -221,6 +240,9 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             recorder.close()
 
     def _on_image(self, stamped_image: StampedImage) -> None:
+        self._health.images.received(
+            stamped_image.image, stamped_image.info, self.get_clock().now().nanoseconds
+        )
         if self._recorder is not None:
             self._recorder.put(stamped_image)
 
@@ -237,7 +259,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             message = PosedFrame(
                 header=head,
                 map_frame=self.values.map_frame,
-                camera_info=keyframe.stamped_image.info,
+                camera_info=keyframe.stamped_image.info
+                or conversions.camera_info_message(keyframe.frame.camera, head),
                 image=conversions.jpeg_message(keyframe.frame.image, head),
             )
             message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
@@ -247,23 +270,23 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         """Publish ~/status, and ~/keyframes if they changed."""
         state = TrainingState() if self._training is None else self._training.state
         now = self.get_clock().now().nanoseconds
-        self._status.publish(
-            status_message(
-                conversions.header(self.values.map_frame, now),
-                self._recorder,
-                self._coverage,
-                self._dataset,
-                self._training and self._training.output,
-                state,
-                self._watch.reason,
-            )
+        status = status_message(
+            conversions.header(self.values.map_frame, now),
+            self._recorder,
+            self._coverage,
+            self._dataset,
+            self._training and self._training.output,
+            state,
+            self._watch.reason,
         )
+        self._status.publish(status)
+        self._health.told(status, self._watch.reason)
         if len(self._coverage.poses) != self._published_keyframes:
             self._publish_keyframes()
         reason = state.reason or (self._coverage.last_reason if self._recorder else '')
         if reason and reason != self._problem:
             self._problem = reason
-            self.get_logger().warning(reason, throttle_duration_sec=5.0)
+            self._reasons.warning('', reason)
 
     def _publish_keyframes(self) -> None:
         poses = list(self._coverage.poses)

@@ -47,6 +47,13 @@ class MapperParameters:
     camera_frame: str = parameter(
         'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True
     )
+    camera_info_url: str = parameter(
+        'input',
+        '',
+        'calibration file to use in place of camera_info, where a driver or bag has none: a path, '
+        'file:// or package:// URL of the YAML that camera_calibration writes',
+        read_only=True,
+    )
     rectified: str = parameter(
         'input',
         'auto',
@@ -112,6 +119,16 @@ class MapperParameters:
 
     autostart: bool = parameter(
         'misc', True, 'configure and activate the node without a lifecycle manager', read_only=True
+    )
+    bond_heartbeat_period: float = parameter(
+        'misc',
+        0.0,
+        'time between heartbeats for the lifecycle manager of nav2; 0: none, which needs its '
+        'bond_timeout to be 0',
+        's',
+        low=0.0,
+        high=10.0,
+        read_only=True,
     )
 
 

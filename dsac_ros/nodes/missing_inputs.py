@@ -46,6 +46,7 @@ class Input:
         latched: volatile publishers are incompatible.
         shared: several publishers are expected.
         launch_name: name of the launch argument, if it differs; None for no argument.
+        otherwise: what can take the place of the topic, for reasons.
     """
 
     what: str
@@ -58,6 +59,7 @@ class Input:
     latched: bool = False
     shared: bool = False
     launch_name: str | None = ''
+    otherwise: str = ''
 
     @property
     def kinds(self) -> set[str]:
@@ -101,6 +103,7 @@ def explain(wanted: Input, publishers: Iterable[Publisher]) -> str:
     return (
         f'nobody publishes it, nor {wanted.what} on any other topic: is its node running, on '
         f'this network and with the same ROS_DOMAIN_ID ({domain})?'
+        + (f' {wanted.otherwise[:1].upper()}{wanted.otherwise[1:]}' if wanted.otherwise else '')
     )
 
 

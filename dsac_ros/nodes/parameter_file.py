@@ -14,8 +14,10 @@ HEADINGS = {
     'input': 'Images',
     'frames': 'Frames',
     'tf': 'TF',
+    'own mode': 'Correction of odometry, where this node publishes map -> odom',
     'accept': 'Acceptance of poses',
     'covariance': 'Covariance of ~/pose_with_covariance',
+    'recovery': 'Recovery: when the localizer of the robot is wrong or silent',
     'misc': 'Other',
     'dataset': 'Recording',
     'training': 'Training',
@@ -74,5 +76,5 @@ def yaml_literal(value: ParameterValue) -> str:
             else f"'{value}'"
         )
     if isinstance(value, list):
-        return '[' + ', '.join(repr(float(entry)) for entry in value) + ']'
+        return '[' + ', '.join(yaml_literal(entry) for entry in value) + ']'
     return repr(value)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from rclpy.node import Node
 
-ParameterValue = bool | int | float | str | list[float]
+ParameterValue = bool | int | float | str | list[float] | list[str]
 
 
 class NodeParameters(Protocol):
@@ -32,6 +32,10 @@ class NodeParameters(Protocol):
     @property
     def autostart(self) -> bool:
         """True if the node configures and activates itself."""
+
+    @property
+    def bond_heartbeat_period(self) -> float:
+        """Time between heartbeats for a lifecycle manager [s]; 0: none."""
 
 
 P = TypeVar('P', bound=NodeParameters)
@@ -64,6 +68,8 @@ class Spec:
     def check(self, value: Any) -> None:
         """Raise ConfigError if the value is invalid."""
         metadata = {'low': self.low, 'high': self.high, 'choices': self.choices, 'unit': self.unit}
+        if is_text_list(self.default):
+            return
         if isinstance(self.default, list):
             if len(value) != len(self.default) or not all(map(math.isfinite, value)):
                 raise ConfigError(
@@ -187,11 +193,26 @@ def updated(values: P, parameters: Sequence[Any]) -> P:
 def unknown_names(node: Node, table: type[NodeParameters]) -> list[str]:
     """Return overrides of parameters that do not exist, which rclpy ignores silently.
 
-    Parameters that other parts of ROS declare (use_sim_time, qos_overrides...) are not included.
+    Parameters that other parts of ROS declare are not included: use_sim_time, and qos_overrides,
+    which endpoints declare when they are created (overridable_qos tells of the rest).
     """
     known = {spec.name for spec in specs_of(table)}
     overrides = getattr(node, '_parameter_overrides', {})
-    return sorted(name for name in overrides if name not in known and not node.has_parameter(name))
+    return sorted(
+        name
+        for name in overrides
+        if name not in known
+        and not node.has_parameter(name)
+        and not name.startswith('qos_overrides.')
+    )
+
+
+def is_text_list(default: ParameterValue) -> bool:
+    """Return True for a list of text; the default of an empty one is [''], as everywhere in ROS.
+
+    rclpy takes [] for a list of bytes, and no parameter file can hold it.
+    """
+    return isinstance(default, list) and all(isinstance(entry, str) for entry in default)
 
 
 def as_python(value: Any) -> ParameterValue:

@@ -20,6 +20,7 @@ from dsac_ros.nodes.conversions import matrix_from_pose
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.mapper_parameters import MapperParameters
 from dsac_ros.nodes.missing_inputs import Input
+from dsac_ros.nodes.overridable_qos import needs_reliable_publisher, subscribe
 from dsac_ros.nodes.sample_times import Limits, reason_at
 from dsac_ros.nodes.transforms import SETTLING_TIME_S, Transforms, TransformUnavailable
 from dsac_ros.sources.image_messages import stamp_ns
@@ -59,7 +60,8 @@ class PoseSource:
             transforms.watch(watch)
             return
         message, kind = TYPES[values.pose_source]
-        self._subscription = node.create_subscription(
+        self._subscription = subscribe(
+            node,
             message,
             'pose',
             self._on_pose,
@@ -76,6 +78,7 @@ class PoseSource:
                     for name, (_, other) in TYPES.items()
                     if other != kind
                 },
+                reliable=needs_reliable_publisher(self._subscription),
             ),
             once=True,
         )

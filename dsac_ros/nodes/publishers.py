@@ -12,16 +12,19 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
 
+from dsac_ros.map_file import focal_range
 from dsac_ros.msg import MapInfo, RelocalizationStatus
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.divergence import UNKNOWN
 from dsac_ros.nodes.relocalization import BAD_FRAME, NodeOutput
+from dsac_ros.recovery.state import Condition
 from dsac_ros.types import Result
 
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-MAX_UINT16 = 65535
+MAX_UINT8, MAX_UINT16 = 255, 65535
 
 
 class Publishers:
@@ -36,9 +39,9 @@ class Publishers:
         self._camera_pose = node.create_publisher(PoseStamped, '~/camera_pose', RELIABLE)
         self._status = node.create_publisher(RelocalizationStatus, '~/status', RELIABLE)
         self._localized = node.create_publisher(Bool, '~/localized', LATCHED)
+        self._kidnapped = node.create_publisher(Bool, '~/kidnapped', LATCHED)
         self._map_info = node.create_publisher(MapInfo, '~/map_info', LATCHED)
-        self._last_localized: bool | None = None
-        self._last_accepted = 0
+        self._last_condition: Condition | None = None
         self._accepted = self._rejected = self._bad = 0
 
     def close(self) -> None:
@@ -49,14 +52,15 @@ class Publishers:
             self._camera_pose,
             self._status,
             self._localized,
+            self._kidnapped,
             self._map_info,
         ):
             self._node.destroy_publisher(publisher)
 
     def reset(self) -> None:
         """Reset the counters and publish that the robot is not localized."""
-        self._accepted = self._rejected = self._bad = self._last_accepted = 0
-        self.publish_localized(False)
+        self._accepted = self._rejected = self._bad = 0
+        self.publish_condition(Condition.LOST)
 
     def publish_poses(self, output: NodeOutput) -> None:
         """Publish the accepted poses, if any."""
@@ -75,33 +79,50 @@ class Publishers:
         self._uncertain_pose.publish(message)
 
     def publish_status(
-        self, output: NodeOutput, map_id: str, dropped: int, now: int, timeout_s: float
+        self,
+        output: NodeOutput,
+        map_id: str,
+        dropped: int,
+        now: int,
+        condition: Condition,
+        attempts: int,
+        note: str = '',
+        divergence: tuple[float, float] = UNKNOWN,
     ) -> RelocalizationStatus:
-        """Publish the status of an image, accepted or not."""
+        """Publish the status of an image.
+
+        Args:
+            output: of the image, accepted or not.
+            map_id: of the map in use.
+            dropped: images that were not processed.
+            now: time of the node's clock [ns].
+            condition: state of the recovery.
+            attempts: seeds sent since the last verified pose.
+            note: the reason told with an accepted image.
+            divergence: of the pose from TF's map -> base [m], [rad].
+        """
         localization = output.localization
         accepted = localization.accepted
         self._accepted = self._accepted + 1 if accepted else 0
         self._rejected = 0 if accepted else self._rejected + 1
         self._bad += localization.result in BAD_FRAME
-        self._last_accepted = now if accepted else self._last_accepted
         message = RelocalizationStatus(
             header=conversions.header(self._map_frame, output.stamp),
-            state=RelocalizationStatus.LOCALIZED
-            if self.is_localized(now, timeout_s)
-            else RelocalizationStatus.LOST,
+            state=condition.value,
             result=int(localization.result),
-            reason=localization.reason,
-            camera=output.camera_frame,
+            reason=localization.reason or note,
+            camera=output.camera or output.camera_frame,
             map_id=map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),
             reprojection_error_px=float(localization.reprojection_error_px),
             hypothesis_agreement=float(localization.statistics.hypothesis_agreement),
             confidence=float(localization.confidence),
-            divergence_translation=math.nan,
-            divergence_rotation=math.nan,
+            divergence_translation=divergence[0],
+            divergence_rotation=divergence[1],
             consecutive_accepted=min(self._accepted, MAX_UINT16),
             consecutive_rejected=min(self._rejected, MAX_UINT16),
+            attempts=min(attempts, MAX_UINT8),
             latency=conversions.duration_message(now - output.stamp),
             inference_ms=float(sum(localization.timings_ms.values())),
             frames_dropped=dropped,
@@ -113,18 +134,17 @@ class Publishers:
         else:
             message.pose.pose.orientation.w = 0.0  # an invalid quaternion: no pose
         self._status.publish(message)
-        self.publish_localized(self.is_localized(now, timeout_s))
         return message
 
-    def is_localized(self, now: int, timeout_s: float) -> bool:
-        """Return whether an image was accepted within the timeout."""
-        return bool(self._last_accepted) and now - self._last_accepted <= timeout_s * 1e9
-
-    def publish_localized(self, localized: bool) -> None:
-        """Publish ~/localized if it changed."""
-        if localized != self._last_localized:
-            self._last_localized = localized
-            self._localized.publish(Bool(data=localized))
+    def publish_condition(self, condition: Condition) -> None:
+        """Publish ~/localized and ~/kidnapped when they change."""
+        before, self._last_condition = self._last_condition, condition
+        for publisher, which in (
+            (self._localized, Condition.LOCALIZED),
+            (self._kidnapped, Condition.KIDNAPPED),
+        ):
+            if before is None or (before is which) != (condition is which):
+                publisher.publish(Bool(data=condition is which))
 
     def publish_map_info(self, header: dict[str, Any], path: str, now: int) -> None:
         """Publish the description of the current map."""
@@ -140,7 +160,7 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
     bounds, acceptance = about.get('bounds') or {}, about.get('acceptance') or {}
     held_out = about.get('held_out') or {}
     width, height = about.get('image_size_wh') or (0, 0)
-    focal = _number(about.get('focal_px'))
+    focal_min, focal_max = focal_range(about)
     return MapInfo(
         header=conversions.header(map_frame, now),
         map_id=str(about.get('id', '')),
@@ -152,8 +172,8 @@ def map_info(about: dict[str, Any], path: str, map_frame: str, now: int) -> MapI
         bounds_max=conversions.point_message(bounds.get('max')),
         image_width=int(width),
         image_height=int(height),
-        focal_min_px=focal,
-        focal_max_px=focal,
+        focal_min_px=focal_min,
+        focal_max_px=focal_max,
         network=f'encoder {about.get("encoder_id", "?")}, head {about.get("head", "?")}',
         median_error_m=_number(held_out.get('median_translation_m')),
         median_error_deg=_number(held_out.get('median_rotation_deg')),

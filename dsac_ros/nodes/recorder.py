@@ -47,11 +47,10 @@ class Recorder:
         values: MapperParameters,
         dataset: Path,
         poses: PoseSource,
-        rectified: bool,
         on_keyframe: Callable[[Keyframe], None],
     ) -> None:
         self.dataset, self.coverage = dataset, Coverage()
-        self._values, self._poses, self._rectified = values, poses, rectified
+        self._values, self._poses = values, poses
         self._on_keyframe = on_keyframe
         self._gate = KeyframeGate(keyframe_config(values))
         self._writer = FolderWriter(dataset, map_frame=values.map_frame, append=True)
@@ -128,9 +127,7 @@ class Recorder:
         verdict, reason = self._gate.moved(stamp, pose)
         if verdict is not Verdict.KEPT:
             return verdict, reason, pose
-        frame = frame_from_message(
-            stamped_image, self._rectified, False, self._values.camera_frame
-        )
+        frame = frame_from_message(stamped_image)
         verdict, reason = self._gate.keep(frame.image, pose)
         if verdict is Verdict.KEPT:
             frame = replace(frame, depth=self._depth(stamp, frame.camera.size_wh))

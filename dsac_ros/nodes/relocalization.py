@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,23 +21,19 @@ from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA, upright
 from dsac_ros.localizer import Localizer
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.conversions import (
+    camera_from_file,
     camera_from_info,
     image_from_message,
     matrix_from_xyz_rpy,
 )
-from dsac_ros.nodes.paths import user_path
-from dsac_ros.nodes.relocalizer_parameters import (
-    RelocalizerParameters,
-    accept_config,
-    ransac_config,
-)
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
-from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.sources.camera_info import frame_difference
 from dsac_ros.sources.image_messages import stamp_ns
-from dsac_ros.types import Camera, Frame, Localization, Result, SceneCoordinates
+from dsac_ros.trace import Trace
+from dsac_ros.types import Frame, Localization, Result
 
 #: Results of frames that could not be processed.
 BAD_FRAME = (
@@ -58,14 +55,10 @@ class FrameRejected(Exception):
 
 @dataclass(frozen=True)
 class DebugView:
-    """A processed image with the network's scene coordinates and the RANSAC estimate.
-
-    Both are None if features determined the pose and the network was not evaluated.
-    """
+    """A processed image and what its pose was made of."""
 
     frame: Frame
-    scene: SceneCoordinates | None
-    estimate: PoseEstimate | None
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -78,9 +71,12 @@ class NodeOutput:
         camera_frame: optical frame of the camera.
         map_from_camera: (4, 4) if the pose is accepted.
         map_from_base: (4, 4) if the pose is accepted and TF knows the camera's pose on the robot;
-            otherwise the result is TF_UNAVAILABLE.
+            None while TF may still tell it, otherwise the result is TF_UNAVAILABLE.
         covariance: (6, 6) of the base.
         view: data for the debug outputs.
+        published: poses and status are out already, before odometry was known.
+        camera: name of the camera in parameter `cameras`; '' for the only one.
+        given_camera_frame: camera_frame if a parameter says it, and TF is not asked; else ''.
     """
 
     localization: Localization
@@ -90,31 +86,14 @@ class NodeOutput:
     map_from_base: np.ndarray | None = None
     covariance: np.ndarray | None = None
     view: DebugView | None = None
+    published: bool = False
+    camera: str = ''
+    given_camera_frame: str = ''
 
-
-def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
-    """Load the localizer described by the parameters.
-
-    Raises:
-        DsacError: the map cannot be used.
-    """
-    localizer = Localizer.load(
-        user_path(path),
-        device=values.device,
-        ransac=ransac_config(values),
-        accept=accept_config(values),
-    )
-    if values.warmup:
-        localizer.warm_up()
-        side = int(localizer.map.header['short_side'])
-        size_wh = (side * 4 // 3, side)
-        centre = [(size - 1) / 2 for size in size_wh]
-        camera = Camera(
-            size_wh, np.array([[side, 0, centre[0]], [0, side, centre[1]], [0, 0, 1.0]])
-        )
-        noise = np.random.default_rng(0).integers(0, 255, (side, size_wh[0]), dtype=np.uint8)
-        localizer.localize(Frame(noise, camera))
-    return localizer
+    @property
+    def lacks_base(self) -> bool:
+        """True while an accepted pose waits for TF from the camera to the base."""
+        return self.localization.accepted and self.map_from_base is None
 
 
 class Relocalization:
@@ -125,30 +104,35 @@ class Relocalization:
         localizer: Localizer,
         values: RelocalizerParameters,
         transforms: Transforms,
-        rectified: bool,
     ) -> None:
         self.localizer, self.values = localizer, values
-        self._transforms, self._rectified = transforms, rectified
-        self._stamps = StampCheck()
+        self._transforms = transforms
+        # Of each camera: their images come in any order.
+        self._stamps: defaultdict[str, StampCheck] = defaultdict(StampCheck)
+
+    def forget_stamps(self) -> None:
+        """Accept stamps older than the last: time jumped back."""
+        self._stamps.clear()
 
     def process(self, stamped_image: StampedImage, now: int) -> NodeOutput:
         """Localize one image; `now` [ns] is the time of the node's clock."""
         values, localizer = self.values, self.localizer
         stamp = stamp_ns(stamped_image.image.header.stamp)
-        camera_frame = values.camera_frame or stamped_image.image.header.frame_id
+        setup = stamped_image.setup
+        camera_frame = setup.camera_frame or stamped_image.image.header.frame_id
         view = None
         try:
-            reason = self._stamps.reason_against(stamp, now, values.max_image_age)
+            reason = self._stamps[setup.name].reason_against(stamp, now, values.max_image_age)
             if reason:
                 raise FrameRejected(Result.STALE, reason)
-            frame = frame_from_message(
-                stamped_image, self._rectified, values.rotate_180, values.camera_frame
-            )
+            frame = frame_from_message(stamped_image, values.rotate_180)
             trace = localizer.trace(frame)
             localization = trace.localization
-            view = DebugView(frame, trace.correspondences, trace.estimate)
+            view = DebugView(frame, trace)
         except FrameRejected as rejection:
             localization = Localization(rejection.result, str(rejection), stamp)
+        except CameraError as error:  # a lens model that leaves no image
+            localization = Localization(Result.NO_CAMERA_INFO, str(error), stamp)
         except Exception as error:  # an internal error must not stop the node
             localization = Localization(
                 Result.ERROR,
@@ -156,78 +140,144 @@ class Relocalization:
                 f'{traceback.format_exc(limit=-1).splitlines()[1]}',
                 stamp,
             )
-        output = NodeOutput(localization, stamp, camera_frame, view=view)
-        return self._with_poses(output, values) if localization.accepted else output
+        output = NodeOutput(
+            localization,
+            stamp,
+            camera_frame,
+            view=view,
+            camera=setup.name,
+            given_camera_frame=setup.camera_frame,
+        )
+        return self.placed(output) if localization.accepted else output
 
-    def _with_poses(self, output: NodeOutput, values: RelocalizerParameters) -> NodeOutput:
-        """Transform the accepted pose to the map frame and to the robot base."""
-        map_from_world = matrix_from_xyz_rpy(values.map_alignment)
-        map_from_camera = map_from_world @ output.localization.world_from_camera
-        if values.rotate_180:
-            map_from_camera = map_from_camera @ UPRIGHT_FROM_CAMERA
-        output = replace(output, map_from_camera=map_from_camera)
-        camera_from_base = np.eye(4)
-        if values.base_frame:
-            try:
-                camera_frame = self._transforms.optical_frame(
-                    output.camera_frame, values.camera_frame
-                )
-                camera_from_base = self._transforms.lookup(
-                    camera_frame,
-                    values.base_frame,
-                    output.stamp,
-                    Limits(values.tf_lookup_timeout, 'tf_lookup_timeout'),
-                )
-            except TransformUnavailable as error:
-                localization = replace(
-                    output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
-                )
-                return replace(output, localization=localization)
-        map_from_base = map_from_camera @ camera_from_base
+    def placed(self, output: NodeOutput) -> NodeOutput:
+        """Transform an accepted pose to the map frame and to the robot base."""
+        map_from_camera = self._in_map(output.localization.world_from_camera)
+        return self.with_base(replace(output, map_from_camera=map_from_camera))
+
+    def with_base(self, output: NodeOutput, is_last: bool = False) -> NodeOutput:
+        """Add the pose of the base to an accepted output, without waiting for TF.
+
+        Args:
+            output: lacks the base.
+            is_last: TF that is still on its way is not waited for any more.
+
+        Returns:
+            The output with the base; as it was if TF may still come; or with TF_UNAVAILABLE.
+        """
+        values = self.values
+        try:
+            camera_from_base = self.camera_from_base(
+                output, Limits(values.tf_lookup_timeout, 'tf_lookup_timeout', waits=False)
+            )
+        except TransformUnavailable as error:
+            if error.may_come and not is_last:
+                return output
+            localization = replace(
+                output.localization, result=Result.TF_UNAVAILABLE, reason=str(error)
+            )
+            return replace(output, localization=localization)
+        map_from_base = output.map_from_camera @ camera_from_base
         covariance = base_covariance(
             output.localization.covariance,
-            map_from_world,
-            map_from_base[:3, 3] - map_from_camera[:3, 3],
+            self.map_from_world,
+            map_from_base[:3, 3] - output.map_from_camera[:3, 3],
             values,
         )
         return replace(output, map_from_base=map_from_base, covariance=covariance)
 
+    @property
+    def map_from_world(self) -> np.ndarray:
+        """Pose (4, 4) of the map's own world in the map frame: parameter map_alignment."""
+        return matrix_from_xyz_rpy(self.values.map_alignment)
 
-def frame_from_message(
-    stamped_image: StampedImage, rectified: bool, half_turn: bool, camera_frame: str
-) -> Frame:
+    def map_from_camera(self, output: NodeOutput) -> np.ndarray | None:
+        """Return the pose (4, 4) of the camera, of a refused image the best guess; or None."""
+        if output.map_from_camera is not None or output.localization.world_from_camera is None:
+            return output.map_from_camera
+        return self._in_map(output.localization.world_from_camera)
+
+    def candidate_poses(self, output: NodeOutput) -> list[np.ndarray]:
+        """Return map_from_base (4, 4) of the poses that were compared, the best first.
+
+        None where TF does not know the camera on the robot now; nothing is waited for.
+        """
+        try:
+            camera_from_base = self.camera_from_base(output, Limits())
+        except TransformUnavailable:
+            return []
+        candidates = () if output.view is None else output.view.trace.candidates
+        return [self._in_map(pose) @ camera_from_base for pose in candidates]
+
+    def _in_map(self, world_from_camera: np.ndarray) -> np.ndarray:
+        """Move a pose (4, 4) to the map frame, and to the camera as it is mounted."""
+        placed = self.map_from_world @ world_from_camera
+        return placed @ UPRIGHT_FROM_CAMERA if self.values.rotate_180 else placed
+
+    def camera_from_base(self, output: NodeOutput, limits: Limits = Limits()) -> np.ndarray:
+        """Return the pose (4, 4) of the base in the camera at the stamp of an output.
+
+        Raises:
+            TransformUnavailable: TF does not know it.
+        """
+        values = self.values
+        if not values.base_frame:
+            return np.eye(4)
+        camera_frame = self._transforms.optical_frame(
+            output.camera_frame, output.given_camera_frame
+        )
+        return self._transforms.lookup(camera_frame, values.base_frame, output.stamp, limits)
+
+
+def frame_from_message(stamped_image: StampedImage, half_turn: bool = False) -> Frame:
     """Decode the messages of an image.
 
     Args:
-        stamped_image: the messages.
-        rectified: use P of camera_info.
+        stamped_image: the messages, and the setup of the camera.
         half_turn: rotate the image by 180 deg.
-        camera_frame: parameter of that name; '' to use the frame_id of the image.
 
     Raises:
         FrameRejected: the image or its camera_info cannot be used.
     """
-    if stamped_image.info is None:
-        raise FrameRejected(Result.NO_CAMERA_INFO, stamped_image.no_info)
-    reason = other_camera(
-        stamped_image.info.header.frame_id, stamped_image.image.header.frame_id, camera_frame
-    )
-    if reason:
-        raise FrameRejected(Result.NO_CAMERA_INFO, reason)
+    setup = stamped_image.setup
+    if setup.calibration is None:
+        check_info(stamped_image)
     try:
         image = image_from_message(stamped_image.image)
     except ImageError as error:
         raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
     try:
-        camera = camera_from_info(stamped_image.info, image, rectified)
+        camera = (
+            camera_from_info(stamped_image.info, image, setup.rectified)
+            if setup.calibration is None
+            else camera_from_file(setup.calibration, image)
+        )
     except CameraError as error:
         raise FrameRejected(Result.NO_CAMERA_INFO, str(error)) from None
     try:
         check_image_matches(camera, image)
-    except CameraError as error:
+        mask = setup.mask.of_size(camera.size_wh)
+    except (CameraError, ImageError) as error:
         raise FrameRejected(Result.BAD_IMAGE, str(error)) from None
-    frame = Frame(image, camera, stamp_ns(stamped_image.image.header.stamp))
+    frame = Frame(image, camera, stamp_ns(stamped_image.image.header.stamp), mask=mask)
     return upright(frame) if half_turn else frame
+
+
+def check_info(stamped_image: StampedImage) -> None:
+    """Refuse an image that has no camera_info, or that of another camera.
+
+    Raises:
+        FrameRejected: with the reason.
+    """
+    if stamped_image.info is None:
+        raise FrameRejected(Result.NO_CAMERA_INFO, stamped_image.no_info)
+    reason = other_camera(
+        stamped_image.info.header.frame_id,
+        stamped_image.image.header.frame_id,
+        stamped_image.setup.camera_frame,
+    )
+    if reason:
+        raise FrameRejected(Result.NO_CAMERA_INFO, reason)
 
 
 def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:

@@ -4,199 +4,164 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 
-import numpy as np
 from tf2_ros import TransformBroadcaster
 
-from dsac_ros.errors import ConfigError
+from dsac_ros.errors import DsacError
 from dsac_ros.localizer import Localizer
-from dsac_ros.map_file import read_header
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
-from dsac_ros.nodes.conversions import matrix_from_xyz_rpy
+from dsac_ros.nodes.camera_setup import CameraSetup, camera_names, camera_setup, image_mask
+from dsac_ros.nodes.camera_subscriber import image_topic
 from dsac_ros.nodes.debug_output import DebugOutput
-from dsac_ros.nodes.input_watch import InputWatch
-from dsac_ros.nodes.paths import user_path
+from dsac_ros.nodes.health import RelocalizerHealth
+from dsac_ros.nodes.map_in_use import MapInUse
+from dsac_ros.nodes.overridable_qos import warn_of_unused_overrides
+from dsac_ros.nodes.pipeline import Equipment, Pipeline
 from dsac_ros.nodes.publishers import Publishers
-from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
-from dsac_ros.nodes.relocalizer_parameters import (
-    ACCEPT,
-    RANSAC,
-    RelocalizerParameters,
-    accept_config,
-    ransac_config,
-)
-from dsac_ros.nodes.tf_output import TfOutput
+from dsac_ros.nodes.reason_log import ReasonLog
+from dsac_ros.nodes.recovery_driver import INACTIVE, RecoveryDriver
+from dsac_ros.nodes.relocalization_services import RelocalizationServices
+from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
+from dsac_ros.nodes.scene_output import SceneOutput
 from dsac_ros.nodes.transforms import Transforms
-from dsac_ros.nodes.worker import Worker
-
-#: Parameters that define the localizer.
-LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
-CHECK_PERIOD_S = 0.2
 
 
 class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
-    """Callbacks keep the newest image; one worker thread processes it."""
+    """Configured it has a map, TF and publishers; active it has a pipeline for images, too."""
 
     def __init__(self) -> None:
-        self._relocalization: Relocalization | None = None
-        self._worker: Worker[StampedImage] | None = None
-        self._camera: CameraSubscriber | None = None
-        self._tf: TfOutput | None = None
-        self._output_publishers: Publishers | None = None
-        self._transforms: Transforms | None = None
-        self._localizer: Localizer | None = None
-        self._assumptions = AssumptionLog(self)
-        # Held while an output is published and while map or parameters are replaced.
-        self._output_lock = threading.Lock()
+        self._equipment: Equipment | None = None
+        self._pipeline: Pipeline | None = None
+        self._relocalization_services: RelocalizationServices | None = None
         super().__init__('dsac_relocalizer', RelocalizerParameters)
+        self._map = MapInUse(self, self.start, self._on_map_replaced)
         self._broadcaster = TransformBroadcaster(self)
+        self._health = RelocalizerHealth(self)
+        self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
+
+    def prepare_start(self) -> None:
+        """Load the map in the background; `configure` and `activate` follow."""
+        try:
+            self._map.preload(self.values)
+        except DsacError as error:
+            self.problem = str(error)
+            self.get_logger().error(self.problem)
+
+    def waiting_for(self) -> str:
+        """Return why no image is processed."""
+        if self._map.loading:
+            return f'loading the map {self._map.loading}'
+        is_idle = self.state == lifecycle.UNCONFIGURED
+        return (is_idle and self._map.problem) or super().waiting_for()
 
     def configure(self) -> None:
-        """Load the map, warm up, create the publishers."""
-        if not self.values.map:
-            raise ConfigError(
-                'parameter map is empty, expected a map file that `dsac map` wrote: '
-                'map:=/path/to/the.map'
-            )
-        self._localizer = load_localizer(self.values.map, self.values)
-        self._transforms = Transforms(self, frame_parameters(self.values))
-        self._output_publishers = Publishers(self, self.values.map_frame)
-        self._debug = DebugOutput(self, self.values.map_frame)
-        self.get_logger().info(
-            f'map {self.values.map} ({self._localizer.map.id}) on {self._localizer.device}'
+        """Load the map, create publishers and services."""
+        values = self.values
+        cameras = self._read_cameras()
+        self._map.configure(values)
+        self._health.use(self._map.localizer)
+        self._equipment = Equipment(
+            self._map,
+            Transforms(self, frame_parameters(values)),
+            self._broadcaster,
+            Publishers(self, values.map_frame),
+            DebugOutput(self, values.map_frame),
+            SceneOutput(self, values.map_frame),
+            self._health,
+            self._assumptions,
+            self._reasons,
+            cameras,
+        )
+        self._relocalization_services = RelocalizationServices(
+            self,
+            self._recovery,
+            lambda: (self.values.relocalize_timeout, self.values.reinitialize_timeout),
+            self._set_enabled,
+            self._clear,
         )
 
     def activate(self) -> None:
         """Create the subscriptions and start to process images."""
-        self._output_publishers.reset()
-        self._output_publishers.publish_map_info(
-            self._localizer.map.header, self.values.map, self._now()
-        )
-        self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
-        self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
-        self._watch = InputWatch(self, self.values.input_timeout)
-        self._camera = CameraSubscriber(
-            self, self.values.image_transport, self._watch, self._worker.slot.put
-        )
-        self._relocalization = Relocalization(
-            self._localizer,
-            self.values,
-            self._transforms,
-            self._camera.is_rectified(self.values.rectified),
-        )
-        self._checks = self.create_timer(CHECK_PERIOD_S, self._check_age)
-        self.get_logger().info(f'waiting for images on {self._camera.image_topic}')
+        self._show_map(self._map.localizer)
+        self._pipeline = Pipeline(self, self._equipment)
+        warn_of_unused_overrides(self)
+        self.get_logger().info(f'waiting for images on {", ".join(self._pipeline.image_topics)}')
 
     def deactivate(self) -> None:
         """Destroy the subscriptions, finish the current image, keep the map."""
-        if self._worker is None:
-            return
-        self._watch.close()
-        self._camera.close()
-        self.destroy_timer(self._checks)
-        if not self._worker.stop():
-            self.get_logger().warning('the current image takes too long; its result is discarded')
-        self._tf.close()
-        if self.context.ok():
-            self._output_publishers.publish_localized(False)
-        self._worker = self._camera = self._tf = self._relocalization = None
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
 
     def cleanup(self) -> None:
-        """Release the map and destroy the publishers."""
-        if self._output_publishers is None:
-            return
-        self._output_publishers.close()
-        self._debug.close()
-        self._transforms.close()
-        self._output_publishers = self._transforms = self._localizer = None
+        """Release the map and destroy publishers and services."""
+        equipment, self._equipment = self._equipment, None
+        services, self._relocalization_services = self._relocalization_services, None
+        if services is not None:
+            services.close()
+        if equipment is not None:
+            parts = equipment.publishers, equipment.debug, equipment.scene, equipment.transforms
+            for part in parts:
+                part.close()
+        self._map.release()
+        self._health.use(None)
 
-    def apply(self, values: RelocalizerParameters) -> None:
-        """Apply changed parameters between two images; a map that cannot be loaded raises."""
-        old = self.values
-        if self._localizer is not None:
-            if values.map != old.map:
-                self._localizer = load_localizer(values.map, values)
-                self._output_publishers.publish_map_info(
-                    self._localizer.map.header, values.map, self._now()
-                )
-                self.get_logger().info(f'map {values.map} ({self._localizer.map.id})')
-            elif any(getattr(values, n) != getattr(old, n) for n in LOCALIZER_PARAMETERS):
-                self._localizer = self._localizer.with_settings(
-                    ransac_config(values), accept_config(values)
-                )
-        elif values.map != old.map:
-            read_header(user_path(values.map))
-            self.restart_autostart()
-        if self._relocalization is not None:
-            with self._output_lock:
-                self._relocalization.localizer, self._relocalization.values = (
-                    self._localizer,
-                    values,
-                )
-                self._tf.values = values
-                if frame_changed(values, old):
-                    self._tf.reset()
-                    self._output_publishers.reset()
+    def stop(self) -> None:
+        """Deactivate, clean up and end the thread that loads maps."""
+        super().stop()
+        if not self._map.close():
+            self.get_logger().warning('the map that is being loaded takes too long; not waiting')
 
-    def _work(self, stamped_image: StampedImage) -> None:
-        """Process one image in the worker thread."""
-        relocalization, publishers, tf, worker = (
-            self._relocalization,
-            self._output_publishers,
-            self._tf,
-            self._worker,
-        )
-        if relocalization is None or worker is None:
-            return
-        values, localizer = relocalization.values, relocalization.localizer
-        output = relocalization.process(stamped_image, self._now())
-        with self._output_lock:
-            if frame_changed(relocalization.values, values):
-                return  # the pose refers to the previous frame
-            publishers.publish_poses(output)
-            if output.map_from_base is not None:
-                tf.publish(output)
-            publishers.publish_status(
-                output,
-                localizer.map.id,
-                worker.slot.dropped,
-                self._now(),
-                values.localization_timeout,
+    def apply(self, values: RelocalizerParameters, changed: frozenset[str]) -> None:
+        """Apply changed parameters between two images."""
+        self._map.apply(values, changed, self.is_starting)
+        if self._pipeline is not None:
+            self._pipeline.apply(values)
+            self._equipment.scene.show_map(
+                self._map.localizer.map, values.map_alignment, self.get_clock().now().nanoseconds
             )
-        self._log_output(output)
-        scene = np.eye(4)
-        scene[:3, 3] = localizer.map.origin
-        self._debug.publish(
-            output, matrix_from_xyz_rpy(values.map_alignment) @ scene, values.debug_rate
+
+    def _on_map_replaced(self, localizer: Localizer) -> None:
+        """Answer by another map from now on."""
+        if self._pipeline is not None:
+            self._pipeline.use(localizer)
+        self._health.use(localizer)
+        self._show_map(localizer)
+
+    def _show_map(self, localizer: Localizer) -> None:
+        """Publish the description and the points of a map."""
+        now = self.get_clock().now().nanoseconds
+        self._equipment.publishers.publish_map_info(localizer.map.header, self._map.path, now)
+        self._equipment.scene.show_map(localizer.map, self.values.map_alignment, now)
+
+    def _read_cameras(self) -> tuple[CameraSetup, ...]:
+        """Return the setup of each camera; raises a DsacError for files that cannot be read."""
+        values = self.values
+        return tuple(
+            camera_setup(
+                values,
+                name,
+                image_topic(self, values.image_transport, name),
+                image_mask(values.mask_path, values.exclude_border_px, name),
+            )
+            for name in camera_names(values.cameras)
         )
 
-    def _log_output(self, output: NodeOutput) -> None:
-        """Log assumptions, once each, and reasons of rejection, throttled."""
-        if output.view is not None:
-            self._assumptions.log(output.view.frame.camera)
-        localization = output.localization
-        if not localization.accepted:
-            self.get_logger().warning(
-                f'{localization.result.name}: {localization.reason}', throttle_duration_sec=5.0
-            )
+    def _recovery(self) -> RecoveryDriver | None:
+        return None if self._pipeline is None else self._pipeline.recovery
 
-    def _on_error(self, stamped_image: StampedImage, error: Exception) -> None:
-        """Log an error outside the localization; the node continues."""
-        if self.context.ok():
-            self.get_logger().error(
-                f'image not processed: {type(error).__name__}: {error}', throttle_duration_sec=5.0
-            )
+    def _clear(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.forget('cleared by a call of ~/clear')
 
-    def _check_age(self) -> None:
-        if not self._output_publishers.is_localized(self._now(), self.values.localization_timeout):
-            self._output_publishers.publish_localized(False)
-
-    def _now(self) -> int:
-        return self.get_clock().now().nanoseconds
+    def _set_enabled(self, enabled: bool) -> str:
+        """Start or stop the processing of images; return what was done."""
+        if self._pipeline is None:
+            return INACTIVE
+        self._pipeline.is_enabled = enabled
+        return 'images are processed' if enabled else 'images are ignored until it is called again'
 
 
 def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
@@ -206,11 +171,6 @@ def frame_parameters(values: RelocalizerParameters) -> dict[str, str]:
         for name in ('base_frame', 'odom_frame', 'map_frame')
         if (frame := getattr(values, name))
     }
-
-
-def frame_changed(values: RelocalizerParameters, old: RelocalizerParameters) -> bool:
-    """Return whether the parameters define another reference frame of poses than before."""
-    return (values.map, values.map_alignment) != (old.map, old.map_alignment)
 
 
 def main(args: Sequence[str] | None = None) -> int:

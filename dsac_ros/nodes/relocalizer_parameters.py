@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, CorrectionConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
+from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
 
 RANSAC = {
     'hypotheses': 'num_hypotheses',
@@ -27,6 +28,18 @@ ACCEPT = {
         'max_position_sigma',
         'max_latency_ms',
         'max_focal_error',
+    )
+}
+RECOVERY = {field.name: field.name for field in fields(RecoveryConfig)}
+SEED = {field.name: field.name for field in fields(SeedConfig)}
+CORRECTION = {
+    name: name
+    for name in (
+        'smoothing_tau',
+        'max_jump',
+        'jump_confirmations',
+        'jump_agreement',
+        'max_correction_rate',
     )
 }
 
@@ -66,7 +79,12 @@ class RelocalizerParameters:
         read_only=True,
     )
     max_rate: float = parameter(
-        'input', 5.0, 'maximum rate of processed images; 0: unlimited', 'Hz', low=0.0, high=1000.0
+        'input',
+        5.0,
+        'maximum rate of processed images, of all cameras together; 0: unlimited',
+        'Hz',
+        low=0.0,
+        high=1000.0,
     )
     max_image_age: float = parameter(
         'input',
@@ -75,8 +93,27 @@ class RelocalizerParameters:
         's',
         low=0.0,
     )
+    cameras: list[str] = parameter(
+        'input',
+        [''],
+        'names of several cameras, each with its own NAME/image and NAME/camera_info, which need '
+        'not be synchronised; empty: one camera on `image`',
+        read_only=True,
+    )
     camera_frame: str = parameter(
-        'input', '', 'optical frame of the camera; empty: frame_id of the image', read_only=True
+        'input',
+        '',
+        'optical frame of the camera, {name} for its name in cameras; empty: frame_id of the '
+        'image',
+        read_only=True,
+    )
+    camera_info_url: str = parameter(
+        'input',
+        '',
+        'calibration file to use in place of camera_info, where a driver or bag has none: a path, '
+        'file:// or package:// URL of the YAML that camera_calibration writes; {name} for the '
+        'name in cameras',
+        read_only=True,
     )
     rectified: str = parameter(
         'input',
@@ -94,6 +131,22 @@ class RelocalizerParameters:
         's',
         low=0.0,
         high=3600.0,
+        read_only=True,
+    )
+    mask_path: str = parameter(
+        'input',
+        '',
+        'PNG of the size of the images as they are received, white where pixels are used, such as '
+        'around the body of the robot; {name} for the name in cameras; empty: all',
+        read_only=True,
+    )
+    exclude_border_px: int = parameter(
+        'input',
+        0,
+        'width of a border of the image whose pixels are not used',
+        'px',
+        low=0,
+        high=10_000,
         read_only=True,
     )
     rotate_180: bool = parameter(
@@ -128,7 +181,30 @@ class RelocalizerParameters:
         'tf', 0.3, 'time by which map -> odom is stamped into the future', 's', low=0.0, high=10.0
     )
     tf_lookup_timeout: float = parameter(
-        'tf', 0.1, 'longest wait for a transform at the stamp of the image', 's', low=0.0, high=5.0
+        'tf',
+        0.5,
+        'longest wait of a localized image for the transform from the camera to base_frame at its '
+        'stamp',
+        's',
+        low=0.0,
+        high=5.0,
+    )
+    odometry_timeout: float = parameter(
+        'tf',
+        0.5,
+        'longest wait of an accepted pose for odometry (odom_frame to base_frame) at the stamp of '
+        'its image; the node continues meanwhile',
+        's',
+        low=0.0,
+        high=5.0,
+    )
+    odometry_max_gap: float = parameter(
+        'tf',
+        1.0,
+        'largest distance of the two samples of odometry between which it is interpolated',
+        's',
+        low=0.01,
+        high=10.0,
     )
     two_d_mode: bool = parameter(
         'tf', True, 'restrict map -> odom and map -> base to x, y and yaw'
@@ -141,6 +217,12 @@ class RelocalizerParameters:
         choices=('refuse', 'warn'),
         read_only=True,
     )
+
+    smoothing_tau: float = from_setting('own mode', CorrectionConfig, 'smoothing_tau')
+    max_jump: float = from_setting('own mode', CorrectionConfig, 'max_jump')
+    jump_confirmations: int = from_setting('own mode', CorrectionConfig, 'jump_confirmations')
+    jump_agreement: float = from_setting('own mode', CorrectionConfig, 'jump_agreement')
+    max_correction_rate: float = from_setting('own mode', CorrectionConfig, 'max_correction_rate')
 
     min_visible_inlier_ratio: float = from_setting(
         'accept', AcceptConfig, 'min_visible_inlier_ratio'
@@ -175,13 +257,54 @@ class RelocalizerParameters:
         'covariance', 1.0, 'minimum standard deviation of yaw', 'deg', low=0.0
     )
 
-    localization_timeout: float = parameter(
-        'misc',
-        5.0,
-        'time after the last accepted image at which `~/localized` becomes false',
+    publish_initialpose: str = parameter(
+        'recovery',
+        'on_request',
+        'seed the localizer of the robot on `initialpose`: on_request of a service, an action or '
+        'a trigger topic; auto: also where fixes agree that it is lost; or never',
+        choices=('on_request', 'auto', 'never'),
+    )
+    min_agreeing_fixes: int = from_setting('recovery', RecoveryConfig, 'min_agreeing_fixes')
+    recent_fixes: int = from_setting('recovery', RecoveryConfig, 'recent_fixes')
+    evidence_time: float = from_setting('recovery', RecoveryConfig, 'evidence_time')
+    consistency_xy: float = from_setting('recovery', RecoveryConfig, 'consistency_xy')
+    consistency_yaw: float = from_setting('recovery', RecoveryConfig, 'consistency_yaw')
+    viewpoint_change_xy: float = from_setting('recovery', RecoveryConfig, 'viewpoint_change_xy')
+    viewpoint_change_yaw: float = from_setting('recovery', RecoveryConfig, 'viewpoint_change_yaw')
+    kidnap_xy: float = from_setting('recovery', RecoveryConfig, 'kidnap_xy')
+    kidnap_yaw: float = from_setting('recovery', RecoveryConfig, 'kidnap_yaw')
+    localizer_timeout: float = from_setting('recovery', RecoveryConfig, 'localizer_timeout')
+    localization_timeout: float = from_setting('recovery', RecoveryConfig, 'localization_timeout')
+    settle_time: float = from_setting('recovery', RecoveryConfig, 'settle_time')
+    max_attempts: int = from_setting('recovery', RecoveryConfig, 'max_attempts')
+    min_seconds_between_attempts: float = from_setting(
+        'recovery', RecoveryConfig, 'min_seconds_between_attempts'
+    )
+    give_up_time: float = from_setting('recovery', RecoveryConfig, 'give_up_time')
+    seed_std_scale: float = from_setting('recovery', SeedConfig, 'seed_std_scale')
+    seed_min_std_xy: float = from_setting('recovery', SeedConfig, 'seed_min_std_xy')
+    seed_min_std_yaw: float = from_setting('recovery', SeedConfig, 'seed_min_std_yaw')
+    seed_max_std_xy: float = from_setting('recovery', SeedConfig, 'seed_max_std_xy')
+    seed_max_std_yaw: float = from_setting('recovery', SeedConfig, 'seed_max_std_yaw')
+    relocalize_timeout: float = parameter(
+        'recovery',
+        10.0,
+        'longest time in which `~/trigger_relocalization` and the trigger topics expect a '
+        'verified pose',
         's',
         low=0.1,
+        high=3600.0,
     )
+    reinitialize_timeout: float = parameter(
+        'recovery',
+        30.0,
+        'the same of `~/reinitialize_global_localization`; longer than the server_timeout of the '
+        'behaviour tree, which takes any answer for success',
+        's',
+        low=0.1,
+        high=3600.0,
+    )
+
     debug_rate: float = parameter(
         'misc',
         2.0,
@@ -194,6 +317,16 @@ class RelocalizerParameters:
     autostart: bool = parameter(
         'misc', True, 'configure and activate the node without a lifecycle manager', read_only=True
     )
+    bond_heartbeat_period: float = parameter(
+        'misc',
+        0.0,
+        'time between heartbeats for the lifecycle manager of nav2; 0: none, which needs its '
+        'bond_timeout to be 0',
+        's',
+        low=0.0,
+        high=10.0,
+        read_only=True,
+    )
 
 
 def ransac_config(values: RelocalizerParameters) -> RansacConfig:
@@ -204,3 +337,18 @@ def ransac_config(values: RelocalizerParameters) -> RansacConfig:
 def accept_config(values: RelocalizerParameters) -> AcceptConfig:
     """Return the settings of the acceptance of poses."""
     return settings_from(values, AcceptConfig, ACCEPT)
+
+
+def recovery_config(values: RelocalizerParameters) -> RecoveryConfig:
+    """Return the settings of the recovery."""
+    return settings_from(values, RecoveryConfig, RECOVERY)
+
+
+def seed_config(values: RelocalizerParameters) -> SeedConfig:
+    """Return the settings of seeds."""
+    return settings_from(values, SeedConfig, SEED)
+
+
+def correction_config(values: RelocalizerParameters) -> CorrectionConfig:
+    """Return the settings of map -> odom in own mode."""
+    return settings_from(values, CorrectionConfig, CORRECTION)

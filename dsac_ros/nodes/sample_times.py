@@ -16,12 +16,16 @@ SECOND_NS = 1e9
 
 @dataclass(frozen=True)
 class Limits:
-    """Maximum wait for a sample and gap between two, with the names of their parameters."""
+    """Maximum wait for a sample and gap between two, with the names of their parameters.
+
+    waits: False if the caller has waited by itself.
+    """
 
     timeout_s: float = 0.0
     timeout_name: str = ''
     max_gap_s: float = math.inf
     gap_name: str = ''
+    waits: bool = True
 
 
 def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:

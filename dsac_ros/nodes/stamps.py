@@ -8,6 +8,53 @@ FUTURE_NS = 1_000_000_000
 MAX_SAME_CLOCK_S = 86_400.0
 
 
+#: Stamps that fall by less are late or out of order; those of a bag that starts over fall by more.
+MIN_RESTART_NS = 2_000_000_000
+#: Stamps in a row that must go on from there: two publishers alternate.
+RESTART_CONFIRMATIONS = 3
+#: No bag is played faster than this, nor a clock; two publishers seem to be.
+MAX_SPEED = 20
+
+
+class RestartDetector:
+    """Recognizes that the stamps of one source start over, as those of a bag played again."""
+
+    def __init__(self) -> None:
+        self._newest, self._newest_s = 0, 0.0
+        self._candidate, self._count = 0, 0
+        self._has_restarted = self._is_mixed = False
+
+    def begin_anew(self) -> None:
+        """Expect stamps of any time: another source has shown that time starts over."""
+        if not self._has_restarted:
+            self._newest = 0
+
+    def restarted(self, stamp: int, now_s: float) -> int:
+        """Take a stamp [ns] at a time of the steady clock [s].
+
+        Returns:
+            How far stamps fell [ns] if this one makes it sure; 0 if they did not. A source that
+            goes there and back again has two publishers, and is not believed again.
+        """
+        if stamp == 0:
+            return 0
+        fall = self._newest - stamp
+        if not self._newest or fall < MIN_RESTART_NS:
+            explained = MIN_RESTART_NS + MAX_SPEED * (now_s - self._newest_s) * 1e9
+            self._is_mixed |= self._has_restarted and -fall > explained
+            if fall < 0:
+                self._newest, self._newest_s = stamp, now_s
+            self._count = 0
+            return 0
+        self._count = self._count + 1 if stamp > self._candidate else 1
+        self._candidate = stamp
+        if self._is_mixed or self._count < RESTART_CONFIRMATIONS:
+            return 0
+        self._newest, self._newest_s, self._count = stamp, now_s, 0
+        self._has_restarted = True
+        return fall
+
+
 class StampCheck:
     """Checks stamps against the node's clock, which is passed in [ns]."""
 

@@ -14,14 +14,16 @@ MAX_REMEMBERED = 256
 
 
 class TfAuthority:
-    """Decides whether this node may publish the parent of `child`; times are passed in [ns].
+    """Decides whether this node may publish the parent of `child`.
 
-    mode is auto, map_odom, map_base or none; conflict is refuse or warn.
+    Times are passed in [ns] of a steady clock; stamps [ns] are those of transforms. mode is auto,
+    map_odom, map_base or none; conflict is refuse or warn.
     """
 
     def __init__(self, mode: str, child: str, conflict: str, now: int) -> None:
         self.mode, self.child, self.conflict = mode, child, conflict
         self.other_publisher = ''
+        self._on_static = False
         self._begin = now
         self._sent: deque[int] = deque(maxlen=MAX_REMEMBERED)
 
@@ -29,13 +31,32 @@ class TfAuthority:
         """Record the stamp of an own transform: TF messages do not identify their sender."""
         self._sent.append(stamp)
 
-    def heard(self, parent: str, child: str, stamp: int) -> bool:
-        """Record a transform on /tf; return whether it reveals another publisher."""
-        if child.lstrip('/') != self.child or stamp in self._sent:
+    def heard(self, parent: str, child: str, stamp: int, is_static: bool = False) -> bool:
+        """Record a transform on /tf or /tf_static; return whether it reveals another publisher."""
+        if child.lstrip('/') != self.child or (stamp in self._sent and not is_static):
             return False
         news = not self.other_publisher
         self.other_publisher = parent or '?'
+        self._on_static = is_static
         return news
+
+    @property
+    def problem(self) -> str:
+        """What another publisher does to this node, one sentence; '' if there is none."""
+        if not self.other_publisher:
+            return ''
+        topic = ' on /tf_static' if self._on_static else ''
+        continues = self.conflict == 'warn' and self.mode != 'auto'
+        return (
+            f'another node publishes {self.other_publisher} -> {self.child}{topic}: tf_mode '
+            f'{self.mode} '
+            + (
+                'continues to publish, and the pose of the robot alternates between the two'
+                if continues
+                else 'stops publishing; stop that node and activate this one again, or set '
+                'tf_mode:=none'
+            )
+        )
 
     def may_publish(self, now: int, has_odometry: bool) -> bool:
         """Return whether the transform may be published now."""

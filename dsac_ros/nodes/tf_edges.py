@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bisect
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dsac_ros.nodes.sample_times import Limits, gap_reason, reason_at
+from dsac_ros.nodes.sample_times import MAX_SAME_CLOCK_S, Limits, gap_reason, reason_at
+from dsac_ros.nodes.stamps import RestartDetector
 
 #: An edge with a single sample counts as static after this time [s].
 STATIC_AFTER_S = 3.0
@@ -44,26 +45,36 @@ class TfEdges:
         """Keep the stamps of the last cache_s; static_topic is named in reasons."""
         self._cache_ns, self._static_topic = int(cache_s * 1e9), static_topic
         self._edges: dict[str, Edge] = {}
+        self._restarts: dict[str, RestartDetector] = {}
         self._lock = threading.Lock()
 
-    def add(self, parent: str, child: str, stamp: int, is_static: bool, now_s: float) -> None:
-        """Record a transform received at now_s of a steady clock."""
+    def add(self, parent: str, child: str, stamp: int, is_static: bool, now_s: float) -> int:
+        """Record a transform received at now_s of a steady clock.
+
+        Returns:
+            How far the stamps of this edge fell [ns] if time starts over; otherwise 0.
+        """
         parent, child = parent.lstrip('/'), child.lstrip('/')
         with self._lock:
             edge = self._edges.get(child)
             if edge is None or (edge.parent, edge.is_static) != (parent, is_static):
                 edge = self._edges[child] = Edge(parent, is_static, now_s)
+            if is_static:
+                return 0
+            fall = self._restarts.setdefault(child, RestartDetector()).restarted(stamp, now_s)
             stamps = edge.stamps
             index = bisect.bisect_left(stamps, stamp)
-            if is_static or (index < len(stamps) and stamps[index] == stamp):
-                return
-            stamps.insert(index, stamp)
-            del stamps[: bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
+            if index == len(stamps) or stamps[index] != stamp:
+                stamps.insert(index, stamp)
+                del stamps[: bisect.bisect_left(stamps, stamps[-1] - self._cache_ns)]
+            return fall
 
     def clear(self) -> None:
         """Forget dynamic transforms, whose stamps belong to another run."""
         with self._lock:
             self._edges = {name: edge for name, edge in self._edges.items() if edge.is_static}
+            for detector in self._restarts.values():
+                detector.begin_anew()
 
     @property
     def frames(self) -> list[str]:
@@ -80,6 +91,12 @@ class TfEdges:
         """Return the descendants of a frame, sorted."""
         with self._lock:
             return sorted(name for name in self._edges if frame in self._chain(name)[1:])
+
+    def edge(self, child: str) -> Edge | None:
+        """Return a copy of the edge from a frame to its parent; None if it has none."""
+        with self._lock:
+            found = self._edges.get(child)
+            return None if found is None else replace(found, stamps=list(found.stamps))
 
     def path(self, target: str, source: str) -> TfPath | None:
         """Return the edges between two frames; None if TF does not connect them."""
@@ -104,6 +121,18 @@ class TfEdges:
                 and len(edge.stamps) == 1
                 and now_s - edge.heard_s >= STATIC_AFTER_S
             }
+
+    def newest(self, path: TfPath) -> int | None:
+        """Return the newest stamp [ns] of the dynamic edges of a path; None if there are none."""
+        stamps = [stamps[-1] for _, stamps in self._moving(path, set()) if stamps]
+        return max(stamps, default=None)
+
+    def is_late(self, path: TfPath, stamp: int) -> bool:
+        """Return whether the samples of a dynamic edge end before a stamp, not long before."""
+        return any(
+            not stamps or 0 < stamp - stamps[-1] <= MAX_SAME_CLOCK_S * 1e9
+            for _, stamps in self._moving(path, set())
+        )
 
     def gap_reason(self, path: TfPath, stamp: int, limits: Limits) -> str:
         """Return why the samples around a stamp are too sparse to interpolate; '' if not."""
@@ -137,18 +166,23 @@ class TfEdges:
             now_s: time of the steady clock.
             parameters: frame -> the parameter that names it; default camera_frame.
         """
-        frames = self.frames
-        for frame in (target, source):
-            if frame not in frames:
-                return self._unknown(frame, parameters.get(frame, 'camera_frame'), frames)
         path = self.path(target, source)
-        if path is None:
-            return self._disconnected(target, source)
+        disconnected = self.disconnected_reason(target, source, parameters)
+        if disconnected or path is None:
+            return disconnected
         reasons = (
             reason_at(what, stamps, stamp, limits)
             for what, stamps in self._moving(path, self.static_children(path, now_s))
         )
         return next(filter(None, reasons), '')
+
+    def disconnected_reason(self, target: str, source: str, parameters: dict[str, str]) -> str:
+        """Return why TF connects two frames at no time, and the remedy; '' if it does."""
+        frames = self.frames
+        for frame in (target, source):
+            if frame not in frames:
+                return self._unknown(frame, parameters.get(frame, 'camera_frame'), frames)
+        return '' if self.path(target, source) else self._disconnected(target, source)
 
     def _moving(self, path: TfPath, static_children: set[str]) -> list[tuple[str, list[int]]]:
         """Return name and stamps of the dynamic edges of a path."""

@@ -3,33 +3,45 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
-from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import Buffer, TransformException
 
 from dsac_ros.errors import SourceError
 from dsac_ros.nodes.conversions import matrix_from_transform
-from dsac_ros.nodes.input_watch import Feed, InputWatch
+from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.missing_inputs import Input
 from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.tf_edges import TfEdges, TfPath
+from dsac_ros.nodes.tf_listener import TfListener
 from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.sources.pose_frames import optical_frame
 
 CACHE_S = 15.0
-POLL_S = 0.005
+#: Longest wait before a lookup is tried again: a single sample becomes valid by its age [s].
+RECHECK_S = 0.05
 TF, TF_STATIC = '/tf', '/tf_static'
 #: Time after which frames that are still unknown are not expected any more [s].
 SETTLING_TIME_S = 3.0
 
 
 class TransformUnavailable(Exception):
-    """There is no such transform at that time; the message is the reason."""
+    """There is no such transform at that time; the message is the reason.
+
+    may_come says whether TF that is still on its way can change that.
+    """
+
+    def __init__(self, reason: str, may_come: bool = False) -> None:
+        super().__init__(reason)
+        self.may_come = may_come
 
 
 class Transforms:
@@ -39,9 +51,16 @@ class Transforms:
         """Listen to TF; `parameters` maps frames to the parameters that name them, for reasons."""
         self.buffer = Buffer(cache_time=Duration(seconds=CACHE_S))
         self.edges = TfEdges(CACHE_S, node.resolve_topic_name(TF_STATIC))
-        self._listener = _Listener(self.buffer, node, self.edges)
+        self._arrived = threading.Condition()
+        self._on_arrival: list[Callable[[], None]] = []
+        self._on_restart: list[Callable[[int], None]] = []
+        self._listener = TfListener(self.buffer, node, self.edges, self._notify, self._restart)
         self._node, self._parameters = node, parameters
-        self._last_now, self._begin = 0, time.monotonic()
+        self._jump = node.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=lambda _: self.reset(),
+        )
+        self._begin = time.monotonic()
         self._logged: set[str] = set()
 
     @property
@@ -88,26 +107,65 @@ class Transforms:
         """
         if target == source:
             return np.eye(4)
-        self._clear_after_time_jump()
-        end = time.monotonic() + limits.timeout_s
-        while True:
-            try:
-                found = self._at(target, source, stamp)
-                break
-            except TransformException as error:
-                if time.monotonic() >= end:
+        end = time.monotonic() + limits.timeout_s * limits.waits
+        with self._arrived:
+            while True:
+                try:
+                    found = self._at(target, source, stamp)
+                    break
+                except TransformException as error:
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        raise TransformUnavailable(
+                            self._reason(target, source, stamp, limits)
+                            or f'no transform {target} <- {source}: {error}',
+                            self._may_come(target, source, stamp),
+                        ) from None
+                except SourceError as error:
                     raise TransformUnavailable(
-                        self._reason(target, source, stamp, limits)
-                        or f'no transform {target} <- {source}: {error}'
+                        f'transform {target} <- {source}: {error}'
                     ) from None
-            except SourceError as error:
-                raise TransformUnavailable(f'transform {target} <- {source}: {error}') from None
-            time.sleep(POLL_S)
+                self._arrived.wait(min(left, RECHECK_S))
         path = self.edges.path(target, source)
         too_sparse = self.edges.gap_reason(path, stamp, limits) if path else ''
         if too_sparse:
             raise TransformUnavailable(too_sparse)
         return found
+
+    def newest(self, target: str, source: str) -> tuple[int, np.ndarray]:
+        """Return the newest stamp [ns] and target_from_source (4, 4) at it, without waiting.
+
+        Raises:
+            TransformUnavailable: there is no such transform.
+        """
+        try:
+            found = self.buffer.lookup_transform(target, source, Time())
+            return stamp_ns(found.header.stamp), matrix_from_transform(found.transform)
+        except (TransformException, SourceError) as error:
+            raise TransformUnavailable(f'no transform {target} <- {source}: {error}') from None
+
+    def _may_come(self, target: str, source: str, stamp: int) -> bool:
+        """Return whether a transform that is missing now may still arrive."""
+        path = self.edges.path(target, source)
+        return not self.is_settled if path is None else self.edges.is_late(path, stamp)
+
+    def disconnected_reason(self, target: str, source: str) -> str:
+        """Return why TF connects two frames at no time, and the remedy; '' if it does."""
+        return self.edges.disconnected_reason(target, source, self._parameters)
+
+    def latest(self, target: str, source: str) -> np.ndarray:
+        """Return the newest target_from_source (4, 4).
+
+        Raises:
+            TransformUnavailable: there is none.
+        """
+        return self.lookup(target, source, 0)
+
+    def ahead_s(self, target: str, source: str, now: int) -> float:
+        """Return how far the newest sample between two frames is ahead of `now` [ns], in s."""
+        path = self.edges.path(target, source)
+        newest = self.edges.newest(path) if path else None
+        return -math.inf if newest is None else (newest - now) / 1e9
 
     def optical_frame(self, image_frame: str, given: str) -> str:
         """Return the optical frame of an image.
@@ -131,7 +189,8 @@ class Transforms:
             raise TransformUnavailable(
                 f'the image is in frame {frame!r}, which has x forward by its name, and TF has '
                 f'{children} below it: set camera_frame to the frame with z forward (or to '
-                f'{frame} if that one has)'
+                f'{frame} if that one has)',
+                may_come=not self.is_settled,
             )
         if found[0] != frame:
             self._log_once(
@@ -153,9 +212,37 @@ class Transforms:
         )
         return found[0]
 
+    def on_arrival(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after every TF message, in the executor; return the function that ends it."""
+        self._on_arrival.append(callback)
+        return lambda: self._on_arrival.remove(callback)
+
+    def on_restart(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back when stamps of TF fall by some [ns]; return the function that ends it."""
+        self._on_restart.append(callback)
+        return lambda: self._on_restart.remove(callback)
+
+    def reset(self) -> None:
+        """Forget dynamic transforms, whose stamps belong to another run of the clock."""
+        self.buffer.clear()
+        self.edges.clear()
+
     def close(self) -> None:
         """Stop listening."""
+        self._jump.unregister()
         self._listener.unregister()
+
+    def _restart(self, fall_ns: int) -> None:
+        """Forget what is newer than the stamps now: tf2 ignores samples far older than others."""
+        self.reset()
+        for callback in list(self._on_restart):
+            callback(fall_ns)
+
+    def _notify(self) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+        for callback in list(self._on_arrival):
+            callback()
 
     def _at(self, target: str, source: str, stamp: int) -> np.ndarray:
         """Look up by tf2, except that an edge with a single sample is valid at any time."""
@@ -198,42 +285,3 @@ class Transforms:
         if key not in self._logged:
             self._logged.add(key)
             self._node.get_logger().warning(line)
-
-    def _clear_after_time_jump(self) -> None:
-        """Clear the buffer when the clock jumps back (a bag that restarts)."""
-        now = self._node.get_clock().now().nanoseconds
-        if now < self._last_now:
-            self.buffer.clear()
-            self.edges.clear()
-        self._last_now = now
-
-
-class _Listener(TransformListener):
-    """Fills the buffer and records the samples."""
-
-    def __init__(self, buffer: Buffer, node: Node, edges: TfEdges) -> None:
-        self._edges = edges
-        self.feed: Feed | None = None
-        self.static_feed: Feed | None = None
-        super().__init__(buffer, node, spin_thread=False)
-
-    def callback(self, data: TFMessage) -> None:
-        """Record dynamic transforms."""
-        if self.feed is not None:
-            self.feed.arrived()
-        self._note(data, is_static=False)
-        super().callback(data)
-
-    def static_callback(self, data: TFMessage) -> None:
-        """Record static transforms."""
-        if self.static_feed is not None:
-            self.static_feed.arrived()
-        self._note(data, is_static=True)
-        super().static_callback(data)
-
-    def _note(self, data: TFMessage, is_static: bool) -> None:
-        now = time.monotonic()
-        for one in data.transforms:
-            self._edges.add(
-                one.header.frame_id, one.child_frame_id, stamp_ns(one.header.stamp), is_static, now
-            )

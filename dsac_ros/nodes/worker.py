@@ -49,17 +49,21 @@ class Slot(Generic[T]):
 class Worker(Generic[T]):
     """A thread that calls `work(item)` with the newest item, at most `rate()` times a second.
 
-    An exception of `work` is passed to `on_error(item, exception)`, and the thread continues.
+    `before` is called first, in the thread. An exception of `work` is passed to
+    `on_error(item, exception)`, one of `before` to `on_error(None, exception)`, and the thread
+    continues.
     """
 
     def __init__(
         self,
         work: Callable[[T], None],
-        on_error: Callable[[T, Exception], None],
+        on_error: Callable[[T | None, Exception], None],
         rate: Callable[[], float] = lambda: 0.0,
+        before: Callable[[], None] = lambda: None,
+        slot: Slot[T] | None = None,
     ) -> None:
-        self.slot: Slot[T] = Slot()
-        self._work, self._on_error, self._rate = work, on_error, rate
+        self.slot: Slot[T] = Slot() if slot is None else slot
+        self._work, self._on_error, self._rate, self._before = work, on_error, rate, before
         self._thread = threading.Thread(target=self._run, name='dsac_worker', daemon=True)
         self._thread.start()
 
@@ -71,6 +75,10 @@ class Worker(Generic[T]):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._before()
+        except Exception as error:
+            self._on_error(None, error)
         while (item := self.slot.take()) is not None:
             start = time.monotonic()
             try:

@@ -88,7 +88,7 @@ def _image(bag: BagFile, wanted: str | None) -> str:
 def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
     """The CameraInfo topic of the images, and what was assumed if its name does not say so."""
     topics = [t.name for t in bag.of_type(CAMERA_INFO)]
-    names = [wanted] if wanted else _beside(image)
+    names = [wanted] if wanted else info_topics_beside(image)
     found = next((name for name in names if name in topics), None)
     if found is not None:
         return found, ''
@@ -115,7 +115,7 @@ def _info(bag: BagFile, image: str, wanted: str | None) -> tuple[str, str]:
     )
 
 
-def _beside(image: str) -> list[str]:
+def info_topics_beside(image: str) -> list[str]:
     """The topics that may be the CameraInfo of an image topic, the preferred one first."""
     base = base_topic(image)
     *above, folder, _ = ['', *base.split('/')]

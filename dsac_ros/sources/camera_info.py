@@ -16,6 +16,7 @@ import numpy as np
 
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, is_central, middle_of_another_size
+from dsac_ros.geometry.camera_checks import check_principal_point
 from dsac_ros.types import Camera
 
 UNDECIDED = 0.05  # around the geometric mean of two sizes of which K could be
@@ -84,9 +85,13 @@ def camera_from_message(
 
 
 def _check_size(info: _Info) -> None:
-    """Refuse a principal point that lies where images of another size have their middle."""
-    other = middle_of_another_size(info.matrix, info.size_wh) if all(info.size_wh) else None
-    if other is not None:
+    """Refuse a principal point outside of the image, or in the middle of one of another size."""
+    if not all(info.size_wh):
+        return
+    other = middle_of_another_size(info.matrix, info.size_wh)
+    if other is None:
+        check_principal_point(info.matrix, info.size_wh)
+    else:
         (width, height), (cx, cy) = info.size_wh, info.matrix[:2, 2]
         raise CameraError(
             f'camera_info of {width}x{height} has the principal point ({cx:g}, '

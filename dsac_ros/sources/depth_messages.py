@@ -11,7 +11,7 @@ import numpy as np
 
 from dsac_ros.errors import ImageError
 from dsac_ros.sources.compressed_format import parse_format
-from dsac_ros.sources.encoded_images import decode_encoded
+from dsac_ros.sources.encoded_images import MAX_MESSAGE_PIXELS, decode_encoded
 from dsac_ros.sources.image_messages import message_bytes, message_pixels
 from dsac_ros.sources.rvl import decode_rvl
 
@@ -104,7 +104,7 @@ def _read_rvl(body: np.ndarray) -> np.ndarray:
 def _read_image(data: np.ndarray, told: str) -> np.ndarray:
     """One channel of 16 bits or of floats, from png or tiff."""
     try:
-        raw = decode_encoded(data, cv2.IMREAD_UNCHANGED)
+        raw = decode_encoded(data, cv2.IMREAD_UNCHANGED, MAX_MESSAGE_PIXELS)
     except ImageError as error:
         raise ImageError(
             f'compressed depth of the format {told!r} cannot be decoded: {error}'

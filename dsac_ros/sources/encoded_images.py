@@ -13,20 +13,39 @@ from dsac_ros.errors import ImageError
 
 START, SEGMENT, START_OF_SCAN = b'\xff\xd8', 0xFF, 0xDA
 NO_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xDA), 0xFF))  # fill bytes and bare markers
+PNG = b'\x89PNG\r\n\x1a\n'
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_SHORT, TIFF_LONG = 256, 257, 3, 4  # tags, and types of their values
+MAX_TIFF_TAGS = 100  # of a directory, which is sorted and begins with the size
 FRAME_SIZE = struct.Struct('>HH')
 # Start-of-frame markers, which hold the size: C0 to CF but for tables and arithmetic coding.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # A JPEG has a bit or more for each block of 64 pixels. libjpeg fills what is missing with gray.
 MAX_PIXELS_PER_BYTE = 1024
+# Of a message, whose few bytes could take gigabytes: 200 MB of RGB, and more than any camera
+# streams.
+MAX_MESSAGE_PIXELS = 1 << 26
 
 
-def decode_encoded(data: bytes | np.ndarray, flags: int) -> np.ndarray:
+def decode_encoded(
+    data: bytes | np.ndarray, flags: int, max_pixels: int | None = None
+) -> np.ndarray:
     """Decode an image as OpenCV does, with its flags.
 
+    Args:
+        data: the encoded image.
+        flags: of cv2.imread.
+        max_pixels: largest size; what a JPEG, PNG, WebP or TIFF says is checked before memory is
+            taken for it. A few kilobytes can say, and hold, a gigapixel.
+
     Raises:
-        ImageError: the bytes are no image, or of another size than they say.
+        ImageError: the bytes are no image, or of another size than they say, or too large.
     """
     buffer = np.frombuffer(data, np.uint8)
+    width, height = encoded_size(buffer)
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageError(
+            f'the encoded image is {width}x{height}, expected at most {max_pixels} pixels'
+        )
     width, height = jpeg_size(buffer)
     if width * height > MAX_PIXELS_PER_BYTE * buffer.size:
         raise ImageError(
@@ -67,3 +86,41 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int]:
             size = max(size, (width, height), key=math.prod)
         at += 2 + int.from_bytes(head[2:4], 'big')
     return size
+
+
+def encoded_size(data: np.ndarray) -> tuple[int, int]:
+    """The width and height that a JPEG, PNG, WebP or TIFF says it has; zeros for anything else."""
+    head = data[:30].tobytes()
+    if head.startswith(PNG) and len(head) >= 24:
+        width, height = struct.unpack_from('>II', head, 16)
+        return width, height
+    if head[:4] == b'RIFF' and head[8:12] == b'WEBP' and len(head) == 30:
+        return _webp_size(head)
+    if head[:4] in (b'II*\0', b'MM\0*'):
+        return _tiff_size(data)
+    return jpeg_size(data)
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """The size in the first 30 bytes of a WebP: lossy, lossless or extended."""
+    if head[12:16] == b'VP8 ':
+        width, height = struct.unpack_from('<HH', head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if head[12:16] == b'VP8L':
+        (bits,) = struct.unpack_from('<I', head, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[24:27], 'little') + 1, int.from_bytes(head[27:30], 'little') + 1
+
+
+def _tiff_size(data: np.ndarray) -> tuple[int, int]:
+    """The size in the first directory of a TIFF."""
+    order = '<' if data[0] == ord('I') else '>'
+    (start,) = struct.unpack_from(f'{order}I', data[4:8].tobytes().ljust(4, b'\0'))
+    directory = data[start : start + 2 + 12 * MAX_TIFF_TAGS].tobytes()
+    size = {TIFF_WIDTH: 0, TIFF_HEIGHT: 0}
+    for at in range(2, len(directory) - 11, 12):
+        tag, kind = struct.unpack_from(f'{order}HH', directory, at)
+        if tag in size and kind in (TIFF_SHORT, TIFF_LONG):
+            form = f'{order}{"H" if kind == TIFF_SHORT else "I"}'
+            (size[tag],) = struct.unpack_from(form, directory, at + 8)
+    return size[TIFF_WIDTH], size[TIFF_HEIGHT]

@@ -39,9 +39,11 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
-def decode_image_bytes(data: bytes | np.ndarray, assume: Assume | None = None) -> np.ndarray:
+def decode_image_bytes(
+    data: bytes | np.ndarray, assume: Assume | None = None, max_pixels: int | None = None
+) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an encoded image (jpeg, png ...)."""
-    image = to_eight_bits(decode_encoded(data, AS_STORED), assume)
+    image = to_eight_bits(decode_encoded(data, AS_STORED, max_pixels), assume)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from dsac_ros.errors import ImageError
 from dsac_ros.sources.compressed_format import parse_format
+from dsac_ros.sources.encoded_images import MAX_MESSAGE_PIXELS
 from dsac_ros.sources.encodings import ENCODINGS, Chroma, find_encoding
 from dsac_ros.sources.image_files import Assume, decode_image_bytes, to_eight_bits
 from dsac_ros.sources.video_format import refuse_video
@@ -62,7 +63,7 @@ def decode_compressed(message: Any, assume: Assume | None = None) -> np.ndarray:
             'expected jpeg or png of an image'
         )
     refuse_video(message)
-    image = decode_image_bytes(message_bytes(message.data), assume)
+    image = decode_image_bytes(message_bytes(message.data), assume, MAX_MESSAGE_PIXELS)
     # image_transport compresses a Bayer mosaic as if it were gray.
     source = said.encoding.lower()
     mosaic = find_encoding(source) if source.startswith('bayer_') and image.ndim == 2 else None

@@ -165,11 +165,19 @@ class RunningProcess:
             time.sleep(0.02)
         raise AssertionError(f'no {text!r} within {timeout} s; the process said:\n{self.output}')
 
-    def stop(self, number: int = signal.SIGINT, timeout: float = 30.0) -> int:
-        """Send a signal and return the exit code."""
+    def send(self, number: int) -> None:
+        """Send a signal, if it still runs."""
         if self._process.poll() is None:
             self._process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGINT, timeout: float = 30.0) -> int:
+        """Send a signal and return the exit code."""
+        self.send(number)
         return self.wait(timeout)
+
+    def threads(self) -> int:
+        """Count its threads, where /proc tells."""
+        return len(os.listdir(f'/proc/{self._process.pid}/task'))
 
     def wait(self, timeout: float = 20.0) -> int:
         """Wait for the end and return the exit code."""

@@ -123,3 +123,20 @@ def test_logs_reach_rosout(make_node, spin_until):
 def test_using_ros_before_init_says_so():
     with pytest.raises(rclpy.exceptions.NotInitializedException, match='has not been called'):
         rclpy.create_node('a', context=rclpy.Context())
+
+
+def test_a_guard_condition_runs_in_the_executor(make_node, spin_until):
+    node, threads = make_node('a'), []
+    guard = node.create_guard_condition(lambda: threads.append(threading.get_ident()))
+    spin_until(lambda: threads, 0.1)
+    assert not threads
+    other = threading.Thread(target=lambda: [guard.trigger() for _ in range(3)])
+    other.start()
+    other.join()
+    assert spin_until(lambda: threads)
+    spin_until(lambda: False, 0.1)
+    assert threads == [threading.get_ident()]  # once, and not in the thread that triggered
+    assert node.destroy_guard_condition(guard)
+    guard.trigger()
+    spin_until(lambda: False, 0.1)
+    assert len(threads) == 1

@@ -15,6 +15,7 @@ from rclpy.qos import (
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
+LOOSE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 TALKER = """
@@ -116,6 +117,36 @@ def test_a_queue_of_one_keeps_the_newest(make_node, spin_until):
     assert [m.data for m in got] == ['4']
 
 
+def test_a_callback_may_take_the_message_info(make_node, spin_until):
+    """Gaps in the numbers tell of messages that newer ones replaced while they waited."""
+    node, got = make_node('a'), []
+    publisher = node.create_publisher(String, 'x', qos_profile_sensor_data)
+    subscription = node.create_subscription(
+        String, 'x', lambda message, info: got.append((message.data, info)), LOOSE
+    )
+    assert spin_until(lambda: publisher.get_subscription_count() == 1)
+    assert subscription.topic_name == '/x'
+    publisher.publish(String(data='first'))
+    assert spin_until(lambda: got)
+    for i in range(20):
+        publisher.publish(String(data=str(i)))
+        time.sleep(0.005)
+    time.sleep(0.3)
+    publisher.publish(String(data='last'))
+    assert spin_until(lambda: got[-1][0] == 'last')
+    (_, first), (_, last) = got[0], got[-1]
+    assert set(first) == {
+        'source_timestamp',
+        'received_timestamp',
+        'publication_sequence_number',
+        'reception_sequence_number',
+    }
+    assert 0 < first['received_timestamp'] - first['source_timestamp'] < 5e9
+    for number in ('reception_sequence_number', 'publication_sequence_number'):
+        if first[number] is not None:  # a vendor counts on either side, or on none
+            assert last[number] - first[number] == 21
+
+
 def test_keep_all_keeps_all(make_node, spin_until):
     node, got = make_node('a'), []
     profile = QoSProfile(history=HistoryPolicy.KEEP_ALL)
@@ -163,3 +194,12 @@ def test_the_graph_is_queried_only_for_changes(make_node, spin_until, monkeypatc
     read.clear()
     (info,) = node.get_publishers_info_by_topic('x')
     assert info.node_name == 'one' and not read
+
+
+def test_a_node_knows_its_subscriptions(make_node):
+    node = make_node('listener')
+    before = {one.topic_name for one in node.subscriptions}
+    subscription = node.create_subscription(String, 'text', print, 10)
+    assert {one.topic_name for one in node.subscriptions} == before | {'/text'}
+    node.destroy_subscription(subscription)
+    assert {one.topic_name for one in node.subscriptions} == before

@@ -173,6 +173,29 @@ def test_landmarks_and_features_refine_a_pose_together(landmarks, image, wrong, 
     assert np.isfinite(covariance.numpy()).all()
 
 
+def test_what_a_mask_hides_is_no_misfit(landmarks):
+    """The robot's own body covers a third of the image: landmarks behind it say nothing."""
+    shown = seen_from(QUERY, WALL)
+    shown[160:] = texture(3)[:80, :320]  # of the 240 rows
+    valid = np.ones(shown.shape, bool)
+    valid[160:] = False
+    matrix = torch.from_numpy(MATRIX).float()
+    covered, masked = (
+        align(Pyramid.of(shown, valid=mask), matrix, torch.from_numpy(QUERY), landmarks)
+        for mask in (None, valid)
+    )
+    assert covered.verification.inlier_ratio < 0.75
+    assert masked.verification.inlier_ratio > 0.95
+    assert distance(masked)[0] < 0.01
+    camera_from_map = torch.from_numpy(np.linalg.inv(QUERY)).float()
+    image = Pyramid.of(shown, valid=valid)
+    seen = landmarks.take(
+        match.visible(landmarks, camera_from_map, matrix, image.size_wh, image.mask)
+    )
+    pixels = match.predict(seen, camera_from_map, matrix).pixels
+    assert len(seen) > 50 and float(pixels[:, 1].max()) < 160 - PATCH
+
+
 def test_inliers_in_an_image_corner_confirm_nothing(landmarks):
     """A far patch fits poses that turn about it: they were half a metre and six degrees off."""
     image, matrix = Pyramid.of(seen_from(QUERY, WALL)), torch.from_numpy(MATRIX).float()
@@ -319,7 +342,11 @@ def test_retrieval_finds_where_an_image_was_taken():
         descriptors = encoder(seen)
     cells = (cell_centres(half.size_wh) - half.matrix[:2, 2]) * 2 + MATRIX[:2, 2]
     apart, together = database.retrieve(
-        seen, descriptors, torch.from_numpy(cells).float(), torch.from_numpy(MATRIX)
+        seen,
+        descriptors,
+        torch.from_numpy(cells).float(),
+        torch.from_numpy(MATRIX),
+        torch.ones(len(cells)) > 0,
     )
     estimate = estimate_pose(together, RansacConfig())
     error = np.linalg.norm(estimate.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2])
@@ -328,8 +355,10 @@ def test_retrieval_finds_where_an_image_was_taken():
     best = each.only(int(each.inlier_count.argmax()))
     assert apart.points_world.shape[0] == 3 and best.found.shape == (1,)
     assert np.linalg.norm(best.world_from_camera[0, :3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.3
+    aligned = []
     found = Aligner(landmarks, 2.0).search(
-        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate]
+        Pyramid.of(query), torch.from_numpy(MATRIX).float(), [estimate], aligned
     )
+    assert aligned == [found]
     assert found.verification.visible_inlier_ratio > SearchConfig.accepted_ratio
     assert np.linalg.norm(found.world_from_camera[:3, 3].numpy() - [10.2, 0.1, 0.2]) < 0.01

@@ -341,3 +341,31 @@ def test_bench_scenes_uses_a_map_that_is_there(tiny_map, tmp_path, capsys):
     assert row['error'] == '' and row['queries'] == 2 and row['results']['map_reused']
     assert row['results']['within']['5.0%'] == 1.0 and row['results']['query_ms']['p50'] > 0
     assert row['results']['mapping_seconds'] > 1
+
+
+@pytest.mark.slow
+def test_confidence_is_compared_on_two_scenes(tiny_map, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('dsac_ros.benchmark.trust.SHOWN', ('blur 30 px',))
+    for name in ('corner', 'other'):
+        as_folder(tmp_path / 'scenes' / name / 'train', tiny_map.mapping[:12])
+        as_folder(tmp_path / 'scenes' / name / 'test', tiny_map.queries[:2])
+        (tmp_path / 'maps').mkdir(exist_ok=True)
+        shutil.copy(tiny_map.map, tmp_path / 'maps' / f'{name}.full.dsac')
+    words = [str(tmp_path / 'scenes'), '--maps', str(tmp_path / 'maps'), '--device', 'cpu']
+    target = tmp_path / 'table.json'
+    assert main(['bench', 'trust', *words, '--progress', 'off', '--json', str(target)]) == 0
+    table = json.loads(target.read_text())
+    frames = {row['group']: row['frames'] for row in table['rows']}
+    assert frames == {
+        'intact': 4,
+        'damaged': 8,
+        'of another place': 8,
+        'intact + damaged + of another place': 20,
+    }
+    intact = table['rows'][0]
+    assert intact['right'] == intact['accepted'] == 4 and intact['predicted'] > 3.0
+    assert all(row['most_of_refused'] <= 0.5 for row in table['rows'])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith('intact: 4 frames, right 4') for line in lines)
+    assert main(['bench', 'trust', *words, '--scenes', 'corner', '--progress', 'off']) == 1
+    assert 'expected two or more' in capsys.readouterr().err

@@ -53,3 +53,11 @@ def test_twice_is_the_frame_itself():
     back = upright(upright(frame))
     assert np.array_equal(back.image, image) and np.array_equal(back.depth, frame.depth)
     assert np.array_equal(back.camera.matrix, MATRIX)
+
+
+def test_the_mask_turns_with_its_image():
+    camera = Camera((4, 3), np.array([[4.0, 0, 1.5], [0, 4.0, 1], [0, 0, 1]]))
+    mask = np.zeros((3, 4), bool)
+    mask[0, 0] = True
+    turned = upright(Frame(np.zeros((3, 4), np.uint8), camera, mask=mask)).mask
+    assert turned[2, 3] and turned.sum() == 1

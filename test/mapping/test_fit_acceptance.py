@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.acceptance import AcceptanceModel
+from dsac_ros.confidence import confidence
 from dsac_ros.mapping.acceptance.fit import (
     Observations,
     PoseErrors,
@@ -19,6 +20,7 @@ from dsac_ros.mapping.acceptance.fit import (
 from dsac_ros.metrics import SIGMA_RADII
 from dsac_ros.types import PoseStatistics
 
+PRECISE = np.diag([1e-6] * 6)
 VERIFIED, ALONE = PoseStatistics(visible_inlier_ratio=1.0), PoseStatistics()
 
 
@@ -46,8 +48,8 @@ def having(some, name, values):
     return replace(some, statistics=[*changed, *some.statistics[len(changed) :]])
 
 
-def confidence(model, some):
-    return np.array([model.confidence(one) for one in some.statistics])
+def confidences(model, some):
+    return np.array([confidence(one, PRECISE, model) for one in some.statistics])
 
 
 def draws(rng, true, raw, heavy=False):
@@ -121,13 +123,14 @@ def test_heavy_tails_are_covered_too():
 
 def test_thresholds_part_right_frames_from_negatives():
     rng = np.random.default_rng(3)
-    seen, negatives = observations(rng, 40, (0.3, 0.9)), observations(rng, 40, (0.01, 0.06))
+    seen = observations(rng, 40, (0.3, 0.9))
+    negatives = observations(rng, 40, (0.01, 0.06), visible=(0.0, 0.2))
     fitted = fit_acceptance(seen, rng.normal(size=(40, 6)) * 0.002, negatives)
     wrong, right = negatives.column('inlier_ratio'), seen.column('inlier_ratio')
     assert wrong.max() < fitted.min_inlier_ratio < right.min()
     assert fitted.min_spread < seen.column('inlier_spread').min()
     assert fitted.min_agreement < seen.column('hypothesis_agreement').min()
-    assert confidence(fitted, seen).min() > 0.8 > 0.2 > confidence(fitted, negatives).max()
+    assert confidences(fitted, seen).min() > 0.8 > 0.2 > confidences(fitted, negatives).max()
 
 
 @pytest.mark.parametrize(('shown', 'asked'), [(0.05, 0.35), (0.26, 0.39), (0.4, 0.5)])
@@ -209,7 +212,18 @@ def test_wrong_held_out_frames_lower_the_confidence():
     twists[np.argmin(ratios)] = np.inf
     fitted = fit_acceptance(seen, twists, negatives)
     few, many = (PoseStatistics(ratio, 1000, 0.8, 0.9) for ratio in (0.12, 0.5))
-    assert fitted.confidence(few) < 0.5 < fitted.confidence(many)
+    below, above = (confidence(one, PRECISE, fitted) for one in (few, many))
+    assert below < 0.5 < above
+
+
+@pytest.mark.parametrize(('wrong', 'share'), [(0, 1.0), (15, 65 / 80), (60, 20 / 80)])
+def test_accepted_held_out_frames_that_are_wrong_count(wrong, share):
+    """Landmarks that verify wrong poses of intact frames: nothing of this map is sure."""
+    rng = np.random.default_rng(4)
+    seen, negatives = observations(rng, 60, (0.3, 0.9)), observations(rng, 30, (0.01, 0.06))
+    twists = rng.normal(size=(60, 6)) * 0.002
+    twists[:wrong, 0] = 2.0
+    assert fit_acceptance(seen, twists, negatives).right_share == pytest.approx(share)
 
 
 @pytest.mark.parametrize('count', [0, 3])

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from dsac_ros.localizer import Trace
 from dsac_ros.mapping.acceptance import validation
 from dsac_ros.mapping.data.dataset import Dataset
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.header import keyframes
 from dsac_ros.ransac.estimator import PoseEstimate
+from dsac_ros.trace import Trace
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 
 CAMERA = Camera((8, 8), np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dsac_ros.localizer import Trace
 from dsac_ros.mapping.acceptance import validation
+from dsac_ros.trace import Trace
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, PoseStatistics, Result
 
 CAMERA = Camera((16, 8), np.array([[9.0, 0, 7.5], [0, 9.0, 3.5], [0, 0, 1]]))

@@ -43,6 +43,7 @@ ACCEPT_ALL = {
     'min_agreement': 0.0,
     'max_position_sigma': 0.0,
     'max_focal_error': 0.0,
+    'min_agreeing_fixes': 1,
     'num_hypotheses': 64,
     'max_rate': 0.0,
     'max_image_age': 10.0,
@@ -256,6 +257,24 @@ class Robot:
         request = ChangeState.Request()
         request.transition.id = transition
         return self.call(ChangeState, f'{self.me}/change_state', request).success
+
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Topics of the node under test, each with the number of its subscriptions or publishers."""
+        me = self.me, self.node.get_namespace()
+        return [
+            (name, sum((info.node_name, info.node_namespace) == me for info in infos(name)))
+            for by_node, infos in (
+                (
+                    self.node.get_subscriber_names_and_types_by_node,
+                    self.node.get_subscriptions_info_by_topic,
+                ),
+                (
+                    self.node.get_publisher_names_and_types_by_node,
+                    self.node.get_publishers_info_by_topic,
+                ),
+            )
+            for name, _ in sorted(by_node(*me))
+        ]
 
     def transforms(self, child: str) -> list:
         """Transforms to a frame heard on /tf."""

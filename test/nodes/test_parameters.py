@@ -114,6 +114,15 @@ def test_bad_values_say_why(name, value, reason):
     assert reason in str(caught.value)
 
 
+def test_a_list_of_text():
+    (spec,) = (s for s in specs_of(RelocalizerParameters) if s.name == 'cameras')
+    assert spec.default == ['']
+    values = updated(
+        RelocalizerParameters(), [SimpleNamespace(name='cameras', value=['left', 'right'])]
+    )
+    assert values.cameras == ['left', 'right']
+
+
 def test_a_change_leaves_the_rest_as_it_was():
     before = RelocalizerParameters()
     after = updated(before, [SimpleNamespace(name='max_rate', value=9.0)])

@@ -139,6 +139,18 @@ def test_start_topics_and_loop(bag, make_node, spin_until, run_process):
     assert process.stop() == 130
 
 
+def test_topics_under_other_names(bag, make_node, spin_until, run_process):
+    node, transforms = make_node('listener'), []
+    latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_subscription(TFMessage, '/tf_static_bag', transforms.append, latched)
+    process = run_process(
+        dsac(bag, '--remap', '/tf_static:=/tf_static_bag', '--wait-for', '/tf_static')
+    )
+    assert spin_until(lambda: len(transforms) == 2, 40.0)
+    assert process.wait() == 0
+    assert '/tf_static' not in dict(node.get_topic_names_and_types())
+
+
 def test_a_node_on_simulated_time_follows_the_bag(bag, make_node, spin_until, run_process):
     node = make_node('sim', parameter_overrides=[Parameter('use_sim_time', value=True)])
     run_process(dsac(bag, '--clock', '--delay', '0.5', '--loop'))
@@ -153,6 +165,7 @@ def test_a_node_on_simulated_time_follows_the_bag(bag, make_node, spin_until, ru
         (['BAG', '--topics', '/nope'], 'no topic /nope; it has /foreign, /image, /tf_static'),
         (['BAG', '--start', '99', '--delay', '0'], 'is 0.9 s long'),
         (['BAG', '--wait-for', '/nope'], '--wait-for /nope: not played'),
+        (['BAG', '--remap', '/nope:=/a'], '--remap /nope: not played'),
         (['BROKEN'], 'cannot be read as a bag'),
         (
             ['PACKED'],

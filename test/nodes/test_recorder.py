@@ -38,7 +38,7 @@ class LatePoses:
 )
 def test_what_images_waited_for_is_the_reason(tmp_path, reason, expected, field):
     poses = LatePoses(reason)
-    recorder = Recorder(MapperParameters(), tmp_path / 'a', poses, False, lambda _: None)
+    recorder = Recorder(MapperParameters(), tmp_path / 'a', poses, lambda _: None)
     shown = StampedImage(
         conversions.image_message(texture(0), conversions.header('camera', 5)), camera_info()
     )

@@ -8,12 +8,13 @@ import pytest
 from robot import BASE_FROM_CAMERA, camera_info, texture
 
 from dsac_ros.geometry.covariance import is_covariance
-from dsac_ros.localizer import Trace
 from dsac_ros.nodes import conversions
+from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.relocalization import Relocalization, base_covariance
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.transforms import TransformUnavailable
+from dsac_ros.trace import Trace
 from dsac_ros.types import Localization, Result
 
 NOW = 1_700_000_000_000_000_000
@@ -54,15 +55,14 @@ class FixedLocalizer:
         )
 
 
-def stamped_image(frame_id='camera', stamp=NOW):
+def stamped_image(frame_id='camera', stamp=NOW, setup=CameraSetup()):
     head = conversions.header(frame_id, stamp)
-    return StampedImage(conversions.image_message(texture(0), head), camera_info())
+    return StampedImage(conversions.image_message(texture(0), head), camera_info(), setup=setup)
 
 
-def answer(localizer, frame_id='camera', **changed):
-    return Relocalization(
-        localizer, values(**changed), FixedTransforms(), rectified=False
-    ).process(stamped_image(frame_id), NOW)
+def answer(localizer, frame_id='camera', setup=CameraSetup(), **changed):
+    relocalization = Relocalization(localizer, values(**changed), FixedTransforms())
+    return relocalization.process(stamped_image(frame_id, setup=setup), NOW)
 
 
 POSE = conversions.matrix_from_xyz_rpy([1.0, 2.0, 3.0, 0.1, -0.2, 0.3])
@@ -91,23 +91,18 @@ def test_the_base_comes_through_tf():
     ],
 )
 def test_camera_info_of_another_camera(info_frame, camera_frame, reason):
-    shown = stamped_image()
+    shown = stamped_image(setup=CameraSetup(camera_frame=camera_frame))
     shown.info.header.frame_id = info_frame
-    found = Relocalization(
-        FixedLocalizer(POSE),
-        values(camera_frame=camera_frame, base_frame=''),
-        FixedTransforms(),
-        rectified=False,
-    ).process(shown, NOW)
+    found = Relocalization(FixedLocalizer(POSE), values(base_frame=''), FixedTransforms()).process(
+        shown, NOW
+    )
     assert reason in found.localization.reason
     assert found.localization.result == (Result.NO_CAMERA_INFO if reason else Result.ACCEPTED)
 
 
 def test_reason_of_no_camera_info_is_from_the_watch():
     shown = StampedImage(stamped_image().image, None, 'nobody publishes it')
-    found = Relocalization(
-        FixedLocalizer(POSE), values(), FixedTransforms(), rectified=False
-    ).process(shown, NOW)
+    found = Relocalization(FixedLocalizer(POSE), values(), FixedTransforms()).process(shown, NOW)
     assert found.localization.result == Result.NO_CAMERA_INFO
     assert found.localization.reason == 'nobody publishes it'
 
@@ -118,7 +113,9 @@ def test_without_a_base_frame_the_camera_is_the_base():
 
 
 def test_camera_frame_stands_above_the_header():
-    found = answer(FixedLocalizer(POSE), frame_id='wrong', camera_frame='camera')
+    found = answer(
+        FixedLocalizer(POSE), frame_id='wrong', setup=CameraSetup(camera_frame='camera')
+    )
     assert found.localization.accepted and found.camera_frame == 'camera'
 
 

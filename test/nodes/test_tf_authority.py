@@ -64,3 +64,26 @@ def test_none_is_silent():
 def test_auto_is_about_odom():
     assert authority().kind == 'map_odom'
     assert authority('map_base').kind == 'map_base'
+
+
+def test_a_static_rival_is_one_too():
+    guard = authority()
+    guard.sent(0)
+    assert guard.heard('map', 'odom', 0, is_static=True)
+    assert not guard.may_publish(LATER, has_odometry=True)
+    assert 'another node publishes map -> odom on /tf_static: tf_mode auto stops' in guard.problem
+
+
+@pytest.mark.parametrize(
+    ('mode', 'conflict', 'words'),
+    [
+        ('auto', 'warn', 'tf_mode auto stops publishing; stop that node and activate'),
+        ('map_odom', 'refuse', 'tf_mode map_odom stops publishing'),
+        ('map_odom', 'warn', 'continues to publish, and the pose of the robot alternates'),
+    ],
+)
+def test_the_problem_says_what_a_rival_does(mode, conflict, words):
+    guard = authority(mode, conflict)
+    assert guard.problem == ''
+    guard.heard('map', 'odom', 1)
+    assert words in guard.problem

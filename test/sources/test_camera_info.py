@@ -150,6 +150,16 @@ def test_k_of_another_size_is_refused(scale):
         assert camera_from_message(full(k=part)).matrix[0, 2] == centre[0]
 
 
+@pytest.mark.parametrize('centre', [(900.0, 239.5), (319.5, -60.0), (5000.0, 2.0)])
+def test_principal_point_outside_of_the_image(centre):
+    k = [480.0, 0, centre[0], 0, 480, centre[1], 0, 0, 1]
+    with pytest.raises(CameraError, match='outside of its image of 640x480'):
+        camera_from_message(full(k=k), image_wh=(640, 480))
+    # a region of interest may leave it out, as long as the full image has it
+    part = full(width=1280, height=960, k=FULL_K, roi=region(0, 0, 320, 240))
+    assert camera_from_message(part, image_wh=(320, 240)).matrix[0, 2] > 320
+
+
 def test_binning_without_an_image():
     for k in (full().k, FULL_K):
         camera = camera_from_message(full(width=1280, height=960, k=k, **BINNED))

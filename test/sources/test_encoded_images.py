@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.errors import ImageError
-from dsac_ros.sources.encoded_images import decode_encoded, jpeg_size
+from dsac_ros.sources.encoded_images import decode_encoded, encoded_size, jpeg_size
 from dsac_ros.sources.image_files import read_depth, read_image
 
 IMAGE = cv2.resize(np.arange(72, dtype=np.uint8).reshape(4, 6, 3), (96, 64))
@@ -80,3 +80,28 @@ def test_a_plain_jpeg_is_large_enough_for_its_bytes():
             '.jpg', np.zeros((3000, 4000), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 1, *flags]
         )[1]
         assert decode_encoded(data, cv2.IMREAD_GRAYSCALE).shape == (3000, 4000)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tiff'])
+@pytest.mark.parametrize('shape', [(48, 64), (33, 17, 3)])
+def test_the_size_is_read_before_the_image(suffix, shape):
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    data = cv2.imencode(suffix, image)[1]
+    assert encoded_size(data) == shape[1::-1]
+    for length in range(0, 40):  # cut anywhere it is one size, or none
+        assert encoded_size(data[:length]) in {(0, 0), shape[1::-1]}
+
+
+@pytest.mark.parametrize(
+    ('flags', 'name'), [([cv2.IMWRITE_WEBP_QUALITY, 101], 'lossless'), ([], 'lossy')]
+)
+def test_the_size_of_a_webp(flags, name):
+    image = np.random.default_rng(0).integers(0, 255, (20, 31, 3), dtype=np.uint8)
+    assert encoded_size(cv2.imencode('.webp', image, flags)[1]) == (31, 20)
+
+
+def test_an_image_that_is_too_large_takes_no_memory():
+    data = cv2.imencode('.png', np.zeros((300, 400), np.uint8))[1]
+    assert decode_encoded(data, cv2.IMREAD_GRAYSCALE, 120_000).shape == (300, 400)
+    with pytest.raises(ImageError, match='the encoded image is 400x300, expected at most 119999'):
+        decode_encoded(data, cv2.IMREAD_GRAYSCALE, 119_999)

@@ -18,10 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from dsac_ros.acceptance import LEAST_RATIO, AcceptanceModel, widened
+from dsac_ros.acceptance import AcceptanceModel, widened
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
-from dsac_ros.types import PoseStatistics
+from dsac_ros.types import PoseStatistics, Result
 
+#: Inlier ratios below this are all the same: nothing.
+LEAST_RATIO = 1e-3
+#: Inlier ratios of scene coordinates and of landmarks that a search over a thousand random poses
+#: finds in nothing at all, for a map without negatives.
+NOTHING_RATIO, NOTHING_VISIBLE = 0.04, 0.05
+#: Right frames that are added to those accepted when their share is estimated.
+SURE_FRAMES = 20
 #: Fewer right frames than this say nothing about a covariance.
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
@@ -68,20 +75,6 @@ class Observations:
         """Return one statistic of all frames (F,)."""
         return np.array([getattr(one, name) for one in self.statistics])
 
-    def predictors(self) -> np.ndarray:
-        """Return log inlier ratio, spread, agreement and visible inlier ratio (F, 4)."""
-        ratio = np.log(np.maximum(self.column('inlier_ratio'), LEAST_RATIO))
-        return np.stack(
-            [
-                ratio,
-                *(
-                    self.column(name)
-                    for name in ('inlier_spread', 'hypothesis_agreement', 'visible_inlier_ratio')
-                ),
-            ],
-            axis=1,
-        )
-
 
 @dataclass(frozen=True)
 class PoseErrors:
@@ -121,37 +114,29 @@ def fit_acceptance(
     alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
         alone.twists[usable], alone.covariance[usable], correct_within
     )
-    positive, negative = held_out.predictors()[correct], held_out.predictors()[~correct]
-    # Without negatives: what a search over a thousand random poses finds in nothing at all.
-    nothing = (
-        negatives.predictors()
-        if negatives is not None and len(negatives)
-        else np.array([[np.log(ratio), 0.2, 0.1, 0.05] for ratio in (0.01, 0.02, 0.04)])
-    )
-    bias, *weights = fit_confidence(positive, np.concatenate([negative, nothing]))
-    return AcceptanceModel(
+    visible, nothing = np.array([NOTHING_VISIBLE]), NOTHING_RATIO
+    if negatives is not None and len(negatives):
+        visible = negatives.column('visible_inlier_ratio')
+        nothing = max(LEAST_RATIO, float(negatives.column('inlier_ratio').max()))
+    model = AcceptanceModel(
         covariance_scale=scale,
         floor_m=floor_m,
         floor_rad=floor_rad,
+        is_measured=int(correct.sum()) >= FEWEST_FRAMES,
         alone_scale=alone_scale,
         alone_floor_m=alone_floor_m,
         alone_floor_rad=alone_floor_rad,
-        confidence_bias=bias,
-        weight_log_ratio=weights[0],
-        weight_spread=weights[1],
-        weight_agreement=weights[2],
-        weight_visible_inlier_ratio=weights[3],
-        min_visible_inlier_ratio=ratio_threshold(nothing[:, 3], misled),
+        min_visible_inlier_ratio=ratio_threshold(visible, misled),
         min_feature_inliers=feature_threshold(negatives),
         clear_ratio=clear_ratio(
             held_out.column('feature_inliers')[correct], feature_threshold(negatives)
         ),
         features_first=int(is_correct(alone.twists, correct_within).sum())
         < MOST_RIGHT * len(alone.twists),
-        **thresholds(
-            held_out, is_correct(alone.twists, correct_within), float(np.exp(nothing[:, 0].max()))
-        ),
+        **thresholds(held_out, is_correct(alone.twists, correct_within), nothing),
     )
+    right = is_correct(twists, (max(CORRECT_M, correct_within[0]), correct_within[1]))
+    return replace(model, right_share=share_of_right(held_out, right, model))
 
 
 def without_held_out(depth: float, negatives: Observations) -> AcceptanceModel:
@@ -270,32 +255,15 @@ def negative_log_likelihood(
     return float(np.sort(terms)[: max(1, int(0.95 * len(terms)))].sum())
 
 
-def fit_confidence(
-    positive: np.ndarray, negative: np.ndarray, steps: int = 3000
-) -> tuple[float, ...]:
-    """Fit bias and non-negative weights of a logistic to predictors (P, 4) and (Q, 4).
+def share_of_right(held_out: Observations, right: np.ndarray, model: AcceptanceModel) -> float:
+    """Return how many of the held-out frames that a model accepts are right (F,) bool.
 
-    Targets as in Platt (1999), (P + 1) / (P + 2) and 1 / (Q + 2): thirty right frames in a row do
-    not prove that the next one is.
+    As if SURE_FRAMES more had been right: a few frames do not tell a per cent.
     """
-    features = np.concatenate([positive, negative])
-    centre, width = features.mean(axis=0), features.std(axis=0) + 1e-2
-    inputs = (features - centre) / width
-    targets = np.repeat(
-        [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)],
-        [len(positive), len(negative)],
+    accepted = np.array(
+        [model.verdict(one)[0] is Result.ACCEPTED for one in held_out.statistics], bool
     )
-    # Both kinds weigh the same however many negatives were shown.
-    balance = np.repeat(
-        [0.5 / max(len(positive), 1), 0.5 / max(len(negative), 1)], [len(positive), len(negative)]
-    )
-    bias, weights = 0.0, np.zeros(features.shape[1])
-    for _ in range(steps):
-        slope = balance * (1 / (1 + np.exp(-(bias + inputs @ weights))) - targets)
-        bias -= 2.0 * float(slope.sum())
-        weights = np.maximum(weights - 2.0 * (inputs.T @ slope + 1e-3 * weights), 0)
-    weights = weights / width
-    return (float(bias - centre @ weights), *(float(weight) for weight in weights))
+    return float(((accepted & right).sum() + SURE_FRAMES) / (accepted.sum() + SURE_FRAMES))
 
 
 def thresholds(held_out: Observations, correct: np.ndarray, nothing: float) -> dict[str, Any]:

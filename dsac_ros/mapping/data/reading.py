@@ -14,9 +14,9 @@ import numpy as np
 from dsac_ros.alignment.features import LONGEST, features_of_frame
 from dsac_ros.compute.memory import available_memory
 from dsac_ros.config import MappingConfig
+from dsac_ros.decision import MIN_CONTRAST
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import Resamplers, to_gray
-from dsac_ros.localizer import MIN_CONTRAST
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.data.viewpoint_gate import ViewpointGate
 from dsac_ros.mapping.optim.parallel import in_parallel

@@ -20,6 +20,7 @@ from rclpy.constants import S_TO_NS
 from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.exceptions import NotInitializedException
+from rclpy.guard_condition import GuardCondition
 from rclpy.node_graph import NodeGraph
 from rclpy.node_names import NodeNames
 from rclpy.node_parameters import NodeParameters
@@ -72,7 +73,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
             self._context.arguments if use_global_arguments else None,
         )
         self._publishers: list[Publisher] = []
-        self._waiting: list[Any] = []  # subscriptions, services, clients, timers
+        self._waiting: list[Any] = []  # subscriptions, services, clients, timers, guards
         self._executor: Any = None
         self._default_callback_group = MutuallyExclusiveCallbackGroup()
         self._clock = ROSClock()
@@ -142,6 +143,11 @@ class Node(NodeNames, NodeParameters, NodeGraph):
     def timers(self) -> Iterator[Timer]:
         """Return our timers."""
         return self._of(Timer)
+
+    @property
+    def subscriptions(self) -> Iterator[Subscription]:
+        """Return our subscriptions."""
+        return self._of(Subscription)
 
     def _of(self, kind: type) -> Iterator[Any]:
         return iter([entity for entity in list(self._waiting) if isinstance(entity, kind)])
@@ -289,6 +295,14 @@ class Node(NodeNames, NodeParameters, NodeGraph):
             )
         )
 
+    def create_guard_condition(
+        self, callback: Callable[[], Any], callback_group: CallbackGroup | None = None
+    ) -> GuardCondition:
+        """Call back once a thread has triggered it."""
+        return self._add(
+            GuardCondition(self, callback, callback_group or self._default_callback_group)
+        )
+
     # -- the end -------------------------------------------------------------------------------
     def destroy_publisher(self, publisher: Publisher) -> bool:
         """Stop publishing."""
@@ -298,7 +312,7 @@ class Node(NodeNames, NodeParameters, NodeGraph):
         return self._destroy(entity, self._waiting)
 
     destroy_subscription = destroy_client = destroy_service = _destroy_waiting
-    destroy_timer = _destroy_waiting
+    destroy_timer = destroy_guard_condition = _destroy_waiting
 
     def destroy_node(self) -> None:
         """Leave the graph with everything we have."""

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import inspect
+import time
 from collections import deque
 from collections.abc import Callable
+from copy import copy
+from enum import Enum
 from typing import Any
 
 from embedded_ros.dds.cdr_type import topic_type
@@ -16,13 +20,26 @@ from rclpy.entity import Entity, Work
 from rclpy.event_handler import watch_reader
 from rclpy.qos import HistoryPolicy, QoSProfile
 
+# Cyclone keeps at least so many samples until they are taken, which may wait for the interpreter:
+# what is replaced there is not counted.
+READER_DEPTH = 8
+
 
 class Subscription(Entity):
-    """Calls `callback(message)` for what arrives on a topic.
+    """Calls `callback(message)`, or `callback(message, info)`, for what arrives on a topic.
 
     Arriving bytes wait here, as many as the history's depth; they are decoded only when their
-    turn comes, so a queue of one costs nothing for the images it drops.
+    turn comes, so a queue of one costs nothing for the images it drops. info has the keys that it
+    has in rclpy: source_timestamp and received_timestamp [ns], reception_sequence_number, whose
+    gaps tell what was replaced while it waited, and publication_sequence_number, always None
+    because Cyclone does not tell.
     """
+
+    class CallbackType(Enum):
+        """Arguments of the callback."""
+
+        MessageOnly = 0
+        WithMessageInfo = 1
 
     def __init__(
         self,
@@ -37,11 +54,17 @@ class Subscription(Entity):
         super().__init__(node, callback_group)
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile
         self.topic_name = node.resolve_topic_name(topic)
-        self.callback = callback
+        self.callback, self._callback_type = callback, _type_of(callback)
+        self._received = 0
         keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
-        self._samples: deque[Any] = deque(maxlen=None if keep_all else max(1, qos_profile.depth))
+        # Bytes, number and time of arrival.
+        self._samples: deque[tuple[Any, int, int]] = deque(
+            maxlen=None if keep_all else max(1, qos_profile.depth)
+        )
         self._participant = node.context.participant
-        qos = dds_qos(qos_profile, f'typehash={type_hash(msg_type.TYPE_NAME)};')
+        deeper = copy(qos_profile)
+        deeper.depth = max(qos_profile.depth, READER_DEPTH)
+        qos = dds_qos(deeper, f'typehash={type_hash(msg_type.TYPE_NAME)};')
         self._reader: Any = self._participant.create_reader(
             dds_topic(self.topic_name), topic_type(msg_type.TYPE_NAME), qos, self._on_sample
         )
@@ -50,7 +73,8 @@ class Subscription(Entity):
         )
 
     def _on_sample(self, sample: Any) -> None:
-        self._samples.append(sample)
+        self._received += 1
+        self._samples.append((sample, self._received, time.time_ns()))
         self.wake_executor()
 
     def is_ready(self) -> bool:
@@ -58,11 +82,20 @@ class Subscription(Entity):
 
     def take(self) -> Work | None:
         try:
-            sample = self._samples.popleft()
+            sample, number, received_ns = self._samples.popleft()
         except IndexError:
             return None
         # Cyclone has checked the bytes against the type: they can be read.
-        return self.callback, (deserialize(sample.cdr, self.msg_type),)
+        message = deserialize(sample.cdr, self.msg_type)
+        if self._callback_type is Subscription.CallbackType.MessageOnly:
+            return self.callback, (message,)
+        info = {
+            'source_timestamp': sample.sample_info.source_timestamp,
+            'received_timestamp': received_ns,
+            'publication_sequence_number': None,
+            'reception_sequence_number': number,
+        }
+        return self.callback, (message, info)
 
     def writers(self) -> list[Any]:
         """Return the DDS writers this entity owns, for the graph."""
@@ -78,3 +111,21 @@ class Subscription(Entity):
         if reader is not None:
             self._participant.delete(reader)
         self._samples.clear()
+
+
+def _type_of(callback: Callable[..., Any]) -> Subscription.CallbackType:
+    """Return which arguments a callback takes; one that takes any gets the message only."""
+    signature = inspect.signature(callback)
+    for kind, count in (
+        (Subscription.CallbackType.MessageOnly, 1),
+        (Subscription.CallbackType.WithMessageInfo, 2),
+    ):
+        try:
+            signature.bind(*[None] * count)
+            return kind
+        except TypeError:
+            continue
+    raise RuntimeError(
+        f'{callback} takes {signature}, expected the message, or message and info, as for every '
+        'subscription'
+    )
