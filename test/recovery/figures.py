@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ def record(scenario: str, **figures: Any) -> None:
         with Path(path).open('a', encoding='utf-8') as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(json.dumps({'scenario': scenario, **figures}) + '\n')
+
+
+def seconds(value: float) -> float | str:
+    """A time for the table; one without end is told as never."""
+    return round(value, 1) if math.isfinite(value) else 'never'
 
 
 def main(path: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import se2
 from amcl_stand_in import AmclStandIn
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import Pose, PoseWithCovarianceStamped
 from places import BASE_FROM_CAMERA, CAMERA, GOOD_VIEW_M, Place
 from robot import LATCHED, LOOSE, Robot, camera_info
 from rosgraph_msgs.msg import Clock
@@ -31,9 +31,9 @@ TICK_NS = 100_000_000
 # Real time that a tick takes at least: a second of the simulation is at least 50 ms.
 TICK_S = 0.005
 # An answer takes a tenth of a second, or a few on a busy machine; a node that is not there, none.
-PATIENCE_S = 20.0
-# A seed further off than this is wrong; AMCL would not find from there to the truth by itself.
-WRONG_SEED_M, WRONG_SEED_DEG = 0.5, 15.0
+PATIENCE_S = 10.0
+# A pose further off than this is wrong, as a seed or as that of an image.
+WRONG_M, WRONG_DEG = 0.5, 15.0
 FOUND_M, FOUND_DEG = 0.3, 10.0
 IN_TIME_S = 10.0
 # A kidnap puts the robot at least this far away, or turns it so far: well out of AMCL's basin.
@@ -53,8 +53,9 @@ class Simulation(Robot):
     """A robot, its localizer and a relocalizer; `run` lets simulated seconds pass.
 
     `sends_info` and `sends_images` switch what the camera driver publishes. `views` are all images
-    shown, `seeds` all that the relocalizer published on initialpose, `lost_images` those it never
-    answered.
+    shown, `seeds` all that the relocalizer published on initialpose, `seed_errors` their distance [m]
+    and angle [deg] from the truth, `lost_images` counts those it never answered, `false_accepts`
+    those accepted with a wrong pose.
     """
 
     base_from_camera = BASE_FROM_CAMERA
@@ -71,14 +72,16 @@ class Simulation(Robot):
         self.robot, self.now_ns = robot, START_NS
         self.sends_info = self.sends_images = True
         self.views: list[View] = []
-        self.lost_images = 0
+        self.lost_images = self.false_accepts = 0
         self._ticks = 0
         self._ticks_per_image = round(image_period * 1e9 / TICK_NS)
         self._truth_stamps: list[int] = []
         self._truths: list[np.ndarray] = []
         self._clock = self.node.create_publisher(Clock, '/clock', LOOSE)
         self.listen_to_relocalizer()
-        self.seeds = self.listen(PoseWithCovarianceStamped, 'initialpose')
+        self.seeds: list[PoseWithCovarianceStamped] = []
+        self.seed_errors: list[tuple[float, float]] = []
+        self.node.create_subscription(PoseWithCovarianceStamped, 'initialpose', self._on_seed, 10)
         self.kidnapped = self.listen(Bool, f'{self.me}/kidnapped', LATCHED)
         self.amcl: AmclStandIn | None = None
         if localizer:
@@ -104,8 +107,8 @@ class Simulation(Robot):
 
     @property
     def seconds(self) -> float:
-        """Simulated time since the start [s]."""
-        return (self.now_ns - START_NS) / 1e9
+        """Simulated time that passed, however the clock was set [s]."""
+        return self._ticks * TICK_NS / 1e9
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let that much time pass, or less if the condition holds; return True if it does."""
@@ -142,7 +145,12 @@ class Simulation(Robot):
         self.views.append(View(self.now_ns, self.robot.truth.copy(), good))
         before = len(self.status)
         self.images.publish(conversions.image_message(image, head))
-        self.lost_images += not self.spin(lambda: self._answered(before), PATIENCE_S)
+        if not self.spin(lambda: self._answers(before), PATIENCE_S):
+            self.lost_images += 1
+            return
+        answer = self._answers(before)[0]
+        if answer.result == Status.ACCEPTED:
+            self.false_accepts += is_wrong(error_of(answer.pose.pose, self.robot.truth))
 
     def kidnap(self, rng: np.random.Generator, place: Place | None = None) -> None:
         """Put the robot anywhere else in its place, or in another one."""
@@ -179,31 +187,14 @@ class Simulation(Robot):
             min(bisect.bisect_left(self._truth_stamps, stamp), len(self._truths) - 1)
         ]
 
-    def seed_errors(self) -> list[tuple[float, float]]:
-        """Distance [m] and angle [deg] from the truth of each seed at its stamp."""
-        return [
-            se2.difference(
-                se2.from_matrix(conversions.matrix_from_pose(seed.pose.pose)),
-                self.truth_at(stamp_ns(seed.header.stamp)),
-            )
-            for seed in self.seeds
-        ]
-
     def wrong_seeds(self) -> int:
         """Count the seeds that are not where the robot is."""
-        return sum(m > WRONG_SEED_M or deg > WRONG_SEED_DEG for m, deg in self.seed_errors())
+        return sum(is_wrong(error) for error in self.seed_errors)
 
-    def false_accepts(self) -> int:
-        """Count the accepted images whose pose is not where the robot was."""
-        count = 0
-        for status in self.status:
-            if status.result == Status.ACCEPTED:
-                pose = se2.from_matrix(conversions.matrix_from_pose(status.pose.pose))
-                metres, degrees = se2.difference(
-                    pose, self.truth_at(stamp_ns(status.header.stamp))
-                )
-                count += metres > WRONG_SEED_M or degrees > WRONG_SEED_DEG
-        return count
+    def _on_seed(self, seed: PoseWithCovarianceStamped) -> None:
+        self.seeds.append(seed)
+        truth = self.truth_at(stamp_ns(seed.header.stamp))
+        self.seed_errors.append(error_of(seed.pose.pose, truth))
 
     def is_found(self) -> bool:
         """Return True while the localizer knows where the robot is."""
@@ -226,8 +217,18 @@ class Simulation(Robot):
             conversions.transform_message('odom', 'base_link', self.now_ns, pose)
         )
 
-    def _answered(self, before: int) -> bool:
-        return any(stamp_ns(m.header.stamp) == self.now_ns for m in self.status[before:])
+    def _answers(self, before: int) -> list[Status]:
+        return [m for m in self.status[before:] if stamp_ns(m.header.stamp) == self.now_ns]
+
+
+def error_of(pose: Pose, truth: np.ndarray) -> tuple[float, float]:
+    """Distance [m] and angle [deg] between a message and the truth."""
+    return se2.difference(se2.from_matrix(conversions.matrix_from_pose(pose)), truth)
+
+
+def is_wrong(error: tuple[float, float]) -> bool:
+    """Return True for a pose that would mislead the robot."""
+    return error[0] > WRONG_M or error[1] > WRONG_DEG
 
 
 def sent_info():

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import figures
 import numpy as np
 import pytest
@@ -84,7 +82,7 @@ def test_clock_set_back(simulate, room_map):
         'clock set back by 25 s',
         stale_images=stale,
         resets=resets,
-        kidnap_recovered_s=round(seconds, 1) if seconds < math.inf else 'never',
+        kidnap_recovered_s=figures.seconds(seconds),
         wrong_seeds=simulation.wrong_seeds(),
     )
     assert stale <= 1 and resets == 0 and localized
@@ -105,7 +103,7 @@ def test_killed_and_restarted(simulate, room_map):
     figures.record(
         'killed and restarted',
         resets=resets,
-        kidnap_meanwhile_recovered_s=round(seconds, 1) if seconds < math.inf else 'never',
+        kidnap_meanwhile_recovered_s=figures.seconds(seconds),
         wrong_seeds=simulation.wrong_seeds(),
     )
     assert resets == 0 and seconds <= IN_TIME_S and simulation.wrong_seeds() == 0
@@ -141,7 +139,7 @@ def test_map_swapped_while_driving(simulate, room_map, tmp_path):
         'map swapped while driving',
         resets=resets,
         lost_images=simulation.lost_images,
-        kidnap_then_recovered_s=round(seconds, 1) if seconds < math.inf else 'never',
+        kidnap_then_recovered_s=figures.seconds(seconds),
         wrong_seeds=simulation.wrong_seeds(),
     )
     assert len(ids) == 2 and resets == 0 and simulation.lost_images == 0

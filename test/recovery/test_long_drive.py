@@ -26,11 +26,11 @@ def test_ten_minutes_without_a_reset(simulate, room_map):
         resets=len(simulation.seeds),
         images=len(simulation.status),
         accepted_of_good_views=f'{100 * simulation.accepted_share():.1f} %',
-        false_accepts=simulation.false_accepts(),
+        false_accepts=simulation.false_accepts,
         localizer_error_max_m=round(max(errors), 2),
     )
     assert not simulation.seeds and not any(m.data for m in simulation.kidnapped)
     assert not {Status.KIDNAPPED, Status.GAVE_UP} & set(simulation.states)
     assert simulation.is_localized() and simulation.states[-1] == Status.LOCALIZED
-    assert simulation.accepted_share() >= 0.95 and simulation.false_accepts() == 0
+    assert simulation.accepted_share() >= 0.95 and simulation.false_accepts == 0
     assert simulation.lost_images <= 3 and max(errors) < 0.3

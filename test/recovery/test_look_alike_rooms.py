@@ -23,7 +23,7 @@ def test_no_wrong_seed(simulate, twin_map, room, knows):
         f'two look-alike rooms: {"healthy" if knows else "lost"} in the {room}',
         seeds=len(simulation.seeds),
         wrong_seeds=simulation.wrong_seeds(),
-        false_accepts=simulation.false_accepts(),
+        false_accepts=simulation.false_accepts,
     )
     assert simulation.wrong_seeds() == 0
     assert not (knows and simulation.seeds)
