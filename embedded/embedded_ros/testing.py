@@ -142,6 +142,11 @@ class RunningProcess:
             self.lines.append(line.rstrip('\n'))
 
     @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         """Return everything said so far."""
         return '\n'.join(self.lines)

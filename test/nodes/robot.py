@@ -97,6 +97,8 @@ def camera_info(**fields) -> CameraInfo:
 class Robot:
     """Speaks and listens on a DDS domain of its own; the node under test is another process."""
 
+    base_from_camera = BASE_FROM_CAMERA
+
     def __init__(
         self,
         node: str = 'relocalizer',
@@ -122,7 +124,7 @@ class Robot:
             cls(self.node) for cls in (TransformBroadcaster, StaticTransformBroadcaster)
         )
         self.static.sendTransform(
-            conversions.transform_message('base_link', 'camera', 0, BASE_FROM_CAMERA)
+            conversions.transform_message('base_link', 'camera', 0, self.base_from_camera)
         )
         self.listen(TFMessage, '/tf', 100)
         arguments = [
@@ -131,10 +133,13 @@ class Robot:
         arguments += [word for rule in remappings for word in ('-r', rule)]
         if namespace:
             arguments += ['-r', f'__ns:=/{namespace}']
-        self.process = RunningProcess(
-            [sys.executable, '-m', 'dsac_ros.cli.main', 'run', node, '--ros-args', *arguments],
-            ROS_DOMAIN_ID=str(self.domain),
-        )
+        run = ['-m', 'dsac_ros.cli.main', 'run', node]
+        self._command = [sys.executable, *run, '--ros-args', *arguments]
+        self.start()
+
+    def start(self) -> None:
+        """Start the node under test; again, where it has ended."""
+        self.process = RunningProcess(self._command, ROS_DOMAIN_ID=str(self.domain))
 
     def close(self) -> None:
         """End everything."""

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of the scenarios, one line of JSON each, for the table in the documentation."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+VARIABLE = 'DSAC_RECOVERY_JSON'
+
+
+def record(scenario: str, **figures: Any) -> None:
+    """Append the figures to the file that DSAC_RECOVERY_JSON names; without it, do nothing."""
+    if path := os.environ.get(VARIABLE):
+        with Path(path).open('a', encoding='utf-8') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(json.dumps({'scenario': scenario, **figures}) + '\n')
+
+
+def main(path: str) -> None:
+    """Print the figures of a file as rows of a Markdown table; of a scenario run twice the last."""
+    lines = Path(path).read_text(encoding='utf-8').splitlines()
+    rows = {row.pop('scenario'): row for row in map(json.loads, lines)}
+    print('| scenario | measured |\n|---|---|')
+    for scenario, row in rows.items():
+        told = ', '.join(f'{name.replace("_", " ")} {value}' for name, value in row.items())
+        print(f'| {scenario} | {told} |')
+
+
+if __name__ == '__main__':
+    import sys
+
+    main(sys.argv[1])
