@@ -55,7 +55,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._transforms: Transforms | None = None
         self._localizer: Localizer | None = None
         self._recovery: RecoveryDriver | None = None
-        self._services: RelocalizationServices | None = None
+        self._recovery_services: RelocalizationServices | None = None
         self._enabled = True
         self._assumptions = AssumptionLog(self)
         # Held while an output is published and while map or parameters are replaced.
@@ -74,7 +74,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
-        self._services = RelocalizationServices(
+        self._recovery_services = RelocalizationServices(
             self,
             lambda: self._recovery,
             lambda: (self.values.relocalize_timeout, self.values.reinitialize_timeout),
@@ -144,7 +144,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         """Release the map and destroy the publishers."""
         if self._output_publishers is None:
             return
-        self._services.close()
+        self._recovery_services.close()
         self._output_publishers.close()
         self._debug.close()
         self._transforms.close()
