@@ -23,7 +23,7 @@ from dsac_ros.nodes.fix_queue import Fix, FixQueue
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.publishers import Publishers
-from dsac_ros.nodes.recovery_driver import RecoveryDriver
+from dsac_ros.nodes.recovery_driver import INACTIVE, RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization, load_localizer
 from dsac_ros.nodes.relocalization_services import RelocalizationServices
 from dsac_ros.nodes.relocalizer_parameters import (
