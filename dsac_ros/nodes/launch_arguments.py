@@ -93,6 +93,7 @@ RELOCALIZER = NodeLaunch(
         'odom_frame',
         'map_frame',
         'tf_mode',
+        'publish_initialpose',
         'autostart',
         'bond_heartbeat_period',
     ),
@@ -150,7 +151,7 @@ NAV2_RECOVERY = (
     Argument('initialpose', 'initialpose', 'topic of the seeds; for an EKF its set_pose'),
 )
 #: Parameters of dsac_relocalizer beside a localizer that holds map -> odom.
-SEED_MODE = {'tf_mode': 'none', 'publish_initialpose': 'auto', 'auto_recover': True}
+SEED_MODE = {'tf_mode': 'none', 'publish_initialpose': 'auto'}
 
 #: Parameters of dsac_relocalizer in a replay: every image counts, and the covariance is that of
 #: the map, without the floors for a robot, as `dsac evaluate` has it.

@@ -45,7 +45,7 @@ from dsac_ros.recovery.state import Condition
 
 @dataclass(frozen=True)
 class Equipment:
-    """What a configured node owns, active or not."""
+    """Possessions of a configured node, active or not."""
 
     map: MapInUse
     transforms: Transforms

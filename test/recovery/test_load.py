@@ -34,7 +34,7 @@ class BusyRobot(Robot):
 
 
 def views(count=4):
-    """What it sees from places of a drive, gray."""
+    """Views from places of a drive, gray."""
     path = drive(world(ROOM), 1, count, 0.2, CAMERA_HEIGHT_M, tilt_deg=0.0)
     return [
         cv2.cvtColor(world(ROOM).render(pose, CAMERA)[0], cv2.COLOR_RGB2GRAY)
