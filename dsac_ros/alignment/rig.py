@@ -31,8 +31,8 @@ HYPOTHESES = 1024  # minimal sets in each image
 REFINED = 16  # poses of most inliers that are refined
 REFINEMENTS = 5  # Gauss-Newton steps, each with the inliers of the last pose
 PER_BIN = 2  # inliers that count in each grid bin of an image
-#: Inliers by which a view supports a pose. Of 222 windows of three images of another place, in
-#: maps of three places, none had as many in two views; the sum was 6 at most.
+#: Inliers by which a view supports a pose. Of 120 windows of three images of another place, in two
+#: maps, none had as many in two views; the sum was 7 at most (docs/recovery.md).
 SUPPORT = 4
 
 
