@@ -51,7 +51,8 @@ class RelocalizerParameters:
     map: str = parameter(
         'map',
         '',
-        'map file written by `dsac map`; if a new map fails to load, the old one is kept',
+        'map file written by `dsac map`: a path, file:// or package:// URL; a new one is loaded '
+        'in the background, and the old one is kept if that fails',
     )
     map_alignment: list[float] = parameter(
         'map',
