@@ -67,7 +67,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                 'map:=/path/to/the.map'
             )
         self._localizer = load_localizer(self.values.map, self.values)
-        self._health.use(self._localizer)
+        self._health.use(self._localizer, self.values.map)
         self._transforms = Transforms(self, frame_parameters(self.values))
         self._output_publishers = Publishers(self, self.values.map_frame)
         self._debug = DebugOutput(self, self.values.map_frame)
@@ -82,7 +82,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._output_publishers.publish_map_info(
             self._localizer.map.header, self.values.map, self._now()
         )
-        self._scene_output.show_map(self._localizer.map, self.values.map_alignment, self._now())
+        self._scene_output.show_map(self._localizer.map, self.values.map_alignment)
         self._tf = TfOutput(self, self.values, self._transforms, self._broadcaster)
         self._worker = Worker(self._work, self._on_error, lambda: self.values.max_rate)
         self._watch = InputWatch(self, self.values.input_timeout)
@@ -155,9 +155,9 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
                     self._localizer,
                     values,
                 )
-                self._health.use(self._localizer)
+                self._health.use(self._localizer, values.map)
                 self._tf.values = values
-                self._scene_output.show_map(self._localizer.map, values.map_alignment, self._now())
+                self._scene_output.show_map(self._localizer.map, values.map_alignment)
                 if frame_changed(values, old):
                     self._tf.reset()
                     self._output_publishers.reset()
