@@ -123,12 +123,12 @@ class RelocalizerHealth:
         self._missing: Callable[[], str] | None = None
         DiagnosticsPublisher(node, lambda: relocalizer_statuses(self.snapshot()))
 
-    def use(self, localizer: Localizer | None) -> None:
-        """Take the localizer that answers from now on; None if the map was released."""
+    def use(self, localizer: Localizer | None, path: str = '') -> None:
+        """Take the localizer that answers from now on, and its file; None if it was released."""
         self._map, self._device = MapHealth(), ''
         if localizer is not None:
             about = localizer.map.header
-            self._map = MapHealth(about['id'], str(about.get('name', '')), self._node.values.map)
+            self._map = MapHealth(about['id'], str(about.get('name', '')), path)
             self._device = str(localizer.device)
 
     def activate(

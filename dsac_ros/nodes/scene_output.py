@@ -9,7 +9,6 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
-from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from dsac_ros.map_file import Map
@@ -43,19 +42,20 @@ class SceneOutput:
         self._shown: tuple[str, list[float]] | None = None
         self._references: Marker | None = None
         self._listeners = 0
+        # Stamp 0 is valid at any time: a viewer may come when TF has long forgotten the loading.
+        self._always = conversions.header(map_frame, 0)
 
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in (self._candidates, self._points, self._markers):
             self._node.destroy_publisher(publisher)
 
-    def show_map(self, loaded: Map, map_alignment: list[float], now: int) -> None:
+    def show_map(self, loaded: Map, map_alignment: list[float]) -> None:
         """Publish the points of a map, once for each map and alignment.
 
         Args:
             loaded: the map.
             map_alignment: parameter of that name.
-            now: time of the node's clock [ns].
         """
         key = loaded.id, list(map_alignment)
         if key == self._shown:
@@ -63,9 +63,8 @@ class SceneOutput:
         self._shown, self._references = key, None
         self.clear()  # cameras of another map
         map_from_scene = conversions.matrix_from_xyz_rpy(map_alignment) @ shifted(loaded.origin)
-        head = conversions.header(self._map_frame, now)
         self._points.publish(
-            point_cloud2.create_cloud(head, FIELDS, map_points(loaded, map_from_scene))
+            point_cloud2.create_cloud(self._always, FIELDS, map_points(loaded, map_from_scene))
         )
 
     def publish(self, output: NodeOutput, relocalization: Relocalization) -> None:
@@ -85,20 +84,19 @@ class SceneOutput:
         if listeners > 0:
             found = self._image_markers(output, relocalization, CAMERA_SIZE * depth)
             if listeners != self._listeners:  # somebody who has not seen the map's views
-                found.append(self._reference_views(relocalization, head))
+                found.append(self._reference_views(relocalization))
             self._markers.publish(MarkerArray(markers=found))
         self._listeners = listeners
 
     def clear(self) -> None:
         """Remove all markers."""
         if self._markers.get_subscription_count() > 0:
-            head = conversions.header(self._map_frame, 0)
             self._markers.publish(
-                MarkerArray(markers=[Marker(header=head, action=Marker.DELETEALL)])
+                MarkerArray(markers=[Marker(header=self._always, action=Marker.DELETEALL)])
             )
         self._listeners = 0
 
-    def _reference_views(self, relocalization: Relocalization, head: Header) -> Marker:
+    def _reference_views(self, relocalization: Relocalization) -> Marker:
         """Return the marker of the reference views; made once for each map and alignment."""
         if self._references is None:
             loaded = relocalization.localizer.map
@@ -106,7 +104,7 @@ class SceneOutput:
             length = REFERENCE_SIZE * float(loaded.network.scale)
             views = loaded.reference_images
             self._references = markers.reference_marker(
-                head,
+                self._always,
                 [placed @ np.linalg.inv(one.camera_from_map) for one in views],
                 [markers.frustum_lines(one.matrix, one.camera.size_wh, length) for one in views],
             )

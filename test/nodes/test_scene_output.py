@@ -10,7 +10,15 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
-from robot import ACCEPT_ALL, BASE_FROM_CAMERA, LATCHED, Robot, camera_info, texture
+from robot import (
+    ACCEPT_ALL,
+    BASE_FROM_CAMERA,
+    LATCHED,
+    Robot,
+    camera_info,
+    texture,
+    untrained_map,
+)
 from sensor_msgs.msg import PointCloud2
 from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import Marker, MarkerArray
@@ -106,7 +114,7 @@ def test_map_points_are_the_landmarks_in_the_map_frame(robot):
     expected = np.concatenate([one.points for one in loaded.reference_images]) + ORIGIN
     alignment = conversions.matrix_from_xyz_rpy(ALIGNMENT)
     expected = expected @ alignment[:3, :3].T + alignment[:3, 3]
-    assert cloud.header.frame_id == 'map'
+    assert cloud.header.frame_id == 'map' and cloud.header.stamp.sec == 0  # valid at any time
     assert found.shape == (40 * VIEWS, 3) and np.allclose(found, expected, atol=1e-4)
 
 
@@ -200,6 +208,20 @@ def test_diagnostics_tell_the_health_of_the_node(robot):
     assert values['map_id'] == robot.of('map_info')[-1].map_id
     stamps = [one.header.stamp.sec for one in robot.heard['/diagnostics']]
     assert len(stamps) > 1 and stamps == sorted(stamps)
+
+
+def test_another_map_is_shown_in_place_of_the_first(robot):
+    other = str(untrained_map(robot.path.with_name('other.map')))
+    points = len(robot.of('map_points'))
+    assert robot.set_parameter('map', other).successful
+    try:
+        assert robot.spin(lambda: len(robot.of('map_points')) > points)
+        assert robot.of('map_points')[-1].width == 0  # this one has no landmarks
+        found = settled(robot, lambda now: now['map'].message == 'untrained 0')
+        assert {one.key: one.value for one in found['map'].values}['file'] == other
+    finally:
+        assert robot.set_parameter('map', str(robot.path)).successful
+    assert robot.spin(lambda: robot.of('map_points')[-1].width == 40 * VIEWS)
 
 
 def test_an_inactive_node_says_so_and_clears_markers(robot):
