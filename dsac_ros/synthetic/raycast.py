@@ -161,6 +161,8 @@ def soften_edges(image: np.ndarray, view: RayHits, shapes: np.ndarray) -> None:
             inner = share[:, 0] < 0
             after[near[inner]] -= change[inner]
             after[far[~inner]] += change[~inner]
+    # A pixel with brighter neighbours on several sides gives each its share: more than it has.
+    np.maximum(after, 0, out=after)
 
 
 def border(

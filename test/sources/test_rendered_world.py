@@ -8,6 +8,7 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import CameraError, MissingExtraError, SourceError
+from dsac_ros.sources.rendered import robot_camera
 from dsac_ros.synthetic import photographs
 from dsac_ros.synthetic.atlas import build_atlas, to_linear, to_srgb
 from dsac_ros.synthetic.raycast import NOTHING, cast, soften_edges
@@ -188,6 +189,15 @@ def test_a_white_edge_gives_its_share_of_the_pixel(shift):
     soften_edges(image, view, patches.shapes)
     row = image[60, :, 0]
     np.testing.assert_allclose(row[78:83], [1, 1, shift, 0, 0], atol=0.02)
+
+
+def test_edges_give_no_negative_light():
+    """A dark pixel with bright neighbours on several sides; its noise was not a number."""
+    ahead = np.array((np.cos(2.7275429621444234), np.sin(2.7275429621444234), 0.0))
+    place = np.array((3.35, 1.8, 0.7)) + 0.1 * ahead
+    pose = looking_at(place, place + ahead)
+    light, _ = rendered_room(3).render_linear(pose, robot_camera(SIZE_WH))
+    assert light.min() >= 0.0
 
 
 def test_a_camera_with_distortion_is_refused(world):
