@@ -61,7 +61,7 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         values = self.values
         cameras = self._read_cameras()
         self._map.configure(values)
-        self._health.use(self._map.localizer)
+        self._health.use(self._map.localizer, self._map.path)
         self._equipment = Equipment(
             self._map,
             Transforms(self, frame_parameters(values)),
@@ -119,22 +119,20 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._map.apply(values, changed, self.is_starting)
         if self._pipeline is not None:
             self._pipeline.apply(values)
-            self._equipment.scene.show_map(
-                self._map.localizer.map, values.map_alignment, self.get_clock().now().nanoseconds
-            )
+            self._equipment.scene.show_map(self._map.localizer.map, values.map_alignment)
 
     def _on_map_replaced(self, localizer: Localizer) -> None:
         """Answer by another map from now on."""
         if self._pipeline is not None:
             self._pipeline.use(localizer)
-        self._health.use(localizer)
+        self._health.use(localizer, self._map.path)
         self._show_map(localizer)
 
     def _show_map(self, localizer: Localizer) -> None:
         """Publish the description and the points of a map."""
         now = self.get_clock().now().nanoseconds
         self._equipment.publishers.publish_map_info(localizer.map.header, self._map.path, now)
-        self._equipment.scene.show_map(localizer.map, self.values.map_alignment, now)
+        self._equipment.scene.show_map(localizer.map, self.values.map_alignment)
 
     def _read_cameras(self) -> tuple[CameraSetup, ...]:
         """Return the setup of each camera; raises a DsacError for files that cannot be read."""
