@@ -75,7 +75,7 @@ def _equidistant(model: str, coefficients: tuple[float, ...]) -> tuple[float, ..
     """Return the four coefficients; further ones must be zero."""
     if len(coefficients) < EQUIDISTANT_COUNT or any(coefficients[EQUIDISTANT_COUNT:]):
         raise CameraError(
-            f'{model} has {len(coefficients)} coefficients, expected {EQUIDISTANT_COUNT}'
+            f'{model!r} has {len(coefficients)} coefficients, expected {EQUIDISTANT_COUNT}'
         )
     return coefficients[:EQUIDISTANT_COUNT]
 

@@ -287,7 +287,7 @@ def other_camera(info_frame: str, image_frame: str, camera_frame: str) -> str:
         return ''
     return (
         f'camera_info is of another camera, {difference}: remap camera_info to that of the '
-        f'images, or set camera_frame to {info_frame} if both are of one camera'
+        f'images, or set camera_frame to {info_frame!r} if both are of one camera'
     )
 
 

@@ -47,7 +47,7 @@ def decode_image(message: Any, assume: Assume | None = None) -> np.ndarray:
     pixels = message_pixels(message, encoding.dtype, encoding.channels)
     if encoding.to_rgb is not None and encoding.channels == 2 and message.width % 2:
         raise ImageError(
-            f'{message.encoding} image is {message.width} wide, expected an even width'
+            f'{message.encoding.strip()} image is {message.width} wide, expected an even width'
         )
     rgb = pixels if encoding.to_rgb is None else cv2.cvtColor(pixels, encoding.to_rgb)
     rgb = to_eight_bits(rgb, assume)
@@ -96,12 +96,12 @@ def _rows(message: Any, height: int, row: int, step: int, start: int = 0) -> np.
     data = whole[start:]
     if not height or not row:
         raise ImageError(
-            f'{message.encoding} image is {message.width}x{message.height}, expected '
+            f'{message.encoding.strip()} image is {message.width}x{message.height}, expected '
             'pixels: the camera or its driver sends empty images'
         )
     if step < row or data.size < step * (height - 1) + row:
         raise ImageError(
-            f'{message.encoding} image of {message.width}x{message.height} has '
+            f'{message.encoding.strip()} image of {message.width}x{message.height} has '
             f'{whole.size} bytes in rows of {step}, expected {height} rows of at '
             f'least {row}{f" from byte {start} on" if start else ""}'
         )
@@ -120,7 +120,8 @@ def _rgb_from_planes(message: Any, chroma: Chroma) -> np.ndarray:
         height = height * 2 // 3  # as OpenCV counts: the rows of colour are rows of the image
     if width % 2 or height % 2:
         raise ImageError(
-            f'{message.encoding} image is {width}x{height}, expected an even width and height'
+            f'{message.encoding.strip()} image is {width}x{height}, expected an even width and '
+            'height'
         )
     luma = _rows(message, height, width, step)
     rows, row, stride = (

@@ -66,7 +66,7 @@ def test_zeros_that_pad_coefficients_are_cut():
 
 @pytest.mark.parametrize('count', [1, 3, 5, 8])
 def test_equidistant_drops_no_coefficient(count):
-    with pytest.raises(CameraError, match=f'equidistant has {count} coefficients, expected 4'):
+    with pytest.raises(CameraError, match=f"'equidistant' has {count} coefficients, expected 4"):
         distortion_of('equidistant', BENT[:count])
 
 

@@ -26,13 +26,20 @@ TEXT = st.one_of(
         ['h264', 'jpeg', 'png', 'rgb8; jpeg compressed bgr8', '16UC1; compressedDepth']
     ),
 )
-ENCODING = st.one_of(st.sampled_from([*ENCODINGS, '32FC1', '64FC3', '8UC200', '8SC1']), TEXT)
+ENCODING = st.one_of(
+    st.sampled_from([*ENCODINGS, '32FC1', '64FC3', '8UC200', '8SC1']),
+    st.sampled_from([f'\n{name}\n' for name in ENCODINGS]),
+    TEXT,
+)
 NUMBERS = st.one_of(
     st.sampled_from([0.0, -0.0, 1.0, -1.0, 63.5, 110.0, 1e-300, 1e308, math.nan, math.inf]),
     st.floats(width=64),
 )
 MODELS = st.one_of(
-    st.sampled_from(['plumb_bob', 'rational_polynomial', 'equidistant', 'thin_prism', '']), TEXT
+    st.sampled_from(
+        ['plumb_bob', 'rational_polynomial', 'equidistant', 'kannala\nbrandt', 'thin_prism', '']
+    ),
+    TEXT,
 )
 
 

@@ -90,7 +90,7 @@ def test_any_camera_info_is_a_status(info, rectified, shape):
     checked(image, info, rectified=rectified)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     TEXT,
     TEXT,

@@ -81,7 +81,7 @@ def test_the_base_comes_through_tf():
             'depth',
             '',
             "camera_info is of another camera, its frame_id is 'depth' and that of the "
-            "images is 'camera': remap camera_info to that of the images, or set camera_frame to depth",
+            "images is 'camera': remap camera_info to that of the images, or set camera_frame to 'depth'",
         ),
         ('depth', 'lens', 'remap camera_info'),
         ('depth', 'depth', ''),
