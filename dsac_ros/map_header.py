@@ -87,6 +87,7 @@ OPTIONAL = {
         ),
     ),
     'focal_px': NUMBER,
+    'focal_range_px': Field('two finite numbers', lambda value: _numbers(value, 2)),
     'held_out': OBJECT,
     'acceptance': OBJECT,
     'pose_agreement': OBJECT,
