@@ -57,10 +57,10 @@ class Fix:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """An output and the time of the steady clock at which it was put in [s]."""
+    """An output and the number of ticks of the queue's timer before it was put in."""
 
     output: NodeOutput
-    begin_s: float
+    begin: int
 
 
 class FixQueue:
@@ -135,7 +135,7 @@ class FixQueue:
         with self._lock:  # rclpy raises for a guard that is destroyed
             if self._guard is None:
                 return
-            self._queue.append(_Waiting(output, time.monotonic()))
+            self._queue.append(_Waiting(output, self._ticks))
             self._guard.trigger()
 
     def clear(self, reason: str) -> None:
@@ -197,8 +197,9 @@ class FixQueue:
 
     def _resolve(self, entry: _Waiting, is_excess: bool) -> Callable[[], None] | None:
         """Return the delivery of an entry; None if it waits on."""
-        output, age_s = entry.output, time.monotonic() - entry.begin_s
-        values = self.values
+        output, values = entry.output, self.values
+        # By ticks: while the executor is busy, TF that has arrived is still to be read.
+        age_s = max(0, self._ticks - entry.begin - 1) * EXPIRY_PERIOD_S
         if output.lacks_base:
             output = self._complete(output, is_excess or age_s >= values.tf_lookup_timeout)
             if output.lacks_base:

@@ -42,7 +42,7 @@ class TfAuthority:
 
     @property
     def problem(self) -> str:
-        """Consequence of another publisher for this node, one sentence; '' if there is none."""
+        """The effect of another publisher on this node, one sentence; '' if there is none."""
         if not self.other_publisher:
             return ''
         topic = ' on /tf_static' if self._on_static else ''
