@@ -222,6 +222,14 @@ class Robot:
             f'no status within {timeout} s; the node said:\n{self.process.output}'
         )
 
+    def accepted(self) -> RelocalizationStatus:
+        """The status of an accepted image; the first camera_info may be lost on the way."""
+        for _ in range(5):
+            status = self.answer_to(texture(1), camera_info())
+            if status.result == RelocalizationStatus.ACCEPTED:
+                return status
+        raise AssertionError(f'not accepted: {status.reason}\n{self.process.output}')
+
     def answers(self, stamps: list[int]) -> list[RelocalizationStatus]:
         """The statuses of the images with these stamps."""
         return [m for m in self.of('status') if stamp_ns(m.header.stamp) in stamps]

@@ -64,7 +64,7 @@ class Subscription(Entity):
             maxlen=None if keep_all else max(1, qos_profile.depth)
         )
         # A logger of its own: what one topic complains of does not silence another.
-        self._logger = get_logger(node.get_logger().name)
+        self._logger = get_logger(node.get_fully_qualified_name().strip('/').replace('/', '.'))
         self._participant = node.context.participant
         deeper = copy(qos_profile)
         deeper.depth = max(qos_profile.depth, READER_DEPTH)

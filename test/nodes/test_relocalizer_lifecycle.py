@@ -8,9 +8,7 @@ import signal
 import pytest
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
-
-from dsac_ros.msg import RelocalizationStatus as Status
+from robot import ACCEPT_ALL, Robot, untrained_map
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
@@ -43,7 +41,7 @@ def take(robot, *transitions):
 def answers(robot):
     """Check that the node is active and accepts an image."""
     robot.wait_for_node()
-    assert robot.answer_to(texture(1), camera_info()).result == Status.ACCEPTED
+    robot.accepted()
     assert robot.spin(lambda: robot.of('localized')[-1].data)
 
 
