@@ -347,7 +347,7 @@ def test_candidates_begin_with_the_answer(localizer, tiny_map):
         assert np.linalg.norm(twist_error(candidate, posed.world_from_camera)[:3]) < 0.5
 
 
-def test_refused_frame_has_candidates(tiny_map):
+def test_a_refused_frame_still_has_candidates(tiny_map):
     strict = Localizer(
         load_map(tiny_map.map),
         'cpu',

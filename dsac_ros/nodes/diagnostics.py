@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Diagnostic statuses of both nodes: pure functions of snapshots of their state.
+"""Diagnostic statuses of the relocalizer, and their parts that both nodes share; pure functions.
 
 Levels: OK; WARN while degraded; ERROR when lost, in conflict or without a necessary input; STALE
 when nothing arrives or the node is not active.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from dsac_ros.msg import MappingStatus, RelocalizationStatus
+from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.types import Result
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
@@ -117,19 +117,10 @@ class RelocalizerSnapshot:
     tf_problem: str = ''
 
 
-@dataclass(frozen=True)
-class MapperSnapshot:
-    """State of the mapper at one moment: its inputs and its last ~/status, None if inactive."""
-
-    node: str
-    inputs: InputHealth
-    status: MappingStatus | None
-
-
 def relocalizer_statuses(now: RelocalizerSnapshot) -> list[DiagnosticStatus]:
     """Return the statuses input, inference, localization, tf and map."""
     return [
-        _status(now.node, name, now.map.id, *judge(now))
+        status_of(now.node, name, now.map.id, *judge(now))
         for name, judge in (
             ('input', _relocalizer_input),
             ('inference', _inference),
@@ -140,24 +131,13 @@ def relocalizer_statuses(now: RelocalizerSnapshot) -> list[DiagnosticStatus]:
     ]
 
 
-def mapper_statuses(now: MapperSnapshot) -> list[DiagnosticStatus]:
-    """Return the statuses input, recording and training."""
-    return [
-        _status(now.node, name, '', *judged)
-        for name, judged in (
-            ('input', _input(now.inputs, now.status is not None)),
-            ('recording', _recording(now.status)),
-            ('training', _training(now.status)),
-        )
-    ]
-
-
 Judged = tuple[bytes, str, dict[str, Any]]
 
 
-def _status(
+def status_of(
     node: str, name: str, hardware: str, level: bytes, message: str, values: dict[str, Any]
 ) -> DiagnosticStatus:
+    """Make a DiagnosticStatus named `<node>: <name>`."""
     return DiagnosticStatus(
         level=level,
         name=f'{node}: {name}',
@@ -174,13 +154,14 @@ def _text(value: Any) -> str:
 
 
 def _relocalizer_input(now: RelocalizerSnapshot) -> Judged:
-    level, message, values = _input(now.inputs, now.is_active)
+    level, message, values = judge_input(now.inputs, now.is_active)
     if level == OK and now.status is not None and now.status.result in INPUT_FAULTS:
         return ERROR, now.status.reason, values
     return level, message, values
 
 
-def _input(inputs: InputHealth, is_active: bool) -> Judged:
+def judge_input(inputs: InputHealth, is_active: bool) -> Judged:
+    """Return level, message and values of the inputs of a node."""
     values: dict[str, Any] = {}
     for camera in inputs.cameras:
         prefix = f'{camera.frame} ' if len(inputs.cameras) > 1 else ''
@@ -268,44 +249,3 @@ def _map(now: RelocalizerSnapshot) -> Judged:
     if not now.map.id:
         return ERROR, now.map.problem or 'no map is loaded', values
     return OK, f'{now.map.name or now.map.path}', values
-
-
-def _recording(status: MappingStatus | None) -> Judged:
-    if status is None:
-        return STALE, NOT_ACTIVE, {}
-    values = {
-        'images': status.images,
-        'keyframes': status.keyframes,
-        'refused for blur': status.rejected_blur,
-        'refused for motion': status.rejected_motion,
-        'refused for their pose': status.rejected_pose,
-        'refused as duplicates': status.rejected_duplicate,
-        'unusable images': status.rejected_image,
-        'ground covered [m^2]': float(status.coverage_area),
-        'distance [m]': float(status.distance),
-        'dataset': status.dataset,
-        'dataset [MB]': status.disk_bytes / 1e6,
-    }
-    if status.state != MappingStatus.RECORDING:
-        return OK, 'not recording', values
-    if 2 * (status.rejected_pose + status.rejected_image) > status.images:
-        return WARN, f'most images are refused: {status.last_reason}', values
-    return OK, f'{status.keyframes} keyframes of {status.images} images', values
-
-
-def _training(status: MappingStatus | None) -> Judged:
-    if status is None:
-        return STALE, NOT_ACTIVE, {}
-    values = {
-        'map': status.map_url,
-        'stage': status.stage,
-        'progress': float(status.progress),
-        'loss': float(status.loss),
-        'time left [s]': float(status.eta),
-    }
-    if status.state == MappingStatus.FAILED:
-        return ERROR, status.last_reason or 'the training failed', values
-    if status.state == MappingStatus.TRAINING:
-        return OK, f'{status.stage}, {status.progress:.0%}', values
-    done = status.state == MappingStatus.DONE
-    return OK, f'learned {status.map_url}' if done else 'not training', values

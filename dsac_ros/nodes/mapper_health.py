@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from dsac_ros.msg import MappingStatus
-from dsac_ros.nodes.diagnostics import InputHealth, MapperSnapshot, mapper_statuses
+from dsac_ros.nodes.diagnostics import InputHealth
 from dsac_ros.nodes.diagnostics_publisher import DiagnosticsPublisher, node_name
 from dsac_ros.nodes.health import SILENT_AFTER_S, ImageRecord
 from dsac_ros.nodes.lifecycle import ParameterNode
+from dsac_ros.nodes.mapper_diagnostics import MapperSnapshot, mapper_statuses
 from dsac_ros.nodes.mapper_parameters import MapperParameters
 
 

@@ -16,11 +16,10 @@ from dsac_ros.nodes.diagnostics import (
     CameraHealth,
     InputHealth,
     MapHealth,
-    MapperSnapshot,
     RelocalizerSnapshot,
-    mapper_statuses,
     relocalizer_statuses,
 )
+from dsac_ros.nodes.mapper_diagnostics import MapperSnapshot, mapper_statuses
 from dsac_ros.types import Result
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
