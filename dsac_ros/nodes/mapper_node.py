@@ -4,36 +4,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from geometry_msgs.msg import PoseArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from dsac_ros.errors import DsacError, MappingError
-from dsac_ros.mapping.data.keyframes import Coverage
-from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
+from dsac_ros.nodes.executor_wait import ExecutorWait
 from dsac_ros.nodes.input_watch import InputWatch
-from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
+from dsac_ros.nodes.map_offer import MapOffer
+from dsac_ros.nodes.map_training import MapTraining
+from dsac_ros.nodes.mapper_outputs import MapperOutputs
+from dsac_ros.nodes.mapper_parameters import MapperParameters, check, training_options
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
-from dsac_ros.nodes.publishers import LATCHED, RELIABLE
 from dsac_ros.nodes.recorder import Keyframe, Recorder
-from dsac_ros.nodes.training import Training, TrainingState
+from dsac_ros.nodes.training import GRACE_S
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.sources.folder import count_frames
 
 MIN_KEYFRAMES = 10
 STATUS_PERIOD_S = 1.0
+#: Time that the images still queued have to be stored when the node ends [s].
+LAST_IMAGES_S = 20.0
 SERVICES = ('start', 'stop', 'save', 'clear')
 
 
@@ -41,17 +44,28 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
     """Services control a recorder and a training process, which run in the background."""
 
     def __init__(self) -> None:
-        self._own_publishers: list[Any] = []
+        self._outputs: MapperOutputs | None = None
         self._transforms: Transforms | None = None
         self._poses: PoseSource | None = None
         self._camera: CameraSubscriber | None = None
-        self._recorder: Recorder | None = None
-        self._training: Training | None = None
-        self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
-        self._published_keyframes = -1
+        self._watch: InputWatch | None = None
+        self._recorder: Recorder | None = None  # the recording, or the last one
+        self._training = MapTraining()
+        self._offer: MapOffer | None = None
+        self._problem = ''
         self._assumptions = AssumptionLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
+        self._wait = ExecutorWait(self)
+        # They live as long as the node: an answer may be due after it was deactivated. A callback
+        # that awaits occupies its group, hence one for each.
+        for name in SERVICES:
+            self.create_service(
+                Trigger,
+                f'~/{name}',
+                self._service_callback(getattr(self, f'_{name}')),
+                callback_group=MutuallyExclusiveCallbackGroup(),
+            )
 
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
@@ -60,37 +74,33 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self,
             {
                 frame: name
-                for name in ('map_frame', 'pose_frame')
+                for name in ('map_frame', 'pose_frame', 'odom_frame')
                 if (frame := getattr(values, name))
             },
         )
-        self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
-        self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
-        self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
-        self._own_publishers = [self._status, self._keyframes, self._keyframe]
+        self._outputs = MapperOutputs(self, values.map_frame)
 
     def activate(self) -> None:
-        """Create the subscriptions and services."""
+        """Create the subscriptions; leave none behind where that fails."""
+        try:
+            self._activate()
+        except BaseException:
+            self.deactivate()
+            raise
+
+    def _activate(self) -> None:
         values = self.values
+        check(values)
         self._watch = InputWatch(self, values.input_timeout)
         self._poses = PoseSource(self, values, self._transforms, self._watch)
         self._camera = CameraSubscriber(self, values.image_transport, self._watch, self._on_image)
-        self._active = [
-            (
-                self.destroy_service,
-                self.create_service(
-                    Trigger, f'~/{name}', self._service_callback(getattr(self, f'_{name}'))
-                ),
-            )
-            for name in SERVICES
-        ]
         # A steady clock: the status is published even without simulated time.
         self._active.append(
             (
                 self.destroy_timer,
                 self.create_timer(
                     STATUS_PERIOD_S,
-                    self._publish_status,
+                    self._on_timer,
                     clock=Clock(clock_type=ClockType.STEADY_TIME),
                 ),
             )
@@ -108,86 +118,124 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
                     beside=self._camera.image_topic,
                 )
             )
+        self._outputs.activate()
         if values.record_on_start:
-            self.get_logger().info(self._start())
+            self.get_logger().info(self._record())
 
     def deactivate(self) -> None:
-        """Finish the recording and interrupt the training, which can be resumed."""
-        if self._camera is None:
-            return
-        self._watch.close()
-        self._camera.close()
-        self._end_recording()
-        if self._training is not None:
-            self._training.stop()
-        for destroy, entity in self._active:
+        """End the recording and interrupt the training, which can be resumed; wait for neither."""
+        if self._outputs is not None:
+            self._outputs.deactivate()
+        if self._recorder is not None:
+            self._recorder.finish(wait=False)
+        self._training.interrupt()
+        if self._offer is not None:
+            self._offer.close()
+        while self._active:
+            destroy, entity = self._active.pop()
             destroy(entity)
-        self._poses.close()
-        self._camera = self._poses = self._training = None
+        for part in (self._watch, self._camera, self._poses):
+            if part is not None:
+                part.close()
+        self._watch = self._camera = self._poses = self._offer = None
 
     def cleanup(self) -> None:
         """Destroy the publishers."""
         if self._transforms is None:
             return
-        for publisher in self._own_publishers:
-            self.destroy_publisher(publisher)
+        self._outputs.close()
         self._transforms.close()
-        self._transforms = None
+        self._outputs = self._transforms = None
+
+    def destroy_node(self) -> None:
+        """Store the last images and wait for the training's checkpoint, then end."""
+        if self._recorder is not None:
+            self._recorder.finish(wait=False)
+            self._recorder.join(LAST_IMAGES_S)
+        self._training.interrupt()
+        self._training.join(GRACE_S)
+        super().destroy_node()
 
     def apply(self, values: MapperParameters) -> None:
         """Pass changed parameters to pose source and recorder, from the next image on."""
+        check(values)
         if self._poses is not None:
             self._poses.values = values
         if self._recorder is not None:
             self._recorder.apply(values)
 
-    def _service_callback(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
+    def _service_callback(self, action: Callable[[], Awaitable[str]]) -> Callable[[Any, Any], Any]:
         """Return a callback that reports success with a message, or failure with a reason."""
 
-        def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        async def callback(
+            request: Trigger.Request, response: Trigger.Response
+        ) -> Trigger.Response:
             try:
-                response.message, response.success = action(), True
+                self._check_active()
+                response.message, response.success = await action(), True
                 self.get_logger().info(response.message)
             except (DsacError, OSError) as error:
                 response.message, response.success = str(error), False
+                self.get_logger().error(response.message)
+            except Exception as error:  # an exception out of a callback would end the node
+                response.message = f'{type(error).__name__}: {error}'
+                response.success = False
                 self.get_logger().error(response.message)
             self._publish_status()
             return response
 
         return callback
 
-    def _start(self) -> str:
+    def _check_active(self) -> None:
+        if self._camera is None:
+            raise MappingError(
+                'the mapper is not active: `ros2 lifecycle set` it to configure, then activate'
+            )
+
+    async def _start(self) -> str:
         """~/start: start recording; an existing dataset is continued."""
-        if self._recorder is not None:
-            raise MappingError(f'already recording into {self._recorder.dataset}')
+        return self._record()
+
+    def _record(self) -> str:
+        recorder = self._recorder
+        if recorder is not None and recorder.is_recording:
+            raise MappingError(f'already recording into {recorder.dataset}')
+        if recorder is not None and not recorder.is_done:
+            raise MappingError(
+                f'the last images of {recorder.dataset} are being stored: call ~/start again when '
+                '~/stop has answered'
+            )
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
-        self._dataset = user_path(folder).resolve()
+        dataset = user_path(folder).resolve()
         self._recorder = Recorder(
             self.values,
-            self._dataset,
+            dataset,
             self._poses,
             self._camera.is_rectified(self.values.rectified),
             self._on_keyframe,
         )
-        self._coverage, self._problem = self._recorder.coverage, ''
-        return f'recording into {self._dataset}'
+        self._problem = ''
+        return f'recording into {dataset}'
 
-    def _stop(self) -> str:
+    async def _stop(self) -> str:
         """~/stop: finish the recording, and train on it with train_on_stop."""
-        if self._recorder is None:
+        if self._recorder is None or not self._recorder.is_recording:
             raise MappingError('not recording: call ~/start first')
-        self._end_recording()
-        summary = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
-        return f'{summary}; {self._save()}' if self.values.train_on_stop else summary
+        await self._end_recording()
+        summary = f'{self._recorder.keyframes} keyframes in {self._recorder.dataset}'
+        return f'{summary}; {await self._save()}' if self.values.train_on_stop else summary
 
-    def _save(self) -> str:
+    async def _save(self) -> str:
         """~/save: finish the recording and train a map in the background."""
-        if self._training is not None and self._training.state.running:
-            raise MappingError(f'{self._training.output} is being learned, follow ~/status')
-        self._end_recording()
-        folder = self._dataset if self._dataset.name else user_path(self.values.dataset)
-        if not self._dataset.name and not self.values.dataset:
+        await self._end_recording()
+        self._check_active()
+        if self._recorder is None and not self.values.dataset:
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
+        folder = (
+            user_path(self.values.dataset).resolve()
+            if self._recorder is None
+            else self._recorder.dataset
+        )
         keyframes = count_frames(folder)
         if keyframes < MIN_KEYFRAMES:
             raise MappingError(
@@ -196,29 +244,30 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         values = self.values
         output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
-        self._training = Training(folder, output.resolve(), *training_options(values))
         self._problem = ''
-        return f'learning {output} from {folder}, follow ~/status'
+        return self._training.start(folder, output.resolve(), training_options(values))
 
-    def _clear(self) -> str:
+    async def _clear(self) -> str:
         """~/clear: start over; the recorded folder is renamed, not deleted."""
-        if self._recorder is not None:
+        recorder = self._recorder
+        if recorder is not None and not recorder.is_done:
             raise MappingError('recording: call ~/stop first')
-        if self._training is not None and self._training.state.running:
+        if self._training.state.running:
             raise MappingError('a map is being learned from the keyframes: wait for it')
-        if not self._dataset.name or not self._dataset.exists():
+        if recorder is None or not recorder.dataset.exists():
             return 'nothing to clear'
-        aside = self._dataset.with_name(f'{self._dataset.name}.{datetime.now():%Y%m%d-%H%M%S}')
-        self._dataset.rename(aside)
-        self._dataset, self._coverage, self._problem = Path(), Coverage(), ''
-        self._publish_keyframes()
+        aside = unused_name(recorder.dataset)
+        recorder.dataset.rename(aside)
+        self._recorder, self._problem = None, ''
+        self._outputs.publish_recording(None)
         return f'set aside as {aside}'
 
-    def _end_recording(self) -> None:
-        """Store the queued images."""
-        if self._recorder is not None:
-            recorder, self._recorder = self._recorder, None
-            recorder.close()
+    async def _end_recording(self) -> None:
+        """Finish the recording, if there is one; its last images are stored when this returns."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.finish()
+            await self._wait.until(lambda: recorder.is_done)
 
     def _on_image(self, stamped_image: StampedImage) -> None:
         if self._recorder is not None:
@@ -231,50 +280,50 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
 
     def _on_keyframe(self, keyframe: Keyframe) -> None:
         """Publish a stored keyframe; called by the recorder's thread."""
+        outputs = self._outputs
+        if outputs is None or not self.context.ok():
+            return
         self._assumptions.log(keyframe.frame.camera)
-        if self._keyframe.get_subscription_count() > 0:
-            head = keyframe.stamped_image.image.header
-            message = PosedFrame(
-                header=head,
-                map_frame=self.values.map_frame,
-                camera_info=keyframe.stamped_image.info,
-                image=conversions.jpeg_message(keyframe.frame.image, head),
-            )
-            message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
-            self._keyframe.publish(message)
+        if keyframe.new_segment:
+            self.get_logger().warning(keyframe.new_segment)
+        outputs.publish_keyframe(keyframe)
+
+    def _on_timer(self) -> None:
+        learned = self._training.settle()
+        if learned is not None:
+            self.get_logger().info(f'learned {learned}')
+            if self.values.offer_map_to:
+                self._offer = MapOffer(self, self.values.offer_map_to, learned)
+        if self._offer is not None and (outcome := self._offer.step()):
+            log = self.get_logger().info if self._offer.is_accepted else self.get_logger().error
+            log(outcome)
+        self._publish_status()
 
     def _publish_status(self) -> None:
-        """Publish ~/status, and ~/keyframes if they changed."""
-        state = TrainingState() if self._training is None else self._training.state
-        now = self.get_clock().now().nanoseconds
-        self._status.publish(
-            status_message(
-                conversions.header(self.values.map_frame, now),
-                self._recorder,
-                self._coverage,
-                self._dataset,
-                self._training and self._training.output,
-                state,
-                self._watch.reason,
-            )
+        """Publish ~/status, and keyframes and coverage if they changed."""
+        if self._camera is None:
+            return
+        state = self._training.state
+        offered = '' if self._offer is None else self._offer.outcome
+        problem = '; '.join(filter(None, [offered, self._watch.reason]))
+        head = conversions.header(self.values.map_frame, self.get_clock().now().nanoseconds)
+        self._outputs.publish_status(
+            status_message(head, self._recorder, self._training.output, state, problem)
         )
-        if len(self._coverage.poses) != self._published_keyframes:
-            self._publish_keyframes()
-        reason = state.reason or (self._coverage.last_reason if self._recorder else '')
+        self._outputs.publish_recording(self._recorder)
+        recorder = self._recorder
+        is_open = recorder is not None and not recorder.is_done
+        reason = state.reason or (recorder.coverage.last_reason if is_open else '')
         if reason and reason != self._problem:
             self._problem = reason
             self.get_logger().warning(reason, throttle_duration_sec=5.0)
 
-    def _publish_keyframes(self) -> None:
-        poses = list(self._coverage.poses)
-        self._published_keyframes = len(poses)
-        now = self.get_clock().now().nanoseconds
-        self._keyframes.publish(
-            PoseArray(
-                header=conversions.header(self.values.map_frame, now),
-                poses=[conversions.pose_message(pose) for pose in poses],
-            )
-        )
+
+def unused_name(path: Path) -> Path:
+    """Return a name beside a folder that says when it was set aside; nothing has it yet."""
+    dated = path.with_name(f'{path.name}.{datetime.now():%Y%m%d-%H%M%S}')
+    names = (dated, *(dated.with_name(f'{dated.name}-{number}') for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 def main(args: Sequence[str] | None = None) -> int:

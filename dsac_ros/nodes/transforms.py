@@ -81,7 +81,7 @@ class Transforms:
     def lookup(
         self, target: str, source: str, stamp: int, limits: Limits = Limits()
     ) -> np.ndarray:
-        """Return target_from_source (4, 4) at a stamp [ns]; waits up to limits.timeout_s.
+        """Return target_from_source (4, 4) at a stamp [ns]; waits up to limits.wait_s.
 
         Raises:
             TransformUnavailable: there is no such transform.
@@ -89,7 +89,7 @@ class Transforms:
         if target == source:
             return np.eye(4)
         self._clear_after_time_jump()
-        end = time.monotonic() + limits.timeout_s
+        end = time.monotonic() + limits.wait_s
         while True:
             try:
                 found = self._at(target, source, stamp)
