@@ -52,11 +52,11 @@ class Driver(Robot):
     def be_at(self, place: float, stamp: int) -> None:
         """Say by TF where the base is around a stamp."""
         for offset in (-SECOND // 10, 0, SECOND // 10):
-            self.tf.sendTransform(
-                conversions.transform_message(
-                    'map', 'base_link', stamp + offset, self.pose_at(place)
-                )
-            )
+            self.send('map', 'base_link', stamp + offset, self.pose_at(place))
+
+    def send(self, parent: str, child: str, stamp: int, matrix: np.ndarray) -> None:
+        """Say one transform by TF."""
+        self.tf.sendTransform(conversions.transform_message(parent, child, stamp, matrix))
 
     def drive_past(self, places, image=texture) -> None:
         """One image at each place, until the mapper has judged it."""
