@@ -35,7 +35,7 @@ class MapTraining:
     @property
     def output(self) -> Path | None:
         """The map that is being learned or was learned last."""
-        return self._training and self._training.output
+        return None if self._training is None else self._training.output
 
     @property
     def state(self) -> TrainingState:

@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
 
-from dsac_ros.errors import DsacError, MappingError
+from dsac_ros.errors import MappingError
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_subscriber import SENSOR, CameraSubscriber, StampedImage
@@ -24,6 +21,7 @@ from dsac_ros.nodes.map_offer import MapOffer
 from dsac_ros.nodes.map_training import MapTraining
 from dsac_ros.nodes.mapper_outputs import MapperOutputs
 from dsac_ros.nodes.mapper_parameters import MapperParameters, check, training_options
+from dsac_ros.nodes.mapper_services import create_services
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
 from dsac_ros.nodes.paths import user_path
@@ -32,6 +30,7 @@ from dsac_ros.nodes.recorder import Keyframe, Recorder
 from dsac_ros.nodes.training import GRACE_S
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.sources.folder import count_frames
+from dsac_ros.sources.folder_contents import set_aside
 
 MIN_KEYFRAMES = 10
 STATUS_PERIOD_S = 1.0
@@ -52,20 +51,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._recorder: Recorder | None = None  # the recording, or the last one
         self._training = MapTraining()
         self._offer: MapOffer | None = None
-        self._problem = ''
         self._assumptions = AssumptionLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
         self._wait = ExecutorWait(self)
-        # They live as long as the node: an answer may be due after it was deactivated. A callback
-        # that awaits occupies its group, hence one for each.
-        for name in SERVICES:
-            self.create_service(
-                Trigger,
-                f'~/{name}',
-                self._service_callback(getattr(self, f'_{name}')),
-                callback_group=MutuallyExclusiveCallbackGroup(),
-            )
+        actions = {name: getattr(self, f'_{name}') for name in SERVICES}
+        create_services(self, actions, self._publish_status)
 
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
@@ -129,15 +120,14 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         if self._recorder is not None:
             self._recorder.finish(wait=False)
         self._training.interrupt()
-        if self._offer is not None:
-            self._offer.close()
+        self._drop_offer()
         while self._active:
             destroy, entity = self._active.pop()
             destroy(entity)
         for part in (self._watch, self._camera, self._poses):
             if part is not None:
                 part.close()
-        self._watch = self._camera = self._poses = self._offer = None
+        self._watch = self._camera = self._poses = None
 
     def cleanup(self) -> None:
         """Destroy the publishers."""
@@ -164,28 +154,6 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         if self._recorder is not None:
             self._recorder.apply(values)
 
-    def _service_callback(self, action: Callable[[], Awaitable[str]]) -> Callable[[Any, Any], Any]:
-        """Return a callback that reports success with a message, or failure with a reason."""
-
-        async def callback(
-            request: Trigger.Request, response: Trigger.Response
-        ) -> Trigger.Response:
-            try:
-                self._check_active()
-                response.message, response.success = await action(), True
-                self.get_logger().info(response.message)
-            except (DsacError, OSError) as error:
-                response.message, response.success = str(error), False
-                self.get_logger().error(response.message)
-            except Exception as error:  # an exception out of a callback would end the node
-                response.message = f'{type(error).__name__}: {error}'
-                response.success = False
-                self.get_logger().error(response.message)
-            self._publish_status()
-            return response
-
-        return callback
-
     def _check_active(self) -> None:
         if self._camera is None:
             raise MappingError(
@@ -194,6 +162,7 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
 
     async def _start(self) -> str:
         """~/start: start recording; an existing dataset is continued."""
+        self._check_active()
         return self._record()
 
     def _record(self) -> str:
@@ -214,19 +183,22 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self._camera.is_rectified(self.values.rectified),
             self._on_keyframe,
         )
-        self._problem = ''
+        self._drop_offer()
         return f'recording into {dataset}'
 
     async def _stop(self) -> str:
         """~/stop: finish the recording, and train on it with train_on_stop."""
-        if self._recorder is None or not self._recorder.is_recording:
+        self._check_active()
+        recorder = self._recorder
+        if recorder is None or not recorder.is_recording:
             raise MappingError('not recording: call ~/start first')
         await self._end_recording()
-        summary = f'{self._recorder.keyframes} keyframes in {self._recorder.dataset}'
+        summary = f'{recorder.keyframes} keyframes in {recorder.dataset}'
         return f'{summary}; {await self._save()}' if self.values.train_on_stop else summary
 
     async def _save(self) -> str:
         """~/save: finish the recording and train a map in the background."""
+        self._check_active()
         await self._end_recording()
         self._check_active()
         if self._recorder is None and not self.values.dataset:
@@ -244,11 +216,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         values = self.values
         output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
-        self._problem = ''
+        self._drop_offer()
         return self._training.start(folder, output.resolve(), training_options(values))
 
     async def _clear(self) -> str:
         """~/clear: start over; the recorded folder is renamed, not deleted."""
+        self._check_active()
         recorder = self._recorder
         if recorder is not None and not recorder.is_done:
             raise MappingError('recording: call ~/stop first')
@@ -256,9 +229,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             raise MappingError('a map is being learned from the keyframes: wait for it')
         if recorder is None or not recorder.dataset.exists():
             return 'nothing to clear'
-        aside = unused_name(recorder.dataset)
-        recorder.dataset.rename(aside)
-        self._recorder, self._problem = None, ''
+        aside = set_aside(recorder.dataset)
+        self._recorder = None
         self._outputs.publish_recording(None)
         return f'set aside as {aside}'
 
@@ -288,6 +260,11 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self.get_logger().warning(keyframe.new_segment)
         outputs.publish_keyframe(keyframe)
 
+    def _drop_offer(self) -> None:
+        if self._offer is not None:
+            self._offer.close()
+            self._offer = None
+
     def _on_timer(self) -> None:
         learned = self._training.settle()
         if learned is not None:
@@ -303,27 +280,16 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         """Publish ~/status, and keyframes and coverage if they changed."""
         if self._camera is None:
             return
-        state = self._training.state
+        recorder, state = self._recorder, self._training.state
         offered = '' if self._offer is None else self._offer.outcome
         problem = '; '.join(filter(None, [offered, self._watch.reason]))
         head = conversions.header(self.values.map_frame, self.get_clock().now().nanoseconds)
         self._outputs.publish_status(
-            status_message(head, self._recorder, self._training.output, state, problem)
+            status_message(head, recorder, self._training.output, state, problem)
         )
-        self._outputs.publish_recording(self._recorder)
-        recorder = self._recorder
+        self._outputs.publish_recording(recorder)
         is_open = recorder is not None and not recorder.is_done
-        reason = state.reason or (recorder.coverage.last_reason if is_open else '')
-        if reason and reason != self._problem:
-            self._problem = reason
-            self.get_logger().warning(reason, throttle_duration_sec=5.0)
-
-
-def unused_name(path: Path) -> Path:
-    """Return a name beside a folder that says when it was set aside; nothing has it yet."""
-    dated = path.with_name(f'{path.name}.{datetime.now():%Y%m%d-%H%M%S}')
-    names = (dated, *(dated.with_name(f'{dated.name}-{number}') for number in range(2, 1000)))
-    return next(name for name in names if not name.exists())
+        self._outputs.warn(recorder.coverage.last_reason if is_open else state.reason)
 
 
 def main(args: Sequence[str] | None = None) -> int:

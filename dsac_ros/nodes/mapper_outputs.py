@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from array import array
 from typing import Any
 
@@ -16,6 +17,8 @@ from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions
 from dsac_ros.nodes.publishers import LATCHED, RELIABLE
 from dsac_ros.nodes.recorder import Keyframe, Recorder
+
+WARNING_PERIOD_S = 5.0
 
 
 class MapperOutputs:
@@ -31,6 +34,7 @@ class MapperOutputs:
         self._lock = threading.Lock()
         self._is_active = False
         self._shown: tuple[Any, int, int] = (None, 0, 0)
+        self._warned, self._warned_s = '', -WARNING_PERIOD_S
 
     def activate(self) -> None:
         """Publish from now on."""
@@ -51,6 +55,15 @@ class MapperOutputs:
         """Publish ~/status."""
         if self._is_active:
             self._status.publish(status)
+
+    def warn(self, reason: str) -> None:
+        """Log a reason that lasts, once, and not more often than every WARNING_PERIOD_S."""
+        now = time.monotonic()
+        if not reason:
+            self._warned = ''
+        elif reason != self._warned and now - self._warned_s >= WARNING_PERIOD_S:
+            self._warned, self._warned_s = reason, now
+            self._node.get_logger().warning(reason)
 
     def publish_keyframe(self, keyframe: Keyframe) -> None:
         """Publish ~/keyframe if somebody listens."""

@@ -44,7 +44,7 @@ def status_message(
         rejected_image=verdicts[Verdict.IMAGE],
         rejected_uncertain=verdicts[Verdict.UNCERTAIN],
         segments=0 if recorder is None else recorder.segments.count,
-        last_reason=training.reason or problem or coverage.last_reason,
+        last_reason=reason_of(recorder, training, problem),
         coverage_cells=coverage.cells,
         coverage_area=coverage.area,
         distance=coverage.distance,
@@ -56,6 +56,14 @@ def status_message(
         loss=training.loss,
         eta=training.eta,
     )
+
+
+def reason_of(recorder: Recorder | None, training: TrainingState, problem: str) -> str:
+    """Return what is wrong now; a training that has failed does not hide why images are."""
+    judged = '' if recorder is None else recorder.coverage.last_reason
+    if recorder is not None and not recorder.is_done:
+        return '; '.join(filter(None, [problem, judged])) or training.reason
+    return training.reason or problem or judged
 
 
 def state_of(recorder: Recorder | None, training: TrainingState) -> int:

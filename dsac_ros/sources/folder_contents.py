@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ def read_poses(path: Path) -> list[np.ndarray]:
     """Return the poses world_from_camera (4, 4) of all frames that have one."""
     found = (read_pose_file(file) for file in list_files(path / POSES, POSE_SUFFIXES))
     return [pose for pose in found if isinstance(pose, np.ndarray)]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a folder by the time of day, to a name that nothing has yet; return that."""
+    dated = path.with_name(f'{path.name}.{datetime.now():%Y%m%d-%H%M%S}')
+    names = (dated, *(dated.with_name(f'{dated.name}-{number}') for number in range(2, 1000)))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
 
 
 def image_bytes(path: Path, name: str = '') -> int:

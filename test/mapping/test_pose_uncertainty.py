@@ -19,7 +19,7 @@ def test_deviations_are_those_of_the_longer_axis():
     assert ground_deviations(covariance()) == pytest.approx((0.2, 0.05))
 
 
-def test_a_correlated_position_is_as_uncertain_as_its_ellipse():
+def test_a_correlated_position_has_a_long_axis():
     assert ground_deviations(covariance(0.02, 0.02, 0.02))[0] == pytest.approx(0.2)
 
 

@@ -47,7 +47,7 @@ def test_a_jump_is_told_once():
     assert 'moved by 0.50 m' in reasons[3]
 
 
-def test_a_jump_is_measured_at_the_camera_not_at_the_origin():
+def test_a_jump_is_measured_at_the_camera():
     """A correction by 1 mrad moves the origin of odometry 100 m away by 10 cm, the camera not."""
     before, after = pose(), pose(yaw=0.001)
     far = pose(x=200.0)
@@ -65,7 +65,7 @@ def test_a_turn_on_the_spot_is_a_jump():
     assert state.count == 2 and 'moved by 0.20 m' in reasons[1]
 
 
-def test_jumps_are_told_across_keyframes_without_odometry():
+def test_jumps_across_keyframes_without_odometry():
     pairs = [(pose(), pose()), (pose(), None), (pose(0.5), pose())]
     assert [bool(reason) for reason in follow(pairs)[1]] == [False, False, True]
 

@@ -54,7 +54,7 @@ class Mapper:
         write_image(self.dataset / 'rgb' / f'{name}.png', texture(0))
 
     def save(self, *options):
-        """Whether ~/save resumes."""
+        """Call ~/save and return True if it resumes."""
         answer = self.training.start(self.dataset, self.output, options)
         self.process = self.training._training
         resumes = '--resume' in self.process.options

@@ -12,6 +12,7 @@ from source_frames import pose, posed_frames
 from dsac_ros.cli import convert
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.sources.folder_contents import image_bytes, read_poses, set_aside
 from dsac_ros.sources.folder_odometry import count_segments
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.trajectory_files import read_trajectory, read_tum, write_tum
@@ -125,7 +126,7 @@ def test_a_writer_that_goes_on_removes_cut_lines(dataset):
     assert count_segments(dataset) == 2
 
 
-def test_what_a_killed_writer_left_is_of_no_other_frame(dataset):
+def test_what_a_killed_writer_left_is_removed(dataset):
     """Pose and depth of a frame whose image never came."""
     np.savetxt(dataset / 'poses' / 'frame-000005.txt', np.eye(4))
     (dataset / 'depth').mkdir()
@@ -135,3 +136,20 @@ def test_what_a_killed_writer_left_is_of_no_other_frame(dataset):
         writer.write(posed.frame, None)
     source = open_source(dataset)
     assert len(list(source.posed_frames())) == 5 and not source.missing
+
+
+def test_datasets_set_aside_in_one_second_all_stay(tmp_path):
+    for number in range(3):
+        (tmp_path / 'drive').mkdir()
+        (tmp_path / 'drive' / str(number)).touch()
+        set_aside(tmp_path / 'drive')
+    kept = sorted(file.name for file in tmp_path.rglob('[0-2]'))
+    assert kept == ['0', '1', '2']
+
+
+def test_poses_and_size_of_a_dataset(dataset):
+    np.testing.assert_allclose(read_poses(dataset), poses(open_source(dataset)), atol=1e-9)
+    sizes = [file.stat().st_size for file in (dataset / 'rgb').iterdir()]
+    assert image_bytes(dataset) == sum(sizes) > 0
+    assert image_bytes(dataset, 'frame-000001') in sizes
+    assert (image_bytes(dataset / 'no'), read_poses(dataset / 'no')) == (0, [])
