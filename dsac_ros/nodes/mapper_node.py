@@ -111,6 +111,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         self._outputs.activate()
         if values.record_on_start:
+            if self._recorder is not None:
+                self._recorder.join(LAST_IMAGES_S)  # of the last activation
             self.get_logger().info(self._record())
 
     def deactivate(self) -> None:

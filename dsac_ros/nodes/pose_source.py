@@ -48,7 +48,8 @@ class PoseUnavailable(Exception):
 class PoseSource:
     """Looks up map_from_camera and what is known beside it.
 
-    `at` may block and must run in a worker thread.
+    `at` may block and must run in a worker thread. covariance_topic is the full name of the topic
+    that covariances come from.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class PoseSource:
         if values.pose_source == 'tf':
             transforms.watch(watch)
             self._beside_tf = CovarianceTopic(node)
+            self.covariance_topic = self._beside_tf.name
             return
         message, kind = TYPES[values.pose_source]
         self._subscription = node.create_subscription(
@@ -71,11 +73,13 @@ class PoseSource:
             self._on_pose,
             QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT),
         )
+        # The recorder's last images still ask when the subscription is closed.
+        self._topic = self.covariance_topic = self._subscription.topic_name
         self._feed = watch.expect(
             Input(
                 'poses',
                 'pose',
-                self._subscription.topic_name,
+                self._topic,
                 kind,
                 {
                     other: f'pose_source:={name}'
@@ -92,12 +96,6 @@ class PoseSource:
             self._node.destroy_subscription(self._subscription)
         if self._beside_tf is not None:
             self._beside_tf.close()
-
-    @property
-    def covariance_topic(self) -> str:
-        """Full name of the topic that covariances come from."""
-        source = self._subscription if self._beside_tf is None else None
-        return source.topic_name if source is not None else self._beside_tf.name
 
     def covariance(self, stamp: int) -> np.ndarray | None:
         """Return the covariance (6, 6) that poses have at a stamp [ns]; None if unknown."""
@@ -150,7 +148,7 @@ class PoseSource:
         named = self.values.pose_frame or self._child or self._frame_by_tf
         if named:
             return named
-        topic, edges = self._subscription.topic_name, self._transforms.edges
+        topic, edges = self._topic, self._transforms.edges
         frames = edges.frames
         if frames and camera_frame not in frames:
             raise PoseUnavailable(
@@ -196,7 +194,7 @@ class PoseSource:
             stamps = [sample[0] for sample in samples]
             reason = problem or self._feed.reason
             if samples:
-                missing = reason_at(self._subscription.topic_name, stamps, stamp, limits)
+                missing = reason_at(self._topic, stamps, stamp, limits)
                 if not missing:
                     poses = np.stack([sample[1] for sample in samples])
                     return Trajectory(np.array(stamps), poses).at(

@@ -146,8 +146,11 @@ class Recorder:
         return self.is_done
 
     def _run(self) -> None:
-        self.viewpoints = ViewpointCoverage(read_poses(self.dataset))
-        self.disk_bytes = image_bytes(self.dataset)
+        try:
+            self.viewpoints = ViewpointCoverage(read_poses(self.dataset))
+            self.disk_bytes = image_bytes(self.dataset)
+        except OSError as error:  # what was recorded before cannot be read, what comes is stored
+            self.coverage.last_reason = f'cannot read {self.dataset}: {error.strerror or error}'
         while (queued := self._next()) is not None:
             try:
                 judged = self._judge(*queued)

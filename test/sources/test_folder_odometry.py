@@ -14,6 +14,7 @@ from dsac_ros.errors import SourceError
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.folder_contents import image_bytes, read_poses, set_aside
 from dsac_ros.sources.folder_odometry import count_segments
+from dsac_ros.sources.image_files import append_line
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.trajectory_files import read_trajectory, read_tum, write_tum
 
@@ -153,3 +154,16 @@ def test_poses_and_size_of_a_dataset(dataset):
     assert image_bytes(dataset) == sum(sizes) > 0
     assert image_bytes(dataset, 'frame-000001') in sizes
     assert (image_bytes(dataset / 'no'), read_poses(dataset / 'no')) == (0, [])
+
+
+def test_a_line_that_does_not_fit_leaves_no_half(dataset, monkeypatch):
+    """A disk that fills up within a line."""
+    before = (dataset / 'odom.tum').read_bytes()
+
+    def full(number):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('dsac_ros.sources.image_files.os.fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        append_line(dataset / 'odom.tum', '1 2 3')
+    assert (dataset / 'odom.tum').read_bytes() == before
