@@ -34,7 +34,7 @@ class MapOffer:
             self._conclude(f'that is no name of a node ({" ".join(str(error).split())})')
 
     def step(self) -> str:
-        """Send the map, or look at the answer; return the outcome once, when it is known."""
+        """Send the map, or look at the answer; return the outcome, once, when it is known."""
         if self.outcome:
             return ''
         if self._future is None:
@@ -80,3 +80,8 @@ class MapOffer:
             if problem
             else f'{self._relocalizer} uses the map {self._path}'
         )
+        # Two calls: rclpy does not let one of them change its severity.
+        if self.is_accepted:
+            self._node.get_logger().info(self.outcome)
+        else:
+            self._node.get_logger().error(self.outcome)

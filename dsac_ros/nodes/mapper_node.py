@@ -271,11 +271,11 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         learned = self._training.settle()
         if learned is not None:
             self.get_logger().info(f'learned {learned}')
+            self._drop_offer()
             if self.values.offer_map_to:
                 self._offer = MapOffer(self, self.values.offer_map_to, learned)
-        if self._offer is not None and (outcome := self._offer.step()):
-            log = self.get_logger().info if self._offer.is_accepted else self.get_logger().error
-            log(outcome)
+        if self._offer is not None:
+            self._offer.step()
         self._publish_status()
 
     def _publish_status(self) -> None:

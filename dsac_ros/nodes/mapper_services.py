@@ -42,8 +42,11 @@ def service_callback(
             response.message, response.success = str(error), False
         except Exception as error:  # out of a callback it would end the node
             response.message, response.success = f'{type(error).__name__}: {error}', False
-        log = node.get_logger().info if response.success else node.get_logger().error
-        log(response.message)
+        # Two calls: rclpy does not let one of them change its severity.
+        if response.success:
+            node.get_logger().info(response.message)
+        else:
+            node.get_logger().error(response.message)
         done()
         return response
 

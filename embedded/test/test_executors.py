@@ -123,3 +123,13 @@ def test_logs_reach_rosout(make_node, spin_until):
 def test_using_ros_before_init_says_so():
     with pytest.raises(rclpy.exceptions.NotInitializedException, match='has not been called'):
         rclpy.create_node('a', context=rclpy.Context())
+
+
+def test_one_line_of_code_logs_one_severity(make_node):
+    logger = make_node('a').get_logger()
+    with pytest.raises(ValueError, match='severity cannot be changed'):
+        for log in (logger.info, logger.error):
+            log('which?')
+    for _ in range(2):
+        logger.info('one')
+        logger.error('two')
