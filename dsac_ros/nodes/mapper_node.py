@@ -86,16 +86,9 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._poses = PoseSource(self, values, self._transforms, self._watch)
         self._camera = CameraSubscriber(self, values.image_transport, self._watch, self._on_image)
         # A steady clock: the status is published even without simulated time.
-        self._active.append(
-            (
-                self.destroy_timer,
-                self.create_timer(
-                    STATUS_PERIOD_S,
-                    self._on_timer,
-                    clock=Clock(clock_type=ClockType.STEADY_TIME),
-                ),
-            )
-        )
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self.create_timer(STATUS_PERIOD_S, self._on_timer, clock=clock)
+        self._active.append((self.destroy_timer, timer))
         if values.use_depth:
             depths = self.create_subscription(Image, 'depth/image', self._on_depth, SENSOR)
             self._active.append((self.destroy_subscription, depths))
