@@ -9,6 +9,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import logging
@@ -91,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(error)
     except KeyboardInterrupt:
         hint = getattr(args, 'when_interrupted', 'nothing was left behind')
-        print(f'\ndsac: interrupted: {hint}', file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):
+            print(f'\ndsac: interrupted: {hint}', file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`); what Python still holds must not complain at exit.

@@ -153,7 +153,11 @@ class JsonLines:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in values.items()
         }
-        print(json.dumps(values), file=self.stream, flush=True)
+        try:
+            print(json.dumps(values), file=self.stream, flush=True)
+        except BrokenPipeError:
+            # The program that follows has gone: end as after Ctrl-C, with a checkpoint.
+            raise KeyboardInterrupt from None
 
     def close(self) -> None:
         """Nothing is left open."""

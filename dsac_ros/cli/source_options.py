@@ -58,6 +58,12 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
             help='tf:FRAME, a topic, or a TUM file (default: what the source itself holds)',
         )
         group.add_argument(
+            '--map-odom',
+            metavar='FILE',
+            help='a TUM file of map -> odom, of a SLAM graph optimised later for example: the '
+            'poses of a dataset that the mapper recorded with odometry are recomputed from it',
+        )
+        group.add_argument(
             '--pose-frame',
             metavar='FRAME',
             help='the frame that the poses are of, where a bag does not say it',
@@ -201,6 +207,7 @@ def open_named_source(args: argparse.Namespace) -> Source:
         recorded_time=getattr(args, 'stamps', 'header') == 'recorded',
         convention=convention_of(args),
         pose_delay_ns=round(1e9 * getattr(args, 'pose_delay', 0.0)),
+        map_odom=getattr(args, 'map_odom', None),
     )
     return tell_notes(source)
 

@@ -19,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 
+from dsac_ros.decision import refused
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
@@ -280,7 +281,7 @@ class FixQueue:
 
 def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
     """Return an accepted output without its poses, for the reason that the correction gave."""
-    localization = replace(output.localization, result=Result.JUMP_REJECTED, reason=reason)
+    localization = refused(output.localization, Result.JUMP_REJECTED, reason)
     return replace(
         output,
         localization=localization,

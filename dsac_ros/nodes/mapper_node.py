@@ -6,20 +6,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
 
-from dsac_ros.errors import DsacError, MappingError
-from dsac_ros.mapping.data.keyframes import Coverage
-from dsac_ros.msg import MappingStatus, PosedFrame
+from dsac_ros.errors import MappingError
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_setup import camera_setup
+from dsac_ros.nodes.camera_setup import CameraSetup, camera_setup
 from dsac_ros.nodes.camera_subscriber import (
     SENSOR,
     CameraSubscriber,
@@ -27,9 +22,14 @@ from dsac_ros.nodes.camera_subscriber import (
     image_topic,
 )
 from dsac_ros.nodes.clock_jumps import ClockJumps
+from dsac_ros.nodes.executor_wait import ExecutorWait
 from dsac_ros.nodes.input_watch import InputWatch
+from dsac_ros.nodes.map_offer import MapOffer
+from dsac_ros.nodes.map_training import MapTraining
 from dsac_ros.nodes.mapper_health import MapperHealth
-from dsac_ros.nodes.mapper_parameters import MapperParameters, training_options
+from dsac_ros.nodes.mapper_outputs import MapperOutputs
+from dsac_ros.nodes.mapper_parameters import MapperParameters, check, training_options
+from dsac_ros.nodes.mapper_services import create_services
 from dsac_ros.nodes.mapping_status import status_message
 from dsac_ros.nodes.missing_inputs import IMAGE, Input
 from dsac_ros.nodes.overridable_qos import (
@@ -39,15 +39,16 @@ from dsac_ros.nodes.overridable_qos import (
 )
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
-from dsac_ros.nodes.publishers import LATCHED, RELIABLE
-from dsac_ros.nodes.reason_log import ReasonLog
 from dsac_ros.nodes.recorder import Keyframe, Recorder
-from dsac_ros.nodes.training import Training, TrainingState
+from dsac_ros.nodes.training import GRACE_S
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.sources.folder import count_frames
+from dsac_ros.sources.folder_contents import set_aside
 
 MIN_KEYFRAMES = 10
 STATUS_PERIOD_S = 1.0
+#: Time that the images still queued have to be stored when the node ends [s].
+LAST_IMAGES_S = 20.0
 SERVICES = ('start', 'stop', 'save', 'clear')
 
 
@@ -55,18 +56,22 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
     """Services control a recorder and a training process, which run in the background."""
 
     def __init__(self) -> None:
-        self._own_publishers: list[Any] = []
+        self._outputs: MapperOutputs | None = None
         self._transforms: Transforms | None = None
+        self._setup: CameraSetup | None = None
         self._poses: PoseSource | None = None
         self._camera: CameraSubscriber | None = None
-        self._recorder: Recorder | None = None
-        self._training: Training | None = None
-        self._coverage, self._dataset, self._problem = Coverage(), Path(), ''
-        self._published_keyframes = -1
-        self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
+        self._watch: InputWatch | None = None
+        self._recorder: Recorder | None = None  # the recording, or the last one
+        self._training = MapTraining()
+        self._offer: MapOffer | None = None
+        self._assumptions = AssumptionLog(self)
         self._active: list[tuple[Callable[[Any], object], Any]] = []
         super().__init__('dsac_mapper', MapperParameters)
         self._health = MapperHealth(self)
+        self._wait = ExecutorWait(self)
+        actions = {name: getattr(self, f'_{name}') for name in SERVICES}
+        create_services(self, actions, self._publish_status)
 
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
@@ -76,115 +81,120 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self,
             {
                 frame: name
-                for name in ('map_frame', 'pose_frame')
+                for name in ('map_frame', 'pose_frame', 'odom_frame')
                 if (frame := getattr(values, name))
             },
         )
-        self._status = self.create_publisher(MappingStatus, '~/status', RELIABLE)
-        self._keyframes = self.create_publisher(PoseArray, '~/keyframes', LATCHED)
-        self._keyframe = self.create_publisher(PosedFrame, '~/keyframe', RELIABLE)
-        self._own_publishers = [self._status, self._keyframes, self._keyframe]
+        self._outputs = MapperOutputs(self, values.map_frame)
 
     def activate(self) -> None:
-        """Create the subscriptions and services."""
+        """Create the subscriptions; leave none behind where that fails."""
+        try:
+            self._activate()
+        except BaseException:
+            self.deactivate()
+            raise
+
+    def _activate(self) -> None:
         values = self.values
+        check(values)
         self._watch = InputWatch(self, values.input_timeout)
         self._poses = PoseSource(self, values, self._transforms, self._watch)
         self._camera = CameraSubscriber(
             self, values.image_transport, self._watch, self._on_image, self._setup
         )
-        self._active = [
-            (
-                self.destroy_service,
-                self.create_service(
-                    Trigger, f'~/{name}', self._service_callback(getattr(self, f'_{name}'))
-                ),
-            )
-            for name in SERVICES
-        ]
         self._jumps = ClockJumps(self, self._transforms, self._poses.forget)
         self._active.append((ClockJumps.close, self._jumps))
         # A steady clock: the status is published even without simulated time.
-        self._active.append(
-            (
-                self.destroy_timer,
-                self.create_timer(
-                    STATUS_PERIOD_S,
-                    self._publish_status,
-                    clock=Clock(clock_type=ClockType.STEADY_TIME),
-                ),
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self.create_timer(STATUS_PERIOD_S, self._on_timer, clock=clock)
+        self._active.append((self.destroy_timer, timer))
+        if values.use_depth:
+            self._subscribe_to_depth()
+        warn_of_unused_overrides(self)
+        self._outputs.activate()
+        if values.record_on_start:
+            if self._recorder is not None:
+                self._recorder.join(LAST_IMAGES_S)  # of the last activation
+            self.get_logger().info(self._record())
+
+    def _subscribe_to_depth(self) -> None:
+        depths = subscribe(self, Image, 'depth/image', self._on_depth, SENSOR)
+        self._active.append((self.destroy_subscription, depths))
+        self._depths = self._watch.expect(
+            Input(
+                'depth images',
+                'depth/image',
+                depths.topic_name,
+                IMAGE,
+                reliable=needs_reliable_publisher(depths),
+                launch_name='depth',
+                beside=self._camera.image_topic,
             )
         )
-        if values.use_depth:
-            depths = subscribe(self, Image, 'depth/image', self._on_depth, SENSOR)
-            self._active.append((self.destroy_subscription, depths))
-            self._depths = self._watch.expect(
-                Input(
-                    'depth images',
-                    'depth/image',
-                    depths.topic_name,
-                    IMAGE,
-                    reliable=needs_reliable_publisher(depths),
-                    launch_name='depth',
-                    beside=self._camera.image_topic,
-                )
-            )
-        warn_of_unused_overrides(self)
-        if values.record_on_start:
-            self.get_logger().info(self._start())
 
     def deactivate(self) -> None:
-        """Finish the recording and interrupt the training, which can be resumed."""
-        if self._camera is None:
-            return
-        self._watch.close()
-        self._camera.close()
-        self._end_recording()
-        if self._training is not None:
-            self._training.stop()
-        for destroy, entity in self._active:
+        """End the recording and interrupt the training, which can be resumed; wait for neither."""
+        if self._outputs is not None:
+            self._outputs.deactivate()
+        if self._recorder is not None:
+            self._recorder.finish(wait=False)
+        self._training.interrupt()
+        self._drop_offer()
+        while self._active:
+            destroy, entity = self._active.pop()
             destroy(entity)
-        self._poses.close()
+        for part in (self._watch, self._camera, self._poses):
+            if part is not None:
+                part.close()
         self._health.deactivate()
-        self._camera = self._poses = self._training = None
+        self._watch = self._camera = self._poses = None
 
     def cleanup(self) -> None:
         """Destroy the publishers."""
         if self._transforms is None:
             return
-        for publisher in self._own_publishers:
-            self.destroy_publisher(publisher)
+        self._outputs.close()
         self._transforms.close()
-        self._transforms = None
+        self._outputs = self._transforms = None
+
+    def destroy_node(self) -> None:
+        """Store the last images and wait for the training's checkpoint, then end."""
+        if self._recorder is not None:
+            self._recorder.finish(wait=False)
+            self._recorder.join(LAST_IMAGES_S)
+        self._training.interrupt()
+        self._training.join(GRACE_S)
+        super().destroy_node()
 
     def apply(self, values: MapperParameters, changed: frozenset[str]) -> None:
         """Pass changed parameters to pose source and recorder, from the next image on."""
+        check(values)
         if self._poses is not None:
             self._poses.values = values
         if self._recorder is not None:
             self._recorder.apply(values)
 
-    def _service_callback(self, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
-        """Return a callback that reports success with a message, or failure with a reason."""
+    def _check_active(self) -> None:
+        if self._camera is None:
+            raise MappingError(
+                'the mapper is not active: `ros2 lifecycle set` it to configure, then activate'
+            )
 
-        def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            try:
-                response.message, response.success = action(), True
-                self.get_logger().info(response.message)
-            except Exception as error:  # out of a callback it would end the node
-                known = isinstance(error, (DsacError, OSError))
-                reason = str(error) if known else f'{type(error).__name__}: {error}'
-                response.message, response.success = reason, False
-                self.get_logger().error(response.message)
-            self._publish_status()
-            return response
-
-        return callback
-
-    def _start(self) -> str:
+    async def _start(self) -> str:
         """~/start: start recording; an existing dataset is continued."""
-        if self._recorder is not None:
-            raise MappingError(f'already recording into {self._recorder.dataset}')
+        self._check_active()
+        return self._record()
+
+    def _record(self) -> str:
+        recorder = self._recorder
+        if recorder is not None and recorder.is_recording:
+            raise MappingError(f'already recording into {recorder.dataset}')
+        if recorder is not None and not recorder.is_done:
+            raise MappingError(
+                f'the last images of {recorder.dataset} are being stored: call ~/start again when '
+                '~/stop has answered'
+            )
         folder = self.values.dataset or f'~/.ros/dsac_ros/dataset-{datetime.now():%Y%m%d-%H%M%S}'
         dataset = user_path(folder).resolve()
         self._recorder = Recorder(
@@ -193,25 +203,31 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             self._poses,
             self._on_keyframe,
         )
-        self._dataset, self._coverage, self._problem = dataset, self._recorder.coverage, ''
-        return f'recording into {self._dataset}'
+        self._drop_offer()
+        return f'recording into {dataset}'
 
-    def _stop(self) -> str:
+    async def _stop(self) -> str:
         """~/stop: finish the recording, and train on it with train_on_stop."""
-        if self._recorder is None:
+        self._check_active()
+        recorder = self._recorder
+        if recorder is None or not recorder.is_recording:
             raise MappingError('not recording: call ~/start first')
-        self._end_recording()
-        summary = f'{count_frames(self._dataset)} keyframes in {self._dataset}'
-        return f'{summary}; {self._save()}' if self.values.train_on_stop else summary
+        await self._end_recording()
+        summary = f'{recorder.keyframes} keyframes in {recorder.dataset}'
+        return f'{summary}; {await self._save()}' if self.values.train_on_stop else summary
 
-    def _save(self) -> str:
+    async def _save(self) -> str:
         """~/save: finish the recording and train a map in the background."""
-        if self._training is not None and self._training.state.running:
-            raise MappingError(f'{self._training.output} is being learned, follow ~/status')
-        self._end_recording()
-        folder = self._dataset if self._dataset.name else user_path(self.values.dataset)
-        if not self._dataset.name and not self.values.dataset:
+        self._check_active()
+        await self._end_recording()
+        self._check_active()
+        if self._recorder is None and not self.values.dataset:
             raise MappingError('nothing recorded yet: call ~/start, or set parameter dataset')
+        folder = (
+            user_path(self.values.dataset).resolve()
+            if self._recorder is None
+            else self._recorder.dataset
+        )
         keyframes = count_frames(folder)
         if keyframes < MIN_KEYFRAMES:
             raise MappingError(
@@ -220,34 +236,34 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             )
         values = self.values
         output = user_path(values.map) if values.map else folder.with_name(folder.name + '.map')
-        self._training = Training(folder, output.resolve(), *training_options(values))
-        self._problem = ''
-        return f'learning {output} from {folder}, follow ~/status'
+        self._drop_offer()
+        return self._training.start(folder, output.resolve(), training_options(values))
 
-    def _clear(self) -> str:
+    async def _clear(self) -> str:
         """~/clear: start over; the recorded folder is renamed, not deleted."""
-        if self._recorder is not None:
+        self._check_active()
+        recorder = self._recorder
+        if recorder is not None and not recorder.is_done:
             raise MappingError('recording: call ~/stop first')
-        if self._training is not None and self._training.state.running:
+        if self._training.state.running:
             raise MappingError('a map is being learned from the keyframes: wait for it')
-        if not self._dataset.name or not self._dataset.exists():
+        if recorder is None or not recorder.dataset.exists():
             return 'nothing to clear'
-        aside = self._dataset.with_name(f'{self._dataset.name}.{datetime.now():%Y%m%d-%H%M%S}')
-        self._dataset.rename(aside)
-        self._dataset, self._coverage, self._problem = Path(), Coverage(), ''
-        self._publish_keyframes()
+        aside = set_aside(recorder.dataset)
+        self._recorder = None
+        self._outputs.publish_recording(None)
         return f'set aside as {aside}'
 
-    def _end_recording(self) -> None:
-        """Store the queued images."""
-        if self._recorder is not None:
-            recorder, self._recorder = self._recorder, None
-            recorder.close()
+    async def _end_recording(self) -> None:
+        """Finish the recording, if there is one; its last images are stored when this returns."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.finish()
+            await self._wait.until(lambda: recorder.is_done)
 
     def _on_image(self, stamped_image: StampedImage) -> None:
-        self._health.images.received(
-            stamped_image.image, stamped_image.info, self.get_clock().now().nanoseconds
-        )
+        now = self.get_clock().now().nanoseconds
+        self._health.images.received(stamped_image.image, stamped_image.info, now)
         self._jumps.image(stamped_image.image.header)
         if self._recorder is not None:
             self._recorder.put(stamped_image)
@@ -259,51 +275,44 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
 
     def _on_keyframe(self, keyframe: Keyframe) -> None:
         """Publish a stored keyframe; called by the recorder's thread."""
+        outputs = self._outputs
+        if outputs is None or not self.context.ok():
+            return
         self._assumptions.log(keyframe.frame.camera)
-        if self._keyframe.get_subscription_count() > 0:
-            head = keyframe.stamped_image.image.header
-            message = PosedFrame(
-                header=head,
-                map_frame=self.values.map_frame,
-                camera_info=keyframe.stamped_image.info
-                or conversions.camera_info_message(keyframe.frame.camera, head),
-                image=conversions.jpeg_message(keyframe.frame.image, head),
-            )
-            message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
-            self._keyframe.publish(message)
+        if keyframe.new_segment:
+            self.get_logger().warning(keyframe.new_segment)
+        outputs.publish_keyframe(keyframe)
+
+    def _drop_offer(self) -> None:
+        if self._offer is not None:
+            self._offer.close()
+            self._offer = None
+
+    def _on_timer(self) -> None:
+        learned = self._training.settle()
+        if learned is not None:
+            self.get_logger().info(f'learned {learned}')
+            self._drop_offer()
+            if self.values.offer_map_to:
+                self._offer = MapOffer(self, self.values.offer_map_to, learned)
+        if self._offer is not None:
+            self._offer.step()
+        self._publish_status()
 
     def _publish_status(self) -> None:
-        """Publish ~/status, and ~/keyframes if they changed."""
-        state = TrainingState() if self._training is None else self._training.state
-        now = self.get_clock().now().nanoseconds
-        status = status_message(
-            conversions.header(self.values.map_frame, now),
-            self._recorder,
-            self._coverage,
-            self._dataset,
-            self._training and self._training.output,
-            state,
-            self._watch.reason,
-        )
-        self._status.publish(status)
+        """Publish ~/status, and keyframes and coverage if they changed."""
+        if self._camera is None:
+            return
+        recorder, state = self._recorder, self._training.state
+        offered = '' if self._offer is None else self._offer.outcome
+        problem = '; '.join(filter(None, [offered, self._watch.reason]))
+        head = conversions.header(self.values.map_frame, self.get_clock().now().nanoseconds)
+        status = status_message(head, recorder, self._training.output, state, problem)
+        self._outputs.publish_status(status)
         self._health.told(status, self._watch.reason)
-        if len(self._coverage.poses) != self._published_keyframes:
-            self._publish_keyframes()
-        reason = state.reason or (self._coverage.last_reason if self._recorder else '')
-        if reason and reason != self._problem:
-            self._problem = reason
-            self._reasons.warning('', reason)
-
-    def _publish_keyframes(self) -> None:
-        poses = list(self._coverage.poses)
-        self._published_keyframes = len(poses)
-        now = self.get_clock().now().nanoseconds
-        self._keyframes.publish(
-            PoseArray(
-                header=conversions.header(self.values.map_frame, now),
-                poses=[conversions.pose_message(pose) for pose in poses],
-            )
-        )
+        self._outputs.publish_recording(recorder)
+        is_open = recorder is not None and not recorder.is_done
+        self._outputs.warn(recorder.coverage.last_reason if is_open else state.reason)
 
 
 def main(args: Sequence[str] | None = None) -> int:

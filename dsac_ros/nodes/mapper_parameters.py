@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from dsac_ros.config import MappingConfig
+from dsac_ros.errors import ConfigError
 from dsac_ros.mapping.data.keyframes import KeyframeConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
@@ -36,6 +37,12 @@ class MapperParameters:
     refine_poses: bool = from_setting('training', MappingConfig, 'refine_poses')
     trust_poses: bool = from_setting('training', MappingConfig, 'trust_poses')
     device: str = parameter('training', 'auto', 'device for training: auto, cpu, cuda, cuda:1')
+    offer_map_to: str = parameter(
+        'training',
+        '',
+        'relocalizer node on this machine whose parameter `map` is set to each new map, '
+        '/dsac_relocalizer for example; empty: none',
+    )
 
     image_transport: str = parameter(
         'input',
@@ -96,6 +103,14 @@ class MapperParameters:
         'tf',
         read_only=True,
     )
+    odom_frame: str = parameter(
+        'poses',
+        'odom',
+        'frame of the odometry in TF: what it says of each keyframe is stored in odom.tum, and '
+        'map_frame -> odom_frame in map_odom.tum, so that poses can be recomputed; empty: not '
+        'stored',
+        read_only=True,
+    )
     pose_timeout: float = parameter(
         'poses',
         0.5,
@@ -112,6 +127,9 @@ class MapperParameters:
     min_rotation_deg: float = from_setting('keyframes', KeyframeConfig, 'min_rotation_deg')
     max_rotation_rate: float = from_setting('keyframes', KeyframeConfig, 'max_rotation_rate')
     min_sharpness: float = from_setting('keyframes', KeyframeConfig, 'min_sharpness')
+    max_pose_std_xy: float = from_setting('keyframes', KeyframeConfig, 'max_pose_std_xy')
+    max_pose_std_yaw: float = from_setting('keyframes', KeyframeConfig, 'max_pose_std_yaw')
+    max_tf_jump: float = from_setting('keyframes', KeyframeConfig, 'max_tf_jump')
     # The window is allocated when a recording starts.
     sharpness_window: int = from_setting(
         'keyframes', KeyframeConfig, 'sharpness_window', read_only=True
@@ -142,6 +160,16 @@ def training_options(values: MapperParameters) -> list[str]:
         *(['--refine-poses'] if values.refine_poses else []),
         *(['--trust-poses'] if values.trust_poses else []),
     ]
+
+
+def check(values: MapperParameters) -> None:
+    """Raise ConfigError for values that contradict one another."""
+    for name in ('max_pose_std_xy', 'max_pose_std_yaw'):
+        if getattr(values, name) > 0.0 and values.pose_source == 'pose':
+            raise ConfigError(
+                f'{name} is {getattr(values, name):g}, and poses of pose_source pose have no '
+                f'covariance: set {name} to 0, or use pose_source pose_with_covariance'
+            )
 
 
 def keyframe_config(values: MapperParameters) -> KeyframeConfig:

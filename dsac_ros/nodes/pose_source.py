@@ -17,6 +17,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.nodes.conversions import matrix_from_pose
+from dsac_ros.nodes.covariances import Covariances, CovarianceTopic
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.mapper_parameters import MapperParameters
 from dsac_ros.nodes.missing_inputs import Input
@@ -46,7 +47,11 @@ class PoseUnavailable(Exception):
 
 
 class PoseSource:
-    """Looks up map_from_camera; `at` may block and must run in a worker thread."""
+    """Looks up map_from_camera and what is known beside it.
+
+    `at` may block and must run in a worker thread. covariance_topic is the full name of the topic
+    that covariances come from.
+    """
 
     def __init__(
         self, node: Node, values: MapperParameters, transforms: Transforms, watch: InputWatch
@@ -56,8 +61,11 @@ class PoseSource:
         self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=MAX_POSES)
         self._child, self._frame_by_tf, self._problem = '', '', ''
         self._subscription = None
+        self._covariances, self._beside_tf = Covariances(), None
         if values.pose_source == 'tf':
             transforms.watch(watch)
+            self._beside_tf = CovarianceTopic(node)
+            self.covariance_topic = self._beside_tf.name
             return
         message, kind = TYPES[values.pose_source]
         self._subscription = subscribe(
@@ -67,11 +75,13 @@ class PoseSource:
             self._on_pose,
             QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT),
         )
+        # The recorder's last images still ask when the subscription is closed.
+        self._topic = self.covariance_topic = self._subscription.topic_name
         self._feed = watch.expect(
             Input(
                 'poses',
                 'pose',
-                self._subscription.topic_name,
+                self._topic,
                 kind,
                 {
                     other: f'pose_source:={name}'
@@ -84,27 +94,53 @@ class PoseSource:
         )
 
     def close(self) -> None:
-        """Destroy the subscription."""
+        """Destroy the subscriptions."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
+        if self._beside_tf is not None:
+            self._beside_tf.close()
 
     def forget(self) -> None:
         """Drop the poses on the topic: they are of another run of the clock."""
         with self._lock:
             self._poses.clear()
 
-    def at(self, stamp: int, image_frame: str) -> np.ndarray:
+    def covariance(self, stamp: int) -> np.ndarray | None:
+        """Return the covariance (6, 6) that poses have at a stamp [ns]; None if unknown."""
+        return (self._covariances if self._beside_tf is None else self._beside_tf).at(stamp)
+
+    def odometry(self, stamp: int, image_frame: str) -> np.ndarray | None:
+        """Return odom_from_camera (4, 4) at a stamp [ns], without waiting; None without one."""
+        values = self.values
+        if not values.odom_frame:
+            return None
+        limits = Limits(max_gap_s=values.pose_max_gap)
+        try:
+            camera_frame = self._transforms.optical_frame(image_frame, values.camera_frame)
+            return self._transforms.lookup(values.odom_frame, camera_frame, stamp, limits)
+        except TransformUnavailable:
+            return None
+
+    @property
+    def has_odometry(self) -> bool:
+        """True if TF knows the odometry frame, so that odometry can be waited for."""
+        return self.values.odom_frame in self._transforms.edges.frames
+
+    def at(self, stamp: int, image_frame: str, left_s: float | None = None) -> np.ndarray:
         """Return map_from_camera (4, 4) at a stamp.
 
         Args:
             stamp: of the image [ns].
             image_frame: frame_id of the image; the parameter camera_frame overrides it.
+            left_s: what is left of pose_timeout [s]; None: all of it.
 
         Raises:
-            PoseUnavailable: there is no pose after pose_timeout.
+            PoseUnavailable: there is no pose after that.
         """
         values = self.values
-        limits = Limits(values.pose_timeout, 'pose_timeout', values.pose_max_gap, 'pose_max_gap')
+        limits = Limits(
+            values.pose_timeout, 'pose_timeout', values.pose_max_gap, 'pose_max_gap', left_s
+        )
         try:
             camera_frame = self._transforms.optical_frame(image_frame, values.camera_frame)
             if values.pose_source == 'tf':
@@ -120,7 +156,7 @@ class PoseSource:
         named = self.values.pose_frame or self._child or self._frame_by_tf
         if named:
             return named
-        topic, edges = self._subscription.topic_name, self._transforms.edges
+        topic, edges = self._topic, self._transforms.edges
         frames = edges.frames
         if frames and camera_frame not in frames:
             raise PoseUnavailable(
@@ -159,14 +195,14 @@ class PoseSource:
         return bool(np.abs(by_tf - pose).max() < SAME_POSE)
 
     def _from_topic(self, stamp: int, limits: Limits) -> np.ndarray:
-        end = time.monotonic() + limits.timeout_s
+        end = time.monotonic() + limits.wait_s
         while True:
             with self._lock:
                 samples, problem = sorted(self._poses, key=lambda s: s[0]), self._problem
             stamps = [sample[0] for sample in samples]
             reason = problem or self._feed.reason
             if samples:
-                missing = reason_at(self._subscription.topic_name, stamps, stamp, limits)
+                missing = reason_at(self._topic, stamps, stamp, limits)
                 if not missing:
                     poses = np.stack([sample[1] for sample in samples])
                     return Trajectory(np.array(stamps), poses).at(
@@ -200,3 +236,5 @@ class PoseSource:
             self._problem = ''
             self._child = getattr(message, 'child_frame_id', '').lstrip('/')
             self._poses.append(sample)
+        if hasattr(message.pose, 'covariance'):
+            self._covariances.add(sample[0], message.pose.covariance)

@@ -26,6 +26,15 @@ class Limits:
     max_gap_s: float = math.inf
     gap_name: str = ''
     waits: bool = True
+    #: What is left of the wait, for who has waited before; None: all of timeout_s.
+    left_s: float | None = None
+
+    @property
+    def wait_s(self) -> float:
+        """Time to wait from now on [s]."""
+        if not self.waits:
+            return 0.0
+        return self.timeout_s if self.left_s is None else self.left_s
 
 
 def reason_at(what: str, stamps: Sequence[int], stamp: int, limits: Limits) -> str:

@@ -118,17 +118,6 @@ class TfOutput:
         self._correction.reset()
         self._last_fix, self._last_stamp = None, 0
 
-    @property
-    def is_publishing(self) -> bool:
-        """True while TF's map -> base goes through a transform of this node."""
-        if self._authority.kind == 'map_odom':
-            return self._map_from_odom is not None and self._authority.may_publish(
-                self._now(), has_odometry=True
-            )
-        return self._authority.kind == 'map_base' and self._authority.may_publish(
-            self._now(), has_odometry=False
-        )
-
     def publish(self, output: NodeOutput) -> None:
         """Publish an accepted pose: the leaf frame, and map -> base if that is asked for."""
         values = self.values

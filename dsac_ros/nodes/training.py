@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NICE = '10'
+#: Time that an interrupted training has to write its checkpoint [s].
+GRACE_S = 10.0
 PREFIX = 'dsac: error: '
 
 
@@ -65,15 +68,35 @@ class Training:
         self._thread = threading.Thread(target=self._listen, name='dsac_training', daemon=True)
         self._thread.start()
 
+    @property
+    def process_id(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    def interrupt(self) -> None:
+        """Interrupt the process without waiting; the training can be resumed."""
+        if self.state.running:
+            self._signal(signal.SIGINT)
+            killer = threading.Timer(GRACE_S, self._signal, [signal.SIGKILL])
+            killer.daemon = True
+            killer.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the process; kill it if it takes longer."""
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._signal(signal.SIGKILL)
+            self._thread.join(5.0)
+
     def stop(self) -> None:
-        """Interrupt the process; the training can be resumed."""
+        """Interrupt the process and wait for its end."""
+        self.interrupt()
+        self.join(GRACE_S)
+
+    def _signal(self, number: int) -> None:
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGINT)
-            try:
-                self._process.wait(10.0)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._thread.join(5.0)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def _listen(self) -> None:
         last_line = ''

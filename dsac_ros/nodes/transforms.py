@@ -100,7 +100,7 @@ class Transforms:
     def lookup(
         self, target: str, source: str, stamp: int, limits: Limits = Limits()
     ) -> np.ndarray:
-        """Return target_from_source (4, 4) at a stamp [ns]; waits up to limits.timeout_s.
+        """Return target_from_source (4, 4) at a stamp [ns]; waits up to limits.wait_s.
 
         Raises:
             TransformUnavailable: there is no such transform.
@@ -109,7 +109,7 @@ class Transforms:
             return np.eye(4)
         if stamp < 0:  # rclpy raises
             raise TransformUnavailable(f'the stamp {stamp / 1e9:.3f} s is negative')
-        end = time.monotonic() + limits.timeout_s * limits.waits
+        end = time.monotonic() + limits.wait_s
         with self._arrived:
             while True:
                 try:

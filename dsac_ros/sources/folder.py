@@ -5,7 +5,8 @@ Files of one frame share a name, or else the number in it. poses/: 4x4 world_fro
 calibration/: a focal length or a 3x3 matrix with pixels counted from the corner of the first one
 (converted here), one file per frame or one for all; depth/: png, uint16 millimetres. What the
 layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of the map) and
-`stamps.txt` (name and nanoseconds).
+`stamps.txt` (name and nanoseconds). A recording with odometry has its files as well, see
+folder_odometry.py.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dsac_ros.sources.calibration_files import (
     read_calibration,
 )
 from dsac_ros.sources.file_names import natural_order
+from dsac_ros.sources.folder_odometry import append_odometry, append_segment, remove_cut_lines
 from dsac_ros.sources.image_files import (
     append_line,
     list_images,
@@ -215,10 +217,28 @@ class FolderWriter:
         for name in (IMAGES, POSES, CALIBRATION):
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
-    def write(self, frame: Frame, world_from_camera: np.ndarray | None) -> str:
-        """Add a frame and return its name; without a pose it can only be a query."""
+    def write(
+        self,
+        frame: Frame,
+        world_from_camera: np.ndarray | None,
+        odom_from_camera: np.ndarray | None = None,
+        begins_segment: bool = False,
+    ) -> str:
+        """Add a frame and return its name.
+
+        Args:
+            frame: the frame.
+            world_from_camera: (4, 4); a frame without a pose can only be a query.
+            odom_from_camera: (4, 4), the pose by odometry alone, which is stored apart.
+            begins_segment: True if poses before and after this frame may disagree.
+        """
         self._check_lens(frame.camera)
         name = f'frame-{self.count:06d}'
+        self._remove_files_of(name)
+        if begins_segment:
+            append_segment(self.path, name)
+        if world_from_camera is not None and odom_from_camera is not None:
+            append_odometry(self.path, frame.stamp_ns, odom_from_camera, world_from_camera)
         write_whole(self.path / CALIBRATION / f'{name}.txt', corner_matrix_text(frame.camera))
         if world_from_camera is not None:
             rows = (' '.join(f'{x:.12f}' for x in row) for row in world_from_camera)
@@ -247,8 +267,16 @@ class FolderWriter:
         """Close."""
         self.close()
 
+    def _remove_files_of(self, name: str) -> None:
+        """Remove what a writer left that was killed before the image of this name."""
+        for folder, suffix in ((POSES, '.txt'), (DEPTH, '.png')):
+            (self.path / folder / f'{name}{suffix}').unlink(missing_ok=True)
+
     def _continue(self) -> None:
         """Take up the lens and the numbering of the frames that are there."""
+        remove_cut_lines(self.path)
+        for unfinished in self.path.rglob('.*.partial'):
+            unfinished.unlink(missing_ok=True)
         images = list_images(self.path / IMAGES)
         last = images[-1].stem.removeprefix('frame-')
         if not last.isdecimal():
@@ -257,9 +285,11 @@ class FolderWriter:
                 'frame-000000 and so on'
             )
         self.count = int(last) + 1
-        first = open_folder(self.path, depth=False).files[0]
-        height, width = read_image(first.image).shape[:2]
-        self.camera = first.calibration((width, height))
+        source = FileSource(self.path, 'folder', [])
+        # Of the first image alone: a long dataset has thousands of files.
+        (calibration,) = _calibrations(source, images[:1], self.path, _about(self.path))
+        height, width = read_image(images[0]).shape[:2]
+        self.camera = calibration((width, height))
 
     def _check_lens(self, camera: Camera) -> None:
         """Write dataset.yaml with the first frame; the layout has one lens for all."""

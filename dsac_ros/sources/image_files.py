@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -141,9 +143,21 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line to a text file; one that was cut off before it does not swallow it."""
-    with path.open('a+b') as file:
-        if file.seek(0, os.SEEK_END):
+    """Append a line to a text file, on the disk when this returns, or OSError and none of it.
+
+    A line that was cut off before it does not swallow it.
+    """
+    with path.open('a+b', buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b'\n' else f'\n{line}'
-        file.write(f'{line}\n'.encode())
+        data = f'{line}\n'.encode()
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise

@@ -22,6 +22,7 @@ from dsac_ros.sources.camera_poses import PoseOptions
 from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
+from dsac_ros.sources.folder_odometry import recompute_poses
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.plain_images import open_images
 from dsac_ros.sources.rendered import open_rendered
@@ -55,6 +56,7 @@ def open_source(
     recorded_time: bool = False,
     convention: PoseConvention | None = None,
     pose_delay_ns: int = 0,
+    map_odom: str | None = None,
 ) -> Source:
     """The source at `path`.
 
@@ -78,13 +80,16 @@ def open_source(
         convention: what the poses mean; None is ours.
         pose_delay_ns: how far poses lag behind the images: that of an image is looked up so much
             later.
+        map_odom: a TUM file of map -> odom, for a dataset recorded with odometry: poses are
+            recomputed from both.
     """
     convention = convention or PoseConvention()
     axes_from_optical(convention.axes or OPTICAL)
     if str(path).startswith('rendered:'):
-        if (convention, pose_delay_ns) != (PoseConvention(), 0):
+        if (convention, pose_delay_ns, map_odom) != (PoseConvention(), 0, None):
             raise SourceError(
-                f'{path} has exact poses, expected no options of another convention or a delay'
+                f'{path} has exact poses, expected no options of another convention, a delay or '
+                'another map -> odom'
             )
         return open_rendered(str(path), stride, depth != 'off')
     path = Path(path)
@@ -95,6 +100,8 @@ def open_source(
         info_topic = None
     calibration_of = _calibration_given(named, focal)
     images = _images_folder(path, images)
+    if map_odom is not None:
+        _check_map_odom(path, map_odom, (poses, convention, pose_delay_ns))
     if is_bag(path):
         options = PoseOptions(
             poses, pose_frame or '', image_frame or '', max_gap_ns, convention, pose_delay_ns
@@ -139,9 +146,28 @@ def open_source(
             pose_delay_ns,
         )
     source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
-    source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
+    if map_odom is not None:
+        recompute_poses(source, Path(map_odom), max_gap_ns)
+    else:
+        source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
     source.files = source.files[::stride]
     return source
+
+
+def _check_map_odom(path: Path, map_odom: str, others: tuple[object, ...]) -> None:
+    """Refuse --map-odom without its file, for what is no dataset, or beside other poses."""
+    if not Path(map_odom).is_file():
+        raise SourceError(f'--map-odom {map_odom} does not exist, expected a TUM file')
+    if is_bag(path) or not path.is_dir():
+        raise SourceError(
+            f'--map-odom is for a dataset that the mapper recorded, and {path} is none: leave it '
+            'out'
+        )
+    if others != (None, PoseConvention(), 0):
+        raise SourceError(
+            f'--map-odom {map_odom} makes the poses of {path}: leave out --poses and options of '
+            'another convention or a delay'
+        )
 
 
 def _refuse_options(path: Path, options: Iterable[tuple[str, object]]) -> None:

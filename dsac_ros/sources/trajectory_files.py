@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -90,9 +90,11 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
     tells its unit.
     """
     path = Path(path)
-    header, times, extra = None, [], 0
+    header, times, extra, is_cut = None, [], 0, False
     rows: list[list[float]] = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    text = read_text(path)
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         words = split_line(line)
         named = read_header(line) if not rows else None
         header = named or header
@@ -106,13 +108,18 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
             times.append(read_stamp(time))
             rows.append([float(value) for value in values])
         except (ValueError, IndexError):
+            if rows and number == len(lines) and not text.endswith('\n'):
+                is_cut = True
+                break
             raise SourceError(
                 f'{path}, line {number}: {quoted(line)} is not a pose, {_expected(columns, words)}'
             ) from None
         extra = max(extra, len(words) - len(COLUMNS))
     if not rows:
         raise SourceError(f'{path} holds no poses, expected lines of {" ".join(COLUMNS)}')
-    return _trajectory_file(path, times, np.array(rows), header, extra)
+    read = _trajectory_file(path, times[: len(rows)], np.array(rows), header, extra)
+    cut = (f'the last line of {path}, which is cut off',) * is_cut
+    return replace(read, unread=(*read.unread, *cut))
 
 
 def add_trajectory(source: FileSource, path: Path, max_gap_ns: int) -> None:
@@ -240,10 +247,16 @@ def _expected(columns: tuple[int, ...] | None, words: Sequence[str]) -> str:
     return EXPECTED
 
 
+def tum_line(stamp_ns: int, pose: np.ndarray) -> str:
+    """Format a pose (4, 4) at a stamp, nanoseconds kept."""
+    seconds, rest = divmod(int(stamp_ns), 1_000_000_000)
+    return f'{seconds}.{rest:09d} ' + ' '.join(f'{x:.9f}' for x in row_from_pose(pose))
+
+
 def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> None:
     """Write poses (4, 4) at their stamps, nanoseconds kept."""
-    lines = ['# t x y z qx qy qz qw']
-    for stamp, pose in zip(stamps_ns, poses, strict=True):
-        seconds, rest = divmod(int(stamp), 1_000_000_000)
-        lines.append(f'{seconds}.{rest:09d} ' + ' '.join(f'{x:.9f}' for x in row_from_pose(pose)))
+    lines = [
+        '# t x y z qx qy qz qw',
+        *(tum_line(stamp, pose) for stamp, pose in zip(stamps_ns, poses, strict=True)),
+    ]
     write_whole(Path(path), '\n'.join(lines) + '\n')

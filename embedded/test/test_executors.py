@@ -140,3 +140,13 @@ def test_a_guard_condition_runs_in_the_executor(make_node, spin_until):
     assert node.destroy_guard_condition(guard)
     spin_until(lambda: False, 0.1)
     assert len(threads) == 1
+
+
+def test_one_line_of_code_logs_one_severity(make_node):
+    logger = make_node('a').get_logger()
+    with pytest.raises(ValueError, match='severity cannot be changed'):
+        for log in (logger.info, logger.error):
+            log('which?')
+    for _ in range(2):
+        logger.info('one')
+        logger.error('two')

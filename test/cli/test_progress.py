@@ -21,6 +21,17 @@ RUN = (
 )
 
 
+def test_a_follower_that_has_gone_interrupts():
+    """A mapper that was killed: its training leaves a checkpoint, as after Ctrl-C."""
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    with pytest.raises(KeyboardInterrupt):
+        JsonLines(Gone())(RUN[0])
+
+
 def test_the_bar_keeps_one_line_per_stage():
     stream = io.StringIO()
     bar = StageBar(stream)

@@ -12,7 +12,7 @@ from dsac_ros.nodes.runtime import message_files
 # Read from a colcon build of this package; a change of msg/*.msg needs a new build to read from.
 OURS = {
     'dsac_ros/msg/MapInfo': 'RIHS01_0d92b69841678b2f9b0fb327b1a40e23da0ab522ef14519b22ab4c392decab54',
-    'dsac_ros/msg/MappingStatus': 'RIHS01_3b5c3f0d9ab2ade9526002f0145ba92a5a73e8b1ee91cdacb50c78f7d88d4eea',
+    'dsac_ros/msg/MappingStatus': 'RIHS01_94c0c8284bf821d8f00a86fb6d166211cebe9208923f10976302a799fa7a09ab',
     'dsac_ros/msg/PosedFrame': 'RIHS01_801652bf0e86be1c8101e4e8018ec06df22d1be0de1042e0b2d37a8a6a1000f1',
     'dsac_ros/msg/RelocalizationStatus': 'RIHS01_f8e5e19705a7c32034121f64a65bf489d8a2c2e83f11da8b8c59d3b78f308c08',
 }

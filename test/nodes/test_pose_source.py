@@ -85,6 +85,24 @@ class Drive:
             message.pose.pose = pose
         self._poses.publish(message)
 
+    def say_covariance(self, variance, offset_s):
+        message = KINDS[self.values.pose_source](
+            header=conversions.header('map', NOW + round(offset_s * SECOND))
+        )
+        message.pose.pose = conversions.pose_message(place(1.0))
+        message.pose.covariance = [float(variance)] * 36
+        self._poses.publish(message)
+
+    def covariance(self, offset_s):
+        found = self.source.covariance(NOW + round(offset_s * SECOND))
+        return None if found is None else found[0, 0]
+
+    def odometry(self, offset_s=0.0):
+        return self.source.odometry(NOW + round(offset_s * SECOND), 'camera')
+
+    def wait(self, condition):
+        return self._spin_until(condition)
+
     def at(self, offset_s=0.0, image_frame='camera'):
         return self.source.at(NOW + round(offset_s * SECOND), image_frame)
 
@@ -275,3 +293,40 @@ def test_poses_from_before_a_jump_of_time_are_dropped(drive):
     one.source.forget()
     with pytest.raises(PoseUnavailable):
         one.at()
+
+
+@pytest.mark.parametrize('kind', ['pose_with_covariance', 'odometry'])
+def test_covariance_of_the_last_pose_before_an_image(drive, kind):
+    robot = drive(pose_source=kind)
+    for number, offset in ((1, -0.2), (2, -0.1), (3, 0.1)):
+        robot.say_covariance(number, offset)
+    assert robot.wait(lambda: robot.covariance(1.0) == 3.0)
+    assert [robot.covariance(offset) for offset in (-0.3, -0.15, 0.0)] == [1.0, 1.0, 2.0]
+    assert robot.source.covariance_topic == '/pose'
+
+
+def test_odometry_comes_from_tf(drive):
+    robot = drive(pose_source='pose', odom_frame='odom')
+    assert not robot.source.has_odometry and robot.odometry() is None
+    robot.static('base_link', 'camera')
+    robot.tf('odom', 'base_link', place(1.0), -0.1, 0.1)
+    assert robot.wait(lambda: robot.odometry() is not None)
+    np.testing.assert_allclose(robot.odometry(), place(1.0) @ BASE_FROM_CAMERA, atol=1e-6)
+    assert robot.source.has_odometry and robot.odometry(offset_s=3.0) is None
+
+
+def test_odometry_can_be_off(drive):
+    robot = drive(odom_frame='')
+    robot.static('base_link', 'camera')
+    robot.tf('odom', 'base_link', place(1.0), -0.1, 0.1)
+    assert robot.odometry() is None and not robot.source.has_odometry
+
+
+def test_a_closed_source_still_answers(drive):
+    """The last images of a recording are judged after the node was deactivated."""
+    robot = drive(pose_source='pose', pose_frame='camera')
+    robot.say(1.0, -0.1)
+    robot.say(1.0, 0.1)
+    robot.answer(place(1.0))
+    robot.source.close()
+    np.testing.assert_allclose(robot.at(), place(1.0), atol=1e-6)

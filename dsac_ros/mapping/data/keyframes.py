@@ -16,9 +16,10 @@ import torch
 from dsac_ros.config import setting
 from dsac_ros.geometry.resample import to_gray
 from dsac_ros.geometry.se3 import rotation_angle
+from dsac_ros.mapping.data.pose_uncertainty import too_uncertain
+from dsac_ros.mapping.data.viewpoint_coverage import CELL_M, MAX_POSITION_M
 
 SHARPNESS_SIDE = 320  # px; sharpness is compared between images of one camera, so size is free
-COVERAGE_CELL_M = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,26 @@ class KeyframeConfig:
         high=1.0,
     )
     sharpness_window: int = setting(60, 'images in that median', low=3)
+    max_pose_std_xy: float = setting(
+        0.0,
+        'largest standard deviation of a position in the x-y plane, by the covariance on `pose`, '
+        'or on `amcl_pose` with pose_source tf; 0: any',
+        unit='m',
+        low=0.0,
+    )
+    max_pose_std_yaw: float = setting(
+        0.0,
+        'the same of the heading; 0: any',
+        unit='rad',
+        low=0.0,
+    )
+    max_tf_jump: float = setting(
+        0.1,
+        'motion of map_frame -> odom_frame between two keyframes, at the camera or 2 m ahead of '
+        'it, that begins a new segment of the dataset; 0: none',
+        unit='m',
+        low=0.0,
+    )
 
 
 class Verdict(Enum):
@@ -52,6 +73,7 @@ class Verdict(Enum):
     BLUR = 'blur'
     DUPLICATE = 'duplicate'
     IMAGE = 'image'
+    UNCERTAIN = 'uncertain'
 
 
 class KeyframeGate:
@@ -68,10 +90,22 @@ class KeyframeGate:
         self._sharpness: deque[float] = deque(maxlen=config.sharpness_window)
         self._digest = b''
 
+    def certain(self, covariance: np.ndarray | None, topic: str) -> tuple[Verdict, str]:
+        """Check the covariance (6, 6) of a pose, None if there is none: KEPT or UNCERTAIN."""
+        reason = too_uncertain(
+            covariance, self.config.max_pose_std_xy, self.config.max_pose_std_yaw, topic
+        )
+        return (Verdict.UNCERTAIN if reason else Verdict.KEPT), reason
+
     def moved(self, stamp_ns: int, world_from_camera: np.ndarray) -> tuple[Verdict, str]:
         """Check that the camera is steady at a new place: KEPT, MOTION or POSE with a reason."""
         if not np.isfinite(world_from_camera).all():
             return Verdict.POSE, 'the pose holds NaN or infinity'
+        if np.abs(world_from_camera[:3, 3]).max() > MAX_POSITION_M:
+            return Verdict.POSE, (
+                f'the camera is {np.abs(world_from_camera[:3, 3]).max():.3g} m from the origin, '
+                f'expected at most {MAX_POSITION_M:g} m'
+            )
         last, self._last = self._last, (stamp_ns, world_from_camera)
         if last is not None and stamp_ns > last[0] and self.config.max_rotation_rate > 0:
             rate = angle_between(last[1], world_from_camera) / ((stamp_ns - last[0]) * 1e-9)
@@ -142,7 +176,7 @@ class Coverage:
                 np.linalg.norm(world_from_camera[:3, 3] - self.poses[-1][:3, 3])
             )
         self.poses.append(world_from_camera)
-        x, y = np.floor(world_from_camera[:2, 3] / COVERAGE_CELL_M).astype(int)
+        x, y = np.floor(world_from_camera[:2, 3] / CELL_M).astype(int)
         self._cells.add((int(x), int(y)))
 
     @property
@@ -153,4 +187,4 @@ class Coverage:
     @property
     def area(self) -> float:
         """Their area [m^2]."""
-        return self.cells * COVERAGE_CELL_M**2
+        return self.cells * CELL_M**2

@@ -36,6 +36,7 @@ class RcutilsLogger:
     def __init__(self, name: str = '') -> None:
         self.name = name
         self._seen: dict[Any, float] = {}
+        self._severities: dict[Any, LoggingSeverity] = {}
 
     def get_effective_level(self) -> LoggingSeverity:
         """Return the level that holds here: our own or the nearest ancestor's."""
@@ -60,7 +61,10 @@ class RcutilsLogger:
         if frame.f_globals.get('__name__') == __name__:
             frame = frame.f_back or frame
         code = frame.f_code
-        if not self._passes((code.co_filename, frame.f_lineno, frame.f_lasti), options):
+        caller = code.co_filename, frame.f_lineno, frame.f_lasti
+        if self._severities.setdefault(caller, severity) != severity:
+            raise ValueError('Logger severity cannot be changed between calls.')
+        if not self._passes(caller, options):
             return False
         _emit(severity, self.name, str(message), code.co_name, code.co_filename, frame.f_lineno)
         return True
