@@ -18,7 +18,7 @@ def test_no_wrong_seed(simulate, twin_map, room, knows):
     simulation = simulate(SimulatedRobot(Place(origin=(ROOMS[room], 0.0)), seed=7), twin_map)
     if knows:
         simulation.amcl.place_at(simulation.robot.truth)
-    simulation.run(30.0)
+    simulation.run(20.0)
     figures.record(
         f'two look-alike rooms: {"healthy" if knows else "lost"} in the {room}',
         seeds=len(simulation.seeds),
