@@ -269,14 +269,16 @@ class Pipeline:
     def _publish_status(
         self, output: NodeOutput, apart: tuple[float, float] = divergence(None, None)
     ) -> None:
+        condition, state = self.recovery.condition, self.recovery.state
+        doubt = '' if condition is Condition.LOCALIZED else state.reason
         status = self._equipment.publishers.publish_status(
             output,
             self._relocalization.localizer.map.id,
             self._worker.slot.dropped + sum(camera.missed.count for camera in self._cameras),
             self._now(),
-            self.recovery.condition,
-            self.recovery.state.attempts,
-            self._tf.problem,
+            condition,
+            state.attempts,
+            self._tf.problem or doubt,
             apart,
         )
         self._equipment.health.answers.answered(status)
