@@ -120,6 +120,12 @@ def restarted(simulation):
     simulation.sends_images = True
 
 
+def drive_until_loaded(simulation, path):
+    """Drive on while the old map answers and the new one is loaded and warmed up."""
+    loaded = simulation.run(120.0, lambda: simulation.of('map_info')[-1].map_url == str(path))
+    assert loaded, simulation.process.output
+
+
 def test_map_swapped_while_driving(simulate, room_map, tmp_path):
     """A map that knows nothing and back: the localizer is left alone, and every image answered."""
     simulation = healthy(simulate, room_map, 15)
@@ -127,6 +133,7 @@ def test_map_swapped_while_driving(simulate, room_map, tmp_path):
     ids = {m.map_id for m in simulation.status}
     for path in (other, room_map):
         assert simulation.set_parameter('map', str(path)).successful
+        drive_until_loaded(simulation, path)
         begin = len(simulation.status)
         simulation.run(8.0)
         ids |= {m.map_id for m in simulation.status[begin:]}
