@@ -18,6 +18,8 @@ from rclpy.task import Future
 from dsac_ros.nodes.recovery_driver import INACTIVE, PendingRequest, RecoveryDriver
 
 NAME = '~/wait_until_localized'
+#: Error code of nav2's Wait that timed out; Jazzy has the field without the constants.
+TIMEOUT = 741
 
 
 class WaitAction:
@@ -65,7 +67,7 @@ class WaitAction:
         else:
             goal.abort()
             if hasattr(result, 'error_code'):  # not in Humble
-                result.error_code, result.error_msg = self._kind.Result.TIMEOUT, reason
+                result.error_code, result.error_msg = TIMEOUT, reason
         return result
 
     def on_cancel(self, goal: Any) -> Any:

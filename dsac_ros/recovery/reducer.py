@@ -46,7 +46,8 @@ def advance(
     state: State, event: Event, now_s: float, config: RecoveryConfig
 ) -> tuple[State, tuple[Decision, ...]]:
     """Return the state after an event at now_s, and the decisions that it leads to."""
-    state = replace(state, now_s=now_s, began_s=now_s if state.began_s is None else state.began_s)
+    # 0: simulated time has not started yet.
+    state = replace(state, now_s=now_s, began_s=state.began_s or now_s)
     match event:
         case VisualFix():
             state = _with_fix(state, event, config)

@@ -161,6 +161,8 @@ def soften_edges(image: np.ndarray, view: RayHits, shapes: np.ndarray) -> None:
             inner = share[:, 0] < 0
             after[near[inner]] -= change[inner]
             after[far[~inner]] += change[~inner]
+    # What is thinner than a pixel is blended from both sides, which may take more than there is.
+    np.maximum(after, 0, out=after)
 
 
 def border(

@@ -186,5 +186,8 @@ def test_set_enabled_and_clear(make_scene):
 def test_inactive_node_says_so(make_scene):
     scene = make_scene()
     assert scene.robot.change_state(4)  # deactivate
-    answer = scene.ask()
-    assert not answer.success and 'not active' in answer.message
+    for answer in (
+        scene.ask(),
+        scene.ask(SetBool, 'set_enabled', SetBool.Request(data=True)),
+    ):
+        assert not answer.success and 'not active' in answer.message

@@ -22,7 +22,8 @@ from dsac_ros.nodes import conversions
 from dsac_ros.sources.image_messages import stamp_ns
 
 GLOBAL_FRAME = 'map'
-TRANSFORM_TOLERANCE_NS = 1_000_000_000
+# Between the ticks, where no stamp of another node lies: `sent_stamps` tell who sent a transform.
+TRANSFORM_TOLERANCE_NS = 1_000_003_000
 # update_min_d, update_min_a: a robot that stands does not update its filter.
 MIN_MOVE_M, MIN_TURN = 0.25, 0.2
 BASIN_M, BASIN_DEG = 1.0, 30.0

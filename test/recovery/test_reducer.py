@@ -237,6 +237,16 @@ def test_start_without_localizer_is_seeded():
     assert kinds(place.see(4)) == [Verified]
 
 
+def test_localizer_gets_its_time_from_first_clock():
+    """The node starts before /clock: until then it is 0, which is no time."""
+    place = Place()
+    place.now, place.localizer_from_odom = 0.0, None
+    place.tell(Tick(False, True))
+    place.now = 1_700_000_000.0
+    assert seeds_in(place.see(3)) == []
+    assert len(seeds_in(place.see(3))) == 1
+
+
 def test_own_transform_needs_no_seed():
     place = Place()
     place.localizer_from_odom, place.has_listener = None, False

@@ -8,8 +8,10 @@ import pytest
 from rendered_rooms import rendered_room
 
 from dsac_ros.errors import CameraError, MissingExtraError, SourceError
+from dsac_ros.sources.rendered import robot_camera
 from dsac_ros.synthetic import photographs
 from dsac_ros.synthetic.atlas import build_atlas, to_linear, to_srgb
+from dsac_ros.synthetic.drive import mast
 from dsac_ros.synthetic.raycast import NOTHING, cast, soften_edges
 from dsac_ros.synthetic.shading import Lightmaps, Shader
 from dsac_ros.synthetic.surfaces import DISC, RECTANGLE, TRIANGLE, Builder
@@ -188,6 +190,14 @@ def test_a_white_edge_gives_its_share_of_the_pixel(shift):
     soften_edges(image, view, patches.shapes)
     row = image[60, :, 0]
     np.testing.assert_allclose(row[78:83], [1, 1, shift, 0, 0], atol=0.02)
+
+
+@pytest.mark.parametrize(('x', 'y', 'yaw'), [(5.5, 2.35, 1.92923908), (3.6, 1.9, 1.79242911)])
+def test_no_light_is_negative(world, x, y, yaw):
+    """Something thinner than a pixel, brighter on both its sides."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    pose = np.array(((c, -s, 0, x), (s, c, 0, y), (0, 0, 1, 0), (0, 0, 0, 1))) @ mast(0.7, 0.0)
+    assert world.render_linear(pose, robot_camera((320, 240)))[0].min() >= 0
 
 
 def test_a_camera_with_distortion_is_refused(world):
