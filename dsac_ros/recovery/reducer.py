@@ -55,7 +55,10 @@ def advance(
             state = _with_refusal(state, event)
         case Tick():
             seen = now_s if event.has_localizer else state.localizer_seen_s
-            state = replace(state, localizer_seen_s=seen, has_listener=event.has_listener)
+            came = now_s if event.listeners > state.listeners else state.listener_came_s
+            state = replace(
+                state, localizer_seen_s=seen, listeners=event.listeners, listener_came_s=came
+            )
         case Request():
             # A new request arms what was given up.
             state = replace(
@@ -74,7 +77,8 @@ def advance(
                 state.policy,
                 began_s=now_s,
                 now_s=now_s,
-                has_listener=state.has_listener,
+                listeners=state.listeners,
+                listener_came_s=min(state.listener_came_s, now_s),
                 is_wanted=state.is_wanted,
                 reason=event.reason,
             )
@@ -182,7 +186,9 @@ def _without_localizer(
         reason=f'{len(fixes)} fixes agree; no localizer gives a pose',
     )
     assert state.began_s is not None
-    is_silent = state.now_s - state.began_s >= config.localizer_timeout
+    # A localizer that has just been discovered gets time to say where the robot is.
+    since = max(state.began_s, state.listener_came_s)
+    is_silent = state.now_s - since >= config.localizer_timeout
     if is_silent and _may_seed(state) and state.has_listener:
         return _seeded(state, fixes, config, 'no localizer gives a pose of the robot')
     if state.is_wanted and (state.policy is Policy.NEVER or not state.has_listener):
