@@ -60,12 +60,12 @@ def advance(
                 state, localizer_seen_s=seen, listeners=event.listeners, listener_came_s=came
             )
         case Request():
-            # A new request arms what was given up.
+            # A new request arms what was given up; a seed under way is its first attempt.
             state = replace(
                 state,
                 is_wanted=True,
                 gave_up=False,
-                attempts=0,
+                attempts=int(state.is_verifying),
                 place_unknown=False,
                 first_refusal_s=math.inf,
                 refusals=0,
@@ -129,12 +129,13 @@ def _with_settling(state: State, config: RecoveryConfig) -> State:
     """End the time in which the localizer must follow."""
     if not state.is_verifying or state.now_s - state.seeded_s <= config.settle_time:
         return state
-    return replace(
-        state,
-        is_verifying=False,
-        reason=f'the localizer did not follow seed {state.attempts} of {config.max_attempts} '
-        f'within {config.settle_time:g} s',
+    seed = f'seed {state.attempts} of {config.max_attempts} within {config.settle_time:g} s'
+    found = (
+        f'the localizer did not follow {seed}'
+        if state.fixes
+        else f'no image told if the localizer followed {seed}'
     )
+    return replace(state, is_verifying=False, reason=found)
 
 
 def _judged(state: State, config: RecoveryConfig) -> tuple[State, tuple[Decision, ...]]:

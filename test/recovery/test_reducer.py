@@ -197,6 +197,16 @@ def test_request_needs_no_movement():
     assert len(seeds_in(place.see(1))) == 1
 
 
+def test_covered_after_a_seed_blames_no_localizer():
+    place = Place()
+    place.localizer_from_odom = None
+    while not seeds_in(place.decisions):
+        place.see()
+    place.tell(Request())
+    place.refuse(12, is_usable=False)
+    assert place.state.reason == 'no image told if the localizer followed seed 1 of 3 within 5 s'
+
+
 def test_request_of_a_healthy_robot_sends_no_seed():
     place = Place(Policy.ON_REQUEST)
     place.see(5)
