@@ -128,7 +128,10 @@ def test_map_swapped_while_driving(simulate, room_map, tmp_path):
     other = untrained_map(tmp_path / 'other.map')
     ids = {m.map_id for m in simulation.status}
     for path in (other, room_map):
+        before = simulation.status[-1].map_id
         assert simulation.set_parameter('map', str(path)).successful
+        # It loads while the robot drives on, in real time.
+        assert simulation.run(300.0, lambda: simulation.status[-1].map_id != before)
         begin = len(simulation.status)
         simulation.run(8.0)
         ids |= {m.map_id for m in simulation.status[begin:]}
