@@ -170,7 +170,7 @@ class RecoveryDriver:
             self._advance(
                 Tick(
                     has_localizer=not owned and self._has_localizer(),
-                    has_listener=not owned and self._seeder.listeners > 0,
+                    listeners=0 if owned else self._seeder.listeners,
                 )
             )
             if self._outcome is not None:

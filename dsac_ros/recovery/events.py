@@ -35,12 +35,11 @@ class Refusal:
 class Tick:
     """Time passes.
 
-    has_localizer: TF holds a pose of the robot by another node. has_listener: somebody subscribes
-    to the seeds.
+    has_localizer: another node says in TF where the robot is. listeners: subscribers of the seeds.
     """
 
     has_localizer: bool = False
-    has_listener: bool = True
+    listeners: int = 1
 
 
 @dataclass(frozen=True)
