@@ -17,6 +17,7 @@ from torch import Tensor
 from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.aligner import Aligner
+from dsac_ros.alignment.feature_localizer import CHANCE as FEATURE_CHANCE
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
@@ -26,6 +27,7 @@ from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import (
+    SAME_VIEW,
     decide,
     in_world,
     judged,
@@ -37,6 +39,7 @@ from dsac_ros.decision import (
 )
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
+from dsac_ros.geometry.se3 import same_view
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
@@ -49,6 +52,8 @@ log = logging.getLogger(__name__)
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
 MIN_SUPPORTING_VIEWS = 2
+# Of the depth: views whose points are no further from the middle of an image's view share it.
+PLACE = 1.0
 CHANCE = 9  # matches with one reference image that fit some pose of another place
 
 
@@ -184,6 +189,27 @@ class Localizer:
             statistics=PoseStatistics(feature_inliers=found.inlier_count),
         )
         return judged(together, self.acceptance, self.max_position_sigma * self.network.scale)
+
+    def has_rival(self, frame: Frame, world_from_camera: np.ndarray) -> bool:
+        """Return True if another place of the map fits an image, too: rooms that look the same.
+
+        A pose (4, 4) that is right and one in the twin of its room are verified alike. Features of
+        the image are matched with the points that no view of this place saw: a pose by them that
+        is verified, and another view, is a rival. It costs about as much as a query; ask where a
+        wrong pose would do harm.
+        """
+        points, depth = self.map.points, self.network.scale
+        if points is None:
+            return False
+        pose = self._in_map(world_from_camera)
+        centre = pose[:3, 3] + depth * pose[:3, 2]
+        others = points.elsewhere(centre.cpu().numpy(), PLACE * depth)
+        with torch.inference_mode():
+            found = FeatureLocalizer(others, self.device).localize(
+                frame, self._resamplers(frame.camera), self.budgets.full
+            )
+        rival = found.estimate.world_from_camera[0].to(pose)
+        return found.inlier_count > FEATURE_CHANCE and not same_view(rival, pose, SAME_VIEW, depth)
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""

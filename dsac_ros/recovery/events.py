@@ -25,10 +25,15 @@ class VisualFix:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An image without an accepted pose. is_usable: nothing was wrong with the image itself."""
+    """An image without an accepted pose.
+
+    is_usable: nothing was wrong with the image itself. is_ambiguous: it fits several places, which
+    voids what others seemed to tell.
+    """
 
     reason: str
     is_usable: bool = True
+    is_ambiguous: bool = False
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _with_refusal(state: State, refusal: Refusal) -> State:
         return replace(state, last_refusal=refusal.reason)
     return replace(
         state,
+        fixes=() if refusal.is_ambiguous else state.fixes,
         first_refusal_s=min(state.first_refusal_s, state.now_s),
         refusals=state.refusals + 1,
         last_refusal=refusal.reason,

@@ -377,6 +377,17 @@ def test_fix_before_the_seed_is_no_verification():
     assert place.state.confirmations == 0
 
 
+def test_image_of_two_places_voids_the_evidence():
+    place = Place()
+    place.see(5)
+    place.kidnap()
+    for _ in range(20):
+        place.see(2)
+        place.drive()
+        place.tell(Refusal('AMBIGUOUS: another place fits', is_ambiguous=True))
+    assert place.decisions == []
+
+
 def test_old_fixes_are_forgotten():
     place = Place()
     place.see(3)
