@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +17,15 @@ from torch import Tensor
 from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.aligner import Aligner
-from dsac_ros.alignment.feature_localizer import CHANCE as FEATURE_CHANCE
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
-from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import (
-    SAME_VIEW,
     decide,
-    in_world,
-    judged,
     statistics_of,
     tell_one_view,
     unusable_image,
@@ -39,21 +34,17 @@ from dsac_ros.decision import (
 )
 from dsac_ros.focal_check import FocalCheck
 from dsac_ros.geometry.resample import Resamplers
-from dsac_ros.geometry.se3 import same_view
 from dsac_ros.map_file import Map, load_map
 from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
 from dsac_ros.trace import Trace
-from dsac_ros.types import Frame, Localization, PoseStatistics, Result, SceneCoordinates
+from dsac_ros.types import Frame, Localization, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
-MIN_SUPPORTING_VIEWS = 2
-# Of the depth: views whose points are no further from the middle of an image's view share it.
-PLACE = 1.0
 CHANCE = 9  # matches with one reference image that fit some pose of another place
 
 
@@ -87,7 +78,7 @@ class Localizer:
                 self.regressor.resamplers,
                 self.device,
             )
-        self._resamplers = Resamplers.to_short_side(loaded.header['short_side'])
+        self.resamplers = Resamplers.to_short_side(loaded.header['short_side'])
         self._apply_settings(ransac, accept)
 
     @classmethod
@@ -163,54 +154,6 @@ class Localizer:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace.of(answer, query, self.map.origin)
 
-    def localize_rig(self, views: Sequence[RigView], stamp_ns: int = 0) -> Localization:
-        """Localize a rig by the matches of several of its images, too few in each of them.
-
-        The pose and its covariance are those of the rig. It takes as many features as one image
-        would need, and two images that support the pose.
-        """
-        with torch.inference_mode():
-            found = estimate_rig_pose(views)
-        if found is None or found.supporting_views < MIN_SUPPORTING_VIEWS:
-            counts = () if found is None else found.inlier_counts
-            return Localization(
-                Result.LOW_INLIERS,
-                f'{len(views)} images have {"/".join(map(str, counts)) or "no"} inliers of one '
-                f'pose, expected {SUPPORT} in {MIN_SUPPORTING_VIEWS} of them',
-                stamp_ns,
-            )
-        pose, covariance = in_world(found.world_from_rig, found.covariance, self.map.origin)
-        together = Localization(
-            Result.ACCEPTED,
-            '',
-            stamp_ns,
-            world_from_camera=pose,
-            covariance=covariance,
-            statistics=PoseStatistics(feature_inliers=found.inlier_count),
-        )
-        return judged(together, self.acceptance, self.max_position_sigma * self.network.scale)
-
-    def has_rival(self, frame: Frame, world_from_camera: np.ndarray) -> bool:
-        """Return True if another place of the map fits an image, too: rooms that look the same.
-
-        A pose (4, 4) that is right and one in the twin of its room are verified alike. Features of
-        the image are matched with the points that no view of this place saw: a pose by them that
-        is verified, and another view, is a rival. It costs about as much as a query; ask where a
-        wrong pose would do harm.
-        """
-        points, depth = self.map.points, self.network.scale
-        if points is None:
-            return False
-        pose = self._in_map(world_from_camera)
-        centre = pose[:3, 3] + depth * pose[:3, 2]
-        others = points.elsewhere(centre.cpu().numpy(), PLACE * depth)
-        with torch.inference_mode():
-            found = FeatureLocalizer(others, self.device).localize(
-                frame, self._resamplers(frame.camera), self.budgets.full
-            )
-        rival = found.estimate.world_from_camera[0].to(pose)
-        return found.inlier_count > FEATURE_CHANCE and not same_view(rival, pose, SAME_VIEW, depth)
-
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""
         query = self._query(frame)
@@ -220,12 +163,12 @@ class Localizer:
     def _query(self, frame: Frame, guess: np.ndarray | None = None) -> Query:
         return Query(
             frame,
-            self._resamplers(frame.camera),
+            self.resamplers(frame.camera),
             self.regressor,
             self.features,
             self.budgets,
             Stopwatch(self.device),
-            None if guess is None else self._in_map(guess),
+            None if guess is None else self.in_map(guess),
         )
 
     def _aligned(self, query: Query) -> Alignment | None:
@@ -324,7 +267,7 @@ class Localizer:
     ) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
         assert answer.world_from_camera is not None
-        pose = self._in_map(answer.world_from_camera)
+        pose = self.in_map(answer.world_from_camera)
         if self.aligner is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
         test = self.aligner.focal_test(query.pyramid, query.intrinsics, pose)
@@ -346,7 +289,7 @@ class Localizer:
     def _accepted_by_features(self, query: Query) -> bool:
         return self.acceptance.accepted_by_features(statistics_of(query, None, self.network.scale))
 
-    def _in_map(self, world_from_camera: np.ndarray) -> Tensor:
+    def in_map(self, world_from_camera: np.ndarray) -> Tensor:
         """Move a pose (4, 4) from the world to the frame of the map."""
         near = np.array(world_from_camera, dtype=float)
         near[:3, 3] -= self.map.origin

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dsac_ros.corroboration import has_rival
 from dsac_ros.decision import refused
 from dsac_ros.errors import CameraError, ImageError
 from dsac_ros.geometry.camera import check_image_matches
@@ -155,7 +156,7 @@ class Relocalization:
         """Refuse an accepted pose as AMBIGUOUS if another place of the map fits its image, too."""
         found = output.localization
         assert output.view is not None and found.world_from_camera is not None
-        if not self.localizer.has_rival(output.view.frame, found.world_from_camera):
+        if not has_rival(self.localizer, output.view.frame, found.world_from_camera):
             return output
         reason = 'another place of the map fits the image as well, and nothing else tells which'
         return replace(
