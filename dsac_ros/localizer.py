@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +20,12 @@ from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
-from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import (
     decide,
-    in_world,
-    judged,
     statistics_of,
     tell_one_view,
     unusable_image,
@@ -42,13 +39,12 @@ from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
 from dsac_ros.trace import Trace
-from dsac_ros.types import Frame, Localization, PoseStatistics, Result, SceneCoordinates
+from dsac_ros.types import Frame, Localization, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
 # Minimal sets for each retrieved reference image, and how many of their poses are aligned.
 RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
-MIN_SUPPORTING_VIEWS = 2
 CHANCE = 9  # matches with one reference image that fit some pose of another place
 
 
@@ -82,7 +78,7 @@ class Localizer:
                 self.regressor.resamplers,
                 self.device,
             )
-        self._resamplers = Resamplers.to_short_side(loaded.header['short_side'])
+        self.resamplers = Resamplers.to_short_side(loaded.header['short_side'])
         self._apply_settings(ransac, accept)
 
     @classmethod
@@ -158,33 +154,6 @@ class Localizer:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace.of(answer, query, self.map.origin)
 
-    def localize_rig(self, views: Sequence[RigView], stamp_ns: int = 0) -> Localization:
-        """Localize a rig by the matches of several of its images, too few in each of them.
-
-        The pose and its covariance are those of the rig. It takes as many features as one image
-        would need, and two images that support the pose.
-        """
-        with torch.inference_mode():
-            found = estimate_rig_pose(views)
-        if found is None or found.supporting_views < MIN_SUPPORTING_VIEWS:
-            counts = () if found is None else found.inlier_counts
-            return Localization(
-                Result.LOW_INLIERS,
-                f'{len(views)} images have {"/".join(map(str, counts)) or "no"} inliers of one '
-                f'pose, expected {SUPPORT} in {MIN_SUPPORTING_VIEWS} of them',
-                stamp_ns,
-            )
-        pose, covariance = in_world(found.world_from_rig, found.covariance, self.map.origin)
-        together = Localization(
-            Result.ACCEPTED,
-            '',
-            stamp_ns,
-            world_from_camera=pose,
-            covariance=covariance,
-            statistics=PoseStatistics(feature_inliers=found.inlier_count),
-        )
-        return judged(together, self.acceptance, self.max_position_sigma * self.network.scale)
-
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""
         query = self._query(frame)
@@ -194,12 +163,12 @@ class Localizer:
     def _query(self, frame: Frame, guess: np.ndarray | None = None) -> Query:
         return Query(
             frame,
-            self._resamplers(frame.camera),
+            self.resamplers(frame.camera),
             self.regressor,
             self.features,
             self.budgets,
             Stopwatch(self.device),
-            None if guess is None else self._in_map(guess),
+            None if guess is None else self.in_map(guess),
         )
 
     def _aligned(self, query: Query) -> Alignment | None:
@@ -298,7 +267,7 @@ class Localizer:
     ) -> float:
         """Return the focal length that the image fits, as a multiple of the one given."""
         assert answer.world_from_camera is not None
-        pose = self._in_map(answer.world_from_camera)
+        pose = self.in_map(answer.world_from_camera)
         if self.aligner is None:
             return self.focal_check.by_scene_coordinates(query.correspondences()[0], pose)
         test = self.aligner.focal_test(query.pyramid, query.intrinsics, pose)
@@ -320,7 +289,7 @@ class Localizer:
     def _accepted_by_features(self, query: Query) -> bool:
         return self.acceptance.accepted_by_features(statistics_of(query, None, self.network.scale))
 
-    def _in_map(self, world_from_camera: np.ndarray) -> Tensor:
+    def in_map(self, world_from_camera: np.ndarray) -> Tensor:
         """Move a pose (4, 4) from the world to the frame of the map."""
         near = np.array(world_from_camera, dtype=float)
         near[:3, 3] -= self.map.origin

@@ -13,7 +13,13 @@ from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.verification import Verification
 from dsac_ros.confidence import REFUSED_MOST, confidence
-from dsac_ros.decision import judged, statistics_of, tell_one_view, verified_ratio
+from dsac_ros.decision import (
+    judged,
+    statistics_of,
+    tell_one_view,
+    unusable_image,
+    verified_ratio,
+)
 from dsac_ros.types import Localization, PoseStatistics, Result
 
 DEPTH_M = 2.0
@@ -109,3 +115,21 @@ def test_acceptance_model_applies_to_a_localization(ratio, sigma_m, result):
     assert found.confidence == (min(expected, REFUSED_MOST) if refused else expected)
     nothing = Localization(Result.LOW_INLIERS, 'nowhere')
     assert judged(nothing, model) is nothing
+
+
+def query_of(image):
+    return SimpleNamespace(
+        image=image.clip(0, 255).astype(np.uint8),
+        valid_mask=np.ones(image.shape, bool),
+        frame=SimpleNamespace(stamp_ns=1, name='one'),
+        clock=SimpleNamespace(laps={}),
+    )
+
+
+@pytest.mark.parametrize('sigma', [0.0, 4.0, 10.0])
+def test_noise_of_a_covered_camera_is_no_contrast(sigma):
+    noise = np.random.default_rng(0).normal(12.0, sigma, (240, 320))
+    found = unusable_image(query_of(noise))
+    assert found is not None and found.result is Result.BAD_IMAGE
+    dim = noise + 5.0 * np.sin(np.arange(320) / 10.0)
+    assert unusable_image(query_of(dim)) is None

@@ -33,6 +33,7 @@ LAYERS = (
     {'query'},
     {'decision', 'trace'},
     {'localizer'},
+    {'corroboration'},
     {'mapping'},
     {'evaluation'},
     {'benchmark'},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     for depth, layer in enumerate(LAYERS)
     for name in layer
 } | {'__init__': set()}
-for name in set().union(*LAYERS[5:11]):
+for name in set().union(*LAYERS[5:12]):
     MAY_IMPORT[name] -= ASIDE
 MAY_IMPORT['nodes'].add('msg')
 ROS = {

@@ -335,7 +335,7 @@ def test_cameras_come_and_go_without_end(localizer, tiny_map):
         matrix = frame.camera.matrix.copy()
         matrix[0, 0] += 0.01 * k
         localizer.localize(replace(frame, camera=Camera(frame.camera.size_wh, matrix)))
-    assert len(localizer._resamplers) == MAX_RESAMPLERS
+    assert len(localizer.resamplers) == MAX_RESAMPLERS
 
 
 def test_candidates_begin_with_the_answer(localizer, tiny_map):

@@ -45,6 +45,25 @@ class PointMap:
         """Number of points."""
         return len(self.points)
 
+    def elsewhere(self, centre: np.ndarray, radius: float) -> PointMap:
+        """Return the points that no view of a place saw.
+
+        A view is of the place if the mean of its points is within a radius of the centre (3,).
+        """
+        count = np.maximum(np.bincount(self.view), 1)
+        seen = self.points[self.point]
+        means = np.stack([np.bincount(self.view, seen[:, axis]) for axis in range(3)], 1)
+        is_near = np.linalg.norm(means / count[:, None] - centre, axis=1) <= radius
+        kept = np.ones(len(self), dtype=bool)
+        kept[self.point[is_near[self.view]]] = False
+        rows = kept[self.point]
+        return PointMap(
+            self.points[kept],
+            self.descriptors[kept],
+            self.view[rows],
+            (np.cumsum(kept) - 1)[self.point[rows]],
+        )
+
 
 class PointMatcher:
     """Matches the features of images with the points of one map."""

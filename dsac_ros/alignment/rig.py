@@ -49,9 +49,9 @@ class RigView:
 class RigPose:
     """A pose of the rig, and what agrees with it.
 
-    world_from_rig (4, 4); inlier_counts: distinct points of the map in each of V views; covariance
-    (6, 6) of the perturbation (x, y, z, rotation vector) of the rig in world axes [m, rad], for
-    errors of INLIER_PX / 2 in the pixels.
+    world_from_rig (4, 4); inlier_counts: distinct points of the map in each view that has matches;
+    covariance (6, 6) of the perturbation (x, y, z, rotation vector) of the rig in world axes
+    [m, rad], for errors of INLIER_PX / 2 in the pixels.
     """
 
     world_from_rig: Tensor
@@ -71,6 +71,9 @@ class RigPose:
 
 def estimate_rig_pose(views: Sequence[RigView], seed: int = 0) -> RigPose | None:
     """Estimate the pose of a rig from the matches of its views; None without any hypothesis."""
+    views = [view for view in views if view.matches.pixels.shape[1]]
+    if not views:
+        return None
     seen = [normalize_correspondences(view.matches) for view in views]
     hypotheses = torch.cat([_hypotheses(*one, seed) for one in zip(views, seen)])
     if not len(hypotheses):

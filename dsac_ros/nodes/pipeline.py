@@ -41,6 +41,7 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
+from dsac_ros.types import Localization, Result
 
 
 @dataclass(frozen=True)
@@ -206,9 +207,13 @@ class Pipeline:
         with self._equipment.map.inference_lock:
             values, localizer = relocalization.values, relocalization.localizer
             output = relocalization.process(stamped_image, self._now())
+            if output.localization.accepted and not self.recovery.is_expected(output):
+                output = relocalization.without_rival(output)
         with self._lock:
-            if self._epoch != epoch:
-                return  # deactivated, another map, or time jumped back meanwhile
+            if not self._is_open:
+                return
+            if self._epoch != epoch:  # another map, or time jumped back meanwhile
+                output = voided(output)
             if output.localization.accepted:
                 if not (output.lacks_base or self._tf.gates_fixes):
                     output = self._publish_poses(output)
@@ -269,14 +274,16 @@ class Pipeline:
     def _publish_status(
         self, output: NodeOutput, apart: tuple[float, float] = divergence(None, None)
     ) -> None:
+        condition, state = self.recovery.condition, self.recovery.state
+        doubt = '' if condition is Condition.LOCALIZED else state.reason
         status = self._equipment.publishers.publish_status(
             output,
             self._relocalization.localizer.map.id,
             self._worker.slot.dropped + sum(camera.missed.count for camera in self._cameras),
             self._now(),
-            self.recovery.condition,
-            self.recovery.state.attempts,
-            self._tf.problem,
+            condition,
+            state.attempts,
+            self._tf.problem or doubt,
             apart,
         )
         self._equipment.health.answers.answered(status)
@@ -296,3 +303,10 @@ class Pipeline:
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
+
+
+def voided(output: NodeOutput) -> NodeOutput:
+    """Return an output without its pose, which refers to a frame or a clock that is gone."""
+    reason = 'map, alignment or clock were replaced while the image was processed'
+    localization = Localization(Result.STALE, reason, output.localization.stamp_ns)
+    return NodeOutput(localization, output.stamp, output.camera_frame, camera=output.camera)

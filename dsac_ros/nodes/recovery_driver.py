@@ -21,6 +21,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
 )
 from dsac_ros.nodes.seeding import TOPIC, Seeder
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
+from dsac_ros.recovery.agreement import contradicts
 from dsac_ros.recovery.events import (
     Decision,
     Event,
@@ -36,6 +37,7 @@ from dsac_ros.recovery.events import (
 )
 from dsac_ros.recovery.reducer import advance
 from dsac_ros.recovery.state import Condition, Policy, State
+from dsac_ros.types import Result
 
 TICK_PERIOD_S = 0.1
 INACTIVE = 'the relocalizer is not active: configure and activate it'
@@ -102,6 +104,22 @@ class RecoveryDriver:
         """The state to publish."""
         return self.state.condition(self.config)
 
+    def is_expected(self, output: NodeOutput) -> bool:
+        """Return True if TF, as far as it is known now, has the robot where an accepted pose is.
+
+        Without TF: if fixes before agreed. Only what is not expected needs to be the one place of
+        the map that fits.
+        """
+        if output.map_from_base is None:
+            return False
+        values = self._values
+        try:
+            _, by_tf = self._transforms.newest(values.map_frame, values.base_frame)
+        except TransformUnavailable:
+            return self.condition is Condition.LOCALIZED
+        fix = VisualFix(0.0, output.map_from_base, output.covariance, None, by_tf)
+        return not contradicts(fix, self.config)
+
     def on_fix(self, fix: Fix) -> None:
         """Take an accepted pose as evidence."""
         output = fix.output
@@ -138,7 +156,11 @@ class RecoveryDriver:
             for request in self._requests:
                 request.images += 1
             self._advance(
-                Refusal(f'{found.result.name}: {found.reason}', found.result not in BAD_FRAME)
+                Refusal(
+                    f'{found.result.name}: {found.reason}',
+                    is_usable=found.result not in BAD_FRAME,
+                    is_ambiguous=found.result is Result.AMBIGUOUS,
+                )
             )
 
     def reset(self, reason: str) -> None:
@@ -170,7 +192,7 @@ class RecoveryDriver:
             self._advance(
                 Tick(
                     has_localizer=not owned and self._has_localizer(),
-                    has_listener=not owned and self._seeder.listeners > 0,
+                    listeners=0 if owned else self._seeder.listeners,
                 )
             )
             if self._outcome is not None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dsac_ros.alignment.rig import RigView
+from dsac_ros.corroboration import localize_rig
 from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
@@ -73,8 +74,10 @@ class RigEvidence:
         if len(chosen) < MIN_VIEWS:
             return None
         newest = chosen[0]
-        found = relocalization.localizer.localize_rig(
-            [self._view(one, newest) for one in chosen], newest.output.stamp
+        found = localize_rig(
+            relocalization.localizer,
+            [self._view(one, newest) for one in chosen],
+            newest.output.stamp,
         )
         if not found.accepted:
             return None

@@ -10,9 +10,12 @@ from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, TransformListener
 
+from dsac_ros.nodes.conversions import SECOND_NS
 from dsac_ros.nodes.input_watch import Feed
 from dsac_ros.nodes.tf_edges import TfEdges
 from dsac_ros.sources.image_messages import stamp_ns
+
+COMPLAINT_PERIOD_S = 30.0
 
 
 class TfListener(TransformListener):
@@ -36,6 +39,7 @@ class TfListener(TransformListener):
             on_restart: called before one whose stamps fell, with by how much [ns].
         """
         self._edges, self._on_arrival, self._on_restart = edges, on_arrival, on_restart
+        self._logger = node.get_logger()
         self.feed: Feed | None = None
         self.static_feed: Feed | None = None
         super().__init__(buffer, node, spin_thread=False)
@@ -44,6 +48,7 @@ class TfListener(TransformListener):
         """Record dynamic transforms."""
         if self.feed is not None:
             self.feed.arrived()
+        self._drop_without_time(data)
         self._record(data, is_static=False)
         super().callback(data)
         self._on_arrival()
@@ -52,9 +57,21 @@ class TfListener(TransformListener):
         """Record static transforms."""
         if self.static_feed is not None:
             self.static_feed.arrived()
+        self._drop_without_time(data)
         self._record(data, is_static=True)
         super().static_callback(data)
         self._on_arrival()
+
+    def _drop_without_time(self, data: TFMessage) -> None:
+        """Drop transforms whose stamps are no times: what is looked up by them cannot be told."""
+        wrong = [one for one in data.transforms if one.header.stamp.nanosec >= SECOND_NS]
+        if wrong:
+            data.transforms = [one for one in data.transforms if one not in wrong]
+            self._logger.warning(
+                f'{wrong[0].header.frame_id} -> {wrong[0].child_frame_id} is ignored: its stamp '
+                f'has {wrong[0].header.stamp.nanosec} ns, expected less than {SECOND_NS}',
+                throttle_duration_sec=COMPLAINT_PERIOD_S,
+            )
 
     def _record(self, data: TFMessage, is_static: bool) -> None:
         now = time.monotonic()

@@ -25,22 +25,26 @@ class VisualFix:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An image without an accepted pose. is_usable: nothing was wrong with the image itself."""
+    """An image without an accepted pose.
+
+    is_usable: nothing was wrong with the image itself. is_ambiguous: it fits several places, which
+    voids what others seemed to tell.
+    """
 
     reason: str
     is_usable: bool = True
+    is_ambiguous: bool = False
 
 
 @dataclass(frozen=True)
 class Tick:
     """Time passes.
 
-    has_localizer: TF holds a pose of the robot by another node. has_listener: somebody subscribes
-    to the seeds.
+    has_localizer: another node says in TF where the robot is. listeners: subscribers of the seeds.
     """
 
     has_localizer: bool = False
-    has_listener: bool = True
+    listeners: int = 1
 
 
 @dataclass(frozen=True)

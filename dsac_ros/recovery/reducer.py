@@ -55,14 +55,17 @@ def advance(
             state = _with_refusal(state, event)
         case Tick():
             seen = now_s if event.has_localizer else state.localizer_seen_s
-            state = replace(state, localizer_seen_s=seen, has_listener=event.has_listener)
+            came = now_s if event.listeners > state.listeners else state.listener_came_s
+            state = replace(
+                state, localizer_seen_s=seen, listeners=event.listeners, listener_came_s=came
+            )
         case Request():
-            # A new request arms what was given up.
+            # A new request arms what was given up; a seed under way is its first attempt.
             state = replace(
                 state,
                 is_wanted=True,
                 gave_up=False,
-                attempts=0,
+                attempts=int(state.is_verifying),
                 place_unknown=False,
                 first_refusal_s=math.inf,
                 refusals=0,
@@ -74,7 +77,8 @@ def advance(
                 state.policy,
                 began_s=now_s,
                 now_s=now_s,
-                has_listener=state.has_listener,
+                listeners=state.listeners,
+                listener_came_s=min(state.listener_came_s, now_s),
                 is_wanted=state.is_wanted,
                 reason=event.reason,
             )
@@ -110,6 +114,7 @@ def _with_refusal(state: State, refusal: Refusal) -> State:
         return replace(state, last_refusal=refusal.reason)
     return replace(
         state,
+        fixes=() if refusal.is_ambiguous else state.fixes,
         first_refusal_s=min(state.first_refusal_s, state.now_s),
         refusals=state.refusals + 1,
         last_refusal=refusal.reason,
@@ -125,12 +130,13 @@ def _with_settling(state: State, config: RecoveryConfig) -> State:
     """End the time in which the localizer must follow."""
     if not state.is_verifying or state.now_s - state.seeded_s <= config.settle_time:
         return state
-    return replace(
-        state,
-        is_verifying=False,
-        reason=f'the localizer did not follow seed {state.attempts} of {config.max_attempts} '
-        f'within {config.settle_time:g} s',
+    seed = f'seed {state.attempts} of {config.max_attempts} within {config.settle_time:g} s'
+    found = (
+        f'the localizer did not follow {seed}'
+        if state.fixes
+        else f'no image told if the localizer followed {seed}'
     )
+    return replace(state, is_verifying=False, reason=found)
 
 
 def _judged(state: State, config: RecoveryConfig) -> tuple[State, tuple[Decision, ...]]:
@@ -182,7 +188,9 @@ def _without_localizer(
         reason=f'{len(fixes)} fixes agree; no localizer gives a pose',
     )
     assert state.began_s is not None
-    is_silent = state.now_s - state.began_s >= config.localizer_timeout
+    # A localizer that has just been discovered gets time to say where the robot is.
+    since = max(state.began_s, state.listener_came_s)
+    is_silent = state.now_s - since >= config.localizer_timeout
     if is_silent and _may_seed(state) and state.has_listener:
         return _seeded(state, fixes, config, 'no localizer gives a pose of the robot')
     if state.is_wanted and (state.policy is Policy.NEVER or not state.has_listener):

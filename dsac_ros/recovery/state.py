@@ -43,7 +43,8 @@ class State:
     refusals: int = 0
     last_refusal: str = ''
     localizer_seen_s: float = -math.inf
-    has_listener: bool = False
+    listeners: int = 0
+    listener_came_s: float = -math.inf
     is_wanted: bool = False
     was_localized: bool = False
     is_confirmed: bool = False
@@ -65,6 +66,11 @@ class State:
         if self.now_s - self.last_fix_s > config.localization_timeout:
             return Condition.DEGRADED if self.was_localized else Condition.LOST
         return Condition.LOCALIZED if self.is_confirmed else Condition.COLLECTING
+
+    @property
+    def has_listener(self) -> bool:
+        """Return True if anybody hears a seed."""
+        return self.listeners > 0
 
     def has_localizer(self, config: RecoveryConfig) -> bool:
         """Return True if another node says where the robot is."""

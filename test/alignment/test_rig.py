@@ -101,3 +101,16 @@ def test_covariance_is_that_of_the_errors():
 def test_without_matches_there_is_no_pose():
     walls = Walls()
     assert estimate_rig_pose([walls.view(i, right=2, wrong=0) for i in range(3)]) is None
+
+
+@pytest.mark.parametrize('empty', [1, 3])
+def test_views_may_have_no_match_at_all(empty):
+    """A map that knows nothing of the place, and none of the retrieved images matches."""
+    walls = Walls(3)
+    views = [walls.view(i, right=0 if i < empty else 12, wrong=0) for i in range(3)]
+    found = estimate_rig_pose(views)
+    if empty == 3:
+        assert found is None
+    else:
+        assert errors(found.world_from_rig, walls.truth)[0] < 0.1
+        assert found.supporting_views == 2

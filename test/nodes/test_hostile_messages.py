@@ -170,7 +170,7 @@ def test_any_tf_is_a_rival_or_none(listener, make_node):
         output = TfOutput(
             node, RelocalizerParameters(tf_mode=mode), listener, TransformBroadcaster(node)
         )
-        anything(given(tf_messages)(output._on_tf))()
+        anything(given(tf_messages, st.booleans())(output._on_tf))()
         output.close()
 
 

@@ -29,6 +29,7 @@ class Table:
 
     size: int = parameter('misc', 1, 'number of parts', low=0, high=9)
     autostart: bool = parameter('misc', False, 'start by itself', read_only=True)
+    bond_heartbeat_period: float = parameter('misc', 0.0, 'none', 's', low=0.0)
 
 
 class Parts(lifecycle.ParameterNode[Table]):

@@ -71,7 +71,14 @@ def map_with_views(path):
 @pytest.fixture(scope='module')
 def robot(tmp_path_factory):
     path = map_with_views(tmp_path_factory.mktemp('maps') / 'views.map')
-    robot = Robot(map=str(path), tf_mode='none', map_alignment=ALIGNMENT, **ACCEPT_ALL)
+    robot = Robot(
+        map=str(path),
+        tf_mode='none',
+        map_alignment=ALIGNMENT,
+        kidnap_xy=99.0,
+        kidnap_yaw=180.0,
+        **ACCEPT_ALL,
+    )
     robot.listen_to_relocalizer()
     robot.listen(DiagnosticArray, '/diagnostics')
     robot.listen(PointCloud2, f'{robot.me}/map_points', LATCHED)

@@ -47,7 +47,7 @@ class Place:
         self.localizer_from_odom: np.ndarray | None = self.map_from_odom
         self.odom_from_base = pose(0.0, 0.0)
         self.decisions: list = []
-        self.has_listener = True
+        self.listeners = 1
         self.speed, self.has_odometry = 0.5, True
 
     def tell(self, event) -> list:
@@ -58,7 +58,7 @@ class Place:
     def drive(self, seconds: float = 0.5) -> None:
         self.now += seconds
         self.odom_from_base = self.odom_from_base @ pose(self.speed * seconds, 0.0, 2.0)
-        self.tell(Tick(self.localizer_from_odom is not None, self.has_listener))
+        self.tell(Tick(self.localizer_from_odom is not None, self.listeners))
 
     def fix(self, wrong: np.ndarray | None = None, covariance: np.ndarray = SURE) -> VisualFix:
         truth = self.map_from_odom @ self.odom_from_base
@@ -197,6 +197,20 @@ def test_request_needs_no_movement():
     assert len(seeds_in(place.see(1))) == 1
 
 
+def test_covered_after_a_seed_blames_no_localizer():
+    place = Place(config=replace(CONFIG, localization_timeout=20.0))
+    place.localizer_from_odom = None
+    while not seeds_in(place.decisions):
+        place.see()
+    place.tell(Request())
+    reasons = set()
+    for _ in range(12):
+        place.refuse(1, is_usable=False)
+        reasons.add(place.state.reason)
+    assert 'no image told if the localizer followed seed 1 of 3 within 5 s' in reasons
+    assert not any('did not follow' in reason for reason in reasons)
+
+
 def test_request_of_a_healthy_robot_sends_no_seed():
     place = Place(Policy.ON_REQUEST)
     place.see(5)
@@ -241,15 +255,27 @@ def test_localizer_gets_its_time_from_first_clock():
     """The node starts before /clock: until then it is 0, which is no time."""
     place = Place()
     place.now, place.localizer_from_odom = 0.0, None
-    place.tell(Tick(False, True))
+    place.tell(Tick(False, 1))
     place.now = 1_700_000_000.0
     assert seeds_in(place.see(3)) == []
     assert len(seeds_in(place.see(3))) == 1
 
 
+def test_localizer_gets_its_time_from_discovery():
+    """What DDS finds late says late in TF where the robot is."""
+    place = Place()
+    truth, place.localizer_from_odom = place.localizer_from_odom, None
+    place.listeners = 0
+    place.see(8)
+    place.listeners = 1
+    assert place.see(3) == []
+    place.localizer_from_odom = truth
+    assert seeds_in(place.see(8)) == []
+
+
 def test_own_transform_needs_no_seed():
     place = Place()
-    place.localizer_from_odom, place.has_listener = None, False
+    place.localizer_from_odom, place.listeners = None, 0
     assert place.see(20) == []
     assert place.condition is Condition.LOCALIZED
 
@@ -349,6 +375,17 @@ def test_fix_before_the_seed_is_no_verification():
     for _ in range(5):
         place.tell(old)
     assert place.state.confirmations == 0
+
+
+def test_image_of_two_places_voids_the_evidence():
+    place = Place()
+    place.see(5)
+    place.kidnap()
+    for _ in range(20):
+        place.see(2)
+        place.drive()
+        place.tell(Refusal('AMBIGUOUS: another place fits', is_ambiguous=True))
+    assert place.decisions == []
 
 
 def test_old_fixes_are_forgotten():

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence beyond the pose of one image: several images together, and rivals in other places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from dsac_ros.alignment.feature_localizer import CHANCE, FeatureLocalizer
+from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
+from dsac_ros.decision import SAME_VIEW, in_world, judged
+from dsac_ros.geometry.se3 import same_view
+from dsac_ros.localizer import Localizer
+from dsac_ros.types import Frame, Localization, PoseStatistics, Result
+
+MIN_SUPPORTING_VIEWS = 2
+# Of the depth: views whose points are no further from the middle of an image's view share it.
+PLACE = 1.0
+
+
+def localize_rig(
+    localizer: Localizer, views: Sequence[RigView], stamp_ns: int = 0
+) -> Localization:
+    """Localize a rig by the matches of several of its images, too few in each of them.
+
+    The pose and its covariance are those of the rig. It takes as many features as one image
+    would need, and two images that support the pose.
+    """
+    with torch.inference_mode():
+        found = estimate_rig_pose(views)
+    if found is None or found.supporting_views < MIN_SUPPORTING_VIEWS:
+        counts = () if found is None else found.inlier_counts
+        return Localization(
+            Result.LOW_INLIERS,
+            f'{len(views)} images have {"/".join(map(str, counts)) or "no"} inliers of one '
+            f'pose, expected {SUPPORT} in {MIN_SUPPORTING_VIEWS} of them',
+            stamp_ns,
+        )
+    pose, covariance = in_world(found.world_from_rig, found.covariance, localizer.map.origin)
+    together = Localization(
+        Result.ACCEPTED,
+        '',
+        stamp_ns,
+        world_from_camera=pose,
+        covariance=covariance,
+        statistics=PoseStatistics(feature_inliers=found.inlier_count),
+    )
+    return judged(
+        together, localizer.acceptance, localizer.max_position_sigma * localizer.network.scale
+    )
+
+
+def has_rival(localizer: Localizer, frame: Frame, world_from_camera: np.ndarray) -> bool:
+    """Return True if another place of the map fits an image, too: rooms that look the same.
+
+    A pose (4, 4) that is right and one in the twin of its room are verified alike. Features of
+    the image are matched with the points that no view of this place saw: a pose by them that
+    is verified, and another view, is a rival. It costs about as much as a query; ask where a
+    wrong pose would do harm.
+    """
+    points, depth = localizer.map.points, localizer.network.scale
+    if points is None:
+        return False
+    pose = localizer.in_map(world_from_camera)
+    centre = pose[:3, 3] + depth * pose[:3, 2]
+    others = points.elsewhere(centre.cpu().numpy(), PLACE * depth)
+    with torch.inference_mode():
+        found = FeatureLocalizer(others, localizer.device).localize(
+            frame, localizer.resamplers(frame.camera), localizer.budgets.full
+        )
+    rival = found.estimate.world_from_camera[0].to(pose)
+    return found.inlier_count > CHANCE and not same_view(rival, pose, SAME_VIEW, depth)
