@@ -7,7 +7,9 @@ import ctypes
 import os
 
 # Parameter numbers of mallopt (glibc, malloc.h), and thresholds for returning memory [bytes].
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+# Each thread gets a heap of its own otherwise, and keeps in it what the threads before it kept.
+ARENAS = 2
 TRIM_THRESHOLD_BYTES, MMAP_THRESHOLD_BYTES = 64 << 20, 32 << 20
 
 
@@ -25,3 +27,4 @@ def set_up() -> None:
         if malloc_options is not None:
             malloc_options(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
             malloc_options(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+            malloc_options(M_ARENA_MAX, ARENAS)

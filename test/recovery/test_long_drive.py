@@ -15,7 +15,7 @@ MINUTES = 10
 
 
 def test_ten_minutes_without_a_reset(simulate, room_map):
-    simulation = simulate(SimulatedRobot(Place(), seed=1), room_map, image_period=1.0)
+    simulation = simulate(SimulatedRobot(Place(), seed=1), room_map, image_period=2.0)
     simulation.amcl.place_at(simulation.robot.truth)
     errors = []
     for _ in range(60 * MINUTES):
