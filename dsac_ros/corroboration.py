@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence beyond the pose of one image: several images together, and rivals in other places."""
+"""Evidence beyond the pose of one image: several images together, and twins of the place."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def localize_rig(
     )
 
 
-def has_rival(localizer: Localizer, frame: Frame, world_from_camera: np.ndarray) -> bool:
+def has_twin(localizer: Localizer, frame: Frame, world_from_camera: np.ndarray) -> bool:
     """Return True if another place of the map fits an image, too: rooms that look the same.
 
     A pose (4, 4) that is right and one in the twin of its room are verified alike. Features of
-    the image are matched with the points that no view of this place saw: a pose by them that
-    is verified, and another view, is a rival. It costs about as much as a query; ask where a
-    wrong pose would do harm.
+    the image are matched with the points that no view of this place saw: a pose by them that is
+    another view, and has more inliers than by chance, is that of a twin. It costs about as much
+    as a query; ask where a wrong pose would do harm.
     """
     points, depth = localizer.map.points, localizer.network.scale
     if points is None:
@@ -70,5 +70,5 @@ def has_rival(localizer: Localizer, frame: Frame, world_from_camera: np.ndarray)
         found = FeatureLocalizer(others, localizer.device).localize(
             frame, localizer.resamplers(frame.camera), localizer.budgets.full
         )
-    rival = found.estimate.world_from_camera[0].to(pose)
-    return found.inlier_count > CHANCE and not same_view(rival, pose, SAME_VIEW, depth)
+    other = found.estimate.world_from_camera[0].to(pose)
+    return found.inlier_count > CHANCE and not same_view(other, pose, SAME_VIEW, depth)

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,12 +19,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 
-from dsac_ros.decision import refused
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
-from dsac_ros.types import Result
 
 #: Poses that wait at most; more than come in the longest wait at 60 Hz.
 MAX_WAITING = 300
@@ -277,15 +275,3 @@ class FixQueue:
         if now - logged_s >= REPEAT_S and self.with_odometry > count:
             self._logged[cause] = now, self.with_odometry
             self._node.get_logger().warning(f'{effect}: {reason}')
-
-
-def jump_rejected(output: NodeOutput, reason: str) -> NodeOutput:
-    """Return an accepted output without its poses, for the reason that the correction gave."""
-    localization = refused(output.localization, Result.JUMP_REJECTED, reason)
-    return replace(
-        output,
-        localization=localization,
-        map_from_camera=None,
-        map_from_base=None,
-        covariance=None,
-    )

@@ -23,7 +23,7 @@ from dsac_ros.nodes.camera_subscriber import CameraSubscriber, StampedImage
 from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.debug_output import DebugOutput
 from dsac_ros.nodes.divergence import divergence
-from dsac_ros.nodes.fix_queue import Fix, FixQueue, jump_rejected
+from dsac_ros.nodes.fix_queue import Fix, FixQueue
 from dsac_ros.nodes.health import RelocalizerHealth
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.lifecycle import ParameterNode
@@ -31,6 +31,7 @@ from dsac_ros.nodes.map_in_use import MapInUse
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.publishers import Publishers
 from dsac_ros.nodes.reason_log import ReasonLog
+from dsac_ros.nodes.reconsidered import jump_rejected, out_of_map, voided
 from dsac_ros.nodes.recovery_driver import RecoveryDriver
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
@@ -41,7 +42,6 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
-from dsac_ros.types import Localization, Result
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Pipeline:
             values, localizer = relocalization.values, relocalization.localizer
             output = relocalization.process(stamped_image, self._now())
             if output.localization.accepted and not self.recovery.is_expected(output):
-                output = relocalization.without_rival(output)
+                output = relocalization.without_twin(output)
         with self._lock:
             if not self._is_open:
                 return
@@ -269,7 +269,7 @@ class Pipeline:
         """Publish that an image has no accepted pose."""
         self._equipment.publishers.publish_poses(output)  # of the camera, if only TF is missing
         self.recovery.on_refused(output)
-        self._publish_status(output)
+        self._publish_status(out_of_map(output) if self.recovery.state.place_unknown else output)
 
     def _publish_status(
         self, output: NodeOutput, apart: tuple[float, float] = divergence(None, None)
@@ -303,10 +303,3 @@ class Pipeline:
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
-
-
-def voided(output: NodeOutput) -> NodeOutput:
-    """Return an output without its pose, which refers to a frame or a clock that is gone."""
-    reason = 'map, alignment or clock were replaced while the image was processed'
-    localization = Localization(Result.STALE, reason, output.localization.stamp_ns)
-    return NodeOutput(localization, output.stamp, output.camera_frame, camera=output.camera)

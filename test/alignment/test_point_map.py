@@ -180,3 +180,18 @@ def test_no_track_is_no_map():
 def test_equally_seen_points_rank_by_precision():
     view, point = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     assert place_in_views(view, point, np.array([0.5, 1.0])).tolist() == [1, 0]
+
+
+def test_elsewhere_leaves_out_all_that_a_place_shows():
+    """Two views here, one of which also sees a point of the two views over there."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [9, 0, 0], [10, 0, 0], [9, 1, 0.0]], np.float32)
+    view = np.array([0, 0, 1, 1, 1, 2, 2, 3, 3, 3])
+    point = np.array([0, 1, 0, 1, 2, 2, 3, 2, 3, 4])
+    descriptors = np.arange(5 * 128, dtype=np.uint8).reshape(5, 128)
+    whole = PointMap(points, descriptors, view, point)
+    others = whole.elsewhere(np.array([0.5, 0, 0]), 4.0)
+    np.testing.assert_array_equal(others.points, points[3:])
+    np.testing.assert_array_equal(others.descriptors, descriptors[3:])
+    np.testing.assert_array_equal(others.view, [2, 3, 3])
+    np.testing.assert_array_equal(others.point, [0, 0, 1])
+    assert len(whole.elsewhere(np.array([5.0, 0, 0]), 99.0)) == 0

@@ -127,4 +127,5 @@ def test_wrong_map(simulate, room_map):
     )
     assert gave_up and accepted == 0 and not simulation.seeds
     assert 'the place is not in the map' in simulation.process.output
+    assert simulation.status[-1].result == Status.OUT_OF_MAP
     assert not simulation.is_localized()
