@@ -262,7 +262,7 @@ def test_localizer_gets_its_time_from_first_clock():
 
 
 def test_localizer_gets_its_time_from_discovery():
-    """What DDS finds late says late in TF where the robot is."""
+    """A node that DDS finds late says late in TF where the robot is."""
     place = Place()
     truth, place.localizer_from_odom = place.localizer_from_odom, None
     place.listeners = 0
