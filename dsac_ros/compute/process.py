@@ -14,12 +14,15 @@ TRIM_THRESHOLD_BYTES, MMAP_THRESHOLD_BYTES = 64 << 20, 32 << 20
 
 
 def set_up() -> None:
-    """Set passive thread waiting and keep freed memory; the environment has priority.
+    """Set passive thread waiting, keep freed memory, bound caches; the environment has priority.
 
-    Call it before torch is imported, which reads OMP_WAIT_POLICY at its start.
+    Call it before torch is imported, which reads these variables at its start.
     """
     # Waiting threads must not occupy cores that other processes of a robot need.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    # oneDNN keeps a compiled product for each shape that it has met, a thousand of them: every
+    # image has its own number of features. What recurs for each image are a few dozen.
+    os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '64')
     # Tensors are freed and allocated again for every image: page faults of returned memory take an
     # eighth of the network's time.
     if not any(name.startswith('MALLOC_') for name in os.environ):
