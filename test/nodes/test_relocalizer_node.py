@@ -188,7 +188,7 @@ def test_every_image_is_answered_or_counted(robot):
     last = robot.answer_to(texture(1))
     dropped = last.frames_dropped - first.frames_dropped
     answered = len(robot.of('status')) - answered
-    assert dropped > 20  # or the camera is too slow for this test
+    assert dropped > 0  # or the camera is too slow for this test
     if HAS_MESSAGE_INFO:
         assert 0 <= 201 - answered - dropped <= 2  # lost on the way
 
