@@ -151,3 +151,56 @@ def result_cells(row):
         f'{100 * found["median_translation"]:.2f} %',
         f'{found["map_bytes"] / 1e6:.1f}',
     ]
+
+
+def test_scenarios_are_those_of_the_committed_json():
+    newest = max((ROOT / 'docs' / 'data').glob('recovery-*.json'))
+    r = {row['scenario']: row for row in json.loads(newest.read_text(encoding='utf-8'))['rows']}
+    start, kidnaps, drive = (
+        r[name]
+        for name in (
+            'start lost',
+            'kidnaps to random places',
+            'drive 10 minutes beside a healthy localizer',
+        )
+    )
+    away, wrong_map, lens = (
+        r[name]
+        for name in ('kidnapped off the map', 'wrong map', 'a third of the image dark for good')
+    )
+    twins = [row for name, row in r.items() if name.startswith('two look-alike rooms')]
+    cover, info = (
+        r[name]
+        for name in ('camera covered, kidnapped, uncovered', 'camera_info missing, then there')
+    )
+    clock, killed, swapped = (
+        r[name]
+        for name in ('clock set back by 25 s', 'killed and restarted', 'map swapped while driving')
+    )
+    own, large = r['two TF publishers, own mode'], r['60 Hz at 1080p']
+    assert len(twins) == 4 and away['seeds'] == wrong_map['seeds'] == 0
+    expected = {
+        f'started lost, {start["starts"]} times': f'{start["recovered_in_10_s"]} localized within '
+        f'10 s, {start["median_s"]} s in the median; {start["wrong_seeds"]} wrong seeds',
+        f'{kidnaps["kidnaps"]} kidnaps to random places': f'{kidnaps["recovered_in_10_s"]} '
+        f'recovered within 10 s of the first good view, {kidnaps["median_s"]} s in the median; '
+        f'{kidnaps["wrong_seeds"]} wrong seeds',
+        '10 minutes beside a healthy localizer': f'{drive["resets"]} resets',
+        'kidnapped off the map; wrong map': f'gave up after {away["gave_up_after_s"]} s; '
+        f'{wrong_map["gave_up_after_s"]} s, 0 seeds; recovered '
+        f'{away["recovered_after_return_s"]} s after its return',
+        'two rooms that look the same, healthy or lost': f'{sum(t["seeds"] for t in twins)} '
+        f'seeds, {sum(t["false_accepts"] for t in twins)} poses of the wrong room',
+        'camera covered meanwhile; camera_info missing': f'{cover["seeds_under_cover"]} seeds; '
+        f'recovered after {cover["recovered_s"]} s; {info["recovered_s"]} s',
+        'a third of the image dark for good': f'{lens["recovered_in_10_s"]} of '
+        f'{lens["kidnaps"]} kidnaps recovered, {lens["resets"]} resets',
+        'clock set back; node killed; map swapped': f'{clock["resets"] + killed["resets"] + swapped["resets"]} '
+        f'resets; kidnapped then, recovered in {clock["kidnap_recovered_s"]} s; '
+        f'{killed["kidnap_meanwhile_recovered_s"]} s; {swapped["kidnap_then_recovered_s"]} s',
+        'another publisher of `map` -> `odom`; 60 Hz at 1080p': f'{own["sent_beside_a_localizer"]} '
+        f'sent beside it; newest wins, waits {large["waited_p95_ms"]} ms (p95)',
+    }
+    section = README.split('## Recovery')[1].split('\n\n')[2]
+    rows = [[cell.strip() for cell in row.strip('|').split('|')] for row in section.splitlines()]
+    assert dict(rows[2:]) == expected
