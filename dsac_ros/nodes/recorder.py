@@ -18,9 +18,9 @@ from dsac_ros.mapping.data.keyframes import Coverage, KeyframeGate, Verdict
 from dsac_ros.mapping.data.segments import Segments
 from dsac_ros.mapping.data.viewpoint_coverage import ViewpointCoverage
 from dsac_ros.nodes.camera_subscriber import StampedImage
+from dsac_ros.nodes.frame_messages import FrameRejected, frame_from_message
 from dsac_ros.nodes.mapper_parameters import MapperParameters, keyframe_config
 from dsac_ros.nodes.pose_source import PoseSource, PoseUnavailable
-from dsac_ros.nodes.relocalization import FrameRejected, frame_from_message
 from dsac_ros.sources.depth_messages import decode_depth
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.sources.folder_contents import image_bytes, read_poses
