@@ -95,9 +95,9 @@ setup(
         ],
         # Video files, and video in bags.
         'video': ['av>=16'],
-        # The peer of `dsac bench damage --peer`; nothing else uses them:
-        # .venv/bin/pip install -e '.[benchmark]'
-        'benchmark': ['pycolmap>=4', 'poselib>=2'],
+        # The system sift_sfm, and peers of `dsac bench ransac`:
+        # .venv/bin/pip install -e '.[sfm]'
+        'sfm': ['pycolmap>=4', 'poselib>=2'],
         # The site of `make docs`: Markdown and the docstrings of the sources.
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5', 'mkdocstrings-python>=1.10'],
     },

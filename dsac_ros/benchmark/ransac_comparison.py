@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dsac_ros.benchmark.baselines.pnp import peers
+from dsac_ros.benchmark.pnp import peers
 from dsac_ros.benchmark.synthetic_correspondences import (
     batch,
     synthetic_correspondences,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsac_ros.benchmark.baselines.sift_sfm import SiftSfm
 from dsac_ros.benchmark.scenes import (
     DEFAULT_SPLITS,
     FrameSelection,
@@ -21,13 +20,13 @@ from dsac_ros.benchmark.scenes import (
     Split,
     read_scene,
 )
-from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig
 from dsac_ros.errors import DsacError
 from dsac_ros.evaluation.localizing import ImageLocalizer, localize_posed_frames
-from dsac_ros.localizer import Localizer
 from dsac_ros.mapping.optim.progress import Progress, ProgressCallback
 from dsac_ros.metrics import Report, evaluate, field_median, percentiles
 from dsac_ros.systems.learning import learn
+from dsac_ros.systems.loading import load_localizer
 from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)
@@ -192,14 +191,15 @@ def result_or_error(work: Callable[..., Any], *arguments: Any) -> Any:
         return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
-def dsac_learner(
+def recipe_learner(
     config: MappingConfig,
+    own: Any,
     ransac: RansacConfig,
     accept: AcceptConfig,
     device: str,
     progress: ProgressCallback,
 ) -> Learner:
-    """Return the learner of this package with these settings."""
+    """Return the learner of a recipe; own: its settings beside those of the mapping."""
 
     def learner(frames: FrameSelection, path: Path) -> LearnedMap:
         reused = path.exists()
@@ -207,29 +207,15 @@ def dsac_learner(
             learn(
                 frames,
                 config,
-                EndToEndConfig(),
+                own,
                 device=device,
                 output=path,
                 total=len(frames),
                 progress=progress,
             )
-        localizer = Localizer.load(path, device, ransac, accept)
-        localizer.warm_up()
-        seconds = localizer.map.header['provenance']['seconds']
-        return LearnedMap(localizer, path.stat().st_size, seconds, reused)
-
-    return learner
-
-
-def sift_sfm_learner(progress: ProgressCallback) -> Learner:
-    """Return the learner of SIFT and structure from motion."""
-
-    def learner(frames: FrameSelection, path: Path) -> LearnedMap:
-        reused = path.exists()
-        if not reused:
-            found = reported(frames, 'features', progress)
-            SiftSfm.learn(found, lambda share: progress(Progress('matching', share))).save(path)
-        system = SiftSfm.load(path)
-        return LearnedMap(system, path.stat().st_size, system.seconds, reused)
+        system = load_localizer(path, device, ransac, accept)
+        system.warm_up()
+        seconds = system.map.header['provenance']['seconds']
+        return LearnedMap(system, path.stat().st_size, seconds, reused)
 
     return learner

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from dsac_ros.acceptance import UNMEASURED_SHARE
 from dsac_ros.geometry.altered_frames import mirrored
 from dsac_ros.mapping.acceptance.fit import fit_covariance, is_correct
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, FALSE_ACCEPT_DEG, evaluate, twist_error
@@ -39,10 +41,12 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit the system's evidence model; return `held_out` and `acceptance` for its map's header.
 
-    `held_out` is what `dsac evaluate` reports. Without held-out frames nothing is accepted.
+    `held_out` is what `dsac evaluate` reports; without held-out frames it is None.
     """
     if not held_out:
-        return {'held_out': None, 'acceptance': EvidenceModel().as_dict()}
+        floor_m = UNMEASURED_SHARE * system.depth
+        system.acceptance = replace(system.UNMEASURED, floor_m=floor_m)
+        return {'held_out': None, 'acceptance': system.acceptance.as_dict()}
     shown = [mirrored(one.frame) for one in learned[:: math.ceil(len(learned) / NEGATIVES)]]
     estimates: list[Estimate] = []
     for frame in (*shown, *(one.frame for one in held_out)):
@@ -51,6 +55,8 @@ def calibrate(
     negatives, found = estimates[: len(shown)], estimates[len(shown) :]
     references = [one.world_from_camera for one in held_out]
     model = fit_evidence(found, references, [one.evidence for one in negatives], system.depth)
+    if system.UNMEASURED.accepts:
+        model = replace(model, threshold=max(model.threshold, system.UNMEASURED.threshold))
     system.acceptance = model
     answers = [system.judged(one, posed.frame) for one, posed in zip(found, held_out)]
     report = evaluate(answers, references, device=str(system.device))

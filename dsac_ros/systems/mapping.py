@@ -52,9 +52,31 @@ def finish(
 
     The header is that of `system_header`, with whatever the system adds.
     """
+    header |= calibrated(header, tensors, data, device, clock)
+    return write(header, tensors, output, device, clock)
+
+
+def calibrated(
+    header: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+    data: Dataset,
+    device: str,
+    clock: Stages,
+) -> dict[str, Any]:
+    """Return `held_out` and `acceptance` for the header of a map: `calibration.calibrate`."""
     system = make_system({**header, 'id': ''}, tensors, device)
     learned, held_out = (posed_frames(views, data) for views in (data.views, data.held_out))
-    header |= calibrate(system, learned, held_out, clock.stage('measuring'))
+    return calibrate(system, learned, held_out, clock.stage('measuring'))
+
+
+def write(
+    header: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+    output: Path,
+    device: str,
+    clock: Stages,
+) -> StoredMap:
+    """Write a map with its provenance."""
     header.setdefault('training', {})
     header['provenance'] |= {
         'seconds': clock.total(),

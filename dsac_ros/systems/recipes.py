@@ -24,8 +24,8 @@ class SystemRecipe:
 
     package: of dsac_ros.systems; its module `learn` maps, its module `system` localizes. settings:
     name of its settings class in the module `config` of the package, '' for none. values: what it
-    changes of the defaults of MappingConfig and of its settings. uses_depth: depth of the frames
-    takes part where they have it.
+    changes of the defaults of MappingConfig and of its settings. modules: those of an extra that
+    it needs.
     """
 
     name: str
@@ -33,7 +33,7 @@ class SystemRecipe:
     package: str
     settings: str = ''
     values: Mapping[str, Any] = field(default_factory=dict)
-    uses_depth: bool = False
+    modules: tuple[str, ...] = ()
 
     @property
     def settings_class(self) -> type:
@@ -49,6 +49,12 @@ SYSTEMS = {
     one.name: one
     for one in (
         SystemRecipe('retrieval', 'the pose of the most similar mapping image', 'retrieval'),
+        SystemRecipe(
+            'sift_sfm',
+            'SIFT and structure from motion; needs the extra sfm',
+            'sift_sfm',
+            modules=('pycolmap', 'poselib'),
+        ),
     )
 }
 

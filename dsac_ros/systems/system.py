@@ -103,6 +103,9 @@ class EvidenceSystem(ABC):
 
     #: The evidence in words, for reasons: '{value} of {EVIDENCE}'.
     EVIDENCE = 'evidence'
+    #: Model of a map too small to hold frames out; where it accepts anything, its threshold is the
+    #: least of every map. The floor of the position follows from the scene's depth.
+    UNMEASURED = EvidenceModel()
 
     def __init__(
         self,

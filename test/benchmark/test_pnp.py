@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsac_ros.benchmark.baselines import pnp
+from dsac_ros.benchmark import pnp
 from dsac_ros.benchmark.ransac_comparison import as_arrays, compare_methods, pose_error
 from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
 from dsac_ros.config import RansacConfig

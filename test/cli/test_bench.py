@@ -12,9 +12,9 @@ import pytest
 import torch
 from walls import MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.benchmark.baselines import pnp
+from dsac_ros.benchmark import pnp
 from dsac_ros.benchmark.damage import DAMAGES
-from dsac_ros.benchmark.scene_comparison import LearnedMap
+from dsac_ros.benchmark.scene_comparison import LearnedMap, recipe_learner
 from dsac_ros.benchmark.tuning_comparison import VARIANTS
 from dsac_ros.cli.bench_tables import ransac
 from dsac_ros.cli.bench_tables.finetune import tuning_line
@@ -41,6 +41,9 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
     monkeypatch.setattr('dsac_ros.benchmark.damage.DAMAGES', few)
     queries = as_folder(tmp_path / 'queries', tiny_map.queries[:2])
     mapping = as_folder(tmp_path / 'mapping', tiny_map.mapping[:8])
+    peer = str(tmp_path / 'sift.map')
+    words = ['map', mapping, '-o', peer, '--recipe', 'sift_sfm', '--progress', 'off']
+    assert main([*words, '--device', 'cpu']) == 0
     assert (
         main(
             [
@@ -49,7 +52,7 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
                 str(tiny_map.map),
                 queries,
                 '--peer',
-                mapping,
+                peer,
                 '--device',
                 'cpu',
                 '--progress',
@@ -63,7 +66,7 @@ def test_both_systems_stand_in_every_row(tiny_map, tmp_path, capsys, monkeypatch
     table = json.loads((tmp_path / 'table.json').read_text())
     assert table['frames'] == 2
     assert [(row['damage'], row['method']) for row in table['rows']] == [
-        (kind, method) for kind in few for method in ('dsac', 'sift_sfm')
+        (kind, method) for kind in few for method in ('ace', 'sift_sfm')
     ]
     intact = {row['method']: row for row in table['rows'] if row['damage'] == 'none'}
     assert intact['sift_sfm']['recall']['0.05m_5deg'] == 1.0
@@ -216,7 +219,10 @@ def fake_learner(calls):
         def localize(self, frame):
             return Localization(Result.LOW_INLIERS, 'lost', timings_ms={'network': 4.0})
 
-    def make(config, *_):
+    def make(config, *rest):
+        if config.recipe != 'ace':
+            return recipe_learner(config, *rest)
+
         def learner(frames, path):
             calls.append((config.minutes, path.name))
             path.write_bytes(bytes(5000))
@@ -230,7 +236,7 @@ def fake_learner(calls):
 @pytest.mark.benchmark
 def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsys, monkeypatch):
     calls = []
-    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner(calls))
+    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.recipe_learner', fake_learner(calls))
     words = [
         'bench',
         'scenes',
@@ -266,9 +272,9 @@ def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsy
     assert peer['results']['map_bytes'] == (tmp_path / 'maps/wall.full.sift_sfm').stat().st_size
     assert peer['depth'] == pytest.approx(3.0, rel=0.1) and table['machine']['cpu']
     # a single frame of the drive is left, of which nothing can be triangulated
-    assert 'triangulates no point of 1 ' in rows['wall', 'thinned', 'sift_sfm']['error']
+    assert '1 usable posed frames' in rows['wall', 'thinned', 'sift_sfm']['error']
     lines = capsys.readouterr().out.splitlines()
-    assert sum('failed: SIFT + SfM triangulates no point' in line for line in lines) == 2
+    assert sum('failed: 1 usable posed frames' in line for line in lines) == 2
     assert any(
         line.startswith('wall') and '100 / 100 / 100 / 100 / 100 %' in line for line in lines
     )
@@ -278,7 +284,7 @@ def test_bench_scenes_has_both_systems_side_by_side(wall_scenes, tmp_path, capsy
 
 
 def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monkeypatch):
-    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.dsac_learner', fake_learner([]))
+    monkeypatch.setattr('dsac_ros.benchmark.scene_comparison.recipe_learner', fake_learner([]))
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     words = [
         'bench',
@@ -295,7 +301,7 @@ def test_bench_scenes_without_the_extra_is_ours_alone(wall_scenes, capsys, monke
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines[1:3]] == ['dsac', 'dsac']
     assert '  none       none     1 ' in lines[1]  # no position, no rotation, one lost
-    assert lines[3].startswith('without sift_sfm: SIFT + SfM needs pycolmap and poselib')
+    assert lines[3].startswith('without sift_sfm: the system sift_sfm needs pycolmap and poselib')
     assert main([*words, '--no-ours']) == 1
     assert 'no system is left to measure (without sift_sfm' in capsys.readouterr().err
 

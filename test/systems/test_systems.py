@@ -23,6 +23,8 @@ from dsac_ros.types import Frame, Result
 @pytest.fixture(scope='module', params=list(SYSTEMS))
 def learned(request, wall_frames, tmp_path_factory):
     """The map of the wall by one of the systems."""
+    for module in SYSTEMS[request.param].modules:
+        pytest.importorskip(module)
     path = tmp_path_factory.mktemp('maps') / f'{request.param}.map'
     values = with_defaults({'recipe': request.param, 'held_out': 0.3, 'steps': 60})
     mapping = {k: v for k, v in values.items() if k in MappingConfig.__dataclass_fields__}

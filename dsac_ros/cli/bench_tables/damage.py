@@ -8,9 +8,9 @@ import argparse
 from dsac_ros.cli.bench_tables.common import Table, posed_frames, recalls
 from dsac_ros.cli.evaluate import load_localizer
 from dsac_ros.cli.progress import counted
-from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, tell_notes
+from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, check_map_path
 
-HELP = 'accuracy on blurred, dark, compressed, covered and small images, beside SIFT + SfM'
+HELP = 'accuracy on blurred, dark, compressed, covered and small images'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,29 +19,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='SOURCE', help=SOURCE_HELP)
     parser.add_argument(
         '--peer',
-        metavar='MAPPING_SOURCE',
-        help='measure SIFT + SfM (pycolmap) of these mapping frames as well',
+        metavar='MAP',
+        help='measure another map of the same place as well, such as one by --recipe sift_sfm',
     )
     add_source_options(parser)
 
 
 def measure(args: argparse.Namespace) -> Table:
-    """Accuracy per kind of damage, ours and SIFT + SfM's."""
+    """Accuracy per kind of damage, of one map or of two side by side."""
     import torch
 
     from dsac_ros.benchmark.damage import DAMAGES
     from dsac_ros.evaluation.localizing import localize_frame
     from dsac_ros.metrics import evaluate
+    from dsac_ros.systems import loading
 
-    systems = {'dsac': load_localizer(args)}
+    own = load_localizer(args)
+    systems = {own.map.header['recipe']: own}
     if args.peer:
-        from dsac_ros.benchmark.baselines.sift_sfm import SiftSfm
-        from dsac_ros.sources.open_source import open_source
-
-        mapping = tell_notes(open_source(args.peer))
-        systems['sift_sfm'] = SiftSfm.learn(
-            list(counted(mapping.posed_frames(), len(mapping), 'SIFT + SfM', args.progress))
-        )
+        peer = loading.load_localizer(check_map_path(args.peer), args.device)
+        systems[peer.map.header['recipe']] = peer
     frames = posed_frames(args, 'reading')
     references = [posed.world_from_camera for posed in frames]
     rows, lines = [], []

@@ -125,24 +125,25 @@ def measure(args: argparse.Namespace) -> Table:
 
 def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner], list[str]]:
     """The systems to measure, by name, and lines about those that cannot be."""
-    from dsac_ros.benchmark.baselines.sift_sfm import require
-    from dsac_ros.benchmark.scene_comparison import dsac_learner, sift_sfm_learner
+    from dsac_ros.benchmark.scene_comparison import recipe_learner
     from dsac_ros.compute.device import choose_device
-    from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig
+    from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacConfig
+    from dsac_ros.systems.recipes import NoSettings
+    from dsac_ros.systems.sift_sfm.system import require
 
     learners, lines = {}, []
     values = read_settings(args)
     if args.minutes is not None:
         values['minutes'] = args.minutes
     config, ransac, accept = split_settings(values, MappingConfig, RansacConfig, AcceptConfig)
+    rest = ransac, accept, choose_device(args.device), progress
     if args.ours:
-        learners['dsac'] = dsac_learner(
-            config, ransac, accept, choose_device(args.device), progress
-        )
+        learners['dsac'] = recipe_learner(config, EndToEndConfig(), *rest)
     if args.peer:
         try:
-            require('pycolmap')
-            learners['sift_sfm'] = sift_sfm_learner(progress)
+            require('pycolmap', 'poselib')
+            peer = MappingConfig(recipe='sift_sfm', trust_poses=config.trust_poses)
+            learners['sift_sfm'] = recipe_learner(peer, NoSettings(), *rest)
         except ConfigError as error:
             lines.append(f'without sift_sfm: {error}')
     if not learners:

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from dsac_ros.alignment.features import mutual
-from dsac_ros.benchmark.baselines.pnp import colmap_camera
 
 NEAR, FAR = 10, 10  # partners of an image
 MAX_ANGLE_DEG = 60.0  # between the optical axes of partners
 MAX_EPIPOLAR_PX = 4.0
 LEAST_MATCHES = 15  # of a pair of images
 CORNER = 0.5  # COLMAP's pixel (0, 0) is the corner of the image
+
+#: A pair of images and the rows (K, 2) of the features that match.
+Match = tuple[int, int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Structure:
 def match_all(
     images: Sequence[Features],
     progress: Callable[[float], None] = lambda share: None,
-) -> list[tuple[int, int, np.ndarray]]:
+) -> list[Match]:
     """Pairs of images and their matches (K, 2) that agree with the known poses."""
     kept = []
     pairs = partners([image.world_from_camera for image in images])
@@ -104,9 +106,7 @@ def partners(poses: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def triangulate(
-    images: Sequence[Features], matches: Sequence[tuple[int, int, np.ndarray]]
-) -> Structure:
+def triangulate(images: Sequence[Features], matches: Sequence[Match]) -> Structure:
     """Triangulate tracks of matched features, refined over all images that see them."""
     import pycolmap
 
@@ -157,7 +157,7 @@ def write_database(
     path: str,
     model: Any,
     images: Sequence[Features],
-    matches: Sequence[tuple[int, int, np.ndarray]],
+    matches: Sequence[Match],
 ) -> None:
     """Write COLMAP's database of cameras, images, features and their matches."""
     import pycolmap
@@ -182,7 +182,10 @@ def write_database(
 
 
 def camera_of(matrix: np.ndarray, size_wh: tuple[int, int]) -> dict[str, Any]:
-    """An ideal pinhole camera in COLMAP's pixels."""
-    shifted = matrix.copy()
-    shifted[:2, 2] += CORNER
-    return colmap_camera(shifted, size_wh)
+    """An ideal pinhole camera as COLMAP and PoseLib describe it, in COLMAP's pixels."""
+    return {
+        'model': 'PINHOLE',
+        'width': size_wh[0],
+        'height': size_wh[1],
+        'params': [matrix[0, 0], matrix[1, 1], *(matrix[:2, 2] + CORNER)],
+    }
