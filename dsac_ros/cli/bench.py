@@ -14,6 +14,7 @@ from dsac_ros.cli.bench_tables import (
     ransac,
     report,
     scenes,
+    systems,
     trust,
 )
 from dsac_ros.cli.evaluate import machine
@@ -21,9 +22,10 @@ from dsac_ros.cli.output import add_device_option, add_json_option, check_file, 
 from dsac_ros.cli.progress import add_progress_option
 from dsac_ros.cli.settings import add_settings_options
 
-HELP = 'measure accuracy on many scenes, RANSAC, time, memory and what damaged images cost'
+HELP = 'measure accuracy on many scenes, all systems, RANSAC, time, memory and damaged images'
 TABLES = {
     'scenes': scenes,
+    'systems': systems,
     'query': query,
     'mapping': mapping,
     'damage': damage,

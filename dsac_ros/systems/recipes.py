@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from dsac_ros.config import EndToEndConfig
@@ -89,3 +90,14 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(recipe, SystemRecipe):
         return {**recipe.values, **values}
     return with_recipe_settings(values)
+
+
+def needs_depth(recipe: Recipe | SystemRecipe) -> bool:
+    """Return True if frames without depth cannot be mapped by a recipe."""
+    return isinstance(recipe, Recipe) and recipe.needs_depth
+
+
+def missing_modules(recipe: Recipe | SystemRecipe) -> list[str]:
+    """Return the modules of an extra that a recipe needs and that are not installed."""
+    needed = recipe.modules if isinstance(recipe, SystemRecipe) else ()
+    return [name for name in needed if find_spec(name) is None]
