@@ -51,6 +51,12 @@ SYSTEMS = {
     for one in (
         SystemRecipe('retrieval', 'the pose of the most similar mapping image', 'retrieval'),
         SystemRecipe(
+            'relative_pose',
+            'essential matrices with mapping images; no training',
+            'relative_pose',
+            'RelativePoseConfig',
+        ),
+        SystemRecipe(
             'sift_sfm',
             'SIFT and structure from motion; needs the extra sfm',
             'sift_sfm',
