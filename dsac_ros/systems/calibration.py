@@ -18,7 +18,7 @@ from dsac_ros.acceptance import UNMEASURED_SHARE
 from dsac_ros.geometry.altered_frames import mirrored
 from dsac_ros.mapping.acceptance.fit import fit_covariance, is_correct
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, FALSE_ACCEPT_DEG, evaluate, twist_error
-from dsac_ros.systems.evidence import EvidenceModel
+from dsac_ros.systems.evidence import LEAST_EVIDENCE, EvidenceModel
 from dsac_ros.systems.system import Estimate, EvidenceSystem
 from dsac_ros.types import PosedFrame
 
@@ -29,6 +29,7 @@ WRONG_DEPTH = 0.15
 WRONG_COST = 10.0
 #: Right frames that a threshold must accept to mean anything.
 FEWEST_RIGHT = 3
+TOWARDS_RIGHT = 1 / 3
 RIDGE = 0.1  # of the logistic regression's slope, over standardised evidence
 NEWTON_STEPS = 30
 
@@ -96,7 +97,10 @@ def fit_evidence(
     )
     scale, floor_m, floor_rad = fit_covariance(twists[right], raw[right], within)
     near = is_correct(twists, (max(CORRECT_M, 0.1 * depth), CORRECT_DEG))
-    offset, slope = logistic(every, np.concatenate([near, np.zeros(len(negatives), bool)]))
+    offset, slope = logistic(
+        np.log(np.maximum(every, LEAST_EVIDENCE)),
+        np.concatenate([near, np.zeros(len(negatives), bool)]),
+    )
     return EvidenceModel(
         threshold=0.0 if threshold is None else threshold,
         accepts=threshold is not None,
@@ -113,8 +117,9 @@ def fit_evidence(
 def cheapest_threshold(evidence: np.ndarray, right: np.ndarray) -> float | None:
     """Return the threshold on evidence (F,) of least cost; None if refusing all is cheaper.
 
-    A wrong pose that is accepted costs WRONG_COST, a right one (F,) bool that is refused 1. The
-    threshold lies in the middle between the last refused and the first accepted evidence.
+    A wrong pose that is accepted costs WRONG_COST, a right one (F,) bool that is refused 1. Of the
+    way from the last refused to the first accepted evidence the threshold lies at TOWARDS_RIGHT,
+    since queries come from further away than held-out frames; evidence counts as its logarithm.
     """
     order = np.argsort(-evidence, kind='stable')
     evidence, right = evidence[order], right[order]
@@ -128,17 +133,18 @@ def cheapest_threshold(evidence: np.ndarray, right: np.ndarray) -> float | None:
     if cost[best] >= right.sum():
         return None
     below = evidence[best + 1] if best + 1 < len(evidence) else evidence[best]
-    return float((evidence[best] + below) / 2)
+    accepted, refused = np.maximum((evidence[best], below), LEAST_EVIDENCE)
+    return float(accepted**TOWARDS_RIGHT * refused ** (1 - TOWARDS_RIGHT))
 
 
-def logistic(evidence: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Fit the log-odds of right (F,) bool as offset + slope * evidence (F,), slope >= 0.
+def logistic(values: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Fit the log-odds of right (F,) bool as offset + slope * x (F,), slope >= 0.
 
     Newton's method with a ridge on the slope; one right and one wrong frame at the middle are
     added, so that all-right or all-wrong data promise no certainty.
     """
-    centre, spread = float(evidence.mean()), float(evidence.std()) or 1.0
-    x = np.append((evidence - centre) / spread, [0.0, 0.0])
+    centre, spread = float(values.mean()), float(values.std()) or 1.0
+    x = np.append((values - centre) / spread, [0.0, 0.0])
     y = np.append(right.astype(float), [1.0, 0.0])
     design = np.column_stack([np.ones_like(x), x])
     ridge = np.diag([0.0, RIDGE])

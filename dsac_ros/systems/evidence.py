@@ -18,6 +18,9 @@ from dsac_ros.decision import position_verdict, refused
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M
 from dsac_ros.types import Localization, Result
 
+#: Evidence is positive; less than this is none.
+LEAST_EVIDENCE = 1e-6
+
 
 @dataclass(frozen=True)
 class EvidenceModel:
@@ -26,7 +29,7 @@ class EvidenceModel:
     accepts: False for a map that accepts nothing, since too few of its held-out frames were right.
     held_out, right: number of held-out frames, and of those that were right. covariance =
     covariance_scale * (that of the refinement) + diag(floor_m^2, floor_rad^2). The logarithm of
-    the odds that a pose is right is logit_offset + logit_slope * evidence.
+    the odds that a pose is right is logit_offset + logit_slope * log(evidence).
     """
 
     threshold: float = 0.0
@@ -57,7 +60,7 @@ class EvidenceModel:
 
     def probability_right(self, evidence: float) -> float:
         """Return the probability that a pose with this evidence is right."""
-        logit = self.logit_offset + self.logit_slope * evidence
+        logit = self.logit_offset + self.logit_slope * math.log(max(evidence, LEAST_EVIDENCE))
         return 1 / (1 + math.exp(-min(max(logit, -50.0), 50.0)))
 
 

@@ -80,9 +80,9 @@ class Estimate:
     """A pose before anybody has judged it.
 
     world_from_camera (4, 4) is None where there is no estimate, and then `reason` says why.
-    evidence is the number that `EvidenceModel` judges, the larger the surer. covariance (6, 6)
-    [m, rad] is that of the refinement, None where a system has none. candidates are the poses
-    world_from_camera (4, 4) that were compared, the best first.
+    evidence is the number that `EvidenceModel` judges, positive, the larger the surer. covariance
+    (6, 6) [m, rad] is that of the refinement, None where a system has none. candidates are the
+    poses world_from_camera (4, 4) that were compared, the best first.
     """
 
     world_from_camera: np.ndarray | None = None

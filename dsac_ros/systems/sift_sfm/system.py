@@ -46,8 +46,8 @@ class SiftSfm(EvidenceSystem):
         accepts=True,
         covariance_scale=10.0,
         floor_rad=0.01,
-        logit_offset=-1.0,
-        logit_slope=0.1,
+        logit_offset=-8.0,
+        logit_slope=4.0,
     )
 
     def __init__(
