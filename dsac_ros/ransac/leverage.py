@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounded influence: no correspondence determines a pose against all others.
 
-A robust loss bounds what a large residual does to a pose; it does not bound what a near point does,
-whose pixel moves so much with the camera that the fit leaves it no residual (Huber 1981; Hampel
-et al., Robust Statistics, 1986, section 6.3). The leverage of a correspondence is its share of the
-information about the pixel that it has itself: 0 where others determine that pixel, 1 where it
-alone does. Weights are lowered until no leverage exceeds a limit (Mallows' type of estimator).
+A robust loss bounds what a large residual does to a pose. It does not bound what a near point
+does, whose pixel moves so much with the camera that the fit leaves it no residual (Huber 1981;
+Hampel et al., Robust Statistics, 1986, section 6.3). The leverage of a correspondence is its own
+share of the information about its pixel: 0 where others determine that pixel, 1 where it alone
+does. Weights are lowered until no leverage is high (an estimator of Mallows' type).
 """
 
 from __future__ import annotations
