@@ -44,7 +44,8 @@ def leverage(at: Linearised, weight: Tensor) -> Tensor:
             (at.rows_v[..., :6, :].double(), at.focal_squared[:, 1]),
         )
     ]
-    return (weight * (shares[0] + shares[1]) / 2).nan_to_num(0.0).clamp(0.0, 1.0)
+    share: Tensor = (weight * (shares[0] + shares[1]) / 2).nan_to_num(0.0).clamp(0.0, 1.0)
+    return share
 
 
 def bounded_influence(at: Linearised, weight: Tensor) -> Tensor:
