@@ -129,7 +129,8 @@ def fit(
     """Fit a pose to points (N, 3) at pixels (N, 2) robustly, from a pose (4, 4) near it.
 
     Points are matched near where the pose predicts them: a chance match of one near the camera
-    would hold a wrong pose against all others, so that none may have a high leverage.
+    would hold a wrong pose against all others. So no match may have a high leverage, until the
+    others have brought the pose to where a wrong match is an outlier.
 
     Args:
         points: places [m] in the map.
@@ -147,6 +148,8 @@ def fit(
     pose, mixture = refine.refine(
         pose, seen, mixture, 4.0 * step_px, ITERATIONS, bounded_influence
     )
+    # what contradicts the bounded fit is an outlier by now: near points that agree count in full
+    pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, 1)
     pose, covariance, squared = refine.final_step(pose, seen, mixture)
     inliers = int((squared < (2.0 * step_px) ** 2).sum())
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers
