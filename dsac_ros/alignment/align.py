@@ -18,6 +18,7 @@ from dsac_ros.alignment.verification import INLIER_NCC, Verification, verify_pos
 from dsac_ros.geometry import se3
 from dsac_ros.ransac import refine
 from dsac_ros.ransac.correspondences import Correspondences, normalize_correspondences
+from dsac_ros.ransac.leverage import bounded_influence
 from dsac_ros.ransac.noise_model import initial_noise_model
 from dsac_ros.types import SceneCoordinates
 
@@ -127,6 +128,10 @@ def fit(
 ) -> tuple[Tensor, Tensor, int]:
     """Fit a pose to points (N, 3) at pixels (N, 2) robustly, from a pose (4, 4) near it.
 
+    Points are matched near where the pose predicts them: a chance match of one near the camera
+    would hold a wrong pose against all others. So no match may have a high leverage, until the
+    others have brought the pose to where a wrong match is an outlier.
+
     Args:
         points: places [m] in the map.
         pixels: where they are matched.
@@ -140,7 +145,11 @@ def fit(
     """
     seen, start = nearby_correspondences(points, pixels, camera_from_map, matrix, sigma)
     pose, mixture = start[None, None], initial_noise_model(start[None, None], 12.0 * step_px)
-    pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, ITERATIONS)
+    pose, mixture = refine.refine(
+        pose, seen, mixture, 4.0 * step_px, ITERATIONS, bounded_influence
+    )
+    # what contradicts the bounded fit is an outlier by now: near points that agree count in full
+    pose, mixture = refine.refine(pose, seen, mixture, 4.0 * step_px, 1)
     pose, covariance, squared = refine.final_step(pose, seen, mixture)
     inliers = int((squared < (2.0 * step_px) ** 2).sum())
     return seen.world_from_camera(pose.double())[0, 0], covariance[0, 0], inliers

@@ -79,6 +79,10 @@ class Linearised:
         return replace(self, terms=terms, depth=depth)
 
 
+#: Factors (B, K, N) on the weights (B, K, N) of residuals; see `leverage.bounded_influence`.
+WeightLimit = Callable[[Linearised, Tensor], Tensor]
+
+
 def _rows(like: Tensor) -> Tensor:
     """Return the matrices (2, 7, 10) that map the terms to the rows of x - u and y - v."""
     return _constant(_row_signs, like.dtype, like.device)
@@ -207,12 +211,17 @@ def refine(
     noise_model: NoiseModel,
     inlier_px: float,
     iterations: int,
+    limit: WeightLimit | None = None,
 ) -> tuple[Tensor, NoiseModel]:
-    """Refine poses (B, K, 4, 4) and their noise models towards a likelihood maximum."""
+    """Refine poses (B, K, 4, 4) and their noise models towards a likelihood maximum.
+
+    limit: factors on the weights, where the likelihood alone shall not decide.
+    """
     for _ in range(iterations):
         at = linearise(camera_from_world, correspondences)
         cells = robust_weights(at.squared, correspondences, noise_model)
-        camera_from_world = gauss_newton_step(camera_from_world, at, cells.weight)
+        weight = cells.weight if limit is None else cells.weight * limit(at, cells.weight)
+        camera_from_world = gauss_newton_step(camera_from_world, at, weight)
         noise_model = update_noise_model(
             at.squared, cells, noise_model, correspondences, inlier_px / 2.0
         )
@@ -220,7 +229,10 @@ def refine(
 
 
 def final_step(
-    camera_from_world: Tensor, correspondences: Correspondences, noise_model: NoiseModel
+    camera_from_world: Tensor,
+    correspondences: Correspondences,
+    noise_model: NoiseModel,
+    limit: WeightLimit | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take the last step from converged poses and estimate their covariances.
 
@@ -228,6 +240,7 @@ def final_step(
         camera_from_world: converged poses (B, K, 4, 4).
         correspondences: of the images.
         noise_model: of the poses.
+        limit: factors on the weights, as in `refine`.
 
     Returns:
         The poses, which carry the gradient by the points; their covariances (B, K, 6, 6), see
@@ -236,8 +249,10 @@ def final_step(
     at = linearise(camera_from_world, correspondences)
     with torch.no_grad():
         cells = robust_weights(at.squared, correspondences, noise_model)
+        factor = torch.ones_like(cells.weight) if limit is None else limit(at, cells.weight)
+        weight = factor * cells.weight
         weights = torch.stack(
-            (cells.weight, cells.curvature, cells.weight.square() * at.squared / 2.0)
+            (weight, factor * cells.curvature, weight.square() * at.squared / 2.0)
         )
     (hessian, curvature, noise), (gradient, *_) = normal_equations(at, weights)
     pose = retract(solve(hessian, gradient), camera_from_world)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from walls import MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.alignment import match
-from dsac_ros.alignment.align import align
+from dsac_ros.alignment.align import align, fit
 from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import (
@@ -129,6 +129,38 @@ def test_what_robots_meet_does_not_move_the_pose(landmarks, change):
     metres, degrees = distance(found)
     assert metres < 0.02 and degrees < 0.4
     assert found.verification.visible_inlier_ratio > 0.3
+
+
+def projected(points: np.ndarray, world_from_camera: np.ndarray) -> np.ndarray:
+    camera = (points - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]
+    return camera[:, :2] / camera[:, 2:] * MATRIX[0, 0] + MATRIX[:2, 2]
+
+
+@pytest.mark.parametrize('level', [0, 1, 2])
+@pytest.mark.parametrize('copies', [1, 3])
+def test_a_near_chance_match_holds_no_wrong_pose(level, copies):
+    """A landmark 0.2 m away is found by chance where a wrong pose predicts it, the wall rightly.
+
+    The wall sees little of a step to the side that a turn makes up for, the near landmark all.
+    """
+    rng = np.random.default_rng(0)
+    wall = np.c_[rng.uniform(-1.5, 1.5, 180), rng.uniform(-1, 1, 180), np.full(180, 3.0)]
+    near = np.array([[0.02, 0.04, 0.2]]) + 1e-3 * np.arange(copies)[:, None]
+    wrong = pose(0.15, turn_deg=-2.8)
+    pixels = np.concatenate(
+        [projected(wall, pose()) + rng.normal(scale=0.3, size=(180, 2)), projected(near, wrong)]
+    )
+    points = np.concatenate([wall, near])
+    found, *_ = fit(
+        torch.from_numpy(points).float(),
+        torch.from_numpy(pixels).float(),
+        torch.ones(len(points)),
+        torch.from_numpy(np.linalg.inv(wrong)).float(),
+        torch.from_numpy(MATRIX).float(),
+        2.0**level,
+    )
+    error = twist_error(found.numpy(), pose())
+    assert np.linalg.norm(error[:3]) < 0.02 and np.degrees(np.linalg.norm(error[3:])) < 0.4
 
 
 def matched_features(landmarks, wrong=0.0):
