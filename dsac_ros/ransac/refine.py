@@ -229,10 +229,7 @@ def refine(
 
 
 def final_step(
-    camera_from_world: Tensor,
-    correspondences: Correspondences,
-    noise_model: NoiseModel,
-    limit: WeightLimit | None = None,
+    camera_from_world: Tensor, correspondences: Correspondences, noise_model: NoiseModel
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take the last step from converged poses and estimate their covariances.
 
@@ -240,7 +237,6 @@ def final_step(
         camera_from_world: converged poses (B, K, 4, 4).
         correspondences: of the images.
         noise_model: of the poses.
-        limit: factors on the weights, as in `refine`.
 
     Returns:
         The poses, which carry the gradient by the points; their covariances (B, K, 6, 6), see
@@ -249,10 +245,8 @@ def final_step(
     at = linearise(camera_from_world, correspondences)
     with torch.no_grad():
         cells = robust_weights(at.squared, correspondences, noise_model)
-        factor = torch.ones_like(cells.weight) if limit is None else limit(at, cells.weight)
-        weight = factor * cells.weight
         weights = torch.stack(
-            (weight, factor * cells.curvature, weight.square() * at.squared / 2.0)
+            (cells.weight, cells.curvature, cells.weight.square() * at.squared / 2.0)
         )
     (hessian, curvature, noise), (gradient, *_) = normal_equations(at, weights)
     pose = retract(solve(hessian, gradient), camera_from_world)
