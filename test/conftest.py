@@ -36,6 +36,17 @@ domain_id, ros_context, executor = testing.domain_id, testing.ros_context, testi
 make_node, spin_until, run_process = testing.make_node, testing.spin_until, testing.run_process
 IS_EMBEDDED = importlib.import_module('dsac_ros.nodes.runtime').offer_runtime()
 
+#: The files that take longest, a minute or more of a core each; those at the head need other maps.
+LONGEST = (
+    'test_thirty_kidnaps.py',
+    'test_look_alike_rooms.py',
+    'test_end_to_end.py',
+    'test_long_drive.py',
+    'test_graph_faults.py',
+    'test_kidnaps.py',
+    'test_camera_faults.py',
+)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect, and so count, what cannot run here: the other runtime, no peers, no GPU."""
@@ -61,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _slow_files_first(items: list[pytest.Item]) -> None:
     """Sort files for parallel workers: long ones first, and before those that share a map.
 
-    While one worker learns that map, the other has something else to do.
+    While one worker learns that map, the others have something else to do.
     """
     slow, sharing = (
         {item.path for item in items if condition(item)}
@@ -70,7 +81,21 @@ def _slow_files_first(items: list[pytest.Item]) -> None:
             lambda item: 'tiny_map' in getattr(item, 'fixturenames', ()),
         )
     )
-    items.sort(key=lambda item: (item.path not in slow, item.path in sharing))
+    longest = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            longest.get(item.path.name, len(LONGEST)),
+            item.path not in slow,
+            item.path in sharing,
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three workers for two cores: tests of nodes wait for messages half of their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return 3 * cores // 2
 
 
 @dataclass(frozen=True)
