@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -63,10 +64,8 @@ def tell_of_the_ended(running: dict[int, int]) -> None:
         if pid == 0:
             return
         descriptor = running.pop(pid)
-        try:
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
             os.write(descriptor, str(os.waitstatus_to_exitcode(status)).encode())
-        except BrokenPipeError:  # nobody waits for it any more
-            pass
         os.close(descriptor)
 
 

@@ -104,4 +104,4 @@ def launch(command: list[str], environment: dict[str, str]) -> Any:
     pid = _server.fork(request.encode(), [to_output, to_status])
     os.close(to_output)
     os.close(to_status)
-    return Fork(pid, open(output, buffering=1), status)  # noqa: SIM115 (its owner closes it)
+    return Fork(pid, open(output, buffering=1), status)

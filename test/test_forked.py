@@ -84,7 +84,7 @@ def test_forks_end_with_their_server(tmp_path):
         'import os, sys, forked, time\n'
         "fork = forked.launch([sys.executable, '-m', 'program', 'wait'], "
         "{**os.environ, 'OF_A_TEST': ''})\n"
-        "print(fork.pid, flush=True)\n"
+        'print(fork.pid, flush=True)\n'
         'time.sleep(60)\n'
     )
     path = os.pathsep.join([os.path.dirname(forked.__file__), os.environ['PYTHONPATH']])

@@ -106,8 +106,8 @@ class Head(nn.Module):
     def __init__(self, descriptor: int, config: HeadConfig = HeadConfig()) -> None:
         super().__init__()
         self.config = config
-        # An identity, as torch.eye makes: that imports torch's compiler on the device `meta`, where
-        # `map_file` counts weights, a second for each process that loads a map.
+        # An identity. On the device `meta`, where `map_file` counts weights, torch.eye imports all
+        # of torch's compiler: a second for each process that loads a map.
         centres = torch.zeros(config.experts, descriptor)
         centres.diagonal().fill_(1.0)
         self.register_buffer('centres', centres)
