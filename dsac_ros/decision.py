@@ -36,28 +36,33 @@ FAR_FOCAL = 1.4
 
 def unusable_image(query: Query) -> Localization | None:
     """Return the refusal of an image that shows nothing; None if it may show something."""
-    shown = query.valid_mask
-    share = float(shown.mean())
-    if share < MIN_SHOWN:
-        reason = (
-            f'the mask leaves {100 * share:.1f} % of the image, expected at least '
-            f'{100 * MIN_SHOWN:.0f} %'
-        )
-    else:
-        image = cv2.blur(query.image, (NOISE_KERNEL, NOISE_KERNEL))
-        contrast = (image if share == 1.0 else image[shown]).std()
-        if contrast >= MIN_CONTRAST:
-            return None
-        reason = (
-            f'the image has no contrast (standard deviation {contrast:.1f} of 255); is the lens '
-            'covered or the exposure off?'
-        )
+    reason = image_problem(query.image, query.valid_mask)
+    if not reason:
+        return None
     return Localization(
         Result.BAD_IMAGE,
         reason,
         query.frame.stamp_ns,
         query.frame.name,
         timings_ms=query.clock.laps,
+    )
+
+
+def image_problem(image: np.ndarray, shown: np.ndarray) -> str:
+    """Return why an image (H, W) uint8 shows nothing where `shown` (H, W) bool; '' if it may."""
+    share = float(shown.mean())
+    if share < MIN_SHOWN:
+        return (
+            f'the mask leaves {100 * share:.1f} % of the image, expected at least '
+            f'{100 * MIN_SHOWN:.0f} %'
+        )
+    smooth = cv2.blur(image, (NOISE_KERNEL, NOISE_KERNEL))
+    contrast = (smooth if share == 1.0 else smooth[shown]).std()
+    if contrast >= MIN_CONTRAST:
+        return ''
+    return (
+        f'the image has no contrast (standard deviation {contrast:.1f} of 255); is the lens '
+        'covered or the exposure off?'
     )
 
 

@@ -108,6 +108,11 @@ class Localizer:
             accept.max_focal_error and max(accept.max_focal_error, self.acceptance.focal_error)
         )
 
+    @property
+    def depth(self) -> float:
+        """Median depth of the scene [m]."""
+        return float(self.network.scale)
+
     def warm_up(self) -> None:
         """Compute the descriptors of reference images, so that no query waits for them."""
         if self.database is not None:

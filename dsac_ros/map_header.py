@@ -61,10 +61,10 @@ REQUIRED = {
     'id': TEXT,
     'origin': POINT,
     'scale': POSITIVE,
-    'encoder_id': TEXT,
     'short_side': _whole_between(8, MAX_SIDE),
-    'network_focal_px': POSITIVE,
 }
+#: Of a map of scene coordinates, which names no other system.
+SCENE_COORDINATES = {'encoder_id': TEXT, 'network_focal_px': POSITIVE}
 HEAD = {
     'width': _whole_between(8, MAX_CHANNELS),
     'blocks': _whole_between(0, MAX_BLOCKS),
@@ -108,6 +108,19 @@ def check_header(path: Path, header: Mapping[str, Any]) -> None:
         MapError: a field is missing, unknown to this version where that matters, or no such value.
     """
     _require(path, header, REQUIRED)
+    if 'system' in header:
+        _require(path, header, {'system': TEXT, 'settings': OBJECT})
+    else:
+        _require(path, header, SCENE_COORDINATES)
+        _check_network(path, header)
+    _check_optional(path, header, OPTIONAL)
+    _check_optional(path, header.get('bounds') or {}, BOUNDS, 'bounds.')
+    for name, value in (header.get('acceptance') or {}).items():
+        if not _number(value) and not isinstance(value, bool):
+            raise _invalid(path, f'acceptance.{name}', value, NUMBER)
+
+
+def _check_network(path: Path, header: Mapping[str, Any]) -> None:
     if header.get('network') is None:
         _require(path, header, {'head': OBJECT, 'descriptor': _whole_between(1, MAX_CHANNELS)})
         head = header['head']
@@ -119,11 +132,6 @@ def check_header(path: Path, header: Mapping[str, Any]) -> None:
             )
     elif not _text(header['network']):
         raise _invalid(path, 'network', header['network'], TEXT)
-    _check_optional(path, header, OPTIONAL)
-    _check_optional(path, header.get('bounds') or {}, BOUNDS, 'bounds.')
-    for name, value in (header.get('acceptance') or {}).items():
-        if not _number(value) and not isinstance(value, bool):
-            raise _invalid(path, f'acceptance.{name}', value, NUMBER)
 
 
 def _require(

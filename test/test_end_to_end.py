@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.cli.main import main
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.sources.folder import FolderWriter
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.benchmark.synthetic_correspondences import synthetic_correspondences
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.sources.folder import FolderWriter
 
 EXAMPLES = Path(__file__).resolve().parents[1] / 'examples'

@@ -29,12 +29,14 @@ LAYERS = (
     {'network', 'ransac', 'synthetic', 'correction', 'confidence'},
     {'sources'},
     {'alignment', 'map_header'},
+    {'map_container'},
     {'map_file', 'scene_coordinates', 'focal_check'},
     {'query'},
     {'decision', 'trace'},
     {'localizer'},
     {'corroboration'},
     {'mapping'},
+    {'systems'},
     {'evaluation'},
     {'benchmark'},
     {'nodes', 'msg'},
@@ -47,7 +49,7 @@ MAY_IMPORT = {
     for depth, layer in enumerate(LAYERS)
     for name in layer
 } | {'__init__': set()}
-for name in set().union(*LAYERS[5:12]):
+for name in set().union(*LAYERS[5:14]):
     MAY_IMPORT[name] -= ASIDE
 MAY_IMPORT['nodes'].add('msg')
 ROS = {

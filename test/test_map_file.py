@@ -19,7 +19,8 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies
 
 from dsac_ros.errors import MapError
-from dsac_ros.map_file import OWN_ENCODER, load_map, read_header, save_map
+from dsac_ros.map_container import read_container, read_header, write_container
+from dsac_ros.map_file import OWN_ENCODER, load_map, save_map
 from dsac_ros.network.convolutional import WholeNetwork
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.network.head import Head, HeadConfig
@@ -197,8 +198,20 @@ def test_any_damage_is_a_map_or_one_line(path, place, junk):
         load_map(damaged)
 
 
+def test_altered_weights_are_noticed(path):
+    """200 altered bytes among the weights of a map were loaded without a word."""
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(data) // 2, len(data), 200):
+        data[place] ^= rng.integers(1, 256)
+    path.write_bytes(data)
+    with pytest.raises(MapError, match='damaged: its content has the id'):
+        load_map(path)
+
+
 def test_another_encoder(path):
-    rewrite_header(path, encoder_id='0123456789abcdef')
+    header, tensors = read_container(path)
+    write_container(path, {**header, 'encoder_id': '0123456789abcdef'}, tensors)
     with pytest.raises(MapError, match='learned with encoder 0123456789abcdef'):
         load_map(path)
 

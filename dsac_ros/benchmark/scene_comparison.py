@@ -25,9 +25,9 @@ from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacC
 from dsac_ros.errors import DsacError
 from dsac_ros.evaluation.localizing import ImageLocalizer, localize_posed_frames
 from dsac_ros.localizer import Localizer
-from dsac_ros.mapping.learn import learn
 from dsac_ros.mapping.optim.progress import Progress, ProgressCallback
 from dsac_ros.metrics import Report, evaluate, field_median, percentiles
+from dsac_ros.systems.learning import learn
 from dsac_ros.types import PosedFrame
 
 log = logging.getLogger(__name__)

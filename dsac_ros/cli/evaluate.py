@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dsac_ros.evaluation.conditions import Condition
-    from dsac_ros.localizer import Localizer
+    from dsac_ros.systems.system import System
     from dsac_ros.types import Localization, PosedFrame
 
 HELP = 'measure a map on frames whose poses are known'
@@ -84,14 +84,14 @@ def condition(text: str) -> Condition:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def load_localizer(args: argparse.Namespace) -> Localizer:
+def load_localizer(args: argparse.Namespace) -> System:
     """The localizer of MAP with the settings of the command line."""
     path = check_map_path(args.map)
     from dsac_ros.config import AcceptConfig, RansacConfig
-    from dsac_ros.localizer import Localizer
+    from dsac_ros.systems import loading
 
     ransac, accept = split_settings(read_settings(args), RansacConfig, AcceptConfig)
-    return Localizer.load(path, device=args.device, ransac=ransac, accept=accept)
+    return loading.load_localizer(path, args.device, ransac, accept)
 
 
 def machine() -> dict[str, str]:
@@ -119,7 +119,7 @@ def cpu_model() -> str:
 
 
 def answers(
-    args: argparse.Namespace, localizer: Localizer, frames: Iterable[PosedFrame]
+    args: argparse.Namespace, localizer: System, frames: Iterable[PosedFrame]
 ) -> tuple[list[Localization], list[np.ndarray]]:
     """The localization of every frame and its true pose (4, 4), by the node or by ourselves."""
     from dsac_ros.evaluation.localizing import localize_posed_frames

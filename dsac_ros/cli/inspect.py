@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the header alone: no torch, no weights."""
     path = check_map_path(args.map)
     check_file(args.picture, args.json)
-    from dsac_ros.map_file import read_header
+    from dsac_ros.map_container import read_header
 
     header = read_header(path)
     lines = describe(header, path)

@@ -30,10 +30,11 @@ from dsac_ros.cli.source_options import (
 )
 from dsac_ros.config import EndToEndConfig, MappingConfig, PoseConvention
 from dsac_ros.errors import ConfigError, MappingError, PoseMismatchError
-from dsac_ros.mapping.recipes import RECIPES, with_recipe_settings
+from dsac_ros.mapping.recipes import RECIPES
+from dsac_ros.systems.recipes import settings_class, summaries, with_defaults
 
 if TYPE_CHECKING:
-    from dsac_ros.map_file import Map
+    from dsac_ros.map_container import StoredMap
     from dsac_ros.sources.source import Source
 
 HELP = 'learn a scene from posed frames: minutes of time, megabytes of map'
@@ -71,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = '\n'.join(
         [
             'recipes:',
-            *(f'  {recipe.name:17} {recipe.summary}' for recipe in RECIPES.values()),
-            'What differs between them: docs/recipes.md',
+            *(f'  {name:21} {summary}' for name, summary in summaries().items()),
+            'What differs between them: docs/recipes.md, docs/systems/',
         ]
     )
     parser.set_defaults(when_interrupted='no map was written')
@@ -83,7 +84,7 @@ def add_learning_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--recipe',
         metavar='NAME',
-        help='which system of the DSAC family learns the scene (default: ace)',
+        help='which system learns the scene: see below (default: ace)',
     )
     parser.add_argument(
         '--minutes',
@@ -164,12 +165,12 @@ def run(args: argparse.Namespace) -> int:
 
 def learn_source(
     args: argparse.Namespace, output: Path, old_map: Path | None = None, resume: bool = False
-) -> tuple[Map, Source]:
+) -> tuple[StoredMap, Source]:
     """The map that the options ask for, written to `output`, and what it was learned from."""
     from dsac_ros.map_file import load_map
-    from dsac_ros.mapping.learn import learn
+    from dsac_ros.systems.learning import learn
 
-    config, end_to_end = settings_of(args)
+    config, own = settings_of(args)
     base_map = load_map(old_map) if old_map else None
     source = open_named_source(args)
     progress = reporter(args.progress)
@@ -177,7 +178,7 @@ def learn_source(
         return learn(
             source.posed_frames(),
             config,
-            end_to_end,
+            own,
             finetune=args.finetune,
             device=args.device,
             output=output,
@@ -198,8 +199,11 @@ def learn_source(
         progress.close()
 
 
-def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig]:
-    """The settings of the files, the recipe and the command line, the later ones above."""
+def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, Any]:
+    """The settings of the files, the recipe and the command line, the later ones above.
+
+    Those of the mapping, and the recipe's own.
+    """
     values = read_settings(args)
     asked = tuple(values)
     for name in ('minutes', 'experts', 'seed', 'recipe'):
@@ -211,14 +215,20 @@ def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, EndToEndConfig
         values['refine_poses'] = True
     if args.trust_poses:
         values['trust_poses'] = True
-    config, end_to_end = split_settings(
-        with_recipe_settings(values), MappingConfig, EndToEndConfig
+    values = with_defaults(values)
+    config, own = split_settings(
+        values, MappingConfig, settings_class(values.get('recipe', MappingConfig.recipe))
     )
-    if RECIPES[config.recipe].network:
-        check_whole(config.recipe, asked, args.finetune, end_to_end)
+    if config.recipe not in RECIPES:
+        if args.finetune:
+            raise ConfigError(
+                f'--finetune is for the recipe ace, found the recipe {config.recipe}; leave it out'
+            )
+    elif RECIPES[config.recipe].network:
+        check_whole(config.recipe, asked, args.finetune, own)
     elif not args.finetune:
         check_unused(asked)
-    return config, end_to_end
+    return config, own
 
 
 def how_to_go_on(checkpoint: Path) -> str:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import build
-    from dsac_ros.map_file import write_atomically
+    from dsac_ros.map_container import write_atomically
     from dsac_ros.mapping.pretraining.pretrain import PretrainConfig, pretrain
     from dsac_ros.network.encoder import folded
     from dsac_ros.synthetic.gaze import gaze, gaze_camera

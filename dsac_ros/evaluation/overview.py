@@ -14,12 +14,12 @@ from dsac_ros.metrics import Report
 from dsac_ros.types import Localization, PosedFrame
 
 if TYPE_CHECKING:
-    from dsac_ros.localizer import Localizer
+    from dsac_ros.systems.system import System
 
 
 def write_overview(
     path: Path,
-    localizer: Localizer,
+    localizer: System,
     frames: Iterable[PosedFrame],
     localizations: Sequence[Localization],
     references: Sequence[np.ndarray],

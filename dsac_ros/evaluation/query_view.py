@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from dsac_ros.geometry.resample import Resampler, to_gray
-from dsac_ros.types import Frame, Localization, Result
+from dsac_ros.ransac.estimator import PoseEstimate
+from dsac_ros.systems.system import System
+from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
-if TYPE_CHECKING:
-    from dsac_ros.localizer import Localizer
+
+@runtime_checkable
+class SceneCoordinateSystem(Protocol):
+    """A system that tells scene coordinates of a frame, and the pose by them alone."""
+
+    def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
+        """See `Localizer.scene_coordinates`."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,13 @@ class QueryView:
         return float(self.inliers.sum() / max(1, self.valid.sum()))
 
 
-def query_view_of(localizer: Localizer, frame: Frame) -> QueryView | None:
-    """Localize a frame again and return its visualisation data; None for an unusable image."""
+def query_view_of(localizer: System, frame: Frame) -> QueryView | None:
+    """Localize a frame again and return its visualisation data.
+
+    None for an unusable image, and of a system without scene coordinates.
+    """
+    if not isinstance(localizer, SceneCoordinateSystem):
+        return None
     found = localizer.localize(frame)
     if found.result is Result.BAD_IMAGE:
         return None

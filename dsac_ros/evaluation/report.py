@@ -19,7 +19,7 @@ from dsac_ros.metrics import Report
 from dsac_ros.types import Localization, PosedFrame
 
 if TYPE_CHECKING:
-    from dsac_ros.localizer import Localizer
+    from dsac_ros.systems.system import System
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f7fa; margin: 0; }
@@ -51,7 +51,7 @@ class Section:
 
 def write_report(
     folder: Path,
-    localizer: Localizer,
+    localizer: System,
     frames: Iterable[PosedFrame],
     localizations: Sequence[Localization],
     references: Sequence[np.ndarray],
@@ -122,7 +122,7 @@ def write_errors(path: Path, localizations: Sequence[Localization], report: Repo
 
 
 def chosen_views(
-    localizer: Localizer, frames: Iterable[PosedFrame], report: Report
+    localizer: System, frames: Iterable[PosedFrame], report: Report
 ) -> dict[str, tuple[int, QueryView]]:
     """Return visualisations of a median frame and of the worst one."""
     order = np.lexsort((report.rotation_deg, report.translation_m))

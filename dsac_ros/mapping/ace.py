@@ -116,7 +116,10 @@ def learn_map(
         structure.references, trained.network.encoder, trained.resamplers, device
     )
     candidate = Map(
-        {**header, 'id': ''}, trained.network.eval(), references, structure.validation_points
+        {**header, 'id': ''},
+        trained.network.eval(),
+        reference_images=references,
+        points=structure.validation_points,
     )
     header |= validated(candidate, data, device, clock, base_map)
     before = header['acceptance'].get('focal_error', 0.0)

@@ -31,6 +31,21 @@ def make_header(
     network_focal_px is the focal length of the images that the network sees. Of a map that is
     updated frames, bounds and keyframes are included.
     """
+    return {
+        **describe_frames(data, config, name, map_frame, base_map),
+        'encoder_id': encoder_id,
+        'network_focal_px': network_focal_px,
+    }
+
+
+def describe_frames(
+    data: Dataset,
+    config: MappingConfig,
+    name: str,
+    map_frame: str,
+    base_map: Map | None = None,
+) -> dict[str, Any]:
+    """Return the fields of a header that say what a map of any system was learned from."""
     low, high = data.bounds
     path = keyframes(data)
     if base_map:
@@ -49,9 +64,7 @@ def make_header(
         'bounds': {'min': low, 'max': high},
         'keyframes': path,
         'recipe': config.recipe,
-        'encoder_id': encoder_id,
         'short_side': config.short_side,
-        'network_focal_px': network_focal_px,
         'image_size_wh': list(data.views[0].image.shape[::-1]),
         'pose_agreement': as_dict(data.pose_agreement) if data.pose_agreement else None,
         'focal_px': float(data.views[0].matrix[0, 0]),

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from dsac_ros.localizer import Localizer
 from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.nodes.diagnostics import (
     CameraHealth,
@@ -23,6 +22,7 @@ from dsac_ros.nodes.diagnostics_publisher import DiagnosticsPublisher, node_name
 from dsac_ros.nodes.lifecycle import ParameterNode
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.sources.image_messages import stamp_ns
+from dsac_ros.systems.system import System
 
 #: Time without images that counts as none where parameter input_timeout is 0 [s].
 SILENT_AFTER_S = 5.0
@@ -123,7 +123,7 @@ class RelocalizerHealth:
         self._missing: Callable[[], str] | None = None
         DiagnosticsPublisher(node, lambda: relocalizer_statuses(self.snapshot()))
 
-    def use(self, localizer: Localizer | None, path: str = '') -> None:
+    def use(self, localizer: System | None, path: str = '') -> None:
         """Take the localizer that answers from now on, and its file; None if it was released."""
         self._map, self._device = MapHealth(), ''
         if localizer is not None:

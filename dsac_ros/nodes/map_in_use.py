@@ -11,7 +11,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from dsac_ros.errors import MapError
-from dsac_ros.localizer import Localizer
 from dsac_ros.nodes.map_loading import (
     LoadedMap,
     MapLoader,
@@ -27,6 +26,7 @@ from dsac_ros.nodes.relocalizer_parameters import (
     accept_config,
     ransac_config,
 )
+from dsac_ros.systems.system import System
 
 #: Parameters that define the localizer.
 LOCALIZER_PARAMETERS = (*RANSAC.values(), *ACCEPT.values())
@@ -47,7 +47,7 @@ class MapInUse:
         self,
         node: Node,
         on_preloaded: Callable[[], None],
-        on_replaced: Callable[[Localizer], None],
+        on_replaced: Callable[[System], None],
     ) -> None:
         """Hold no map yet.
 
@@ -57,7 +57,7 @@ class MapInUse:
             on_replaced: called in the executor with the localizer of another map.
         """
         self._node, self._on_preloaded, self._on_replaced = node, on_preloaded, on_replaced
-        self.localizer: Localizer | None = None
+        self.localizer: System | None = None
         self.path = self.problem = ''
         self.inference_lock = threading.Lock()
         self._is_warm = self._is_restoring = False
@@ -192,6 +192,6 @@ class MapInUse:
             self._is_restoring = False
 
 
-def with_settings(localizer: Localizer, values: RelocalizerParameters) -> Localizer:
+def with_settings(localizer: System, values: RelocalizerParameters) -> System:
     """Return a localizer of the same map under the settings of the parameters."""
     return localizer.with_settings(ransac_config(values), accept_config(values))

@@ -13,8 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from dsac_ros.errors import ConfigError, DsacError
-from dsac_ros.localizer import Localizer
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.relocalizer_parameters import (
     RelocalizerParameters,
@@ -22,6 +21,8 @@ from dsac_ros.nodes.relocalizer_parameters import (
     ransac_config,
 )
 from dsac_ros.nodes.worker import Worker
+from dsac_ros.systems import loading
+from dsac_ros.systems.system import System
 from dsac_ros.types import Camera, Frame
 
 POLL_S = 0.02
@@ -39,7 +40,7 @@ class LoadedMap:
     """
 
     path: str
-    localizer: Localizer
+    localizer: System
     is_warm: bool
 
 
@@ -135,13 +136,13 @@ def map_id(path: str) -> str:
     return str(read_header(user_path(path))['id'])
 
 
-def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
+def load_localizer(path: str, values: RelocalizerParameters) -> System:
     """Load the localizer described by the parameters.
 
     Raises:
         DsacError: the map cannot be used.
     """
-    return Localizer.load(
+    return loading.load_localizer(
         user_path(path),
         device=values.device,
         ransac=ransac_config(values),
@@ -149,7 +150,7 @@ def load_localizer(path: str, values: RelocalizerParameters) -> Localizer:
     )
 
 
-def warm_up(localizer: Localizer) -> None:
+def warm_up(localizer: System) -> None:
     """Process a synthetic image, so that the first real one is not slow."""
     localizer.warm_up()
     side = int(localizer.map.header['short_side'])

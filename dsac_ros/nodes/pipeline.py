@@ -15,7 +15,6 @@ import numpy as np
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.errors import DsacError
-from dsac_ros.localizer import Localizer
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.camera_slot import CameraSlot
@@ -42,6 +41,7 @@ from dsac_ros.nodes.tf_output import TfOutput
 from dsac_ros.nodes.transforms import Transforms
 from dsac_ros.nodes.worker import Worker
 from dsac_ros.recovery.state import Condition
+from dsac_ros.systems.system import System
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Pipeline:
             if is_moved:
                 self._forget('parameter map_alignment changed')
 
-    def use(self, localizer: Localizer) -> None:
+    def use(self, localizer: System) -> None:
         """Answer by another map from now on."""
         with self._lock:
             self._relocalization.localizer = localizer

@@ -30,6 +30,7 @@ from dsac_ros.nodes.sample_times import Limits
 from dsac_ros.nodes.stamps import StampCheck
 from dsac_ros.nodes.transforms import Transforms, TransformUnavailable
 from dsac_ros.sources.image_messages import stamp_ns
+from dsac_ros.systems.system import System
 from dsac_ros.trace import Trace
 from dsac_ros.types import Frame, Localization, Result
 
@@ -91,7 +92,7 @@ class Relocalization:
 
     def __init__(
         self,
-        localizer: Localizer,
+        localizer: System,
         values: RelocalizerParameters,
         transforms: Transforms,
     ) -> None:
@@ -144,7 +145,10 @@ class Relocalization:
         """Refuse an accepted pose as AMBIGUOUS if another place of the map fits its image, too."""
         found = output.localization
         assert output.view is not None and found.world_from_camera is not None
-        if not has_twin(self.localizer, output.view.frame, found.world_from_camera):
+        localizer = self.localizer
+        if not isinstance(localizer, Localizer) or not has_twin(
+            localizer, output.view.frame, found.world_from_camera
+        ):
             return output
         reason = 'another place of the map fits the image as well, and nothing else tells which'
         return replace(

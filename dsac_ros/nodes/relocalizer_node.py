@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.errors import DsacError
-from dsac_ros.localizer import Localizer
 from dsac_ros.nodes import lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_setup import CameraSetup, camera_names, camera_setup, image_mask
@@ -26,6 +25,7 @@ from dsac_ros.nodes.relocalization_services import RelocalizationServices
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.nodes.scene_output import SceneOutput
 from dsac_ros.nodes.transforms import Transforms
+from dsac_ros.systems.system import System
 
 
 class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
@@ -121,14 +121,14 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._pipeline.apply(values)
             self._equipment.scene.show_map(self._map.localizer.map, values.map_alignment)
 
-    def _on_map_replaced(self, localizer: Localizer) -> None:
+    def _on_map_replaced(self, localizer: System) -> None:
         """Answer by another map from now on."""
         if self._pipeline is not None:
             self._pipeline.use(localizer)
         self._health.use(localizer, self._map.path)
         self._show_map(localizer)
 
-    def _show_map(self, localizer: Localizer) -> None:
+    def _show_map(self, localizer: System) -> None:
         """Publish the description and the points of a map."""
         now = self.get_clock().now().nanoseconds
         self._equipment.publishers.publish_map_info(localizer.map.header, self._map.path, now)

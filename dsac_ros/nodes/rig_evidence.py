@@ -16,6 +16,7 @@ import torch
 from dsac_ros.alignment.rig import RigView
 from dsac_ros.corroboration import localize_rig
 from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA
+from dsac_ros.localizer import Localizer
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 from dsac_ros.nodes.transforms import TransformUnavailable
@@ -62,8 +63,8 @@ class RigEvidence:
         """
         if output.view is None or output.localization.result not in TOO_WEAK:
             return None
-        trace = output.view.trace
-        if trace.matches is None:
+        trace, localizer = output.view.trace, relocalization.localizer
+        if trace.matches is None or not isinstance(localizer, Localizer):
             return None
         self._images.append(WeakImage(replace(output, view=None), trace.matches, trace.size_wh))
         known = [self._with_odometry(one, relocalization) for one in self._images]
@@ -75,7 +76,7 @@ class RigEvidence:
             return None
         newest = chosen[0]
         found = localize_rig(
-            relocalization.localizer,
+            localizer,
             [self._view(one, newest) for one in chosen],
             newest.output.stamp,
         )

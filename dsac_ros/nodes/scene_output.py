@@ -11,7 +11,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
-from dsac_ros.map_file import Map
+from dsac_ros.map_container import StoredMap
 from dsac_ros.nodes import conversions, markers
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 
@@ -50,7 +50,7 @@ class SceneOutput:
         for publisher in (self._candidates, self._points, self._markers):
             self._node.destroy_publisher(publisher)
 
-    def show_map(self, loaded: Map, map_alignment: list[float]) -> None:
+    def show_map(self, loaded: StoredMap, map_alignment: list[float]) -> None:
         """Publish the points of a map, once for each map and alignment.
 
         Args:
@@ -71,7 +71,7 @@ class SceneOutput:
         """Publish what was found in one image; called by the worker."""
         if output.view is None:
             return
-        depth = float(relocalization.localizer.network.scale)
+        depth = float(relocalization.localizer.depth)
         head = conversions.header(self._map_frame, output.stamp)
         if self._candidates.get_subscription_count() > 0:
             poses = markers.distinct(
@@ -101,7 +101,7 @@ class SceneOutput:
         if self._references is None:
             loaded = relocalization.localizer.map
             placed = relocalization.map_from_world @ shifted(loaded.origin)
-            length = REFERENCE_SIZE * float(loaded.network.scale)
+            length = REFERENCE_SIZE * relocalization.localizer.depth
             views = loaded.reference_images
             self._references = markers.reference_marker(
                 self._always,
@@ -134,7 +134,7 @@ def shifted(origin: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def map_points(loaded: Map, map_from_scene: np.ndarray) -> np.ndarray:
+def map_points(loaded: StoredMap, map_from_scene: np.ndarray) -> np.ndarray:
     """Return x, y, z of a map's landmarks, or of its feature points where it has none.
 
     Args:

@@ -110,7 +110,7 @@ def learning(monkeypatch, tmp_path):
         seen.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('dsac_ros.mapping.learn.learn', learn)
+    monkeypatch.setattr('dsac_ros.systems.learning.learn', learn)
     (tmp_path / 'a.png').write_bytes(b'')
 
     def run(*words):

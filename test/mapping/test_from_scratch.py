@@ -17,15 +17,15 @@ from dsac_ros.cli.main import main
 from dsac_ros.config import EndToEndConfig, MappingConfig
 from dsac_ros.errors import ConfigError, MappingError
 from dsac_ros.localizer import Localizer
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.mapping import dsac_family as from_scratch
-from dsac_ros.mapping import learn as learning
 from dsac_ros.mapping.data.dataset import prepare
 from dsac_ros.mapping.data.samples import Sample
 from dsac_ros.mapping.losses.metric_scene import ROOM_M
 from dsac_ros.mapping.optim.checkpoint import Checkpoint
 from dsac_ros.mapping.recipes import LAST, RECIPES, find_recipe
 from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.systems import learning
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 SIZE_WH = (160, 120)

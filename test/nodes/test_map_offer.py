@@ -9,7 +9,7 @@ import pytest
 from rcl_interfaces.msg import SetParametersResult
 from robot import LATCHED, Robot, untrained_map
 
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.msg import MapInfo
 from dsac_ros.nodes import map_offer
 from dsac_ros.nodes.map_offer import MapOffer

@@ -11,7 +11,7 @@ from map_files import GONE, with_header, with_other_tensors
 from rcl_interfaces.srv import GetParameters
 from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
 
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,7 @@ import pytest
 from driver import Driver
 from robot import BASE_FROM_CAMERA, camera_info, texture
 
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.msg import MappingStatus
 from dsac_ros.sources.folder_odometry import ODOMETRY
 from dsac_ros.sources.open_source import open_source

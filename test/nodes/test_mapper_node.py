@@ -14,7 +14,7 @@ from nav_msgs.msg import Odometry
 from robot import BASE_FROM_CAMERA, camera_info, texture
 from sensor_msgs.msg import Image
 
-from dsac_ros.map_file import read_header
+from dsac_ros.map_container import read_header
 from dsac_ros.msg import MappingStatus
 from dsac_ros.nodes import conversions
 from dsac_ros.sources.open_source import open_source

@@ -31,11 +31,11 @@ from dsac_ros.benchmark.baselines.triangulation import (
     match_all,
     triangulate,
 )
-from dsac_ros.benchmark.baselines.vlad import Vlad
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.errors import ConfigError, MapError, MappingError, SourceError
 from dsac_ros.geometry.resample import Resampler, Resamplers, to_gray
-from dsac_ros.map_file import write_atomically
+from dsac_ros.map_container import write_atomically
+from dsac_ros.systems.vlad import Vlad
 from dsac_ros.types import Frame, Localization, PosedFrame, PoseStatistics, Result
 
 FEATURES = 3000

@@ -25,10 +25,10 @@ def map_findings(path: Path, map_frame: str) -> tuple[list[Finding], dict[str, A
     Returns:
         The findings, and its header; {} if it cannot be read.
     """
-    from dsac_ros.map_file import load_map
+    from dsac_ros.systems.loading import load_localizer
 
     try:
-        header = load_map(path).header
+        header = load_localizer(path, 'cpu').map.header
     except (DsacError, OSError) as error:
         return [fail('map', str(error))], {}
     frames = int(header.get('frames', 0))

@@ -65,7 +65,10 @@ class Vlad:
         sums /= np.linalg.norm(sums, axis=1, keepdims=True) + 1e-9
         return sums.ravel() / (np.linalg.norm(sums) + 1e-9)
 
+    def similarity(self, descriptors: np.ndarray) -> np.ndarray:
+        """Cosines (N,) between the codes of the images and of one with descriptors (K, 128)."""
+        return np.asarray(self.codes.astype(np.float32) @ self.encode(descriptors)) / STEPS
+
     def nearest(self, descriptors: np.ndarray, count: int) -> np.ndarray:
         """Indices of the images most similar to one with these descriptors (K, 128)."""
-        similarity = self.codes.astype(np.float32) @ self.encode(descriptors)
-        return np.argsort(-similarity, kind='stable')[:count]
+        return np.argsort(-self.similarity(descriptors), kind='stable')[:count]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other systems of the founding papers, behind one protocol."""
