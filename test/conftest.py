@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -29,6 +30,10 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 if WORKERS := int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 0)):
     THREADS = str(max(1, len(os.sched_getaffinity(0)) // WORKERS))
     os.environ.update(OMP_NUM_THREADS=THREADS, OPENCV_FOR_THREADS_NUM=THREADS)
+
+# An example of hypothesis may take its time, too: 0.2 s are little on a busy machine.
+hypothesis.settings.register_profile('busy machine', deadline=None)
+hypothesis.settings.load_profile('busy machine')
 
 testing = importlib.import_module('embedded_ros.testing')
 testing.stay_on_this_machine()
