@@ -10,7 +10,9 @@ ROS_VENV := .venv-ros
 # is missing there, but not for our messages on its rclpy: without a colcon build it is hidden.
 CLEAN_PATH = if [ -n "$$PYTHONPATH" ] && ! $(BIN)/python -c 'import dsac_ros.msg' >/dev/null 2>&1; \
 	then unset PYTHONPATH; fi; export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
-# A worker per core; a file of tests is one worker's. test/conftest.py puts the slow files first.
+# A file of tests is one worker's; test/conftest.py says how many there are, and puts the slow files
+# first. All of them read the compiled files of the first one that needs them.
+export PYTHONDONTWRITEBYTECODE :=
 PARALLEL := -p xdist -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-ros lint docs clean

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,11 +31,26 @@ if WORKERS := int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 0)):
     THREADS = str(max(1, len(os.sched_getaffinity(0)) // WORKERS))
     os.environ.update(OMP_NUM_THREADS=THREADS, OPENCV_FOR_THREADS_NUM=THREADS)
 
+# An example of hypothesis may take its time, too: 0.2 s are little on a busy machine.
+hypothesis.settings.register_profile('busy machine', deadline=None)
+hypothesis.settings.load_profile('busy machine')
+
 testing = importlib.import_module('embedded_ros.testing')
 testing.stay_on_this_machine()
 domain_id, ros_context, executor = testing.domain_id, testing.ros_context, testing.executor
 make_node, spin_until, run_process = testing.make_node, testing.spin_until, testing.run_process
 IS_EMBEDDED = importlib.import_module('dsac_ros.nodes.runtime').offer_runtime()
+
+#: The files that take longest, a minute or more of a core each; those at the head need other maps.
+LONGEST = (
+    'test_thirty_kidnaps.py',
+    'test_look_alike_rooms.py',
+    'test_end_to_end.py',
+    'test_long_drive.py',
+    'test_graph_faults.py',
+    'test_kidnaps.py',
+    'test_camera_faults.py',
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -61,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _slow_files_first(items: list[pytest.Item]) -> None:
     """Sort files for parallel workers: long ones first, and before those that share a map.
 
-    While one worker learns that map, the other has something else to do.
+    While one worker learns that map, the others have something else to do.
     """
     slow, sharing = (
         {item.path for item in items if condition(item)}
@@ -70,7 +86,21 @@ def _slow_files_first(items: list[pytest.Item]) -> None:
             lambda item: 'tiny_map' in getattr(item, 'fixturenames', ()),
         )
     )
-    items.sort(key=lambda item: (item.path not in slow, item.path in sharing))
+    longest = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            longest.get(item.path.name, len(LONGEST)),
+            item.path not in slow,
+            item.path in sharing,
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three workers for two cores: tests of nodes wait for messages half of their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return 3 * cores // 2
 
 
 @dataclass(frozen=True)

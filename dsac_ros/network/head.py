@@ -106,7 +106,11 @@ class Head(nn.Module):
     def __init__(self, descriptor: int, config: HeadConfig = HeadConfig()) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer('centres', torch.eye(config.experts, descriptor))
+        # An identity. On the device `meta`, where `map_file` counts weights, torch.eye imports all
+        # of torch's compiler: a second for each process that loads a map.
+        centres = torch.zeros(config.experts, descriptor)
+        centres.diagonal().fill_(1.0)
+        self.register_buffer('centres', centres)
         self.experts = Experts(descriptor, config)
 
     def forward(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:

@@ -104,8 +104,8 @@ def spin_until(executor: Any) -> Callable[..., bool]:
 
     def spin(condition: Callable[[], Any], timeout: float = 20.0) -> bool:
         end = time.monotonic() + timeout
-        while not condition() and time.monotonic() < end:
-            executor.spin_once(timeout_sec=0.05)
+        while not condition() and (left := end - time.monotonic()) > 0:
+            executor.spin_once(timeout_sec=min(left, 0.05))
         return bool(condition())
 
     return spin
@@ -119,20 +119,36 @@ def _prepare_child() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class RunningProcess:
-    """A child process whose output is read as it comes."""
+def launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start a process in a session of its own, all that it says in one pipe."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=_prepare_child,
+    )
 
-    def __init__(self, command: list[str], **environment: str) -> None:
+
+class RunningProcess:
+    """A child process whose output is read as it comes.
+
+    `launch` starts it: another one may start it otherwise, and returns what Popen would.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        launch: Callable[[list[str], dict[str, str]], Any] = launch,
+        **environment: str,
+    ) -> None:
         self.lines: list[str] = []
-        self._process = subprocess.Popen(
+        self._process = launch(
             command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            bufsize=1,
-            env={**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', **environment},
-            start_new_session=True,
-            preexec_fn=_prepare_child,
+            {**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', **environment},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

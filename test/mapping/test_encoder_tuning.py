@@ -45,16 +45,21 @@ CONFIG = EndToEndConfig(
 )
 
 
-@pytest.fixture
-def learner(tiny_map):
-    """A learner on the frames of the map, validated on some of them."""
+@pytest.fixture(scope='module')
+def data(tiny_map):
+    """The frames of the map, validated on some of them; no learner changes that."""
     known = load_map(tiny_map.map)
     data = dataset.prepare(
         tiny_map.mapping,
         replace(MAPPING, held_out=0.0),
         units=(known.origin, known.header['scale']),
     )
-    return NetworkLearner(known.network, replace(data, held_out=data.views), MAPPING, 'cpu')
+    return replace(data, held_out=data.views)
+
+
+@pytest.fixture
+def learner(tiny_map, data):
+    return NetworkLearner(load_map(tiny_map.map).network, data, MAPPING, 'cpu')
 
 
 @pytest.fixture(scope='module')

@@ -12,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from dsac_ros.msg import MappingStatus, PosedFrame
 from dsac_ros.nodes import conversions
+from dsac_ros.sources.image_messages import stamp_ns
 
 SECOND = 1_000_000_000
 
@@ -59,15 +60,25 @@ class Driver(Robot):
         self.tf.sendTransform(conversions.transform_message(parent, child, stamp, matrix))
 
     def drive_past(self, places, image=texture) -> None:
-        """One image at each place, until the mapper has judged it."""
+        """One image at each place, until the mapper has judged it, and its status says so.
+
+        The status comes once a second: that an image has become a keyframe is heard before.
+        """
+        judged = self.status.images
         for number, place in enumerate(places):
-            count = self.status.images + 1
             for _ in range(5):
                 stamp = self.now()
                 self.be_at(place, stamp)
                 self.show(image(number), camera_info(), stamp=stamp)
-                if self.spin(partial(self.has_judged, count), 4.0):
+                if self.spin(partial(self.has_judged, judged + 1, stamp), 4.0):
+                    judged = max(judged + 1, self.status.images)
                     break
+        self.spin(partial(self.has_judged, judged), 4.0)
 
-    def has_judged(self, count: int) -> bool:
-        return self.status.images >= count
+    def has_judged(self, count: int, stamp: int | None = None) -> bool:
+        """So many images, or one that has become a keyframe."""
+        return self.status.images >= count or stamp in map(stamp_of, self.of('keyframe')[-1:])
+
+
+def stamp_of(message: PosedFrame) -> int:
+    return stamp_ns(message.header.stamp)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import rclpy
 import torch
@@ -139,15 +140,20 @@ class Robot:
 
     def start(self) -> None:
         """Start the node under test; again, where it has ended."""
-        self.process = RunningProcess(self._command, ROS_DOMAIN_ID=str(self.domain))
+        self.process = RunningProcess(
+            self._command, launch=forked.launch, ROS_DOMAIN_ID=str(self.domain)
+        )
 
     def close(self) -> None:
-        """End everything."""
-        self.process.kill()
+        """End everything.
+
+        The robot leaves the graph first: it would wait a second for a dead node to acknowledge.
+        """
         self.executor.remove_node(self.node)
         self.node.destroy_node()
         self.executor.shutdown()
         self.context.try_shutdown()
+        self.process.kill()
         self._reservation.close()
 
     def listen(self, kind, topic: str, qos=10) -> list:
@@ -175,8 +181,8 @@ class Robot:
     def spin(self, condition, timeout: float = 30.0) -> bool:
         """Spin until the condition holds; whether it does."""
         end = time.monotonic() + timeout
-        while not condition() and time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.02)
+        while not condition() and (left := end - time.monotonic()) > 0:
+            self.executor.spin_once(timeout_sec=min(left, 0.02))
         return bool(condition())
 
     def wait_for_node(self, text: str = 'waiting for images') -> None:

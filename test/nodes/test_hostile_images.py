@@ -105,7 +105,7 @@ def test_any_header_is_a_status(image_frame, info_frame, stamp):
 
 MEASURE = """
 import resource, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 from dsac_ros.nodes.runtime import offer_runtime
 offer_runtime()
 from hostile_messages import ENCODED, with_data
@@ -124,9 +124,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_few_bytes_take_no_gigabytes():
-    folder = str(Path(__file__).parent)
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
     found = subprocess.run(
-        [sys.executable, '-c', MEASURE, folder], capture_output=True, text=True, check=True
+        [sys.executable, '-c', MEASURE, *folders], capture_output=True, text=True, check=True
     )
     assert int(found.stdout) < MEMORY_KB
 

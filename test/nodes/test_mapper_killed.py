@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import forked
 import numpy as np
 import pytest
 from driver import Driver
@@ -86,6 +87,7 @@ def test_a_killed_training_is_resumed_and_offered(tmp_path):
     driver = Driver(**{**options, 'train_minutes': 0.05}, offer_map_to='/dsac_relocalizer')
     relocalizer = RunningProcess(
         [sys.executable, '-m', 'dsac_ros.cli.main', 'run', 'relocalizer'],
+        launch=forked.launch,
         ROS_DOMAIN_ID=str(driver.domain),
     )
     try:

@@ -7,6 +7,8 @@ import fcntl
 import json
 import math
 import os
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,16 @@ def record(scenario: str, **figures: Any) -> None:
 def seconds(value: float) -> float | str:
     """A time for the table; one without end is told as never."""
     return round(value, 1) if math.isfinite(value) else 'never'
+
+
+def times(values: Sequence[float]) -> dict[str, float | str]:
+    """Median and largest of some times, for the table."""
+    return {'median_s': seconds(statistics.median(values)), 'max_s': seconds(max(values))}
+
+
+def in_time(values: Sequence[float], limit: float) -> int:
+    """Count the times that are no longer than a limit."""
+    return sum(value <= limit for value in values)
 
 
 def main(path: str) -> None:

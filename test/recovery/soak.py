@@ -20,7 +20,8 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(path) for path in (ROOT, ROOT / 'embedded', HERE.parent / 'nodes', HERE)]
+TEST = HERE.parent
+sys.path[:0] = [str(path) for path in (ROOT, ROOT / 'embedded', TEST, TEST / 'nodes', HERE)]
 
 from dsac_ros.nodes.runtime import offer_runtime  # noqa: E402
 from embedded_ros.testing import stay_on_this_machine  # noqa: E402

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import figures
 import numpy as np
 import pytest
@@ -15,20 +13,8 @@ from simulation import IN_TIME_S
 from dsac_ros.msg import RelocalizationStatus as Status
 
 pytestmark = pytest.mark.slow
-KIDNAPS, STARTS = 30, 4
+STARTS = 4
 GIVE_UP_S = 45.0
-
-
-def in_time(seconds):
-    return sum(s <= IN_TIME_S for s in seconds)
-
-
-def told(seconds):
-    """Median and largest of the times, for the table."""
-    return {
-        'median_s': figures.seconds(float(np.median(seconds))),
-        'max_s': figures.seconds(max(seconds)),
-    }
 
 
 def test_start_lost(simulate, room_map):
@@ -45,45 +31,13 @@ def test_start_lost(simulate, room_map):
     figures.record(
         'start lost',
         starts=STARTS,
-        recovered_in_10_s=in_time(seconds),
-        **told(seconds),
+        recovered_in_10_s=figures.in_time(seconds, IN_TIME_S),
+        **figures.times(seconds),
         wrong_seeds=simulation.wrong_seeds(),
     )
-    assert in_time(seconds) == STARTS
+    assert figures.in_time(seconds, IN_TIME_S) == STARTS
     assert simulation.wrong_seeds() == 0 and not simulation.amcl.rejected
     assert simulation.amcl.without_odometry == 0
-
-
-def test_thirty_kidnaps(simulate, room_map):
-    rng = np.random.default_rng(4)
-    simulation = simulate(SimulatedRobot(Place(), seed=4), room_map)
-    simulation.amcl.place_at(simulation.robot.truth)
-    simulation.run(3.0)
-    assert simulation.is_localized() and not simulation.seeds
-    seconds = []
-    for _ in range(KIDNAPS):
-        simulation.kidnap(rng)
-        seconds.append(simulation.seconds_to_recover())
-        if seconds[-1] == math.inf:  # a person helps
-            simulation.amcl.place_at(simulation.robot.truth)
-        simulation.run(6.0, lambda: simulation.status[-1].state == Status.LOCALIZED)
-        simulation.run(1.0)
-    figures.record(
-        'kidnaps to random places',
-        kidnaps=KIDNAPS,
-        recovered_in_10_s=in_time(seconds),
-        **told(seconds),
-        seeds=len(simulation.seeds),
-        wrong_seeds=simulation.wrong_seeds(),
-        rejected_seeds=len(simulation.amcl.rejected),
-        false_accepts=simulation.false_accepts,
-    )
-    assert in_time(seconds) >= 0.95 * KIDNAPS
-    assert simulation.wrong_seeds() == 0 and simulation.false_accepts == 0
-    assert not simulation.amcl.rejected and simulation.amcl.without_odometry == 0
-    # It said so each time, and one seed was enough but rarely.
-    assert sum(m.data for m in simulation.kidnapped) >= 0.95 * KIDNAPS
-    assert len(simulation.seeds) <= 1.2 * KIDNAPS
 
 
 def test_kidnapped_off_the_map_and_back(simulate, room_map):
