@@ -10,7 +10,7 @@ from dsac_ros.config import setting
 
 @dataclass(frozen=True)
 class RelativePoseConfig:
-    """What the map keeps, and how many mapping images a query is compared with."""
+    """Size of the map, and number of mapping images that a query is compared with."""
 
     references: int = setting(
         120,
