@@ -8,6 +8,7 @@ integer pixel is a pixel's centre, (0, 0) the centre of the top-left one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -55,11 +56,28 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class TrackedPoints:
+    """Points that an image shows, as a model from structure from motion knows them.
+
+    points_world (K, 3) float64; ids (K,) int64: a point has the same one in every image;
+    descriptors (K, 128) uint8: its RootSIFT in this image, None where the model has none.
+    """
+
+    points_world: np.ndarray
+    ids: np.ndarray
+    descriptors: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class PosedFrame:
-    """A frame and where it was taken: world_from_camera (4, 4) float64."""
+    """A frame and where it was taken: world_from_camera (4, 4) float64.
+
+    points reads what a model knows of the points that the frame shows; None where there is none.
+    """
 
     frame: Frame
     world_from_camera: np.ndarray
+    points: Callable[[], TrackedPoints] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +148,8 @@ class Localization:
     it is the best guess, which was not good enough. covariance (6, 6) is of the perturbation
     (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS order). confidence
     in [0, 1] is the probability that the pose is within 0.25 m and 5 deg of the truth. timings_ms:
-    stage -> milliseconds.
+    stage -> milliseconds. map_id and map_frame: of a map set, the map that answers and the frame
+    that its poses are in; '' of a map alone.
     """
 
     result: Result
@@ -143,6 +162,8 @@ class Localization:
     reprojection_error_px: float = float('nan')
     confidence: float = 0.0
     timings_ms: dict[str, float] = field(default_factory=dict)
+    map_id: str = ''
+    map_frame: str = ''
 
     @property
     def accepted(self) -> bool:

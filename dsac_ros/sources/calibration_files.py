@@ -59,7 +59,7 @@ def calibration_from_focal(focal: float) -> Calibration:
             size_wh, (focal, 0, (width - 1) / 2, 0, focal, (height - 1) / 2, 0, 0, 1)
         )
 
-    return _of_one_size(camera_of, f'a focal length of {focal:g} px', turned=True)
+    return of_one_size(camera_of, f'a focal length of {focal:g} px', turned=True)
 
 
 def calibration_from_matrix(
@@ -77,7 +77,7 @@ def calibration_from_matrix(
     lens = Intrinsics(
         None, list(centred.reshape(-1)), list(distortion), [], model, fisheye=model == EQUIDISTANT
     )
-    return _of_one_size(
+    return of_one_size(
         partial(lens.camera, rectified=False), 'a camera matrix without an image size', whole=whole
     )
 
@@ -113,10 +113,10 @@ def read_calibration(
     except ValueError as error:
         raise CameraError(f'{path} cannot be read as a calibration: {error}') from None
     if numbers.size == 1:
-        return _named(path, calibration_from_focal(float(numbers[0])))
+        return naming_file(path, calibration_from_focal(float(numbers[0])))
     if numbers.size in MATRIX_SHAPES:
         matrix = numbers.reshape(MATRIX_SHAPES[numbers.size])[:3, :3]
-        return _named(path, calibration_from_matrix(matrix, model, distortion, whole))
+        return naming_file(path, calibration_from_matrix(matrix, model, distortion, whole))
     raise CameraError(
         f'{path} holds {numbers.size} numbers, expected a focal length (1) or a '
         '3x3 camera matrix (9)'
@@ -143,8 +143,8 @@ def _calibration_from_document(path: Path, text: str, topic: str, name: str) -> 
 
         if found.has_size:
             camera_of(None)  # what is wrong with it is told before the first image
-            return _named(path, camera_of)
-        return _named(path, _of_one_size(camera_of, 'a calibration without an image size'))
+            return naming_file(path, camera_of)
+        return naming_file(path, of_one_size(camera_of, 'a calibration without an image size'))
     except CameraError as error:
         raise CameraError(f'{path}: {error}') from None
     except (
@@ -216,7 +216,7 @@ def _chosen(path: Path, cameras: list[NamedCamera], topic: str, name: str) -> Na
     )
 
 
-def _of_one_size(
+def of_one_size(
     calibration: Calibration, what: str, *, turned: bool = False, whole: bool = True
 ) -> Calibration:
     """The same calibration, which does not say its size, for that of the first image alone.
@@ -256,7 +256,7 @@ def _check_belongs(camera: Camera, what: str) -> None:
         )
 
 
-def _named(path: Path, calibration: Calibration) -> Calibration:
+def naming_file(path: Path | str, calibration: Calibration) -> Calibration:
     """The same calibration, whose errors name the file."""
 
     def camera_of(size_wh: tuple[int, int]) -> Camera:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A COLMAP model with its images: cameras and images, as text or binary.
+"""A COLMAP model with its images: cameras, images and points, as text or binary.
 
 Format: https://colmap.github.io/format.html. COLMAP stores camera_from_world with a quaternion
 w x y z and counts pixels from the corner of the first one; both are converted here. The scale is
@@ -9,10 +9,8 @@ the model's own.
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +18,10 @@ from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.colmap_files import SUFFIXES, ColmapCamera, ColmapImage, read_model
+from dsac_ros.sources.colmap_points import ColmapPoints
 from dsac_ros.sources.file_names import natural_key, natural_order, some_names
 from dsac_ros.sources.image_files import is_image_file
+from dsac_ros.sources.named_files import files_named, images_below
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
 from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
 from dsac_ros.sources.text_files import quoted
@@ -88,12 +88,14 @@ def open_colmap(
         raise SourceError(
             f'{folder}: image {quoted(name)} is of camera {number}, which the model does not have'
         )
+    points = ColmapPoints(folder)
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
         files = FrameFiles(
             image.name,
             file,
             index * MADE_UP_STEP_NS,
             calibration or _given(cameras[image.camera_id]),
+            points=points.of(image.name) if points else None,
         )
         source.files.append(files.posed(_world_from_camera(image)))
     return source
@@ -162,7 +164,7 @@ def find_images(
             break
     best = max(count, key=count.__getitem__, default=None)
     for place in [best] if best and count[best] else places:
-        files = _files_in(source, place, names)
+        files = files_named(source, place, names)
         if any(map(os.path.isfile, files)):
             _tell_unregistered(source, place, model, files)
             return files
@@ -172,51 +174,6 @@ def find_images(
         f'{quoted(names[0])}, was found {where}: name the folder that they lie in '
         'with --images'
     )
-
-
-def _files_in(source: FileSource, folder: Path, names: Sequence[str]) -> list[Path]:
-    """The file of each name, as it is written or as it may be meant."""
-    files = [folder / name for name in names]
-    missing = [index for index, file in enumerate(files) if not os.path.isfile(file)]
-    if not missing:
-        return files
-    there = {_normal(str(file.relative_to(folder))): file for file in _images_below(folder)}
-    meant = {
-        index: there[end]
-        for index in missing
-        if (end := next((end for end in _ends(_normal(names[index])) if end in there), None))
-    }
-    claims = Counter((*meant.values(), *files))
-    meant = {index: file for index, file in meant.items() if claims[file] == 1}
-    if meant:
-        index, file = next(iter(meant.items()))
-        source.assume(
-            f'{len(meant)} images of the model are files of another spelling: '
-            f'{quoted(names[index])} is {file}'
-        )
-    return [meant.get(index, file) for index, file in enumerate(files)]
-
-
-def _normal(name: str) -> str:
-    """A name in one form of Unicode, with one kind of slash and one case."""
-    return unicodedata.normalize('NFC', name).replace('\\', '/').casefold()
-
-
-def _ends(name: str) -> list[str]:
-    """A relative path, and what is left of it without its first folders."""
-    parts = PurePosixPath(name).parts
-    return ['/'.join(parts[index:]) for index in range(len(parts))]
-
-
-def _images_below(folder: Path) -> list[Path]:
-    """The images in a folder and its folders, but for hidden ones and those of thumbnails."""
-    return [
-        file
-        for file in folder.rglob('*')
-        if is_image_file(file)
-        and file.is_file()
-        and not any(part.startswith(('.', '@')) for part in file.relative_to(folder).parts)
-    ]
 
 
 def _tell_unregistered(
@@ -233,7 +190,7 @@ def _tell_unregistered(
             if is_image_file(file) and file.is_file()
         ]
     else:
-        there = _images_below(folder)
+        there = images_below(folder)
     others = natural_order(file for file in there if os.path.realpath(file) not in used)
     if others:
         source.unread.add(

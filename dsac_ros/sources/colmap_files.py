@@ -2,7 +2,7 @@
 """The files of a COLMAP model: cameras and registered images, as text or binary.
 
 Format: https://colmap.github.io/format.html. Models with rigs (rigs.bin, frames.bin) hold the
-pose of each image beside them. Points are not read.
+pose of each image beside them. Points: `colmap_points`.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Cursor:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Cursor]:
+def opened(path: Path) -> Iterator[Cursor]:
     """A cursor at the beginning of a binary file, which is not loaded as a whole."""
     try:
         with path.open('rb') as file:
@@ -167,7 +167,7 @@ def _opened(path: Path) -> Iterator[Cursor]:
 
 def _read_binary(path: Path, read: Callable[[Cursor], T], unread: list[str]) -> list[T]:
     """The records of a binary file; bytes after the last one are told."""
-    with _opened(path) as cursor:
+    with opened(path) as cursor:
         (count,) = cursor.take(COUNT)
         records = []
         for _ in range(count):
@@ -203,12 +203,12 @@ def _binary_image(cursor: Cursor) -> ColmapImage:
 def _read_text(path: Path, read: Callable[[str], T], unread: list[str]) -> list[T]:
     """The records of a text file; another number of them than its head announces is told."""
     records, announced, points_may_follow = [], None, False
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if line.startswith('#'):
             found = ANNOUNCED.match(line)
             announced = int(found[1]) if found else announced
             continue
-        if not line or (points_may_follow and _is_points(line)):
+        if not line or (points_may_follow and is_points(line)):
             points_may_follow = False
             continue
         try:
@@ -226,7 +226,7 @@ def _read_text(path: Path, read: Callable[[str], T], unread: list[str]) -> list[
     return records
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without blanks at their ends; names that are no UTF-8 stay what they are."""
     try:
         with path.open(encoding='utf-8-sig', errors='surrogateescape') as file:
@@ -236,7 +236,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise SourceError(f'{path} cannot be read: {error}') from None
 
 
-def _is_points(line: str) -> bool:
+def is_points(line: str) -> bool:
     """Return True for X, Y, POINT3D_ID of every point: the second line of an image, if it has one.
 
     Exporters leave out the line, or leave it empty, where there are no points.

@@ -14,6 +14,7 @@ import numpy as np
 
 from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import ImageError, SourceError
+from dsac_ros.geometry.camera import is_resized
 from dsac_ros.sources.encoded_images import decode_encoded
 from dsac_ros.sources.file_names import natural_order
 
@@ -105,6 +106,46 @@ def read_depth(
         raise ImageError(f'{path} is not a depth image, expected a png of 16 bits')
     depth = np.where(raw == NO_DEPTH, 0, raw).astype(np.float32) / np.float32(units_per_metre)
     return fit_depth(depth, size_wh, str(path))
+
+
+def read_depth_array(path: Path, size_wh: tuple[int, int], unit_m: float) -> np.ndarray:
+    """Depth (H, W) float32 [m] of an .npy file in the pixels of an image, 0 for none."""
+    try:
+        raw = np.load(
+            path, mmap_mode='r', allow_pickle=False
+        )  # a size that lies allocates nothing
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+        raise ImageError(
+            f'{path} cannot be read as depth: {" ".join(str(error).split())}'
+        ) from None
+    if not isinstance(raw, np.ndarray) or raw.squeeze().ndim != 2 or raw.dtype.kind not in 'uif':
+        raise ImageError(f'{path} is not a depth image, expected an array of height and width')
+    depth = np.nan_to_num(raw.squeeze().astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    return fit_depth(np.maximum(depth, 0.0) * np.float32(unit_m), size_wh, str(path))
+
+
+def check_is_file(path: Path) -> None:
+    """Raise ImageError for what is no plain file, such as a device that never ends."""
+    if not os.path.isfile(path):
+        raise ImageError('there is no such file')
+
+
+def read_mask(path: Path, size_wh: tuple[int, int]) -> np.ndarray:
+    """Mask (H, W) bool in the pixels of an image: True where the file is not black."""
+    try:
+        check_is_file(path)
+        raw = decode_encoded(
+            path.read_bytes(), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except (OSError, ImageError) as error:
+        raise ImageError(f'{path} cannot be read as a mask: {error}') from None
+    height, width = raw.shape[:2]
+    if not is_resized((width, height), size_wh):
+        raise SourceError(
+            f'{path}: the mask is {width}x{height} but its image is {size_wh[0]}x{size_wh[1]}, '
+            'expected one of the same shape'
+        )
+    return cv2.resize(raw, size_wh, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def fit_depth(depth: np.ndarray, size_wh: tuple[int, int], name: str) -> np.ndarray:

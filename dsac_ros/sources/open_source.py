@@ -11,7 +11,6 @@ from dsac_ros.errors import SourceError
 from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.bag import BagSource
 from dsac_ros.sources.bag_file import is_bag
-from dsac_ros.sources.beside import told_contents
 from dsac_ros.sources.calibration_files import (
     Calibration,
     calibration_from_focal,
@@ -19,24 +18,13 @@ from dsac_ros.sources.calibration_files import (
     read_calibration,
 )
 from dsac_ros.sources.camera_poses import PoseOptions
-from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
-from dsac_ros.sources.file_names import natural_order
-from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
+from dsac_ros.sources.colmap import find_model, find_models_below
+from dsac_ros.sources.file_sources import EXPECTED, is_transforms, open_files, tum_file
 from dsac_ros.sources.folder_odometry import recompute_poses
-from dsac_ros.sources.image_files import is_image_file, list_images
-from dsac_ros.sources.plain_images import open_images
 from dsac_ros.sources.rendered import open_rendered
-from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
-from dsac_ros.sources.source import MAX_GAP_NS, FileSource, Source
-from dsac_ros.sources.trajectory_files import add_trajectory, read_trajectory
-from dsac_ros.sources.tum import is_tum_folder, open_tum_folder
+from dsac_ros.sources.source import MAX_GAP_NS, Source
+from dsac_ros.sources.trajectory_files import read_trajectory
 from dsac_ros.sources.video import VideoSource, is_video
-
-EXPECTED = (
-    'expected a bag (rosbag2 folder, .mcap, .db3, .bag, packed or not), a folder '
-    'with rgb/ poses/ calibration/, 7-Scenes, TUM RGB-D, a COLMAP model, a video, or '
-    'images'
-)
 
 
 def open_source(
@@ -61,8 +49,8 @@ def open_source(
     """The source at `path`.
 
     Args:
-        path: a bag, a folder, a video or an image file; `rendered:SEED[:FRAMES]` is a drive
-            through a rendered room.
+        path: a bag, a folder, a file of poses, a video or an image; `rendered:SEED[:FRAMES]` is a
+            drive through a rendered room.
         image_topic: image topic of a bag; None takes the only one.
         info_topic: CameraInfo topic of a bag; None takes the one beside the image. A file here is
             a calibration (focal length, 3x3 matrix, YAML or XML of ROS, OpenCV or Kalibr) for any
@@ -71,7 +59,7 @@ def open_source(
         pose_frame: the frame that the poses are of, where a bag does not say it.
         image_frame: the optical frame of the images in TF, where a bag does not say it.
         depth: 'auto', 'off', or the depth topic of a bag.
-        depth_unit_m: the unit of depth in a bag [m], where its encoding does not say it.
+        depth_unit_m: the unit of depth in a bag or transforms.json [m], where it does not say it.
         focal: focal length [px] of a pinhole, instead of any other calibration.
         images: the folder of the images of a COLMAP model, where it is not beside the model.
         stride: take every so-many-th frame.
@@ -122,7 +110,7 @@ def open_source(
         (
             ('--pose-frame', pose_frame),
             ('--image-frame', image_frame),
-            ('--depth-unit', depth_unit_m),
+            ('--depth-unit', None if is_transforms(path) else depth_unit_m),
             ('--stamps', recorded_time or None),
         ),
     )
@@ -140,12 +128,12 @@ def open_source(
             path,
             calibration,
             stride,
-            _tum_file(path, poses),
+            tum_file(path, poses),
             max_gap_ns,
             convention,
             pose_delay_ns,
         )
-    source = _open_files(path, calibration, depth != 'off', poses, images, max_gap_ns)
+    source = open_files(path, calibration, depth != 'off', poses, images, max_gap_ns, depth_unit_m)
     if map_odom is not None:
         recompute_poses(source, Path(map_odom), max_gap_ns)
     else:
@@ -238,89 +226,3 @@ def _calibration_given(
         return None
     path, name = named
     return lambda topic: read_calibration(path, topic=topic, name=name)
-
-
-def _open_files(
-    path: Path,
-    calibration: Calibration | None,
-    depth: bool,
-    poses: str | None,
-    images: Path | None,
-    max_gap_ns: int,
-) -> FileSource:
-    """A source whose frames are files, with the poses of a TUM file put in if one is named."""
-    tum = Path(poses) if poses is not None and Path(poses).is_file() else None
-    if images is None and (is_image_file(path) or (path.is_dir() and _is_plain(path))):
-        source = open_images(path, calibration)
-    elif is_seven_scenes(path):
-        source = open_seven_scenes(path, calibration)
-    elif is_tum_folder(path):
-        source = open_tum_folder(path, calibration, depth, max_gap_ns)
-    elif find_model(path):
-        source = open_colmap(path, calibration, images)
-    elif path.is_dir() and is_scene_folder(path):
-        named = POSES if tum else _pose_folder(path, poses)
-        return _with_tum(open_folder(path, calibration, depth, named), tum, max_gap_ns)
-    elif path.is_dir() and not any(path.iterdir()):
-        raise SourceError(f'{path} is an empty folder, {EXPECTED}')
-    else:
-        source = open_colmap(_model_below(path), calibration, images)
-    return _with_tum(source, _tum_file(path, poses), max_gap_ns)
-
-
-def _pose_folder(path: Path, poses: str | None) -> str:
-    """The folder of pose files that is named for a folder in the layout: in it, or elsewhere."""
-    if poses is None or (path / poses).is_dir():
-        return poses or POSES
-    if not Path(poses).is_dir():
-        raise SourceError(
-            f'{path} has no poses at {poses!r}, expected a folder of pose files, or a TUM file'
-        )
-    return str(Path(poses).absolute())
-
-
-def _model_below(path: Path) -> Path:
-    """The only COLMAP model in the folders of what is no other source."""
-    models = find_models_below(path) if path.is_dir() else []
-    if not models:
-        videos = list(filter(is_video, natural_order(path.iterdir()))) if path.is_dir() else []
-        hint = f'; it holds the video {videos[0]}: name that' if videos else ''
-        contents = told_contents(path) if path.is_dir() else ''
-        raise SourceError(f'{path} is no source of frames{contents}, {EXPECTED}{hint}')
-    if len(models) > 1:
-        raise SourceError(
-            f'{path} holds several COLMAP models: name one of {", ".join(map(str, models))}'
-        )
-    return models[0]
-
-
-def _tum_file(path: Path, poses: str | None) -> Path | None:
-    """The trajectory that is named for the frames at `path`, if one is."""
-    if poses is not None and not Path(poses).is_file():
-        raise SourceError(f'{path} has no poses at {poses!r}, expected a TUM file that exists')
-    return None if poses is None else Path(poses)
-
-
-def _with_tum(source: FileSource, tum: Path | None, max_gap_ns: int) -> FileSource:
-    if tum is not None:
-        if not source.has_stamps:
-            raise SourceError(
-                f'{source.path} has no stamps, so that its images have no poses in '
-                f'{tum}: {_stamps_expected(source)}'
-            )
-        add_trajectory(source, tum, max_gap_ns)
-    return source
-
-
-def _stamps_expected(source: FileSource) -> str:
-    """The cure where the images of a source have no stamps."""
-    if source.kind in ('folder', 'images') and source.path.is_dir():
-        return 'expected images named by their stamps, or a stamps.txt of names and nanoseconds'
-    return 'expected a bag, TUM RGB-D, or a folder of images with stamps'
-
-
-def _is_plain(path: Path) -> bool:
-    """Return True if a folder holds images and nothing that says more about them."""
-    return bool(list_images(path)) and not (
-        is_seven_scenes(path) or is_tum_folder(path) or is_scene_folder(path) or find_model(path)
-    )

@@ -19,10 +19,11 @@ from dsac_ros.geometry.pose_convention import is_mirrored, world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
 from dsac_ros.sources.poses import missing_pose
-from dsac_ros.types import Camera, Frame, PosedFrame
+from dsac_ros.types import Camera, Frame, PosedFrame, TrackedPoints
 
 T = TypeVar('T')
 DepthReader = Callable[[tuple[int, int]], np.ndarray]  # of an image's size_wh
+MaskReader = Callable[[tuple[int, int]], np.ndarray]
 MAX_GAP_NS = 500_000_000
 MADE_UP_STEP_NS = 100_000_000  # between the frames of a source without stamps
 MIRRORED = (
@@ -31,6 +32,7 @@ MIRRORED = (
 )
 POSES_ELSEWHERE = 'poses that lie elsewhere are named with --poses'
 NO_DEPTH = 'depth that is missing or cannot be decoded'
+NO_MASK = 'a mask that is missing or cannot be decoded'
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ class Source(ABC):
 class FrameFiles:
     """Files of one frame; calibration makes the camera of an image of a given size_wh.
 
-    depth raises ImageError where its file is of no use. Where there is no pose, no_pose says why.
+    depth and mask raise ImageError where their file is of no use. Where there is no pose, no_pose
+    says why. points reads those that the image shows, in the frame of its pose.
     """
 
     name: str
@@ -164,6 +167,8 @@ class FrameFiles:
     depth: DepthReader | None = None
     world_from_camera: np.ndarray | None = None
     no_pose: LeftOut | str = 'no pose file'
+    mask: MaskReader | None = None
+    points: Callable[[], TrackedPoints] | None = None
 
     def posed(self, pose: np.ndarray | LeftOut) -> FrameFiles:
         """The same frame with its pose, or with the reason why it has none."""
@@ -188,7 +193,12 @@ class FrameFiles:
                     MIRRORED,
                 ),
             )
-        return replace(self, world_from_camera=world_from_camera(given, convention))
+        points = self.points
+        if replace(convention, scale=1.0) != PoseConvention():
+            points = None  # of another frame than the poses, then
+        elif points is not None and convention.scale != 1.0:
+            points = scaled(points, convention.scale)
+        return replace(self, world_from_camera=world_from_camera(given, convention), points=points)
 
 
 class FileSource(Source):
@@ -262,11 +272,11 @@ class FileSource(Source):
             yield (
                 frame
                 if isinstance(frame, LeftOut)
-                else PosedFrame(frame, files.world_from_camera.copy())
+                else PosedFrame(frame, files.world_from_camera.copy(), files.points)
             )
 
     def _read(self, files: FrameFiles) -> Frame | LeftOut:
-        """The frame, without depth where its file is of no use, or why it cannot be read."""
+        """The frame, without depth or mask whose file is of no use, or why it cannot be read."""
         if not os.path.isfile(files.image):
             return LeftOut('an image file that is missing', str(files.image))
         try:
@@ -281,12 +291,29 @@ class FileSource(Source):
             raise CameraError(f'{files.image}: {error}') from None
         for text in camera.assumptions:
             self.assume(text)
-        depth = None
+        depth = self._beside(files.depth, size_wh, NO_DEPTH)
+        mask = self._beside(files.mask, size_wh, NO_MASK)
+        return Frame(image, camera, files.stamp_ns, files.name, depth, mask)
+
+    def _beside(
+        self, read: DepthReader | MaskReader | None, size_wh: tuple[int, int], missing: str
+    ) -> np.ndarray | None:
+        """Contents of a file beside the image; None, and counted, where it is of no use."""
         try:
-            depth = files.depth(size_wh) if files.depth else None
+            return read(size_wh) if read else None
         except ImageError:
-            count_one(self.missing, NO_DEPTH)
-        return Frame(image, camera, files.stamp_ns, files.name, depth)
+            count_one(self.missing, missing)
+            return None
+
+
+def scaled(points: Callable[[], TrackedPoints], factor: float) -> Callable[[], TrackedPoints]:
+    """Return what reads the same points in another unit of length."""
+
+    def read() -> TrackedPoints:
+        found = points()
+        return replace(found, points_world=factor * found.points_world)
+
+    return read
 
 
 def count_one(counts: dict[str, int], reason: str) -> None:
@@ -317,6 +344,7 @@ def with_trajectory(
         replace(
             one,
             world_from_camera=trajectory.at(one.stamp_ns, max_gap_ns),
+            points=None,
             no_pose=LeftOut(
                 missing_pose(trajectory, one.stamp_ns, max_gap_ns, 'the trajectory'), detail, cure
             ),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 import yaml
@@ -33,6 +34,14 @@ def read_yaml(path: Path) -> object:
         return value
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise SourceError(f'{path} is not YAML: {" ".join(str(error).split())}') from None
+
+
+def read_json(path: Path) -> object:
+    """The value of a JSON file."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f'{path} is not JSON: {" ".join(str(error).split())}') from None
 
 
 def check_aliases(value: object) -> None:

@@ -83,14 +83,14 @@ def read_tum(path: Path | str) -> Trajectory:
     return read_trajectory(path).trajectory
 
 
-def read_trajectory(path: Path | str) -> TrajectoryFile:
+def read_trajectory(path: Path | str, layout: Header | None = None) -> TrajectoryFile:
     """Read the trajectory in a file of lines `t x y z qx qy qz qw`.
 
     Columns in another order are named by a header, which may tell units; else the size of t
-    tells its unit.
+    tells its unit. layout: the columns of a format that fixes them, where no header does.
     """
     path = Path(path)
-    header, times, extra, is_cut = None, [], 0, False
+    header, times, extra, is_cut = layout, [], 0, False
     rows: list[list[float]] = []
     text = read_text(path)
     lines = text.splitlines()
@@ -118,6 +118,8 @@ def read_trajectory(path: Path | str) -> TrajectoryFile:
     if not rows:
         raise SourceError(f'{path} holds no poses, expected lines of {" ".join(COLUMNS)}')
     read = _trajectory_file(path, times[: len(rows)], np.array(rows), header, extra)
+    if layout is not None and header is not None and header.columns == layout.columns:
+        read = replace(read, assumptions=())  # the format says so, too
     cut = (f'the last line of {path}, which is cut off',) * is_cut
     return replace(read, unread=(*read.unread, *cut))
 

@@ -6,7 +6,6 @@ Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy as np
 from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
-from dsac_ros.sources.file_names import some_names
-from dsac_ros.sources.image_files import list_images, read_depth
+from dsac_ros.sources.image_files import read_depth
+from dsac_ros.sources.named_files import stamped_files, tell_unlisted
 from dsac_ros.sources.source import (
     MAX_GAP_NS,
     POSES_ELSEWHERE,
@@ -26,8 +25,6 @@ from dsac_ros.sources.source import (
     FrameFiles,
     LeftOut,
 )
-from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
-from dsac_ros.sources.text_files import is_comment, quoted, read_text
 from dsac_ros.sources.trajectory_files import add_trajectory
 
 DEPTH_UNITS_PER_METRE = 5000.0
@@ -55,13 +52,13 @@ def open_tum_folder(
     """The frames of an RGB-D folder: rgb.txt, depth.txt and groundtruth.txt, joined by stamp."""
     source = FileSource(path, 'TUM RGB-D folder', [])
     calibration = calibration or find_calibration(path) or _published(source)
-    images = _stamped_files(source, path / 'rgb.txt')
+    images = stamped_files(source, path / 'rgb.txt')
     if not images:
         raise SourceError(
             f'{path / "rgb.txt"} lists no images, expected lines of a stamp and a file'
         )
     listed = depth and (path / 'depth.txt').is_file()
-    depth_of = _depth_readers(_stamped_files(source, path / 'depth.txt') if listed else [])
+    depth_of = _depth_readers(stamped_files(source, path / 'depth.txt') if listed else [])
     source.files = [
         FrameFiles(
             image.stem,
@@ -73,22 +70,10 @@ def open_tum_folder(
         )
         for stamp, image in images
     ]
-    _tell_unlisted(source)
+    tell_unlisted(source, 'rgb.txt')
     if (path / 'groundtruth.txt').is_file():
         add_trajectory(source, path / 'groundtruth.txt', max_gap_ns)
     return source
-
-
-def _tell_unlisted(source: FileSource) -> None:
-    """Tell how many images beside those that the list names are on disk."""
-    listed = [file.image for file in source.files if os.path.isfile(file.image)]
-    used = {os.path.realpath(image) for image in listed}
-    for folder in dict.fromkeys(image.parent for image in listed):
-        spare = [image for image in list_images(folder) if os.path.realpath(image) not in used]
-        if spare:
-            source.unread.add(
-                f'{len(spare)} images of {folder} that rgb.txt does not list: {some_names(spare)}'
-            )
 
 
 def _depth_readers(depths: Sequence[tuple[int, Path]]) -> Callable[[int], DepthReader | None]:
@@ -135,29 +120,3 @@ def _depth_reader(path: Path) -> DepthReader:
 
 def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
     raise ImageError('no depth image is near in time')
-
-
-def _stamped_files(source: FileSource, path: Path) -> list[tuple[int, Path]]:
-    """The stamps and files that a list such as rgb.txt names, in the order of time."""
-    times, files = [], []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        words = line.replace(',', ' ').split(maxsplit=1)
-        if not words or is_comment(line):
-            continue
-        try:
-            time, file = words
-            times.append(read_stamp(time))
-        except ValueError:
-            raise SourceError(
-                f'{path}, line {number}: {quoted(line)} lists no image, expected a '
-                'stamp and a file'
-            ) from None
-        files.append(path.parent / file.strip().replace('\\', '/'))
-    unit = unit_of(times)
-    if unit != 's':
-        source.assume(f'the stamps of {path} are in {unit}, as their size says')
-    try:
-        stamps = [in_nanoseconds(time, unit) for time in times]
-    except ValueError as error:
-        raise SourceError(f'{path}: {error}, expected seconds') from None
-    return sorted(zip(stamps, files))

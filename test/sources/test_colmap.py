@@ -299,7 +299,7 @@ def test_names_written_in_another_way_are_found(tmp_path, name, file):
     (tmp_path / 'sparse' / '0' / 'images.txt').write_text(text.replace(file, name), 'utf-8')
     source = open_source(tmp_path)
     assert len(list(source.frames())) == 1 and not source.unread
-    assert '1 images of the model are files of another spelling' in source.assumptions[0]
+    assert '1 listed images are files of another spelling' in source.assumptions[0]
 
 
 def test_one_file_is_never_two_images(tmp_path):

@@ -98,6 +98,41 @@ LISTS = {
     'depth.txt': b'1305031102.18 depth/frame-000000.png\n',
     'groundtruth.txt': TUM,
 }
+TRANSFORMS = (
+    b'{"fl_x": 50, "cx": 16.0, "cy": 12, "w": 32, "h": 24, "k1": 0.1, "camera_model": "OPENCV",\n'
+    b'"applied_transform": [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]], "applied_scale": 0.5,\n'
+    b'"frames": [{"file_path": "./rgb/frame-000000", "mask_path": "rgb/frame-000001.png",\n'
+    b'"depth_file_path": "depth/frame-000000.png", "fl_y": 51,\n'
+    b'"transform_matrix": [[1, 0, 0, 0.5], [0, 1, 0, 1], [0, 0, 1, 2], [0, 0, 0, 1]]}]}\n'
+)
+EUROC = {
+    'cam0/data.csv': b'#timestamp [ns],filename\n1403636579763555584,frame-000000.png\n'
+    b'1403636579813555584,frame-000001.png\n',
+    'cam0/sensor.yaml': b'T_BS:\n  cols: 4\n  rows: 4\n'
+    b'  data: [0, -1, 0, 0.1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]\nresolution: [32, 24]\n'
+    b'camera_model: pinhole\nintrinsics: [50.0, 51, 16, 12]\n'
+    b'distortion_model: radial-tangential\ndistortion_coefficients: [-0.1, 0.07, 0.001, 0]\n',
+    'vicon0/data.csv': b'#timestamp [ns],p_RS_R_x [m],p_RS_R_y [m],p_RS_R_z [m],q_RS_w [],'
+    b'q_RS_x [],q_RS_y [],q_RS_z []\n1403636579763555000,1,2,3,1,0,0,0\n'
+    b'1403636579813556000,1.5,2,3,0.9,0,0,0.1\n',
+    'vicon0/sensor.yaml': b'T_BS: {data: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]}\n',
+}
+KAPTURE = {
+    'sensors.txt': b'# kapture format: 1.1\ncam, , camera, PINHOLE, 32, 24, 50, 51, 16, 12\n',
+    'records_camera.txt': b'0000, cam, frame-000000.png\n0001, cam, frame-000001.png\n',
+    'trajectories.txt': b'0000, rig, 1, 0, 0, 0, 1, 2, 3\n0001, cam, 0.9, 0, 0, 0.1, 1, 2, 3\n',
+    'rigs.txt': b'rig, cam, 1, 0, 0, 0, 0.1, 0, 0\n',
+}
+RECORD3D = (
+    b'{"w": 32, "h": 24, "K": [50, 0, 0, 0, 51, 0, 16, 12, 1], "frameTimestamps": [0.25, 0.3],\n'
+    b'"perFrameIntrinsicCoeffs": [[50, 51, 16, 12.5]],\n'
+    b'"poses": [[0, 0, 0, 1, 0.5, 1, 2], [0, 0, 0.1, 0.9, 1, 2, 3]]}\n'
+)
+POLYCAM = (
+    b'{"t_00": 1, "t_01": 0, "t_02": 0, "t_03": 0.5, "t_10": 0, "t_11": 1, "t_12": 0, "t_13": 1,\n'
+    b'"t_20": 0, "t_21": 0, "t_22": 1, "t_23": 2, "fx": 50, "fy": 51.0, "cx": 16, "cy": 12,\n'
+    b'"width": 32, "height": 24}\n'
+)
 IMAGE = posed_frames(1)[0].frame.image
 
 
@@ -219,6 +254,59 @@ def test_a_colmap_model(folder, file, name, data):
             (model / other).write_bytes(valid)
     (model / name).write_bytes(data.draw(damaged(COLMAP[name])))
     tried(lambda: len(list(open_source(model, images=folder / 'rgb').posed_frames())))
+
+
+@SEVERAL
+@given(damaged(TRANSFORMS))
+def test_a_transforms_json(folder, data):
+    (folder / 'transforms.json').write_bytes(data)
+    try:
+        frames_of(folder / 'transforms.json')
+    finally:
+        (folder / 'transforms.json').unlink()
+
+
+@pytest.mark.parametrize('name', EUROC)
+@SEVERAL
+@given(st.data())
+def test_a_euroc_folder(folder, file, name, data):
+    path = file / 'mav0'
+    for other, valid in EUROC.items():
+        (path / other).parent.mkdir(parents=True, exist_ok=True)
+        (path / other).write_bytes(valid if other != name else data.draw(damaged(valid)))
+    if not (path / 'cam0/data').exists():
+        (path / 'cam0/data').symlink_to(folder / 'rgb')
+    frames_of(path)
+
+
+@pytest.mark.parametrize('name', KAPTURE)
+@SEVERAL
+@given(st.data())
+def test_a_kapture(folder, file, name, data):
+    path = file / 'kapture' / 'sensors'
+    path.mkdir(parents=True, exist_ok=True)
+    for other, valid in KAPTURE.items():
+        (path / other).write_bytes(valid if other != name else data.draw(damaged(valid)))
+    if not (path / 'records_data').exists():
+        (path / 'records_data').symlink_to(folder / 'rgb')
+    frames_of(path)
+
+
+@pytest.mark.parametrize(
+    ('valid', 'images', 'name'),
+    [
+        (RECORD3D, 'record3d/rgbd', 'record3d/metadata'),
+        (POLYCAM, 'polycam/images', 'polycam/cameras/1.json'),
+    ],
+)
+@SEVERAL
+@given(st.data())
+def test_a_capture_of_a_phone(file, valid, images, name, data):
+    for folder in (file / images, (file / name).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file / images / '1.jpg'), IMAGE)
+    (file / name).write_bytes(data.draw(damaged(valid)))
+    frames_of(file / name.split('/')[0])
 
 
 @pytest.mark.parametrize('name', LISTS)
