@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""torchrun on two machines: two processes that meet at two addresses of the loopback device."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from dsac_ros.map_container import read_header
+from dsac_ros.map_set.file import map_path, read_map_set
+
+pytestmark = pytest.mark.slow
+SETTINGS = {
+    'steps': 60,
+    'batch': 512,
+    'width': 32,
+    'experts': 2,
+    'short_side': 96,
+    'network_short_side': 96,
+    'passes': 1,
+    'patches_per_image': 128,
+    'points': 2000,
+}
+TIMEOUT_S = 900
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(('127.0.0.1', 0))
+        return one.getsockname()[1]
+
+
+def start(address, port, folder):
+    """Start the command of one machine, whose disk is a folder of its own."""
+    folder.mkdir()
+    settings = [word for name, value in SETTINGS.items() for word in ('--set', f'{name}={value}')]
+    torchrun = ['-m', 'torch.distributed.run', '--nnodes', '2', '--nproc-per-node', '1']
+    meeting = ['--rdzv-backend', 'c10d', '--rdzv-id', 'job']
+    endpoint = ['--rdzv-endpoint', f'{address}:{port}', '-m', 'dsac_ros.cli.main']
+    source = ['map', 'rendered:3:72', '--clusters', '2', '--trust-poses', '--depth', 'off']
+    output = ['-o', str(folder / 'place.mapset'), '--json', str(folder / 'results.json')]
+    return subprocess.Popen(
+        [sys.executable, *torchrun, *meeting, *endpoint, *source, *output, *settings],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_machines_learn_one_map_set(tmp_path):
+    port = free_port()
+    machines = [start(address, port, tmp_path / address) for address in ('127.0.0.1', '127.0.0.2')]
+    errors = [machine.communicate(timeout=TIMEOUT_S)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], errors
+    results = list(tmp_path.glob('*/results.json'))
+    assert len(results) == 1  # of rank 0
+    told = json.loads(results[0].read_text())
+    assert {one['rank'] for one in told['maps']} == {0, 1} and told['deaths'] == []
+    path = results[0].with_name('place.mapset')
+    maps, _ = read_map_set(path)
+    assert len(maps.entries) == 2
+    for entry in maps.entries:
+        assert read_header(map_path(path, entry))['id'] == entry.map_id
+    (other,) = (folder for folder in tmp_path.iterdir() if folder != path.parent)
+    assert not list(other.iterdir())
