@@ -16,10 +16,11 @@ import numpy as np
 
 from dsac_ros.acceptance import UNMEASURED_SHARE
 from dsac_ros.geometry.altered_frames import mirrored
+from dsac_ros.mapping.acceptance.coordinate_thresholds import FEWEST_RIGHT
 from dsac_ros.mapping.acceptance.fit import fit_covariance, is_correct
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, FALSE_ACCEPT_DEG, evaluate, twist_error
 from dsac_ros.systems.evidence import LEAST_EVIDENCE, EvidenceModel
-from dsac_ros.systems.system import Estimate, EvidenceSystem
+from dsac_ros.systems.system import TOWARDS_RIGHT, Estimate, EvidenceSystem
 from dsac_ros.types import PosedFrame
 
 NEGATIVES = 24  # mapping frames, at most, that are shown mirrored
@@ -27,9 +28,6 @@ NEGATIVES = 24  # mapping frames, at most, that are shown mirrored
 WRONG_DEPTH = 0.15
 #: A wrong pose that is accepted weighs as much as so many right ones that are refused.
 WRONG_COST = 10.0
-#: Right frames that a threshold must accept to mean anything.
-FEWEST_RIGHT = 3
-TOWARDS_RIGHT = 1 / 3
 RIDGE = 0.1  # of the logistic regression's slope, over standardised evidence
 NEWTON_STEPS = 30
 
@@ -39,10 +37,19 @@ def calibrate(
     learned: Sequence[PosedFrame],
     held_out: Sequence[PosedFrame],
     progress: Callable[[float], None] = lambda share: None,
+    further: Sequence[tuple[Estimate, np.ndarray]] = (),
 ) -> dict[str, Any]:
     """Fit the system's evidence model; return `held_out` and `acceptance` for its map's header.
 
     `held_out` is what `dsac evaluate` reports; without held-out frames it is None.
+
+    Args:
+        system: of the map; it has the model afterwards.
+        learned: frames that it was learned from.
+        held_out: frames that it was not.
+        progress: takes the share done.
+        further: estimates and poses (4, 4) of frames from further away than the held-out ones.
+            They take part in the fit, not in the report.
     """
     if not held_out:
         floor_m = UNMEASURED_SHARE * system.depth
@@ -55,7 +62,13 @@ def calibrate(
         progress(len(estimates) / (len(shown) + len(held_out)))
     negatives, found = estimates[: len(shown)], estimates[len(shown) :]
     references = [one.world_from_camera for one in held_out]
-    model = fit_evidence(found, references, [one.evidence for one in negatives], system.depth)
+    model = fit_evidence(
+        [*found, *(one for one, _ in further)],
+        [*references, *(pose for _, pose in further)],
+        [one.evidence for one in negatives],
+        system.depth,
+        system.TOWARDS_RIGHT,
+    )
     if system.UNMEASURED.accepts:
         model = replace(model, threshold=max(model.threshold, system.UNMEASURED.threshold))
     system.acceptance = model
@@ -69,6 +82,7 @@ def fit_evidence(
     references: Sequence[np.ndarray],
     negatives: Sequence[float],
     depth: float,
+    towards_right: float = TOWARDS_RIGHT,
 ) -> EvidenceModel:
     """Fit the model of a map.
 
@@ -77,6 +91,7 @@ def fit_evidence(
         references: their poses (4, 4).
         negatives: evidence of estimates that are all wrong.
         depth: median depth of the scene [m].
+        towards_right: see `cheapest_threshold`.
     """
     twists = np.array(
         [
@@ -91,7 +106,7 @@ def fit_evidence(
     evidence = np.array([one.evidence for one in estimates])
     every = np.concatenate([evidence, negatives])
     labels = np.concatenate([right, np.zeros(len(negatives), bool)])
-    threshold = cheapest_threshold(every, labels)
+    threshold = cheapest_threshold(every, labels, towards_right)
     raw = np.array(
         [np.zeros((6, 6)) if one.covariance is None else one.covariance for one in estimates]
     )
@@ -114,12 +129,15 @@ def fit_evidence(
     )
 
 
-def cheapest_threshold(evidence: np.ndarray, right: np.ndarray) -> float | None:
+def cheapest_threshold(
+    evidence: np.ndarray, right: np.ndarray, towards_right: float = TOWARDS_RIGHT
+) -> float | None:
     """Return the threshold on evidence (F,) of least cost; None if refusing all is cheaper.
 
     A wrong pose that is accepted costs WRONG_COST, a right one (F,) bool that is refused 1. Of the
-    way from the last refused to the first accepted evidence the threshold lies at TOWARDS_RIGHT,
-    since queries come from further away than held-out frames; evidence counts as its logarithm.
+    way from the last refused to the first accepted evidence the threshold lies at this share, less
+    than half since queries come from further away than held-out frames; evidence counts as its
+    logarithm.
     """
     order = np.argsort(-evidence, kind='stable')
     evidence, right = evidence[order], right[order]
@@ -134,7 +152,7 @@ def cheapest_threshold(evidence: np.ndarray, right: np.ndarray) -> float | None:
         return None
     below = evidence[best + 1] if best + 1 < len(evidence) else evidence[best]
     accepted, refused = np.maximum((evidence[best], below), LEAST_EVIDENCE)
-    return float(accepted**TOWARDS_RIGHT * refused ** (1 - TOWARDS_RIGHT))
+    return float(accepted**towards_right * refused ** (1 - towards_right))
 
 
 def logistic(values: np.ndarray, right: np.ndarray) -> tuple[float, float]:

@@ -11,10 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from dsac_ros.compute.device import choose_device
-from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, MapSetConfig, RansacConfig
 from dsac_ros.errors import MapError, did_you_mean
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_container import DAMAGE, damaged, read_container, read_header
+from dsac_ros.map_set.file import is_map_set
+from dsac_ros.map_set.localizer import MapSetLocalizer
 from dsac_ros.systems.recipes import SYSTEMS
 from dsac_ros.systems.system import EvidenceSystem, System
 
@@ -24,22 +26,27 @@ def load_localizer(
     device: str = 'auto',
     ransac: RansacConfig = RansacConfig(),
     accept: AcceptConfig = AcceptConfig(),
+    map_set: MapSetConfig = MapSetConfig(),
 ) -> System:
-    """Load a map by the system that its header names.
+    """Load a map by the system that its header names, or a map set.
 
     Args:
         path: a map file that `dsac map` wrote, by whichever recipe.
         device: auto, cpu or cuda.
         ransac: settings of the pose estimation.
         accept: settings of the acceptance.
+        map_set: settings of queries in a map set.
 
     Raises:
         MapError: the file is no map that this version can use.
         ConfigError: there is no such device, or an extra that the system needs is missing.
     """
     path, device = Path(path), choose_device(device)
-    if 'system' not in read_header(path):
+    header = read_header(path)
+    if 'system' not in header:
         return Localizer.load(path, device, ransac, accept)
+    if is_map_set(header):
+        return MapSetLocalizer.load(path, device, ransac, accept, map_set, load_localizer)
     header, tensors = read_container(path)
     try:
         return _system_class(path, header['system']).of(header, tensors, device, ransac, accept)

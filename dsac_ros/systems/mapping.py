@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from dsac_ros.config import MappingConfig, as_dict
@@ -17,6 +18,7 @@ from dsac_ros.mapping.header import describe_frames
 from dsac_ros.mapping.optim.progress import Stages
 from dsac_ros.systems.calibration import calibrate
 from dsac_ros.systems.loading import make_system
+from dsac_ros.systems.system import Estimate
 from dsac_ros.types import PosedFrame
 
 
@@ -47,12 +49,13 @@ def finish(
     output: Path,
     device: str,
     clock: Stages,
+    further: Sequence[tuple[Estimate, np.ndarray]] = (),
 ) -> StoredMap:
     """Calibrate a system on the held-out views of its data and write its map.
 
-    The header is that of `system_header`, with whatever the system adds.
+    The header is that of `system_header`, with whatever the system adds; further: see `calibrate`.
     """
-    header |= calibrated(header, tensors, data, device, clock)
+    header |= calibrated(header, tensors, data, device, clock, further)
     return write(header, tensors, output, device, clock)
 
 
@@ -62,11 +65,12 @@ def calibrated(
     data: Dataset,
     device: str,
     clock: Stages,
+    further: Sequence[tuple[Estimate, np.ndarray]] = (),
 ) -> dict[str, Any]:
     """Return `held_out` and `acceptance` for the header of a map: `calibration.calibrate`."""
     system = make_system({**header, 'id': ''}, tensors, device)
     learned, held_out = (posed_frames(views, data) for views in (data.views, data.held_out))
-    return calibrate(system, learned, held_out, clock.stage('measuring'))
+    return calibrate(system, learned, held_out, clock.stage('measuring'), further)
 
 
 def write(

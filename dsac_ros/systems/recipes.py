@@ -46,6 +46,17 @@ class SystemRecipe:
         return settings
 
 
+# Small images, as the papers' 224 px: a pose is a matter of layout, not of detail.
+POSENET = {
+    'short_side': 240,
+    'network_short_side': 120,
+    'minutes': 10.0,
+    'steps': 1500,
+    'passes': 12,
+    'learning_rate': 2e-3,
+    'max_rotation': 20.0,
+}
+
 SYSTEMS = {
     one.name: one
     for one in (
@@ -57,10 +68,39 @@ SYSTEMS = {
             'RelativePoseConfig',
         ),
         SystemRecipe(
+            'pixloc',
+            'alignment of learned features with reference images; no training',
+            'pixloc',
+            'PixLocConfig',
+            {'reference_images_mb': 3.0},
+        ),
+        SystemRecipe(
             'sift_sfm',
             'SIFT and structure from motion; needs the extra sfm',
             'sift_sfm',
+            'SiftSfmConfig',
             modules=('pycolmap', 'poselib'),
+        ),
+        SystemRecipe(
+            'posenet',
+            'PoseNet: regression of the pose, |x| + beta d(q) (2015)',
+            'posenet',
+            'PoseNetConfig',
+            {**POSENET, 'loss': 'weighted'},
+        ),
+        SystemRecipe(
+            'posenet_learned',
+            'PoseNet with learned weights of the two losses (2017)',
+            'posenet',
+            'PoseNetConfig',
+            {**POSENET, 'loss': 'learned'},
+        ),
+        SystemRecipe(
+            'posenet_reprojection',
+            'the same, then the reprojection loss of scene points (2017)',
+            'posenet',
+            'PoseNetConfig',
+            {**POSENET, 'loss': 'reprojection'},
         ),
     )
 }

@@ -25,6 +25,8 @@ from dsac_ros.types import Frame, Localization, PoseStatistics, Result
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+TOWARDS_RIGHT = 1 / 3
+
 
 class System(Protocol):
     """A loaded map that localizes frames; `Localizer` and every class of `systems` is one.
@@ -79,7 +81,8 @@ class Query:
 class Estimate:
     """A pose before anybody has judged it.
 
-    world_from_camera (4, 4) is None where there is no estimate, and then `reason` says why.
+    world_from_camera (4, 4) is None where there is no estimate, and then `reason` says why; a pose
+    with a reason is a guess that is refused whatever its evidence.
     evidence is the number that `EvidenceModel` judges, positive, the larger the surer. covariance
     (6, 6) [m, rad] is that of the refinement, None where a system has none. candidates are the
     poses world_from_camera (4, 4) that were compared, the best first.
@@ -106,6 +109,8 @@ class EvidenceSystem(ABC):
     #: Model of a map too small to hold frames out; where it accepts anything, its threshold is the
     #: least of every map. The floor of the position follows from the scene's depth.
     UNMEASURED = EvidenceModel()
+    #: Place of the threshold between refused and accepted held-out frames; see `calibration`.
+    TOWARDS_RIGHT = TOWARDS_RIGHT
 
     def __init__(
         self,
@@ -186,7 +191,7 @@ class EvidenceSystem(ABC):
             found.covariance,
             found.statistics,
         )
-        if found.world_from_camera is None:
+        if found.world_from_camera is None or found.reason:
             return answer
         return judge(
             answer,

@@ -19,7 +19,7 @@ from dsac_ros.map_container import read_container, write_container
 from dsac_ros.metrics import mahalanobis_squared, twist_error
 from dsac_ros.systems.learning import learn
 from dsac_ros.systems.loading import load_localizer
-from dsac_ros.systems.recipes import NoSettings
+from dsac_ros.systems.sift_sfm.config import SiftSfmConfig
 from dsac_ros.systems.sift_sfm.reprojection import pose_covariance
 from dsac_ros.systems.sift_sfm.system import FEATURES, features_of, require
 from dsac_ros.systems.sift_sfm.triangulation import partners
@@ -44,7 +44,7 @@ def posed_frames(change=lambda index, frame: frame):
 def mapped(frames, path):
     """Map frames without any check of their poses; return the loaded system."""
     config = MappingConfig(recipe='sift_sfm', trust_poses=True)
-    learn(frames, config, NoSettings(), device='cpu', output=path)
+    learn(frames, config, SiftSfmConfig(), device='cpu', output=path)
     return load_localizer(path, 'cpu')
 
 
@@ -108,7 +108,7 @@ def test_a_place_far_from_the_origin_is_as_exact(tmp_path):
 def test_held_out_frames_are_mapped_at_last(wall_frames, tmp_path):
     """The map that is calibrated does not know them, the one that is written does."""
     config = MappingConfig(recipe='sift_sfm', held_out=0.3)
-    learn(wall_frames, config, NoSettings(), device='cpu', output=tmp_path / 'map')
+    learn(wall_frames, config, SiftSfmConfig(), device='cpu', output=tmp_path / 'map')
     header, tensors = read_container(tmp_path / 'map')
     assert header['held_out']['frames'] == 12 and header['held_out']['false_accepts'] == 0
     assert len(tensors['codes']) == 40

@@ -3,7 +3,8 @@
 
 Zhou et al., "To Learn or Not to Learn: Visual Localization from Essential Matrices", ICRA 2020,
 section III: every pair of relative poses gives a hypothesis, its position by triangulation of the
-two directions; the others vote. The pose is then refined on the epipolar errors of all matches.
+two directions; the others vote. The best are then compared and refined on the epipolar errors of
+all matches.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dsac_ros.geometry.rotation import matrix_from_axis_angle, skew
-from dsac_ros.systems.relative_pose.essential import RelativePose
+from dsac_ros.systems.relative_pose.epipolar import (
+    INLIER_PX,
+    WIDE,
+    Matches,
+    covariance_of,
+    refined,
+)
+from dsac_ros.systems.relative_pose.essential import FEWEST, RelativePose
 
 #: Angles [rad] within which a relative pose agrees with a hypothesis: 15 deg of the direction as
 #: in the paper, and of the rotation, which is better known, less.
@@ -24,9 +29,20 @@ DIRECTION, ROTATION = np.radians(15.0), np.radians(7.0)
 #: Between two directions that are triangulated [rad]; below, noise decides.
 LEAST_ANGLE = np.radians(2.0)
 MOST_VOTES = 100  # of one mapping image: inliers beyond say no more
-INLIER_PX = 2.0  # of an epipolar error
-ITERATIONS = 15
-RIDGE = 1e-9
+BESIDE = 1e-3  # of the extent of the mapping cameras
+COMPARED, REFINED = 16, 3  # hypotheses with most votes, and of those the best on all matches
+#: Mapping images lie on a line with the query where it is uncertain along this angle to them, by
+#: this share of their distance.
+LINE_ANGLE, LINE_SIGMA = np.radians(15.0), 0.1
+
+NONE = 'the image fits no mapping image'
+ONE = 'the image fits one mapping image, which tells the rotation and a direction, not how far'
+TURNED = (
+    'the image differs from the {} mapping images that it fits by rotation alone: nothing tells '
+    'how near to them it was taken'
+)
+LINE = 'the {} mapping images that the image fits lie on a line with it: how far along is unknown'
+APART = 'the image fits {} mapping images, and no two of them agree on a pose'
 
 
 @dataclass(frozen=True)
@@ -34,61 +50,82 @@ class AbsolutePose:
     """A pose, its covariance, and what speaks for it.
 
     world_from_camera (4, 4), covariance (6, 6) [m, rad] in world axes (ROS order), inliers: number
-    of matches that fit, references: number of mapping images that agree.
+    of matches that fit, references: number of mapping images that agree. reason: why the position
+    is unknown; the pose is then that of a mapping image with the rotation of the query.
     """
 
     world_from_camera: np.ndarray
-    covariance: np.ndarray
-    inliers: int
-    references: int
+    covariance: np.ndarray | None = None
+    inliers: int = 0
+    references: int = 0
+    reason: str = ''
 
 
 def absolute_pose(relative: Sequence[RelativePose], focal_px: float) -> AbsolutePose | None:
-    """Estimate the pose of a query; None where no two relative poses agree.
+    """Estimate the pose of a query; None of no relative poses.
 
     Args:
-        relative: relative poses with two or more mapping images.
+        relative: relative poses with mapping images.
         focal_px: focal length of the query.
     """
-    start = best_hypothesis(relative)
-    if start is None:
+    if not relative:
         return None
-    pose, agreeing = start
-    together = [one for one, is_with in zip(relative, agreeing) if is_with]
-    with torch.inference_mode(False):  # derivatives are taken forward
-        return refined(pose, together, focal_px)
+    if all(one.is_rotation for one in relative):
+        return unknown(relative, TURNED)
+    if len(relative) == 1:
+        return unknown(relative, ONE)
+    starts = hypotheses(relative)
+    if not len(starts):
+        return unknown(relative, LINE if on_a_line(relative) else APART)
+    matches = Matches.of(relative, focal_px)
+    wide = WIDE * INLIER_PX
+    scores = [matches.msac(pose, wide) for pose in starts]
+    best = [starts[index] for index in np.argsort(scores)[::-1][:REFINED]]
+    found = [one for one in (together(pose, relative, focal_px) for pose in best) if one]
+    if not found:
+        return unknown(relative, APART)
+    return max(found, key=lambda one: one.inliers)
 
 
-def best_hypothesis(relative: Sequence[RelativePose]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the pose (4, 4) that most relative poses agree with, and which do (K,) bool.
+def unknown(relative: Sequence[RelativePose], reason: str) -> AbsolutePose:
+    """Return the place of the mapping image with most inliers; reason: why not more is known."""
+    most = max(relative, key=lambda one: one.count)
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = most.world_from_query, most.centre
+    return AbsolutePose(pose, references=len(relative), reason=reason.format(len(relative)))
 
-    Every ordered pair is tried: the rotation is that of the first.
+
+def hypotheses(relative: Sequence[RelativePose]) -> np.ndarray:
+    """Return the poses (H, 4, 4) that most relative poses agree with, two at least.
+
+    Every ordered pair is tried: the rotation is that of the first. A mapping image that differs by
+    rotation alone is a position of its own; a little beside it, for at a mapping image no matches
+    with it contradict any rotation.
     """
-    if len(relative) < 2:
-        return None
     rotations = np.stack([one.world_from_query for one in relative])
     centres = np.stack([one.centre for one in relative])
     directions = np.stack([one.towards for one in relative])
-    votes = np.minimum([one.count for one in relative], MOST_VOTES).astype(float)
-    first, second = np.nonzero(~np.eye(len(relative), dtype=bool))
+    turned = np.array([one.is_rotation for one in relative])
+    first, second = np.nonzero(np.outer(~turned, ~turned) & ~np.eye(len(relative), dtype=bool))
     places, usable = triangulated(
         centres[first], directions[first], centres[second], directions[second]
     )
-    if not usable.any():
-        return None
-    first, places = first[usable], places[usable]
-    apart = rotation_angles(rotations)[first]
+    first = np.concatenate([first[usable], np.flatnonzero(turned)])
+    beside = BESIDE * np.linalg.norm(centres - centres.mean(0), axis=1).max() + 1e-9
+    places = np.concatenate([places[usable], (centres + beside * directions)[turned]])
     towards = places[:, None] - centres
     cosine = (towards * directions).sum(2) / (np.linalg.norm(towards, axis=2) + 1e-12)
-    agrees = (apart < ROTATION) & (cosine > np.cos(DIRECTION))
+    agrees = (rotation_angles(rotations)[first] < ROTATION) & (
+        turned | (cosine > np.cos(DIRECTION))
+    )
+    votes = np.minimum([one.count for one in relative], MOST_VOTES).astype(float)
     # Among equals the one whose directions fit best.
-    score = (agrees * votes * (1 + cosine)).sum(1)
-    best = int(score.argmax())
-    if agrees[best].sum() < 2:
-        return None
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = rotations[first[best]], places[best]
-    return pose, agrees[best]
+    score = (agrees * votes * np.where(turned, 1.0, 1 + cosine)).sum(1)
+    order = np.argsort(-score, kind='stable')
+    order = order[(agrees & ~turned).sum(1)[order] + turned[first[order]] >= 2][:COMPARED]
+    poses = np.tile(np.eye(4), (len(order), 1, 1))
+    poses[:, :3, :3], poses[:, :3, 3] = rotations[first[order]], places[order]
+    return poses
 
 
 def triangulated(
@@ -118,105 +155,48 @@ def triangulated(
     return points, usable
 
 
+def on_a_line(relative: Sequence[RelativePose]) -> bool:
+    """Return True if the directions from all mapping images are parallel."""
+    directions = np.stack([one.towards for one in relative if not one.is_rotation])
+    return bool(np.abs(directions @ directions.T).min() > np.cos(LEAST_ANGLE))
+
+
 def rotation_angles(rotations: np.ndarray) -> np.ndarray:
     """Return the angles (K, K) [rad] between rotations (K, 3, 3)."""
     trace = np.einsum('iab,jab->ij', rotations, rotations)
     return np.asarray(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
 
 
-def refined(pose: np.ndarray, relative: Sequence[RelativePose], focal_px: float) -> AbsolutePose:
-    """Minimise the epipolar errors of all matches: Gauss-Newton with Cauchy weights.
+def together(
+    pose: np.ndarray, relative: Sequence[RelativePose], focal_px: float
+) -> AbsolutePose | None:
+    """Refine a hypothesis on the matches of the mapping images that agree, two at least.
 
-    The mapping cameras stand still, so that their distances tell the scale. Matches that RANSAC
-    left out take part: with other mapping images they may fit.
+    Matches that RANSAC left out of a pair take part: with other mapping images they may fit.
     """
-    matches = Matches.of(relative)
-    current = torch.from_numpy(pose)
-    errors, jacobian = matches.linearised(current, focal_px)
-    scale = 4 * INLIER_PX
-    for _ in range(ITERATIONS):
-        weights = 1 / (1 + (errors / scale) ** 2)
-        information = jacobian.T @ (weights[:, None] * jacobian)
-        information += RIDGE * torch.diag(information.diagonal() + 1e-12)
-        step = -torch.linalg.solve(information, jacobian.T @ (weights * errors))
-        current = moved(current, step)
-        errors, jacobian = matches.linearised(current, focal_px)
-        scale = max(INLIER_PX / 2, 0.6 * scale)
-    inliers = errors.abs() < INLIER_PX
-    return AbsolutePose(
-        current.numpy(),
-        covariance_of(errors[inliers], jacobian[inliers]),
-        int(inliers.sum()),
-        int(torch.bincount(matches.reference[inliers], minlength=len(relative)).gt(0).sum()),
-    )
+    wide = WIDE * INLIER_PX
+    agreeing = [
+        one for one in relative if Matches.of([one], focal_px).msac(pose, wide) > FEWEST / 2
+    ]
+    if len(agreeing) < 2:
+        return None
+    matches = Matches.of(agreeing, focal_px)
+    pose = refined(pose, matches)
+    fitting = matches.fitting(pose)
+    counts = np.bincount(matches.reference[fitting], minlength=len(agreeing))
+    if (counts >= FEWEST).sum() < 2:
+        return None
+    covariance = covariance_of(pose, matches, fitting)
+    if is_along(pose, np.stack([one.centre for one in agreeing]), covariance):
+        return unknown(agreeing, LINE)
+    return AbsolutePose(pose, covariance, int(fitting.sum()), int((counts >= FEWEST).sum()))
 
 
-def covariance_of(errors: Tensor, jacobian: Tensor) -> np.ndarray:
-    """Return the covariance (6, 6) from errors (N,) [px] and their derivatives (N, 6)."""
-    if len(errors) < 7:
-        return np.full((6, 6), np.inf)
-    variance = float((errors**2).sum()) / (len(errors) - 6)
-    information = jacobian.T @ jacobian
-    scale = information.diagonal().sqrt() + 1e-300
-    scaled = information / torch.outer(scale, scale) + 1e-12 * torch.eye(6, dtype=errors.dtype)
-    return np.asarray((variance * torch.linalg.inv(scaled) / torch.outer(scale, scale)).numpy())
-
-
-def moved(pose: Tensor, step: Tensor) -> Tensor:
-    """Perturb a pose (4, 4) by (x, y, z, rotation) (6,) in world axes."""
-    result = pose.clone()
-    result[:3, 3] = pose[:3, 3] + step[:3]
-    result[:3, :3] = matrix_from_axis_angle(step[3:]) @ pose[:3, :3]
-    return result
-
-
-@dataclass(frozen=True)
-class Matches:
-    """Matches of a query with several mapping images.
-
-    query, seen (M, 3): rays, of length 1 along the optical axis. reference (M,): index of the
-    mapping image, whose rotations (K, 3, 3) and centres (K, 3) are in the world.
-    """
-
-    query: Tensor
-    seen: Tensor
-    reference: Tensor
-    rotations: Tensor
-    centres: Tensor
-
-    @classmethod
-    def of(cls, relative: Sequence[RelativePose]) -> Matches:
-        """Collect those of relative poses."""
-        counts = torch.tensor([len(one.query_rays) for one in relative])
-        poses = np.stack([one.world_from_reference for one in relative])
-        return cls(
-            homogeneous(np.concatenate([one.query_rays for one in relative])),
-            homogeneous(np.concatenate([one.reference_rays for one in relative])),
-            torch.arange(len(relative)).repeat_interleave(counts),
-            torch.from_numpy(poses[:, :3, :3].copy()),
-            torch.from_numpy(poses[:, :3, 3].copy()),
-        )
-
-    def errors(self, pose: Tensor, focal_px: float) -> Tensor:
-        """Return signed Sampson distances (M,) [px] (Hartley and Zisserman 2004, eq. 11.9)."""
-        # x_query^T E x_seen = 0 with E = R_q^T [c_r - c_q]_x R_r
-        essential = pose[:3, :3].T @ skew(self.centres - pose[:3, 3]) @ self.rotations
-        essential = essential / (torch.linalg.matrix_norm(essential)[:, None, None] + 1e-12)
-        of_match = essential[self.reference]
-        in_query = (of_match @ self.seen[..., None])[..., 0]
-        in_seen = (of_match.transpose(1, 2) @ self.query[..., None])[..., 0]
-        slope = (in_query[:, :2] ** 2).sum(1) + (in_seen[:, :2] ** 2).sum(1)
-        return focal_px * (self.query * in_query).sum(1) / (slope.sqrt() + 1e-12)
-
-    def linearised(self, pose: Tensor, focal_px: float) -> tuple[Tensor, Tensor]:
-        """Return the errors (M,) and their derivatives (M, 6) by the perturbation of `moved`."""
-        none = torch.zeros(6, dtype=pose.dtype)
-        derivatives = torch.func.jacfwd(lambda step: self.errors(moved(pose, step), focal_px))(
-            none
-        )
-        return self.errors(pose, focal_px), derivatives
-
-
-def homogeneous(rays: np.ndarray) -> Tensor:
-    """Append 1 to rays (M, 2)."""
-    return torch.from_numpy(np.column_stack([rays, np.ones(len(rays))]))
+def is_along(pose: np.ndarray, centres: np.ndarray, covariance: np.ndarray) -> bool:
+    """Return True if a position is uncertain along the line that it forms with centres (K, 3)."""
+    values, vectors = np.linalg.eigh(covariance[:3, :3])
+    towards = pose[:3, 3] - centres
+    distance = np.linalg.norm(towards, axis=1) + 1e-12
+    cosine = np.abs(towards @ vectors[:, -1]) / distance
+    uncertain = np.sqrt(max(0.0, values[-1])) > LINE_SIGMA * np.median(distance)
+    return bool(uncertain and cosine.min() > np.cos(LINE_ANGLE))

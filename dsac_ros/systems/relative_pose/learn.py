@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from dsac_ros.mapping.data import dataset
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.optim.progress import ProgressCallback, Stages
 from dsac_ros.mapping.sfm.reference_selection import distances
-from dsac_ros.systems.mapping import finish, system_header
+from dsac_ros.systems.mapping import calibrated, system_header, write
 from dsac_ros.systems.relative_pose.config import RelativePoseConfig
 from dsac_ros.systems.vlad import Vlad
 from dsac_ros.types import PosedFrame
@@ -36,14 +37,21 @@ def learn(
     progress: ProgressCallback = lambda state: None,
     resume: bool = False,
 ) -> StoredMap:
-    """Map a place in one pass over its images; see `mapping.ace.learn_map`."""
+    """Map a place in one pass over its images; see `mapping.ace.learn_map`.
+
+    A map without the views that are held out is calibrated on them; they are in the one that is
+    written.
+    """
     clock = Stages(progress)
     device = choose_device(device)
     data = dataset.prepare(frames, config, total, clock.stage, track=False)
     header = system_header(data, config, own, output.stem, map_frame)
-    chosen = [data.views[index] for index in spread(data.views, own.references)]
-    tensors = described(chosen, own.features, data.scale, clock)
-    return finish(header, tensors, data, output, device, clock)
+    views = [*data.views, *data.held_out]
+    chosen = spread(views, own.references)
+    images = described([views[index] for index in chosen], own.features, data.scale, clock)
+    learned = [image for index, image in zip(chosen, images) if index < len(data.views)]
+    header |= calibrated(header, tensors_of(learned), data, device, clock)
+    return write(header, tensors_of(images), output, device, clock)
 
 
 def spread(views: Sequence[View], count: int) -> list[int]:
@@ -59,30 +67,50 @@ def spread(views: Sequence[View], count: int) -> list[int]:
     return sorted(chosen)
 
 
+@dataclass(frozen=True)
+class Described:
+    """A mapping image as the map keeps it; every (K, 128) float32: also features that it drops."""
+
+    rays: np.ndarray
+    depth: np.ndarray
+    descriptors: np.ndarray
+    every: np.ndarray
+    map_from_camera: np.ndarray
+
+
 def described(
     views: Sequence[View], features: int, scale: float, clock: Stages
-) -> dict[str, Tensor]:
-    """Return the tensors of a map; see `system.References`."""
-    progress = clock.stage('encoding')
-    image, rays, depth, kept, every = [], [], [], [], []
-    for index, view in enumerate(views):
+) -> list[Described]:
+    """Describe views by so many of their features; scale: of the scene [m]."""
+    progress, images = clock.stage('encoding'), []
+    for done, view in enumerate(views, 1):
         pixels, descriptors = root_sift(view.image, MOST, view.mask)
-        every.append(descriptors)
-        pixels, descriptors = pixels[:features], descriptors[:features]
-        kept.append(quantised(descriptors))
-        image.append(np.full(len(pixels), index, np.int32))
-        rays.append((pixels - view.matrix[:2, 2]) / view.matrix[0, 0])
-        depth.append(scale * depth_at(view, pixels))
-        progress((index + 1) / len(views))
-    vlad = Vlad.learn(every)
-    poses = np.stack([view.scene_from_camera for view in views])
-    poses[:, :3, 3] *= scale
+        kept = pixels[:features]
+        pose = view.scene_from_camera.copy()
+        pose[:3, 3] *= scale
+        images.append(
+            Described(
+                (kept - view.matrix[:2, 2]) / view.matrix[0, 0],
+                scale * depth_at(view, kept),
+                quantised(descriptors[:features]),
+                descriptors,
+                pose,
+            )
+        )
+        progress(done / len(views))
+    return images
+
+
+def tensors_of(images: Sequence[Described]) -> dict[str, Tensor]:
+    """Return the tensors of a map; see `system.References`."""
+    vlad = Vlad.learn([image.every for image in images])
+    counts = [len(image.rays) for image in images]
     arrays = {
-        'image': np.concatenate(image),
-        'rays': np.concatenate(rays).astype(np.float32),
-        'depth': np.concatenate(depth).astype(np.float32),
-        'descriptors': np.concatenate(kept),
-        'poses': poses,
+        'image': np.repeat(np.arange(len(images), dtype=np.int32), counts),
+        'rays': np.concatenate([image.rays for image in images]).astype(np.float32),
+        'depth': np.concatenate([image.depth for image in images]).astype(np.float32),
+        'descriptors': np.concatenate([image.descriptors for image in images]),
+        'poses': np.stack([image.map_from_camera for image in images]),
         'basis': vlad.basis,
         'words': vlad.words,
         'codes': vlad.codes,

@@ -18,7 +18,8 @@ from dsac_ros.alignment.features import LONGEST, MOST, mutual, root_sift, unit
 from dsac_ros.config import AcceptConfig, RansacConfig, build
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.map_container import StoredMap
-from dsac_ros.systems.relative_pose.absolute import AbsolutePose, absolute_pose
+from dsac_ros.systems.evidence import EvidenceModel
+from dsac_ros.systems.relative_pose.absolute import NONE, AbsolutePose, absolute_pose
 from dsac_ros.systems.relative_pose.config import RelativePoseConfig
 from dsac_ros.systems.relative_pose.essential import relative_pose
 from dsac_ros.systems.relative_pose.measured import measured_pose
@@ -26,9 +27,7 @@ from dsac_ros.systems.system import Estimate, EvidenceSystem, Query
 from dsac_ros.systems.vlad import Vlad
 from dsac_ros.types import PoseStatistics, Result
 
-#: An image that fits fewer mapping images has no position.
-ONE = 'the image fits {} mapping image, and one tells the rotation but not the position'
-NONE = '{} of {} mapping images fit the image, and their directions meet nowhere'
+LEAST_EVIDENCE = 50  # matches; of 28 mirrored queries of RedKitchen none had a pose
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,14 @@ class RelativePoseSystem(EvidenceSystem):
     """The evidence is the number of matches that fit the pose, over all mapping images."""
 
     EVIDENCE = 'matches that fit one pose'
+    UNMEASURED = EvidenceModel(
+        threshold=LEAST_EVIDENCE,
+        accepts=True,
+        covariance_scale=100.0,
+        floor_rad=0.01,
+        logit_offset=-7.8,
+        logit_slope=2.0,
+    )
 
     def __init__(
         self,
@@ -117,26 +124,25 @@ class RelativePoseSystem(EvidenceSystem):
             for index in nearest.tolist()
         ]
         clock.lap('matching')
-        found = None
-        if self.has_depth:
-            found = self._by_depth(matches, pixels, matrix)
-        reason = ''
+        found = self._by_depth(matches, pixels, matrix) if self.has_depth else None
         if found is None:
-            found, reason = self._by_directions(matches, pixels, matrix)
+            found = self._by_directions(matches, pixels, matrix)
         clock.lap('pose')
         if found is None:
-            return Estimate(reason=reason, result=Result.LOW_INLIERS)
+            return Estimate(reason=NONE)
         pose = found.world_from_camera.copy()
         pose[:3, 3] += self.map.origin
         return Estimate(
             pose,
             float(found.inliers),
             found.covariance,
-            statistics=PoseStatistics(
+            found.reason,
+            Result.POSITION_UNDETERMINED if found.reason else Result.LOW_INLIERS,
+            PoseStatistics(
                 inlier_count=found.inliers,
                 hypothesis_agreement=found.references / max(1, len(matches)),
             ),
-            candidates=(pose,),
+            (pose,),
         )
 
     def _by_depth(
@@ -155,7 +161,7 @@ class RelativePoseSystem(EvidenceSystem):
 
     def _by_directions(
         self, matches: list[tuple[int, np.ndarray]], pixels: np.ndarray, matrix: np.ndarray
-    ) -> tuple[AbsolutePose | None, str]:
+    ) -> AbsolutePose | None:
         query_rays = (pixels - matrix[:2, 2]) / matrix[0, 0]
         relative = [
             found
@@ -169,10 +175,7 @@ class RelativePoseSystem(EvidenceSystem):
                 )
             )
         ]
-        if len(relative) < 2:
-            return None, ONE.format(len(relative) or 'no')
-        pose = absolute_pose(relative, float(matrix[0, 0]))
-        return pose, '' if pose else NONE.format(len(relative), len(matches))
+        return absolute_pose(relative, float(matrix[0, 0]))
 
 
 SYSTEM = RelativePoseSystem
