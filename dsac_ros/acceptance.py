@@ -37,6 +37,9 @@ class AcceptanceModel:
     though they might improve the pose; 0 where features of this place hardly ever verify one.
     features_first: poses by scene coordinates are seldom good enough to be aligned, so features
     are matched first.
+    accepts_alone: False of a map that was right by scene coordinates alone in too few of the
+    frames that it was checked on: they verify nothing, whatever their number. checked,
+    right_alone: number of these frames, and of those that were right.
     focal_error: relative error of the focal lengths that the map was learned with, 0 where images
     fit theirs; queries with the same errors are right in this map.
     fitted: the model as the map has it, where the user has set thresholds in its place; it stands
@@ -59,6 +62,9 @@ class AcceptanceModel:
     min_feature_inliers: int = 12
     clear_ratio: float = 0.7
     features_first: bool = False
+    accepts_alone: bool = True
+    checked: int = 0
+    right_alone: int = 0
     focal_error: float = 0.0
     fitted: AcceptanceModel | None = field(default=None, repr=False)
 
@@ -89,9 +95,14 @@ class AcceptanceModel:
         return asdict(replace(self, fitted=None), dict_factory=_without_fitted)
 
     def overridden(self, accept: AcceptConfig) -> AcceptanceModel:
-        """Replace thresholds by those of `accept` that are not negative."""
+        """Replace thresholds by those of `accept` that are not negative.
+
+        A ratio of inliers that the user asks for stands above `accepts_alone`, too.
+        """
         known = {field.name for field in fields(self)}
         given = {k: v for k, v in asdict(accept).items() if v >= 0 and k in known}
+        if 'min_inlier_ratio' in given:
+            given['accepts_alone'] = True
         return replace(self, **given, fitted=self.fitted or self) if given else self
 
     def accepted_by_landmarks(self, statistics: PoseStatistics) -> bool:
@@ -103,6 +114,13 @@ class AcceptanceModel:
         """Return True if local features alone verify the pose."""
         count = statistics.feature_inliers
         return count > 0 and count >= self.min_feature_inliers
+
+    def nothing_alone(self) -> str:
+        """Return why scene coordinates alone verify no pose in this map."""
+        return (
+            f'scene coordinates were right in {self.right_alone} of {self.checked} frames that '
+            'this map was checked on: alone they verify nothing in it'
+        )
 
     def covariance(self, raw: np.ndarray, statistics: PoseStatistics) -> np.ndarray:
         """Return the covariance (6, 6) [m, rad] of real errors, from that of the refinement."""
@@ -131,6 +149,12 @@ class AcceptanceModel:
                         f'{s.feature_inliers} features another'
                     ),
                 )
+            )
+        if not self.accepts_alone:
+            return Result.LOW_INLIERS, (
+                f'{self.nothing_alone()}; {s.visible_inlier_ratio:.0%} of the landmarks agree, '
+                f'expected {self.min_visible_inlier_ratio:.0%}, or {s.feature_inliers} features, '
+                f'expected {self.min_feature_inliers}'
             )
         if s.inlier_ratio < self.min_inlier_ratio or s.inlier_count < self.min_inliers:
             return Result.LOW_INLIERS, (

@@ -230,7 +230,30 @@ class EndToEndConfig:
 
 
 @dataclass(frozen=True)
-class CorrectionConfig:
+class ViewpointConfig:
+    """Motion of a robot between poses that makes them more than one piece of evidence."""
+
+    viewpoint_change_xy: float = setting(
+        0.2,
+        'movement between agreeing poses before a localizer, or map -> odom with max_jump, is '
+        'overruled unasked (images of a robot at rest are one piece of evidence), or a turn by '
+        'viewpoint_change_yaw; 0: not required',
+        unit='m',
+        low=0.0,
+        origin='chosen by hand; the scenarios of test/recovery pass with it',
+    )
+    viewpoint_change_yaw: float = setting(
+        10.0,
+        'turn between agreeing poses that replaces the movement',
+        unit='deg',
+        low=0.0,
+        high=180.0,
+        origin='chosen by hand; the scenarios of test/recovery pass with it',
+    )
+
+
+@dataclass(frozen=True)
+class CorrectionConfig(ViewpointConfig):
     """Settings of map -> odom where this node publishes it, from pose to pose.
 
     A rotation counts as the way of a point 1 m from the robot: 0.5 rad as 0.5 m.
@@ -254,7 +277,7 @@ class CorrectionConfig:
     )
     jump_confirmations: int = setting(
         3,
-        'consecutive poses beyond max_jump that must agree',
+        'consecutive poses beyond max_jump that must agree, from two viewpoints',
         low=2,
         high=100,
         origin=NOT_MEASURED,
@@ -338,6 +361,51 @@ class AcceptConfig:
         'focal length is not tested',
         low=0.0,
         high=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class MapSetConfig:
+    """Settings of queries in a map set."""
+
+    maps: int = setting(
+        5,
+        'most maps of a set that an image is searched in, the most similar ones',
+        low=1,
+        origin='of 213 images of 14 scenes all show one of the first 5, 212 one of the first 3',
+    )
+    temperature: float = setting(
+        0.05,
+        'of the softmax over similarities that splits the hypotheses over the maps',
+        low=1e-4,
+        origin='the right map of those images then has at least 4 % of the hypotheses',
+    )
+    min_share: float = setting(
+        0.06,
+        'share of the hypotheses below which a map is searched only where all others refuse',
+        low=0.0,
+        high=1.0,
+        origin='1 of those 213 images has a smaller share of the right map',
+    )
+    min_hypotheses: int = setting(
+        16, 'least hypotheses of a map that is searched', low=1, origin=NOT_MEASURED
+    )
+    ensemble: bool = setting(
+        False, 'search every map with the whole budget and take the best pose (Poker)'
+    )
+    margin: float = setting(
+        0.1,
+        'share of the landmarks in view by which a pose must exceed the best pose in another map '
+        'of the set that features agree with; else the image is AMBIGUOUS',
+        low=0.0,
+        high=1.0,
+        origin='three standard deviations of the difference, of 200 landmarks of which 90 % agree',
+    )
+    memory_mb: float = setting(
+        2000.0,
+        'memory of the loaded maps of a set; beyond it the least recently used is dropped',
+        unit='MB',
+        low=1.0,
     )
 
 

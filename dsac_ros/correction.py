@@ -18,6 +18,7 @@ import torch
 from dsac_ros.config import CorrectionConfig
 from dsac_ros.geometry.planar import planar_correction
 from dsac_ros.geometry.rotation import axis_angle_from_matrix, matrix_from_axis_angle
+from dsac_ros.recovery.agreement import viewpoint_changed
 
 #: Poses beyond max_jump that are older than this confirm nothing [ns].
 MAX_PENDING_AGE_NS = 30_000_000_000
@@ -50,9 +51,10 @@ class Motion:
 
 @dataclass(frozen=True)
 class _Pending:
-    """A correction beyond max_jump and the stamp of its image [ns]."""
+    """A correction beyond max_jump, the robot in odometry then, and the stamp [ns]."""
 
     map_from_odom: np.ndarray
+    odom_from_base: np.ndarray
     stamp: int
 
 
@@ -97,16 +99,19 @@ class Correction:
         if self._target is not None and limit > 0.0:
             jump = motion_between(self._target, found, point)
             if jump.size > limit:
-                return self._add_pending(_Pending(found, stamp), jump, point)
+                return self._add_pending(_Pending(found, odom_from_base, stamp), jump)
         self._pending = []
         self._target = found
         if self._current is None:
             self._current = found
         return ''
 
-    def _add_pending(self, new: _Pending, jump: Motion, point: np.ndarray) -> str:
-        """Count the poses beyond max_jump that agree; enough of them replace the correction."""
-        settings = self.settings
+    def _add_pending(self, new: _Pending, jump: Motion) -> str:
+        """Count the poses beyond max_jump that agree; enough of them replace the correction.
+
+        They must show two viewpoints: what misleads one image misleads all of a robot at rest.
+        """
+        settings, point = self.settings, new.odom_from_base[:3, 3]
         agreeing = [
             old
             for old in self._pending
@@ -115,16 +120,23 @@ class Correction:
             <= settings.jump_agreement
         ]
         self._pending = [*agreeing, new]
-        if len(self._pending) >= settings.jump_confirmations:
+        count = len(self._pending)
+        has_moved = viewpoint_changed([one.odom_from_base for one in self._pending], settings)
+        if count >= settings.jump_confirmations and has_moved:
             self._pending = []
             # At once: a robot that was carried is in no place on the way.
             self._target = self._current = new.map_from_odom
             return ''
+        lacking = (
+            f'{count} of {settings.jump_confirmations} poses that agree'
+            if count < settings.jump_confirmations
+            else f'{count} poses agree, but the robot must move {settings.viewpoint_change_xy:g} '
+            f'm or turn {settings.viewpoint_change_yaw:g} deg to be sure'
+        )
         return (
             f'the pose moves the robot by {jump.distance:.2f} m and '
             f'{math.degrees(jump.angle):.0f} deg, at most {settings.max_jump:g} m and '
-            f'{math.degrees(settings.max_jump):.0f} deg are believed at once (max_jump): '
-            f'{len(self._pending)} of {settings.jump_confirmations} poses that agree'
+            f'{math.degrees(settings.max_jump):.0f} deg are believed at once (max_jump): {lacking}'
         )
 
     def advance(self, now: int, odom_from_base: np.ndarray | None) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dsac_ros.alignment.feature_localizer import CHANCE, FeatureLocalizer
+from dsac_ros.alignment.feature_localizer import CHANCE
 from dsac_ros.alignment.rig import SUPPORT, RigView, estimate_rig_pose
 from dsac_ros.decision import SAME_VIEW, in_world, judged
 from dsac_ros.geometry.se3 import same_view
@@ -60,15 +60,10 @@ def has_twin(localizer: Localizer, frame: Frame, world_from_camera: np.ndarray) 
     another view, and has more inliers than by chance, is that of a twin. It costs about as much
     as a query; ask where a wrong pose would do harm.
     """
-    points, depth = localizer.map.points, localizer.network.scale
-    if points is None:
-        return False
-    pose = localizer.in_map(world_from_camera)
+    pose, depth = localizer.in_map(world_from_camera), localizer.network.scale
     centre = pose[:3, 3] + depth * pose[:3, 2]
-    others = points.elsewhere(centre.cpu().numpy(), PLACE * depth)
+    others = localizer.features.outside(centre.cpu().numpy(), PLACE * depth)
     with torch.inference_mode():
-        found = FeatureLocalizer(others, localizer.device).localize(
-            frame, localizer.resamplers(frame.camera), localizer.budgets.full
-        )
+        found = others.localize(frame, localizer.resamplers(frame.camera), localizer.budgets.full)
     other = found.estimate.world_from_camera[0].to(pose)
     return found.inlier_count > CHANCE and not same_view(other, pose, SAME_VIEW, depth)

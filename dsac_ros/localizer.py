@@ -21,6 +21,7 @@ from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
 from dsac_ros.compute.device import choose_device
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
@@ -130,15 +131,21 @@ class Localizer:
 
     def trace(self, frame: Frame, guess: np.ndarray | None = None) -> Trace:
         """Localize a frame like `localize`, and keep what the pose was made of."""
-        query = self._query(frame, guess)
+        return self.answer(self.query(frame, guess))
+
+    def answer(self, query: Query, quick: bool = False) -> Trace:
+        """Localize the frame of a query of this map, of which some may be computed already.
+
+        Quick: by scene coordinates with the reduced budget and by features, without retrieval.
+        """
         unusable = unusable_image(query)
         if unusable is not None:
             return Trace(unusable)
         with torch.inference_mode():  # thousands of small operations: no gradient is recorded
-            alignment = self._aligned(query)
+            alignment = self._aligned(query, quick)
             if alignment is None or not self._accepted_by_landmarks(query, alignment):
                 query.feature_pose()
-                if not self._accepted_by_features(query):
+                if not quick and not self._accepted_by_features(query):
                     query.full_estimate()
             elif alignment.verification.inlier_ratio < self.acceptance.clear_ratio:
                 query.feature_pose()
@@ -154,29 +161,44 @@ class Localizer:
             if answer.accepted:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
-                answer = with_focal_verdict(answer, ratio, frame.camera)
+                answer = with_focal_verdict(answer, ratio, query.frame.camera)
             else:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace.of(answer, query, self.map.origin)
 
     def scene_coordinates(self, frame: Frame) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates of a frame, and the pose by them alone."""
-        query = self._query(frame)
+        query = self.query(frame)
         with torch.inference_mode():
             return query.network_output().scene, query.full_estimate()
 
-    def _query(self, frame: Frame, guess: np.ndarray | None = None) -> Query:
+    def query(
+        self,
+        frame: Frame,
+        guess: np.ndarray | None = None,
+        cache: FrameCache | None = None,
+        screening: int = 0,
+    ) -> Query:
+        """Begin a query of a frame, of which nothing is computed yet.
+
+        Args:
+            frame: to localize.
+            guess: world_from_camera (4, 4), one more hypothesis.
+            cache: shared with the queries of this frame in other maps.
+            screening: minimal sets of the reduced budget; 0: as the settings say.
+        """
         return Query(
             frame,
             self.resamplers(frame.camera),
             self.regressor,
             self.features,
-            self.budgets,
+            self.budgets.screened_by(screening) if screening else self.budgets,
             Stopwatch(self.device),
             None if guess is None else self.in_map(guess),
+            cache,
         )
 
-    def _aligned(self, query: Query) -> Alignment | None:
+    def _aligned(self, query: Query, quick: bool) -> Alignment | None:
         """Return the best alignment with the landmarks; None where nothing could be aligned."""
         if self.aligner is None or self.database is None:
             return None
@@ -184,7 +206,7 @@ class Localizer:
             best = self.aligner.search(
                 query.pyramid,
                 query.intrinsics,
-                self._candidates(query, self.database),
+                self._candidates(query, None if quick else self.database),
                 query.alignments,
             )
             if (
@@ -200,8 +222,20 @@ class Localizer:
                 ),
             )
 
-    def _candidates(self, query: Query, database: ReferenceDatabase) -> Iterator[PoseEstimate]:
+    def align_features(self, query: Query) -> None:
+        """Align the pose by features of a query, if no pose of it has been aligned yet."""
+        with torch.inference_mode():
+            found = query.feature_pose().estimate
+            if self.aligner is not None and not query.alignments and bool(found.found[0]):
+                with query.clock.stage('align'):
+                    self.aligner.search(query.pyramid, query.intrinsics, [found], query.alignments)
+
+    def _candidates(
+        self, query: Query, database: ReferenceDatabase | None
+    ) -> Iterator[PoseEstimate]:
         """Yield candidate poses, the most likely first; each is computed when it is asked for.
+
+        Without a database no reference images are retrieved.
 
         Scene coordinates are the quickest where they are right for most images of the place; else
         features come first. A blurred or dark image has few features: then descriptors of the
@@ -215,7 +249,7 @@ class Localizer:
             return
         if self.acceptance.features_first:
             yield query.screening_estimate()
-        if query.clock.elapsed_ms() > self.max_latency_ms:
+        if database is None or query.clock.elapsed_ms() > self.max_latency_ms:
             return
         output = query.network_output()
         with query.clock.stage('retrieval'):

@@ -14,6 +14,7 @@ from dsac_ros.alignment.align import Alignment
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.feature_pose import FeaturePose
 from dsac_ros.alignment.landmarks import Pyramid
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.compute.stopwatch import Stopwatch
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.masking import without_masked_pixels
@@ -43,6 +44,13 @@ class Budgets:
         reduced = reduced_budget(config) if verified else config
         return cls(replace(config, compiled=False), reduced, replace(reduced, compiled=False))
 
+    def screened_by(self, hypotheses: int) -> Budgets:
+        """Return the budgets with so many minimal sets for the first estimate."""
+        screened = min(self.screening.screened, hypotheses)
+        return replace(
+            self, screening=replace(self.screening, hypotheses=hypotheses, screened=screened)
+        )
+
 
 def reduced_budget(config: RansacConfig) -> RansacConfig:
     """Return fewer hypotheses: as good where landmarks verify the pose afterwards."""
@@ -70,9 +78,16 @@ class Query:
         budgets: Budgets,
         clock: Stopwatch,
         guess: Tensor | None = None,
+        cache: FrameCache | None = None,
     ) -> None:
-        """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose."""
+        """Take a frame, the models that compute, and perhaps a guess (4, 4) of its pose.
+
+        Queries of one frame in several maps share a cache, which has the frame without masked
+        pixels, its image, pyramid, descriptors and features.
+        """
         self.resampler, self.clock = resampler, clock
+        self.cache = cache = FrameCache() if cache is None else cache
+        self._view = (resampler.size_wh, resampler.matrix.tobytes())
         self._regressor, self._localizer = regressor, localizer
         self._budgets, self._guess = budgets, None if guess is None else guess[None]
         self._output: NetworkOutput | None = None
@@ -80,8 +95,12 @@ class Query:
         self.estimate: PoseEstimate | None = None
         self.alignments: list[Alignment] = []
         with clock.stage('resample'):
-            self.frame = without_masked_pixels(replace(frame, image=to_gray(frame.image)))
-            self.image: np.ndarray = resampler(self.frame.image)
+            self.frame = cache.get(
+                'frame', lambda: without_masked_pixels(replace(frame, image=to_gray(frame.image)))
+            )
+            self.image: np.ndarray = cache.get(
+                ('image', self._view), lambda: resampler(self.frame.image)
+            )
 
     @property
     def matrix(self) -> np.ndarray:
@@ -96,12 +115,17 @@ class Query:
     @functools.cached_property
     def pyramid(self) -> Pyramid:
         """The image at all levels, in which landmarks are looked for."""
-        return Pyramid.of(self.image, self.clock.device, self.valid_mask)
+        return self.cache.get(
+            ('pyramid', self._view),
+            lambda: Pyramid.of(self.image, self.clock.device, self.valid_mask),
+        )
 
     @functools.cached_property
     def valid_mask(self) -> np.ndarray:
         """Pixels (H, W) bool of `image` that the camera sees and the frame's mask lets through."""
-        return self.resampler.valid_mask(self.frame.mask)
+        return self.cache.get(
+            ('mask', self._view), lambda: self.resampler.valid_mask(self.frame.mask)
+        )
 
     @functools.cached_property
     def intrinsics(self) -> Tensor:
@@ -112,12 +136,12 @@ class Query:
         """Return the scene coordinates, and what they were predicted from."""
         if self._output is None:
             with self.clock.stage('network'):
-                self._output = self._regressor(self.frame, self.resampler)
+                self._output = self._regressor(self.frame, self.resampler, self.cache)
         return self._output
 
     def screening_estimate(self) -> PoseEstimate:
         """Estimate the pose by scene coordinates with the reduced budget."""
-        return self._estimated(self._budgets.screening)
+        return self.estimate or self._estimated(self._budgets.screening)
 
     def full_estimate(self) -> PoseEstimate:
         """Estimate the pose by scene coordinates with the whole budget."""
@@ -130,7 +154,7 @@ class Query:
         if self.features is None:
             with self.clock.stage('features'):
                 self.features = self._localizer.localize(
-                    self.frame, self.resampler, self._budgets.full
+                    self.frame, self.resampler, self._budgets.full, self.cache
                 )
         return self.features
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsac_ros.alignment.reference_database import as_input
 from dsac_ros.compute.device import in_half
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.geometry.resample import Resampler, network_resamplers, to_gray
 from dsac_ros.network.scene_network import SceneNetwork
 from dsac_ros.types import Frame, SceneCoordinates
@@ -40,11 +41,18 @@ class SceneRegressor:
         self.network, self.device = network, device
         self.resamplers = network_resamplers(header['network_focal_px'], header['short_side'])
 
-    def __call__(self, frame: Frame, pinhole: Resampler) -> NetworkOutput:
+    def __call__(
+        self, frame: Frame, pinhole: Resampler, cache: FrameCache | None = None
+    ) -> NetworkOutput:
         """Predict the scene coordinates of a frame's cells, in the pixels of its ideal pinhole."""
         resampler = self.resamplers(frame.camera)
-        image = as_input(resampler(to_gray(frame.image)), self.device)
-        descriptors = self.encode(image)
+        image, descriptors = described(
+            frame,
+            resampler,
+            self.network.encoder,
+            self.device,
+            FrameCache() if cache is None else cache,
+        )
         scene = self.network.correspondences(
             descriptors,
             torch.from_numpy(resampler.matrix).float().to(self.device)[None],
@@ -57,11 +65,36 @@ class SceneRegressor:
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (1, 1, H, W) in [0, 1] to descriptors (1, C, H/8, W/8)."""
-        # The encoder alone: the head's points need all digits, and of every image its experts get
-        # other numbers of cells, for each of which a CPU would make a program anew.
-        with in_half(self.device):
-            descriptors: Tensor = self.network.encoder(images).float()
-        return descriptors
+        return encode(self.network.encoder, images, self.device)
+
+
+def described(
+    frame: Frame,
+    resampler: Resampler,
+    encoder: nn.Module,
+    device: torch.device,
+    cache: FrameCache,
+) -> tuple[Tensor, Tensor]:
+    """Return the image (1, 1, H, W) that a network sees and its descriptors (1, C, H/8, W/8).
+
+    Maps that have one encoder object and one focal length share them in the cache of the frame.
+    """
+
+    def describe() -> tuple[Tensor, Tensor]:
+        image = as_input(resampler(to_gray(frame.image)), device)
+        return image, encode(encoder, image, device)
+
+    key = ('descriptors', id(encoder), resampler.size_wh, resampler.matrix.tobytes())
+    return cache.get(key, describe)
+
+
+def encode(encoder: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Encode images (1, 1, H, W) in [0, 1] to descriptors (1, C, H/8, W/8)."""
+    # The encoder alone: the head's points need all digits, and of every image its experts get
+    # other numbers of cells, for each of which a CPU would make a program anew.
+    with in_half(device):
+        descriptors: Tensor = encoder(images).float()
+    return descriptors
 
 
 def in_pinhole(scene: SceneCoordinates, matrix: Tensor) -> SceneCoordinates:

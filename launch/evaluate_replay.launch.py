@@ -36,17 +36,24 @@ from dsac_ros.nodes.launch_actions import (
     TF_REMAPPINGS,
     declare,
     executable,
+    given_parameters,
     our_node,
     share,
     value_of,
     when_active,
 )
-from dsac_ros.nodes.launch_arguments import LAUNCH_ARGUMENTS, RELOCALIZER, REPLAY
+from dsac_ros.nodes.launch_arguments import (
+    LAUNCH_ARGUMENTS,
+    RELOCALIZER,
+    RELOCALIZER_CAMERA,
+    REPLAY,
+)
+from dsac_ros.nodes.resource_path import resource_path
 
 TF_TOPICS = {'/tf': '/tf_bag', '/tf_static': '/tf_static_bag'}
 #: The answer to the last image may still be on its way [s].
 LAST_ANSWER_S = 3.0
-REQUIRED = ('bag', 'map', 'image', 'camera_info')
+REQUIRED = ('bag', 'map', 'image')
 SHARED = ('map', 'image_transport', 'base_frame', 'map_frame', 'odom_frame', 'tf_mode', 'device')
 
 
@@ -55,6 +62,11 @@ def replay(context: LaunchContext) -> list[Action]:
     for name in REQUIRED:
         if not value_of(context, name):
             raise RuntimeError(f'{name} is empty, expected {name}:=... on the command line')
+    if not (value_of(context, 'camera_info') or value_of(context, 'camera_info_url')):
+        raise RuntimeError(
+            'camera_info is empty, expected camera_info:=TOPIC on the command line, or '
+            'camera_info_url:=FILE where the bag has none'
+        )
     try:
         read_header(value_of(context, 'map'))
         player_process = player(context)
@@ -66,7 +78,11 @@ def replay(context: LaunchContext) -> list[Action]:
         context,
         RELOCALIZER,
         value_of(context, 'params_file') or share('config', RELOCALIZER.config),
-        {**REPLAY, **{name: value_of(context, name) for name in SHARED}},
+        {
+            **REPLAY,
+            **{name: value_of(context, name) for name in SHARED},
+            **given_parameters(context, RELOCALIZER, RELOCALIZER_CAMERA),
+        },
     )
     evaluation = evaluation_process(context, output)
     return [
@@ -144,7 +160,8 @@ def has_rosbag2() -> bool:
 
 def evaluation_process(context: LaunchContext, output: str) -> ExecuteProcess:
     """`dsac evaluate` of what the recorder wrote."""
-    poses = value_of(context, 'poses')
+    poses, url = value_of(context, 'poses'), value_of(context, 'camera_info_url')
+    intrinsics = str(resource_path(url, 'camera_info_url')) if url else ''
     return ExecuteProcess(
         cmd=[
             executable('dsac'),
@@ -154,7 +171,7 @@ def evaluation_process(context: LaunchContext, output: str) -> ExecuteProcess:
             *('--outputs', os.path.join(output, 'outputs.jsonl')),
             *('--json', os.path.join(output, 'live.json')),
             *('--image', value_of(context, 'image')),
-            *('--camera-info', value_of(context, 'camera_info')),
+            *('--camera-info', intrinsics or value_of(context, 'camera_info')),
             *('--device', value_of(context, 'device'), '--progress', 'off'),
             *(['--poses', poses] if poses else []),
         ],

@@ -23,6 +23,7 @@ from launch.substitutions import LaunchConfiguration
 
 from dsac_ros.nodes.launch_actions import (
     declare,
+    given_parameters,
     manager_of,
     our_node,
     share,
@@ -34,6 +35,7 @@ from dsac_ros.nodes.launch_arguments import (
     MANAGED,
     NAV2,
     RELOCALIZER,
+    RELOCALIZER_CAMERA,
     SEED_MODE,
 )
 
@@ -64,6 +66,7 @@ def relocalizer_and_nav2(context: LaunchContext) -> list[Action]:
                 name: value_of(context, name)
                 for name in ('image_transport', 'base_frame', 'device')
             },
+            **given_parameters(context, RELOCALIZER, RELOCALIZER_CAMERA),
             **SEED_MODE,
             **MANAGED,
         },

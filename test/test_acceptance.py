@@ -39,6 +39,17 @@ def test_a_threshold_of_the_user_stands_above_the_map():
     )
 
 
+def test_coordinates_never_right_verify_nothing():
+    model = AcceptanceModel(accepts_alone=False, checked=28, right_alone=0)
+    found, reason = model.verdict(cells(1.0, 1.0, 1.0))
+    assert found == Result.LOW_INLIERS and 'right in 0 of 28 frames' in reason
+    assert model.verdict(cells(0.0, 0.0, 0.0, feature_inliers=50))[0] == Result.ACCEPTED
+    assert model.verdict(cells(0.0, 0.0, 0.0, visible_inlier_ratio=0.9))[0] == Result.ACCEPTED
+    own = model.overridden(AcceptConfig(min_inlier_ratio=0.9))
+    assert own.verdict(cells(1.0, 1.0, 1.0))[0] == Result.ACCEPTED
+    assert not model.overridden(AcceptConfig(min_inliers=5)).accepts_alone
+
+
 @pytest.mark.parametrize(
     ('ratio', 'threshold', 'result'),
     [

@@ -128,11 +128,11 @@ def test_a_far_pose_is_rejected_until_three_agree():
     assert found.add(pose(1.0), FAR, 1) == ''
     kidnapped = pose(9.0, 4.0, 1.0)
     for n in range(2):
-        driven = pose(0.1 * n)  # it drives on, and poses agree through odometry
+        driven = pose(0.15 * n)  # it drives on, and poses agree through odometry
         reason = found.add(kidnapped @ driven, FAR @ driven, 2 + n)
         assert f'{n + 1} of 3' in reason and 'max_jump' in reason
         assert np.allclose(found.advance(SECOND, FAR) @ FAR, pose(1.0))
-    driven = pose(0.2)
+    driven = pose(0.3)
     assert found.add(kidnapped @ driven, FAR @ driven, 4) == ''
     assert np.allclose(found.advance(2 * SECOND, FAR) @ FAR, kidnapped)
 
@@ -143,8 +143,22 @@ def test_a_kidnapped_robot_is_not_dragged_there():
     found.add(pose(), FAR, 1)
     found.advance(SECOND, FAR)
     for n in range(3):
-        found.add(pose(9.0), FAR, 2 + n)
+        driven = pose(0.15 * n)
+        found.add(pose(9.0) @ driven, FAR @ driven, 2 + n)
     assert np.allclose(found.advance(SECOND + 1, FAR) @ FAR, pose(9.0), atol=1e-6)
+
+
+@pytest.mark.parametrize('moved', [pose(0.25), pose(yaw=math.radians(12.0))])
+def test_a_robot_at_rest_repeats_one_piece_of_evidence(moved):
+    found, cautious = correction(max_jump=0.5, viewpoint_change_xy=0.0), correction(max_jump=0.5)
+    for one in (found, cautious):
+        assert one.add(pose(), FAR, 1) == ''
+        reasons = [one.add(pose(9.0), FAR, 2 + n) for n in range(5)]
+    assert found.target is not None and np.allclose(found.target @ FAR, pose(9.0))
+    assert '2 of 3' in reasons[1] and 'must move 0.2 m or turn 10 deg' in reasons[4]
+    assert np.allclose(cautious.advance(SECOND, FAR) @ FAR, pose())
+    assert cautious.add(pose(9.0) @ moved, FAR @ moved, 9) == ''
+    assert np.allclose(cautious.advance(2 * SECOND, FAR) @ FAR, pose(9.0))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 import torch
 from ransac.focal_scene import FOCAL, scene
 
+from dsac_ros import focal_check
 from dsac_ros.alignment.focal import FocalFit
 from dsac_ros.config import RansacConfig
-from dsac_ros.focal_check import FocalCheck
+from dsac_ros.focal_check import FocalCheck, MatchedFocal
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.ransac.estimator import estimate_pose
 from dsac_ros.types import Camera, SceneCoordinates
@@ -116,6 +117,27 @@ def test_features_decide_where_there_are_enough(given, expected):
     assert ratio == (1.0 if given == FOCAL else pytest.approx(expected, rel=0.02))
     few = scene(given, count=15)
     assert check.by_landmarks(camera(), test(SOUND, CONFIRMING), 0.8, lambda: few, pose) == 1.0
+
+
+@pytest.mark.parametrize(
+    ('fit', 'expected'),
+    (
+        (MatchedFocal(1.111, 0.0014, 208, 173), 1.111),
+        (MatchedFocal(0.5, 0.02, 30, 12), 0.5),
+        # measured at the right focal length: half of the image under a dirty lens
+        (MatchedFocal(1.092, 0.0055, 78, 78), None),
+        (MatchedFocal(0.88, 0.0159, 36, 28), None),
+        (MatchedFocal(0.964, 0.0038, 60, 59), 1.0),
+    ),
+)
+def test_features_need_evidence_against_a_camera(monkeypatch, fit, expected):
+    """Without enough of it, either way, a camera stays what the images before said of it."""
+    monkeypatch.setattr(focal_check, 'fitted_focal', lambda *_: fit)
+    for before in (1.0, 0.8):
+        check, one = FocalCheck(0.04), camera()
+        check._ratio_of_camera[one] = before
+        found = judge(check, one, test(FocalFit(0.9, 0.003, 1.0)), 0.8)
+        assert found == (before if expected is None else expected)
 
 
 def test_zero_tests_nothing():

@@ -35,8 +35,10 @@ LAYERS = (
     {'decision', 'trace'},
     {'localizer'},
     {'corroboration'},
+    {'map_set'},
     {'mapping'},
     {'systems'},
+    {'cluster_mapping'},
     {'evaluation'},
     {'benchmark'},
     {'nodes', 'msg'},
@@ -49,7 +51,7 @@ MAY_IMPORT = {
     for depth, layer in enumerate(LAYERS)
     for name in layer
 } | {'__init__': set()}
-for name in set().union(*LAYERS[5:14]):
+for name in set().union(*LAYERS[5:15]):
     MAY_IMPORT[name] -= ASIDE
 MAY_IMPORT['nodes'].add('msg')
 ROS = {

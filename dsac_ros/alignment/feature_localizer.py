@@ -8,6 +8,7 @@ features are matched again with the points of fewer views, among which fewer are
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from dsac_ros.alignment.features import LONGEST, Features, features_of_frame
 from dsac_ros.alignment.landmarks import grid_bins
 from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler, Resamplers
 from dsac_ros.ransac.correspondences import normalize_correspondences
@@ -43,19 +45,40 @@ class FeatureLocalizer:
         """Take the points of the map; with None no feature is ever matched."""
         self.device = torch.device(device)
         self._matcher = None if points is None else PointMatcher(points, device)
-        self._resamplers = Resamplers.to_own_size(LONGEST)
+        self.resamplers = Resamplers.to_own_size(LONGEST)
 
-    def localize(self, frame: Frame, pinhole: Resampler, config: RansacConfig) -> FeaturePose:
+    def outside(self, centre: np.ndarray, radius: float) -> FeatureLocalizer:
+        """Return a localizer by the points that no view of a place saw (`PointMap.outside`).
+
+        It shares what this one has in memory: nothing is computed anew.
+        """
+        others = copy.copy(self)
+        if self._matcher is not None:
+            others._matcher = self._matcher.among(self._matcher.points.outside(centre, radius))
+        return others
+
+    def localize(
+        self,
+        frame: Frame,
+        pinhole: Resampler,
+        config: RansacConfig,
+        cache: FrameCache | None = None,
+    ) -> FeaturePose:
         """Match features of a frame with the points of the map and estimate the pose.
 
         The matches are in the pixels of the frame's ideal pinhole, whose images `pinhole` makes.
+        The cache keeps the features for other maps.
         """
         config = replace(config, inlier_px=INLIER_PX)
         matcher = self._matcher
         if matcher is None:
             nothing = self._scene(np.zeros((0, 2)), np.zeros((0, 3), np.float32), pinhole.matrix)
-            return FeaturePose(nothing, nothing, estimate_pose(nothing, config), 0)
-        features = features_of_frame(frame, self._resamplers(frame.camera), pinhole.matrix)
+            estimate = estimate_pose(nothing, replace(config, hypotheses=1))
+            return FeaturePose(nothing, nothing, estimate, 0)
+        features = (FrameCache() if cache is None else cache).get(
+            ('features', pinhole.matrix.tobytes()),
+            lambda: features_of_frame(frame, self.resamplers(frame.camera), pinhole.matrix),
+        )
         views = matcher.retrieve(features, VIEWS[0])
         best = self._first_pose(matcher, features, views, pinhole, config)
         for count in VIEWS[1:]:

@@ -42,11 +42,14 @@ def visible(
     matrix: Tensor,
     size_wh: tuple[int, int],
     mask: Tensor | None = None,
+    references: int = REFERENCES,
+    most: int = MOST,
 ) -> Tensor:
     """Return the indices (N,) of landmarks in view whose reference images show them similarly.
 
-    Only those of the REFERENCES images with the most similar views, spread over the query. A mask
-    (H, W) bool leaves out landmarks that project to where it is False: nothing is known of them.
+    Only those of the `references` images with the most similar views, and at most `most`, spread
+    over the query. A mask (H, W) bool leaves out landmarks that project to where it is False:
+    nothing is known of them.
     """
     x, y, depth = camera_from_map[:3, :3] @ landmarks.points.T + camera_from_map[:3, 3:]
     u, v = x / depth * matrix[0, 0] + matrix[0, 2], y / depth * matrix[0, 0] + matrix[1, 2]
@@ -64,9 +67,9 @@ def visible(
     view_similarity = (1 - angle.square() - scale.square()).clamp(min=0)
     votes = torch.zeros(int(landmarks.reference[-1]) + 1, device=view_similarity.device)
     votes = votes.index_add(0, reference, view_similarity)
-    best = votes.topk(min(REFERENCES, len(votes))).indices
+    best = votes.topk(min(references, len(votes))).indices
     chosen = ((view_similarity > 0) & torch.isin(reference, best)).nonzero()[:, 0]
-    spread = select_uniformly(pixels[chosen], view_similarity[chosen], size_wh, MOST)
+    spread = select_uniformly(pixels[chosen], view_similarity[chosen], size_wh, most)
     found: Tensor = inside[chosen[spread]]
     return found
 

@@ -10,6 +10,8 @@ as far as SIFT follows.
 
 from __future__ import annotations
 
+import copy
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,24 +47,23 @@ class PointMap:
         """Number of points."""
         return len(self.points)
 
-    def elsewhere(self, centre: np.ndarray, radius: float) -> PointMap:
-        """Return the points that no view of a place saw.
+    @functools.cached_property
+    def view_centres(self) -> np.ndarray:
+        """Mean (V, 3) [m] of the points that each view saw."""
+        count = np.maximum(np.bincount(self.view), 1)
+        seen = self.points[self.point]
+        sums = np.stack([np.bincount(self.view, seen[:, axis]) for axis in range(3)], 1)
+        return np.asarray(sums / count[:, None])
+
+    def outside(self, centre: np.ndarray, radius: float) -> np.ndarray:
+        """Return which points (P,) bool no view of a place saw.
 
         A view is of the place if the mean of its points is within a radius of the centre (3,).
         """
-        count = np.maximum(np.bincount(self.view), 1)
-        seen = self.points[self.point]
-        means = np.stack([np.bincount(self.view, seen[:, axis]) for axis in range(3)], 1)
-        is_near = np.linalg.norm(means / count[:, None] - centre, axis=1) <= radius
-        kept = np.ones(len(self), dtype=bool)
-        kept[self.point[is_near[self.view]]] = False
-        rows = kept[self.point]
-        return PointMap(
-            self.points[kept],
-            self.descriptors[kept],
-            self.view[rows],
-            (np.cumsum(kept) - 1)[self.point[rows]],
-        )
+        is_near = np.linalg.norm(self.view_centres - centre, axis=1) <= radius
+        left = np.ones(len(self), dtype=bool)
+        left[self.point[is_near[self.view]]] = False
+        return left
 
 
 class PointMatcher:
@@ -78,6 +79,13 @@ class PointMatcher:
         seen = torch.bincount(self._point, minlength=len(points)).clamp(min=1)
         # a point that many views saw says less about which of them is near
         self._vote = seen.double().rsqrt()
+        self._used: Tensor | None = None  # (P,) bool; None for all points
+
+    def among(self, used: np.ndarray) -> PointMatcher:
+        """Return a matcher with some of the points (P,) bool, which shares what is in memory."""
+        some = copy.copy(self)
+        some._used = torch.from_numpy(used).to(self._view.device)
+        return some
 
     def retrieve(self, features: Features, count: int) -> Tensor:
         """Return the indices (count,) of the mapping views that features vote for, best first.
@@ -87,7 +95,7 @@ class PointMatcher:
         if not len(self.points):
             return self._view
         voters = augmented(unit(features.first(VOTERS).descriptors), 1.0, self._view.device)
-        nearest = [(block @ self._descriptors.T).float().max(1) for block in voters.split(BLOCK)]
+        nearest = [self._similarity(block).max(1) for block in voters.split(BLOCK)]
         best = torch.cat([one.indices for one in nearest])
         weight = (torch.cat([one.values for one in nearest]) + FARTHEST).clamp(min=0.0).double()
         of_point = torch.zeros_like(self._vote).index_add_(0, best, weight) * self._vote
@@ -100,6 +108,8 @@ class PointMatcher:
     def match(self, features: Features, views: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Match features with the points of `views`; return K indices of features and points."""
         near = self._point[torch.isin(self._view, views)].unique()
+        if self._used is not None:
+            near = near[self._used[near]]
         if len(features) < 2 or len(near) < 2:
             return np.zeros(0, int), np.zeros(0, int)
         best, index, second, feature = nearest_two(
@@ -113,14 +123,21 @@ class PointMatcher:
         self, features: Features, world_from_camera: np.ndarray, matrix: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Match with the pose (4, 4) and intrinsics (3, 3) known; return the same as `match`."""
-        return guided_match(
+        used = slice(None) if self._used is None else self._used.nonzero()[:, 0].cpu().numpy()
+        rows, index = guided_match(
             features.pixels,
             unit(features.descriptors),
-            self.points.points,
-            self._unit,
+            self.points.points[used],
+            self._unit[used],
             world_from_camera,
             matrix,
         )
+        return rows, index if isinstance(used, slice) else used[index]
+
+    def _similarity(self, block: Tensor) -> Tensor:
+        """Return the cosine less 1 of features (n, 129) and points (n, P); -inf of unused ones."""
+        like = (block @ self._descriptors.T).float()
+        return like if self._used is None else like.masked_fill(~self._used, -torch.inf)
 
 
 def augmented(descriptors: np.ndarray, last: float, device: torch.device | str) -> Tensor:

@@ -7,7 +7,9 @@ import argparse
 from datetime import date
 
 from dsac_ros.cli.bench_tables import (
+    alignment,
     damage,
+    extrapolation,
     finetune,
     mapping,
     query,
@@ -26,9 +28,11 @@ HELP = 'measure accuracy on many scenes, all systems, RANSAC, time, memory and d
 TABLES = {
     'scenes': scenes,
     'systems': systems,
+    'extrapolation': extrapolation,
     'query': query,
     'mapping': mapping,
     'damage': damage,
+    'alignment': alignment,
     'ransac': ransac,
     'finetune': finetune,
     'trust': trust,

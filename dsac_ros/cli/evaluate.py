@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsac_ros.cli.output import (
     add_device_option,
@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='measure what a node answered to these frames, as `dsac run output_recorder` wrote '
         'it, in place of localizing them',
     )
+    add_refine_option(parser)
     add_device_option(parser)
     add_depth_option(parser)
     add_source_options(parser)
@@ -87,11 +88,34 @@ def condition(text: str) -> Condition:
 def load_localizer(args: argparse.Namespace) -> System:
     """The localizer of MAP with the settings of the command line."""
     path = check_map_path(args.map)
-    from dsac_ros.config import AcceptConfig, RansacConfig
+    from dsac_ros.config import AcceptConfig, MapSetConfig, RansacConfig
     from dsac_ros.systems import loading
 
-    ransac, accept = split_settings(read_settings(args), RansacConfig, AcceptConfig)
-    return loading.load_localizer(path, args.device, ransac, accept)
+    ransac, accept, map_set = split_settings(
+        read_settings(args), RansacConfig, AcceptConfig, MapSetConfig
+    )
+    localizer = loading.load_localizer(path, args.device, ransac, accept, map_set)
+    if not getattr(args, 'refine_with', None):
+        return localizer
+    from dsac_ros.systems.pixloc.refined import Refined
+
+    refining = check_map_path(args.refine_with)
+    return Refined(localizer, loading.load_localizer(refining, args.device, ransac, accept))
+
+
+def map_bytes(path: Path, header: dict[str, Any]) -> int:
+    """Return the size of a map, or of a map set and all of its maps."""
+    return path.stat().st_size + sum(one['map_bytes'] for one in header.get('maps') or [])
+
+
+def add_refine_option(parser: argparse.ArgumentParser) -> None:
+    """Declare --refine-with."""
+    parser.add_argument(
+        '--refine-with',
+        metavar='MAP',
+        help='refine every pose of the first map in this one, of the recipe pixloc and the same '
+        'frame',
+    )
 
 
 def machine() -> dict[str, str]:
@@ -154,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
     report = evaluate(
         localizations,
         references,
-        Path(args.map).stat().st_size,
+        map_bytes(Path(args.map), localizer.map.header),
         str(localizer.device),
         {**losses(source), 'map_id': localizer.map.id, 'machine': machine()},
     )

@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(header: dict[str, Any], path: Path) -> list[str]:
     """The header for people."""
+    from dsac_ros.cli.mapset import describe as describe_set
+    from dsac_ros.map_set.file import is_map_set
+
     lines = [
         f'{label:15} {header[key]}'
         for label, key in (
@@ -69,6 +72,10 @@ def describe(header: dict[str, Any], path: Path) -> list[str]:
         for key, value in header.get('provenance', {}).items()
         if isinstance(value, (str, int, float))
     ]
+    if is_map_set(header):
+        from dsac_ros.map_set.file import read_map_set
+
+        lines += describe_set(read_map_set(path)[0], path)
     if header.get('held_out'):
         lines += [
             'on its own held-out block:',

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsac_ros.cli.evaluate import load_localizer
+from dsac_ros.cli.evaluate import add_refine_option, load_localizer
 from dsac_ros.cli.output import (
     add_device_option,
     add_json_option,
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='write the accepted poses as a TUM trajectory (seconds, x y z, quaternion x y z w)',
     )
+    add_refine_option(parser)
     add_device_option(parser)
     add_depth_option(parser)
     add_source_options(parser, poses=False)
@@ -101,6 +102,7 @@ def as_dict(found: Localization) -> dict[str, Any]:
         'result': found.result.name,
         'reason': found.reason,
         'confidence': found.confidence,
+        **({'map_id': found.map_id, 'map_frame': found.map_frame} if found.map_id else {}),
         **asdict(found.statistics),
     }
     if found.accepted:
@@ -117,7 +119,10 @@ def describe(found: list[Localization], args: argparse.Namespace) -> list[str]:
         name = one.name or f'{one.stamp_ns / 1e9:.6f}'
         if one.accepted:
             x, y, z = one.world_from_camera[:3, 3]
-            lines.append(f'{name}  x {x:.3f} y {y:.3f} z {z:.3f}  confidence {one.confidence:.2f}')
+            where = f'  map {one.map_id} ({one.map_frame})' if one.map_id else ''
+            lines.append(
+                f'{name}  x {x:.3f} y {y:.3f} z {z:.3f}  confidence {one.confidence:.2f}{where}'
+            )
         else:
             lines.append(f'{name}  not accepted, {one.result.name}: {one.reason}')
     count = sum(one.accepted for one in found)

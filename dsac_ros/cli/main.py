@@ -28,6 +28,7 @@ VERBS = (
     'localize',
     'evaluate',
     'inspect',
+    'mapset',
     'convert',
     'doctor',
     'run',

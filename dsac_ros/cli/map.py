@@ -10,14 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsac_ros.cli.map_summary import describe
 from dsac_ros.cli.output import (
     add_device_option,
     add_json_option,
     check_file,
-    loss_lines,
     losses,
-    report_lines,
-    size,
     write_results,
 )
 from dsac_ros.cli.progress import add_progress_option, reporter
@@ -28,6 +26,7 @@ from dsac_ros.cli.source_options import (
     convention_of,
     open_named_source,
 )
+from dsac_ros.cluster_mapping.division import DivisionConfig
 from dsac_ros.config import EndToEndConfig, MappingConfig, PoseConvention
 from dsac_ros.errors import ConfigError, MappingError, PoseMismatchError
 from dsac_ros.mapping.recipes import RECIPES
@@ -57,6 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='add the frames of SOURCE, '
         'whose poses are in the frame of this map, to what it knows',
     )
+    parser.add_argument(
+        '--clusters',
+        metavar='N',
+        type=cluster_count,
+        help='divide the place into N overlapping clusters, or as many as it needs (auto), learn '
+        'a map of each, and write a map set; under torchrun the ranks share the work',
+    )
+    parser.add_argument('--cluster', metavar='K', type=int, help=argparse.SUPPRESS)
     add_learning_options(parser)
     add_device_option(parser)
     parser.add_argument(
@@ -77,6 +84,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ]
     )
     parser.set_defaults(when_interrupted='no map was written')
+
+
+def cluster_count(text: str) -> int:
+    """A number of clusters for argparse; 0 stands for auto."""
+    if text == 'auto':
+        return 0
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}, expected a number of clusters or auto')
+    return int(text)
 
 
 def add_learning_options(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +149,10 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or args.update
     if output is None:
         raise MappingError('no map to write is named; give it with -o MAP')
+    if args.clusters is not None or args.cluster is not None:
+        from dsac_ros.cli.map_clusters import run_clusters
+
+        return run_clusters(args)
     checkpoint = output.with_name(output.name + '.checkpoint')
     if args.resume and not checkpoint.exists():
         raise MappingError(
@@ -140,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
             'when it is interrupted in the training; run without --resume'
         )
     check_file(output, args.json)
+    from dsac_ros.systems.refusal import refusal
+
     start = time.monotonic()
     try:
         learned, source = learn_source(args, output, args.update, args.resume)
@@ -153,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
         'device': learned.header.get('provenance', {}).get('device', args.device),
         'pose_agreement': learned.header.get('pose_agreement'),
         'held_out': learned.header.get('held_out'),
+        'refuses_everything': refusal(learned.header),
         'end_to_end': learned.header['training'].get('end_to_end'),
         **losses(source),
         'map': str(output),
@@ -164,9 +187,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def learn_source(
-    args: argparse.Namespace, output: Path, old_map: Path | None = None, resume: bool = False
+    args: argparse.Namespace,
+    output: Path,
+    old_map: Path | None = None,
+    resume: bool = False,
+    rows: Sequence[int] | None = None,
 ) -> tuple[StoredMap, Source]:
-    """The map that the options ask for, written to `output`, and what it was learned from."""
+    """The map that the options ask for, written to `output`, and what it was learned from.
+
+    rows: indices of the frames to learn, among those with a pose; all of them by default.
+    """
+    from dsac_ros.cluster_mapping.job import chosen_frames
     from dsac_ros.map_file import load_map
     from dsac_ros.systems.learning import learn
 
@@ -176,13 +207,13 @@ def learn_source(
     progress = reporter(args.progress)
     try:
         return learn(
-            source.posed_frames(),
+            source.posed_frames() if rows is None else chosen_frames(source, rows),
             config,
             own,
             finetune=args.finetune,
             device=args.device,
             output=output,
-            total=len(source),
+            total=len(source) if rows is None else len(rows),
             map_frame=source.map_frame,
             progress=progress,
             resume=resume,
@@ -216,9 +247,8 @@ def settings_of(args: argparse.Namespace) -> tuple[MappingConfig, Any]:
     if args.trust_poses:
         values['trust_poses'] = True
     values = with_defaults(values)
-    config, own = split_settings(
-        values, MappingConfig, settings_class(values.get('recipe', MappingConfig.recipe))
-    )
+    own_class = settings_class(values.get('recipe', MappingConfig.recipe))
+    config, own, _ = split_settings(values, MappingConfig, own_class, DivisionConfig)
     if config.recipe not in RECIPES:
         if args.finetune:
             raise ConfigError(
@@ -262,43 +292,3 @@ def check_whole(
             f'score=uncertainty needs a network that predicts it, {recipe} does '
             'not; use soft or hard, or the recipe ace'
         )
-
-
-def describe(results: dict[str, Any]) -> list[str]:
-    """The summary for people."""
-    lines = [
-        (
-            f'learned {results["map"]} from {results["frames"]} frames in '
-            f'{results["seconds"]:.0f} s ({size(results["map_bytes"])})'
-        ),
-        *loss_lines(results),
-    ]
-    if results['pose_agreement']:
-        lines.append(
-            f'{results["pose_agreement"]["share"]:.0%} of the feature matches agree with the poses'
-        )
-    if results['end_to_end']:
-        lines.append(end_to_end_line(results['end_to_end']))
-    if results['held_out']:
-        lines += [
-            'on its own held-out block:',
-            *('  ' + line for line in report_lines(results['held_out'])),
-        ]
-    return lines
-
-
-def end_to_end_line(told: dict[str, Any]) -> str:
-    """Summarise end-to-end training: the expected loss of held-out frames before and after."""
-    if 'reason' in told:
-        return f'end to end: not trained, {told["reason"]}'
-    if 'not_validated' in told:
-        return f'end to end: trained, not validated ({told["not_validated"]})'
-    undone = (
-        ''
-        if told['after'] < told['before']
-        else '; not significantly better, so nothing is changed'
-    )
-    return (
-        f'end to end: {told["before"]:.3g} before, {told["after"]:.3g} after '
-        f'(cm and deg in a room, on held-out frames){undone}'
-    )

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 SOURCE_HELP = (
     'a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, one of them packed (.zstd), a '
-    'folder of frames (rgb/ poses/ calibration/), 7-Scenes, TUM RGB-D, a COLMAP model, '
-    'a video, or plain images'
+    'folder of frames (rgb/ poses/ calibration/), 7-Scenes, TUM RGB-D, EuRoC, kapture, a COLMAP '
+    'model, a transforms.json (nerfstudio, instant-ngp, Polycam, ...), Record3D, a video, or '
+    'plain images'
 )
 MAX_SECONDS = 4e9
 MAP_SUFFIXES = ('.map', '.safetensors')
@@ -128,7 +129,8 @@ def add_source_options(parser: argparse.ArgumentParser, *, poses: bool = True) -
         '--depth-unit',
         type=above_zero,
         metavar='METRES',
-        help='the unit of depth in a bag (default: 0.001 for whole numbers, 1 for others)',
+        help='the unit of depth in a bag (default: 0.001 for whole numbers, 1 for others) or a '
+        'transforms.json (default: its own, else 0.001)',
     )
     group.add_argument(
         '--stride',

@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ from dsac_ros.mapping.optim.progress import ProgressCallback, Stages
 from dsac_ros.mapping.optim.schedule import Schedule, learning_rate
 from dsac_ros.mapping.recipes import END_TO_END, Recipe, Stage, find_recipe
 from dsac_ros.mapping.sfm.pose_refinement import refined
-from dsac_ros.network.convolutional import WholeNetwork
+from dsac_ros.mapping.sfm.track_depth import with_own_depth
+from dsac_ros.network.convolutional import WholeNetwork, draw_weights
 from dsac_ros.ransac.dsac import EntropyControl, expected_loss
 from dsac_ros.types import PosedFrame
 
@@ -66,16 +68,25 @@ def learn_from_scratch(
     recipe = replace(find_recipe(config.recipe), end_to_end=end_to_end)
     clock = Stages(progress)
     device = choose_device(device)
-    data = dataset.prepare(frames, config, total, clock.stage, track=False)
+    frames = iter(frames)
+    first = list(islice(frames, 1))
+    track = config.depth == 'auto' and all(posed.frame.depth is None for posed in first)
+    data = dataset.prepare(chain(first, frames), config, total, clock.stage, track=track)
     if config.refine_poses:
         data = refined(data, clock.stage('refining'))
-    if recipe.needs_depth and all(view.depth is None for view in data.views):
+    views, has_depth = data.views, any(view.depth is not None for view in data.views)
+    if recipe.needs_depth and not has_depth:
         raise MappingError(
             f'the recipe {recipe.name} starts from depth and no frame has any; use '
             'frames with depth, or a recipe that does without, such as dsacpp'
         )
+    if config.depth == 'auto' and not has_depth:
+        views = with_own_depth(data.views, clock.stage('matching'))
+        recipe = recipe.with_approximate_depth()
     focal = dataset.network_focal(data, config.short_side)
-    data_seen = dataset.network_data(data, network_resamplers(focal, config.short_side))
+    data_seen = dataset.network_data(
+        replace(data, views=views), network_resamplers(focal, config.short_side)
+    )
     network = new_network(recipe.network, data_seen, config.seed).to(device)
     checkpoint = Checkpoint(
         output.with_name(output.name + '.checkpoint'), fingerprint(data, config, end_to_end)
@@ -98,6 +109,7 @@ def new_network(name: str, data: dataset.Dataset, seed: int) -> WholeNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # layers draw their first weights from the global generator
         network = WholeNetwork(name, data.scale)
+        draw_weights(network)
     middle = np.mean([centre_of_view(view) for view in data.views], axis=0)
     with torch.no_grad():
         network.head.point.bias.copy_(torch.from_numpy(middle))

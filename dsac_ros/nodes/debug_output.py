@@ -60,7 +60,7 @@ class DebugOutput:
         pixels = image_pixels(frame, scene)
         inliers = estimate.inliers[0].cpu().numpy()
         if wants_points:
-            head = conversions.header(self._map_frame, output.stamp)
+            head = conversions.header(output.map_frame or self._map_frame, output.stamp)
             self._points.publish(
                 point_cloud2.create_cloud(
                     head, FIELDS, point_cloud(frame, scene, inliers, pixels, map_from_scene)

@@ -67,11 +67,16 @@ def is_true(context: LaunchContext, name: str) -> bool:
     return value_of(context, name).lower() in ('true', '1')
 
 
-def given_parameters(context: LaunchContext, node: NodeLaunch) -> dict[str, ParameterValue]:
-    """Return the parameters that were given as arguments; they stand above the file."""
+def given_parameters(
+    context: LaunchContext, node: NodeLaunch, names: Iterable[str] = ()
+) -> dict[str, ParameterValue]:
+    """Return the parameters that were given as arguments; they stand above the file.
+
+    All that are arguments of the node's own launch file, or those with the given names.
+    """
     return {
         name: ParameterValue(LaunchConfiguration(name), value_type=node.kind(name))
-        for name in node.parameters
+        for name in (names or node.parameters)
         if value_of(context, name)
     }
 
@@ -118,7 +123,7 @@ def our_node(
             *(
                 (topic, LaunchConfiguration(name))
                 for topic, name in node.topics.items()
-                if name in configurations
+                if configurations.get(name)
             ),
             *remappings,
         ],

@@ -50,12 +50,15 @@ class NodeLaunch:
         """Return the type of a parameter."""
         return next(type(s.default) for s in specs_of(self.table) if s.name == parameter)
 
-    def parameter_arguments(self) -> list[Argument]:
-        """Return the arguments that are parameters, described as `ros2 param describe` does."""
+    def parameter_arguments(self, names: Iterable[str] = ()) -> list[Argument]:
+        """Return the arguments that are parameters, described as `ros2 param describe` does.
+
+        All of them, or those with the given names.
+        """
         specs = {spec.name: spec for spec in specs_of(self.table)}
         return [
             Argument(name, '', f'{specs[name].text}; empty: as in params_file')
-            for name in self.parameters
+            for name in (names or self.parameters)
         ]
 
     def topic_arguments(self) -> list[Argument]:
@@ -79,6 +82,9 @@ COMMON = (
     ),
     Argument('bond_timeout', '4.0', 'silence [s] after which the lifecycle manager gives up'),
 )
+#: Parameters of the camera that a driver or bag gets wrong, or does not tell.
+CAMERA = ('camera_frame', 'camera_info_url', 'rectified')
+RELOCALIZER_CAMERA = (*CAMERA, 'mask_path', 'exclude_border_px', 'rotate_180')
 RELOCALIZER = NodeLaunch(
     'relocalizer_node',
     'dsac_relocalizer',
@@ -88,6 +94,7 @@ RELOCALIZER = NodeLaunch(
         'map',
         'device',
         'image_transport',
+        *RELOCALIZER_CAMERA,
         'max_rate',
         'base_frame',
         'odom_frame',
@@ -112,6 +119,7 @@ MAPPER = NodeLaunch(
         'train_minutes',
         'pose_source',
         'image_transport',
+        *CAMERA,
         'use_depth',
         'pose_frame',
         'map_frame',
@@ -149,6 +157,7 @@ NAV2_RECOVERY = (
     ),
     Argument('bond_timeout', '4.0', 'silence [s] after which the lifecycle manager gives up'),
     Argument('initialpose', 'initialpose', 'topic of the seeds; for an EKF its set_pose'),
+    *RELOCALIZER.parameter_arguments(RELOCALIZER_CAMERA),
 )
 #: Parameters of dsac_relocalizer beside a localizer that holds map -> odom.
 SEED_MODE = {'tf_mode': 'none', 'publish_initialpose': 'auto'}
@@ -167,7 +176,7 @@ EVALUATE_REPLAY = (
     Argument('bag', '', 'a rosbag2 with images, TF and poses; required'),
     Argument('map', '', 'map that `dsac map` wrote; required'),
     Argument('image', '', 'image topic of the bag; required'),
-    Argument('camera_info', '', 'camera_info topic of the bag; required'),
+    Argument('camera_info', '', 'camera_info topic of the bag; required without camera_info_url'),
     Argument('image_transport', 'raw', 'raw or compressed'),
     Argument('base_frame', 'base_link', 'frame of the robot'),
     Argument('map_frame', 'map', 'frame of the poses, in the bag and of the map'),
@@ -181,6 +190,7 @@ EVALUATE_REPLAY = (
     Argument('params_file', '', 'parameters of dsac_relocalizer; empty: its defaults'),
     Argument('poses', '', 'as --poses of `dsac evaluate`; empty: what the bag holds'),
     Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
+    *RELOCALIZER.parameter_arguments(RELOCALIZER_CAMERA),
 )
 #: Launch file -> its arguments.
 LAUNCH_ARGUMENTS = {

@@ -18,6 +18,7 @@ from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.relocalizer_parameters import (
     RelocalizerParameters,
     accept_config,
+    map_set_config,
     ransac_config,
 )
 from dsac_ros.nodes.worker import Worker
@@ -147,6 +148,7 @@ def load_localizer(path: str, values: RelocalizerParameters) -> System:
         device=values.device,
         ransac=ransac_config(values),
         accept=accept_config(values),
+        map_set=map_set_config(values),
     )
 
 

@@ -79,6 +79,9 @@ class MapperOutputs:
                 image=conversions.jpeg_message(keyframe.frame.image, head),
             )
             message.camera_in_map.pose = conversions.pose_message(keyframe.map_from_camera)
+            if keyframe.covariance is not None:
+                covariance = conversions.covariance_values(keyframe.covariance)
+                message.camera_in_map.covariance = covariance
             self._keyframe.publish(message)
 
     def publish_recording(self, recorder: Recorder | None) -> None:

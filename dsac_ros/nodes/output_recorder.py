@@ -14,16 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import rclpy
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from dsac_ros.errors import OutputError
 from dsac_ros.msg import MapInfo, RelocalizationStatus
+from dsac_ros.nodes import helper_process
 from dsac_ros.sources.image_messages import stamp_ns
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -126,21 +124,7 @@ def open_output(path: str) -> TextIO:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Record until interrupted."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = OutputRecorder()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
-        pass
-    except OutputError as error:
-        get_logger('dsac_output_recorder').fatal(f'cannot start: {error}')
-        return 1
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return helper_process.run(OutputRecorder, 'dsac_output_recorder', args)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import numpy as np
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.errors import DsacError
+from dsac_ros.nodes.answering_map import answering_system
 from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_setup import CameraSetup
 from dsac_ros.nodes.camera_slot import CameraSlot
@@ -157,19 +158,38 @@ class Pipeline:
     def apply(self, values: RelocalizerParameters) -> None:
         """Go on with changed parameters."""
         with self._lock:
-            is_moved = values.map_alignment != self._relocalization.values.map_alignment
+            before = self._relocalization.values
+            is_moved = values.map_alignment != before.map_alignment
             self._relocalization.localizer = self._equipment.map.localizer
-            self._relocalization.values = self._tf.values = self._fixes.values = (
-                self._odometry.values
-            ) = values
-            self.recovery.apply(values)
+            self._set_values(replace(values, map_frame=before.map_frame))
             if is_moved:
                 self._forget('parameter map_alignment changed')
+
+    def _set_values(self, values: RelocalizerParameters) -> None:
+        self._relocalization.values = self._tf.values = self._fixes.values = (
+            self._odometry.values
+        ) = values
+        self.recovery.apply(values)
+
+    def _enter(self, map_frame: str) -> int:
+        """Go on in the frame of an accepted pose, of another floor perhaps; return the epoch.
+
+        What was known in the frame before says nothing here.
+        """
+        values = self._relocalization.values
+        if map_frame != values.map_frame:
+            self._node.get_logger().info(f'the robot is in frame {map_frame} now')
+            self._forget(f'the robot came from frame {values.map_frame} to {map_frame}')
+            self._set_values(replace(values, map_frame=map_frame))
+        return self._epoch
 
     def use(self, localizer: System) -> None:
         """Answer by another map from now on."""
         with self._lock:
             self._relocalization.localizer = localizer
+            self._set_values(
+                replace(self._relocalization.values, map_frame=self._node.values.map_frame)
+            )
             self._forget('another map is in use')
 
     def forget(self, reason: str) -> None:
@@ -209,12 +229,14 @@ class Pipeline:
             output = relocalization.process(stamped_image, self._now())
             if output.localization.accepted and not self.recovery.is_expected(output):
                 output = relocalization.without_twin(output)
+            answering = answering_system(localizer, output.localization)
         with self._lock:
             if not self._is_open:
                 return
             if self._epoch != epoch:  # another map, or time jumped back meanwhile
                 output = voided(output)
             if output.localization.accepted:
+                epoch = self._enter(output.map_frame)
                 if not (output.lacks_base or self._tf.gates_fixes):
                     output = self._publish_poses(output)
                 self._fixes.put(replace(output, view=None))
@@ -225,7 +247,7 @@ class Pipeline:
         self._startup.saw(output.camera_frame)
         self._log(output)
         self._equipment.scene.publish(output, relocalization)
-        map_from_scene = relocalization.map_from_world @ shifted(np.asarray(localizer.map.origin))
+        map_from_scene = relocalization.map_from_world @ shifted(np.asarray(answering.map.origin))
         self._equipment.debug.publish(output, map_from_scene, values.debug_rate)
 
     def _collect(self, output: NodeOutput, epoch: int) -> None:

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from dsac_ros.errors import SourceError
+from dsac_ros.geometry.covariance import covariance_at, is_covariance
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.nodes.conversions import matrix_from_pose
 from dsac_ros.nodes.covariances import Covariances, CovarianceTopic
@@ -108,6 +109,35 @@ class PoseSource:
     def covariance(self, stamp: int) -> np.ndarray | None:
         """Return the covariance (6, 6) that poses have at a stamp [ns]; None if unknown."""
         return (self._covariances if self._beside_tf is None else self._beside_tf).at(stamp)
+
+    def camera_covariance(
+        self, stamp: int, image_frame: str, map_from_camera: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the covariance (6, 6) of a camera's pose at a stamp [ns]; None if unknown.
+
+        That of the localizer, carried from the frame that it localizes to the camera. Zero says
+        that the localizer does not know it.
+        """
+        covariance = self.covariance(stamp)
+        if covariance is None or not covariance.any() or not is_covariance(covariance):
+            return None
+        limits = Limits(max_gap_s=self.values.pose_max_gap)
+        try:
+            camera_frame = self._transforms.optical_frame(image_frame, self.values.camera_frame)
+            localized = self._localized_frame(camera_frame)
+            camera_from_localized = self._transforms.lookup(camera_frame, localized, stamp, limits)
+        except TransformUnavailable:
+            return None
+        return covariance_at(covariance, -map_from_camera[:3, :3] @ camera_from_localized[:3, 3])
+
+    def _localized_frame(self, camera_frame: str) -> str:
+        """Return the frame that the localizer localizes: below odometry, or below the map."""
+        if self._beside_tf is None:
+            return self.values.pose_frame or self._child or self._frame_by_tf or camera_frame
+        chain = [camera_frame, *self._transforms.edges.ancestors(camera_frame)]
+        world = (self.values.odom_frame, self.values.map_frame)
+        below = [frame for frame, parent in zip(chain, chain[1:]) if parent in world]
+        return below[0] if below else camera_frame
 
     def odometry(self, stamp: int, image_frame: str) -> np.ndarray | None:
         """Return odom_from_camera (4, 4) at a stamp [ns], without waiting; None without one."""

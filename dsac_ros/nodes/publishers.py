@@ -65,7 +65,7 @@ class Publishers:
 
     def publish_poses(self, output: NodeOutput) -> None:
         """Publish the accepted poses, if any."""
-        head = conversions.header(self._map_frame, output.stamp)
+        head = conversions.header(output.map_frame or self._map_frame, output.stamp)
         if output.map_from_camera is not None:
             self._camera_pose.publish(
                 PoseStamped(header=head, pose=conversions.pose_message(output.map_from_camera))
@@ -94,7 +94,7 @@ class Publishers:
 
         Args:
             output: of the image, accepted or not.
-            map_id: of the map in use.
+            map_id: of the map in use; of a map set that of the map that answers is told.
             dropped: images that were not processed.
             now: time of the node's clock [ns].
             condition: state of the recovery.
@@ -108,12 +108,12 @@ class Publishers:
         self._rejected = 0 if accepted else self._rejected + 1
         self._bad += localization.result in BAD_FRAME
         message = RelocalizationStatus(
-            header=conversions.header(self._map_frame, output.stamp),
+            header=conversions.header(output.map_frame or self._map_frame, output.stamp),
             state=condition.value,
             result=int(localization.result),
             reason=one_line(localization.reason or note),
             camera=output.camera or output.camera_frame,
-            map_id=map_id,
+            map_id=localization.map_id or map_id,
             inlier_ratio=float(localization.statistics.inlier_ratio),
             inlier_count=int(localization.statistics.inlier_count),
             reprojection_error_px=float(localization.reprojection_error_px),

@@ -39,12 +39,18 @@ POLL_S = 0.01
 class Keyframe:
     """A stored frame with the messages it came from.
 
-    new_segment says why map -> odom is another one from this frame on; '' if it is not.
+    Attributes:
+        stamped_image: the messages.
+        frame: the stored frame.
+        map_from_camera: its pose (4, 4).
+        covariance: of the pose (6, 6); None if unknown.
+        new_segment: why map -> odom is another one from this frame on; '' if it is not.
     """
 
     stamped_image: StampedImage
     frame: Frame
     map_from_camera: np.ndarray
+    covariance: np.ndarray | None = None
     new_segment: str = ''
 
 
@@ -217,7 +223,10 @@ class Recorder:
         name = self._writer.write(frame, pose, odometry, begins_segment=segment is not None)
         self.segments = segments
         self.disk_bytes += image_bytes(self.dataset, name)
-        return Judged(verdict, '', pose, Keyframe(stamped_image, frame, pose, segment or ''))
+        covariance = self._poses.camera_covariance(stamp, head.frame_id, pose)
+        return Judged(
+            verdict, '', pose, Keyframe(stamped_image, frame, pose, covariance, segment or '')
+        )
 
     def _wait_for_pose(
         self, stamp: int, frame_id: str, arrived_s: float

@@ -20,6 +20,7 @@ from dsac_ros.geometry.covariance import (
 )
 from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA
 from dsac_ros.localizer import Localizer
+from dsac_ros.nodes.answering_map import answering_frame, answering_system
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.conversions import (
     matrix_from_xyz_rpy,
@@ -68,6 +69,7 @@ class NodeOutput:
         published: poses and status are out already, before odometry was known.
         camera: name of the camera in parameter `cameras`; '' for the only one.
         given_camera_frame: camera_frame if a parameter says it, and TF is not asked; else ''.
+        map_frame: of the poses, in a map set whose maps have several frames; else ''.
     """
 
     localization: Localization
@@ -80,6 +82,7 @@ class NodeOutput:
     published: bool = False
     camera: str = ''
     given_camera_frame: str = ''
+    map_frame: str = ''
 
     @property
     def lacks_base(self) -> bool:
@@ -138,6 +141,7 @@ class Relocalization:
             view=view,
             camera=setup.name,
             given_camera_frame=setup.camera_frame,
+            map_frame=answering_frame(localizer, localization, values.map_frame),
         )
         return self.placed(output) if localization.accepted else output
 
@@ -145,7 +149,7 @@ class Relocalization:
         """Refuse an accepted pose as AMBIGUOUS if another place of the map fits its image, too."""
         found = output.localization
         assert output.view is not None and found.world_from_camera is not None
-        localizer = self.localizer
+        localizer = answering_system(self.localizer, found)
         if not isinstance(localizer, Localizer) or not has_twin(
             localizer, output.view.frame, found.world_from_camera
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from dsac_ros.config import AcceptConfig, CorrectionConfig, RansacConfig
+from dsac_ros.config import AcceptConfig, CorrectionConfig, MapSetConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
 
@@ -30,6 +30,12 @@ ACCEPT = {
         'max_focal_error',
     )
 }
+MAP_SET = {
+    'maps': 'map_set_maps',
+    'margin': 'map_set_margin',
+    'ensemble': 'map_set_ensemble',
+    'memory_mb': 'map_set_memory_mb',
+}
 RECOVERY = {field.name: field.name for field in fields(RecoveryConfig)}
 SEED = {field.name: field.name for field in fields(SeedConfig)}
 CORRECTION = {
@@ -40,6 +46,8 @@ CORRECTION = {
         'jump_confirmations',
         'jump_agreement',
         'max_correction_rate',
+        'viewpoint_change_xy',
+        'viewpoint_change_yaw',
     )
 }
 
@@ -51,14 +59,18 @@ class RelocalizerParameters:
     map: str = parameter(
         'map',
         '',
-        'map file written by `dsac map`: a path, file:// or package:// URL; a new one is loaded '
-        'in the background, and the old one is kept if that fails',
+        'map or map set written by `dsac map`: a path, file:// or package:// URL; a new one is '
+        'loaded in the background, and the old one is kept if that fails',
     )
     map_alignment: list[float] = parameter(
         'map',
         [0.0] * 6,
         'pose of the learned scene in the map frame: x, y, z [m], roll, pitch, yaw [rad]',
     )
+    map_set_maps: int = from_setting('map', MapSetConfig, 'maps', read_only=True)
+    map_set_margin: float = from_setting('map', MapSetConfig, 'margin', read_only=True)
+    map_set_ensemble: bool = from_setting('map', MapSetConfig, 'ensemble', read_only=True)
+    map_set_memory_mb: float = from_setting('map', MapSetConfig, 'memory_mb', read_only=True)
 
     device: str = parameter(
         'compute', 'auto', 'device for the network: auto, cpu, cuda, cuda:1', read_only=True
@@ -338,6 +350,11 @@ def ransac_config(values: RelocalizerParameters) -> RansacConfig:
 def accept_config(values: RelocalizerParameters) -> AcceptConfig:
     """Return the settings of the acceptance of poses."""
     return settings_from(values, AcceptConfig, ACCEPT)
+
+
+def map_set_config(values: RelocalizerParameters) -> MapSetConfig:
+    """Return the settings of queries in a map set."""
+    return settings_from(values, MapSetConfig, MAP_SET)
 
 
 def recovery_config(values: RelocalizerParameters) -> RecoveryConfig:

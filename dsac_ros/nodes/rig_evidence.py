@@ -17,6 +17,7 @@ from dsac_ros.alignment.rig import RigView
 from dsac_ros.corroboration import localize_rig
 from dsac_ros.geometry.half_turn import UPRIGHT_FROM_CAMERA
 from dsac_ros.localizer import Localizer
+from dsac_ros.nodes.answering_map import answering_system
 from dsac_ros.nodes.odometry import Odometry
 from dsac_ros.nodes.relocalization import NodeOutput, Relocalization
 from dsac_ros.nodes.transforms import TransformUnavailable
@@ -63,11 +64,16 @@ class RigEvidence:
         """
         if output.view is None or output.localization.result not in TOO_WEAK:
             return None
-        trace, localizer = output.view.trace, relocalization.localizer
+        trace = output.view.trace
+        localizer = answering_system(relocalization.localizer, output.localization)
         if trace.matches is None or not isinstance(localizer, Localizer):
             return None
         self._images.append(WeakImage(replace(output, view=None), trace.matches, trace.size_wh))
-        known = [self._with_odometry(one, relocalization) for one in self._images]
+        known = [
+            self._with_odometry(one, relocalization)
+            for one in self._images
+            if one.output.localization.map_id == output.localization.map_id
+        ]
         self._images = deque(known, MAX_REMEMBERED)
         chosen = spread_views(
             [one for one in known if one.odom_from_base is not None], output.stamp, config

@@ -72,7 +72,7 @@ class SceneOutput:
         if output.view is None:
             return
         depth = float(relocalization.localizer.depth)
-        head = conversions.header(self._map_frame, output.stamp)
+        head = conversions.header(output.map_frame or self._map_frame, output.stamp)
         if self._candidates.get_subscription_count() > 0:
             poses = markers.distinct(
                 relocalization.candidate_poses(output), SAME_VIEW * depth, SAME_VIEW
@@ -117,7 +117,7 @@ class SceneOutput:
         guess = relocalization.map_from_camera(output)
         if guess is None or output.view is None:
             return []
-        head = conversions.header(self._map_frame, output.stamp)
+        head = conversions.header(output.map_frame or self._map_frame, output.stamp)
         camera = output.view.frame.camera
         lines = markers.frustum_lines(camera.matrix, camera.size_wh, length)
         accepted = output.map_from_camera is not None

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rclpy
 from geometry_msgs.msg import TransformStamped
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
 from dsac_ros.errors import ConfigError, DsacError, SourceError
+from dsac_ros.nodes import helper_process
 from dsac_ros.nodes.conversions import matrix_from_transform, transform_message
 from dsac_ros.nodes.tf_rules import ACTIONS, TfRule, Verdict
 
@@ -119,21 +117,7 @@ def inverted(one: TransformStamped, rule: TfRule) -> TransformStamped:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run until interrupted."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = TfFilter()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except DsacError as error:
-        get_logger('dsac_tf_filter').fatal(f'cannot start: {error}')
-        return 1
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return helper_process.run(TfFilter, 'dsac_tf_filter', args)
 
 
 if __name__ == '__main__':

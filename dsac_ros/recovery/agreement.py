@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from dsac_ros.config import ViewpointConfig
 from dsac_ros.recovery.config import RecoveryConfig
 from dsac_ros.recovery.events import VisualFix
 
@@ -65,13 +67,10 @@ def yaw_of(rotation: np.ndarray) -> float:
     return math.atan2(rotation[1, 0] - rotation[0, 1], rotation[0, 0] + rotation[1, 1])
 
 
-def viewpoint_changed(fixes: tuple[VisualFix, ...], config: RecoveryConfig) -> bool:
-    """Return True if the robot moved or turned enough between some two of the fixes."""
+def viewpoint_changed(poses: Sequence[np.ndarray], config: ViewpointConfig) -> bool:
+    """Return True if the robot moved or turned enough between some two of its poses (4, 4)."""
     if config.viewpoint_change_xy <= 0:
         return True
-    poses = [
-        fix.map_from_base if fix.odom_from_base is None else fix.odom_from_base for fix in fixes
-    ]
     moves = [planar_difference(a, b) for i, a in enumerate(poses) for b in poses[i + 1 :]]
     return any(
         distance >= config.viewpoint_change_xy

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsac_ros.config import setting
+from dsac_ros.config import ViewpointConfig, setting
 
 #: Chosen by reasoning or after another project; the scenarios of test/recovery hold it.
 REASONED = 'chosen by hand; the scenarios of test/recovery pass with it'
 
 
 @dataclass(frozen=True)
-class RecoveryConfig:
+class RecoveryConfig(ViewpointConfig):
     """Conditions for a seed of the localizer, and bounds on attempts."""
 
     min_agreeing_fixes: int = setting(
@@ -39,23 +39,6 @@ class RecoveryConfig:
     consistency_yaw: float = setting(
         10.0,
         'difference in heading of two fixes that agree',
-        unit='deg',
-        low=0.0,
-        high=180.0,
-        origin=REASONED,
-    )
-    viewpoint_change_xy: float = setting(
-        0.2,
-        'movement between agreeing fixes before a localizer is overruled unasked (images of a '
-        'robot at rest are one piece of evidence), or a turn by viewpoint_change_yaw; 0: not '
-        'required',
-        unit='m',
-        low=0.0,
-        origin=REASONED,
-    )
-    viewpoint_change_yaw: float = setting(
-        10.0,
-        'turn between agreeing fixes that replaces the movement',
         unit='deg',
         low=0.0,
         high=180.0,

@@ -218,7 +218,10 @@ def _with_contradiction(
         return state, ()
     if not state.has_listener:
         return replace(state, reason=f'{found}; nobody subscribes to the seeds'), ()
-    if not state.is_wanted and not viewpoint_changed(fixes, config):
+    poses = [
+        fix.map_from_base if fix.odom_from_base is None else fix.odom_from_base for fix in fixes
+    ]
+    if not state.is_wanted and not viewpoint_changed(poses, config):
         return replace(
             state,
             reason=f'{found}; the robot must move {config.viewpoint_change_xy:g} m or turn '

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dsac_ros.synthetic import furniture, prints, textures
@@ -31,13 +32,26 @@ class Room:
     """A finished room that fills [0, extent] (3,) [m].
 
     builder holds what it is made of; ambient (3,) is the light from everywhere as a share of that
-    of the lamps.
+    of the lamps; prints are the indices of the textures of what hangs on the walls.
     """
 
     extent: np.ndarray
     builder: Builder
     lights: list[Light]
     ambient: np.ndarray
+    prints: tuple[int, ...] = ()
+
+    def exchange_prints(self, share: float, rng: np.random.Generator) -> None:
+        """Make the room a look-alike: hang other prints of it in so many places, cut to size."""
+        textures = self.builder.textures
+        chosen = rng.permutation(self.prints)[: round(share * len(self.prints))].tolist()
+        images = [textures[index] for index in chosen]
+        for index, image in zip(chosen, [*images[1:], *images[:1]]):
+            height, width = textures[index].shape[:2]
+            turned = image[::-1, ::-1]
+            textures[index] = np.ascontiguousarray(
+                cv2.resize(turned, (width, height), interpolation=cv2.INTER_AREA)
+            )
 
 
 def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ()) -> Room:
@@ -69,15 +83,18 @@ def build_room(rng: np.random.Generator, photograph_paths: tuple[str, ...] = ())
     tone = textures.colour(rng, (0.02, 0.18), (0.72, 0.93))
     door_wall = int(rng.integers(4))
     window_walls = rng.choice(4, size=int(rng.integers(1, 3)), replace=False)
+    hung: list[int] = []
     for k, wall in enumerate(walls):
         add_wall(builder, wall, tone, gravel)
         taken = stand_along(builder, palette, wall, door=k == door_wall)
         if k in window_walls:
             lights += add_windows(builder, wall, taken, grass)
+        before = len(builder.textures)
         hang(builder, palette, wall, taken)
+        hung += range(before, len(builder.textures))
     fill_middle(builder, palette, extent)
     ambient = np.array((1.0, 0.97, 0.93)) * rng.uniform(0.35, 0.75)
-    return Room(extent, builder, lights, ambient)
+    return Room(extent, builder, lights, ambient, tuple(hung))
 
 
 def stand_along(

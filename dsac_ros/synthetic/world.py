@@ -22,12 +22,19 @@ class RenderedWorld:
     """One room; the same seed (and photographs) gives the same room.
 
     The floor is z = 0, the room fills [0, extent]. `photographs` are image files or folders of
-    them, to hang beside the few that come with scikit-image.
+    them, to hang beside the few that come with scikit-image. exchanged makes a room that looks
+    like the one of the seed: in this share of the places other prints hang on the walls.
     """
 
-    def __init__(self, seed: int = 0, photographs: Sequence[Path | str] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        photographs: Sequence[Path | str] | None = None,
+        exchanged: float = 0.0,
+    ) -> None:
         self.seed = seed
         room = build_room(np.random.default_rng((seed, 0)), tuple(map(str, photographs or ())))
+        room.exchange_prints(exchanged, np.random.default_rng((seed, 5)))
         builder = room.builder
         self._patches = builder.patches()
         self._extent = room.extent

@@ -75,10 +75,27 @@ def test_a_pose_that_guides_to_nothing_stays(points, monkeypatch):
     assert np.linalg.norm(twist_error(found.estimate.world_from_camera[0].numpy(), TRUE)) < 0.05
 
 
-def test_a_map_without_points_has_no_pose():
-    found = localized(None, seen_from(TRUE, WALL))
+@pytest.mark.parametrize('outside', [False, True])
+def test_a_map_without_points_has_no_pose(outside):
+    nothing = FeatureLocalizer(None)
+    nothing = nothing.outside(np.zeros(3), 1.0) if outside else nothing
+    frame = Frame(seen_from(TRUE, WALL), Camera(SIZE_WH, MATRIX))
+    found = nothing.localize(frame, Resampler(frame.camera, min(SIZE_WH)), RansacConfig())
     assert found.inlier_count == 0 and not found.estimate.found[0]
     assert found.matches.valid.sum() == found.guided.valid.sum() == 0
+
+
+def test_outside_of_its_place_an_image_has_no_pose(points, monkeypatch):
+    """Nothing is made anew: a relocalizer asks for every image that it does not expect."""
+    frame = Frame(seen_from(TRUE, WALL), Camera(SIZE_WH, MATRIX))
+    pinhole = Resampler(frame.camera, min(SIZE_WH))
+    whole = FeatureLocalizer(points)
+    monkeypatch.setattr(feature_localizer, 'PointMatcher', None)
+    monkeypatch.setattr(feature_localizer, 'Resamplers', None)
+    for centre, is_found in (([0.0, 0.0, DISTANCE], False), ([50.0, 0.0, 0.0], True)):
+        others = whole.outside(np.array(centre), DISTANCE)
+        found = others.localize(frame, pinhole, RansacConfig())
+        assert (found.inlier_count > CHANCE) == is_found
 
 
 def test_matches_in_a_corner_hardly_count():

@@ -182,16 +182,35 @@ def test_equally_seen_points_rank_by_precision():
     assert place_in_views(view, point, np.array([0.5, 1.0])).tolist() == [1, 0]
 
 
-def test_elsewhere_leaves_out_all_that_a_place_shows():
+def test_outside_leaves_out_all_that_a_place_shows():
     """Two views here, one of which also sees a point of the two views over there."""
     points = np.array([[0, 0, 0], [1, 0, 0], [9, 0, 0], [10, 0, 0], [9, 1, 0.0]], np.float32)
     view = np.array([0, 0, 1, 1, 1, 2, 2, 3, 3, 3])
     point = np.array([0, 1, 0, 1, 2, 2, 3, 2, 3, 4])
     descriptors = np.arange(5 * 128, dtype=np.uint8).reshape(5, 128)
     whole = PointMap(points, descriptors, view, point)
-    others = whole.elsewhere(np.array([0.5, 0, 0]), 4.0)
-    np.testing.assert_array_equal(others.points, points[3:])
-    np.testing.assert_array_equal(others.descriptors, descriptors[3:])
-    np.testing.assert_array_equal(others.view, [2, 3, 3])
-    np.testing.assert_array_equal(others.point, [0, 0, 1])
-    assert len(whole.elsewhere(np.array([5.0, 0, 0]), 99.0)) == 0
+    left = whole.outside(np.array([0.5, 0, 0]), 4.0)
+    np.testing.assert_array_equal(left, [False, False, False, True, True])
+    assert not whole.outside(np.array([5.0, 0, 0]), 99.0).any()
+
+
+def test_a_matcher_of_some_points(points):
+    """As one that was made of these points alone."""
+    found, known = features(seen_from(pose(0.1), texture(1))), pose(APART + 0.1)
+    left = points.points[:, 0] < 0.5 * APART
+    for used in (left, ~left):
+        some, alone = PointMatcher(points).among(used), PointMatcher(only(points, used))
+        for one, other in (
+            (matcher.match(found, matcher.retrieve(found, 20)) for matcher in (some, alone)),
+            (matcher.guided_match(found, known, MATRIX) for matcher in (some, alone)),
+        ):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], np.flatnonzero(used)[other[1]])
+    assert len(one[0]) > 40, 'the wall that the image shows'
+
+
+def only(points, used):
+    """The map of some of the points (P,) bool."""
+    rows = used[points.point]
+    index = (np.cumsum(used) - 1)[points.point[rows]]
+    return PointMap(points.points[used], points.descriptors[used], points.view[rows], index)

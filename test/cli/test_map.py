@@ -8,7 +8,7 @@ import pytest
 from drives import drive, views_of
 
 from dsac_ros.cli.main import main
-from dsac_ros.cli.map import end_to_end_line
+from dsac_ros.cli.map_summary import end_to_end_line
 from dsac_ros.config import MappingConfig
 from dsac_ros.sources.folder import FolderWriter
 from dsac_ros.types import Camera, Frame

@@ -11,14 +11,13 @@ import pytest
 from dsac_ros.acceptance import AcceptanceModel
 from dsac_ros.confidence import confidence
 from dsac_ros.mapping.acceptance.fit import (
-    Observations,
-    PoseErrors,
     clear_ratio,
     fit_acceptance,
     without_held_out,
 )
+from dsac_ros.mapping.acceptance.observations import Observations, PoseErrors
 from dsac_ros.metrics import SIGMA_RADII
-from dsac_ros.types import PoseStatistics
+from dsac_ros.types import PoseStatistics, Result
 
 PRECISE = np.diag([1e-6] * 6)
 VERIFIED, ALONE = PoseStatistics(visible_inlier_ratio=1.0), PoseStatistics()
@@ -201,6 +200,20 @@ def test_frames_like_wrong_held_out_ones_are_refused(wrong, bound):
     false = passing & (twists[:, 0] > 1.0)
     assert false.sum() <= bound * max(1, passing.sum())
     assert (wrong == 1.0) == (not passing.any())
+
+
+@pytest.mark.parametrize(('right', 'accepts'), [(0, False), (2, False), (3, True), (20, True)])
+def test_few_right_frames_verify_nothing(right, accepts):
+    """However many inliers their wrong neighbours have."""
+    rng = np.random.default_rng(5)
+    ratios = [rng.uniform(0.6, 0.9) if k < right else rng.uniform(0.1, 0.3) for k in range(20)]
+    seen = having(observations(rng, 20, (0.0, 1.0), visible=(0.0, 0.1)), 'inlier_ratio', ratios)
+    twists = np.full((20, 6), 2.0)
+    twists[:right] = 1e-3
+    fitted = fit_acceptance(seen, twists)
+    assert (fitted.accepts_alone, fitted.checked, fitted.right_alone) == (accepts, 20, right)
+    sure = PoseStatistics(1.0, 4800, 1.0, 1.0)
+    assert (fitted.verdict(sure)[0] is Result.ACCEPTED) == accepts
 
 
 def test_wrong_held_out_frames_lower_the_confidence():

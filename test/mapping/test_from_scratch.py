@@ -290,6 +290,35 @@ def test_recipes_with_depth_refuse_frames_without_it(frames, tmp_path):
         learn(frames, config('dsac', depth='off'), output=tmp_path / 'wall.map')
 
 
+@pytest.mark.parametrize(
+    ('depth', 'measured', 'objective'),
+    [('auto', False, 'heuristic'), ('off', False, 'guided'), ('auto', True, 'guided')],
+)
+def test_depth_by_tracks_where_none_is_measured(
+    frames, tmp_path, monkeypatch, depth, measured, objective
+):
+    """Unless it is off; what a sensor measured is never replaced."""
+    seen = {}
+
+    def train_network(network, views, recipe, *others):
+        seen.update(views=views, recipe=recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(from_scratch, 'train_network', train_network)
+    if not measured:
+        frames = [replace(one, frame=replace(one.frame, depth=None)) for one in frames]
+    with pytest.raises(KeyboardInterrupt):
+        learn(frames, config('dsacstar', depth=depth), output=tmp_path / 'wall.map')
+    assert seen['recipe'].stages[1].objective == objective
+    if depth == 'off':
+        assert all(view.depth is None for view in seen['views'])
+        return
+    data = prepare(frames, config('dsacstar', depth=depth))
+    for view, posed in zip(seen['views'], frames, strict=True):
+        shown = data.scale * np.median(view.depth)
+        assert shown == pytest.approx(DISTANCE - posed.world_from_camera[2, 3], rel=0.02)
+
+
 def test_an_unknown_recipe_and_an_update_are_refused(frames, tmp_path):
     options = {'output': tmp_path / 'wall.map'}
     with pytest.raises(ConfigError, match="unknown recipe 'dsacstra': did you mean 'dsacstar'"):

@@ -100,6 +100,13 @@ def test_guided_depth_point_is_valid_only_near_target():
     torch.testing.assert_close(OBJECTIVES['guided'](far), WEIGHT * far.away)
 
 
+def test_heuristic_depth_does_not_bind_a_valid_point():
+    patches = patches_at(depth=(2.0, 2.0, 2.0))
+    far, behind = errors(on_ray(3.0), patches), errors(-on_ray(2.0), patches)
+    assert OBJECTIVES['heuristic'](far).max() < 1e-3 < OBJECTIVES['guided'](far).min()
+    torch.testing.assert_close(OBJECTIVES['heuristic'](behind), WEIGHT * behind.away)
+
+
 def test_large_errors_count_with_their_square_root():
     error = torch.tensor(
         [1.0, SOFT_CLAMP_PX, 4 * SOFT_CLAMP_PX, 9 * SOFT_CLAMP_PX], requires_grad=True

@@ -45,6 +45,16 @@ def test_stages_follow_each_other():
         assert shares[0] < 0.02 and 0.98 < shares[-1] <= 1.0
 
 
+@pytest.mark.parametrize('name', ['dsacstar', 'dsacpp'])
+def test_approximate_depth_is_no_measurement(name):
+    recipe = find_recipe(name)
+    changed = [stage.objective for stage in recipe.with_approximate_depth().stages]
+    assert 'guided' not in changed
+    assert [('guided' if one == 'heuristic' else one) for one in changed] == [
+        stage.objective for stage in recipe.stages
+    ]
+
+
 def test_the_default_changes_nothing():
     assert with_recipe_settings({'minutes': 3.0}) == {'minutes': 3.0}
     assert MappingConfig().recipe == 'ace' and not find_recipe('ace').network

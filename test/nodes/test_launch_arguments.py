@@ -15,6 +15,7 @@ from dsac_ros.nodes.launch_arguments import (
     MAPPER,
     NAV2,
     RELOCALIZER,
+    RELOCALIZER_CAMERA,
     REPLAY,
     misspelled,
 )
@@ -58,6 +59,13 @@ def test_arguments_are_parameters_of_the_node(node):
         assert node.kind(name) is type(specs[name].default)
     assert {*MANAGED} <= {*specs}
     assert (CONFIG / node.config).exists()
+
+
+@pytest.mark.parametrize('name', sorted({*LAUNCH_ARGUMENTS} - {'mapping.launch.py'}))
+def test_what_a_driver_gets_wrong_is_an_argument(name):
+    """A camera without camera_info, or one that sees the robot, needs no file of parameters."""
+    arguments = {argument.name for argument in LAUNCH_ARGUMENTS[name]}
+    assert {*RELOCALIZER_CAMERA} <= arguments
 
 
 def test_every_launch_file_has_its_arguments():

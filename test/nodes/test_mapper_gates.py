@@ -67,10 +67,14 @@ def test_uncertain_tf_is_refused_by_amcl_pose(localized, durability):
     robot.drive_past([1.0], image=lambda n: texture(1))
     status = robot.wait_for(lambda s: s.rejected_uncertain == 2)
     assert 'position on /amcl_pose is 0.5 m' in status.last_reason
-    robot.say_covariance(0.1)
+    robot.say_covariance(0.1, std_yaw=0.3)
     robot.drive_past([2.0], image=lambda n: texture(2))
     status = robot.wait_for(lambda s: s.keyframes == 1)
     assert status.rejected_uncertain == 2
+    assert robot.spin(lambda: robot.of('keyframe'))
+    camera = np.array(robot.of('keyframe')[-1].camera_in_map.covariance).reshape(6, 6)
+    lever_m = np.hypot(*robot.base_from_camera[:2, 3])
+    assert camera[0, 0] + camera[1, 1] == pytest.approx(2 * 0.1**2 + (0.3 * lever_m) ** 2)
 
 
 def test_a_correction_begins_a_segment(localized, tmp_path):

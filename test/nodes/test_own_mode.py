@@ -170,11 +170,16 @@ def test_a_kidnapped_robot_recovers_in_own_mode(map_path, places):
         assert '1 of 3 poses that agree' in status.reason and 'max_jump' in status.reason
         assert status.pose.pose.orientation.w == 0.0
 
-        # carried away: the third image in a row is believed
+        # carried away: the third image in a row is believed, if the robot moved meanwhile
         status = drive.answer(second)
         assert status.result == Status.JUMP_REJECTED and '2 of 3' in status.reason
+        status = drive.answer(second)
+        assert status.result == Status.JUMP_REJECTED and 'the robot must move' in status.reason
+        moved = FAR @ conversions.matrix_from_xyz_rpy([0.25, 0, 0, 0, 0, 0])  # jump_agreement: 0.3
+        drive.at = lambda stamp: moved
+        drive.spin(timeout=0.3)
         assert drive.answer(second).result == Status.ACCEPTED
-        after = planar_correction(map_from_second, FAR)
+        after = planar_correction(map_from_second, moved)
         assert drive.spin(lambda: np.allclose(sent_matrices(robot)[-1], after, atol=1e-3), 3.0)
     finally:
         robot.close()

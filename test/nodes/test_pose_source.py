@@ -86,11 +86,17 @@ class Drive:
         self._poses.publish(message)
 
     def say_covariance(self, variance, offset_s):
+        self._say_covariance([float(variance)] * 36, offset_s)
+
+    def say_yaw_variance(self, variance, offset_s):
+        self._say_covariance([0.0] * 35 + [variance], offset_s)
+
+    def _say_covariance(self, values, offset_s):
         message = KINDS[self.values.pose_source](
             header=conversions.header('map', NOW + round(offset_s * SECOND))
         )
         message.pose.pose = conversions.pose_message(place(1.0))
-        message.pose.covariance = [float(variance)] * 36
+        message.pose.covariance = values
         self._poses.publish(message)
 
     def covariance(self, offset_s):
@@ -303,6 +309,25 @@ def test_covariance_of_the_last_pose_before_an_image(drive, kind):
     assert robot.wait(lambda: robot.covariance(1.0) == 3.0)
     assert [robot.covariance(offset) for offset in (-0.3, -0.15, 0.0)] == [1.0, 1.0, 2.0]
     assert robot.source.covariance_topic == '/pose'
+
+
+@pytest.mark.parametrize('kind', ['pose_with_covariance', 'odometry'])
+def test_covariance_is_carried_to_the_camera(drive, kind):
+    """An uncertain yaw of the base moves the camera across its lever; an unknown one says so."""
+    robot = drive(pose_source=kind, pose_frame='base_link')
+    robot.static('base_link', 'camera')
+    pose = place(1.0) @ BASE_FROM_CAMERA
+    assert robot.source.camera_covariance(NOW, 'camera', pose) is None
+    robot.say_yaw_variance(0.0, -0.2)
+    assert robot.wait(lambda: robot.source.covariance(NOW) is not None)
+    assert robot.source.camera_covariance(NOW, 'camera', pose) is None
+    robot.say_yaw_variance(0.25, -0.1)
+    assert robot.wait(lambda: robot.source.covariance(NOW).any())
+    found = robot.source.camera_covariance(NOW, 'camera', pose)
+    x, y, _ = pose[:3, 3] - place(1.0)[:3, 3]
+    moved = 0.25 * np.outer([-y, x, 1.0], [-y, x, 1.0])
+    np.testing.assert_allclose(found[np.ix_([0, 1, 5], [0, 1, 5])], moved, atol=1e-9)
+    assert robot.source.camera_covariance(NOW, 'unknown', pose) is None
 
 
 def test_odometry_comes_from_tf(drive):

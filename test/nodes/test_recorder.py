@@ -40,6 +40,9 @@ class LatePoses:
     def covariance(self, stamp):
         return None
 
+    def camera_covariance(self, stamp, image_frame, map_from_camera):
+        return None
+
     def odometry(self, stamp, image_frame):
         return None
 

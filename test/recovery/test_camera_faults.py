@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 KIDNAPS = 5
 
 
+@pytest.mark.both_runtimes
 def test_camera_covered(simulate, room_map):
     """Carried away under cover: nothing is said until the camera sees again."""
     simulation = simulate(SimulatedRobot(Place(), seed=8), room_map)
@@ -43,6 +44,7 @@ def test_camera_covered(simulate, room_map):
     assert seeds_under_cover == 0 and seconds <= IN_TIME_S and simulation.wrong_seeds() == 0
 
 
+@pytest.mark.both_runtimes
 def test_camera_info_missing(simulate, room_map):
     simulation = simulate(SimulatedRobot(Place(), seed=9), room_map)
     simulation.sends_info = False

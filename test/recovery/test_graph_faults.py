@@ -32,6 +32,7 @@ def of_the_relocalizer(simulation):
     return [t for t in simulation.transforms('odom') if stamp_ns(t.header.stamp) not in sent]
 
 
+@pytest.mark.both_runtimes
 def test_two_tf_publishers_own_mode(simulate, room_map):
     """It steps aside for whoever publishes map -> odom, and says so."""
     simulation = simulate(
@@ -126,6 +127,7 @@ def drive_until_loaded(simulation, path):
     assert loaded, simulation.process.output
 
 
+@pytest.mark.both_runtimes
 def test_map_swapped_while_driving(simulate, room_map, tmp_path):
     """A map that knows nothing and back: the localizer is left alone, and every image answered."""
     simulation = healthy(simulate, room_map, 15)

@@ -17,6 +17,7 @@ STARTS = 4
 GIVE_UP_S = 45.0
 
 
+@pytest.mark.both_runtimes
 def test_start_lost(simulate, room_map):
     """The localizer knows nothing at its start, nor when it is started again elsewhere."""
     rng = np.random.default_rng(2)

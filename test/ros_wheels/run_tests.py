@@ -21,7 +21,8 @@ import wheel_environment
 
 ROOT, HERE = wheel_environment.ROOT, wheel_environment.HERE
 SOURCES = os.pathsep.join([str(ROOT), str(ROOT / 'embedded')])
-TESTS = ('embedded/test', 'test/nodes')
+TESTS = ('embedded/test', 'test/nodes', 'test/recovery')
+CHOSEN = 'not slow or both_runtimes'
 
 
 def main(folder: str, *arguments: str) -> int:
@@ -40,7 +41,7 @@ def main(folder: str, *arguments: str) -> int:
                 env={**variables, 'PYTHONPATH': SOURCES},
             )
             return subprocess.run(
-                [python, '-m', 'pytest', '-q', *arguments, '-m', 'not slow', *TESTS],
+                [python, '-m', 'pytest', '-q', *arguments, '-m', CHOSEN, *TESTS],
                 cwd=ROOT,
                 env=variables,
             ).returncode

@@ -128,7 +128,7 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
     from dsac_ros.benchmark.scene_comparison import recipe_learner
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacConfig
-    from dsac_ros.systems.recipes import NoSettings
+    from dsac_ros.systems.recipes import settings_class
     from dsac_ros.systems.sift_sfm.system import require
 
     learners, lines = {}, []
@@ -143,7 +143,7 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
         try:
             require('pycolmap', 'poselib')
             peer = MappingConfig(recipe='sift_sfm', trust_poses=config.trust_poses)
-            learners['sift_sfm'] = recipe_learner(peer, NoSettings(), *rest)
+            learners['sift_sfm'] = recipe_learner(peer, settings_class('sift_sfm')(), *rest)
         except ConfigError as error:
             lines.append(f'without sift_sfm: {error}')
     if not learners:

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from dsac_ros.acceptance import AcceptanceModel, widened
+from dsac_ros.mapping.acceptance.coordinate_thresholds import LEAST_RATIO, coordinate_thresholds
+from dsac_ros.mapping.acceptance.observations import Observations, PoseErrors
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
-from dsac_ros.types import PoseStatistics, Result
+from dsac_ros.types import Result
 
-#: Inlier ratios below this are all the same: nothing.
-LEAST_RATIO = 1e-3
 #: Inlier ratios of scene coordinates and of landmarks that a search over a thousand random poses
 #: finds in nothing at all, for a map without negatives.
 NOTHING_RATIO, NOTHING_VISIBLE = 0.04, 0.05
@@ -56,32 +54,6 @@ FEATURE_MARGIN = 1.25
 #: No more than half of all that can count: a symmetric place, a facade, fits its mirror image as
 #: well, and features cannot tell the two apart.
 MOST_FEATURES = 48
-#: Of the held-out frames above the threshold at most this share may be wrong; above the last of
-#: those that are, by so much.
-MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
-
-
-@dataclass(frozen=True)
-class Observations:
-    """Statistics of the poses of F frames, and their covariances (F, 6, 6) by the refinement."""
-
-    statistics: Sequence[PoseStatistics]
-    covariance: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.statistics)
-
-    def column(self, name: str) -> np.ndarray:
-        """Return one statistic of all frames (F,)."""
-        return np.array([getattr(one, name) for one in self.statistics])
-
-
-@dataclass(frozen=True)
-class PoseErrors:
-    """Errors of F poses: twists (F, 6), infinite without one, and covariances (F, 6, 6)."""
-
-    twists: np.ndarray
-    covariance: np.ndarray
 
 
 def fit_acceptance(
@@ -114,10 +86,9 @@ def fit_acceptance(
     alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
         alone.twists[usable], alone.covariance[usable], correct_within
     )
-    visible, nothing = np.array([NOTHING_VISIBLE]), NOTHING_RATIO
+    visible = np.array([NOTHING_VISIBLE])
     if negatives is not None and len(negatives):
         visible = negatives.column('visible_inlier_ratio')
-        nothing = max(LEAST_RATIO, float(negatives.column('inlier_ratio').max()))
     model = AcceptanceModel(
         covariance_scale=scale,
         floor_m=floor_m,
@@ -133,7 +104,9 @@ def fit_acceptance(
         ),
         features_first=int(is_correct(alone.twists, correct_within).sum())
         < MOST_RIGHT * len(alone.twists),
-        **thresholds(held_out, is_correct(alone.twists, correct_within), nothing),
+        **coordinate_thresholds(
+            held_out, is_correct(alone.twists, correct_within), nothing_ratio(negatives)
+        ),
     )
     right = is_correct(twists, (max(CORRECT_M, correct_within[0]), correct_within[1]))
     return replace(model, right_share=share_of_right(held_out, right, model))
@@ -152,6 +125,13 @@ def without_held_out(depth: float, negatives: Observations) -> AcceptanceModel:
         min_visible_inlier_ratio=max(usual.min_visible_inlier_ratio, asked),
         min_feature_inliers=feature_threshold(negatives),
     )
+
+
+def nothing_ratio(negatives: Observations | None) -> float:
+    """Return the largest inlier ratio of frames that show no place of the map."""
+    if negatives is None or not len(negatives):
+        return NOTHING_RATIO
+    return max(LEAST_RATIO, float(negatives.column('inlier_ratio').max()))
 
 
 def ratio_threshold(negatives: np.ndarray, misled: np.ndarray = np.zeros(0)) -> float:
@@ -264,47 +244,3 @@ def share_of_right(held_out: Observations, right: np.ndarray, model: AcceptanceM
         [model.verdict(one)[0] is Result.ACCEPTED for one in held_out.statistics], bool
     )
     return float(((accepted & right).sum() + SURE_FRAMES) / (accepted.sum() + SURE_FRAMES))
-
-
-def thresholds(held_out: Observations, correct: np.ndarray, nothing: float) -> dict[str, Any]:
-    """Return thresholds on scene coordinates between right frames and the ratio `nothing`.
-
-    correct (F,): whose pose by scene coordinates alone is right, since these are what is judged.
-    Nearer to the negatives than to the right frames: queries come from further away than a
-    held-out block does. Where the two overlap, a refusal is the smaller harm: a map that answers
-    no held-out frame rightly accepts nothing that looks like its answers.
-    """
-    ratios = held_out.column('inlier_ratio')
-    if not correct.any():
-        return {'min_inlier_ratio': above_the_wrong(nothing, ratios, correct)}
-    lowest = float(np.quantile(ratios[correct], 0.01))
-    if nothing < lowest:
-        ratio = nothing ** (2 / 3) * lowest ** (1 / 3)
-    else:
-        ratio = min(1.05 * nothing, float(np.median(ratios[correct])))
-    ratio = above_the_wrong(ratio, ratios, correct)
-    cells = np.median(
-        held_out.column('inlier_count')[correct] / np.maximum(ratios[correct], LEAST_RATIO)
-    )
-    halves = {
-        name: float(np.quantile(values[correct], 0.01) / 2)
-        for name, values in (
-            ('spread', held_out.column('inlier_spread')),
-            ('agreement', held_out.column('hypothesis_agreement')),
-        )
-    }
-    return {
-        'min_inlier_ratio': float(ratio),
-        'min_inliers': int(max(20, 0.5 * ratio * cells)),
-        'min_spread': min(0.25, halves['spread']),
-        'min_agreement': min(0.5, halves['agreement']),
-    }
-
-
-def above_the_wrong(threshold: float, ratio: np.ndarray, correct: np.ndarray) -> float:
-    """The threshold, raised until hardly any frame (F,) that passes it is wrong."""
-    for limit in (threshold, *np.sort(ABOVE_WRONG * ratio[~correct])):
-        passing = ratio >= limit
-        if limit >= threshold and (1.0 - correct[passing]).sum() <= MOST_WRONG * passing.sum():
-            return float(min(limit, 1.0))
-    return 1.0

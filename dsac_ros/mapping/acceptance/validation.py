@@ -16,13 +16,14 @@ from dsac_ros.decision import in_world, judged
 from dsac_ros.geometry.altered_frames import blurred, mirrored, zoomed
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import Map
+from dsac_ros.mapping.acceptance.coordinate_thresholds import coordinate_thresholds
 from dsac_ros.mapping.acceptance.fit import (
-    Observations,
-    PoseErrors,
     fit_acceptance,
     is_correct,
+    nothing_ratio,
     without_held_out,
 )
+from dsac_ros.mapping.acceptance.observations import Observations, PoseErrors
 from dsac_ros.metrics import CORRECT_DEG, evaluate, twist_error
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.types import Localization, PosedFrame
@@ -66,21 +67,20 @@ def validate(
         device,
         accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0),
     )
-    useful = candidate.reference_images or held_out  # without either there is nothing to fit
-    shown = learned[:: math.ceil(len(learned) / MIRRORED)] if useful else []
+    shown = learned[:: math.ceil(len(learned) / MIRRORED)]
     count = len(shown) + len(held_out)
     negatives = []
     for done, posed in enumerate(shown, 1):
         negatives.append(localizer.localize(mirrored(posed.frame)))
         progress(done / count)
-    if not held_out:
-        return {
-            'held_out': None,
-            'acceptance': without_held_out(
-                candidate.network.scale, observations(negatives)
-            ).as_dict(),
-        }
     correct_within = CORRECT_DEPTH * candidate.network.scale, CORRECT_DEG
+    if not held_out:
+        model = without_held_out(candidate.network.scale, observations(negatives))
+        if not candidate.reference_images:
+            model = replace(
+                model, **learned_thresholds(localizer, shown, negatives, correct_within)
+            )
+        return {'held_out': None, 'acceptance': model.as_dict()}
     found: list[Localization] = []
     alone: list[tuple[np.ndarray | None, np.ndarray]] = []
     misled: list[float] = []
@@ -107,6 +107,28 @@ def validate(
     )
     report = evaluate([judged(one, fitted) for one in found], references, device=device)
     return {'held_out': report.as_dict(), 'acceptance': fitted.as_dict()}
+
+
+def learned_thresholds(
+    localizer: Localizer,
+    learned: Sequence[PosedFrame],
+    negatives: Sequence[Localization],
+    correct_within: tuple[float, float],
+) -> dict[str, Any]:
+    """Return thresholds of a map of scene coordinates alone, from frames that it has learned.
+
+    It knows these better than any other frame, so that more is asked than of held-out frames; and
+    where it is wrong about them, it is right about nothing.
+    """
+    found = [localizer.localize(posed.frame) for posed in learned]
+    errors = twists(
+        [one.world_from_camera for one in found], [posed.world_from_camera for posed in learned]
+    )
+    return coordinate_thresholds(
+        observations(found),
+        is_correct(errors, correct_within),
+        nothing_ratio(observations(negatives)),
+    )
 
 
 def ratio_if_wrong(

@@ -93,10 +93,18 @@ def guided(found: CoordinateErrors) -> Tensor:
     )
 
 
+def heuristic(found: CoordinateErrors) -> Tensor:
+    """Losses (N,) of DSAC* without depth: the target is a guess that only starts a point off."""
+    return torch.where(
+        found.valid, soft_clamp(found.reprojection), CONFIG.proxy_weight * found.away
+    )
+
+
 OBJECTIVES: dict[str, Callable[[CoordinateErrors], Tensor]] = {
     'coordinates': coordinates,
     'reprojection': reprojection,
     'guided': guided,
+    'heuristic': heuristic,
 }
 
 

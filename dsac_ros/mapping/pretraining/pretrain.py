@@ -265,9 +265,12 @@ def draw_pairs(
 def description(
     photographs: Sequence[np.ndarray],
     scenes: Sequence[Sequence[PosedFrame]],
-    config: PretrainConfig,
+    config: Any,
 ) -> dict[str, Any]:
-    """Describe a training: two with the same description learn the same."""
+    """Describe a training: two with the same description learn the same.
+
+    config is the frozen settings of the training.
+    """
     digest = hashlib.sha256()
     for image in (*photographs, *(posed.frame.image for scene in scenes for posed in scene)):
         digest.update(repr(image.shape).encode())

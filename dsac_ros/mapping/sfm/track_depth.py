@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -13,8 +13,20 @@ from scipy.spatial import cKDTree
 from dsac_ros.geometry.resample import STRIDE, cell_centres
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.optim.parallel import in_parallel
+from dsac_ros.mapping.sfm.matching import match
 from dsac_ros.mapping.sfm.reference_selection import distances
-from dsac_ros.mapping.sfm.tracks import Tracks
+from dsac_ros.mapping.sfm.tracks import MAX_ERROR_PX, Tracks, linked
+
+
+def with_own_depth(
+    views: Sequence[View], progress: Callable[[float], None] = lambda share: None
+) -> list[View]:
+    """The views with depth by tracks through those among them that have features."""
+    tracked = [view for view in views if view.features is not None]
+    if not tracked:
+        return list(views)
+    matches = match(tracked, MAX_ERROR_PX, progress)
+    return with_depth(views, tracked, linked(tracked, matches).precise())
 
 
 def with_depth(views: Sequence[View], tracked: Sequence[View], tracks: Tracks) -> list[View]:

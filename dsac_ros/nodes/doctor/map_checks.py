@@ -26,6 +26,7 @@ def map_findings(path: Path, map_frame: str) -> tuple[list[Finding], dict[str, A
         The findings, and its header; {} if it cannot be read.
     """
     from dsac_ros.systems.loading import load_localizer
+    from dsac_ros.systems.refusal import refusal
 
     try:
         header = load_localizer(path, 'cpu').map.header
@@ -47,12 +48,19 @@ def map_findings(path: Path, map_frame: str) -> tuple[list[Finding], dict[str, A
                     'map_frame, or map_alignment where the frames differ',
                 )
             ]
-            if learned_in != map_frame
+            if learned_in != map_frame and not has_floors(header)
             else []
         ),
         warn('map', few) if frames < MIN_FRAMES else ok('map', text),
-        accuracy_finding(header.get('held_out') or {}),
+        fail('map accuracy', useless)
+        if (useless := refusal(header))
+        else accuracy_finding(header.get('held_out') or {}),
     ], header
+
+
+def has_floors(header: dict[str, Any]) -> bool:
+    """Return True of a map set whose maps have several frames: it names the frame of each pose."""
+    return len({one['frame'] for one in header.get('maps') or []}) > 1
 
 
 def accuracy_finding(held_out: dict[str, Any]) -> Finding:
