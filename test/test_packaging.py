@@ -65,6 +65,7 @@ def test_a_wheel_has_the_interface(wheel):
         names = {f'{inside}/{path.name}' for path in (ROOT / folder).iterdir() if path.is_file()}
         assert names and names <= wheel
     assert 'dsac_ros/network/weights/encoder.safetensors' in wheel
+    assert 'dsac_ros/systems/pixloc/weights/pixloc.safetensors' in wheel
 
 
 def test_a_wheel_has_the_command(wheel):

@@ -37,20 +37,29 @@ CONDITIONS: dict[str, Damage] = {
 }
 #: Of the reference images one of so many is left: queries look from elsewhere.
 SPARSE = 4
-LIMITS = ((0.02, 2.0), (0.05, 5.0))
+LIMITS = ((0.02, 2.0), (0.05, 5.0))  # [m, deg]
+SHARES = ((0.01, 2.0), (0.025, 5.0))  # of the depth, for scenes in other units, and [deg]
 
 Refine = Callable[[Frame, np.ndarray], np.ndarray | None]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Errors of one method under one condition from one kind of start; failures are infinite."""
+    """Errors of one method under one condition from one kind of start; failures are infinite.
+
+    depth: median depth of the scene [m].
+    """
 
     condition: str
     start: str
     method: str
     metres: np.ndarray
     degrees: np.ndarray
+    depth: float
+
+    def within(self, metres: float, degrees: float) -> float:
+        """Return the share of queries that end nearer than so much."""
+        return float(((self.metres < metres) & (self.degrees < degrees)).mean())
 
     def as_dict(self) -> dict[str, Any]:
         """Return shares and medians over all queries."""
@@ -59,10 +68,12 @@ class Row:
             'start': self.start,
             'method': self.method,
             **{
-                f'{metres:.2f}m_{degrees:g}deg': float(
-                    ((self.metres < metres) & (self.degrees < degrees)).mean()
-                )
+                f'{metres:.2f}m_{degrees:g}deg': self.within(metres, degrees)
                 for metres, degrees in LIMITS
+            },
+            **{
+                f'{100 * share:g}%_{degrees:g}deg': self.within(share * self.depth, degrees)
+                for share, degrees in SHARES
             },
             'median_translation_m': float(np.median(self.metres)),
             'median_rotation_deg': float(np.median(self.degrees)),
@@ -109,7 +120,7 @@ def compare_alignments(
                         for pose, posed in zip(found, queries)
                     ]
                 )
-                yield Row(condition, name, method, errors[:, 0], errors[:, 1])
+                yield Row(condition, name, method, errors[:, 0], errors[:, 1], system.depth)
 
 
 def error(pose: np.ndarray, truth: np.ndarray) -> tuple[float, float]:

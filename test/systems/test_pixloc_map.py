@@ -146,10 +146,30 @@ def test_a_map_of_other_features_is_refused(wall_map, tmp_path):
 def test_a_damaged_map_is_refused(wall_map, tmp_path):
     header, tensors = read_container(wall_map)
     broken = tmp_path / 'broken.dsac'
-    tensors['reference_images.landmarks'] = torch.zeros_like(tensors['reference_images.landmarks'])
+    del tensors['reference_images.depth']
     write_container(broken, header, tensors)
     with pytest.raises(MapError, match='is damaged'):
         load_localizer(broken, 'cpu')
+
+
+def test_templates_and_features_start_alike(
+    wall_localizer, wall_queries, wall_frames, monkeypatch
+):
+    """Both refine the same starts on the same reference images; other maps have no features."""
+    from dsac_ros.benchmark import alignment_comparison as comparison
+
+    monkeypatch.setattr(comparison, 'STARTS', {'near': (0.01, 1.0)})
+    kept = ('intact', 'other viewpoint')
+    conditions = {name: comparison.CONDITIONS[name] for name in kept}
+    monkeypatch.setattr(comparison, 'CONDITIONS', conditions)
+    rows = list(comparison.compare_alignments(wall_localizer, wall_queries[1:4]))
+    assert [(row.condition, row.method) for row in rows] == [
+        (condition, method) for condition in kept for method in ('templates', 'features')
+    ]
+    assert [row.as_dict()['0.02m_2deg'] for row in rows[:2]] == [1.0, 1.0]
+    start = comparison.displaced(np.eye(4), 0.3, 5.0, torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(off(start, np.eye(4)), (0.3, 5.0))
+    assert len(comparison.sparse(wall_localizer).references) < len(wall_localizer.references)
 
 
 def test_network_is_pretrained_by_the_command(tmp_path, capsys):

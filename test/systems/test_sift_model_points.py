@@ -82,7 +82,7 @@ def test_a_model_of_other_features_is_triangulated(wall_frames, tmp_path, caplog
 @pytest.mark.benchmark
 def test_model_points_can_be_left_aside(wall_frames, tmp_path):
     frames = [points_on_the_wall(posed, True) for posed in wall_frames[::4]]
-    config, own = MappingConfig(recipe='sift_sfm'), SiftSfmConfig(model_points='off')
+    config, own = MappingConfig(recipe='sift_sfm'), SiftSfmConfig(model_points='ignore')
     learn(frames, config, own, device='cpu', output=tmp_path / 'map')
     assert read_header(tmp_path / 'map')['training']['points'] == 'triangulated'
 

@@ -12,6 +12,7 @@ from dsac_ros.cli.progress import counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options
 
 HELP = 'template alignment beside the feature alignment of pixloc, from the same starts'
+LIMITS = ('0.02m_2deg', '0.05m_5deg', '1%_2deg', '2.5%_5deg')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def measure(args: argparse.Namespace) -> Table:
     ]
     lines = [
         f'{row["condition"]:16} {row["start"]:13} {row["method"]:10} '
-        f'0.02m_2deg {share(row["0.02m_2deg"])}, 0.05m_5deg {share(row["0.05m_5deg"])}, '
+        f'{", ".join(f"{limit} {share(row[limit])}" for limit in LIMITS)}, '
         f'median {100 * row["median_translation_m"]:.2f} cm '
         f'{row["median_rotation_deg"]:.2f} deg'
         for row in rows
