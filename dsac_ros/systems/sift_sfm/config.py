@@ -14,7 +14,7 @@ class SiftSfmConfig:
 
     model_points: str = setting(
         'auto',
-        'auto: the points of a COLMAP model, if the source is one with SIFT features; ignore: match '
-        'and triangulate in any case',
+        'auto: the points of a COLMAP model, if the source is one with SIFT features; ignore: '
+        'match and triangulate in any case',
         choices=('auto', 'ignore'),
     )
