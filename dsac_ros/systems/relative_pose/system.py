@@ -27,7 +27,7 @@ from dsac_ros.systems.system import Estimate, EvidenceSystem, Query
 from dsac_ros.systems.vlad import Vlad
 from dsac_ros.types import PoseStatistics, Result
 
-LEAST_EVIDENCE = 50  # matches; of 28 mirrored queries of RedKitchen none had a pose
+LEAST_EVIDENCE = 50  # matches; without depth no mirrored query of RedKitchen had any
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,9 @@ class RelativePoseSystem(EvidenceSystem):
         ]
         clock.lap('matching')
         found = self._by_depth(matches, pixels, matrix) if self.has_depth else None
-        if found is None:
-            found = self._by_directions(matches, pixels, matrix)
+        if found is None or found.inliers < LEAST_EVIDENCE:
+            other = self._by_directions(matches, pixels, matrix)
+            found = max(filter(None, (found, other)), key=lambda one: one.inliers, default=None)
         clock.lap('pose')
         if found is None:
             return Estimate(reason=NONE)
