@@ -55,10 +55,9 @@ def draw_extrapolation(rows: Sequence[dict[str, Any]]) -> Figure:
     axes.plot([max(low, LEAST_CM), high], [max(low, LEAST_CM), high], color=FAINT, linestyle='--')
     axes.annotate(
         'as far off as the mapping frame',
-        (high, high),
-        xytext=(-2, 4),
+        (low, max(low, LEAST_CM)),
+        xytext=(4, -12),
         textcoords='offset points',
-        ha='right',
         fontsize=8,
         color=FAINT,
     )

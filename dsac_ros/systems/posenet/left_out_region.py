@@ -17,7 +17,10 @@ import torch
 from torch import Tensor
 
 from dsac_ros.config import MappingConfig
+from dsac_ros.mapping.acceptance.fit import is_correct
 from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.metrics import FALSE_ACCEPT_DEG, twist_error
+from dsac_ros.systems.calibration import WRONG_DEPTH
 from dsac_ros.systems.posenet.config import PoseNetConfig
 from dsac_ros.systems.posenet.losses import pose_losses
 from dsac_ros.systems.posenet.novelty import closeness
@@ -49,8 +52,9 @@ def far_estimates(
     own: PoseNetConfig,
     progress: Callable[[float], None],
 ) -> list[tuple[Estimate, np.ndarray]]:
-    """Train without one region; return estimates and poses (4, 4) of the views in it.
+    """Train without one region; return estimates and poses (4, 4) of the views that fail in it.
 
+    Those that are right there count for nothing: they would only lower the threshold.
     The network stays as it is; its encoder is not trained again. codes (V, D) are of the views.
     Empty where either part has too few views, or where no frames are held out to calibrate on.
     """
@@ -63,10 +67,18 @@ def far_estimates(
     train_briefly(without, seen, config, own, progress)
     asked = np.flatnonzero(left_out)[:: math.ceil(left_out.sum() / ASKED)]
     near = torch.from_numpy(np.flatnonzero(~left_out))
-    return [
+    found = [
         answer(without, bank, row, closeness(codes[row : row + 1], codes[near]), data, own)
         for row in asked.tolist()
     ]
+    return [(one, pose) for one, pose in found if is_wrong(one, pose, data.scale)]
+
+
+def is_wrong(found: Estimate, pose: np.ndarray, depth: float) -> bool:
+    """Return True if an estimate is as far off the pose (4, 4) as calibration calls wrong."""
+    assert found.world_from_camera is not None
+    twist = twist_error(found.world_from_camera, pose)
+    return not is_correct(twist[None], (WRONG_DEPTH * depth, FALSE_ACCEPT_DEG))[0]
 
 
 def smaller_region(centres: np.ndarray) -> np.ndarray:
