@@ -26,7 +26,7 @@ from dsac_ros.cli.source_options import (
     convention_of,
     open_named_source,
 )
-from dsac_ros.cluster_mapping.division import DivisionConfig
+from dsac_ros.cluster_mapping.config import DivisionConfig
 from dsac_ros.config import EndToEndConfig, MappingConfig, PoseConvention
 from dsac_ros.errors import ConfigError, MappingError, PoseMismatchError
 from dsac_ros.mapping.recipes import RECIPES

@@ -82,7 +82,7 @@ def own_device(device: str) -> str:
 
 def new_job(args: argparse.Namespace, source: Source) -> Job:
     """Divide the place; parts of an earlier run stay with --resume or where torchrun restarts."""
-    from dsac_ros.cluster_mapping.division import DivisionConfig
+    from dsac_ros.cluster_mapping.config import DivisionConfig
     from dsac_ros.cluster_mapping.job import divided
 
     names = {one.name for one in fields(DivisionConfig)}

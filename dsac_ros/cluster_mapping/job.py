@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dsac_ros.cluster_mapping.division import DivisionConfig, divide, view_places
+from dsac_ros.cluster_mapping.config import DivisionConfig
+from dsac_ros.cluster_mapping.division import divide, view_places
 from dsac_ros.compute.files import write_whole
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MapError, MappingError

@@ -59,6 +59,8 @@ class WorkQueue:
         self._store, self.rank, self.count = store, rank, count
         self._silent_s, self._clock = silent_s, clock
         self._signs: dict[int, tuple[int, float]] = {}
+        # A rank that was started again may claim what it owned before; none claims a thing twice.
+        self._claimed: set[Claim] = set()
 
     def show_life(self) -> None:
         """Show that this rank is alive; call it every few seconds."""
@@ -72,11 +74,13 @@ class WorkQueue:
         """
         for cluster in range(self.count):
             losses = self._losses(cluster)
-            if cluster in avoided or self.is_done(cluster):
+            claim = Claim(cluster, losses)
+            if cluster in avoided or claim in self._claimed or self.is_done(cluster):
                 continue
             me = str(self.rank)
             if self._store.compare_set(f'owner/{cluster}/{losses}', '', me) == me.encode():
-                return Claim(cluster, losses)
+                self._claimed.add(claim)
+                return claim
         return None
 
     def finish(self, claim: Claim, error: str = '') -> None:
