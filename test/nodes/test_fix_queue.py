@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -187,7 +188,8 @@ def test_a_gap_in_odometry_is_not_interpolated(make_bench, spin_until):
     bench.hear(bench.now() + 50 * MS)
     bench.queue.put(output(bench.now() - 100 * MS))
     assert spin_until(lambda: bench.fixes, 2.0)
-    assert '0.45 s apart, at most 0.3 s are allowed (odometry_max_gap)' in bench.fixes[0].reason
+    told = r'0\.4\d s apart, at most 0\.3 s are allowed \(odometry_max_gap\)'  # the clock goes on
+    assert re.search(told, bench.fixes[0].reason)
 
 
 @pytest.mark.parametrize('own', [False, True])
