@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
@@ -26,6 +27,9 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 MAX_UINT8, MAX_UINT16 = 255, 65535
+
+#: Time for a subscriber to hear that the robot is not localized any more.
+LAST_WORDS = Duration(seconds=0.5)
 
 
 class Publishers:
@@ -46,7 +50,9 @@ class Publishers:
         self._accepted = self._rejected = self._bad = 0
 
     def close(self) -> None:
-        """Destroy the publishers."""
+        """Destroy the publishers, when the last of what is latched has arrived."""
+        for publisher in (self._localized, self._kidnapped):
+            publisher.wait_for_all_acked(LAST_WORDS)
         for publisher in (
             self._pose,
             self._uncertain_pose,
