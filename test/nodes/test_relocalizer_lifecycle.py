@@ -122,7 +122,7 @@ def test_autostart_waits_for_a_map(map_path, tmp_path):
         for path in (other, map_path):
             assert robot.set_parameter('map', str(path)).successful
         answers(robot)
-        assert [info.map_url for info in robot.of('map_info')] == [str(map_path)]
+        assert robot.of('map_info')[-1].map_url == str(map_path)
         take(robot, DEACTIVATE, CLEANUP)
         assert robot.set_parameter('map', str(other)).successful
         robot.spin(lambda: False, 1.5)
