@@ -7,14 +7,14 @@ What counts how (`evaluate`):
   recall;
 - a refused estimate (`Localization.accepted` is False) stands in the medians with its error, as
   the field reports them, but fails every recall: the robot would not have used it;
-- the median is the element `n // 2` of the sorted errors, as the field takes it.
+- the median is the element `n // 2` of the sorted errors.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,11 @@ def _rotation_vector(rotation: np.ndarray) -> np.ndarray:
 
 
 def mahalanobis_squared(twist: np.ndarray, covariance: np.ndarray) -> float:
-    """Squared distance of an error (6,) under a covariance (6, 6); inf if that is not one."""
+    """Squared distance of an error (D,) under a covariance (D, D); inf if that is not one.
+
+    Of an estimate it is the NEES, the normalized estimation error squared (Bar-Shalom, Li and
+    Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 5.4).
+    """
     try:
         factor = np.linalg.cholesky(covariance)
         distance = float(np.sum(np.linalg.solve(factor, twist) ** 2))
@@ -125,13 +129,38 @@ class Reliability:
         return {'brier': self.brier, 'bins': [dict(zip(names, row)) for row in self.bins]}
 
 
+def recall_key(limit_m: float, limit_deg: float) -> str:
+    """Name of a recall in the JSON: '0.05m_5deg'."""
+    metres = f'{limit_m:.2f}' if round(limit_m, 2) == limit_m else f'{limit_m:g}'
+    return f'{metres}m_{limit_deg:g}deg'
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits that poses are judged by.
+
+    Attributes:
+        recall: name in the JSON -> metres and degrees.
+        false_accept: metres and degrees; an accepted pose beyond one of them is a false accept.
+        depth: median depth of the scene [m], of which limits may be shares; NaN if unknown.
+    """
+
+    recall: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {recall_key(*limit): limit for limit in RECALL_LIMITS}
+    )
+    false_accept: tuple[float, float] = (FALSE_ACCEPT_M, FALSE_ACCEPT_DEG)
+    depth: float = math.nan
+
+
 @dataclass(frozen=True)
 class Report:
     """Errors of every frame, in order, and what they amount to.
 
     translation_m, rotation_deg (F,) with inf where there is no estimate; accepted (F,) bool;
-    mahalanobis (F,) squared, NaN without a covariance; confidence (F,); latency_ms: stage ->
-    milliseconds of the frames that came so far.
+    mahalanobis (F,) squared, of the pose, and position_mahalanobis (F,) of its position alone, NaN
+    without a covariance; sigma_m (F,) predicted error of the position, the square root of the
+    trace of its covariance; confidence (F,); latency_ms: stage -> milliseconds of the frames that
+    came so far.
     """
 
     names: tuple[str, ...]
@@ -139,12 +168,15 @@ class Report:
     rotation_deg: np.ndarray
     accepted: np.ndarray
     mahalanobis: np.ndarray
+    position_mahalanobis: np.ndarray
+    sigma_m: np.ndarray
     confidence: np.ndarray
     latency_ms: dict[str, np.ndarray]
     results: tuple[Result, ...]
     map_bytes: int = 0
     device: str = ''
     extra: dict[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def within(self, limit_m: float, limit_deg: float) -> np.ndarray:
         """(F,) bool: error below both limits, accepted or not."""
@@ -155,6 +187,13 @@ class Report:
         if not len(self.accepted):
             return 0.0
         return float((self.within(limit_m, limit_deg) & self.accepted).mean())
+
+    def false_accepts(self) -> np.ndarray:
+        """(F,) bool: accepted, and further off than the limits of a false accept."""
+        limit_m, limit_deg = self.limits.false_accept
+        return self.accepted & ~(
+            (self.translation_m <= limit_m) & (self.rotation_deg <= limit_deg)
+        )
 
     def coverage(self) -> dict[str, float]:
         """Share of accepted frames whose error lies inside the predicted 1, 2, 3 sigma."""
@@ -171,9 +210,6 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `dsac evaluate --json`; what is infinite or undefined is None."""
         chosen = self.accepted
-        wrong = chosen & ~(
-            (self.translation_m <= FALSE_ACCEPT_M) & (self.rotation_deg <= FALSE_ACCEPT_DEG)
-        )
         values = {
             'frames': len(self.names),
             'accepted': int(chosen.sum()),
@@ -182,8 +218,8 @@ class Report:
             'median_rotation_deg': field_median(self.rotation_deg),
             'median_translation_accepted_m': field_median(self.translation_m[chosen]),
             'median_rotation_accepted_deg': field_median(self.rotation_deg[chosen]),
-            'recall': {recall_key(*limit): self.recall(*limit) for limit in RECALL_LIMITS},
-            'false_accepts': int(wrong.sum()),
+            'recall': {name: self.recall(*limit) for name, limit in self.limits.recall.items()},
+            'false_accepts': int(self.false_accepts().sum()),
             'coverage': self.coverage(),
             'confidence_auc': self.reliability().auc,
             'confidence': self.reliability().as_dict(),
@@ -193,13 +229,7 @@ class Report:
             'device': self.device,
             **self.extra,
         }
-        ready: dict[str, Any] = json_ready(values)
-        return ready
-
-
-def recall_key(limit_m: float, limit_deg: float) -> str:
-    """Name of a recall in the JSON: '0.05m_5deg'."""
-    return f'{limit_m:.2f}m_{limit_deg:g}deg'
+        return dict(json_ready(values))
 
 
 def percentiles(times_ms: np.ndarray) -> dict[str, float]:
@@ -227,18 +257,22 @@ def evaluate(
     map_bytes: int = 0,
     device: str = '',
     extra: dict[str, Any] | None = None,
+    limits: Limits = Limits(),
 ) -> Report:
     """Compare each localization with its reference world_from_camera (4, 4), in order."""
     if len(localizations) != len(references):
         raise ValueError(f'{len(localizations)} localizations for {len(references)} references')
     twists = np.full((len(references), 6), np.inf)
-    distances = np.full(len(references), np.nan)
+    distances, near, sigma = np.full((3, len(references)), np.nan)
     for row, (found, reference) in enumerate(zip(localizations, references)):
         if found.world_from_camera is None or not np.isfinite(found.world_from_camera).all():
             continue
         twists[row] = twist_error(found.world_from_camera, reference)
         if found.covariance is not None:
+            position = found.covariance[:3, :3]
             distances[row] = mahalanobis_squared(twists[row], found.covariance)
+            near[row] = mahalanobis_squared(twists[row, :3], position)
+            sigma[row] = math.sqrt(max(0.0, float(np.trace(position))))
     stages = dict.fromkeys(stage for found in localizations for stage in found.timings_ms)
     latency = {
         stage: np.array(
@@ -254,10 +288,13 @@ def evaluate(
         rotation_deg=np.degrees(np.linalg.norm(twists[:, 3:], axis=1)),
         accepted=np.array([found.accepted for found in localizations], dtype=bool),
         mahalanobis=distances,
+        position_mahalanobis=near,
+        sigma_m=sigma,
         confidence=np.array([found.confidence for found in localizations], dtype=float),
         latency_ms=latency,
         results=tuple(found.result for found in localizations),
         map_bytes=map_bytes,
         device=device,
         extra=extra or {},
+        limits=limits,
     )

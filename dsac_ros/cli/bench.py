@@ -19,10 +19,10 @@ from dsac_ros.cli.bench_tables import (
     systems,
     trust,
 )
-from dsac_ros.cli.evaluate import machine
 from dsac_ros.cli.output import add_device_option, add_json_option, check_file, write_results
 from dsac_ros.cli.progress import add_progress_option
 from dsac_ros.cli.settings import add_settings_options
+from dsac_ros.compute.machine import machine
 
 HELP = 'measure accuracy on many scenes, all systems, RANSAC, time, memory and damaged images'
 TABLES = {

@@ -260,11 +260,13 @@ def judge(
     args: argparse.Namespace, folder: Path, bag: Path, events: Sequence[dict[str, Any]]
 ) -> Report:
     """Evaluate the answers and write the report."""
-    from dsac_ros.cli.evaluate import machine
+    from dsac_ros.compute.machine import machine
+    from dsac_ros.evaluation.analysis import Analysis
+    from dsac_ros.evaluation.extrapolation import keyframe_poses
     from dsac_ros.evaluation.node_outputs import largest_difference, localizations_from_events
     from dsac_ros.evaluation.report import write_report
     from dsac_ros.localizer import Localizer
-    from dsac_ros.metrics import evaluate
+    from dsac_ros.metrics import Limits, evaluate
     from dsac_ros.sources.open_source import open_source
 
     source = open_source(bag, poses=TRUTH_TOPIC)
@@ -281,16 +283,16 @@ def judge(
         map_file.stat().st_size,
         str(localizer.device),
         {'machine': machine(), 'poses_in_tf': shared, 'pose_tf_difference': difference},
+        Limits(depth=localizer.depth),
     )
+    mapping = keyframe_poses(localizer.map.header)
     write_report(
         folder,
         localizer,
         source.posed_frames(),
-        localizations,
-        references,
-        report,
-        'dsac demo: a second drive through a rendered room',
-        {
+        Analysis.of(localizations, references, report, mapping),
+        title='dsac demo: a second drive through a rendered room',
+        about={
             'command': shlex.join(['dsac', *sys.argv[1:]]),
             'room': f'seed {args.seed}',
             'map': f'{map_file}, id {localizer.map.id}',

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsac_ros.cli.evaluate import add_refine_option, load_localizer
+from dsac_ros.cli.loading import add_refine_option, load_localizer
 from dsac_ros.cli.output import (
     add_device_option,
     add_json_option,

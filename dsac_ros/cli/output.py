@@ -156,8 +156,9 @@ def report_lines(values: dict[str, Any]) -> list[str]:
         ),
     ]
     for name, value in values['recall'].items():
-        metres, degrees = name.removesuffix('deg').split('m_')
-        lines.append(f'within {length(float(metres)):>9} and {degrees} deg   {value:7.1%}')
+        size, _, degrees = name.removesuffix('deg').partition('_')
+        limit = f'{size} depth' if size.endswith('%') else length(float(size.removesuffix('m')))
+        lines.append(f'within {limit:>9} and {degrees} deg   {value:7.1%}')
     spans = values['coverage']
     lines.append(
         'true pose inside the predicted 1, 2, 3 sigma   '

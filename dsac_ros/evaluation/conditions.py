@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
 
+from dsac_ros.evaluation.thresholds import NUMBER, THRESHOLD, parse_threshold
 from dsac_ros.metrics import Report, field_median, percentiles
 
 COMPARISONS = {'<=': le, '>=': ge, '<': lt, '>': gt}
@@ -25,6 +26,7 @@ PLAIN_NAMES = (
 KNOWN_NAMES = (
     *PLAIN_NAMES,
     'recall@0.05m/5deg (any metres and degrees)',
+    'recall@2%/5deg (any share of the depth)',
     'coverage.1sigma',
     'coverage.2sigma',
     'coverage.3sigma',
@@ -32,8 +34,7 @@ KNOWN_NAMES = (
     'latency_ms.total.p95',
     'latency_ms.total.p99',
 )
-NUMBER = r'\d+\.?\d*(?:e-?\d+)?'
-RECALL = re.compile(rf'recall@({NUMBER})m?/({NUMBER})(?:deg)?')
+RECALL = 'recall@'
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Condition:
 
     def value(self, report: Report) -> float:
         """Return the number that the condition refers to; NaN if the report has none."""
-        recall = RECALL.fullmatch(self.name)
-        if recall:
-            return report.recall(float(recall[1]), float(recall[2]))
+        if self.name.startswith(RECALL):
+            threshold = parse_threshold(self.name.removeprefix(RECALL))
+            metres = threshold.metres(report.limits.depth)
+            return metres if math.isnan(metres) else report.recall(metres, threshold.degrees)
         group, _, rest = self.name.partition('.')
         if group == 'latency_ms':
             stage, _, key = rest.rpartition('.')
@@ -85,7 +87,7 @@ def parse_condition(text: str) -> Condition:
     name = match[1]
     if not (
         name in PLAIN_NAMES
-        or RECALL.fullmatch(name)
+        or (name.startswith(RECALL) and THRESHOLD.fullmatch(name.removeprefix(RECALL)))
         or re.fullmatch(r'coverage\.[123]sigma|latency_ms\.\w+\.p(50|95|99)', name)
     ):
         raise ValueError(

@@ -1,303 +1,164 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Report of an evaluation: one self-contained HTML file, and its numbers as JSON and CSV."""
+"""Report of an evaluation: a folder with pages, numbers, trajectories and pictures.
+
+The same answers give the same bytes in every file but those whose names begin with `times`, which
+tell about the run: latencies, machine, command.
+"""
 
 from __future__ import annotations
 
-import base64
-import csv
-import html
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dsac_ros.evaluation.query_view import QueryView, query_view_of
-from dsac_ros.metrics import Report
-from dsac_ros.types import Localization, PosedFrame
+from dsac_ros.compute.files import write_whole
+from dsac_ros.evaluation import sections, tables
+from dsac_ros.evaluation.analysis import OF_THE_RUN, Analysis
+from dsac_ros.evaluation.page import (
+    Section,
+    as_page,
+    centimetres,
+    degrees,
+    markdown_table,
+    percent,
+    table,
+)
+from dsac_ros.evaluation.result_files import ERRORS, write_errors, write_json, write_trajectories
+from dsac_ros.evaluation.runs import SUMMARY, Run, side_by_side
+from dsac_ros.types import PosedFrame
 
 if TYPE_CHECKING:
     from dsac_ros.systems.system import System
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f7fa; margin: 0; }
-main { max-width: 1000px; margin: 0 auto; padding: 24px 16px 48px; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 8px; }
-section { background: white; border: 1px solid #e4e7eb; border-radius: 8px; padding: 18px 20px;
-          margin-top: 18px; }
-img { max-width: 100%; display: block; margin: 4px auto; }
-p { margin: 4px 0 10px; } .faint { color: #616e7c; font-size: 13px; }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 18px; }
-.tile { flex: 1 1 150px; background: white; border: 1px solid #e4e7eb; border-radius: 8px;
-        padding: 12px 16px; }
-.tile b { display: block; font-size: 22px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-td, th { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid #e4e7eb;
-         vertical-align: top; }
-td.number, th.number { text-align: right; }
-"""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page: HTML text and PNG images."""
-
-    title: str
-    words: str
-    images: tuple[bytes, ...] = ()
+PAGE, TIMES_PAGE, TIMES, WORDS = 'report.html', 'times.html', 'times.json', 'report.md'
+HEAT_MAP = 'places.png'
+TITLE = 'Localization accuracy of this map'
 
 
 def write_report(
     folder: Path,
     localizer: System,
     frames: Iterable[PosedFrame],
-    localizations: Sequence[Localization],
-    references: Sequence[np.ndarray],
-    report: Report,
-    title: str = 'Localization accuracy of this map',
+    analysis: Analysis,
+    others: Sequence[Run] = (),
+    title: str = TITLE,
     about: dict[str, Any] | None = None,
+    image_names: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write report.html, summary.json and errors.csv into `folder`; return the path of the page.
+    """Write a report into a folder; return the path of the page.
 
     Args:
         folder: created if missing.
         localizer: used to visualise single frames.
         frames: the evaluated frames again, in the same order.
-        localizations: result of each.
-        references: true world_from_camera (4, 4) of each.
-        report: the errors.
+        analysis: of these frames.
+        others: runs to show beside this one.
         title: heading of the page.
-        about: additional information: the command, the machine, the map.
+        about: the command, the map and whatever else tells about this run.
+        image_names: name of a frame -> name of its image file.
     """
+    from dsac_ros.evaluation.plots.places import draw_places
+    from dsac_ros.evaluation.plots.style import png
+
     folder.mkdir(parents=True, exist_ok=True)
-    values = report.as_dict()
-    (folder / 'summary.json').write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
-    write_errors(folder / 'errors.csv', localizations, report)
-    views = chosen_views(localizer, frames, report)
-    sections = [
-        table_section(values),
-        *picture_sections(localizations, references, report),
-        *(
-            query_section(name, view, row, localizations, report)
-            for name, (row, view) in views.items()
-        ),
-        about_section({**(about or {}), **values.get('machine', {})}),
+    values = analysis.as_dict()
+    runs = [Run.of('this run', analysis.report, values), *others]
+    heat_map = png(draw_places(analysis.grid, analysis.mapping))
+    write_whole(folder / HEAT_MAP, heat_map)
+    write_errors(folder / ERRORS, analysis.localizations, analysis.report, analysis.distance)
+    write_trajectories(
+        folder,
+        analysis.localizations,
+        list(analysis.references),
+        analysis.report,
+        image_names,
+    )
+    kept = {name: value for name, value in values.items() if name not in OF_THE_RUN}
+    compared = {'side_by_side': side_by_side(runs)} if others else {}
+    write_json(folder / SUMMARY, {**kept, **compared})
+    write_whole(folder / WORDS, as_markdown(title, values, runs))
+    write_times(folder, analysis, values, title, about or {})
+    parts = [
+        sections.error_section(values),
+        *([sections.run_section(runs)] if others else []),
+        *sections.place_sections(analysis, values, heat_map),
+        *sections.drive_sections(analysis),
+        *sections.trust_sections(analysis, values),
+        sections.worst_section(values['worst']),
+        *sections.query_sections(localizer, frames, analysis),
+        Section('Times', f'<p><a href="{TIMES_PAGE}">Latency, machine and command</a></p>'),
     ]
-    page = folder / 'report.html'
-    page.write_text(as_page(title, values, sections), encoding='utf-8')
+    page = folder / PAGE
+    told = f'{values["frames"]} frames, {values["accepted"]} accepted'
+    write_whole(page, as_page(title, told, tiles(values), parts))
     return page
 
 
-def write_errors(path: Path, localizations: Sequence[Localization], report: Report) -> None:
-    """Write one CSV line per frame."""
-    with path.open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.writer(stream)
-        writer.writerow(
-            [
-                'name',
-                'stamp_ns',
-                'result',
-                'translation_m',
-                'rotation_deg',
-                'confidence',
-                'inlier_ratio',
-                'reason',
-            ]
-        )
-        for row, found in enumerate(localizations):
-            writer.writerow(
-                [
-                    report.names[row],
-                    found.stamp_ns,
-                    found.result.name,
-                    f'{report.translation_m[row]:.6f}',
-                    f'{report.rotation_deg[row]:.6f}',
-                    f'{found.confidence:.4f}',
-                    f'{found.statistics.inlier_ratio:.4f}',
-                    found.reason,
-                ]
-            )
-
-
-def chosen_views(
-    localizer: System, frames: Iterable[PosedFrame], report: Report
-) -> dict[str, tuple[int, QueryView]]:
-    """Return visualisations of a median frame and of the worst one."""
-    order = np.lexsort((report.rotation_deg, report.translation_m))
-    right = [row for row in order if report.accepted[row]]
-    rows = {
-        'A typical frame': int(right[len(right) // 2] if right else order[0]),
-        'The worst frame': int(order[-1]),
-    }
-    views = {}
-    for row, posed in enumerate(frames):
-        for name, wanted in rows.items():
-            view = query_view_of(localizer, posed.frame) if row == wanted else None
-            if view is not None:
-                views[name] = (row, view)
-    return {name: views[name] for name in rows if name in views}
-
-
-def table_section(values: dict[str, Any]) -> Section:
-    """Make the section with the error table."""
-    rows = [
-        ('frames', values['frames'], ''),
-        ('accepted', values['accepted'], ''),
-        ('accepted, but wrong', values['false_accepts'], 'more than 0.5 m or 15° off'),
-        (
-            'median translation error',
-            centimetres(values['median_translation_m']),
-            'over all frames; accepted ones: '
-            + centimetres(values['median_translation_accepted_m']),
-        ),
-        (
-            'median rotation error',
-            degrees(values['median_rotation_deg']),
-            'over all frames; accepted ones: ' + degrees(values['median_rotation_accepted_deg']),
-        ),
-    ]
-    for key, share in values['recall'].items():
-        metres, angle = key.removesuffix('deg').split('m_')
-        rows.append(
-            (
-                f'within {centimetres(float(metres))}, {angle}°',
-                percent(share),
-                'of all frames, accepted and right',
-            )
-        )
-    for (name, share), ideal in zip(values['coverage'].items(), ('68.3', '95.4', '99.7')):
-        rows.append((f'true pose inside {name[0]} sigma', percent(share), f'ideal: {ideal} %'))
-    rows += [
-        (f'not accepted: {name}', count, '')
-        for name, count in values['results'].items()
-        if name != 'ACCEPTED'
-    ]
-    cells = ''.join(
-        f'<tr><td>{html.escape(str(name))}</td><td class=number>{value}</td>'
-        f'<td class=faint>{note}</td></tr>'
-        for name, value, note in rows
-    )
-    return Section(
-        'Errors',
-        '<p class=faint>Estimates are not aligned to the ground truth; '
-        f'frames that are not accepted count as failures.</p><table>{cells}</table>',
-    )
-
-
-def picture_sections(
-    localizations: Sequence[Localization], references: Sequence[np.ndarray], report: Report
-) -> list[Section]:
-    """Make the sections with plots of all frames."""
-    from dsac_ros.evaluation.plots import drive, trust
-    from dsac_ros.evaluation.plots.style import png
-
-    stamps = np.array([found.stamp_ns for found in localizations], dtype=np.int64)
-    seconds = (stamps - stamps.min()) / 1e9
-    estimates = [found.world_from_camera for found in localizations]
-    drawn = [
-        Section(
-            'Trajectory',
-            '<p>Each dot is one image, localized independently.</p>',
-            (png(drive.draw_trajectory(np.array(references), estimates, report)),),
-        ),
-        Section(
-            'Error curve',
-            '<p>Share of all frames below an error.</p>',
-            (png(drive.draw_error_curves(report)),),
-        ),
-        Section('Errors over time', '', (png(drive.draw_errors_over_time(report, seconds)),)),
-        Section(
-            'Covariance and confidence',
-            '<p>Left: calibration of the covariance. Right: confidence '
-            'and error of each frame.</p>',
-            (png(trust.draw_calibration(report)),),
-        ),
-    ]
-    if report.latency_ms:
-        drawn.append(Section('Latency', '', (png(trust.draw_latency(report)),)))
-    return drawn
-
-
-def query_section(
-    name: str, view: QueryView, row: int, localizations: Sequence[Localization], report: Report
-) -> Section:
-    """Make the section of one frame."""
-    from dsac_ros.evaluation.plots.query import draw_query
-    from dsac_ros.evaluation.plots.style import png
-
-    found = localizations[row]
-    verdict = 'accepted' if found.accepted else f'not accepted: {html.escape(found.reason)}'
-    words = (
-        f'<p>{html.escape(report.names[row])}, {verdict}; '
-        f'{centimetres(finite(report.translation_m[row]))} and '
-        f'{degrees(finite(report.rotation_deg[row]))} off, confidence '
-        f'{found.confidence:.2f}.</p>'
-    )
-    return Section(name, words, (png(draw_query(view)),))
-
-
-def about_section(about: dict[str, Any]) -> Section:
-    """Make the section with command, machine and map."""
-    cells = ''.join(
-        f'<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>'
-        for name, value in about.items()
-    )
-    return Section('About this run', f'<table>{cells}</table>')
-
-
-def as_page(title: str, values: dict[str, Any], sections: Sequence[Section]) -> str:
-    """Make the HTML page."""
-    total = values['latency_ms'].get('total', {}).get('p50')
-    tiles = [
+def tiles(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers at the head of the page, and their names."""
+    return [
         (centimetres(values['median_translation_m']), 'median translation error'),
         (degrees(values['median_rotation_deg']), 'median rotation error'),
         (percent(values['recall']['0.05m_5deg']), 'of frames within 5 cm and 5°'),
-        (
-            f'{total:.0f} ms' if total is not None else '-',
-            'per frame on ' + html.escape(str(values['device'])),
-        ),
-        (f'{values["map_bytes"] / 1e6:.1f} MB', 'map'),
+        (str(values['false_accepts']), 'accepted, but wrong'),
+        (percent(values['coverage']['3sigma']), 'inside 3 sigma'),
+        (tables.megabytes(values['map_bytes']), 'map'),
     ]
-    tops = ''.join(f'<div class=tile><b>{number}</b>{name}</div>' for number, name in tiles)
-    parts = ''.join(
-        f'<section><h2>{section.title}</h2>{section.words}'
-        + ''.join(
-            f'<img alt="{section.title}" src="data:image/png;base64,'
-            f'{base64.b64encode(image).decode()}">'
-            for image in section.images
-        )
-        + '</section>'
-        for section in sections
+
+
+def write_times(
+    folder: Path, analysis: Analysis, values: dict[str, Any], title: str, about: dict[str, Any]
+) -> None:
+    """Write what differs between two runs of the same answers: times, machine and command."""
+    from dsac_ros.evaluation.plots import trust
+    from dsac_ros.evaluation.plots.style import png
+
+    of_the_run = {name: values.get(name) for name in OF_THE_RUN}
+    write_json(folder / TIMES, {**of_the_run, **about})
+    latency = values['latency_ms']
+    rows = [
+        (stage, *(f'{time:.1f}' for time in times.values())) for stage, times in latency.items()
+    ]
+    parts = [
+        Section('About this run', table({**about, **values.get('machine', {})}.items(), (), ()))
+    ]
+    if latency:
+        words = table(rows, ('stage', 'median ms', '95 %', '99 %'), (1, 2, 3))
+        parts.insert(0, Section('Latency', words, (png(trust.draw_latency(analysis.report)),)))
+    total = latency.get('total', {}).get('p50')
+    number = f'{total:.0f} ms' if total is not None else '-'
+    page = as_page(
+        title,
+        'times of this run',
+        [(number, f'per frame on {values["device"]}')],
+        [*parts, Section('Errors', f'<p><a href="{PAGE}">The report</a></p>')],
     )
-    return (
-        '<!doctype html><html lang=en><head><meta charset=utf-8>'
-        '<meta name=viewport content="width=device-width">'
-        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main>'
-        f'<h1>{html.escape(title)}</h1><p class=faint>{values["frames"]} frames, '
-        f'{values["accepted"]} accepted</p><div class=tiles>{tops}</div>{parts}'
-        '</main></body></html>\n'
-    )
+    write_whole(folder / TIMES_PAGE, page)
 
 
-def centimetres(metres: float | None) -> str:
-    """Format a length; None means no estimate."""
-    if metres is None:
-        return 'no estimate'
-    return f'{metres * 100:.3g} cm' if metres < 1 else f'{metres:.2f} m'
-
-
-def degrees(value: float | None) -> str:
-    """Format an angle; None means no estimate."""
-    return 'no estimate' if value is None else f'{value:.2f}°'
-
-
-def percent(value: float | None) -> str:
-    """Format a share; None is a dash."""
-    return '-' if value is None else f'{value:.1%}'
-
-
-def finite(value: float) -> float | None:
-    """Return the value, or None for infinity."""
-    return float(value) if np.isfinite(value) else None
+def as_markdown(title: str, values: dict[str, Any], runs: Sequence[Run]) -> str:
+    """Make the tables of the report as Markdown."""
+    parts = [f'# {title}', markdown_table(tables.error_rows(values), ('', 'value', ''))]
+    if len(runs) > 1:
+        head = ('', *(run.name for run in runs))
+        parts += [
+            '## Side by side',
+            markdown_table(tables.run_rows(side_by_side(runs)), head),
+        ]
+    parts += [
+        '## Covariance',
+        markdown_table(tables.trust_rows(values['consistency']), tables.TRUST_HEAD),
+    ]
+    if 'mapping_distance' in values:
+        parts += [
+            '## Errors by distance to the nearest mapping frame',
+            markdown_table(tables.distance_rows(values['mapping_distance']), tables.PLACE_HEAD),
+        ]
+    if 'kidnap' in values:
+        parts += [
+            '## Kidnap simulation',
+            markdown_table(tables.kidnap_rows(values['kidnap']), ('', 'value', '')),
+        ]
+    head = ('frame', 'translation', 'rotation', 'confidence', 'what went wrong')
+    parts += ['## The worst frames', markdown_table(tables.worst_rows(values['worst']), head)]
+    return '\n\n'.join(parts) + '\n'

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from dsac_ros.cli.bench_tables.common import Table, posed_frames
-from dsac_ros.cli.evaluate import load_localizer
+from dsac_ros.cli.loading import load_localizer
 from dsac_ros.cli.output import share
 from dsac_ros.cli.progress import counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options

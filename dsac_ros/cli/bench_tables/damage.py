@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from dsac_ros.cli.bench_tables.common import Table, posed_frames, recalls
-from dsac_ros.cli.evaluate import load_localizer
+from dsac_ros.cli.loading import load_localizer
 from dsac_ros.cli.progress import counted
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, check_map_path
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from dsac_ros.cli.bench_tables.common import Table, peak_memory_mb, posed_frames
-from dsac_ros.cli.evaluate import load_localizer
+from dsac_ros.cli.loading import load_localizer
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options
 
 HELP = 'milliseconds per stage of a localization'

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from dsac_ros.errors import MapError
+from dsac_ros.evaluation.extrapolation import keyframe_poses
 from dsac_ros.evaluation.ground import GroundPlane
 from dsac_ros.evaluation.plots.style import BLUE, FAINT, framed, plan, styled
 
@@ -20,16 +20,14 @@ def draw_map(header: dict[str, Any]) -> Figure:
     Raises:
         MapError: the map does not contain them.
     """
-    rows = np.array(header.get('keyframes') or [], dtype=float).reshape(-1, 9)
-    if not len(rows):
+    poses = keyframe_poses(header)
+    if not len(poses):
         raise MapError(
             f'map {header.get("name")!r} has no keyframe poses; learn '
             'it again with this version to have a picture'
         )
-    poses = np.tile(np.eye(4), (len(rows), 1, 1))
-    poses[:, :3, 3], poses[:, :3, 1], poses[:, :3, 2] = np.split(rows, 3, axis=1)
     plane = GroundPlane.under(poses)
-    places, ahead = plane.project(rows[:, :3]), plane.project(rows[:, 6:])
+    places, ahead = plane.project(poses[:, :3, 3]), plane.project(poses[:, :3, 2])
     figure, axes = plan(*framed(places))
     axes.plot(*places.T, color=FAINT, linewidth=1, zorder=2)
     axes.quiver(
