@@ -92,6 +92,8 @@ setup(
             'ruff>=0.5',
             'mypy>=1.11',
             'types-pyyaml>=6',
+            # reads what `dsac evaluate --report` writes for it
+            'evo>=1.30; python_version >= "3.11"',
         ],
         # Video files, and video in bags.
         'video': ['av>=16'],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `dsac evaluate` prints beside the table of errors."""
+"""Lines that `dsac evaluate` prints beside the table of errors."""
 
 from __future__ import annotations
 

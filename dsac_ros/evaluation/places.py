@@ -12,7 +12,7 @@ import numpy as np
 from dsac_ros.evaluation.ground import GroundPlane
 from dsac_ros.metrics import Report, field_median
 
-CELLS = 12  # along the longer side of the place, at most
+CELLS = 16  # along the longer side of the place, at most
 STEPS = (1, 2, 5, 10)  # sizes of cells, times a power of ten
 
 

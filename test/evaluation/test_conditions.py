@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.evaluation.conditions import parse_condition
-from dsac_ros.metrics import evaluate
+from dsac_ros.metrics import Limits, evaluate
 from dsac_ros.types import Localization, Result
 
 
@@ -48,6 +48,18 @@ def test_conditions_speak_of_the_report(report, text, value, holds):
 def test_a_number_that_is_not_there_fails(report, text):
     assert np.isnan(parse_condition(text).value(report)) or 'auc' in text
     assert parse_condition(text).holds(report) is ('auc' not in text)
+
+
+def test_recall_within_a_share_of_the_depth():
+    pose = np.eye(4)
+    pose[0, 3] = 0.03
+    found = [Localization(Result.ACCEPTED, world_from_camera=pose)]
+    deep = evaluate(found, [np.eye(4)], limits=Limits(depth=2.0))
+    assert parse_condition('recall@2%/5deg<0.5').value(deep) == 1.0
+    assert parse_condition('recall@1%/5<0.5').holds(deep)
+    unknown = evaluate(found, [np.eye(4)])
+    assert np.isnan(parse_condition('recall@2%/5deg<0.5').value(unknown))
+    assert parse_condition('recall@2%/5deg<0.5').holds(unknown)
 
 
 def test_an_infinite_median_is_too_large():

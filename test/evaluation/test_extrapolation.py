@@ -10,7 +10,9 @@ import pytest
 from walls import pose
 
 from dsac_ros.cli.main import main
-from dsac_ros.evaluation.extrapolation import distances, medians
+from dsac_ros.evaluation.extrapolation import by_distance, distances, keyframe_poses, medians
+from dsac_ros.metrics import evaluate
+from dsac_ros.types import Localization, Result
 
 
 def test_a_frame_that_looks_elsewhere_is_not_near():
@@ -25,6 +27,24 @@ def test_medians_follow_the_distance():
     assert len(middle) == 6
     np.testing.assert_allclose(error, 2 * middle, atol=0.03)
     assert medians(np.array([0.1, 0.2]), np.array([1.0, np.inf]))[1][0] == np.inf
+
+
+def test_errors_are_told_by_distance():
+    poses = [pose(x=0.1 * k) for k in range(8)]
+    found = [Localization(Result.ACCEPTED, world_from_camera=one) for one in poses[:7]]
+    found.append(Localization(Result.LOW_INLIERS))
+    near, far = by_distance(np.arange(8.0), evaluate(found, [np.eye(4)] * 8))
+    assert (near['from_m'], near['to_m'], near['frames'], near['accepted']) == (0, 3, 4, 4)
+    assert near['median_translation_m'] == pytest.approx(0.2) and near['false_accepts'] == 0
+    assert (far['accepted'], far['false_accepts']) == (3, 1)
+    assert far['median_translation_m'] == pytest.approx(0.6)
+
+
+def test_poses_of_a_header_are_those_of_the_frames():
+    poses = np.array([pose(1, 2, 3, 40), pose(-1, 0, 0, 200)])
+    rows = [[*one[:3, 3], *one[:3, 1], *one[:3, 2]] for one in poses]
+    np.testing.assert_allclose(keyframe_poses({'keyframes': rows}), poses, atol=1e-12)
+    assert keyframe_poses({}).shape == (0, 4, 4)
 
 
 def test_the_picture_is_drawn_again_from_json(tmp_path, capsys):

@@ -7,6 +7,7 @@ import base64
 import csv
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -18,11 +19,13 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from dsac_ros.errors import MapError
+from dsac_ros.evaluation.analysis import Analysis, KidnapOptions
 from dsac_ros.evaluation.plots.drive import draw_trajectory
 from dsac_ros.evaluation.plots.map import draw_map
 from dsac_ros.evaluation.plots.style import png
 from dsac_ros.evaluation.plots.trust import six_dof_share
 from dsac_ros.evaluation.report import write_report
+from dsac_ros.evaluation.runs import Run
 from dsac_ros.metrics import SIGMA_RADII, evaluate
 from dsac_ros.types import Camera, Frame, Localization, PosedFrame, Result, SceneCoordinates
 
@@ -106,44 +109,117 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+def analysed(found, references, **more):
+    """The analysis of answers, with mapping frames where the first ones of the drive are."""
+    report = evaluate(found, references, 3_000_000, 'cpu', {'machine': {'cpu': 'this one'}})
+    return Analysis.of(found, references, report, np.array(references[:5]), **more)
+
+
 def test_the_page_stands_alone(run, tmp_path):
     references, found, frames = run
     localizer = FakeLocalizer()
-    report = evaluate(found, references, 3_000_000, 'cpu')
     path = write_report(
         tmp_path / 'new' / 'folder',
         localizer,
         iter(frames),
-        found,
-        references,
-        report,
+        analysed(found, references, kidnap=KidnapOptions(20)),
         about={'command': 'dsac <evaluate>'},
     )
-    page = Page()
+    page, times = Page(), Page()
     page.feed(path.read_text())
-    assert page.open == []
-    assert len(page.sources) == 7
-    assert all(source.startswith('data:image/png;base64,') for source in page.sources)
-    for source in page.sources:
-        picture = Image.open(io.BytesIO(base64.b64decode(source.partition(',')[2])))
-        assert min(picture.size) > 200
+    times.feed((path.parent / 'times.html').read_text())
+    assert page.open == times.open == []
+    pictures = [one for one in page.sources if one != 'times.html']
+    # two by place, three of the drive, three of trust, a typical frame and the worst ones
+    assert len(pictures) == 8 + 1 + 5 == len(page.sources) - 1
+    for source in [*pictures, times.sources[0]]:
+        head, _, data = source.partition(',')
+        assert head == 'data:image/png;base64'
+        assert min(Image.open(io.BytesIO(base64.b64decode(data))).size) > 200
     text = ' '.join(page.text)
-    assert 'dsac <evaluate>' in text
-    assert 'not accepted: <few> inliers' in text
-    assert localizer.seen[0] == f'frame-{WORST:03d}' or localizer.seen[1] == f'frame-{WORST:03d}'
-    assert json.loads((path.parent / 'summary.json').read_text())['frames'] == FRAMES
+    assert 'refused, LOW_INLIERS: <few> inliers' in text
+    assert 'dsac <evaluate>' in ' '.join(times.text) and 'this one' not in text
+    assert f'frame-{WORST:03d}' in localizer.seen and len(localizer.seen) == 6
+    summary = json.loads((path.parent / 'summary.json').read_text())
+    assert summary['frames'] == FRAMES and summary['worst'][0]['name'] == f'frame-{WORST:03d}'
+    assert 'latency_ms' not in summary
+    times = json.loads((path.parent / 'times.json').read_text())
+    assert times['latency_ms']['network']['p50'] == 60.0 + (FRAMES - 1) / 2
     rows = list(csv.DictReader((path.parent / 'errors.csv').open()))
     assert len(rows) == FRAMES
     assert rows[WORST]['result'] == 'LOW_INLIERS'
+    assert '| frames | 24 |' in (path.parent / 'report.md').read_text()
+
+
+def test_other_times_change_only_files_of_times(run, tmp_path):
+    references, found, frames = run
+    for folder, factor in (('a', 1), ('b', 2)):
+        other = [
+            replace(one, timings_ms={name: factor * time for name, time in one.timings_ms.items()})
+            for one in found
+        ]
+        write_report(
+            tmp_path / folder,
+            FakeLocalizer(),
+            iter(frames),
+            analysed(other, references, kidnap=KidnapOptions(20, 7)),
+            about={'command': folder},
+        )
+    a, b = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in 'ab'
+    )
+    assert (
+        set(a)
+        == set(b)
+        == {
+            'errors.csv',
+            'estimated.tum',
+            'evo_ape.zip',
+            'places.png',
+            'poses.txt',
+            'reference.tum',
+            'report.html',
+            'report.md',
+            'summary.json',
+            'times.html',
+            'times.json',
+        }
+    )
+    assert {name for name in a if a[name] != b[name]} == {'times.html', 'times.json'}
+
+
+def test_several_runs_stand_side_by_side(run, tmp_path):
+    references, found, frames = run
+    first, _ = (
+        write_report(tmp_path / folder, FakeLocalizer(), iter(frames), analysed(found, references))
+        for folder in 'ab'
+    )
+    earlier = Run.read('earlier', first.parent)
+    rest = (one[1:] for one in (earlier.translation_m, earlier.rotation_deg, earlier.accepted))
+    less = Run('of few frames', earlier.values, earlier.names[1:], *rest)
+    path = write_report(
+        tmp_path / 'c', FakeLocalizer(), iter(frames), analysed(found, references), [earlier, less]
+    )
+    text = path.read_text()
+    assert 'Side by side' in text and '<th class=number>earlier</th>' in text
+    assert 'so not comparable: of few frames.' in text
+    rows = json.loads((path.parent / 'summary.json').read_text())['side_by_side']
+    assert [row['name'] for row in rows] == ['this run', 'earlier', 'of few frames']
+    assert [row['same_frames'] for row in rows] == [True, True, False]
 
 
 def test_nothing_localized_still_gives_a_page(run, tmp_path):
     references, _, frames = run
     lost = [Localization(Result.LOW_INLIERS, 'no pose', row) for row in range(FRAMES)]
     path = write_report(
-        tmp_path, FakeLocalizer(), iter(frames), lost, references, evaluate(lost, references)
+        tmp_path,
+        FakeLocalizer(),
+        iter(frames),
+        analysed(lost, references, kidnap=KidnapOptions(3)),
     )
-    assert 'no estimate' in path.read_text()
+    text = path.read_text()
+    assert 'no estimate' in text and 'never' in text
+    assert not (tmp_path / 'evo_ape.zip').exists()
 
 
 def test_drawing_leaves_matplotlib_settings_unchanged(run):

@@ -32,7 +32,8 @@ def draw_places(grid: ErrorGrid, mapping: np.ndarray) -> Figure:
     """
     corners = np.array([(cell['x_m'], cell['y_m']) for cell in grid.cells])
     dots = grid.plane.project(mapping[:, :3, 3])
-    low, high = framed(np.concatenate([corners - grid.cell_m / 2, corners + grid.cell_m / 2]))
+    half = grid.cell_m / 2
+    low, high = framed(np.concatenate([corners - half, corners + half, dots]))
     wide = (high - low)[0] > 1.6 * (high - low)[1]  # then one above the other
     figure = Figure(figsize=(7.2, _height(high - low, wide)))
     upper, lower = figure.subplots(2, 1) if wide else figure.subplots(1, 2)
