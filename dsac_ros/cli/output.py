@@ -156,8 +156,8 @@ def report_lines(values: dict[str, Any]) -> list[str]:
         ),
     ]
     for name, value in values['recall'].items():
-        size, _, degrees = name.removesuffix('deg').partition('_')
-        limit = f'{size} depth' if size.endswith('%') else length(float(size.removesuffix('m')))
+        limit, _, degrees = name.removesuffix('deg').partition('_')
+        limit = f'{limit} depth' if '%' in limit else length(float(limit.removesuffix('m')))
         lines.append(f'within {limit:>9} and {degrees} deg   {value:7.1%}')
     spans = values['coverage']
     lines.append(
