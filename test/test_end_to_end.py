@@ -86,6 +86,26 @@ def test_a_condition_that_holds_fails(tiny_map, query_folder, capsys):
     assert 'median error' in captured.out
 
 
+def test_an_evaluation_repeats_byte_for_byte(tiny_map, query_folder, tmp_path, capsys):
+    """Shown beside an earlier run and another map; files of times alone differ."""
+    words = ['evaluate', str(tiny_map.map), str(query_folder), '--device', 'cpu']
+    words += ['--progress', 'off', '--kidnap', '50', '--seed', '5', '--thresholds', '2%/5']
+    assert main([*words, '--report', str(tmp_path / 'first')]) == 0
+    others = ['--beside', f'earlier={tmp_path / "first"}', '--beside', f'same={tiny_map.map}']
+    files = []
+    for folder in (tmp_path / 'a', tmp_path / 'b'):
+        assert main([*words, *others, '--report', str(folder)]) == 0
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    first, second = files
+    different = {name for name in first if first[name] != second[name]}
+    assert different <= {'times.html', 'times.json'} < set(first)
+    rows = json.loads(first['summary.json'])['side_by_side']
+    assert [row.pop('name') for row in rows] == ['this run', 'earlier', 'same']
+    assert rows[0] == rows[1] == rows[2]
+    text = capsys.readouterr().out
+    assert 'mean NEES' in text and 'kidnaps         50' in text and 'within  2% depth' in text
+
+
 def test_the_same_seed_gives_the_same_pose(tiny_map, query_folder, capsys):
     outputs = []
     for _ in range(2):
