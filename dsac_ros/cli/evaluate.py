@@ -172,6 +172,7 @@ def is_run(path: Path) -> bool:
 def check_paths(args: argparse.Namespace) -> None:
     """Find out before the work what is missing, and what cannot be written."""
     from dsac_ros.evaluation.runs import Run
+    from dsac_ros.map_container import read_header
 
     check_map_path(args.map)
     check_file(args.json)
@@ -180,7 +181,7 @@ def check_paths(args: argparse.Namespace) -> None:
         if is_run(path):
             Run.read(name, path)
         else:
-            check_map_path(str(path))
+            read_header(check_map_path(str(path)))
     if args.outputs and not args.outputs.is_file():
         raise SourceError(
             f'{args.outputs} does not exist, expected what `dsac run output_recorder` wrote'

@@ -47,6 +47,7 @@ def test_wrong_options_say_what_was_expected(words, message, capsys):
     [
         ('absent.map', 'absent.map does not exist, expected a map'),
         ('name=absent.json', 'absent.json does not exist, expected the folder that'),
+        ('a.png', 'a.png is not a dsac_ros map'),
         ('empty', 'summary.json does not exist, expected the folder that'),
     ],
 )
