@@ -16,18 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsac_ros.cli.demo_graph import DSAC, LISTEN, READY_SECONDS, Graph, NodeFailedError
+from dsac_ros.cli.demo_report import write_demo_report
 from dsac_ros.cli.output import check_file, check_folder, report_lines
 from dsac_ros.cli.progress import counted
 
-if TYPE_CHECKING:
-    from dsac_ros.metrics import Report
-
 HELP = 'the whole way once: record a rendered room, learn it, be localized by the node, report'
 STEPS = 5
-TRUTH_TOPIC = '/ground_truth/pose'
 #: Below this the demo itself says that it failed.
 LEAST_RECALL, RECALL_M, RECALL_DEG = 0.8, 0.1, 5.0
 TRIES, TIMED_FRAMES = 3, 6
@@ -93,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     with step(3, 'play the second drive to the relocalizer node over DDS'):
         events = play(folder, bags[1], size.held_out_frames)
     with step(4, 'compare what came back with the ground truth'):
-        report = judge(args, folder, bags[1], events)
+        report = write_demo_report(args, folder, bags[1], events)
     print(f'[{STEPS}/{STEPS}] results after {time.monotonic() - start:.0f} s')
     print('\n'.join('  ' + line for line in report_lines(report.as_dict())))
     shared, difference = report.extra['poses_in_tf'], report.extra['pose_tf_difference']
@@ -254,54 +251,3 @@ def node_parameters(map_file: Path) -> str:
     }
     lines = [f'    {name}: {json.dumps(value)}' for name, value in values.items()]
     return '\n'.join(['/**:', '  ros__parameters:', *lines]) + '\n'
-
-
-def judge(
-    args: argparse.Namespace, folder: Path, bag: Path, events: Sequence[dict[str, Any]]
-) -> Report:
-    """Evaluate the answers and write the report."""
-    from dsac_ros.compute.machine import machine
-    from dsac_ros.evaluation.analysis import Analysis
-    from dsac_ros.evaluation.extrapolation import keyframe_poses
-    from dsac_ros.evaluation.node_outputs import largest_difference, localizations_from_events
-    from dsac_ros.evaluation.report import write_report
-    from dsac_ros.localizer import Localizer
-    from dsac_ros.metrics import Limits, evaluate
-    from dsac_ros.sources.open_source import open_source
-
-    source = open_source(bag, poses=TRUTH_TOPIC)
-    stamps, references = zip(
-        *((posed.frame.stamp_ns, posed.world_from_camera) for posed in source.posed_frames())
-    )
-    localizations = localizations_from_events(events, stamps)
-    shared, difference = largest_difference(events)
-    map_file = folder / 'room.map'
-    localizer = Localizer.load(map_file)
-    report = evaluate(
-        localizations,
-        references,
-        map_file.stat().st_size,
-        str(localizer.device),
-        {'machine': machine(), 'poses_in_tf': shared, 'pose_tf_difference': difference},
-        Limits(depth=localizer.depth),
-    )
-    mapping = keyframe_poses(localizer.map.header)
-    write_report(
-        folder,
-        localizer,
-        source.posed_frames(),
-        Analysis.of(localizations, references, report, mapping),
-        title='dsac demo: a second drive through a rendered room',
-        about={
-            'command': shlex.join(['dsac', *sys.argv[1:]]),
-            'room': f'seed {args.seed}',
-            'map': f'{map_file}, id {localizer.map.id}',
-        },
-    )
-    if args.picture:
-        from dsac_ros.evaluation.overview import write_overview
-
-        write_overview(
-            args.picture, localizer, source.posed_frames(), localizations, references, report
-        )
-    return report

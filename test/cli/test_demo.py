@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from dsac_ros.cli import demo, demo_graph
+from dsac_ros.cli import demo, demo_graph, demo_report
 from dsac_ros.cli.demo_graph import Graph, NodeFailedError
 from dsac_ros.nodes.parameters import specs_of
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
 from dsac_ros.sources.bag_writer import BagWriter
+from dsac_ros.sources.rendered_recording import TRUTH_TOPIC
 
 PYTHON = (sys.executable, '-c')
 
@@ -94,12 +95,12 @@ def test_answers_come_from_a_node_of_its_own(tiny_map, tmp_path, domain_id, monk
             frame = posed.frame
             writer.image('/camera/image_raw', 'camera', frame.stamp_ns, frame.image)
             writer.camera_info('/camera/camera_info', 'camera', frame.stamp_ns, frame.camera)
-            writer.odometry(
-                demo.TRUTH_TOPIC, 'map', 'camera', frame.stamp_ns, posed.world_from_camera
-            )
+            writer.odometry(TRUTH_TOPIC, 'map', 'camera', frame.stamp_ns, posed.world_from_camera)
     count = len(tiny_map.queries)
     events = demo.play(tmp_path, bag, count)
-    report = demo.judge(Namespace(seed=3, picture=tmp_path / 'demo.png'), tmp_path, bag, events)
+    report = demo_report.write_demo_report(
+        Namespace(seed=3, picture=tmp_path / 'demo.png'), tmp_path, bag, events
+    )
     values = report.as_dict()
     assert values['frames'] == count
     assert values['results'].get('ACCEPTED', 0) >= 0.75 * count, values['results']
