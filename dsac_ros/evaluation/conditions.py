@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
 
+from dsac_ros.evaluation.consistency import consistency
 from dsac_ros.evaluation.thresholds import NUMBER, THRESHOLD, parse_threshold
 from dsac_ros.metrics import Report, field_median, percentiles
 
@@ -30,6 +31,9 @@ KNOWN_NAMES = (
     'coverage.1sigma',
     'coverage.2sigma',
     'coverage.3sigma',
+    'hardest.3sigma (coverage of the hardest quarter; 1sigma, 2sigma)',
+    'nees.position',
+    'nees.pose',
     'latency_ms.total.p50',
     'latency_ms.total.p95',
     'latency_ms.total.p99',
@@ -59,6 +63,11 @@ class Condition:
             return math.nan if times is None else percentiles(times)[key]
         if group == 'coverage':
             return report.coverage()[rest]
+        if group == 'nees':
+            return float(consistency(report)['accepted'][rest]['mean'])
+        if group == 'hardest':
+            quartiles = consistency(report)['quartiles']
+            return float(quartiles[-1]['pose']['coverage'][rest]) if quartiles else math.nan
         # Not the JSON object: there an infinite median is None.
         exact = {
             'median_translation_m': field_median(report.translation_m),
@@ -88,7 +97,10 @@ def parse_condition(text: str) -> Condition:
     if not (
         name in PLAIN_NAMES
         or (name.startswith(RECALL) and THRESHOLD.fullmatch(name.removeprefix(RECALL)))
-        or re.fullmatch(r'coverage\.[123]sigma|latency_ms\.\w+\.p(50|95|99)', name)
+        or re.fullmatch(
+            r'(coverage|hardest)\.[123]sigma|nees\.(position|pose)|latency_ms\.\w+\.p(50|95|99)',
+            name,
+        )
     ):
         raise ValueError(
             f'unknown name {name!r} in {text!r}; known names: {", ".join(KNOWN_NAMES)}'

@@ -94,10 +94,9 @@ def evidence(values: dict[str, Any]) -> str:
     if values['visible_inlier_ratio']:
         parts.append(f'{values["visible_inlier_ratio"]:.0%} of the visible landmarks')
     if values['inlier_count']:
-        parts.append(
-            f'{values["inlier_count"]} cells ({values["inlier_ratio"]:.0%}) over '
-            f'{values["inlier_spread"]:.0%} of the image'
-        )
+        spread = values['inlier_spread']
+        where = f' over {spread:.0%} of the image' if spread else ''
+        parts.append(f'{values["inlier_count"]} cells ({values["inlier_ratio"]:.0%}){where}')
     return f'evidence: {", ".join(parts) or "none"}'
 
 

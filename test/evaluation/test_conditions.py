@@ -43,11 +43,23 @@ def test_conditions_speak_of_the_report(report, text, value, holds):
 
 
 @pytest.mark.parametrize(
-    'text', ['latency_ms.warp.p50>1', 'coverage.1sigma<0.5', 'confidence_auc<0']
+    'text',
+    ['latency_ms.warp.p50>1', 'coverage.1sigma<0.5', 'hardest.3sigma<0.5', 'confidence_auc<0'],
 )
 def test_a_number_that_is_not_there_fails(report, text):
     assert np.isnan(parse_condition(text).value(report)) or 'auc' in text
     assert parse_condition(text).holds(report) is ('auc' not in text)
+
+
+def test_trust_can_be_asked_for():
+    pose = np.eye(4)
+    pose[0, 3] = 0.03
+    given = {'world_from_camera': pose, 'covariance': 0.01**2 * np.eye(6)}
+    found = evaluate([Localization(Result.ACCEPTED, **given)] * 8, [np.eye(4)] * 8)
+    for text, value in (('nees.position>4', 9.0), ('nees.pose>6', 9.0), ('hardest.1sigma<1', 0.0)):
+        assert parse_condition(text).value(found) == pytest.approx(value)
+        assert parse_condition(text).holds(found)
+    assert parse_condition('hardest.2sigma<1').value(found) == 1.0
 
 
 def test_recall_within_a_share_of_the_depth():

@@ -37,5 +37,5 @@ def draw_kidnaps(kidnaps: Kidnaps) -> Figure:
     axes.set(xlim=(0, end), ylim=(0, 1.02), xlabel='time since the start [s]')
     axes.set_ylabel('share of the starts')
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, 0))
-    axes.legend(loc='center right')
+    figure.legend(loc='outside upper center', ncols=2)
     return figure
