@@ -158,9 +158,8 @@ class Report:
 
     translation_m, rotation_deg (F,) with inf where there is no estimate; accepted (F,) bool;
     mahalanobis (F,) squared, of the pose, and position_mahalanobis (F,) of its position alone, NaN
-    without a covariance; sigma_m (F,) predicted error of the position, the square root of the
-    trace of its covariance; confidence (F,); latency_ms: stage -> milliseconds of the frames that
-    came so far.
+    without a covariance; sigma_m (F,) predicted error of the position, sqrt(trace) of its
+    covariance; confidence (F,); latency_ms: stage -> milliseconds of the frames that reached it.
     """
 
     names: tuple[str, ...]
