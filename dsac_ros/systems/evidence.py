@@ -93,12 +93,17 @@ def judge(
     if not model.accepts:
         return refused(found, found.result, nothing_accepted(model))
     if evidence < model.threshold:
-        reason = f'{evidence:.3g} {evidence_name}, expected at least {model.threshold:.3g}'
+        reason = f'{in_digits(evidence)} {evidence_name}, expected at least {in_digits(model.threshold)}'
         return refused(found, found.result, reason)
     result, reason = position_verdict(pose, covariance, max_sigma_m)
     if result is not Result.ACCEPTED:
         return refused(found, result, reason)
     return replace(found, result=Result.ACCEPTED, reason='')
+
+
+def in_digits(value: float) -> str:
+    """Write a number with three digits, a large one in full."""
+    return f'{value:.0f}' if value >= 100 else f'{value:.3g}'
 
 
 def nothing_accepted(model: EvidenceModel) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
-from dsac_ros.config import MappingConfig
+from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig
 from dsac_ros.errors import ConfigError, MapError, MappingError
 from dsac_ros.geometry.altered_frames import zoomed
 from dsac_ros.geometry.resample import Resampler
@@ -138,6 +138,21 @@ def test_frames_without_a_common_point_are_refused(tmp_path):
 def test_another_wall_is_refused(learned):
     found = learned.localize(frame(seen_from(QUERY, texture(1))))
     assert found.result is Result.LOW_INLIERS and not found.accepted
+
+
+@pytest.mark.benchmark
+def test_a_user_may_set_the_inliers_asked_for(learned):
+    query = frame(seen_from(QUERY, WALL))
+    count = learned.localize(query).statistics.feature_inliers
+    ransac = RansacConfig()
+    asked = learned.with_settings(ransac, AcceptConfig(min_feature_inliers=count + 1))
+    assert f'expected at least {count + 1}' in asked.localize(query).reason
+    assert (
+        learned.with_settings(ransac, AcceptConfig(min_feature_inliers=count))
+        .localize(query)
+        .accepted
+    )
+    assert asked.with_settings(ransac, AcceptConfig()).localize(query).accepted
 
 
 @pytest.mark.parametrize('turned', [False, True])

@@ -7,7 +7,7 @@ import argparse
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,21 +129,27 @@ def systems(args: argparse.Namespace, progress: Any) -> tuple[dict[str, Learner]
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import AcceptConfig, EndToEndConfig, MappingConfig, RansacConfig
     from dsac_ros.systems.recipes import settings_class
-    from dsac_ros.systems.sift_sfm.system import require
+    from dsac_ros.systems.sift_sfm.system import LEAST_INLIERS, require
 
     learners, lines = {}, []
     values = read_settings(args)
     if args.minutes is not None:
         values['minutes'] = args.minutes
     config, ransac, accept = split_settings(values, MappingConfig, RansacConfig, AcceptConfig)
-    rest = ransac, accept, choose_device(args.device), progress
+    device = choose_device(args.device)
     if args.ours:
-        learners['dsac'] = recipe_learner(config, EndToEndConfig(), *rest)
+        learners['dsac'] = recipe_learner(
+            config, EndToEndConfig(), ransac, accept, device, progress
+        )
     if args.peer:
         try:
             require('pycolmap', 'poselib')
+            # Refusals by a calibrated threshold would cost the peer recall that its users have.
+            usual = replace(accept, min_feature_inliers=LEAST_INLIERS, max_position_sigma=0.0)
             peer = MappingConfig(recipe='sift_sfm', trust_poses=config.trust_poses)
-            learners['sift_sfm'] = recipe_learner(peer, settings_class('sift_sfm')(), *rest)
+            learners['sift_sfm'] = recipe_learner(
+                peer, settings_class('sift_sfm')(), ransac, usual, device, progress
+            )
         except ConfigError as error:
             lines.append(f'without sift_sfm: {error}')
     if not learners:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class SiftSfm(EvidenceSystem):
         """Take the header, and the points that it is about."""
         require('poselib')
         super().__init__(stored, resamplers(), device, accept)
+        self._apply_threshold(accept)
         self.learned = learned
         self._descriptors = normalised(learned.descriptors.astype(np.float32))
 
@@ -70,6 +72,20 @@ class SiftSfm(EvidenceSystem):
     ) -> SiftSfm:
         """Make the system of a map's header and tensors."""
         return cls(StoredMap(header), SiftMap.from_tensors(tensors), device, accept)
+
+    def with_settings(self, ransac: RansacConfig, accept: AcceptConfig) -> SiftSfm:
+        """Return a system of the same map under other settings."""
+        changed = super().with_settings(ransac, accept)
+        changed.acceptance = EvidenceModel.from_dict(self.map.header.get('acceptance'))
+        changed._apply_threshold(accept)
+        return changed
+
+    def _apply_threshold(self, accept: AcceptConfig) -> None:
+        """Ask for the inliers that the user asks for, if so, in place of the map's threshold."""
+        if accept.min_feature_inliers >= 0:
+            self.acceptance = replace(
+                self.acceptance, threshold=float(accept.min_feature_inliers), accepts=True
+            )
 
     def estimate(self, query: Query) -> Estimate:
         """Estimate a pose from matches with the points that the most similar images see."""
