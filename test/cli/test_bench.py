@@ -364,13 +364,18 @@ def test_confidence_is_compared_on_two_scenes(tiny_map, tmp_path, capsys, monkey
     frames = {row['group']: row['frames'] for row in table['rows']}
     assert frames == {
         'intact': 4,
-        'damaged': 8,
-        'of another place': 8,
-        'intact + damaged + of another place': 20,
+        'damaged': 16,
+        'of another place': 16,
+        'intact + damaged + of another place': 36,
     }
     intact = table['rows'][0]
     assert intact['right'] == intact['accepted'] == 4 and intact['predicted'] > 3.0
     assert all(row['most_of_refused'] <= 0.5 for row in table['rows'])
+    kinds = table['kinds']
+    assert kinds['intact']['exact_accepted'] == kinds['intact']['exact'] == 4
+    assert all(kinds[name]['accepted'] == 0 for name in ('noise', 'black'))
+    assert set(table['scenes']['corner']['coverage']) == {'1sigma', '2sigma', '3sigma'}
+    assert len(table['quartiles']) == 4
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith('intact: 4 frames, right 4') for line in lines)
     assert main(['bench', 'trust', *words, '--scenes', 'corner', '--progress', 'off']) == 1
