@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from dsac_ros.acceptance import AcceptanceModel
+from dsac_ros.acceptance import CONTRADICTION, AcceptanceModel
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M
 from dsac_ros.types import PoseStatistics
 
@@ -80,8 +80,8 @@ def strength(statistics: PoseStatistics, model: AcceptanceModel) -> float:
         _times(s.inlier_spread, m.min_spread),
         _times(s.hypothesis_agreement, m.min_agreement),
     )
-    if s.contradicted and landmarks >= 1:  # one of the two is wrong, and cells take no side
-        return features
+    if s.contradicted and max(landmarks, features) >= 1:
+        return features / CONTRADICTION  # one of the two is wrong, and cells take no side
     return max(landmarks, features, cells)
 
 

@@ -85,8 +85,10 @@ def test_features_may_contradict_landmarks():
     told = PoseStatistics(visible_inlier_ratio=0.4, feature_inliers=10, contradicted=True)
     found, reason = AcceptanceModel().verdict(told)
     assert found is Result.AMBIGUOUS and '40% of the landmarks' in reason and '10' in reason
-    enough = replace(told, feature_inliers=12)
-    assert AcceptanceModel().verdict(enough)[0] is Result.ACCEPTED
+    few, many = (replace(told, feature_inliers=count) for count in (17, 18))
+    assert AcceptanceModel().verdict(few)[0] is Result.AMBIGUOUS
+    assert AcceptanceModel().verdict(many)[0] is Result.ACCEPTED
+    assert AcceptanceModel().verdict(replace(few, contradicted=False))[0] is Result.ACCEPTED
 
 
 def test_the_model_of_the_map_is_kept_beside_the_users():

@@ -145,9 +145,7 @@ def test_an_unmeasured_map_promises_what_is_usual():
     assert shares[5.0] > 0.97 > shares[35.0] > 0.8 > 0.5 > shares[500.0] > 0.05
 
 
-def test_without_held_out_frames_nothing_was_measured():
-    values = AcceptanceModel().as_dict()
-    header = {'acceptance': values, 'held_out': {'frames': 20}}
-    assert AcceptanceModel.of_header(header) == AcceptanceModel()
-    assert not AcceptanceModel.of_header({'acceptance': values, 'held_out': None}).is_measured
+def test_a_map_says_whether_its_errors_were_measured():
+    for model in (AcceptanceModel(), AcceptanceModel.unmeasured(2.0)):
+        assert AcceptanceModel.of_header({'acceptance': model.as_dict()}) == model
     assert not AcceptanceModel.of_header({}).is_measured

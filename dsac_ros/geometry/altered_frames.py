@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transformed frames for the evaluation of a map: mirrored, zoomed, blurred; without depth."""
+"""Altered frames for the evaluation of a map: mirrored, zoomed, blurred, covered; no depth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from dsac_ros.types import Frame
 
 BLUR = 0.04  # motion blur, as a share of the image's width
+GRAY = 100  # of what covers an image
 
 
 def mirrored(frame: Frame) -> Frame:
@@ -63,3 +64,10 @@ def blurred(frame: Frame) -> Frame:
     return replace(
         frame, image=cv2.blur(frame.image, (side, 1)), depth=None, name=f'blurred {frame.name}'
     )
+
+
+def covered(frame: Frame) -> Frame:
+    """Return the frame with something gray before its right half."""
+    image = frame.image.copy()
+    image[:, image.shape[1] // 2 :] = GRAY
+    return replace(frame, image=image, depth=None, name=f'covered {frame.name}')

@@ -29,7 +29,7 @@ from dsac_ros.mapping.header import make_header
 from dsac_ros.mapping.optim.checkpoint import Checkpoint, fingerprint
 from dsac_ros.mapping.optim.progress import ProgressCallback, Stages
 from dsac_ros.mapping.sfm.pose_refinement import refined
-from dsac_ros.mapping.sfm.reconstruction import reconstruct
+from dsac_ros.mapping.sfm.reconstruction import MapParts, reconstruct
 from dsac_ros.mapping.sfm.reference_selection import with_global_descriptors
 from dsac_ros.network.encoder import Encoder, load_encoder
 from dsac_ros.network.head import Head
@@ -112,28 +112,18 @@ def learn_map(
         data, config, trained.encoder_id, output.stem, map_frame, trained.focal_px, base_map
     )
     header['training'] = trained.report
-    references = with_global_descriptors(
-        structure.references, trained.network.encoder, trained.resamplers, device
+    candidate, complete = (
+        map_of(parts, trained, header, device) for parts in (structure.measured, structure.parts)
     )
-    candidate = Map(
-        {**header, 'id': ''},
-        trained.network.eval(),
-        reference_images=references,
-        points=structure.validation_points,
+    header |= validated(
+        candidate, data, device, clock, base_map, structure.left_out, written=complete
     )
-    header |= validated(candidate, data, device, clock, base_map)
     before = header['acceptance'].get('focal_error', 0.0)
     header['acceptance'] = {
         **header['acceptance'],
         'focal_error': max(before, structure.focal_error),
     }
-    return write(
-        replace(candidate, header=header, points=structure.points),
-        output,
-        checkpoint,
-        device,
-        clock,
-    )
+    return write(replace(complete, header=header), output, checkpoint, device, clock)
 
 
 def prepared(
@@ -216,15 +206,36 @@ def train_network(
     return TrainedNetwork(network, encoder_id, resamplers, focal_px, report)
 
 
-def validated(
-    candidate: Map, data: Dataset, device: str, clock: Stages, base_map: Map | None = None
-) -> dict[str, Any]:
-    """Validate a map on the held-out views of its data: `validation.validate`."""
-    learned, held_out = (
-        [dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
-        for views in (data.views, data.held_out)
+def map_of(parts: MapParts, trained: TrainedNetwork, header: dict[str, Any], device: str) -> Map:
+    """Return the map of a trained network and these parts, which has no id yet."""
+    references = with_global_descriptors(
+        parts.references, trained.network.encoder, trained.resamplers, device
     )
-    return validate(candidate, learned, held_out, device, clock.stage('measuring'), base_map)
+    return Map(
+        {**header, 'id': ''},
+        trained.network.eval(),
+        reference_images=references,
+        points=parts.points,
+    )
+
+
+def validated(
+    candidate: Map,
+    data: Dataset,
+    device: str,
+    clock: Stages,
+    base_map: Map | None = None,
+    left_out: Sequence[View] = (),
+    written: Map | None = None,
+) -> dict[str, Any]:
+    """Validate a map on views of its data: see `validation.validate`."""
+    learned, held_out, others = (
+        [dataset.as_posed_frame(view, data.origin, data.scale) for view in views]
+        for views in (data.views, data.held_out, left_out)
+    )
+    return validate(
+        candidate, learned, held_out, device, clock.stage('measuring'), base_map, others, written
+    )
 
 
 def write(learned: Map, output: Path, checkpoint: Checkpoint, device: str, clock: Stages) -> Map:

@@ -93,7 +93,10 @@ def judge(
     if not model.accepts:
         return refused(found, found.result, nothing_accepted(model))
     if evidence < model.threshold:
-        reason = f'{in_digits(evidence)} {evidence_name}, expected at least {in_digits(model.threshold)}'
+        reason = (
+            f'{in_digits(evidence)} {evidence_name}, '
+            f'expected at least {in_digits(model.threshold)}'
+        )
         return refused(found, found.result, reason)
     result, reason = position_verdict(pose, covariance, max_sigma_m)
     if result is not Result.ACCEPTED:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsac_ros.geometry.altered_frames import blurred, mirrored, zoomed
+from dsac_ros.geometry.altered_frames import blurred, covered, mirrored, zoomed
 from dsac_ros.geometry.camera import camera_from_info, project
 from dsac_ros.types import Camera, Frame
 
@@ -51,3 +51,11 @@ def test_a_blurred_frame_is_smeared_to_the_sides():
     found = blurred(Frame(image, camera))
     assert (found.image[10, 48:53] == 50).sum() == 4 and found.image.sum() == 200
     assert found.camera is camera
+
+
+def test_half_of_a_covered_frame_shows_nothing():
+    camera = Camera((6, 2), np.array([[5.0, 0, 2.5], [0, 5, 0.5], [0, 0, 1]]))
+    frame = Frame(np.arange(12, dtype=np.uint8).reshape(2, 6), camera)
+    found = covered(frame)
+    assert found.image[:, 3:].std() == 0 and found.camera is camera
+    assert np.array_equal(found.image[:, :3], frame.image[:, :3]) and frame.image[0, 5] == 5

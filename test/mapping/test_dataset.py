@@ -90,6 +90,16 @@ def test_held_out_frames_are_one_block_of_neighbours(count, share, size):
     assert last - first == size and 0 <= first <= last <= count
 
 
+@pytest.mark.parametrize(
+    ('count', 'held_out', 'out'), [(360, 29, 68), (40, 0, 8), (8, 0, 4), (7, 0, 0), (92, 8, 16)]
+)
+def test_a_quarter_is_left_out_in_stretches(count, held_out, out):
+    chosen = dataset.left_out_stretches(count, held_out)
+    assert len(chosen) == count and chosen.sum() == out
+    begins = np.flatnonzero(np.diff(np.concatenate([[False], chosen]).astype(int)) == 1)
+    assert len(begins) == (4 if out else 0)
+
+
 def test_held_out_frames_are_not_learned_from():
     frames = wall_frames(90, 2.0)
     data = dataset.prepare(frames, MappingConfig(short_side=64, held_out=0.1))

@@ -15,7 +15,7 @@ from dsac_ros.mapping.acceptance.fit import (
     fit_acceptance,
     without_held_out,
 )
-from dsac_ros.mapping.acceptance.observations import Observations, PoseErrors
+from dsac_ros.mapping.acceptance.observations import Localized, Observations, PoseErrors
 from dsac_ros.metrics import SIGMA_RADII
 from dsac_ros.types import PoseStatistics, Result
 
@@ -154,19 +154,47 @@ def test_landmark_threshold_lies_above_wrong_poses(shown, asked):
         observations(rng, 40, (0.3, 0.9)),
         rng.normal(size=(40, 6)) * 0.002,
         negatives,
-        misled=np.array(shown),
+        further=Localized(
+            having(
+                observations(rng, len(shown), (0.1, 0.2)),
+                'visible_inlier_ratio',
+                shown,
+            ),
+            np.full((len(shown), 6), 2.0),
+        ),
     )
     assert fitted.min_visible_inlier_ratio == pytest.approx(asked)
 
 
 @pytest.mark.parametrize(
-    ('shown', 'asked'), [([], 0.35), ([0.02, 0.1], 0.35), ([0.02, 0.28], 0.42), ([0.02, 0.6], 0.5)]
+    ('shown', 'asked'),
+    [([], 0.35), ([0.1], 0.35), ([0.28], 0.42), ([0.02, 0.4], 0.5), ([0.02, 0.6], 1.0)],
 )
 def test_negatives_raise_the_threshold_of_a_small_map(shown, asked):
     negatives = observations(np.random.default_rng(3), len(shown), (0.01, 0.06))
     fitted = without_held_out(2.0, having(negatives, 'visible_inlier_ratio', shown))
     assert fitted.min_visible_inlier_ratio == pytest.approx(asked)
     assert replace(fitted, min_visible_inlier_ratio=0.35) == AcceptanceModel.unmeasured(2.0)
+
+
+def test_a_small_map_learns_its_errors():
+    """Those that something verifies count, wrong ones and those of coordinates alone do not."""
+    rng = np.random.default_rng(8)
+    true = AcceptanceModel(covariance_scale=12, floor_m=0.004, floor_rad=0.002)
+    seen, fresh = (observations(rng, count, (0.3, 0.9)) for count in (60, 2000))
+    shown = Localized(seen, draws(rng, true, seen.covariance))
+    coarse = Localized(observations(rng, 30, (0.3, 0.9), (0.0, 0.1)), np.full((30, 6), 0.2))
+    wrong = Localized(observations(rng, 3, (0.3, 0.9), (0.3, 0.35)), np.full((3, 6), 9.0))
+    further = shown.and_also(coarse).and_also(wrong)
+    negatives = observations(rng, 20, (0.01, 0.1), (0.0, 0.1))
+    fitted = without_held_out(4.0, negatives, further, (0.4, 20.0))
+    shares = coverage(fitted, draws(rng, true, fresh.covariance), fresh.covariance)
+    assert 0.6 < shares[0] < 0.88 and shares[2] > 0.97
+    assert fitted.is_measured and fitted.alone_floor_m == pytest.approx(0.04)
+    most = negatives.column('inlier_ratio').max()
+    assert fitted.min_inlier_ratio == pytest.approx(max(0.1, 1.5 * most))
+    few = without_held_out(4.0, negatives, shown.where(np.arange(60) < 7))
+    assert not few.is_measured and few.floor_m == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +261,8 @@ def test_wrong_held_out_frames_lower_the_confidence():
 def test_accepted_held_out_frames_that_are_wrong_count(wrong, share):
     """Landmarks that verify wrong poses of intact frames: nothing of this map is sure."""
     rng = np.random.default_rng(4)
-    seen, negatives = observations(rng, 60, (0.3, 0.9)), observations(rng, 30, (0.01, 0.06))
+    seen = observations(rng, 60, (0.3, 0.9))
+    negatives = observations(rng, 30, (0.01, 0.06), (0.0, 0.1))
     twists = rng.normal(size=(60, 6)) * 0.002
     twists[:wrong, 0] = 2.0
     assert fit_acceptance(seen, twists, negatives).right_share == pytest.approx(share)

@@ -13,6 +13,8 @@ from dsac_ros.mapping.acceptance.observations import Observations
 LEAST_RATIO = 1e-3
 #: Right frames that a threshold must accept to mean anything.
 FEWEST_RIGHT = 3
+#: Of what shows no place of the map: other such frames have more.
+MARGIN = 1.5
 #: Of the held-out frames above the threshold at most this share may be wrong; above the last of
 #: those that are, by so much.
 MOST_WRONG, ABOVE_WRONG = 0.05, 1.2
@@ -39,7 +41,7 @@ def coordinate_thresholds(
         ratio = nothing ** (2 / 3) * lowest ** (1 / 3)
     else:
         ratio = min(1.05 * nothing, float(np.median(ratios[correct])))
-    ratio = above_the_wrong(ratio, ratios, correct)
+    ratio = above_the_wrong(max(ratio, MARGIN * nothing), ratios, correct)
     cells = np.median(
         seen.column('inlier_count')[correct] / np.maximum(ratios[correct], LEAST_RATIO)
     )

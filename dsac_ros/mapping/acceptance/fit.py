@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fit the acceptance model of a map on frames that it has not learned from.
 
-Held-out frames show the errors of right poses and the evidence for them. Hardly any of them is
-wrong, so negatives are altered frames (`geometry.altered_frames`): mirrored mapping frames have
+Held-out frames show the errors of right poses and the evidence for them, and so do frames that its
+landmarks and points do not know, intact and altered as queries may be (`geometry.altered_frames`).
+Hardly any pose of intact ones is wrong, so negatives are mirrored mapping frames: they have
 patches as real as ever, but no camera in this scene can have taken them. Zoomed and blurred frames
 have few features, and the coarse landmarks that remain agree on wrong positions where what they
 show is far away.
@@ -17,8 +18,12 @@ from dataclasses import replace
 import numpy as np
 
 from dsac_ros.acceptance import AcceptanceModel, widened
-from dsac_ros.mapping.acceptance.coordinate_thresholds import LEAST_RATIO, coordinate_thresholds
-from dsac_ros.mapping.acceptance.observations import Observations, PoseErrors
+from dsac_ros.mapping.acceptance.coordinate_thresholds import (
+    LEAST_RATIO,
+    MARGIN,
+    coordinate_thresholds,
+)
+from dsac_ros.mapping.acceptance.observations import Localized, Observations, PoseErrors
 from dsac_ros.metrics import CORRECT_DEG, CORRECT_M, SIGMA_RADII
 from dsac_ros.types import Result
 
@@ -30,10 +35,11 @@ SURE_FRAMES = 20
 #: Fewer right frames than this say nothing about a covariance.
 FEWEST_FRAMES = 8
 #: Shares of the held-out frames wanted inside 1 sigma (at least, at most) and inside 3 sigma.
-ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.76), 0.975
+ONE_SIGMA_SHARES, THREE_SIGMA_SHARE = (0.683, 0.8), 0.975
 #: No floor is below these, of what counts as right (a thousandth of the scene's depth) and [rad]:
-#: reference poses are no better, and other drives look from further away than held-out frames.
-LEAST_M, LEAST_RAD = 0.01, 0.001
+#: reference poses are no better, and those of another drive differ from this one's. Of nine
+#: places the errors of other drives ask for up to 1.2 mrad.
+LEAST_M, LEAST_RAD = 0.01, 0.0015
 #: Poses of scene coordinates alone may be off by so many times what counts as right: those that
 #: are must be in their covariance.
 COARSER = 3.0
@@ -41,9 +47,10 @@ COARSER = 3.0
 #: wrong poses in the right room may have (zoomed and blurred images had 0.33, a quarter of the
 #: depth off), and no more than most right ones have anywhere.
 RATIO_MARGIN, RATIOS = 1.5, (0.35, 0.5)
-#: The same where wrong poses of zoomed and blurred frames have a ratio, up to so much: then
-#: landmarks alone hardly ever verify a pose in this place.
-MOST_RATIO = 0.7
+#: The same where wrong poses of altered frames have a ratio, up to so much: then landmarks alone
+#: hardly ever verify a pose in this place. Where negatives ask for more, it is its own mirror
+#: image, and landmarks alone verify nothing.
+MOST_RATIO, NEVER = 0.7, 1.0
 #: Features are matched first where scene coordinates alone are right for a smaller share of
 #: frames: a pose by them and its alignment take half of the time of one by features.
 MOST_RIGHT = 0.45
@@ -62,7 +69,7 @@ def fit_acceptance(
     negatives: Observations | None = None,
     *,
     alone: PoseErrors | None = None,
-    misled: np.ndarray = np.zeros(0),
+    further: Localized = Localized.nothing(),
     correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
 ) -> AcceptanceModel:
     """Fit the acceptance model of a map.
@@ -73,31 +80,21 @@ def fit_acceptance(
         negatives: of frames that show no place of this map.
         alone: errors of the poses of the F frames by scene coordinates alone; those of `twists`,
             where landmarks had no part in them.
-        misled: visible inlier ratios (W,) of wrong poses of zoomed and blurred frames.
+        further: altered frames, and others that landmarks and points do not know.
         correct_within: metres and degrees of what counts as right; for a scene whose unit is
             arbitrary give metres as a share of its size.
     """
     alone = alone or PoseErrors(twists, held_out.covariance)
     correct = is_correct(twists, correct_within)
     usable = is_correct(alone.twists, (COARSER * correct_within[0], COARSER * correct_within[1]))
-    scale, floor_m, floor_rad = fit_covariance(
-        twists[correct], held_out.covariance[correct], correct_within
-    )
     alone_scale, alone_floor_m, alone_floor_rad = fit_covariance(
         alone.twists[usable], alone.covariance[usable], correct_within
     )
-    visible = np.array([NOTHING_VISIBLE])
-    if negatives is not None and len(negatives):
-        visible = negatives.column('visible_inlier_ratio')
-    model = AcceptanceModel(
-        covariance_scale=scale,
-        floor_m=floor_m,
-        floor_rad=floor_rad,
-        is_measured=int(correct.sum()) >= FEWEST_FRAMES,
+    asked = AcceptanceModel(
         alone_scale=alone_scale,
         alone_floor_m=alone_floor_m,
         alone_floor_rad=alone_floor_rad,
-        min_visible_inlier_ratio=ratio_threshold(visible, misled),
+        min_visible_inlier_ratio=ratio_threshold(negatives, misled(further, correct_within)),
         min_feature_inliers=feature_threshold(negatives),
         clear_ratio=clear_ratio(
             held_out.column('feature_inliers')[correct], feature_threshold(negatives)
@@ -108,22 +105,77 @@ def fit_acceptance(
             held_out, is_correct(alone.twists, correct_within), nothing_ratio(negatives)
         ),
     )
+    model = with_covariance(asked, Localized(held_out, twists).and_also(further), correct_within)
     right = is_correct(twists, (max(CORRECT_M, correct_within[0]), correct_within[1]))
     return replace(model, right_share=share_of_right(held_out, right, model))
 
 
-def without_held_out(depth: float, negatives: Observations) -> AcceptanceModel:
-    """Return the model of a map too small to hold frames out; depth: of its scene [m].
+def without_held_out(
+    depth: float,
+    negatives: Observations,
+    further: Localized = Localized.nothing(),
+    correct_within: tuple[float, float] = (CORRECT_M, CORRECT_DEG),
+) -> AcceptanceModel:
+    """Return the model of a map too small to hold frames out of its training.
 
-    Nothing is known of its errors; but in a place of symmetries and repeated patterns negatives
-    have more inliers than elsewhere, and then the thresholds are higher.
+    In a place of symmetries and repeated patterns negatives have more inliers than elsewhere, and
+    then more is asked.
+
+    Args:
+        depth: of the scene [m].
+        negatives: of frames that show no place of this map.
+        further: frames that landmarks and points do not know: they tell the covariance.
+        correct_within: metres and degrees of what counts as right.
     """
     usual = AcceptanceModel.unmeasured(depth)
-    asked = ratio_threshold(negatives.column('visible_inlier_ratio')) if len(negatives) else 0.0
-    return replace(
+    asked = replace(
         usual,
-        min_visible_inlier_ratio=max(usual.min_visible_inlier_ratio, asked),
+        min_visible_inlier_ratio=ratio_threshold(negatives, misled(further, correct_within)),
         min_feature_inliers=feature_threshold(negatives),
+        min_inlier_ratio=max(usual.min_inlier_ratio, MARGIN * nothing_ratio(negatives)),
+    )
+    return with_covariance(asked, further, correct_within)
+
+
+def with_covariance(
+    asked: AcceptanceModel, shown: Localized, correct_within: tuple[float, float]
+) -> AcceptanceModel:
+    """Return a model with the covariance of the right poses that landmarks or features verify.
+
+    Of those of scene coordinates alone where too few are, as in a map without landmarks; as it is
+    where these are too few as well.
+    """
+    right = is_correct(shown.twists, correct_within)
+    verified = right & np.array(
+        [
+            asked.accepted_by_landmarks(one) or asked.accepted_by_features(one)
+            for one in shown.seen.statistics
+        ],
+        bool,
+    )
+    some = shown.where(verified if verified.sum() >= FEWEST_FRAMES else right)
+    if len(some) < FEWEST_FRAMES and not asked.is_measured:
+        return asked
+    scale, floor_m, floor_rad = fit_covariance(some.twists, some.seen.covariance, correct_within)
+    return replace(
+        asked,
+        covariance_scale=scale,
+        floor_m=floor_m,
+        floor_rad=floor_rad,
+        is_measured=len(some) >= FEWEST_FRAMES,
+    )
+
+
+def misled(shown: Localized, correct_within: tuple[float, float]) -> np.ndarray:
+    """Return the visible inlier ratios (W,) of wrong poses that landmarks alone would verify."""
+    usual = AcceptanceModel()
+    wrong = ~is_correct(shown.twists, correct_within)
+    return np.array(
+        [
+            one.visible_inlier_ratio
+            for one in itertools.compress(shown.seen.statistics, wrong)
+            if usual.accepted_by_landmarks(one) and not usual.accepted_by_features(one)
+        ]
     )
 
 
@@ -134,12 +186,17 @@ def nothing_ratio(negatives: Observations | None) -> float:
     return max(LEAST_RATIO, float(negatives.column('inlier_ratio').max()))
 
 
-def ratio_threshold(negatives: np.ndarray, misled: np.ndarray = np.zeros(0)) -> float:
+def ratio_threshold(negatives: Observations | None, misled: np.ndarray = np.zeros(0)) -> float:
     """Return the visible inlier ratio that verifies a pose.
 
-    From the ratios of negatives (N,) and of wrong poses of zoomed and blurred frames (W,).
+    From those of negatives and of wrong poses of altered frames (W,).
     """
-    shown = float(np.clip(RATIO_MARGIN * negatives.max(), *RATIOS))
+    most = NOTHING_VISIBLE
+    if negatives is not None and len(negatives):
+        most = float(negatives.column('visible_inlier_ratio').max())
+    if RATIO_MARGIN * most > MOST_RATIO:
+        return NEVER
+    shown = float(np.clip(RATIO_MARGIN * most, *RATIOS))
     return max(shown, min(MOST_RATIO, RATIO_MARGIN * float(misled.max(initial=0.0))))
 
 

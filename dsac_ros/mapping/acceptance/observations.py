@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,3 +33,34 @@ class PoseErrors:
 
     twists: np.ndarray
     covariance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Localized:
+    """Observations of F frames and the errors of their poses, twists (F, 6), inf without one."""
+
+    seen: Observations
+    twists: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def where(self, mask: np.ndarray) -> Localized:
+        """Return those of a mask (F,) alone."""
+        statistics = list(itertools.compress(self.seen.statistics, mask))
+        return Localized(Observations(statistics, self.seen.covariance[mask]), self.twists[mask])
+
+    def and_also(self, other: Localized) -> Localized:
+        """Return these and the others."""
+        return Localized(
+            Observations(
+                [*self.seen.statistics, *other.seen.statistics],
+                np.concatenate([self.seen.covariance, other.seen.covariance]),
+            ),
+            np.concatenate([self.twists, other.twists]),
+        )
+
+    @classmethod
+    def nothing(cls) -> Localized:
+        """Return those of no frame."""
+        return cls(Observations([], np.zeros((0, 6, 6))), np.zeros((0, 6)))

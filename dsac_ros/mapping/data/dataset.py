@@ -18,6 +18,9 @@ from dsac_ros.mapping.sfm.view_pairs import find_pairs
 from dsac_ros.types import Frame, PosedFrame
 
 MIN_HELD_OUT = 8  # frames that say enough to calibrate on; fewer are better learned from
+# Share of all frames, and into how many stretches, that the map which is measured lacks; fewer
+# frames than this leave none out.
+LEFT_OUT, STRETCHES, LEAST_FRAMES = 0.25, 4, 8
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,22 @@ def held_out_block(count: int, share: float) -> tuple[int, int]:
         return 0, 0
     first = (count - size) // 3
     return first, first + size
+
+
+def left_out_stretches(count: int, held_out: int) -> np.ndarray:
+    """Return which of `count` mapping frames (count,) bool are in the stretches left out.
+
+    Stretches of neighbouring frames, evenly placed: from their middles the nearest other frame is
+    as far as from most queries. With the frames that are held out they make LEFT_OUT of all.
+    """
+    chosen = np.zeros(count, bool)
+    size = max(1, round((LEFT_OUT * (count + held_out) - held_out) / STRETCHES))
+    if count < LEAST_FRAMES:
+        return chosen
+    for stretch in range(STRETCHES):
+        first = (2 * stretch + 1) * count // (2 * STRETCHES) - size // 2
+        chosen[first : first + size] = True
+    return chosen
 
 
 def normalised(view: View, origin: np.ndarray, scale: float) -> View:

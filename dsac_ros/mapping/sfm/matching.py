@@ -33,14 +33,15 @@ class Matches:
     edges: np.ndarray
     descriptors: np.ndarray
 
-    def of_first(self, views: int) -> Matches:
-        """The features of so many views, the first, and the matches among these."""
-        count = int(np.searchsorted(self.view, views))
+    def of(self, kept: np.ndarray) -> Matches:
+        """Return the features of the views in a mask (V,), and the matches among these."""
+        own = kept[self.view]
+        view, feature = np.cumsum(kept) - 1, np.cumsum(own) - 1
         return Matches(
-            self.view[:count],
-            self.pixels[:count],
-            self.edges[(self.edges < count).all(1)],
-            self.descriptors[:count],
+            view[self.view[own]],
+            self.pixels[own],
+            feature[self.edges[own[self.edges].all(1)]],
+            self.descriptors[own],
         )
 
 

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from dsac_ros.alignment.point_map import PointMap
 from dsac_ros.alignment.reference_image import ReferenceImage
 from dsac_ros.config import MappingConfig
 from dsac_ros.map_file import Map
-from dsac_ros.mapping.data.dataset import Dataset
+from dsac_ros.mapping.data.dataset import Dataset, left_out_stretches
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.optim.parallel import in_parallel
 from dsac_ros.mapping.sfm.focal_agreement import focal_error
@@ -22,21 +25,30 @@ from dsac_ros.mapping.sfm.tracks import MAX_ERROR_PX, Tracks, linked
 
 
 @dataclass(frozen=True)
+class MapParts:
+    """Reference images and points of a map: all of it but the network."""
+
+    references: list[ReferenceImage]
+    points: PointMap | None
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """Tracks of a scene, and the parts of its map that are made of them.
 
     tracked are the mapping views with features, base those of the reference images of a map that
-    is updated; tracks (precise ones) are of both. validation_points are of these views alone,
-    points of the held-out views as well: what is measured on those must not know them, the map
-    may. focal_error is the relative error of the focal lengths of the views.
+    is updated; tracks are the precise ones of all views, the first of which are `tracked`.
+    left_out are stretches of the mapping views: the measured parts know neither these nor the
+    held-out views, so that their poses in it are those of queries. parts are those of the map that
+    is written, of all views. focal_error is the relative error of the focal lengths of the views.
     """
 
     tracked: list[View]
     base: list[View]
     tracks: Tracks
-    references: list[ReferenceImage]
-    validation_points: PointMap | None
-    points: PointMap | None
+    left_out: list[View]
+    measured: MapParts
+    parts: MapParts
     focal_error: float
 
     def mapping_views(self, data: Dataset, measured_depth_only: bool = False) -> list[View]:
@@ -59,30 +71,46 @@ def reconstruct(
 
     base_map: map that is updated; its reference images are matched and kept, too.
     """
-    tracked = [view for view in data.views if view.features is not None]
-    kept = list(base_map.reference_images) if base_map else []
-    base = [as_view(reference, data.scale) for reference in kept]
-    held_out = [view for view in data.held_out if view.features is not None]
-    every_view = [*tracked, *base, *held_out]
+    tracked, held_out = (
+        [view for view in views if view.features is not None]
+        for views in (data.views, data.held_out)
+    )
+    base = [as_view(one, data.scale) for one in base_map.reference_images] if base_map else []
+    every_view = [*tracked, *held_out, *base]
     matches = match(every_view, MAX_ERROR_PX, progress)
-    tracks, every_track = in_parallel(
-        lambda some: linked(every_view, some),
-        (matches.of_first(len(tracked) + len(base)), matches),
+    stretches = left_out_stretches(len(tracked), len(held_out))
+    kept = np.concatenate([~stretches, np.zeros(len(held_out), bool), np.ones(len(base), bool)])
+    some_views = list(itertools.compress(every_view, kept))
+    tracks, some_tracks = in_parallel(
+        lambda given: linked(*given), ((every_view, matches), (some_views, matches.of(kept)))
     )
-    precise = tracks.precise()
-    references = select_reference_images(
-        [*tracked, *base], precise, data.scale, config.reference_images_mb * 1e6, kept
-    )
-    validation_points, points = (
-        point_map(found, data.scale, config.points, base_map.points if base_map else None)
-        for found in (tracks, every_track)
+    parts, measured = (
+        parts_of(views, found, data.scale, config, base_map)
+        for views, found in ((every_view, tracks), (some_views, some_tracks))
     )
     return Reconstruction(
         tracked,
         base,
-        precise,
-        references,
-        validation_points,
-        points,
-        focal_error([*tracked, *base], tracks),
+        tracks.precise(),
+        list(itertools.compress(tracked, stretches)),
+        measured,
+        parts,
+        focal_error(every_view, tracks),
+    )
+
+
+def parts_of(
+    views: Sequence[View],
+    tracks: Tracks,
+    scale: float,
+    config: MappingConfig,
+    base_map: Map | None,
+) -> MapParts:
+    """Select the reference images and points of a map; the views of `base_map` are the last."""
+    kept = base_map.reference_images if base_map else []
+    return MapParts(
+        select_reference_images(
+            views, tracks.precise(), scale, config.reference_images_mb * 1e6, kept
+        ),
+        point_map(tracks, scale, config.points, base_map.points if base_map else None),
     )
