@@ -95,9 +95,7 @@ class Query:
         self.estimate: PoseEstimate | None = None
         self.alignments: list[Alignment] = []
         with clock.stage('resample'):
-            self.frame = cache.get(
-                'frame', lambda: without_masked_pixels(replace(frame, image=to_gray(frame.image)))
-            )
+            self.frame = shown_frame(frame, cache)
             self.image: np.ndarray = cache.get(
                 ('image', self._view), lambda: resampler(self.frame.image)
             )
@@ -175,3 +173,10 @@ class Query:
         with self.clock.stage('ransac'):
             self.estimate = estimate_pose(scene, budget, guess=self._guess)
         return self.estimate
+
+
+def shown_frame(frame: Frame, cache: FrameCache) -> Frame:
+    """Return a frame in gray without its masked pixels, which the cache keeps for other maps."""
+    return cache.get(
+        'frame', lambda: without_masked_pixels(replace(frame, image=to_gray(frame.image)))
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from dsac_ros.alignment.align import Alignment, align
+from dsac_ros.alignment.contradiction import SoughtLandmarks, seek
 from dsac_ros.alignment.focal import FocalTest
 from dsac_ros.alignment.joint import refine_jointly
 from dsac_ros.alignment.landmarks import Landmarks, Pyramid
@@ -70,6 +71,22 @@ class Aligner:
         """Refine a pose (4, 4) on landmarks and matched features: `joint.refine_jointly`."""
         with threads(1):
             return refine_jointly(image, matrix, world_from_camera, self.landmarks, features)
+
+    def sought_landmarks(
+        self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor
+    ) -> SoughtLandmarks:
+        """Look for the landmarks that a pose (4, 4) brings into view: `contradiction.seek`.
+
+        The pose may be a little off: it is aligned first, where that shows more of them.
+        """
+        pose = world_from_camera.to(self.landmarks.points.device)
+        with threads(1):
+            aligned = align(image, matrix, pose, self.landmarks)
+            poses = [pose] if aligned is None else [pose, aligned.world_from_camera]
+            found = [
+                seek(image, self.landmarks, se3.inverse(one).float(), matrix) for one in poses
+            ]
+        return max(found, key=lambda one: one.ratio)
 
     def focal_test(self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor) -> FocalTest:
         """Return the test of the focal length of an image at its pose (4, 4)."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dsac_ros.alignment.feature_pose import FeaturePose
-from dsac_ros.alignment.features import LONGEST, Features, features_of_frame
+from dsac_ros.alignment.features import LONGEST, Features, shared_features
 from dsac_ros.alignment.landmarks import grid_bins
 from dsac_ros.alignment.matched_points import matched_points
 from dsac_ros.alignment.point_map import PointMap, PointMatcher
@@ -75,9 +75,11 @@ class FeatureLocalizer:
             nothing = self._scene(np.zeros((0, 2)), np.zeros((0, 3), np.float32), pinhole.matrix)
             estimate = estimate_pose(nothing, replace(config, hypotheses=1))
             return FeaturePose(nothing, nothing, estimate, 0)
-        features = (FrameCache() if cache is None else cache).get(
-            ('features', pinhole.matrix.tobytes()),
-            lambda: features_of_frame(frame, self.resamplers(frame.camera), pinhole.matrix),
+        features = shared_features(
+            frame,
+            self.resamplers(frame.camera),
+            pinhole.matrix,
+            FrameCache() if cache is None else cache,
         )
         views = matcher.retrieve(features, VIEWS[0])
         best = self._first_pose(matcher, features, views, pinhole, config)

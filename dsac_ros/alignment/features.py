@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.geometry.resample import Resampler, to_gray
 from dsac_ros.types import Frame
 
@@ -80,6 +81,15 @@ def features_of_frame(frame: Frame, resampler: Resampler, matrix: np.ndarray) ->
     ratio = matrix[0, 0] / resampler.matrix[0, 0]
     return Features(
         (pixels - resampler.matrix[:2, 2]) * ratio + matrix[:2, 2], quantised(descriptors)
+    )
+
+
+def shared_features(
+    frame: Frame, resampler: Resampler, matrix: np.ndarray, cache: FrameCache
+) -> Features:
+    """Return `features_of_frame`, which the cache of the frame keeps for other maps."""
+    return cache.get(
+        ('features', matrix.tobytes()), lambda: features_of_frame(frame, resampler, matrix)
     )
 
 

@@ -133,8 +133,13 @@ def global_descriptor(descriptors: Tensor, image: Tensor, valid: Tensor | None =
     cell: a bare wall, or a hand before the lens, says nothing of the place. Nor do cells that are
     not valid (h * w,) bool.
     """
-    mean, square = avg_pool2d(image, STRIDE), avg_pool2d(image.square(), STRIDE)
-    contrast = (square - mean.square()).clamp(min=0).sqrt()
+    contrast = cell_contrast(image)
     if valid is not None:
         contrast = contrast * valid.view(contrast.shape)
     return normalize((descriptors * contrast).sum((2, 3))[0], dim=0)
+
+
+def cell_contrast(image: Tensor) -> Tensor:
+    """Return the standard deviation (1, 1, H/8, W/8) of an image (1, 1, H, W) in each cell."""
+    mean, square = avg_pool2d(image, STRIDE), avg_pool2d(image.square(), STRIDE)
+    return (square - mean.square()).clamp(min=0).sqrt()

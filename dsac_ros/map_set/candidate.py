@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from dsac_ros.alignment.contradiction import SoughtLandmarks, contradictions
 from dsac_ros.alignment.feature_localizer import ENOUGH
+from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.decision import unusable_image
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_set.file import MapEntry
@@ -89,6 +91,32 @@ class Candidate:
         self.system.align_features(self.query)
         self.given = replace(self.given, evidence=Evidence.of(self.query, self.given.localization))
 
+    def sought(self, world_from_camera: np.ndarray) -> SoughtLandmarks | None:
+        """Look for the landmarks that a pose (4, 4) in this map's world brings into view.
+
+        None of a map without landmarks.
+        """
+        system, query = self.system, self.query
+        if query is None or not isinstance(system, Localizer) or system.aligner is None:
+            return None
+        with torch.inference_mode(), query.clock.stage('look_alikes'):
+            return system.aligner.sought_landmarks(
+                query.pyramid, query.intrinsics, system.in_map(world_from_camera)
+            )
+
+    def advantage_over(
+        self, other: Candidate, own_pose: np.ndarray, other_pose: np.ndarray
+    ) -> int:
+        """Count landmarks of another map that the image contradicts, less those of this map.
+
+        Both poses (4, 4) are of one view, as two maps that look alike tell it.
+        """
+        mine, others = self.sought(own_pose), other.sought(other_pose)
+        if mine is None or others is None or self.query is None:
+            return 0
+        side = min(self.query.image.shape)
+        return contradictions(mine, others, side) - contradictions(others, mine, side)
+
     def is_rival_of(self, winner: Candidate) -> bool:
         """Return True if this map may show the image of the winner as well.
 
@@ -101,6 +129,30 @@ class Candidate:
         if winner.score >= CLEAR_SCORE:
             return self.score >= RIVAL_SCORE * winner.score
         return self.share.probability >= RIVAL_PROBABILITY * winner.share.probability
+
+
+@dataclass
+class Search:
+    """Search of one frame in a set: its cache, and the maps that were looked at so far."""
+
+    frame: Frame
+    guess: np.ndarray | None
+    cache: FrameCache
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def find(self, index: int) -> Candidate | None:
+        """Return the candidate of a map by its index in the set; None if it has none yet."""
+        return next((one for one in self.candidates if one.share.index == index), None)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Answers so far."""
+        return [one.given for one in self.candidates if one.given is not None]
+
+    @property
+    def shows_nothing(self) -> bool:
+        """True if the image shows nothing, in any map."""
+        return any(one.given is not None and one.shows_nothing for one in self.candidates)
 
 
 def ordered(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dsac_ros.alignment import reference_image
+from dsac_ros.alignment import point_map, reference_image
 from dsac_ros.alignment.reference_image import ReferenceImage
 from dsac_ros.errors import MapError
 from dsac_ros.geometry.resample import network_resamplers
@@ -25,6 +25,8 @@ from dsac_ros.map_set.file import (
     relative_path,
 )
 from dsac_ros.map_set.gating import Describer
+from dsac_ros.map_set.resemblance import signatures_of, with_look_alikes
+from dsac_ros.map_set.vocabulary import load_vocabularies
 from dsac_ros.network.encoder import load_encoder
 
 
@@ -38,7 +40,7 @@ def new_set(path: Path, map_file: Path) -> MapSet:
     header = read_header(map_file)
     short_side = int(header['short_side'])
     focal_px = float(header.get('network_focal_px') or header.get('focal_px') or short_side)
-    return MapSet(path.stem, load_encoder()[1], focal_px, short_side)
+    return MapSet(path.stem, load_encoder()[1], load_vocabularies().id, focal_px, short_side)
 
 
 def added(
@@ -73,13 +75,14 @@ def added(
                 'to name the new one'
             )
     by_id = {entry.id: entry for entry in (*maps.entries, *new)}
-    return replace(maps, entries=tuple(by_id.values()))
+    whole = replace(maps, entries=tuple(by_id.values()))
+    return with_look_alikes(whole, path, [entry.id for entry in new])
 
 
 def make_entry(
     maps: MapSet, path: Path, map_file: Path, map_id: str = '', frame: str = ''
 ) -> MapEntry:
-    """Make the entry of a map: what its header says, and its global descriptors."""
+    """Make the entry of a map: what its header says, and its codes."""
     header, tensors = read_container(map_file)
     if is_map_set(header):
         raise MapError(
@@ -96,6 +99,7 @@ def make_entry(
         map_file.stat().st_size,
         header.get('bounds') or {},
         codes_of(reference_image.from_tensors(tensors), maps, map_file),
+        signatures_of(point_map.from_tensors(tensors)),
     )
 
 
@@ -105,7 +109,7 @@ def default_id(map_file: Path) -> str:
 
 
 def codes_of(references: Sequence[ReferenceImage], maps: MapSet, map_file: Path) -> np.ndarray:
-    """Return the global descriptors (R, C) of a map's reference images at the set's focal."""
+    """Return the place codes (R, C) int8 of a map's reference images at the set's focal."""
     if not references:
         raise MapError(
             f'{map_file} has no reference images, by which a set tells its maps apart; learn it '
@@ -119,7 +123,11 @@ def codes_of(references: Sequence[ReferenceImage], maps: MapSet, map_file: Path)
 def removed(maps: MapSet, ids: Iterable[str]) -> MapSet:
     """Remove maps from a set; their files stay. Raises MapError for an id that it has not."""
     gone = {maps.find(one).id for one in ids}
-    return replace(maps, entries=tuple(one for one in maps.entries if one.id not in gone))
+    return replace(
+        maps,
+        entries=tuple(one for one in maps.entries if one.id not in gone),
+        look_alikes=tuple(one for one in maps.look_alikes if not {one.first, one.second} & gone),
+    )
 
 
 def updated(maps: MapSet, path: Path, ids: Iterable[str] = ()) -> tuple[MapSet, list[str]]:
@@ -138,7 +146,7 @@ def updated(maps: MapSet, path: Path, ids: Iterable[str] = ()) -> tuple[MapSet, 
                 changed.append(entry.id)
                 entry = new
         entries.append(entry)
-    return replace(maps, entries=tuple(entries)), changed
+    return with_look_alikes(replace(maps, entries=tuple(entries)), path, changed), changed
 
 
 def joined(maps: MapSet, path: Path, other_path: Path) -> MapSet:
@@ -153,7 +161,9 @@ def joined(maps: MapSet, path: Path, other_path: Path) -> MapSet:
     ]
     entries = (*maps.entries, *moved)
     check_ids(path, [entry.id for entry in entries])
-    return replace(maps, entries=entries)
+    pairs = (*maps.look_alikes, *other.look_alikes)
+    whole = replace(maps, entries=entries, look_alikes=pairs)
+    return with_look_alikes(whole, path, [entry.id for entry in moved])
 
 
 def split(maps: MapSet, path: Path, new_path: Path, ids: Iterable[str]) -> tuple[MapSet, MapSet]:
@@ -163,4 +173,7 @@ def split(maps: MapSet, path: Path, new_path: Path, ids: Iterable[str]) -> tuple
     entries = tuple(
         replace(one, file=relative_path(new_path, map_path(path, one))) for one in moved
     )
-    return rest, replace(maps, name=new_path.stem, entries=entries)
+    gone = {one.id for one in moved}
+    pairs = tuple(one for one in maps.look_alikes if {one.first, one.second} <= gone)
+    new = replace(maps, name=new_path.stem, entries=entries, look_alikes=pairs)
+    return rest, new

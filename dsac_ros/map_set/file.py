@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Map set file: the maps of a building, and the global descriptors that tell them apart.
+"""Map set file: the maps of a building, and the codes that tell them apart.
 
 It is a map container whose header names the system `map_set` and lists the maps by id, path, frame
-and bounds; its tensors are the global descriptors of their reference images. The maps stay files
-of their own, each loadable alone; their paths are relative to the folder of the set.
+and bounds, and the maps that look alike; its tensors are the codes of their reference images and
+the signatures of their points. The maps stay files of their own, each loadable alone; their paths
+are relative to the folder of the set.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ import numpy as np
 from dsac_ros.errors import MapError, did_you_mean
 from dsac_ros.map_container import DAMAGE, damaged, read_container, write_container
 from dsac_ros.map_header import BOUNDS, COUNT, OBJECT, POSITIVE, TEXT, Field
+from dsac_ros.map_set.feature_index import Signatures
+from dsac_ros.map_set.look_alike import LOOK_ALIKE, LookAlike
 
 SYSTEM = 'map_set'
-_CODES, _DIGEST = 'global_descriptors', 'maps_sha256'
-_SETTINGS: dict[str, Field] = {'encoder_id': TEXT, 'focal_px': POSITIVE}
+_CODES, _DIGEST = 'place_codes', 'maps_sha256'
+_WORDS, _BITS = 'point_words', 'point_bits'
+_SETTINGS: dict[str, Field] = {'encoder_id': TEXT, 'focal_px': POSITIVE, 'vocabulary_id': TEXT}
 _ENTRY: dict[str, Field] = {
     'id': TEXT,
     'file': TEXT,
@@ -35,6 +39,7 @@ _ENTRY: dict[str, Field] = {
     'map_bytes': COUNT,
     'bounds': OBJECT,
     'codes': COUNT,
+    'points': COUNT,
 }
 
 
@@ -51,7 +56,8 @@ class MapEntry:
         frames: number of mapping frames.
         map_bytes: size of the file.
         bounds: `min` and `max` (3,) of the camera positions [m], {} if not known.
-        codes: global descriptors (R, C) float32 of its reference images, of unit length.
+        codes: place codes (R, C) int8 of its reference images.
+        points: signatures of its points.
     """
 
     id: str
@@ -62,11 +68,13 @@ class MapEntry:
     frames: int = 0
     map_bytes: int = 0
     bounds: Mapping[str, list[float]] = field(default_factory=dict)
-    codes: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32), compare=False)
+    codes: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.int8), compare=False)
+    points: Signatures = field(default_factory=Signatures.none, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values of the header: all but the descriptors, and their number."""
-        return {**asdict(self), 'codes': len(self.codes)}
+        """Return the values of the header: codes and points by their number."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**values, 'codes': len(self.codes), 'points': len(self.points)}
 
 
 @dataclass(frozen=True)
@@ -75,17 +83,20 @@ class MapSet:
 
     Attributes:
         name: of the set.
-        encoder_id: encoder of the global descriptors.
-        focal_px, short_side: the images that the global descriptors are made of have this focal
-            length, and a short side of at most this [px].
+        encoder_id, vocabulary_id: of the place codes and signatures.
+        focal_px, short_side: the images that the place codes are made of have this focal length,
+            and a short side of at most this [px].
         entries: the maps, in the order in which they were added.
+        look_alikes: pairs of maps of which one verifies images of the other.
     """
 
     name: str
     encoder_id: str
+    vocabulary_id: str
     focal_px: float
     short_side: int
     entries: tuple[MapEntry, ...] = ()
+    look_alikes: tuple[LookAlike, ...] = ()
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -119,8 +130,13 @@ class MapSet:
             }
             if shared
             else None,
-            'settings': {'encoder_id': self.encoder_id, 'focal_px': self.focal_px},
+            'settings': {
+                'encoder_id': self.encoder_id,
+                'focal_px': self.focal_px,
+                'vocabulary_id': self.vocabulary_id,
+            },
             'maps': [entry.as_dict() for entry in self.entries],
+            'look_alikes': [one.as_dict() for one in self.look_alikes],
         }
 
 
@@ -141,32 +157,49 @@ def read_map_set(path: Path) -> tuple[MapSet, dict[str, Any]]:
         raise MapError(f'{path} is a single map, expected a map set; `dsac mapset add SET {path}`')
     check_set_header(path, header)
     try:
-        codes = tensors[_CODES].float().numpy()
-        counts = [entry['codes'] for entry in header['maps']]
-        if codes.ndim != 2 or sum(counts) != len(codes):
-            raise ValueError(f'{codes.shape} global descriptors of {sum(counts)} images')
+        codes = _parts(tensors[_CODES].numpy(), header, 'codes')
+        words = _parts(tensors[_WORDS].numpy(), header, 'points')
+        bits = _parts(tensors[_BITS].numpy().view('<u8').ravel(), header, 'points')
     except DAMAGE as error:
         raise damaged(path, error) from error
-    parts = np.split(codes, np.cumsum(counts)[:-1]) if counts else []
-    names = {one.name for one in fields(MapEntry)} - {'codes'}
+    names = {one.name for one in fields(MapEntry)} - {'codes', 'points'}
     entries = tuple(
-        MapEntry(**{name: value for name, value in entry.items() if name in names}, codes=own)
-        for entry, own in zip(header['maps'], parts)
+        MapEntry(
+            **{name: value for name, value in entry.items() if name in names},
+            codes=own,
+            points=Signatures(*points),
+        )
+        for entry, own, *points in zip(header['maps'], codes, words, bits)
     )
     settings = header['settings']
     maps = MapSet(
         header['name'],
         settings['encoder_id'],
+        settings['vocabulary_id'],
         float(settings['focal_px']),
         int(header['short_side']),
         entries,
+        tuple(LookAlike.of_dict(one) for one in header['look_alikes']),
     )
     return maps, header
+
+
+def _parts(rows: np.ndarray, header: Mapping[str, Any], name: str) -> list[np.ndarray]:
+    """Split the rows of all maps into those of each map."""
+    counts = [entry[name] for entry in header['maps']]
+    if sum(counts) != len(rows):
+        raise ValueError(f'{rows.shape} {name} of {sum(counts)}')
+    return np.split(rows, np.cumsum(counts)[:-1]) if counts else []
 
 
 def check_set_header(path: Path, header: Mapping[str, Any]) -> None:
     """Raise MapError for fields of a map set that are missing or no such values."""
     _check(path, header, {'name': TEXT})
+    if 'vocabulary_id' not in header['settings']:
+        raise MapError(
+            f'{path} was made by an older version, whose codes of places are others; make it anew '
+            'with `dsac mapset add`'
+        )
     _check(path, header['settings'], _SETTINGS, 'settings.')
     entries = header.get('maps')
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
@@ -175,7 +208,15 @@ def check_set_header(path: Path, header: Mapping[str, Any]) -> None:
         _check(path, entry, _ENTRY, f'maps.{entry.get("id", "?")}.')
         if entry['bounds']:
             _check(path, entry['bounds'], BOUNDS, f'maps.{entry["id"]}.bounds.')
-    check_ids(path, [entry['id'] for entry in entries])
+    ids = [entry['id'] for entry in entries]
+    check_ids(path, ids)
+    pairs = header.get('look_alikes')
+    if not isinstance(pairs, list) or not all(isinstance(one, dict) for one in pairs):
+        raise MapError(f'{path} has no list of look-alikes in its header; copy it again')
+    for pair in pairs:
+        _check(path, pair, LOOK_ALIKE, 'look_alikes.')
+        if not {pair['first'], pair['second']} <= set(ids):
+            raise MapError(f'{path} lists a look-alike of a map that it has not; copy it again')
 
 
 def write_map_set(path: Path, maps: MapSet) -> dict[str, Any]:
@@ -183,11 +224,15 @@ def write_map_set(path: Path, maps: MapSet) -> dict[str, Any]:
     import torch
 
     header = maps.header()
-    codes = [entry.codes for entry in maps.entries]
-    every = np.concatenate(codes) if codes else np.zeros((0, 1), np.float32)
+    none = Signatures.none()
+    codes = [entry.codes for entry in maps.entries] or [np.zeros((0, 1), np.int8)]
+    bits = np.concatenate([none.bits, *(entry.points.bits for entry in maps.entries)])
+    words = np.concatenate([none.words, *(entry.points.words for entry in maps.entries)])
     digest = hashlib.sha256(json.dumps(header['maps']).encode()).digest()
     tensors = {
-        _CODES: torch.from_numpy(every.astype(np.float16)),
+        _CODES: torch.from_numpy(np.concatenate(codes)),
+        _WORDS: torch.from_numpy(words),
+        _BITS: torch.from_numpy(bits.view(np.uint8).reshape(-1, 8)),
         # the id of the file depends on its tensors, and so on the maps
         _DIGEST: torch.tensor(list(digest), dtype=torch.uint8),
     }

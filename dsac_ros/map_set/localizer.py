@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.frame_cache import FrameCache
@@ -25,11 +26,12 @@ from dsac_ros.config import AcceptConfig, MapSetConfig, RansacConfig
 from dsac_ros.errors import MapError
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_container import StoredMap
-from dsac_ros.map_set.candidate import Candidate, decided_by_features, ordered
+from dsac_ros.map_set.candidate import Candidate, Search, decided_by_features, ordered
 from dsac_ros.map_set.file import MapSet, read_map_set
 from dsac_ros.map_set.gating import Describer, Gate, MapShare, split_budget
 from dsac_ros.map_set.loaded_maps import Common, Load, LoadedMaps, MapSystem
-from dsac_ros.map_set.margin import Answer, with_margin
+from dsac_ros.map_set.margin import LEAST_CONTRADICTIONS, Answer, ambiguous, with_margin
+from dsac_ros.map_set.vocabulary import load_vocabularies
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.query import reduced_budget
 from dsac_ros.trace import Trace
@@ -73,15 +75,28 @@ class MapSetLocalizer:
                 f'{path} was made with encoder {maps.encoder_id}, this package ships '
                 f'{encoder_id}; make it anew with `dsac mapset add`'
             )
+        if load_vocabularies().id != maps.vocabulary_id:
+            raise MapError(
+                f'{path} was made with vocabulary {maps.vocabulary_id}, this package ships '
+                f'{load_vocabularies().id}; make it anew with `dsac mapset add`'
+            )
         self.path, self.maps, self.config = path, maps, config
         self.device = torch.device(device)
         self.map = StoredMap(header)
         self.depth = float(header['scale'])
         common = Common(encoder, encoder_id, self.device)
         self.describer = Describer(
-            encoder, common.resamplers(maps.focal_px, maps.short_side), self.device
+            encoder,
+            common.resamplers(maps.focal_px, maps.short_side),
+            self.device,
+            maps.short_side,
         )
-        self.gate = Gate([entry.codes for entry in maps.entries], self.device)
+        self.gate = Gate(
+            [entry.codes for entry in maps.entries],
+            [entry.points for entry in maps.entries],
+            self.device,
+            config,
+        )
         self.loaded = LoadedMaps(path, maps, common, load, device, config.memory_mb)
         self._apply_settings(ransac, accept)
 
@@ -125,24 +140,25 @@ class MapSetLocalizer:
         """Localize a frame like `localize`, and keep what the pose was made of.
 
         The maps answer in the order of their hypotheses until one accepts. Then those that might
-        show the same image are asked, and the pose must exceed theirs by the margin.
+        show the same image are asked, and the pose must exceed theirs by the margin; last, maps
+        that look alike must be contradicted by the image.
         """
         clock, cache = Stopwatch(self.device), FrameCache()
-        with clock.stage('gate'):
-            shares, remaining = self._shares(frame, cache)
-        first = self._candidates(shares, frame, guess, cache)
-        further: list[Candidate] = []
-        winner = self._first_accepted(ordered(first), frame, guess)
-        if winner is None and not first[0].shows_nothing:
-            further = self._candidates(remaining, frame, guess, cache)
-            winner = self._first_accepted(ordered(further), frame, guess, quick=True)
-        candidates = [*first, *further]
+        search = Search(frame, guess, cache)
+        with clock.stage('gate'), torch.inference_mode():
+            places = self.gate.by_places(self.describer.of_frame(frame, cache))
+        sure = self.config.ensemble or float(places.softmax(0).max()) >= self.config.sure
+        winner = self._searched(search, places, False) if sure else None
+        if winner is None and not search.shows_nothing and not self.config.ensemble:
+            with clock.stage('gate'):
+                signatures = self.describer.signatures(frame, cache)
+            winner = self._searched(search, self.gate.by_features(places, signatures), True)
         if winner is None:
-            answer = max(_given(candidates), key=_strength)
+            answer = max(search.answers, key=_strength)
         else:
-            answer = self._with_margin(winner, candidates, frame, guess)
-        self.loaded.used({one.share.index for one in candidates})
-        laps = [one.query.clock.laps for one in candidates if one.query is not None]
+            answer = self._with_margin(winner, search)
+        self.loaded.used({one.share.index for one in search.candidates})
+        laps = [one.query.clock.laps for one in search.candidates if one.query is not None]
         return _timed(answer.trace, [clock.laps, *laps])
 
     def system_of(self, map_id: str) -> MapSystem:
@@ -150,66 +166,114 @@ class MapSetLocalizer:
         entry = self.maps.find(map_id)
         return self._system(self.maps.entries.index(entry))
 
-    def _shares(self, frame: Frame, cache: FrameCache) -> tuple[list[MapShare], list[MapShare]]:
-        """Return the maps that a frame is searched in, and those where all of them refuse."""
-        with torch.inference_mode():
-            similar = self.gate.similarities(self.describer.of_frame(frame, cache)).tolist()
-        return split_budget(similar, reduced_budget(self._ransac).hypotheses, self.config)
+    def _searched(self, search: Search, log_odds: Tensor, further: bool) -> Candidate | None:
+        """Let the most probable maps answer until one accepts; None if none does.
 
-    def _candidates(
-        self,
-        shares: Sequence[MapShare],
-        frame: Frame,
-        guess: np.ndarray | None,
-        cache: FrameCache,
-    ) -> list[Candidate]:
-        """Load the maps that are not in memory, and begin a query in each."""
-        found = []
-        for share in shares:
+        further: maps without a share of the hypotheses follow where all others refuse. Maps that
+        have answered before do not answer again.
+        """
+        budget = reduced_budget(self._ransac).hypotheses
+        shares, remaining = split_budget(log_odds.tolist(), budget, self.config)
+        for group in (shares, remaining) if further else (shares,):
+            found = self._first_accepted(ordered(self._candidates(group, search)), search)
+            if found is not None or search.shows_nothing:
+                return found
+        return None
+
+    def _candidates(self, shares: Sequence[MapShare], search: Search) -> list[Candidate]:
+        """Load the maps that are not in memory, and begin a query in each that has none."""
+        return [self._candidate(share, search) for share in shares]
+
+    def _candidate(self, share: MapShare, search: Search) -> Candidate:
+        found = search.find(share.index)
+        if found is None:
             system = self._system(share.index)
             query = (
-                system.query(frame, guess, cache, share.hypotheses)
+                system.query(search.frame, search.guess, search.cache, share.hypotheses)
                 if isinstance(system, Localizer)
                 else None
             )
-            found.append(Candidate(self.maps.entries[share.index], share, system, query))
+            found = Candidate(self.maps.entries[share.index], share, system, query)
+            search.candidates.append(found)
         return found
 
     @staticmethod
-    def _first_accepted(
-        candidates: Sequence[Candidate],
-        frame: Frame,
-        guess: np.ndarray | None,
-        quick: bool = False,
-    ) -> Candidate | None:
-        """Let candidates answer until one accepts its pose; None if none does."""
+    def _first_accepted(candidates: Sequence[Candidate], search: Search) -> Candidate | None:
+        """Let candidates answer until one accepts its pose; None if none does.
+
+        All but the first of a frame are quick: `Localizer.answer`.
+        """
         for one in candidates:
-            if one.answer(frame, guess, quick).localization.accepted:
+            if one.given is not None:
+                continue
+            quick = bool(search.answers)
+            if one.answer(search.frame, search.guess, quick).localization.accepted:
                 return one
             if one.shows_nothing:
                 return None
         return None
 
-    def _with_margin(
-        self,
-        winner: Candidate,
-        candidates: Sequence[Candidate],
-        frame: Frame,
-        guess: np.ndarray | None,
-    ) -> Answer:
+    def _with_margin(self, winner: Candidate, search: Search) -> Answer:
         """Let the rivals of a winner answer, too; accept the best answer with a margin."""
         assert winner.given is not None
         quick = decided_by_features(winner.given)
-        for one in candidates:
-            if one.given is None and (self.config.ensemble or one.is_rival_of(winner)):
-                one.answer(frame, guess, quick)
-        if len(_given(candidates)) > 1:
-            for one in candidates:
+        alike = dict(self._look_alikes(winner))
+        for one in search.candidates:
+            if one.given is not None or one.entry.id in alike:
+                continue
+            if self.config.ensemble or one.is_rival_of(winner):
+                one.answer(search.frame, search.guess, quick)
+        if len(search.answers) > 1:
+            for one in search.candidates:
                 one.complete_evidence()
-        answers = _given(candidates)
-        best = max(answers, key=lambda one: (one.localization.accepted, *_strength(one)))
-        others = [one for one in answers if one is not best]
-        return with_margin(best, others, self.config.margin)
+        best = max(
+            (one for one in search.candidates if one.given is not None),
+            key=lambda one: _rank(one.given),
+        )
+        assert best.given is not None
+        alike = dict(self._look_alikes(best))
+        others = [
+            one for one in search.answers if one is not best.given and one.entry.id not in alike
+        ]
+        answer = with_margin(best.given, others, self.config.margin)
+        if not answer.localization.accepted:
+            return answer
+        return self._beyond_look_alikes(best, search, frozenset())
+
+    def _beyond_look_alikes(
+        self, winner: Candidate, search: Search, beaten: frozenset[str]
+    ) -> Answer:
+        """Accept a winner if the image contradicts all maps that look like it.
+
+        A look-alike that contradicts the winner takes its place; `beaten` are ids that have lost.
+        """
+        assert winner.given is not None
+        pose = winner.given.localization.world_from_camera
+        assert pose is not None
+        for map_id, other_from_winner in self._look_alikes(winner):
+            if map_id in beaten:
+                continue
+            index = self.maps.entries.index(self.maps.find(map_id))
+            other = self._candidate(MapShare(index, 0.0, self.config.min_hypotheses), search)
+            other_pose = other_from_winner @ pose
+            advantage = winner.advantage_over(other, pose, other_pose)
+            if advantage >= LEAST_CONTRADICTIONS:
+                continue
+            if advantage <= -LEAST_CONTRADICTIONS:
+                given = other.given or other.answer(search.frame, search.guess, quick=True)
+                if given.localization.accepted:
+                    return self._beyond_look_alikes(other, search, beaten | {winner.entry.id})
+            reason = (
+                f'map {winner.entry.id!r} and map {map_id!r} look alike, and the image contradicts'
+                f' {max(advantage, 0)} landmarks of the latter, expected {LEAST_CONTRADICTIONS}'
+            )
+            return ambiguous(winner.given, other_pose, reason)
+        return winner.given
+
+    def _look_alikes(self, candidate: Candidate) -> list[tuple[str, np.ndarray]]:
+        """Return the ids of the maps that look like one, and the poses other_from_map (4, 4)."""
+        pairs = (one.other(candidate.entry.id) for one in self.maps.look_alikes)
+        return [one for one in pairs if one is not None]
 
     def _system(self, index: int) -> MapSystem:
         """Return the system of a map under the present settings, which it keeps between frames."""
@@ -220,8 +284,9 @@ class MapSetLocalizer:
         return system
 
 
-def _given(candidates: Sequence[Candidate]) -> list[Answer]:
-    return [one.given for one in candidates if one.given is not None]
+def _rank(answer: Answer | None) -> tuple[float, ...]:
+    assert answer is not None
+    return float(answer.localization.accepted), *_strength(answer)
 
 
 def _strength(answer: Answer) -> tuple[int, float, float, float]:
