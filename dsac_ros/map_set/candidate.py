@@ -69,6 +69,14 @@ class Candidate:
         return int(self.query.features.estimate.inlier_count[0])
 
     @property
+    def is_promising(self) -> bool:
+        """True if scene coordinates or features tell a pose in this map that may be clear."""
+        if self.query is None:
+            return True
+        self.screen()
+        return self.score >= CLEAR_SCORE or self.feature_inliers >= ENOUGH
+
+    @property
     def shows_nothing(self) -> bool:
         """True if the image shows nothing, in this map or any other."""
         return self.query is not None and unusable_image(self.query) is not None
@@ -91,6 +99,17 @@ class Candidate:
         self.system.align_features(self.query)
         self.given = replace(self.given, evidence=Evidence.of(self.query, self.given.localization))
 
+    @property
+    def is_clear(self) -> bool:
+        """True if the answer is verified by many features, or by landmarks beyond doubt."""
+        if self.given is None or not isinstance(self.system, Localizer):
+            return True
+        found, model = self.given.localization.statistics, self.system.acceptance
+        return (
+            found.feature_inliers >= model.min_feature_inliers
+            or found.visible_inlier_ratio >= model.clear_ratio
+        )
+
     def sought(self, world_from_camera: np.ndarray) -> SoughtLandmarks | None:
         """Look for the landmarks that a pose (4, 4) in this map's world brings into view.
 
@@ -103,6 +122,15 @@ class Candidate:
             return system.aligner.sought_landmarks(
                 query.pyramid, query.intrinsics, system.in_map(world_from_camera)
             )
+
+    def shows_less_than(self, other: Candidate) -> bool:
+        """Return True if few of the features that another map verifies are of this map, too."""
+        if self.query is None or other.query is None:
+            return False
+        with torch.inference_mode():
+            mine = int(self.query.feature_pose().estimate.inlier_count[0])
+            others = int(other.query.feature_pose().estimate.inlier_count[0])
+        return others >= FEW_FEATURES and mine < OTHER_PLACE * others
 
     def advantage_over(
         self, other: Candidate, own_pose: np.ndarray, other_pose: np.ndarray

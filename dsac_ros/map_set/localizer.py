@@ -30,7 +30,14 @@ from dsac_ros.map_set.candidate import Candidate, Search, decided_by_features, o
 from dsac_ros.map_set.file import MapSet, read_map_set
 from dsac_ros.map_set.gating import Describer, Gate, MapShare, split_budget
 from dsac_ros.map_set.loaded_maps import Common, Load, LoadedMaps, MapSystem
-from dsac_ros.map_set.margin import LEAST_CONTRADICTIONS, Answer, ambiguous, with_margin
+from dsac_ros.map_set.look_alike import LookAlike
+from dsac_ros.map_set.margin import (
+    LEAST_CONTRADICTIONS,
+    Answer,
+    ambiguous,
+    doubtful,
+    with_margin,
+)
 from dsac_ros.map_set.vocabulary import load_vocabularies
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.query import reduced_budget
@@ -197,17 +204,20 @@ class MapSetLocalizer:
             search.candidates.append(found)
         return found
 
-    @staticmethod
-    def _first_accepted(candidates: Sequence[Candidate], search: Search) -> Candidate | None:
+    def _first_accepted(self, candidates: Sequence[Candidate], search: Search) -> Candidate | None:
         """Let candidates answer until one accepts its pose; None if none does.
 
-        All but the first of a frame are quick: `Localizer.answer`.
+        All but the first of a frame are quick: `Localizer.answer`. What a map accepts of which the
+        gate is not sure must be clear: of many maps one accepts more easily by chance than one.
         """
         for one in candidates:
-            if one.given is not None:
+            if one.given is not None or (search.answers and not one.is_promising):
                 continue
-            quick = bool(search.answers)
-            if one.answer(search.frame, search.guess, quick).localization.accepted:
+            answer = one.answer(search.frame, search.guess, quick=bool(search.answers))
+            expected = one.share.probability >= self.config.sure
+            if answer.localization.accepted and not (expected or one.is_clear):
+                one.given = doubtful(answer)
+            elif answer.localization.accepted:
                 return one
             if one.shows_nothing:
                 return None
@@ -217,7 +227,7 @@ class MapSetLocalizer:
         """Let the rivals of a winner answer, too; accept the best answer with a margin."""
         assert winner.given is not None
         quick = decided_by_features(winner.given)
-        alike = dict(self._look_alikes(winner))
+        alike = {one.second for one in self._look_alikes(winner)}
         for one in search.candidates:
             if one.given is not None or one.entry.id in alike:
                 continue
@@ -231,7 +241,7 @@ class MapSetLocalizer:
             key=lambda one: _rank(one.given),
         )
         assert best.given is not None
-        alike = dict(self._look_alikes(best))
+        alike = {one.second for one in self._look_alikes(best)}
         others = [
             one for one in search.answers if one is not best.given and one.entry.id not in alike
         ]
@@ -250,12 +260,14 @@ class MapSetLocalizer:
         assert winner.given is not None
         pose = winner.given.localization.world_from_camera
         assert pose is not None
-        for map_id, other_from_winner in self._look_alikes(winner):
-            if map_id in beaten:
+        for pair in self._look_alikes(winner):
+            if pair.second in beaten:
                 continue
-            index = self.maps.entries.index(self.maps.find(map_id))
+            index = self.maps.entries.index(self.maps.find(pair.second))
             other = self._candidate(MapShare(index, 0.0, self.config.min_hypotheses), search)
-            other_pose = other_from_winner @ pose
+            if not pair.is_twin and other.shows_less_than(winner):
+                continue
+            other_pose = pair.second_from_first @ pose
             advantage = winner.advantage_over(other, pose, other_pose)
             if advantage >= LEAST_CONTRADICTIONS:
                 continue
@@ -264,15 +276,16 @@ class MapSetLocalizer:
                 if given.localization.accepted:
                     return self._beyond_look_alikes(other, search, beaten | {winner.entry.id})
             reason = (
-                f'map {winner.entry.id!r} and map {map_id!r} look alike, and the image contradicts'
-                f' {max(advantage, 0)} landmarks of the latter, expected {LEAST_CONTRADICTIONS}'
+                f'map {winner.entry.id!r} and map {pair.second!r} look alike, and the image '
+                f'contradicts {max(advantage, 0)} landmarks of the latter, expected '
+                f'{LEAST_CONTRADICTIONS}'
             )
             return ambiguous(winner.given, other_pose, reason)
         return winner.given
 
-    def _look_alikes(self, candidate: Candidate) -> list[tuple[str, np.ndarray]]:
-        """Return the ids of the maps that look like one, and the poses other_from_map (4, 4)."""
-        pairs = (one.other(candidate.entry.id) for one in self.maps.look_alikes)
+    def _look_alikes(self, candidate: Candidate) -> list[LookAlike]:
+        """Return the look-alikes of a map, with this one as the first."""
+        pairs = (one.seen_from(candidate.entry.id) for one in self.maps.look_alikes)
         return [one for one in pairs if one is not None]
 
     def _system(self, index: int) -> MapSystem:

@@ -27,6 +27,7 @@ LOOK_ALIKE: dict[str, Field] = {
     'second': TEXT,
     'second_from_first': Field('a pose (4, 4)', _is_pose),
     'images': COUNT,
+    'compared': COUNT,
 }
 
 
@@ -42,6 +43,12 @@ class LookAlike:
     second: str
     second_from_first: np.ndarray = field(compare=False)
     images: int
+    compared: int
+
+    @property
+    def is_twin(self) -> bool:
+        """True if most images tell it: what one map shows, the other one shows as well."""
+        return 2 * self.images > self.compared
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the header of a map set stores."""
@@ -50,18 +57,20 @@ class LookAlike:
             'second': self.second,
             'second_from_first': self.second_from_first.tolist(),
             'images': self.images,
+            'compared': self.compared,
         }
 
     @classmethod
     def of_dict(cls, values: Mapping[str, Any]) -> LookAlike:
         """Invert `as_dict`."""
         pose = np.array(values['second_from_first'], dtype=float)
-        return cls(values['first'], values['second'], pose, values['images'])
+        return cls(values['first'], values['second'], pose, values['images'], values['compared'])
 
-    def other(self, map_id: str) -> tuple[str, np.ndarray] | None:
-        """Return the look-alike of a map and the pose other_from_map; None if it is of others."""
+    def seen_from(self, map_id: str) -> LookAlike | None:
+        """Return this with a map as the first; None if it is of others."""
         if map_id == self.first:
-            return self.second, self.second_from_first
+            return self
         if map_id == self.second:
-            return self.first, np.linalg.inv(self.second_from_first)
+            inverse = np.linalg.inv(self.second_from_first)
+            return LookAlike(self.second, self.first, inverse, self.images, self.compared)
         return None

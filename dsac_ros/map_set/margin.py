@@ -123,6 +123,18 @@ def ambiguous(winner: Answer, rival_pose: np.ndarray | None, reason: str) -> Ans
     return replace(winner, trace=trace)
 
 
+def doubtful(answer: Answer) -> Answer:
+    """Refuse an accepted answer that is not clear, of a map of which the gate is not sure."""
+    found = answer.localization
+    reason = (
+        f'map {answer.entry.id!r} is one of several that the image may show, and '
+        f'{found.statistics.visible_inlier_ratio:.0%} of its landmarks and '
+        f'{found.statistics.feature_inliers} features are too few to tell it from the others'
+    )
+    refusal = refused(found, Result.LOW_INLIERS, reason)
+    return replace(answer, trace=replace(answer.trace, localization=refusal))
+
+
 def tell_one_view(one: Answer, other: Answer) -> bool:
     """Return True if the poses of two maps of one frame are the same view."""
     first, second = one.localization.world_from_camera, other.localization.world_from_camera

@@ -26,7 +26,7 @@ from dsac_ros.decision import SAME_VIEW
 from dsac_ros.geometry.resample import Resamplers
 from dsac_ros.geometry.se3 import same_view
 from dsac_ros.map_container import read_container
-from dsac_ros.map_set.feature_index import FeatureIndex, Signatures
+from dsac_ros.map_set.feature_index import VOTERS, FeatureIndex, Signatures
 from dsac_ros.map_set.file import MapEntry, MapSet, map_path
 from dsac_ros.map_set.look_alike import LookAlike
 from dsac_ros.map_set.vocabulary import load_vocabularies
@@ -36,6 +36,7 @@ VIEWS = 12  # mapping views of a map whose points vote for the maps that it may 
 LEAST_VOTES = 3.0
 PARTNERS = 6  # maps at most that a map is compared with
 IMAGES = 8  # reference images of each map that are localized in the other one
+PROBES = 3  # of them that are localized first: where none is, the maps are unlike
 LEAST_IMAGES = 2  # that tell one pose of a look-alike
 HYPOTHESES = 512  # minimal sets for each image
 
@@ -131,7 +132,7 @@ def partners(one: ComparedMap, index: FeatureIndex, number: int) -> list[int]:
     views = np.unique(one.points.view)
     votes = np.zeros(index.count)
     for view in views[:: max(1, len(views) // VIEWS)]:
-        rows = one.points.point[one.points.view == view]
+        rows = one.points.point[one.points.view == view][:VOTERS]
         signatures = Signatures(one.entry.points.words[rows], one.entry.points.bits[rows])
         votes = np.maximum(votes, index.votes(signatures))
     votes[number] = 0
@@ -145,8 +146,16 @@ def look_alike(first: ComparedMap, second: ComparedMap) -> LookAlike | None:
     Maps of one frame that tell one view of each image do not look alike: they overlap.
     """
     moved: list[tuple[np.ndarray, np.ndarray]] = []  # second_from_first, pose in the first
-    for one, other in ((first, second), (second, first)):
-        for index in most_similar(one, other)[:IMAGES]:
+    compared = 0
+    order = [most_similar(first, second), most_similar(second, first)]
+    for row in range(IMAGES):
+        if row == PROBES and not moved:
+            return None
+        for one, other, indices in ((first, second, order[0]), (second, first, order[1])):
+            if row >= len(indices):
+                continue
+            index = indices[row]
+            compared += 1
             there = other.localized(one.references[index])
             if there is None:
                 continue
@@ -166,7 +175,7 @@ def look_alike(first: ComparedMap, second: ComparedMap) -> LookAlike | None:
         return None
     if first.entry.frame == second.entry.frame and agreeing(np.eye(4)) == images:
         return None
-    return LookAlike(first.entry.id, second.entry.id, best, images)
+    return LookAlike(first.entry.id, second.entry.id, best, images, compared)
 
 
 def most_similar(one: ComparedMap, other: ComparedMap) -> list[int]:
