@@ -14,50 +14,66 @@ from dsac_ros.map_set.gating import Gate, split_budget, valid_cells
 CPU = torch.device('cpu')
 
 
+def gate_of(*entries):
+    return Gate(
+        [one.codes for one in entries], [one.points for one in entries], CPU, MapSetConfig()
+    )
+
+
 def test_the_map_of_the_most_similar_image_is_first():
-    gate = Gate([entry(str(k), code=k).codes for k in range(4)], CPU)
+    gate = gate_of(*(entry(str(k), code=k) for k in range(4)))
     query = torch.zeros(8)
     query[2], query[1] = 1.0, 0.5
-    assert gate.similarities(query).argsort(descending=True).tolist()[:2] == [2, 1]
+    assert gate.by_places(query).argsort(descending=True).tolist()[:2] == [2, 1]
 
 
 def test_what_all_images_share_does_not_count():
     """A large common part would make every similarity nearly 1."""
-    common = np.full(8, 3.0, np.float32)
-    codes = [
-        one / np.linalg.norm(one, axis=1, keepdims=True)
-        for one in (entry(str(k), code=k).codes + common for k in range(3))
-    ]
-    query = torch.from_numpy(codes[1][0])
-    similar = Gate(codes, CPU).similarities(query)
-    assert float(similar[1]) == pytest.approx(1.0, abs=1e-5)
+    entries = [entry(str(k), code=k) for k in range(3)]
+    codes = [(one.codes.astype(int) // 4 + 90).astype(np.int8) for one in entries]
+    gate = Gate(codes, [one.points for one in entries], CPU, MapSetConfig(temperature=1.0))
+    query = torch.nn.functional.normalize(torch.from_numpy(codes[1][0]).float(), dim=0)
+    similar = gate.by_places(query)
+    assert float(similar[1]) == pytest.approx(1.0, abs=1e-3)
     assert float(similar[0]) < 0.5 and float(similar[2]) < 0.5
 
 
-@pytest.mark.parametrize('similarities', [[0.9, 0.1, 0.1], [0.5, 0.49, 0.48, 0.2], [0.3] * 9])
-def test_one_budget_is_split(similarities):
-    shares, further = split_budget(similarities, 256, MapSetConfig())
+def test_features_vote_where_places_do_not_tell():
+    """Places prefer map 1; the signatures are those of the points of map 2."""
+    maps = [entry(str(k), code=k) for k in range(4)]
+    gate = gate_of(*maps)
+    query = torch.zeros(8)
+    query[1], query[2] = 0.6, 0.5
+    places = gate.by_places(query)
+    assert int(places.argmax()) == 1
+    assert int(gate.by_features(places, maps[2].points).argmax()) == 2
+
+
+@pytest.mark.parametrize('odds', [[18.0, 2.0, 2.0], [10.0, 9.8, 9.6, 4.0], [6.0] * 9])
+def test_one_budget_is_split(odds):
+    shares, further = split_budget(odds, 256, MapSetConfig())
     assert sum(one.hypotheses for one in shares) == 256
-    assert len(shares) + len(further) == min(MapSetConfig.maps, len(similarities))
-    assert [one.similarity for one in shares] == sorted(similarities, reverse=True)[: len(shares)]
+    assert len(shares) + len(further) == min(MapSetConfig.maps, len(odds))
+    probabilities = [one.probability for one in (*shares, *further)]
+    assert probabilities == sorted(probabilities, reverse=True)
     counts = [one.hypotheses for one in shares]
     assert min(counts) >= MapSetConfig.min_hypotheses and counts == sorted(counts, reverse=True)
 
 
 def test_shares_are_the_softmax():
-    config = MapSetConfig(min_hypotheses=1, temperature=0.1)
-    shares, _ = split_budget([0.5, 0.4], 1001, config)
+    config = MapSetConfig(min_hypotheses=1)
+    shares, _ = split_budget([5.0, 4.0], 1001, config)
     assert shares[0].hypotheses / shares[1].hypotheses == pytest.approx(np.e, rel=0.01)
 
 
 def test_a_dissimilar_map_has_no_share():
-    shares, further = split_budget([0.9, 0.2, 0.1], 256, MapSetConfig())
+    shares, further = split_budget([18.0, 4.0, 2.0], 256, MapSetConfig())
     assert [one.index for one in shares] == [0] and shares[0].hypotheses == 256
     assert [one.index for one in further] == [1, 2]
 
 
 def test_the_ensemble_searches_all():
-    shares, further = split_budget([0.1, 0.9, 0.3], 256, MapSetConfig(ensemble=True))
+    shares, further = split_budget([2.0, 18.0, 6.0], 256, MapSetConfig(ensemble=True))
     assert [one.index for one in shares] == [1, 2, 0] and not further
     assert {one.hypotheses for one in shares} == {256}
 

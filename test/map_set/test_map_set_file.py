@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entries import entry, map_set
+from entries import entry, look_alike, map_set
 
 from dsac_ros.errors import MapError
 from dsac_ros.map_container import read_header
@@ -26,6 +26,7 @@ BOUNDS = {'min': [0.0, 0.0, 0.0], 'max': [1.0, 2.0, 3.0]}
 HOUSE = map_set(
     entry('kitchen', 'ground', 0, bounds=BOUNDS, frames=40, map_bytes=1000),
     entry('attic', 'roof', 1),
+    look_alikes=(look_alike('kitchen', 'attic'),),
 )
 
 
@@ -52,7 +53,11 @@ def test_what_is_written_is_read_again(path):
     found, header = read_map_set(path)
     assert found == HOUSE
     for one, expected in zip(found.entries, HOUSE.entries):
-        np.testing.assert_allclose(one.codes, expected.codes, atol=1e-3)
+        np.testing.assert_array_equal(one.codes, expected.codes)
+        np.testing.assert_array_equal(one.points.words, expected.points.words)
+        np.testing.assert_array_equal(one.points.bits, expected.points.bits)
+    (pair,) = found.look_alikes
+    np.testing.assert_array_equal(pair.second_from_first, HOUSE.look_alikes[0].second_from_first)
     assert is_map_set(header) and header['frames'] == 40
     assert header['map_frame'] == 'ground, roof' and header['bounds'] is None
 
@@ -79,7 +84,18 @@ def test_the_id_depends_on_the_maps(path):
         (lambda h: h['maps'][0].update(bounds={'min': [1]}), 'maps.kitchen.bounds.min'),
         (lambda h: h.update(maps='all'), 'no list of maps'),
         (lambda h: h['settings'].pop('focal_px'), 'settings.focal_px'),
-        (lambda h: h['maps'][0].update(codes=9), '(4, 8) global descriptors of 11 images'),
+        (lambda h: h['settings'].pop('vocabulary_id'), 'made by an older version'),
+        (lambda h: h['maps'][0].update(codes=9), '(4, 8) codes of 11'),
+        (lambda h: h['maps'][1].update(points=1), '(6,) points of 4'),
+        (lambda h: h.update(look_alikes={}), 'no list of look-alikes'),
+        (
+            lambda h: h['look_alikes'][0].update(first='hall'),
+            'look-alike of a map that it has not',
+        ),
+        (
+            lambda h: h['look_alikes'][0].update(second_from_first=[1, 2]),
+            'second_from_first in its header, expected a pose (4, 4)',
+        ),
     ],
 )
 def test_a_damaged_header_is_named(path, change, said):
@@ -117,6 +133,21 @@ def test_paths_are_relative_to_the_set(tmp_path):
 def test_an_unknown_id_has_a_hint():
     with pytest.raises(MapError, match="did you mean 'kitchen'"):
         removed(HOUSE, ['kitchn'])
+
+
+def test_look_alikes_leave_with_their_maps(tmp_path):
+    assert not removed(HOUSE, ['attic']).look_alikes
+    rest, new = split(HOUSE, tmp_path / 'a.mapset', tmp_path / 'b.mapset', ['attic'])
+    assert not rest.look_alikes and not new.look_alikes
+    _, both = split(HOUSE, tmp_path / 'a.mapset', tmp_path / 'b.mapset', ['attic', 'kitchen'])
+    assert both.look_alikes == HOUSE.look_alikes
+
+
+def test_a_look_alike_is_seen_from_either_map():
+    pair = look_alike('kitchen', 'attic', x=2.0)
+    turned = pair.seen_from('attic')
+    assert turned.second == 'kitchen' and turned.second_from_first[0, 3] == -2.0
+    assert pair.seen_from('kitchen') is pair and pair.seen_from('hall') is None
 
 
 def test_a_split_moves_maps(tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsac_ros.alignment import feature_localizer
+from dsac_ros.alignment import features
 from dsac_ros.cli.main import main
 from dsac_ros.config import AcceptConfig, MapSetConfig, RansacConfig
 from dsac_ros.errors import MapError
@@ -106,9 +106,9 @@ def test_features_and_descriptors_are_computed_once(walls, make_set, monkeypatch
     frame = walls.queries['first'][0].frame
     localizer.localize(frame)  # descriptors of reference images are kept
     calls = []
-    original = feature_localizer.features_of_frame
+    original = features.features_of_frame
     monkeypatch.setattr(
-        feature_localizer,
+        features,
         'features_of_frame',
         lambda *given: calls.append('features') or original(*given),
     )
