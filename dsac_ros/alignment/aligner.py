@@ -73,15 +73,15 @@ class Aligner:
             return refine_jointly(image, matrix, world_from_camera, self.landmarks, features)
 
     def sought_landmarks(
-        self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor
+        self, image: Pyramid, matrix: Tensor, world_from_camera: Tensor, exact: bool
     ) -> SoughtLandmarks:
         """Look for the landmarks that a pose (4, 4) brings into view: `contradiction.seek`.
 
-        The pose may be a little off: it is aligned first, where that shows more of them.
+        A pose that is not exact is aligned first, where that shows more of them.
         """
         pose = world_from_camera.to(self.landmarks.points.device)
         with threads(1):
-            aligned = align(image, matrix, pose, self.landmarks)
+            aligned = None if exact else align(image, matrix, pose, self.landmarks)
             poses = [pose] if aligned is None else [pose, aligned.world_from_camera]
             found = [
                 seek(image, self.landmarks, se3.inverse(one).float(), matrix) for one in poses

@@ -110,7 +110,7 @@ class Candidate:
             or found.visible_inlier_ratio >= model.clear_ratio
         )
 
-    def sought(self, world_from_camera: np.ndarray) -> SoughtLandmarks | None:
+    def sought(self, world_from_camera: np.ndarray, exact: bool) -> SoughtLandmarks | None:
         """Look for the landmarks that a pose (4, 4) in this map's world brings into view.
 
         None of a map without landmarks.
@@ -120,7 +120,7 @@ class Candidate:
             return None
         with torch.inference_mode(), query.clock.stage('look_alikes'):
             return system.aligner.sought_landmarks(
-                query.pyramid, query.intrinsics, system.in_map(world_from_camera)
+                query.pyramid, query.intrinsics, system.in_map(world_from_camera), exact
             )
 
     def shows_less_than(self, other: Candidate) -> bool:
@@ -137,9 +137,9 @@ class Candidate:
     ) -> int:
         """Count landmarks of another map that the image contradicts, less those of this map.
 
-        Both poses (4, 4) are of one view, as two maps that look alike tell it.
+        Both poses (4, 4) are of one view, as two maps that look alike tell it: the first is exact.
         """
-        mine, others = self.sought(own_pose), other.sought(other_pose)
+        mine, others = self.sought(own_pose, True), other.sought(other_pose, False)
         if mine is None or others is None or self.query is None:
             return 0
         side = min(self.query.image.shape)

@@ -122,7 +122,7 @@ class Gate:
 
 def split_budget(
     log_odds: Sequence[float], hypotheses: int, config: MapSetConfig
-) -> tuple[list[MapShare], list[MapShare]]:
+) -> list[MapShare]:
     """Split one budget of hypotheses over the most probable maps, the best first.
 
     ESAC draws the map of each hypothesis from the softmax of the gate; here each map has the
@@ -134,9 +134,6 @@ def split_budget(
         hypotheses: the budget.
         config: settings; with `ensemble` (Poker) all maps have the whole budget.
 
-    Returns:
-        The maps that share the budget; and those among the most probable ones that have no share,
-        with the whole budget, for a frame that all others refuse.
     """
     odds = torch.tensor(log_odds, dtype=torch.float64)
     order = odds.argsort(descending=True, stable=True).tolist()
@@ -148,7 +145,7 @@ def split_budget(
         ]
 
     if config.ensemble:
-        return shares(order, [hypotheses] * len(order)), []
+        return shares(order, [hypotheses] * len(order))
     most = order[: config.maps]
     chosen = [index for index in most if probability[index] >= config.min_share] or most[:1]
     total = sum(probability[index] for index in chosen)
@@ -156,8 +153,7 @@ def split_budget(
     free = hypotheses - least * len(chosen)
     counts = [least + int(free * probability[index] / total) for index in chosen]
     counts[0] += hypotheses - sum(counts)
-    rest = most[len(chosen) :]
-    return shares(chosen, counts), shares(rest, [hypotheses] * len(rest))
+    return shares(chosen, counts)
 
 
 def valid_cells(mask: np.ndarray) -> np.ndarray:

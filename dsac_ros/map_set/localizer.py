@@ -155,11 +155,11 @@ class MapSetLocalizer:
         with clock.stage('gate'), torch.inference_mode():
             places = self.gate.by_places(self.describer.of_frame(frame, cache))
         sure = self.config.ensemble or float(places.softmax(0).max()) >= self.config.sure
-        winner = self._searched(search, places, False) if sure else None
+        winner = self._searched(search, places) if sure else None
         if winner is None and not search.shows_nothing and not self.config.ensemble:
             with clock.stage('gate'):
                 signatures = self.describer.signatures(frame, cache)
-            winner = self._searched(search, self.gate.by_features(places, signatures), True)
+            winner = self._searched(search, self.gate.by_features(places, signatures))
         if winner is None:
             answer = max(search.answers, key=_strength)
         else:
@@ -173,19 +173,14 @@ class MapSetLocalizer:
         entry = self.maps.find(map_id)
         return self._system(self.maps.entries.index(entry))
 
-    def _searched(self, search: Search, log_odds: Tensor, further: bool) -> Candidate | None:
+    def _searched(self, search: Search, log_odds: Tensor) -> Candidate | None:
         """Let the most probable maps answer until one accepts; None if none does.
 
-        further: maps without a share of the hypotheses follow where all others refuse. Maps that
-        have answered before do not answer again.
+        Maps that have answered before do not answer again.
         """
         budget = reduced_budget(self._ransac).hypotheses
-        shares, remaining = split_budget(log_odds.tolist(), budget, self.config)
-        for group in (shares, remaining) if further else (shares,):
-            found = self._first_accepted(ordered(self._candidates(group, search)), search)
-            if found is not None or search.shows_nothing:
-                return found
-        return None
+        shares = split_budget(log_odds.tolist(), budget, self.config)
+        return self._first_accepted(ordered(self._candidates(shares, search)), search)
 
     def _candidates(self, shares: Sequence[MapShare], search: Search) -> list[Candidate]:
         """Load the maps that are not in memory, and begin a query in each that has none."""
@@ -251,18 +246,17 @@ class MapSetLocalizer:
         return self._beyond_look_alikes(best, search, frozenset())
 
     def _beyond_look_alikes(
-        self, winner: Candidate, search: Search, beaten: frozenset[str]
+        self, winner: Candidate, search: Search, tried: frozenset[str]
     ) -> Answer:
         """Accept a winner if the image contradicts all maps that look like it.
 
-        A look-alike that contradicts the winner takes its place; `beaten` are ids that have lost.
+        A look-alike that contradicts the winner takes its place, if the image contradicts the
+        winner as well with that map's own pose; `tried` are ids that have been winners.
         """
         assert winner.given is not None
         pose = winner.given.localization.world_from_camera
         assert pose is not None
         for pair in self._look_alikes(winner):
-            if pair.second in beaten:
-                continue
             index = self.maps.entries.index(self.maps.find(pair.second))
             other = self._candidate(MapShare(index, 0.0, self.config.min_hypotheses), search)
             if not pair.is_twin and other.shows_less_than(winner):
@@ -271,10 +265,10 @@ class MapSetLocalizer:
             advantage = winner.advantage_over(other, pose, other_pose)
             if advantage >= LEAST_CONTRADICTIONS:
                 continue
-            if advantage <= -LEAST_CONTRADICTIONS:
+            if advantage <= -LEAST_CONTRADICTIONS and pair.second not in tried:
                 given = other.given or other.answer(search.frame, search.guess, quick=True)
                 if given.localization.accepted:
-                    return self._beyond_look_alikes(other, search, beaten | {winner.entry.id})
+                    return self._beyond_look_alikes(other, search, tried | {winner.entry.id})
             reason = (
                 f'map {winner.entry.id!r} and map {pair.second!r} look alike, and the image '
                 f'contradicts {max(advantage, 0)} landmarks of the latter, expected '
