@@ -19,6 +19,7 @@ from dsac_ros.config import MappingConfig
 from dsac_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dsac_ros.cluster_mapping.config import DivisionConfig
     from dsac_ros.cluster_mapping.job import Job
     from dsac_ros.sources.source import Source
 
@@ -82,17 +83,23 @@ def own_device(device: str) -> str:
 
 def new_job(args: argparse.Namespace, source: Source) -> Job:
     """Divide the place; parts of an earlier run stay with --resume or where torchrun restarts."""
-    from dsac_ros.cluster_mapping.config import DivisionConfig
     from dsac_ros.cluster_mapping.job import divided
 
-    names = {one.name for one in fields(DivisionConfig)}
-    values = {name: value for name, value in read_settings(args).items() if name in names}
-    config = make_settings(DivisionConfig, values)
+    config = division_config(args)
     seed = MappingConfig.seed if args.seed is None else args.seed
     job = divided(source, args.output, args.clusters, config, seed)
     if not (args.resume or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))):
         job.discard()
     return job
+
+
+def division_config(args: argparse.Namespace) -> DivisionConfig:
+    """Return those of the settings given that are of clusters."""
+    from dsac_ros.cluster_mapping.config import DivisionConfig
+
+    names = {one.name for one in fields(DivisionConfig)}
+    values = {name: value for name, value in read_settings(args).items() if name in names}
+    return make_settings(DivisionConfig, values)
 
 
 def alone(args: argparse.Namespace, source: Source) -> dict[str, Any]:
@@ -115,7 +122,8 @@ def distributed(args: argparse.Namespace, source: Source) -> dict[str, Any] | No
 
     store, rank, _ = join()
     job = shared_job(store, rank, lambda: new_job(args, source), args.output)
-    worker = Rank(store, rank, job, lambda cluster: command(args, cluster))
+    silent_s = division_config(args).silent_s
+    worker = Rank(store, rank, job, lambda cluster: command(args, cluster), silent_s)
     worker.run()
     worker.finish(lambda: job.finish(source.map_frame))
     if rank:

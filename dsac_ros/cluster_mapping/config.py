@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the division of a place."""
+"""Settings of clusters: how a place is divided, and when a process is given up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dsac_ros.config import NOT_MEASURED, setting
 
 @dataclass(frozen=True)
 class DivisionConfig:
-    """Settings of the division of a place."""
+    """Settings of clusters: how a place is divided, and when a process is given up."""
 
     cluster_overlap: float = setting(
         0.25,
@@ -34,3 +34,10 @@ class DivisionConfig:
         origin=NOT_MEASURED,
     )
     min_cluster_frames: int = setting(20, 'least frames of a cluster', low=4, origin=NOT_MEASURED)
+    silent_s: float = setting(
+        60.0,
+        'time without a sign of life after which a process has died and others learn its cluster',
+        unit='s',
+        low=5.0,
+        origin='signs come every 2 s; a machine that swaps may be late',
+    )

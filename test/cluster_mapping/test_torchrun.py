@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -35,10 +38,11 @@ def free_port():
         return one.getsockname()[1]
 
 
-def start(address, port, folder):
+def start(address, port, folder, **further):
     """Start the command of one machine, whose disk is a folder of its own."""
     folder.mkdir()
-    settings = [word for name, value in SETTINGS.items() for word in ('--set', f'{name}={value}')]
+    values = {**SETTINGS, **further}
+    settings = [word for name, value in values.items() for word in ('--set', f'{name}={value}')]
     torchrun = ['-m', 'torch.distributed.run', '--nnodes', '2', '--nproc-per-node', '1']
     meeting = ['--rdzv-backend', 'c10d', '--rdzv-id', 'job']
     endpoint = ['--rdzv-endpoint', f'{address}:{port}', '-m', 'dsac_ros.cli.main']
@@ -68,3 +72,54 @@ def test_two_machines_learn_one_map_set(tmp_path):
         assert read_header(map_path(path, entry))['id'] == entry.map_id
     (other,) = (folder for folder in tmp_path.iterdir() if folder != path.parent)
     assert not list(other.iterdir())
+
+
+def children(pid):
+    """Return the ids of the child processes of a process."""
+    found = []
+    for task in Path(f'/proc/{pid}/task').glob('*/children'):
+        found += [int(one) for one in task.read_text().split()]
+    return found
+
+
+def waited_for(found, limit_s=300.0):
+    """Return the first result of a function that is not empty."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        result = found()
+        if result:
+            return result
+        time.sleep(0.2)
+    raise TimeoutError
+
+
+def is_open(port):
+    with socket.socket() as one:
+        return one.connect_ex(('127.0.0.1', port)) == 0
+
+
+def learning(agent):
+    """Return a rank under torchrun and the process that learns a cluster under it."""
+    for rank in children(agent):
+        for process in children(rank):
+            if b'--cluster\0' in Path(f'/proc/{process}/cmdline').read_bytes():
+                return rank, process
+    return None
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='needs /proc')
+def test_a_killed_rank_is_named_and_replaced(tmp_path):
+    """The rank itself ends by SIGKILL, with the process that learns, as where a machine fails."""
+    port = free_port()
+    first = start('127.0.0.1', port, tmp_path / 'first', silent_s=8)
+    waited_for(lambda: is_open(port))
+    second = start('127.0.0.2', port, tmp_path / 'second', silent_s=8)
+    for process in waited_for(lambda: learning(second.pid)):
+        os.kill(process, signal.SIGKILL)
+    errors = [machine.communicate(timeout=TIMEOUT_S)[1] for machine in (first, second)]
+    assert first.returncode == 0 and second.returncode != 0, errors
+    told = json.loads((tmp_path / 'first' / 'results.json').read_text())
+    assert [one['rank'] for one in told['maps']] == [0, 0]
+    (death,) = told['deaths']
+    assert death.startswith('rank 1: no sign of life for 8 s, while it learned cluster')
+    assert 'rank 1 has died' in errors[0]
