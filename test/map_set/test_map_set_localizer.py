@@ -15,6 +15,7 @@ from dsac_ros.cli.main import main
 from dsac_ros.config import AcceptConfig, MapSetConfig, RansacConfig
 from dsac_ros.errors import MapError
 from dsac_ros.localizer import Localizer
+from dsac_ros.map_container import read_container, write_container
 from dsac_ros.map_set import edit
 from dsac_ros.map_set.file import read_map_set, write_map_set
 from dsac_ros.map_set.localizer import MapSetLocalizer
@@ -69,6 +70,44 @@ def test_twins_are_ambiguous(walls, make_set):
             for pose in trace.candidates[:2]
         )
     assert all(localizer.localize(posed.frame).accepted for posed in walls.queries['second'])
+
+
+def test_a_poster_tells_rooms_apart(walls, make_set):
+    """Walls that differ in a poster look alike; an image of the poster is of one of them."""
+    path = make_set('first', 'poster', 'second')
+    (pair,) = read_map_set(path)[0].look_alikes
+    assert {pair.first, pair.second} == {'first', 'poster'} and pair.is_twin
+    localizer = MapSetLocalizer.load(path, 'cpu')
+    found = [localizer.localize(posed.frame) for posed in walls.poster]
+    assert {one.map_id for one in found if one.accepted} == {'poster'}
+    assert sum(one.accepted for one in found) >= 2
+    others = [localizer.localize(posed.frame) for posed in walls.queries['first']]
+    assert {one.map_id for one in others if one.accepted} <= {'first'}
+
+
+def test_twins_look_alike_where_they_were_learned(walls, make_set):
+    """The pose between two maps of one wall is the identity; the other wall has no look-alike."""
+    (pair,) = read_map_set(make_set('first', 'second', 'twin'))[0].look_alikes
+    assert {pair.first, pair.second} == {'first', 'twin'} and pair.is_twin
+    np.testing.assert_allclose(pair.second_from_first, np.eye(4), atol=0.02)
+
+
+def test_overlapping_maps_do_not_look_alike(walls, tmp_path):
+    """Two maps of one frame that tell one view of every image are of one place."""
+    path = tmp_path / 'house.mapset'
+    files = [walls.maps['first'], walls.maps['twin']]
+    maps = edit.added(edit.new_set(path, files[0]), path, files, frame='floor')
+    assert not maps.look_alikes
+
+
+def test_a_map_without_reference_images_is_named(walls, tmp_path):
+    """A set could not tell it from the others."""
+    path, bare = tmp_path / 'house.mapset', tmp_path / 'bare.dsac'
+    header, tensors = read_container(walls.maps['first'])
+    kept = {name: one for name, one in tensors.items() if not name.startswith('reference_images.')}
+    write_container(bare, header, kept)
+    with pytest.raises(MapError, match=r'bare.dsac has no reference images.*reference_images_mb'):
+        edit.added(edit.new_set(path, bare), path, [bare])
 
 
 def test_twins_of_one_frame_agree(walls, tmp_path):
