@@ -100,6 +100,13 @@ class Candidate:
         self.given = replace(self.given, evidence=Evidence.of(self.query, self.given.localization))
 
     @property
+    def rank(self) -> tuple[float, ...]:
+        """Values by which candidates that have answered are ordered: accepted ones first."""
+        if self.given is None:
+            return (-1.0,)
+        return float(self.given.localization.accepted), *self.given.evidence.strength
+
+    @property
     def is_clear(self) -> bool:
         """True if the answer is verified by many features, or by landmarks beyond doubt."""
         if self.given is None or not isinstance(self.system, Localizer):
@@ -171,6 +178,11 @@ class Search:
     def find(self, index: int) -> Candidate | None:
         """Return the candidate of a map by its index in the set; None if it has none yet."""
         return next((one for one in self.candidates if one.share.index == index), None)
+
+    @property
+    def answered(self) -> list[Candidate]:
+        """Candidates that have answered."""
+        return [one for one in self.candidates if one.given is not None]
 
     @property
     def answers(self) -> list[Answer]:

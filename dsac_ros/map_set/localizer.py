@@ -161,7 +161,7 @@ class MapSetLocalizer:
                 signatures = self.describer.signatures(frame, cache)
             winner = self._searched(search, self.gate.by_features(places, signatures))
         if winner is None:
-            answer = max(search.answers, key=_strength)
+            answer = max(search.answers, key=lambda one: one.evidence.strength)
         else:
             answer = self._with_margin(winner, search)
         self.loaded.used({one.share.index for one in search.candidates})
@@ -231,10 +231,7 @@ class MapSetLocalizer:
         if len(search.answers) > 1:
             for one in search.candidates:
                 one.complete_evidence()
-        best = max(
-            (one for one in search.candidates if one.given is not None),
-            key=lambda one: _rank(one.given),
-        )
+        best = max(search.answered, key=lambda one: one.rank)
         assert best.given is not None
         alike = {one.second for one in self._look_alikes(best)}
         others = [
@@ -289,16 +286,6 @@ class MapSetLocalizer:
         if system is None:
             system = self._systems[loaded] = loaded.with_settings(self._ransac, self._accept)
         return system
-
-
-def _rank(answer: Answer | None) -> tuple[float, ...]:
-    assert answer is not None
-    return float(answer.localization.accepted), *_strength(answer)
-
-
-def _strength(answer: Answer) -> tuple[int, float, float, float]:
-    found = answer.evidence
-    return found.features, found.landmarks, found.scene, found.confidence
 
 
 def _timed(trace: Trace, laps: Sequence[dict[str, float]]) -> Trace:

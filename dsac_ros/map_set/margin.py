@@ -57,6 +57,11 @@ class Evidence:
             found.confidence,
         )
 
+    @property
+    def strength(self) -> tuple[int, float, float, float]:
+        """Values by which answers are ordered that no margin tells apart."""
+        return self.features, self.landmarks, self.scene, self.confidence
+
     def margin_over(self, other: Evidence) -> float:
         """Return the margin by which this exceeds another one: 1 at most, 0 or less for none.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from dsac_ros.map_set.feature_index import VOTERS, FeatureIndex, Signatures
 from dsac_ros.map_set.file import MapEntry, MapSet, map_path
 from dsac_ros.map_set.look_alike import LookAlike
 from dsac_ros.map_set.vocabulary import load_vocabularies
+from dsac_ros.types import Frame
 
 VIEWS = 12  # mapping views of a map whose points vote for the maps that it may look like
 # Votes of a view for another map from which on its images are asked: unlike rooms have fewer.
@@ -43,7 +44,7 @@ HYPOTHESES = 512  # minimal sets for each image
 
 @dataclass(frozen=True)
 class ComparedMap:
-    """What two maps are compared by: reference images, points and origin (3,) [m]."""
+    """Part of a map that is compared: its reference images, points and origin (3,) [m]."""
 
     entry: MapEntry
     references: Sequence[ReferenceImage]
@@ -77,8 +78,6 @@ class ComparedMap:
 
         None where too few features agree.
         """
-        from dsac_ros.types import Frame
-
         frame = Frame(image.image, image.camera)
         pinhole = Resamplers.to_own_size()(frame.camera)
         config = RansacConfig(hypotheses=HYPOTHESES)
@@ -99,8 +98,6 @@ def with_look_alikes(maps: MapSet, path: Path, changed: Iterable[str]) -> MapSet
         path: of its file.
         changed: ids of those maps.
     """
-    from dataclasses import replace
-
     new = [entry for entry in maps.entries if entry.id in set(changed)]
     ids = {entry.id for entry in new}
     kept = [one for one in maps.look_alikes if not {one.first, one.second} & ids]

@@ -48,7 +48,7 @@ def test_another_print_contradicts():
 
 @pytest.mark.parametrize('far', [0.0, 500.0])
 def test_only_landmarks_near_contradict(far):
-    """What one map never saw is not contradicted by the other one."""
+    """A place that one map never saw is not contradicted by the other one."""
     missed = grid(nowhere)
     moved = SoughtLandmarks(missed.pixels + far, missed.found)
     found = contradictions(grid(everywhere), moved, SHORT_SIDE)
