@@ -108,8 +108,13 @@ class Candidate:
 
     @property
     def is_clear(self) -> bool:
-        """True if the answer is verified by many features, or by landmarks beyond doubt."""
+        """True if the answer is verified by many features, or by landmarks beyond doubt.
+
+        A map without landmarks has no such evidence: its own acceptance decides.
+        """
         if self.given is None or not isinstance(self.system, Localizer):
+            return True
+        if self.system.aligner is None:
             return True
         found, model = self.given.localization.statistics, self.system.acceptance
         return (

@@ -12,6 +12,7 @@ from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
 from dsac_ros.map_container import read_container
 from dsac_ros.map_set.file import MapEntry, MapSet, relative_path, write_map_set
 from dsac_ros.map_set.localizer import MapSetLocalizer
+from dsac_ros.map_set.vocabulary import PLACE_DIMENSIONS, PLACE_WORDS, load_vocabularies
 from dsac_ros.network.encoder import load_encoder
 from dsac_ros.nodes.answering_map import answering_frame, answering_system
 from dsac_ros.types import Localization, Result
@@ -23,15 +24,15 @@ def write_set(path, map_file, frames):
     rng = np.random.default_rng(0)
     entries = []
     for index, frame in enumerate(frames):
-        codes = rng.normal(size=(1, header['descriptor'])).astype(np.float32)
-        codes /= np.linalg.norm(codes)
+        codes = rng.integers(-127, 128, (1, PLACE_WORDS * PLACE_DIMENSIONS)).astype(np.int8)
         entries.append(
             MapEntry(
                 f'map{index}', relative_path(path, map_file), header['id'], frame, 2.0, codes=codes
             )
         )
     focal, side = header['network_focal_px'], header['short_side']
-    write_map_set(path, MapSet('house', load_encoder()[1], focal, side, tuple(entries)))
+    made_with = load_encoder()[1], load_vocabularies().id
+    write_map_set(path, MapSet('house', *made_with, focal, side, tuple(entries)))
     return path
 
 
