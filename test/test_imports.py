@@ -40,7 +40,7 @@ LAYERS = (
     {'systems'},
     {'cluster_mapping'},
     {'evaluation'},
-    {'benchmark'},
+    {'benchmark', 'protocols'},
     {'nodes', 'msg'},
     {'cli'},
 )

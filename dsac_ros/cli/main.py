@@ -35,6 +35,7 @@ VERBS = (
     'play',
     'pretrain',
     'bench',
+    'benchmark',
 )
 # What pip calls a package, where that is not the name it is imported by.
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'skimage': 'scikit-image', 'yaml': 'pyyaml'}

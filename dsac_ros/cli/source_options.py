@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 SOURCE_HELP = (
     'a rosbag2 (folder, .mcap, .db3), a rosbag1 .bag, one of them packed (.zstd), a '
-    'folder of frames (rgb/ poses/ calibration/), 7-Scenes, TUM RGB-D, EuRoC, kapture, a COLMAP '
-    'model, a transforms.json (nerfstudio, instant-ngp, Polycam, ...), Record3D, a video, or '
-    'plain images'
+    'folder of frames (rgb/ poses/ calibration/), 7-Scenes, 12-Scenes, Cambridge Landmarks, '
+    'Indoor-6, TUM RGB-D, EuRoC, kapture, a COLMAP '
+    'model, a transforms.json (nerfstudio, instant-ngp, Polycam, ...), Record3D, '
+    'ARKitScenes, a video, or plain images'
 )
 MAX_SECONDS = 4e9
 MAP_SUFFIXES = ('.map', '.safetensors')

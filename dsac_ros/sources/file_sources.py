@@ -8,11 +8,13 @@ from pathlib import Path
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.beside import told_contents
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.cambridge import is_cambridge, open_cambridge
 from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
 from dsac_ros.sources.euroc import find_camera, open_euroc
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
 from dsac_ros.sources.image_files import is_image_file, list_images
+from dsac_ros.sources.indoor6 import is_indoor6, open_indoor6
 from dsac_ros.sources.kapture import find_kapture, open_kapture
 from dsac_ros.sources.plain_images import open_images
 from dsac_ros.sources.polycam import find_keyframes, open_polycam
@@ -22,12 +24,14 @@ from dsac_ros.sources.source import FileSource
 from dsac_ros.sources.trajectory_files import add_trajectory
 from dsac_ros.sources.transforms_json import find_transforms, open_transforms
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder
+from dsac_ros.sources.twelve_scenes import is_twelve_scenes, open_twelve_scenes
 from dsac_ros.sources.video import is_video
 
 EXPECTED = (
     'expected a bag (rosbag2 folder, .mcap, .db3, .bag, packed or not), a folder '
-    'with rgb/ poses/ calibration/, 7-Scenes, TUM RGB-D, EuRoC, kapture, a COLMAP '
-    'model, a transforms.json, Record3D, a video, or images'
+    'with rgb/ poses/ calibration/, 7-Scenes, 12-Scenes, Cambridge Landmarks, Indoor-6, '
+    'TUM RGB-D, EuRoC, kapture, a COLMAP model, a transforms.json, Record3D, ARKitScenes, '
+    'a video, or images'
 )
 
 
@@ -46,6 +50,12 @@ def open_files(
         source = open_images(path, calibration)
     elif is_seven_scenes(path):
         source = open_seven_scenes(path, calibration)
+    elif is_twelve_scenes(path):
+        source = open_twelve_scenes(path, calibration)
+    elif is_cambridge(path):
+        source = open_cambridge(path, calibration)
+    elif is_indoor6(path):
+        source = open_indoor6(path, calibration)
     elif is_tum_folder(path):
         source = open_tum_folder(path, calibration, depth, max_gap_ns)
     elif find_model(path):
@@ -143,6 +153,9 @@ def _is_layout(path: Path) -> bool:
     """Return True if a folder is of a layout that more than one file makes."""
     return bool(
         is_seven_scenes(path)
+        or is_twelve_scenes(path)
+        or is_cambridge(path)
+        or is_indoor6(path)
         or is_tum_folder(path)
         or is_scene_folder(path)
         or find_model(path)
