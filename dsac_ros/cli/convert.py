@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dsac convert`: frames of any source as a bag, a folder in the layout of DSAC*/ACE, or TUM."""
+"""`dsac convert`: frames of any source as a bag, a folder of some layout, or a trajectory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dsac_ros.cli.output import (
     losses,
     write_results,
 )
-from dsac_ros.cli.progress import add_progress_option, counted
+from dsac_ros.cli.progress import add_progress_option, counted, note
 from dsac_ros.cli.source_options import SOURCE_HELP, add_source_options, open_named_source
 from dsac_ros.errors import SourceError
 
@@ -49,6 +49,7 @@ NOT_WRITTEN = (
     '.bin',
 )
 GROUND_TRUTH = '/ground_truth/pose'
+KINDS = ('bag', 'folder', 'tum', 'transforms', 'euroc', 'kapture', 'colmap')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--to',
-        choices=('bag', 'folder', 'tum'),
-        help='what DEST is, where its name does not say it',
+        choices=KINDS,
+        help='what DEST is, where its name does not say it: folder is the layout of DSAC* and '
+        'ACE, transforms a folder with the transforms.json of nerfstudio, euroc the ASL layout, '
+        'colmap images and a model as text',
     )
     parser.add_argument(
         '--depth',
@@ -134,12 +137,13 @@ def run(args: argparse.Namespace) -> int:
         check_folder(args.dest.absolute().parent)  # and what of it is missing is made
     check_file(args.json)
     source = open_named_source(args)
-    count = write(kind, source, args)
+    count, lost = write(kind, source, args)
     results = {
         'source': str(args.source),
         'dest': str(args.dest),
         'kind': kind,
         'frames': count,
+        'not_held': lost,
         **losses(source),
     }
     write_results(results, describe(results), args.json)
@@ -147,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kind_of(args: argparse.Namespace) -> str:
-    """Return the kind of DEST: bag, folder or tum."""
+    """Return the kind of DEST, one of KINDS."""
     suffix = args.dest.suffix.lower()
     if args.to:
         return args.to
@@ -160,18 +164,21 @@ def kind_of(args: argparse.Namespace) -> str:
     if suffix in NOT_WRITTEN:
         raise SourceError(
             f'{args.dest}: {suffix} is not written, expected NAME.mcap or NAME.db3 '
-            '(a bag), NAME.tum (a trajectory) or a folder; --to folder takes any '
-            'name'
+            '(a bag), NAME.tum (a trajectory) or a folder; --to folder takes any name, --to '
+            'transforms writes a transforms.json into it'
         )
     return 'tum' if suffix in TRAJECTORY_SUFFIXES else 'folder'
 
 
-def write(kind: str, source: Source, args: argparse.Namespace) -> int:
-    """Write the frames of `source` to DEST and return how many there were."""
+def write(kind: str, source: Source, args: argparse.Namespace) -> tuple[int, list[str]]:
+    """Write the frames of `source` to DEST; return how many, and what DEST cannot hold of them."""
     from dsac_ros.sources import conversion
 
-    frames = counted(source.posed_frames(), len(source), 'convert', args.progress)
-    if not source.has_stamps:
+    contents = conversion.Contents(source.has_stamps)
+    frames = contents.counted(
+        counted(source.posed_frames(), len(source), 'convert', args.progress)
+    )
+    if not source.has_stamps and kind in conversion.NEED_STAMPS:
         source.assume(
             f'the frames of {args.source} have no stamps and get those of '
             f'{args.rate:g} Hz, from {conversion.START_NS // 10**9} s on; --rate says '
@@ -180,20 +187,26 @@ def write(kind: str, source: Source, args: argparse.Namespace) -> int:
         frames = conversion.restamped(frames, args.rate)
     if args.undistort:
         frames = conversion.undistorted(frames)
-    if kind == 'tum':
-        return conversion.write_trajectory(args.dest, frames)
     map_frame = args.map_frame or source.map_frame
-    if kind == 'folder':
-        return conversion.write_folder(
-            args.dest, frames, map_frame, '.jpg' if args.jpg else '.png'
+    if kind == 'tum':
+        count = conversion.write_trajectory(args.dest, frames)
+    elif kind == 'bag':
+        names = conversion.BagNames(
+            map_frame,
+            args.camera_frame,
+            compressed=args.compressed,
+            pose_topic=GROUND_TRUTH if args.odom else '',
         )
-    names = conversion.BagNames(
-        map_frame,
-        args.camera_frame,
-        compressed=args.compressed,
-        pose_topic=GROUND_TRUTH if args.odom else '',
-    )
-    return conversion.write_bag(args.dest, frames, names, args.storage or 'mcap')
+        count = conversion.write_bag(args.dest, frames, names, args.storage or 'mcap')
+    else:
+        suffix = '.jpg' if args.jpg else '.png'
+        count = conversion.write_folder(
+            args.dest, frames, map_frame, suffix, kind, source.has_stamps
+        )
+    lost = contents.lost(kind)
+    if lost:
+        note(f'{args.dest} ({kind}) cannot hold {", ".join(lost)}: left out')
+    return count, lost
 
 
 def describe(results: dict[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.geometry.camera import camera_of_image, check_image_matches
 from dsac_ros.sources.bag_file import BagFile, Message
+from dsac_ros.sources.bag_pairing import Beside, ImageMessages, pair_messages
 from dsac_ros.sources.bag_poses import find_poses
 from dsac_ros.sources.bag_topics import find_topics
 from dsac_ros.sources.calibration_files import Calibration
@@ -27,8 +27,6 @@ from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut, Notes, Source, cou
 from dsac_ros.sources.video_messages import VideoImage, decode_video, header_of
 from dsac_ros.types import Camera, Frame, PosedFrame
 
-MAX_DEPTH_OFFSET_NS = 17_000_000  # half a frame at 30 Hz
-PENDING = 8  # images that wait for their depth, at most
 OTHER_CLOCK = (
     'images and poses are stamped by different clocks; --stamps recorded takes images '
     'at the time of their recording, --pose-delay SECONDS moves the poses'
@@ -116,16 +114,16 @@ class BagSource(Source):
         return self._poses
 
     def _frames(self) -> Iterator[Frame | LeftOut]:
-        for found in self._images_and_depth():
-            yield found if isinstance(found, LeftOut) else self._frame(*found)
+        for found in self._messages():
+            yield found if isinstance(found, LeftOut) else self._frame(found)
 
     def _posed_frames(self) -> Iterator[PosedFrame | LeftOut | str]:
         poses = self.poses()
-        for found in self._images_and_depth():
+        for found in self._messages():
             if isinstance(found, LeftOut):
                 yield found
                 continue
-            stamp = self._stamp(found[0])
+            stamp = self._stamp(found.image)
             pose = poses.at(stamp)
             if isinstance(pose, str):
                 yield LeftOut(
@@ -134,12 +132,12 @@ class BagSource(Source):
                     OTHER_CLOCK if poses.is_far_from(stamp) else POSES_ELSEWHERE,
                 )
                 continue
-            frame = self._frame(*found)
+            frame = self._frame(found)
             yield frame if isinstance(frame, LeftOut) else PosedFrame(frame, pose)
 
-    def _frame(self, message: Message, depth: Message | None) -> Frame | LeftOut:
-        """The frame in a message, or why it cannot be read; an encoding nobody knows is fatal."""
-        content, stamp = message.content, self._stamp(message)
+    def _frame(self, found: ImageMessages) -> Frame | LeftOut:
+        """The frame in messages, or why it cannot be read; an encoding nobody knows is fatal."""
+        content, stamp = found.image.content, self._stamp(found.image)
         if find_encoding(getattr(content, 'encoding', 'mono8')) is None:
             raise ImageError(
                 f'{self.path}, {self.topics.image}: unknown image encoding '
@@ -155,7 +153,25 @@ class BagSource(Source):
             return LeftOut(self._worded(f'an image that cannot be decoded: {error}'))
         size_wh = (image.shape[1], image.shape[0])
         camera = self._camera(stamp, image, header_of(content).frame_id)
-        return Frame(image, camera, stamp, str(stamp), self._depth(depth, content, size_wh))
+        depth = self._depth(found.depth, content, size_wh)
+        return Frame(image, camera, stamp, str(stamp), depth, self._mask(found.mask, size_wh))
+
+    def _mask(self, message: Message | None, size_wh: tuple[int, int]) -> np.ndarray | None:
+        """The mask (H, W) bool of an image; None where there is none of use."""
+        if message is None:
+            return None
+        try:
+            pixels = decode_message(message.content, self.assume)
+        except ImageError as error:
+            count_one(self.missing, self._worded(f'a mask that is of no use: {error}'))
+            return None
+        if pixels.shape[1::-1] != size_wh:
+            reason = (
+                f'a mask of {pixels.shape[1]}x{pixels.shape[0]} beside a larger or smaller image'
+            )
+            count_one(self.missing, self._worded(reason))
+            return None
+        return np.asarray(pixels.reshape(*pixels.shape[:2], -1).max(2) > 0)
 
     def _depth(
         self,
@@ -232,57 +248,32 @@ class BagSource(Source):
             )
         return camera_from_message(message, rectified=self.topics.rectified, image_wh=image_wh)
 
-    def _images_and_depth(self) -> Iterator[tuple[Message, Message | None] | LeftOut]:
-        """Every `stride`-th image with the depth message nearest in time, if near.
+    def _messages(self) -> Iterator[ImageMessages | LeftOut]:
+        """Every `stride`-th image with the depth and the mask nearest in time, if near.
 
         A picture of a video that cannot be decoded is left out before it is counted.
         """
-        topics = [self.topics.image] + ([self.topics.depth] if self.topics.depth else [])
-        images: deque[Message] = deque()
-        depths: deque[Message] = deque(maxlen=2 * PENDING)
+        depth = Beside(self.topics.depth, self._stamp)
+        mask = Beside(self.topics.mask, self._stamp)
+        topics = [self.topics.image, *filter(None, (depth.topic, mask.topic))]
         broken: list[LeftOut] = []
-        seen = 0
 
         def leave_out(topic: str, reason: str) -> None:
             if topic == self.topics.image:
                 broken.append(LeftOut(self._worded(f'a message that cannot be read: {reason}')))
             else:
-                count_one(self.missing, self._worded(f'depth that cannot be read: {reason}'))
+                what = 'depth' if topic == depth.topic else 'a mask'
+                count_one(self.missing, self._worded(f'{what} that cannot be read: {reason}'))
 
-        messages = self.bag.messages(topics, leave_out)
-        for message in decode_video(messages, self.topics.image, self.path):
-            while broken:
-                yield broken.pop()
-            if isinstance(message, LeftOut):
+        def read() -> Iterator[Message | LeftOut]:
+            messages = self.bag.messages(topics, leave_out)
+            for message in decode_video(messages, self.topics.image, self.path):
+                while broken:
+                    yield broken.pop()
                 yield message
-                continue
-            if message.topic == self.topics.depth:
-                depths.append(message)
-            else:
-                if seen % self.stride == 0:
-                    images.append(message)
-                seen += 1
-            while images and (
-                not self.topics.depth
-                or len(images) > PENDING
-                or self._has_passed(depths, images[0])
-            ):
-                image = images.popleft()
-                yield image, self._nearest(depths, image)
-        for image in images:
-            yield image, self._nearest(depths, image)
-        yield from broken
+            yield from broken
 
-    def _nearest(self, depths: deque[Message], image: Message) -> Message | None:
-        """The depth message nearest to an image in time, None if none is near enough."""
-        stamp = self._stamp(image)
-        best = min(depths, key=lambda depth: abs(self._stamp(depth) - stamp), default=None)
-        near = best is not None and abs(self._stamp(best) - stamp) <= MAX_DEPTH_OFFSET_NS
-        return best if near else None
-
-    def _has_passed(self, depths: deque[Message], image: Message) -> bool:
-        """Return whether the depth stream has reached an image: no nearer one will come."""
-        return bool(depths) and self._stamp(depths[-1]) >= self._stamp(image)
+        return pair_messages(read(), self.topics.image, depth, mask, self.stride)
 
 
 def header_stamp(message: Message) -> int:

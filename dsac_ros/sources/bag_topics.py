@@ -19,12 +19,13 @@ VIDEO = (
     'depthai_ros_msgs/msg/FFMPEGPacket',
 )
 DEPTH_TRANSPORTS = ('', '/compressedDepth', '/compressed')  # without loss first
+MASK = 'valid_mask'  # last part of the name of a topic of masks: 0 where a pixel is not used
 READ_TRANSPORTS = ('/compressed', '/ffmpeg', '/foxglove')
 
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """The topics of one camera; depth is '' where there is none.
+    """The topics of one camera; depth and mask are '' where there is none.
 
     assumptions say what about them is a guess.
     """
@@ -33,6 +34,7 @@ class CameraTopics:
     info: str
     depth: str = ''
     assumptions: tuple[str, ...] = ()
+    mask: str = ''
 
     @property
     def rectified(self) -> bool:
@@ -46,16 +48,29 @@ def find_topics(
     """The topics named, or the only ones there are; SourceError lists them otherwise."""
     image = _image(bag, image)
     name, assumption = _info(bag, image, info) if need_info else ('', '')
+    mask = _mask(bag, image)
+    if mask:
+        told = f'pixels of {image} that are 0 in {mask} are not used'
+        return CameraTopics(
+            image, name, _depth(bag, image, depth), (*filter(None, (assumption,)), told), mask
+        )
     return CameraTopics(
         image, name, _depth(bag, image, depth), (assumption,) if assumption else ()
     )
+
+
+def _mask(bag: BagFile, image: str) -> str:
+    """The topic of the masks beside an image topic, as `dsac convert` names it; '' for none."""
+    names = [t.name for t in bag.of_type(IMAGE)]
+    found = f'{base_topic(image).rsplit("/", 1)[0]}/{MASK}'
+    return found if found in names and found != image else ''
 
 
 def _image(bag: BagFile, wanted: str | None) -> str:
     topics = [
         t.name
         for t in bag.of_type(IMAGE, COMPRESSED, *VIDEO)
-        if not t.name.endswith('/compressedDepth')
+        if not t.name.endswith(('/compressedDepth', f'/{MASK}'))
     ]
     if not topics:
         held = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics.values())

@@ -88,6 +88,10 @@ class BagWriter:
         """Write depth (H, W) [m] as Image of uint16 millimetres."""
         self._image(topic, frame_id, stamp_ns, millimetres(depth), '16UC1')
 
+    def mask(self, topic: str, frame_id: str, stamp_ns: int, mask: np.ndarray) -> None:
+        """Write a mask (H, W) bool as Image, mono8: 0 where a pixel is not used."""
+        self._image(topic, frame_id, stamp_ns, mask.astype(np.uint8) * 255, 'mono8')
+
     def _image(
         self, topic: str, frame_id: str, stamp_ns: int, image: np.ndarray, encoding: str
     ) -> None:

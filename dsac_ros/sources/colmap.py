@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,20 @@ from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.colmap_files import SUFFIXES, ColmapCamera, ColmapImage, read_model
 from dsac_ros.sources.colmap_points import ColmapPoints
 from dsac_ros.sources.file_names import natural_key, natural_order, some_names
-from dsac_ros.sources.image_files import is_image_file
+from dsac_ros.sources.image_files import is_image_file, read_mask
 from dsac_ros.sources.named_files import files_named, images_below
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import (
+    MADE_UP_STEP_NS,
+    FileSource,
+    FrameFiles,
+    LeftOut,
+    MaskReader,
+)
 from dsac_ros.sources.text_files import quoted
 from dsac_ros.types import Camera
 
+MASKS = 'masks'
 LEVELS_BELOW = 4  # of folders in which a model is looked for
 
 
@@ -88,7 +96,7 @@ def open_colmap(
         raise SourceError(
             f'{folder}: image {quoted(name)} is of camera {number}, which the model does not have'
         )
-    points = ColmapPoints(folder)
+    points, masks = ColmapPoints(folder), _masks_folder(path, folder)
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
         files = FrameFiles(
             image.name,
@@ -96,9 +104,23 @@ def open_colmap(
             index * MADE_UP_STEP_NS,
             calibration or _given(cameras[image.camera_id]),
             points=points.of(image.name) if points else None,
+            mask=mask_of(image.name, masks),
         )
         source.files.append(files.posed(_world_from_camera(image)))
     return source
+
+
+def _masks_folder(path: Path, model: Path) -> Path | None:
+    """The folder of masks beside the images of a project, where there is one."""
+    places = (path, model.parent.parent, model.parent)
+    return next((place / MASKS for place in places if (place / MASKS).is_dir()), None)
+
+
+def mask_of(name: str, masks: Path | None) -> MaskReader | None:
+    """The reader of the mask of an image: NAME.png in the folder, as COLMAP's mask_path has it."""
+    if masks is None or not os.path.isfile(masks / f'{name}.png'):
+        return None
+    return partial(read_mask, masks / f'{name}.png')
 
 
 def _is_model(folder: Path) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dsac_ros.errors import CameraError
 from dsac_ros.geometry.camera import camera_from_info, fisheye_camera
 from dsac_ros.sources.calibration_files import CORNER
@@ -50,6 +52,29 @@ def camera_from_colmap(
     distortion = tuple(parameters[focals + 2 :])
     if ours == EQUIDISTANT:
         return fisheye_camera(size_wh, k, distortion)
+    if ours == RATIONAL_POLYNOMIAL and not any(distortion[5:]):
+        ours, distortion = PLUMB_BOB, distortion[:5]
     if ours == PLUMB_BOB:  # k1 and k2 of RADIAL come without p1 and p2
         distortion += (0.0,) * (5 - len(distortion))
     return camera_from_info(size_wh, k, distortion, model=ours)
+
+
+def colmap_from_camera(camera: Camera) -> tuple[str, tuple[float, ...]]:
+    """The model of COLMAP and its parameters for a camera of ours.
+
+    Raises:
+        CameraError: COLMAP has no such lens.
+    """
+    (fx, _, cx), (_, fy, cy) = np.asarray(camera.matrix, np.float64)[:2]
+    pinhole = tuple(float(value) for value in (fx, fy, cx + CORNER, cy + CORNER))
+    d = (*(float(value) for value in camera.distortion), *(0.0,) * 8)
+    if camera.model == PINHOLE:
+        return 'PINHOLE', pinhole
+    if camera.model == EQUIDISTANT:
+        return 'OPENCV_FISHEYE', pinhole + d[:4]
+    if camera.model in (PLUMB_BOB, RATIONAL_POLYNOMIAL) and not any(d[8:]):
+        return ('FULL_OPENCV', pinhole + d[:8]) if any(d[4:]) else ('OPENCV', pinhole + d[:4])
+    raise CameraError(
+        f'COLMAP has no lens {camera.model} with {len(camera.distortion)} coefficients: '
+        '--undistort writes the images of a pinhole'
+    )

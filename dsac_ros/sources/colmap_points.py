@@ -54,8 +54,12 @@ class ColmapPoints:
         )
 
     def __bool__(self) -> bool:
-        """Return True if the model has a file of points."""
-        return self._points.is_file()
+        """Return True if the model has a file with points in it."""
+        if not self._points.is_file():
+            return False
+        if self._points.suffix == '.bin':
+            return self._points.stat().st_size > COUNT.size
+        return any(line and line[0] != '#' for _, line in numbered_lines(self._points))
 
     def of(self, name: str) -> Callable[[], TrackedPoints]:
         """Return what reads the points that the image of this name shows."""

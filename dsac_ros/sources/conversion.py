@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of any source, written as a bag, a folder or a trajectory."""
+"""Frames of any source, written as a bag, a folder of some layout or a trajectory."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +11,49 @@ import numpy as np
 
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.resample import Resampler, Resamplers
+from dsac_ros.sources.bag_topics import MASK
 from dsac_ros.sources.bag_writer import BagWriter
+from dsac_ros.sources.colmap_writer import write_colmap
+from dsac_ros.sources.euroc_writer import write_euroc
 from dsac_ros.sources.folder import FolderWriter
+from dsac_ros.sources.frame_files_writer import whole_folder
+from dsac_ros.sources.kapture_writer import write_kapture
 from dsac_ros.sources.trajectory_files import write_tum
+from dsac_ros.sources.transforms_writer import write_transforms
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 START_NS = 1_700_000_000_000_000_000  # where made-up stamps begin: a time that ROS takes as valid
+DEPTH, MASKS, STAMPS, IMAGES, POINTS = 'depth', 'masks', 'stamps', 'images', 'points of a model'
+FolderFormat = Callable[[Path, Iterable[PosedFrame], str], int]
+
+
+def write_posed_folder(
+    path: Path, frames: Iterable[PosedFrame], image_suffix: str = '.png', map_frame: str = 'map'
+) -> int:
+    """Write frames into a folder in the layout of DSAC* and ACE; returns how many."""
+    with FolderWriter(path, map_frame=map_frame, image_suffix=image_suffix) as folder:
+        for posed in frames:
+            folder.write(posed.frame, posed.world_from_camera)
+    return folder.count
+
+
+FORMATS: dict[str, FolderFormat] = {
+    'euroc': write_euroc,
+    'kapture': write_kapture,
+    'colmap': write_colmap,
+}
+#: Contents of frames, besides images, intrinsics and poses, that each target can hold.
+HOLDS = {
+    'bag': {IMAGES, DEPTH, MASKS, STAMPS},
+    'folder': {IMAGES, DEPTH, MASKS, STAMPS},
+    'transforms': {IMAGES, DEPTH, MASKS, STAMPS},
+    'euroc': {IMAGES, STAMPS},
+    'kapture': {IMAGES, DEPTH, STAMPS},
+    'colmap': {IMAGES, MASKS},
+    'tum': {STAMPS},
+}
+#: Targets for which stamps are made up where frames have none.
+NEED_STAMPS = ('bag', 'folder', 'euroc', 'kapture', 'tum')
 
 
 @dataclass(frozen=True)
@@ -52,6 +88,8 @@ def _write_posed(bag: BagWriter, posed: PosedFrame, names: BagNames) -> None:
     bag.camera_info(f'{names.camera}/camera_info', optical, stamp, frame.camera)
     if frame.depth is not None:
         bag.depth(f'{names.camera}/aligned_depth/image_raw', optical, stamp, frame.depth)
+    if frame.mask is not None:
+        bag.mask(f'{names.camera}/{MASK}', optical, stamp, frame.mask)
     if names.compressed:
         bag.compressed_image(f'{names.camera}/image_raw/compressed', optical, stamp, frame.image)
     else:
@@ -59,24 +97,31 @@ def _write_posed(bag: BagWriter, posed: PosedFrame, names: BagNames) -> None:
 
 
 def write_folder(
-    path: Path, frames: Iterable[PosedFrame], map_frame: str = 'map', image_suffix: str = '.png'
+    path: Path,
+    frames: Iterable[PosedFrame],
+    map_frame: str = 'map',
+    image_suffix: str = '.png',
+    kind: str = 'folder',
+    has_stamps: bool = True,
 ) -> int:
-    """Write frames in the layout of DSAC* and ACE; returns how many.
+    """Write frames as a folder of a format; returns how many.
 
     The folder stands under its name when it is complete; where something ends it, nothing stays.
+
+    Args:
+        path: the folder.
+        frames: to write.
+        map_frame: frame of the poses, which the layout of DSAC* and ACE holds.
+        image_suffix: .png or .jpg.
+        kind: folder, transforms, or one of FORMATS.
+        has_stamps: the frames have stamps of their own.
     """
-    path = path.absolute()
-    partial = path.with_name(f'.{path.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with FolderWriter(partial, map_frame=map_frame, image_suffix=image_suffix) as folder:
-            for posed in frames:
-                folder.write(posed.frame, posed.world_from_camera)
-        partial.rename(path)  # over an empty folder too
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return folder.count
+    with whole_folder(path) as partial:
+        if kind == 'folder':
+            return write_posed_folder(partial, frames, image_suffix, map_frame)
+        if kind == 'transforms':
+            return write_transforms(partial, frames, image_suffix, has_stamps)
+        return FORMATS[kind](partial, frames, image_suffix)
 
 
 def write_trajectory(path: Path, frames: Iterable[PosedFrame]) -> int:
@@ -84,6 +129,33 @@ def write_trajectory(path: Path, frames: Iterable[PosedFrame]) -> int:
     poses = [(posed.frame.stamp_ns, posed.world_from_camera) for posed in frames]
     write_tum(path, [stamp for stamp, _ in poses], [pose for _, pose in poses])
     return len(poses)
+
+
+class Contents:
+    """Contents of frames that pass: what they hold, and what of it a target cannot."""
+
+    def __init__(self, has_stamps: bool) -> None:
+        """Takes whether the frames have stamps of their own."""
+        self.found = {IMAGES: 0, STAMPS: 0, DEPTH: 0, MASKS: 0, POINTS: 0}
+        self._has_stamps = has_stamps
+
+    def counted(self, frames: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
+        """Yield the frames, and count what they hold."""
+        for posed in frames:
+            held = {
+                IMAGES: True,
+                STAMPS: self._has_stamps,
+                DEPTH: posed.frame.depth is not None,
+                MASKS: posed.frame.mask is not None,
+                POINTS: posed.points is not None,
+            }
+            for name, there in held.items():
+                self.found[name] += there
+            yield posed
+
+    def lost(self, kind: str) -> list[str]:
+        """Return what a target of a kind cannot hold of the frames that passed."""
+        return [name for name, count in self.found.items() if count and name not in HOLDS[kind]]
 
 
 def restamped(frames: Iterable[PosedFrame], rate_hz: float) -> Iterator[PosedFrame]:

@@ -63,7 +63,7 @@ def open_files(
     elif find_camera(path):
         source = open_euroc(path, calibration, max_gap_ns)
     elif find_kapture(path):
-        source = open_kapture(path, calibration)
+        source = open_kapture(path, calibration, depth)
     elif find_metadata(path):
         source = open_record3d(path, calibration)
     elif find_keyframes(path):

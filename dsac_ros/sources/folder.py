@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder layout of DSAC* and ACE: rgb/ poses/ calibration/ [depth/], read and written.
+"""The folder layout of DSAC* and ACE: rgb/ poses/ calibration/ [depth/ masks/], read and written.
 
 Files of one frame share a name, or else the number in it. poses/: 4x4 world_from_camera;
 calibration/: a focal length or a 3x3 matrix with pixels counted from the corner of the first one
-(converted here), one file per frame or one for all; depth/: png, uint16 millimetres. What the
+(converted here), one file per frame or one for all; depth/: png, uint16 millimetres;
+masks/: png, black where a pixel is not used. What the
 layout cannot say stands beside it: `dataset.yaml` (lens distortion, frame of the map) and
 `stamps.txt` (name and nanoseconds). A recording with odometry has its files as well, see
 folder_odometry.py.
@@ -39,11 +40,13 @@ from dsac_ros.sources.calibration_files import (
 )
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder_odometry import append_odometry, append_segment, remove_cut_lines
+from dsac_ros.sources.frame_files_writer import write_mask
 from dsac_ros.sources.image_files import (
     append_line,
     list_images,
     read_depth,
     read_image,
+    read_mask,
     write_depth,
     write_image,
 )
@@ -52,11 +55,12 @@ from dsac_ros.sources.source import POSES_ELSEWHERE, DepthReader, FileSource, Fr
 from dsac_ros.sources.text_files import read_yaml
 from dsac_ros.types import Camera, Frame
 
-IMAGES, POSES, CALIBRATION, DEPTH = 'rgb', 'poses', 'calibration', 'depth'
+IMAGES, POSES, CALIBRATION, DEPTH, MASKS = 'rgb', 'poses', 'calibration', 'depth', 'masks'
 DATASET = 'dataset.yaml'
 POSE_SUFFIXES = ('.txt',)
 POSE_CURE = 'expected 4x4 numbers, world from camera, in the file of each image'
 DEPTH_SUFFIXES = ('.png', '.tif', '.tiff', '.pgm')
+MASK_SUFFIXES = ('.png', '.pgm', '.bmp')
 CALIBRATION_SUFFIXES = ('.txt', '.yaml', '.yml')
 KEYS = frozenset(('format', 'version', 'map_frame', 'camera'))  # of dataset.yaml
 
@@ -100,10 +104,18 @@ def open_folder(
         [calibration] * len(images) if calibration else _calibrations(source, images, path, about)
     )
     stamps = stamps_beside(source, images, path)
+    masks = files_beside(source, images, path / MASKS, MASK_SUFFIXES)
     files = [
-        FrameFiles(image.stem, image, stamp, camera, depth_file).posed(_pose(pose_file))
-        for image, stamp, camera, depth_file, pose_file in zip(
-            images, stamps, cameras, depth_files, pose_files, strict=True
+        FrameFiles(
+            image.stem,
+            image,
+            stamp,
+            camera,
+            depth_file,
+            mask=partial(read_mask, mask) if mask else None,
+        ).posed(_pose(pose_file))
+        for image, stamp, camera, depth_file, pose_file, mask in zip(
+            images, stamps, cameras, depth_files, pose_files, masks, strict=True
         )
     ]
     source.files = sorted(files, key=lambda one: one.stamp_ns)
@@ -246,6 +258,8 @@ class FolderWriter:
         if frame.depth is not None:
             (self.path / DEPTH).mkdir(exist_ok=True)
             write_depth(self.path / DEPTH / f'{name}.png', frame.depth)
+        if frame.mask is not None:
+            write_mask(self.path / MASKS / f'{name}.png', frame.mask)
         append_line(self.path / STAMPS, f'{name} {int(frame.stamp_ns)}')
         write_image(self.path / IMAGES / f'{name}{self.image_suffix}', frame.image)
         self.count += 1
@@ -269,7 +283,7 @@ class FolderWriter:
 
     def _remove_files_of(self, name: str) -> None:
         """Remove what a writer left that was killed before the image of this name."""
-        for folder, suffix in ((POSES, '.txt'), (DEPTH, '.png')):
+        for folder, suffix in ((POSES, '.txt'), (DEPTH, '.png'), (MASKS, '.png')):
             (self.path / folder / f'{name}{suffix}').unlink(missing_ok=True)
 
     def _continue(self) -> None:

@@ -9,16 +9,18 @@ and their pixels are COLMAP's. All of it is converted here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.file_names import natural_key
+from dsac_ros.sources.image_files import check_is_file, fit_depth
 from dsac_ros.sources.named_files import files_named, tell_unlisted
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
 from dsac_ros.sources.source import (
@@ -36,6 +38,7 @@ RIGS, DATA, DEPTH = 'rigs.txt', 'records_data', 'records_depth.txt'
 UNKNOWN = 'UNKNOWN_CAMERA'
 POSE_WORDS = 7  # qw qx qy qz tx ty tz
 MAX_DEPTH = 8  # of rigs on rigs
+MAX_SIDE = 20_000  # px of a depth map
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,15 @@ def find_kapture(path: Path) -> Path | None:
     )
 
 
-def open_kapture(path: Path, calibration: Calibration | None = None) -> FileSource:
+def open_kapture(
+    path: Path, calibration: Calibration | None = None, depth: bool = True
+) -> FileSource:
     """The images of all cameras, in the order of their stamps.
 
     Args:
         path: the folder that sensors/ lies in, or sensors/ itself.
         calibration: stands in the place of the cameras of sensors.txt.
+        depth: read the depth maps that are registered to images.
     """
     folder = find_kapture(path)
     if folder is None:
@@ -110,9 +116,62 @@ def open_kapture(path: Path, calibration: Calibration | None = None) -> FileSour
         files = FrameFiles(record.image, image, stamp, calibration or cameras[record.sensor])
         source.files.append(files.posed(poses.world_from(record.sensor, record.stamp)))
     tell_unlisted(source, RECORDS)
-    if (folder / DEPTH).is_file():
-        source.unread.add(f'the depth of {folder / DEPTH}')
+    if depth and (folder / DEPTH).is_file():
+        _add_depth(source, folder, records)
     return source
+
+
+def _add_depth(source: FileSource, folder: Path, records: Sequence[Record]) -> None:
+    """Give images the depth of their stamp whose sensor has the same model as their camera."""
+    lenses = {row[0]: row[3:] for _, row in _rows(folder / SENSORS, 3, 'sensors')}
+    found = {}
+    for one in _records(folder / DEPTH):
+        size = _depth_size(lenses.get(one.sensor, []))
+        if size is not None:
+            file = folder / DATA / one.image
+            found[one.stamp, tuple(lenses[one.sensor])] = partial(_read_depth, file, size)
+    readers = [found.get((one.stamp, tuple(lenses.get(one.sensor, [])))) for one in records]
+    if not any(readers):
+        source.unread.add(
+            f'the depth of {folder / DEPTH}, of sensors with other models than the cameras: it is '
+            'not registered to the images'
+        )
+        return
+    source.assume(
+        f'depth of {folder / DEPTH} is registered to the images of the same stamp whose camera '
+        'has the same model; --depth off leaves it out'
+    )
+    source.files = [
+        replace(one, depth=reader or _no_depth)
+        for one, reader in zip(source.files, readers, strict=True)
+    ]
+
+
+def _depth_size(lens: Sequence[str]) -> tuple[int, int] | None:
+    """Width and height of the depth maps of a sensor; None where it does not say them."""
+    try:
+        width, height = int(lens[1]), int(lens[2])
+    except (IndexError, ValueError):
+        return None
+    return (width, height) if 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE else None
+
+
+def _read_depth(path: Path, size: tuple[int, int], size_wh: tuple[int, int]) -> np.ndarray:
+    """A file of float32 metres, row by row, in the pixels of an image."""
+    check_is_file(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f'{path} cannot be read: {error}') from None
+    if len(data) != 4 * size[0] * size[1]:
+        raise ImageError(f'{path} has {len(data)} bytes, expected those of {size[0]}x{size[1]}')
+    depth = np.frombuffer(data, '<f4').reshape(size[::-1])
+    depth = np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0)).astype(np.float32)
+    return fit_depth(depth, size_wh, str(path))
+
+
+def _no_depth(size_wh: tuple[int, int]) -> np.ndarray:
+    raise ImageError('there is no depth of this stamp')
 
 
 def _rows(file: Path, least: int, expected: str) -> Iterator[tuple[str, list[str]]]:

@@ -77,6 +77,7 @@ def open_transforms(
     )
     cameras = [calibration] * len(frames) if calibration else _cameras(file, document, frames)
     world_from_file, scale = _original_world(source, file, document)
+    stamps = _stamps(source, frames)
     depths = (
         _depth(source, file, document, frames, depth_unit_m) if depth else [None] * len(frames)
     )
@@ -85,7 +86,7 @@ def open_transforms(
         files = FrameFiles(
             _name(file, one),
             images[index],
-            index * MADE_UP_STEP_NS,
+            stamps[index],
             cameras[index],
             depths[index],
             mask=partial(read_mask, mask) if (mask := masks[index]) else None,
@@ -111,6 +112,14 @@ def _read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
                 f'{EXPECTED}'
             )
     return document, sorted(frames, key=lambda one: natural_key(_name(file, one)))
+
+
+def _stamps(source: FileSource, frames: Sequence[dict[str, Any]]) -> list[int]:
+    """The stamp_ns of each frame, as `dsac convert` writes it, else made up from the order."""
+    found = [one.get('stamp_ns') for one in frames]
+    told = [one for one in found if type(one) is int and abs(one) < 2**63]
+    source.has_stamps = len(told) == len(frames)
+    return told if source.has_stamps else [i * MADE_UP_STEP_NS for i in range(len(frames))]
 
 
 def _name(file: Path, frame: dict[str, Any]) -> str:

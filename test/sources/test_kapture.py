@@ -139,13 +139,29 @@ def test_images_alone(scene):
         list(source.posed_frames())
 
 
+def test_depth_of_the_same_model_is_of_the_image(scene):
+    (scene / 'sensors/records_depth.txt').write_text('0001, depth01, a.depth\n0, depth01, b.depth\n')
+    metres = np.linspace(0.5, 3, 48 * 64, dtype='<f4')
+    metres[:2] = np.nan, -1
+    (scene / 'sensors/records_data/a.depth').write_bytes(metres.tobytes())
+    (scene / 'sensors/records_data/b.depth').write_bytes(b'cut')
+    source = open_source(scene)
+    found = [frame.depth for frame in source.frames()]
+    expected = np.where(metres > 0, metres, 0).reshape(48, 64)
+    np.testing.assert_array_equal(found[1], expected)
+    assert found[0] is None and found[2] is None and sum(source.missing.values()) == 2
+    assert 'registered to the images of the same stamp' in source.assumptions[-1]
+    assert all(frame.depth is None for frame in open_source(scene, depth='off').frames())
+
+
 def test_depth_and_spare_images_are_told(scene):
-    (scene / 'sensors/records_depth.txt').write_text('0, depth01, a.depth\n')
+    (scene / 'sensors/records_depth.txt').write_text('0, wifi01, a.depth\n')
     data = scene / 'sensors/records_data/mapping/cam'
     cv2.imwrite(str(data / 'spare.jpg'), np.zeros((48, 64), np.uint8))
     assert open_source(scene).unread == [
         f'1 images of {data} that records_camera.txt does not list: spare.jpg',
-        f'the depth of {scene / "sensors/records_depth.txt"}',
+        f'the depth of {scene / "sensors/records_depth.txt"}, of sensors with other models than the '
+        'cameras: it is not registered to the images',
     ]
 
 
