@@ -92,7 +92,11 @@ def write_twelve_scenes(folder, train, test, scene='apt1_kitchen'):
 def write_cambridge(folder, train, test, scene='ShopFacade'):
     cameras = []
     for number, part, frames in ((1, 'train', train), (2, 'test', test)):
-        lines = ['Visual Landmark Dataset V1\n', 'ImageFile, Camera Position [X Y Z W P Q R]\n', '\n']
+        lines = [
+            'Visual Landmark Dataset V1\n',
+            'ImageFile, Camera Position [X Y Z W P Q R]\n',
+            '\n',
+        ]
         for index, posed in enumerate(frames):
             name = f'seq{number}/frame{index:05d}'
             save(folder / scene / f'{name}.png', posed.frame.image)

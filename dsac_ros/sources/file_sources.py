@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources.arkit_scenes import find_arkit, open_arkit
 from dsac_ros.sources.beside import told_contents
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.cambridge import is_cambridge, open_cambridge
@@ -68,6 +69,8 @@ def open_files(
         source = open_record3d(path, calibration)
     elif find_keyframes(path):
         source = open_polycam(path, calibration, depth)
+    elif find_arkit(path):
+        source = open_arkit(path, calibration, depth, max_gap_ns)
     elif is_transforms(path):
         source = open_transforms(path, calibration, depth, depth_unit_m)
     elif path.is_dir() and is_scene_folder(path):
@@ -163,4 +166,5 @@ def _is_layout(path: Path) -> bool:
         or find_kapture(path)
         or find_metadata(path)
         or find_keyframes(path)
+        or find_arkit(path)
     )

@@ -43,7 +43,9 @@ def test_a_scene_is_mapped_and_measured(tmp_path, capsys, monkeypatch, name):
     writer, scene = WRITERS[name]
     writer(tmp_path / 'data', *rendered_frames())
     monkeypatch.setitem(protocols.PROTOCOLS, name, replace(PROTOCOLS[name], counts={}))
-    assert dsac(name, tmp_path / 'data', '-o', tmp_path / 'out', '--json', tmp_path / 'a.json') == 0
+    assert (
+        dsac(name, tmp_path / 'data', '-o', tmp_path / 'out', '--json', tmp_path / 'a.json') == 0
+    )
     told = capsys.readouterr()
     total = len(PROTOCOLS[name].scenes)
     assert f'not complete: 1 of {total} scenes' in told.out

@@ -60,7 +60,9 @@ def test_other_scenes_are_told_to_be_missing(tmp_path, name):
 
 @pytest.mark.parametrize('name', PROTOCOLS)
 def test_an_empty_folder_says_where_data_is_from(tmp_path, name):
-    with pytest.raises(SourceError, match='holds no scene of .*fetch and unpack it from https://'):
+    with pytest.raises(
+        SourceError, match=r'holds no scene of .*fetch and unpack it from https://'
+    ):
         read_scenes(PROTOCOLS[name], tmp_path)
     with pytest.raises(SourceError, match=r'is no folder, .*licence'):
         read_scenes(PROTOCOLS[name], tmp_path / 'nowhere')
@@ -97,7 +99,7 @@ def test_sfm_needs_its_pose_lists(tmp_path):
     folder, _ = written('7scenes', tmp_path)
     lists = folder / 'visloc_pseudo_gt_limitations'
     lists.rename(tmp_path / 'elsewhere')
-    with pytest.raises(SourceError, match='no SfM ground truth of 7-Scenes .*--pose-lists'):
+    with pytest.raises(SourceError, match=r'no SfM ground truth of 7-Scenes .*--pose-lists'):
         read_scenes(PROTOCOLS['7scenes'], folder, 'sfm')
     found = read_scenes(without_counts('7scenes'), folder, 'sfm', tmp_path / 'elsewhere')
     assert found[0].problems == ()

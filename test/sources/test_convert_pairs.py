@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dsac convert` from every kind of source to every target and back: nothing is altered on the way."""
+"""`dsac convert` from every kind of source to every target and back: nothing is altered."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arkit_scenes import write_arkit_scenes
-from published_layouts import WRITERS
-from source_frames import LENS, START_NS, STEP_NS, camera, pose, posed_frames
+from published_layouts import CAMERA, WRITERS
+from source_frames import LENS, START_NS, STEP_NS, pose, posed_frames
 from test_polycam import write as write_polycam
 from test_record3d import write as write_record3d
 
 from dsac_ros.cli import convert
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info, fisheye_camera
-from dsac_ros.sources.conversion import HOLDS, write_bag, write_folder, BagNames
+from dsac_ros.sources.conversion import HOLDS, BagNames, write_bag, write_folder
 from dsac_ros.sources.open_source import open_source
 from dsac_ros.sources.trajectory_files import write_tum
 from dsac_ros.types import Frame, PosedFrame
@@ -59,7 +59,10 @@ def published(name, part):
 
     def write(path):
         small = [
-            PosedFrame(Frame(np.full((120, 160, 3), 40 * i, np.uint8), camera()), pose(i, 1, 2, 0.1, 0.2, 0.3))
+            PosedFrame(
+                Frame(np.full((120, 160, 3), 40 * i, np.uint8), CAMERA),
+                pose(i, 1, 2, 0.1, 0.2, 0.3),
+            )
             for i in range(4)
         ]
         writer, _ = WRITERS[name]
@@ -108,6 +111,10 @@ def test_frames_come_back_as_they_were(tmp_path, kind, target):
     before = list(source.posed_frames())
     assert before
     made = tmp_path / ('b.mcap' if target == 'bag' else 'b')
+    if (kind, target) == ('arkit', 'euroc'):
+        with pytest.raises(SourceError, match='has another camera than the frames before it'):
+            run(path, made, '--to', target)
+        return
     run(path, made, '--to', target)
     again = open_source(made)
     after = list(again.posed_frames())
@@ -186,7 +193,7 @@ def test_every_lens_comes_back(tmp_path, name, target):
 
 def test_lenses_and_cameras_that_euroc_lacks(tmp_path):
     frames = posed_frames(2, lens=LENS)
-    with pytest.raises(CameraError, match='EuRoC has no lens plumb_bob with 5 .*--undistort'):
+    with pytest.raises(CameraError, match=r'EuRoC has no lens plumb_bob with 5 .*--undistort'):
         write_folder(tmp_path / 'a', frames, kind='euroc')
     other = camera_from_info((32, 24), (60.0, 0, 15.5, 0, 52.0, 12.25, 0, 0, 1))
     frames = posed_frames(2)

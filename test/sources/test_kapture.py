@@ -140,7 +140,9 @@ def test_images_alone(scene):
 
 
 def test_depth_of_the_same_model_is_of_the_image(scene):
-    (scene / 'sensors/records_depth.txt').write_text('0001, depth01, a.depth\n0, depth01, b.depth\n')
+    (scene / 'sensors/records_depth.txt').write_text(
+        '0001, depth01, a.depth\n0, depth01, b.depth\n'
+    )
     metres = np.linspace(0.5, 3, 48 * 64, dtype='<f4')
     metres[:2] = np.nan, -1
     (scene / 'sensors/records_data/a.depth').write_bytes(metres.tobytes())
