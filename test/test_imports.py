@@ -25,7 +25,7 @@ LONGEST_TEST_NAME = 50  # characters; a docstring says the rest
 LAYERS = (
     {'errors'},
     {'types', 'config', 'compute'},
-    {'geometry', 'metrics', 'acceptance', 'recovery'},
+    {'geometry', 'colmap', 'metrics', 'acceptance', 'recovery'},
     {'network', 'ransac', 'synthetic', 'correction', 'confidence'},
     {'sources'},
     {'alignment', 'map_header'},

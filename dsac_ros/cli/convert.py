@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--depth',
         default='auto',
         metavar='TOPIC',
-        help='auto, off, or a depth topic (default: %(default)s)',
+        help='auto, off, points for those of a COLMAP model, or a depth topic (default: '
+        '%(default)s)',
     )
     add_source_options(parser)
     parser.add_argument(

@@ -122,7 +122,8 @@ def add_learning_options(parser: argparse.ArgumentParser) -> None:
         default='auto',
         metavar='WHERE',
         help='auto: use depth where '
-        'the source has it; off; or the depth topic of a bag (default: auto)',
+        'the source has it; off; points: that of the points of a COLMAP model; or the depth topic '
+        'of a bag (default: auto)',
     )
     parser.add_argument(
         '--refine-poses',

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dsac_ros.colmap.files import SUFFIXES, ColmapCamera, ColmapImage, read_model
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
-from dsac_ros.sources.colmap_files import SUFFIXES, ColmapCamera, ColmapImage, read_model
 from dsac_ros.sources.colmap_points import ColmapPoints
 from dsac_ros.sources.file_names import natural_key, natural_order, some_names
 from dsac_ros.sources.image_files import is_image_file, read_mask
@@ -59,7 +59,10 @@ def find_models_below(path: Path) -> list[Path]:
 
 
 def open_colmap(
-    path: Path, calibration: Calibration | None = None, images: Path | None = None
+    path: Path,
+    calibration: Calibration | None = None,
+    images: Path | None = None,
+    depth_of_points: bool = False,
 ) -> FileSource:
     """The registered images of a model, in the natural order of their names.
 
@@ -68,6 +71,7 @@ def open_colmap(
         calibration: stands in the place of the model's cameras.
         images: the folder in which the names of the model's images are found; None looks for it
             beside the model.
+        depth_of_points: give each frame the depth of the points that its image shows.
     """
     folder = find_model(path)
     if folder is None:
@@ -96,6 +100,10 @@ def open_colmap(
         raise SourceError(
             f'{folder}: image {quoted(name)} is of camera {number}, which the model does not have'
         )
+    if depth_of_points and not ColmapPoints(folder):
+        raise SourceError(
+            f'{folder} has no points, and --depth points is that of theirs: leave it out'
+        )
     points, masks = ColmapPoints(folder), _masks_folder(path, folder)
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
         files = FrameFiles(
@@ -105,6 +113,7 @@ def open_colmap(
             calibration or _given(cameras[image.camera_id]),
             points=points.of(image.name) if points else None,
             mask=mask_of(image.name, masks),
+            depth_of_points=depth_of_points,
         )
         source.files.append(files.posed(_world_from_camera(image)))
     return source

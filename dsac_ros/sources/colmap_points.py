@@ -9,7 +9,6 @@ database.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cached_property
@@ -17,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsac_ros.errors import SourceError
-from dsac_ros.sources.colmap_files import (
+from dsac_ros.colmap.files import (
     COUNT,
     IMAGE,
     IMAGE_WORDS,
@@ -28,14 +26,13 @@ from dsac_ros.sources.colmap_files import (
     numbered_lines,
     opened,
 )
-from dsac_ros.sources.text_files import quoted
+from dsac_ros.colmap.points import has_points, read_points
+from dsac_ros.errors import SourceError
 from dsac_ros.types import TrackedPoints
 
 FEATURE = np.dtype([('pixel', '<f8', 2), ('point', '<i8')])
-POINT, TRACK_BYTES = struct.Struct('<q3d3BdQ'), 8
 DATABASE = 'database.db'
 DIMENSIONS = 128  # of a SIFT descriptor
-EXPECTED = 'expected POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[]'
 
 
 class ColmapPoints:
@@ -55,11 +52,7 @@ class ColmapPoints:
 
     def __bool__(self) -> bool:
         """Return True if the model has a file with points in it."""
-        if not self._points.is_file():
-            return False
-        if self._points.suffix == '.bin':
-            return self._points.stat().st_size > COUNT.size
-        return any(line and line[0] != '#' for _, line in numbered_lines(self._points))
+        return self._points.is_file() and has_points(self._points)
 
     def of(self, name: str) -> Callable[[], TrackedPoints]:
         """Return what reads the points that the image of this name shows."""
@@ -86,12 +79,7 @@ class ColmapPoints:
     @cached_property
     def _positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers (P,) int64 of the points, ascending, and where they are (P, 3)."""
-        read = _binary_points if self._points.suffix == '.bin' else _text_points
-        found = list(read(self._points))
-        ids = np.array([number for number, *_ in found], np.int64)
-        order = np.argsort(ids, kind='stable')
-        positions = np.array([position for _, *position in found]).reshape(-1, 3)
-        return ids[order], positions[order]
+        return read_points(self._points)
 
     def _descriptors(self, name: str, count: int) -> np.ndarray | None:
         """Descriptors (K, 128) uint8 of an image's features; None where they are no SIFT of it."""
@@ -131,15 +119,6 @@ def _points_of(cursor: Cursor, start: int, count: int) -> np.ndarray:
     return np.frombuffer(data, FEATURE)['point'].copy()
 
 
-def _binary_points(path: Path) -> Iterator[tuple[int, float, float, float]]:
-    with opened(path) as cursor:
-        (count,) = cursor.take(COUNT)
-        for _ in range(count):
-            number, x, y, z, *_, length = cursor.take(POINT)
-            cursor.skip(TRACK_BYTES * length)
-            yield number, x, y, z
-
-
 def _text_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     name = None
     for _, line in numbered_lines(path):
@@ -152,16 +131,3 @@ def _text_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             name = line.split(maxsplit=IMAGE_WORDS - 1)[-1]
         else:
             name = None
-
-
-def _text_points(path: Path) -> Iterator[tuple[int, float, float, float]]:
-    for number, line in numbered_lines(path):
-        if not line or line.startswith('#'):
-            continue
-        words = line.split()
-        try:
-            yield int(words[0]), float(words[1]), float(words[2]), float(words[3])
-        except (ValueError, IndexError):
-            raise SourceError(
-                f'{path}, line {number}: {quoted(line)} is no point of a COLMAP model, {EXPECTED}'
-            ) from None

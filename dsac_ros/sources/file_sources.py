@@ -44,8 +44,20 @@ def open_files(
     images: Path | None,
     max_gap_ns: int,
     depth_unit_m: float | None = None,
+    depth_of_points: bool = False,
 ) -> FileSource:
-    """A source whose frames are files, with the poses of a TUM file put in if one is named."""
+    """A source whose frames are files, with the poses of a TUM file put in if one is named.
+
+    Args:
+        path: of the source.
+        calibration: stands in the place of that of the source.
+        depth: read measured depth.
+        poses: a TUM file, or for the layout of DSAC* and ACE a folder.
+        images: folder of the images of a COLMAP model.
+        max_gap_ns: the longest gap between two poses that is interpolated.
+        depth_unit_m: unit of the depth of a transforms.json [m].
+        depth_of_points: take the depth of a COLMAP model's points.
+    """
     tum = Path(poses) if poses is not None and Path(poses).is_file() else None
     if images is None and (is_image_file(path) or (path.is_dir() and _is_plain(path))):
         source = open_images(path, calibration)
@@ -60,7 +72,7 @@ def open_files(
     elif is_tum_folder(path):
         source = open_tum_folder(path, calibration, depth, max_gap_ns)
     elif find_model(path):
-        source = open_colmap(path, calibration, images)
+        source = open_colmap(path, calibration, images, depth_of_points)
     elif find_camera(path):
         source = open_euroc(path, calibration, max_gap_ns)
     elif find_kapture(path):
@@ -84,7 +96,7 @@ def open_files(
     elif path.is_dir() and not any(path.iterdir()):
         raise SourceError(f'{path} is an empty folder, {EXPECTED}')
     else:
-        source = open_colmap(_model_below(path), calibration, images)
+        source = open_colmap(_model_below(path), calibration, images, depth_of_points)
     return _with_tum(source, tum_file(path, poses), max_gap_ns)
 
 

@@ -26,6 +26,8 @@ from dsac_ros.sources.source import MAX_GAP_NS, Source
 from dsac_ros.sources.trajectory_files import read_trajectory
 from dsac_ros.sources.video import VideoSource, is_video
 
+POINTS = 'points'  # the depth of those of a COLMAP model
+
 
 def open_source(
     path: Path | str,
@@ -58,7 +60,7 @@ def open_source(
         poses: tf:FRAME or a topic of a bag; a TUM file; a folder of pose files in the layout.
         pose_frame: the frame that the poses are of, where a bag does not say it.
         image_frame: the optical frame of the images in TF, where a bag does not say it.
-        depth: 'auto', 'off', or the depth topic of a bag.
+        depth: 'auto', 'off', 'points' for those of a COLMAP model, or the depth topic of a bag.
         depth_unit_m: the unit of depth in a bag or transforms.json [m], where it does not say it.
         focal: focal length [px] of a pinhole, instead of any other calibration.
         images: the folder of the images of a COLMAP model, where it is not beside the model.
@@ -119,7 +121,11 @@ def open_source(
         (
             ('--image', image_topic, 'no such option'),
             ('--camera-info', info_topic, 'a calibration file that exists'),
-            ('--depth', None if depth in ('auto', 'off') else depth, 'auto or off'),
+            (
+                '--depth',
+                None if depth in ('auto', 'off') or _has_points(path, depth) else depth,
+                'auto or off, or points for a COLMAP model',
+            ),
         ),
     )
     calibration = calibration_of('') if calibration_of else None
@@ -133,13 +139,27 @@ def open_source(
             convention,
             pose_delay_ns,
         )
-    source = open_files(path, calibration, depth != 'off', poses, images, max_gap_ns, depth_unit_m)
+    source = open_files(
+        path,
+        calibration,
+        depth != 'off',
+        poses,
+        images,
+        max_gap_ns,
+        depth_unit_m,
+        depth == POINTS,
+    )
     if map_odom is not None:
         recompute_poses(source, Path(map_odom), max_gap_ns)
     else:
         source.interpret_poses(convention, pose_delay_ns, max_gap_ns)
     source.files = source.files[::stride]
     return source
+
+
+def _has_points(path: Path, depth: str) -> bool:
+    """Return True if the depth asked for is that of a COLMAP model's points."""
+    return depth == POINTS and path.is_dir() and bool(find_model(path) or find_models_below(path))
 
 
 def _check_map_odom(path: Path, map_odom: str, others: tuple[object, ...]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dsac_ros.config import AXES_HELP, PoseConvention
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.geometry.camera import camera_of_image
+from dsac_ros.geometry.camera import camera_of_image, project
 from dsac_ros.geometry.pose_convention import is_mirrored, world_from_camera
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
@@ -157,7 +157,8 @@ class FrameFiles:
     """Files of one frame; calibration makes the camera of an image of a given size_wh.
 
     depth and mask raise ImageError where their file is of no use. Where there is no pose, no_pose
-    says why. points reads those that the image shows, in the frame of its pose.
+    says why. points reads those that the image shows, in the frame of its pose; with
+    depth_of_points they are the depth of a frame with a pose, in place of `depth`.
     """
 
     name: str
@@ -169,6 +170,7 @@ class FrameFiles:
     no_pose: LeftOut | str = 'no pose file'
     mask: MaskReader | None = None
     points: Callable[[], TrackedPoints] | None = None
+    depth_of_points: bool = False
 
     def posed(self, pose: np.ndarray | LeftOut) -> FrameFiles:
         """The same frame with its pose, or with the reason why it has none."""
@@ -291,9 +293,19 @@ class FileSource(Source):
             raise CameraError(f'{files.image}: {error}') from None
         for text in camera.assumptions:
             self.assume(text)
-        depth = self._beside(files.depth, size_wh, NO_DEPTH)
+        depth = self._depth(files, camera)
         mask = self._beside(files.mask, size_wh, NO_MASK)
         return Frame(image, camera, files.stamp_ns, files.name, depth, mask)
+
+    def _depth(self, files: FrameFiles, camera: Camera) -> np.ndarray | None:
+        """The depth of a frame: measured, or that of the points that its image shows."""
+        if not files.depth_of_points:
+            return self._beside(files.depth, camera.size_wh, NO_DEPTH)
+        if files.points is None or files.world_from_camera is None:
+            count_one(self.missing, 'points whose frame is that of the pose')
+            return None
+        points = files.points().points_world
+        return sparse_depth(points, np.linalg.inv(files.world_from_camera), camera)
 
     def _beside(
         self, read: DepthReader | MaskReader | None, size_wh: tuple[int, int], missing: str
@@ -304,6 +316,28 @@ class FileSource(Source):
         except ImageError:
             count_one(self.missing, missing)
             return None
+
+
+def sparse_depth(points: np.ndarray, camera_from_world: np.ndarray, camera: Camera) -> np.ndarray:
+    """Depth (H, W) float32 of points (K, 3) at the pixels that show them, 0 at all others.
+
+    Args:
+        points: in the world.
+        camera_from_world: (4, 4).
+        camera: with its distortion. Of points that meet in a pixel it shows the nearest.
+    """
+    width, height = camera.size_wh
+    depth = np.zeros((height, width), np.float32)
+    in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
+    in_camera = in_camera[in_camera[:, 2] > 0]
+    pixels = project(camera, in_camera)
+    seen = np.isfinite(pixels).all(1)
+    u, v = np.rint(np.where(seen[:, None], pixels, -1)).clip(-1, 1 << 30).astype(int).T
+    seen &= (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    for row in np.argsort(-in_camera[:, 2], kind='stable'):
+        if seen[row]:
+            depth[v[row], u[row]] = in_camera[row, 2]
+    return depth
 
 
 def scaled(points: Callable[[], TrackedPoints], factor: float) -> Callable[[], TrackedPoints]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import yaml
 
+from dsac_ros.compute.text import quoted as quoted  # for readers
 from dsac_ros.errors import SourceError
 
 COMMENTS = ('#', '%', '//')
-QUOTED = 60  # characters of a line that a message quotes
 MAX_VALUES = 100_000  # of a YAML file, aliases expanded
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -64,9 +64,3 @@ def _expanded(value: object, known: dict[int, int]) -> int:
 def is_comment(line: str) -> bool:
     """Return True for a line that is commented out."""
     return line.lstrip().startswith(COMMENTS)
-
-
-def quoted(line: str) -> str:
-    """The beginning of a line, for a message."""
-    line = ' '.join(line.split())
-    return repr(line if len(line) <= QUOTED else f'{line[:QUOTED]}...')

@@ -13,7 +13,7 @@ import torch
 from walls import DISTANCE, MATRIX, SIZE_WH, depth_at, pose, seen_from, texture
 
 from dsac_ros.config import MappingConfig
-from dsac_ros.errors import MappingError
+from dsac_ros.errors import MappingError, SourceError
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.representations import REPRESENTATIONS
 from dsac_ros.map_container import read_container, read_header
@@ -256,7 +256,7 @@ def test_half_a_colmap_model_is_refused(tmp_path):
     with pytest.raises(MappingError, match=r'no points3D\.bin'):
         read_colmap_points(tmp_path)
     (tmp_path / 'points3D.bin').write_bytes(struct.pack('<Q', 9) + b'short')
-    with pytest.raises(MappingError, match='export the model again'):
+    with pytest.raises(SourceError, match='export the model again'):
         read_colmap_points(tmp_path)
 
 

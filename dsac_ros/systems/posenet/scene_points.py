@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dsac_ros.colmap.points import points_file, read_points
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import cell_centres
 from dsac_ros.mapping.data.dataset import Dataset
@@ -18,8 +18,6 @@ from dsac_ros.systems.posenet.config import PoseNetConfig
 POINTS = 96  # of a view, drawn from those that it sees
 BINS = 16  # parts of the image along its longer side: the nearest point of each is seen
 FEWEST = 8  # points of a view that say something about its pose
-COUNT, POINT = struct.Struct('<Q'), struct.Struct('<Q3d3BdQ')
-TRACK_BYTES = 8  # image and feature of an observation
 
 
 def points_of_views(
@@ -115,35 +113,14 @@ def tracked(views: Sequence[View], points: np.ndarray) -> np.ndarray:
 def read_colmap_points(folder: Path) -> np.ndarray:
     """Return the points (P, 3) of a COLMAP model, in its own unit and frame.
 
-    Format: https://colmap.github.io/format.html.
-
     Raises:
-        MappingError: there is no such file, or it is cut short.
+        MappingError: there is no such file.
+        SourceError: it is cut short.
     """
-    binary, text = folder / 'points3D.bin', folder / 'points3D.txt'
-    try:
-        if binary.is_file():
-            return _binary_points(binary.read_bytes())
-        if text.is_file():
-            lines = text.read_text(encoding='utf-8').splitlines()
-            rows = [line.split()[1:4] for line in lines if line.strip() and line[0] != '#']
-            return np.array(rows, np.float64).reshape(-1, 3)
-    except (struct.error, ValueError, OSError) as error:
+    file = points_file(folder)
+    if file is None:
         raise MappingError(
-            f'the points of the COLMAP model {folder} cannot be read ({error}); export the model '
-            'again'
-        ) from error
-    raise MappingError(
-        f'{folder} has no points3D.bin or points3D.txt, expected a COLMAP model; check '
-        'colmap_model'
-    )
-
-
-def _binary_points(content: bytes) -> np.ndarray:
-    (count,) = COUNT.unpack_from(content)
-    points, at = [], COUNT.size
-    for _ in range(count):
-        _, x, y, z, *_, length = POINT.unpack_from(content, at)
-        points.append((x, y, z))
-        at += POINT.size + TRACK_BYTES * length
-    return np.array(points, np.float64).reshape(-1, 3)
+            f'{folder} has no points3D.bin or points3D.txt, expected a COLMAP model; check '
+            'colmap_model'
+        )
+    return read_points(file)[1]

@@ -2,7 +2,7 @@
 """The files of a COLMAP model: cameras and registered images, as text or binary.
 
 Format: https://colmap.github.io/format.html. Models with rigs (rigs.bin, frames.bin) hold the
-pose of each image beside them. Points: `colmap_points`.
+pose of each image beside them. Points: `colmap/points.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dsac_ros.compute.text import quoted
 from dsac_ros.errors import SourceError
-from dsac_ros.sources.text_files import quoted
 
 T = TypeVar('T')
 
