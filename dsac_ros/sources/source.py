@@ -14,8 +14,9 @@ import numpy as np
 
 from dsac_ros.config import AXES_HELP, PoseConvention
 from dsac_ros.errors import CameraError, ImageError, SourceError
-from dsac_ros.geometry.camera import camera_of_image, project
+from dsac_ros.geometry.camera import camera_of_image
 from dsac_ros.geometry.pose_convention import is_mirrored, world_from_camera
+from dsac_ros.geometry.sparse_depth import sparse_depth
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.image_files import read_image
 from dsac_ros.sources.poses import missing_pose
@@ -316,28 +317,6 @@ class FileSource(Source):
         except ImageError:
             count_one(self.missing, missing)
             return None
-
-
-def sparse_depth(points: np.ndarray, camera_from_world: np.ndarray, camera: Camera) -> np.ndarray:
-    """Depth (H, W) float32 of points (K, 3) at the pixels that show them, 0 at all others.
-
-    Args:
-        points: in the world.
-        camera_from_world: (4, 4).
-        camera: with its distortion. Of points that meet in a pixel it shows the nearest.
-    """
-    width, height = camera.size_wh
-    depth = np.zeros((height, width), np.float32)
-    in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-    in_camera = in_camera[in_camera[:, 2] > 0]
-    pixels = project(camera, in_camera)
-    seen = np.isfinite(pixels).all(1)
-    u, v = np.rint(np.where(seen[:, None], pixels, -1)).clip(-1, 1 << 30).astype(int).T
-    seen &= (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    for row in np.argsort(-in_camera[:, 2], kind='stable'):
-        if seen[row]:
-            depth[v[row], u[row]] = in_camera[row, 2]
-    return depth
 
 
 def scaled(points: Callable[[], TrackedPoints], factor: float) -> Callable[[], TrackedPoints]:

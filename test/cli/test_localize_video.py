@@ -51,7 +51,7 @@ def test_every_frame_of_a_video_gets_an_answer(place, capsys):
 
 
 @pytest.mark.slow
-def test_a_video_without_a_lens_or_a_picture_is_one_line(place, capsys):
+def test_no_lens_or_a_broken_video_is_one_line(place, capsys):
     capsys.readouterr()
     assert localize(place, place / 'a.mp4') == 1
     assert '--focal' in capsys.readouterr().err
