@@ -21,6 +21,14 @@ from dsac_ros.sources.twelve_scenes import open_twelve_scenes
 LISTS = ('visloc_pseudo_gt_limitations', 'pgt', '.')
 SEVEN_SPLITS = {TRAIN: 'TrainSplit.txt', TEST: 'TestSplit.txt'}
 Opener = Callable[[Path, str], FileSource]
+#: What both parts of a scene need, and what each part needs.
+NEEDED = {
+    '7scenes': ((), {part: (name,) for part, name in SEVEN_SPLITS.items()}),
+    '12scenes': (('info.txt', 'split.txt', 'data'), {}),
+    'cambridge': (('reconstruction.nvm',), {part: (f'dataset_{part}.txt',) for part in PARTS}),
+    'wayspots': ((), {part: (f'{part}/rgb',) for part in PARTS}),
+    'indoor6': (('train_test_val.pkl', 'images'), {}),
+}
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,10 @@ def _read_scene(
     sources: dict[str, FileSource] = {}
     problems = []
     for part in PARTS:
+        lacking = lacking_files(protocol, scene, part)
+        if lacking:
+            problems.append(f'{name} {part}: {lacking}')
+            continue
         try:
             source = OPENERS[protocol.name](scene, part)
             if lists is not None:
@@ -148,6 +160,18 @@ def _read_scene(
         if any(one.world_from_camera is not None for one in source.files):
             sources[part] = source
     return SceneData(name, sources.get(TRAIN), sources.get(TEST), tuple(problems))
+
+
+def lacking_files(protocol: Protocol, scene: Path, part: str) -> str:
+    """Say which of the files that a part needs are not there; '' where all are."""
+    both, own = NEEDED[protocol.name]
+    lacking = [one for one in (*both, *own.get(part, ())) if not (scene / one).exists()]
+    if not lacking:
+        return ''
+    prepared = (scene / part / 'rgb').is_dir()
+    return f'{scene} has no {", ".join(lacking)}, expected {protocol.layout}' + (
+        ' as published, not as DSAC* and ACE prepare it' if prepared else ''
+    )
 
 
 def _missing(source: FileSource, expected: int | None) -> list[str]:

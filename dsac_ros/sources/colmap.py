@@ -105,6 +105,8 @@ def open_colmap(
             f'{folder} has no points, and --depth points is that of theirs: leave it out'
         )
     points, masks = ColmapPoints(folder), _masks_folder(path, folder)
+    if masks is not None:
+        source.assume(f'pixels that are black in {masks} are not used')
     for index, (image, file) in enumerate(zip(registered, found, strict=True)):
         files = FrameFiles(
             image.name,

@@ -105,6 +105,8 @@ def open_folder(
     )
     stamps = stamps_beside(source, images, path)
     masks = files_beside(source, images, path / MASKS, MASK_SUFFIXES)
+    if any(masks):
+        source.assume(f'pixels that are black in {path / MASKS} are not used')
     files = [
         FrameFiles(
             image.stem,

@@ -84,7 +84,10 @@ def test_missing_images_and_splits_are_noticed(tmp_path):
     (found,) = read_scenes(PROTOCOLS['cambridge'], folder, names=('ShopFacade',))
     assert not found.readable
     assert '1 of 24 images are missing, such as' in found.problems[0]
-    assert 'dataset_test.txt' in found.problems[1]
+    assert found.problems[1].endswith(
+        'ShopFacade has no dataset_test.txt, expected dataset_train.txt, dataset_test.txt, '
+        'reconstruction.nvm and the folders seq1/ ...'
+    )
 
 
 def test_frames_without_ground_truth_do_not_count(tmp_path):
@@ -111,3 +114,13 @@ def test_unknown_names_are_refused(tmp_path):
         read_scenes(PROTOCOLS['indoor6'], folder, names=('scene2',))
     with pytest.raises(ConfigError, match="did you mean '7scenes'"):
         find_protocol('7-scenes')
+
+
+def test_data_prepared_for_others_is_not_taken(tmp_path):
+    """Its poses may be of either ground truth."""
+    WRITERS['wayspots'][0](tmp_path, *rendered_frames(), 'chess')
+    (tmp_path / 'wayspots_chess').rename(tmp_path / '7scenes_chess')
+    (found,) = read_scenes(PROTOCOLS['7scenes'], tmp_path, 'slam', names=('chess',))
+    assert len(found.problems) == 2 and not found.readable
+    assert 'has no TrainSplit.txt' in found.problems[0]
+    assert found.problems[0].endswith('as published, not as DSAC* and ACE prepare it')

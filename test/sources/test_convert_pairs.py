@@ -14,6 +14,7 @@ from published_layouts import CAMERA, WRITERS
 from source_frames import LENS, START_NS, STEP_NS, pose, posed_frames
 from test_polycam import write as write_polycam
 from test_record3d import write as write_record3d
+from videos import write_video
 
 from dsac_ros.cli import convert
 from dsac_ros.errors import CameraError, SourceError
@@ -88,6 +89,16 @@ def tum_rgbd(path):
     return folder
 
 
+def video(path):
+    write_tum(
+        path / 'a.tum',
+        [i * STEP_NS for i in range(6)],
+        [pose(i, 1, 2, 0.1, 0, 0) for i in range(6)],
+    )
+    return write_video(path / 'a.mp4', 6)
+
+
+OPTIONS = {'video': {'focal': 40.0, 'poses': 'a.tum'}}  # that a kind of source needs
 SOURCES = {
     **{kind: written_by_us(kind) for kind in TARGETS},
     '7scenes': published('7scenes', 'chess/TrainSplit.txt'),
@@ -99,6 +110,7 @@ SOURCES = {
     'record3d': lambda path: write_record3d(path / 'a'),
     'polycam': lambda path: write_polycam(path / 'a'),
     'arkit': lambda path: write_arkit_scenes(path / 'a'),
+    'video': video,
 }
 
 
@@ -107,7 +119,11 @@ SOURCES = {
 def test_frames_come_back_as_they_were(tmp_path, kind, target):
     """Intrinsics, images and poses always; stamps, depth and masks where the target holds them."""
     path = SOURCES[kind](tmp_path)
-    source = open_source(path)
+    options = OPTIONS.get(kind, {})
+    if 'poses' in options:
+        options = {**options, 'poses': str(tmp_path / options['poses'])}
+    source = open_source(path, **options)
+    words = [str(word) for key, value in options.items() for word in (f'--{key}', value)]
     before = list(source.posed_frames())
     assert before
     made = tmp_path / ('b.mcap' if target == 'bag' else 'b')
@@ -115,7 +131,7 @@ def test_frames_come_back_as_they_were(tmp_path, kind, target):
         with pytest.raises(SourceError, match='has another camera than the frames before it'):
             run(path, made, '--to', target)
         return
-    run(path, made, '--to', target)
+    run(path, made, '--to', target, *words)
     again = open_source(made)
     after = list(again.posed_frames())
     assert len(after) == len(before)
