@@ -6,11 +6,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from source_frames import pose
+from source_frames import LENS, pose, posed_frames
 
 from dsac_ros.colmap.files import CAMERA_MODELS
+from dsac_ros.config import PoseConvention
 from dsac_ros.errors import CameraError, SourceError
+from dsac_ros.geometry.camera import project
 from dsac_ros.sources.colmap_cameras import MODELS, camera_from_colmap
+from dsac_ros.sources.conversion import write_folder
 from dsac_ros.sources.open_source import open_source
 
 RIG_FROM_WORLD = [np.linalg.inv(pose(0.3 * i, 1, 2, 0.1, -0.2 * i, 0.3)) for i in range(3)]
@@ -114,8 +117,6 @@ def test_depth_of_points_needs_points(rig, tmp_path):
 
 
 def test_depth_of_points_follows_the_scale_of_poses(rig):
-    from dsac_ros.config import PoseConvention
-
     folder, model, _ = rig
     (folder / 'sparse/0').mkdir(parents=True)
     model.write_binary(str(folder / 'sparse/0'))
@@ -148,8 +149,6 @@ def test_the_table_of_models_is_that_of_colmap():
 @pytest.mark.parametrize('name', MODELS)
 def test_lenses_project_as_those_of_colmap_do(name):
     colmap = pytest.importorskip('pycolmap')
-    from dsac_ros.geometry.camera import project
-
     count, focals, _ = MODELS[name]
     parameters = (
         [50.0, 53.0][:focals]
@@ -161,3 +160,19 @@ def test_lenses_project_as_those_of_colmap_do(name):
     expected = np.array([theirs.img_from_cam(point) for point in points]) - 0.5
     found = project(camera_from_colmap(name, (64, 48), parameters), points)
     np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_colmap_reads_the_model_that_we_write(tmp_path):
+    colmap = pytest.importorskip('pycolmap')
+    frames = posed_frames(3, lens=LENS)
+    write_folder(tmp_path / 'a', frames, kind='colmap')
+    model = colmap.Reconstruction(str(tmp_path / 'a/sparse/0'))
+    assert model.num_images() == 3 and model.num_cameras() == 1 and model.num_points3D() == 0
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    points = np.array([[0.1, -0.2, 2.0]])
+    for posed, image in zip(frames, images):
+        theirs = image.cam_from_world().matrix()
+        expected = np.linalg.inv(posed.world_from_camera)[:3]
+        np.testing.assert_allclose(theirs, expected, atol=1e-9)
+        pixel = image.camera.img_from_cam(points[0]) - 0.5
+        np.testing.assert_allclose(pixel, project(posed.frame.camera, points)[0], atol=1e-9)
