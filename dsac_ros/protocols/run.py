@@ -8,6 +8,7 @@ SCENE.dsac and a result SCENE.json.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from dsac_ros.sources.source import FileSource
 from dsac_ros.systems.learning import learn
 from dsac_ros.systems.loading import load_localizer
 from dsac_ros.types import PosedFrame
+
+log = logging.getLogger(__name__)
 
 RUN = 'run.json'
 # Percentages of the field besides the one that a protocol is named for.
@@ -127,12 +130,18 @@ def run_scenes(
             yield scene, run_scene(scene, output, settings, progress)
         except DsacError as error:
             yield scene, str(error)
+        except Exception as error:  # hours of other scenes must not end with this one
+            log.warning('error recorded in the table:', exc_info=error)
+            yield scene, ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
 def run_scene(
     scene: SceneData, output: Path, settings: Settings, progress: ProgressCallback
 ) -> dict[str, Any]:
-    """Map a scene unless its map is there, localize its test frames, and write the result."""
+    """Map a scene unless its map is there, localize its test frames, and write the result.
+
+    A training that was interrupted goes on from its checkpoint.
+    """
     assert scene.train is not None and scene.test is not None
     path = output / f'{scene.name}.dsac'
     if not path.is_file():
@@ -146,6 +155,7 @@ def run_scene(
             total=len(scene.train),
             map_frame=scene.train.map_frame,
             progress=progress,
+            resume=checkpoint_of(path).exists(),
         )
     system = load_localizer(path, settings.device, settings.ransac, settings.accept)
     system.warm_up()
@@ -164,6 +174,11 @@ def run_scene(
     ready: dict[str, Any] = json_ready(result)
     write_whole(output / f'{scene.name}.json', json.dumps(ready, indent=1) + '\n')
     return ready
+
+
+def checkpoint_of(path: Path) -> Path:
+    """Return where the training of a map leaves its state when it is interrupted."""
+    return path.with_name(f'{path.name}.checkpoint')
 
 
 def measured(report: Report) -> dict[str, Any]:
@@ -223,5 +238,5 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _remove(output: Path, scene: str) -> None:
     """Remove the map and the result of a scene."""
-    for ending in ('json', 'dsac'):
+    for ending in ('json', 'dsac', 'dsac.checkpoint'):
         (output / f'{scene}.{ending}').unlink(missing_ok=True)

@@ -165,15 +165,39 @@ def test_means_of_published_estimates_match_the_paper():
         assert math.isclose(sum(values) / len(values), mean, abs_tol=0.06)
 
 
-def test_one_failing_scene_ends_no_run(seven, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    'error, told_as',
+    [
+        (MappingError('the images show no motion'), 'the images show no motion'),
+        (ValueError('two\nlines'), 'ValueError: two lines'),
+    ],
+)
+def test_one_failing_scene_ends_no_run(seven, tmp_path, capsys, monkeypatch, error, told_as):
     def fail(*args, **options):
-        raise MappingError('the images show no motion')
+        raise error
 
     monkeypatch.setattr(run, 'learn', fail)
     assert dsac('7scenes', seven, '-o', tmp_path / 'out') == 0
     told = capsys.readouterr()
-    assert told.err.count('no result: the images show no motion') == 2
+    assert told.err.count(f'no result: {told_as}') == 2
     assert 'not complete: 0 of 2 scenes' in told.out
+
+
+def test_an_interrupted_training_goes_on(seven, tmp_path, monkeypatch):
+    resumed = []
+
+    def interrupted(*args, resume, output, **options):
+        resumed.append(resume)
+        run.checkpoint_of(output).write_bytes(b'state')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, 'learn', interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            dsac('7scenes', seven, '-o', tmp_path / 'out')
+    with pytest.raises(KeyboardInterrupt):
+        dsac('7scenes', seven, '-o', tmp_path / 'out', '--again')
+    assert resumed == [False, True, False]
 
 
 def test_check_says_what_is_missing(seven, capsys):
