@@ -9,6 +9,8 @@ not used by the published protocols and not read. The principal point is the mid
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -102,14 +104,16 @@ def read_focals(path: Path) -> dict[str, float]:
     Format: http://ccwu.me/vsfm/doc.html#nvm. A camera is a line of its file, focal length,
     quaternion wxyz, centre, distortion and 0.
     """
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
-    if not lines or not lines[0].startswith('NVM_V3'):
+    lines = _lines(path)  # of a file of a hundred megabytes, most of them points
+    if not next(lines, '').startswith('NVM_V3'):
         raise SourceError(f'{path} is no model of VisualSFM, expected NVM_V3 in its first line')
-    count = int(lines[1]) if len(lines) > 1 and lines[1].strip().isdecimal() else -1
-    if not 0 < count <= len(lines) - 2:
+    number = next(lines, '')
+    count = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+    cameras = list(islice(lines, count))
+    if not count or len(cameras) < count:
         raise SourceError(f'{path} is cut short, or no model of VisualSFM: export it again')
     found = {}
-    for line in lines[2 : 2 + count]:
+    for line in cameras:
         words = line.split()
         try:
             found[_stem(words[0])] = float(words[1])
@@ -118,6 +122,15 @@ def read_focals(path: Path) -> dict[str, float]:
                 f'{path}: {quoted(line)} is no camera, expected a file and its focal length'
             ) from None
     return found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file that are not empty, read one by one."""
+    try:
+        with path.open(encoding='utf-8-sig', errors='replace') as file:
+            yield from filter(None, map(str.strip, file))
+    except OSError as error:
+        raise SourceError(f'{path} cannot be read: {error}') from None
 
 
 def _stem(name: str) -> str:
