@@ -151,7 +151,7 @@ def measure(
     args: argparse.Namespace, protocol: Protocol, ground_truth: str, scenes: list[SceneData]
 ) -> tuple[dict[str, Any], list[str]]:
     """The results of all scenes, and the tables."""
-    from dsac_ros.cli.evaluate import machine
+    from dsac_ros.compute.machine import machine
     from dsac_ros.protocols import table
     from dsac_ros.protocols.run import prepare, run_scenes
 
