@@ -118,6 +118,11 @@ def reason_of(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f' of {error.filename}' if error.filename else ''
         return f'the disk{where} is full; free some space and run the command again'
+    if error.errno == errno.EFBIG:
+        return (
+            'a file grew beyond what the file system or the limit of this process (`ulimit -f`) '
+            'allows; raise the limit or write to another place'
+        )
     if error.filename is None:
         raise error
     log.info('where it happened:', exc_info=error)

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shutil
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -77,7 +82,12 @@ class BagWriter:
             version=METADATA_VERSION,
             storage_plugin=STORAGE[storage],
         )
-        self._writer.open()
+        try:
+            with self._told_as_os_error():
+                self._writer.open()
+        except OSError:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise
         self._connections: dict[str, Any] = {}
 
     def image(self, topic: str, frame_id: str, stamp_ns: int, image: np.ndarray) -> None:
@@ -245,7 +255,8 @@ class BagWriter:
 
     def close(self) -> None:
         """Finish the bag and put it under its name."""
-        self._writer.close()
+        with self._told_as_os_error():
+            self._writer.close()
         made = self._partial / self.path.name
         if self._single_file:
             made = next(p for p in made.iterdir() if p.suffix in SUFFIX.values())
@@ -254,7 +265,8 @@ class BagWriter:
 
     def abort(self) -> None:
         """Leave nothing behind."""
-        self._writer.abort()
+        with contextlib.suppress(OSError, sqlite3.OperationalError):  # what is left is not written
+            self._writer.abort()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> BagWriter:
@@ -268,10 +280,14 @@ class BagWriter:
         trace: TracebackType | None,
     ) -> None:
         """Finish the bag, or leave nothing behind after an error."""
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:  # the last bytes are written here, and the disk may be full
+            self.abort()
+            raise
 
     def _write(self, topic: str, msgtype: str, stamp_ns: int, **fields: Any) -> None:
         """Write a message, recorded at its own stamp."""
@@ -283,14 +299,25 @@ class BagWriter:
             )
         if topic not in self._connections:
             latched = topic == '/tf_static'
-            self._connections[topic] = self._writer.add_connection(
-                topic,
-                msgtype,
-                typestore=self._types,
-                offered_qos_profiles=[offered_qos(100 if 'tf' in topic else 10, latched)],
-            )
+            with self._told_as_os_error():
+                self._connections[topic] = self._writer.add_connection(
+                    topic,
+                    msgtype,
+                    typestore=self._types,
+                    offered_qos_profiles=[offered_qos(100 if 'tf' in topic else 10, latched)],
+                )
         data = self._types.serialize_cdr(self._make(msgtype, **fields), msgtype)
-        self._writer.write(self._connections[topic], int(stamp_ns), data)
+        with self._told_as_os_error():
+            self._writer.write(self._connections[topic], int(stamp_ns), data)
+
+    @contextlib.contextmanager
+    def _told_as_os_error(self) -> Iterator[None]:
+        """Raise an OSError where SQLite has an error of its own for a disk that is full or bad."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            number = errno.ENOSPC if 'full' in str(error) else errno.EIO
+            raise OSError(number, os.strerror(number), str(self.path)) from None
 
     def _make(self, msgtype: str, **fields: Any) -> Any:
         return self._types.types[msgtype](**fields)

@@ -59,6 +59,12 @@ def test_a_full_disk_is_one_line(verb, capsys):
     assert 'the disk of big.map is full' in capsys.readouterr().err
 
 
+def test_a_file_beyond_the_limit_is_one_line(verb, capsys):
+    verb(raising(OSError(errno.EFBIG, 'File too large')))
+    assert command.main(['localize']) == 1
+    assert 'a file grew beyond what the file system' in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_one_line(verb, capsys):
     verb(lambda args: Path('/proc/no_such_file').write_text(''))
     assert command.main(['localize']) == 1
