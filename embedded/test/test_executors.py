@@ -49,7 +49,7 @@ def test_a_timer_keeps_its_period(make_node, spin_until):
     timer = node.create_timer(0.05, lambda: ticks.append(time.monotonic()))
     start = time.monotonic()
     assert spin_until(lambda: len(ticks) == 6)
-    assert 0.25 < time.monotonic() - start < 1.0
+    assert 0.25 < time.monotonic() - start < 3.0
     timer.cancel()
     count = len(ticks)
     spin_until(lambda: False, 0.15)
@@ -78,7 +78,7 @@ def test_spin_until_future_complete_gives_up_in_time(executor, make_node):
     make_node('a')
     start = time.monotonic()
     executor.spin_until_future_complete(Future(), 0.2)
-    assert 0.15 < time.monotonic() - start < 1.0
+    assert 0.15 < time.monotonic() - start < 3.0
 
 
 def test_shutdown_of_the_context_ends_a_waiting_spin(ros_context):

@@ -108,7 +108,7 @@ def test_without_odometry_the_fix_says_why(make_bench, spin_until):
     for _ in range(3):
         bench.queue.put(output(bench.now()))
     assert spin_until(lambda: len(bench.fixes) == 3, 2.0)
-    assert 0.2 <= time.monotonic() - begin < 0.6
+    assert 0.2 <= time.monotonic() - begin < 2.0
     assert all(fix.odom_from_base is None for fix in bench.fixes)
     reason = "TF does not contain frame 'odom', only base_link, odometry"
     assert reason in bench.fixes[0].reason and 'odom_frame' in bench.queue.problem

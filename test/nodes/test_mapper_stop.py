@@ -47,7 +47,7 @@ def test_stop_stores_images_whose_tf_comes_late(tmp_path, make_driver):
     for place, stamp in enumerate(stamps, 1):
         driver.be_at(float(place), stamp)
     assert driver.spin(future.done, 30.0)
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 4.0
     # An image may be lost on the way (best effort), but none that arrived.
     status = driver.wait_for(lambda s: s.state == MappingStatus.IDLE)
     assert status.keyframes == status.images >= 3
@@ -62,7 +62,7 @@ def test_stop_without_tf_takes_one_pose_timeout(tmp_path, make_driver):
         show_at(driver, number, number)
     begin = time.monotonic()
     answer = driver.service('stop')
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 5.0
     assert '0 keyframes' in answer.message
     driver.wait_for(lambda s: s.rejected_pose == 6)
 
@@ -117,7 +117,7 @@ def test_deactivation_answers_stop_and_falls_silent(tmp_path, make_driver):
     driver.spin(future.done, 0.5)
     begin = time.monotonic()
     assert driver.change_state(Transition.TRANSITION_DEACTIVATE)
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 7.0
     assert driver.spin(future.done, 5.0)
     heard = len(driver.of('status')), len(driver.of('keyframe'))
     driver.be_at(1.0, stamp + SECOND // 100)
