@@ -6,6 +6,7 @@ Fitted by `mapping.acceptance.fit` on frames held out of the mapping; applied by
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -15,8 +16,13 @@ from dsac_ros.config import AcceptConfig
 from dsac_ros.types import PoseStatistics, Result
 
 #: Features that landmarks contradict verify a pose if there are so many times those asked for: of
-#: eleven such poses in fourteen places three of the six below were wrong, and none above.
-CONTRADICTION = 1.5
+#: 15 such poses in fourteen places seven of the twelve below were wrong, and none above.
+CONTRADICTION = 1.7
+#: Visible inlier ratio that no image has: landmarks verify nothing in a place that is its own mirror
+#: image.
+NEVER = 1.0
+#: In place of a threshold that asks for nothing.
+TINY = 1e-9
 #: Of the scene's depth: standard deviation of a position where nothing was measured.
 UNMEASURED_SHARE = 0.01
 #: Where a map does not tell poses of scene coordinates alone apart, whose numbers they have.
@@ -36,6 +42,8 @@ class AcceptanceModel:
     is_measured: the covariance was fitted to errors; otherwise it is one that they hardly exceed.
     right_share: of the held-out frames that were accepted, how many are right, as a factor on the
     confidence (`confidence.py`).
+    min_joint_evidence: of landmarks and features that tell one view (`joint_evidence`); as much as
+    1 of either alone.
     clear_ratio: inlier ratio of all landmarks in view from which on features are not matched,
     though they might improve the pose; 0 where features of this place hardly ever verify one.
     features_first: poses by scene coordinates are seldom good enough to be aligned, so features
@@ -63,6 +71,7 @@ class AcceptanceModel:
     min_agreement: float = 0.0
     min_visible_inlier_ratio: float = 0.35
     min_feature_inliers: int = 12
+    min_joint_evidence: float = 1.2
     clear_ratio: float = 0.7
     features_first: bool = False
     accepts_alone: bool = True
@@ -118,6 +127,30 @@ class AcceptanceModel:
         count = statistics.feature_inliers
         return count > 0 and count >= self.min_feature_inliers
 
+    def joint_evidence(self, statistics: PoseStatistics) -> float:
+        """Return the evidence of landmarks and features for the one view that they tell.
+
+        The sum of both, each as a multiple of what is asked for where it decides alone; 0 where
+        they tell two views, or where landmarks verify nothing in this place.
+        """
+        s = statistics
+        if not s.agreeing or self.min_visible_inlier_ratio >= NEVER:
+            return 0.0
+        ratio = s.visible_inlier_ratio / max(self.min_visible_inlier_ratio, TINY)
+        return ratio + s.feature_inliers / max(self.min_feature_inliers, TINY)
+
+    def accepted_jointly(self, statistics: PoseStatistics) -> bool:
+        """Return True if landmarks and features together verify the pose."""
+        return self.joint_evidence(statistics) >= self.min_joint_evidence
+
+    def verified(self, statistics: PoseStatistics) -> bool:
+        """Return True if landmarks, features or both together verify the pose."""
+        return (
+            self.accepted_by_landmarks(statistics)
+            or self.accepted_by_features(statistics)
+            or self.accepted_jointly(statistics)
+        )
+
     def nothing_alone(self) -> str:
         """Return why scene coordinates alone verify no pose in this map."""
         return (
@@ -127,25 +160,30 @@ class AcceptanceModel:
 
     def covariance(self, raw: np.ndarray, statistics: PoseStatistics) -> np.ndarray:
         """Return the covariance (6, 6) [m, rad] of real errors, from that of the refinement."""
-        if self.accepted_by_landmarks(statistics) or self.accepted_by_features(statistics):
+        if self.verified(statistics):
             return widened(raw, self.covariance_scale, self.floor_m, self.floor_rad)
         return widened(raw, self.alone_scale, self.alone_floor_m, self.alone_floor_rad)
 
     def verdict(self, statistics: PoseStatistics) -> tuple[Result, str]:
         """Return ACCEPTED, or the first condition that fails, with its numbers.
 
-        Enough feature inliers decide alone, and so do landmarks that features do not contradict;
-        features that landmarks contradict must be many. Otherwise, or where the map has no
-        landmarks in view, all conditions on the scene coordinates must hold.
+        Enough feature inliers decide alone, and so do landmarks that features do not contradict,
+        and fewer of both that tell one view; features that landmarks contradict must be many.
+        Otherwise, or where the map has no landmarks in view, all conditions on the scene
+        coordinates must hold.
         """
         s = statistics
-        if self.accepted_by_features(s) or self.accepted_by_landmarks(s):
+        if self.verified(s):
             many = s.feature_inliers >= CONTRADICTION * self.min_feature_inliers
             if not s.contradicted or many:
                 return Result.ACCEPTED, ''
             return Result.AMBIGUOUS, (
                 f'{s.visible_inlier_ratio:.0%} of the landmarks fit one pose and '
                 f'{s.feature_inliers} features another'
+                if s.visible_inlier_ratio
+                else f'{s.feature_inliers} features agree, expected '
+                f'{math.ceil(CONTRADICTION * self.min_feature_inliers)} where the image does not '
+                'show the landmarks that it should'
             )
         if not self.accepts_alone:
             return Result.LOW_INLIERS, (

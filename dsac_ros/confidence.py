@@ -63,7 +63,7 @@ def confidence(
 def strength(statistics: PoseStatistics, model: AcceptanceModel) -> float:
     """Return the evidence for a pose as a multiple of what the model asks for.
 
-    The strongest of the three ways to accept a pose counts: 1 or more if and only if the verdict
+    The strongest of the four ways to accept a pose counts: 1 or more if and only if the verdict
     is ACCEPTED. What was not computed, since another way had decided, takes nothing away.
     """
     s, m = statistics, model
@@ -82,7 +82,8 @@ def strength(statistics: PoseStatistics, model: AcceptanceModel) -> float:
     )
     if s.contradicted and max(landmarks, features) >= 1:
         return features / CONTRADICTION  # one of the two is wrong, and cells take no side
-    return max(landmarks, features, cells)
+    both = _times(m.joint_evidence(s), m.min_joint_evidence)
+    return max(landmarks, features, both, cells)
 
 
 def probability_right(strength: float) -> float:

@@ -164,7 +164,10 @@ def statistics_of(query: Query, alignment: Alignment | None, depth: float) -> Po
         visible_inlier_ratio=verified_ratio(alignment), feature_inliers=query.feature_inliers
     )
     if alignment is not None and found.visible_inlier_ratio and query.feature_inliers > CHANCE:
-        found = replace(found, contradicted=not tell_one_view(alignment, query.features, depth))
+        agreeing = tell_one_view(alignment, query.features, depth)
+        found = replace(found, agreeing=agreeing, contradicted=not agreeing)
+    elif query.lacks_landmarks:
+        found = replace(found, contradicted=True)
     if query.estimate is None:
         return found
     estimate = query.estimate

@@ -145,8 +145,9 @@ class Localizer:
             alignment = self._aligned(query, quick)
             if alignment is None or not self._accepted_by_landmarks(query, alignment):
                 query.feature_pose()
-                if not quick and not self._accepted_by_features(query):
+                if not quick and not self._verified(query, alignment):
                     query.full_estimate()
+                self._look_for_landmarks(query, alignment)
             elif alignment.verification.inlier_ratio < self.acceptance.clear_ratio:
                 query.feature_pose()
             answer = decide(
@@ -209,11 +210,11 @@ class Localizer:
                 self._candidates(query, None if quick else self.database),
                 query.alignments,
             )
-            if (
-                best is None
-                or self._accepted_by_features(query)
-                or not self._accepted_by_landmarks(query, best)
-            ):
+            if best is None:
+                return None
+            if not self._accepted_by_landmarks(query, best):
+                query.feature_pose()
+            if self._accepted_by_features(query) or not self._verified(query, best):
                 return best
             return replace(
                 best,
@@ -290,7 +291,7 @@ class Localizer:
             pose, covariance = found.estimate.world_from_camera[0], found.estimate.covariance[0]
         elif (
             alignment is not None
-            and self._accepted_by_landmarks(query, alignment)
+            and self._verified(query, alignment)
             and tell_one_view(alignment, found, self.network.scale)
         ):
             pose, covariance = alignment.world_from_camera, alignment.covariance
@@ -319,6 +320,22 @@ class Localizer:
             return self.focal_check.by_landmarks(
                 query.resampler, test, ratio, lambda: query.feature_pose().matches, pose
             )
+
+    def _look_for_landmarks(self, query: Query, alignment: Alignment | None) -> None:
+        """Notice that an image lacks the landmarks around a pose that features alone verify.
+
+        A mirrored image fits features of other objects, which lie in one part of it.
+        """
+        given = statistics_of(query, alignment, self.network.scale)
+        if self.aligner is None or given.agreeing or not self._accepted_by_features(query):
+            return
+        with query.clock.stage('align'):
+            pose = query.feature_pose().estimate.world_from_camera[0]
+            sought = self.aligner.sought_landmarks(query.pyramid, query.intrinsics, pose, True)
+            query.lacks_landmarks = sought.are_missing
+
+    def _verified(self, query: Query, alignment: Alignment | None) -> bool:
+        return self.acceptance.verified(statistics_of(query, alignment, self.network.scale))
 
     def _accepted_by_landmarks(self, query: Query, alignment: Alignment | None) -> bool:
         return self.acceptance.accepted_by_landmarks(

@@ -67,6 +67,7 @@ class Query:
 
     features is the pose by local features and estimate the best one by scene coordinates so far;
     None as long as they have not been computed. alignments are those of candidate poses so far.
+    lacks_landmarks: the image was found not to show what is in view at the pose by features.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Query:
         self.features: FeaturePose | None = None
         self.estimate: PoseEstimate | None = None
         self.alignments: list[Alignment] = []
+        self.lacks_landmarks = False
         with clock.stage('resample'):
             self.frame = shown_frame(frame, cache)
             self.image: np.ndarray = cache.get(

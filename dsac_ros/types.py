@@ -127,8 +127,9 @@ class PoseStatistics:
     hypotheses that agree with the winner. visible_inlier_ratio: inliers among the landmarks that
     are not occluded (`alignment.verification`); 0 where they lie in a corner of the image or are
     repetitive and so verify nothing. feature_inliers: local features that agree, at most two in
-    each of 48 grid bins. contradicted: landmarks tell one view and features, more than agree by
-    chance, another.
+    each of 48 grid bins, of which up to seven agree by chance. agreeing: landmarks and more
+    features than that tell one view. contradicted: they tell two views, or the image does not show
+    the landmarks that are in view at the pose of the features.
     """
 
     inlier_ratio: float = 0.0
@@ -137,6 +138,7 @@ class PoseStatistics:
     hypothesis_agreement: float = 0.0
     visible_inlier_ratio: float = 0.0
     feature_inliers: int = 0
+    agreeing: bool = False
     contradicted: bool = False
 
 

@@ -85,10 +85,41 @@ def test_features_may_contradict_landmarks():
     told = PoseStatistics(visible_inlier_ratio=0.4, feature_inliers=10, contradicted=True)
     found, reason = AcceptanceModel().verdict(told)
     assert found is Result.AMBIGUOUS and '40% of the landmarks' in reason and '10' in reason
-    few, many = (replace(told, feature_inliers=count) for count in (17, 18))
+    few, many = (replace(told, feature_inliers=count) for count in (20, 21))
     assert AcceptanceModel().verdict(few)[0] is Result.AMBIGUOUS
     assert AcceptanceModel().verdict(many)[0] is Result.ACCEPTED
     assert AcceptanceModel().verdict(replace(few, contradicted=False))[0] is Result.ACCEPTED
+
+
+def test_features_without_their_landmarks_must_be_many():
+    told = PoseStatistics(feature_inliers=20, contradicted=True)
+    found, reason = AcceptanceModel().verdict(told)
+    assert found is Result.AMBIGUOUS and '20 features agree, expected 21' in reason
+    assert AcceptanceModel().verdict(replace(told, feature_inliers=21))[0] is Result.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ('ratio', 'inliers', 'agreeing', 'result'),
+    [
+        (0.3, 8, True, Result.ACCEPTED),  # 0.6 + 0.67
+        (0.3, 8, False, Result.LOW_INLIERS),
+        (0.2, 9, True, Result.LOW_INLIERS),  # 0.4 + 0.75
+        (0.4, 10, False, Result.LOW_INLIERS),
+    ],
+)
+def test_landmarks_and_features_add_up(ratio, inliers, agreeing, result):
+    model = AcceptanceModel(min_visible_inlier_ratio=0.5)
+    told = PoseStatistics(visible_inlier_ratio=ratio, feature_inliers=inliers, agreeing=agreeing)
+    assert model.verdict(told)[0] is result
+    raw = np.eye(6)
+    verified = model.covariance(raw, told)[0, 0] == 10.0 + model.floor_m**2
+    assert verified or result is not Result.ACCEPTED
+
+
+def test_landmarks_of_a_mirrored_place_add_nothing():
+    told = PoseStatistics(visible_inlier_ratio=0.9, feature_inliers=11, agreeing=True)
+    assert AcceptanceModel(min_visible_inlier_ratio=0.95).verdict(told)[0] is Result.ACCEPTED
+    assert AcceptanceModel(min_visible_inlier_ratio=1.0).verdict(told)[0] is Result.LOW_INLIERS
 
 
 def test_the_model_of_the_map_is_kept_beside_the_users():

@@ -33,7 +33,10 @@ MODEL = AcceptanceModel(
 SHARES = st.floats(0.0, 1.0)
 STATISTICS = st.builds(
     PoseStatistics, SHARES, st.integers(0, 200), SHARES, SHARES, SHARES, st.integers(0, 60),
-    st.booleans(),
+).flatmap(
+    lambda one: st.sampled_from(
+        [one, replace(one, agreeing=True), replace(one, contradicted=True)]
+    )
 )  # fmt: skip
 
 

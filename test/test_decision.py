@@ -54,12 +54,20 @@ def features(metres, count):
 )
 def test_features_may_contradict_landmarks(found, contradicted):
     query = SimpleNamespace(
-        features=found, estimate=None, feature_inliers=found.inlier_count if found else 0
+        features=found,
+        estimate=None,
+        feature_inliers=found.inlier_count if found else 0,
+        lacks_landmarks=False,
     )
     assert statistics_of(query, landmarks(), DEPTH_M) == PoseStatistics(
-        visible_inlier_ratio=0.4, feature_inliers=query.feature_inliers, contradicted=contradicted
+        visible_inlier_ratio=0.4,
+        feature_inliers=query.feature_inliers,
+        agreeing=query.feature_inliers > 7 and not contradicted,
+        contradicted=contradicted,
     )
     assert not statistics_of(query, None, DEPTH_M).contradicted
+    query.lacks_landmarks = True
+    assert statistics_of(query, None, DEPTH_M).contradicted
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,19 @@ def test_few_landmarks_prove_nothing():
     assert contradictions(grid(everywhere), few, SHORT_SIDE) == 0
     assert contradictions(grid(everywhere), none, SHORT_SIDE) == 0
     assert none.ratio == 0.0 and grid(left).ratio == 0.5
+
+
+@pytest.mark.parametrize(
+    ('shown', 'missing'), [(everywhere, False), (left, False), (nowhere, True)]
+)
+def test_an_image_may_lack_all_landmarks(shown, missing):
+    """An occlusion leaves some together; chance finds a few, apart from one another."""
+    assert grid(shown).are_missing is missing
+
+
+def test_landmarks_found_by_chance_are_missing():
+    generator = torch.Generator().manual_seed(0)
+    pixels = 200 * torch.rand(200, 2, generator=generator)
+    by_chance = torch.rand(200, generator=generator) < 0.15
+    assert SoughtLandmarks(pixels, by_chance).are_missing
+    assert not SoughtLandmarks(pixels[:20], by_chance[:20]).are_missing  # too few to tell
