@@ -18,8 +18,8 @@ from dsac_ros.types import PoseStatistics, Result
 #: Features that landmarks contradict verify a pose if there are so many times those asked for: of
 #: 15 such poses in fourteen places seven of the twelve below were wrong, and none above.
 CONTRADICTION = 1.7
-#: Visible inlier ratio that no image has: landmarks verify nothing in a place that is its own mirror
-#: image.
+#: Visible inlier ratio that no image has: landmarks verify nothing in a place that is its own
+#: mirror image.
 NEVER = 1.0
 #: In place of a threshold that asks for nothing.
 TINY = 1e-9

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dsac_ros.alignment.focal import FocalTest
+from dsac_ros.alignment.focal import FocalFit, FocalTest
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.ransac.correspondences import normalize_correspondences
 from dsac_ros.ransac.focal import dolly_zoomed, refine_with_focal
@@ -22,8 +22,9 @@ from dsac_ros.types import SceneCoordinates
 # refinement deviates by at most 1.5 % for exact poses and 9 % for poses with errors of 3 cm, so
 # that it only triggers the search; the search improves the score by at most 6 % or deviates by at
 # most 12 %.
-#: The refinement on one level reveals about half of a small error.
-REFINED_FRACTION, SIGMAS = 0.5, 3.0
+#: The refinement on one level reveals about half of a small error, and a quarter at least: of two
+#: zoomed images that scored 1.07 and 1.10 times as much at wrong focal lengths it showed nothing.
+REFINED_FRACTION, LEAST_REFINED, SIGMAS = 0.5, 0.25, 3.0
 #: The search contradicts if the score improves by MIN_GAIN, or by MIN_GAIN_IF_LARGE at a log ratio
 #: above LARGE_LOG_RATIO, and if its standard deviation is below MAX_SEARCH_SIGMA.
 MIN_GAIN, MIN_GAIN_IF_LARGE, LARGE_LOG_RATIO, MAX_SEARCH_SIGMA = 1.06, 1.03, 0.18, 0.02
@@ -42,7 +43,9 @@ MIN_CELLS = 12
 MIN_DETERMINING, MAX_SIGMA_DETERMINING, MIN_CONCLUSIVE, MAX_AGREEING_RATIO = 60, 0.01, 20, 0.8
 #: Errors of the map's points are alike in one part of an image, which the standard deviation does
 #: not know: with half of the image covered, the right focal length was off by up to 16 of them
-#: (9 % beside 0.5 %). Features contradict it beyond the accepted error and this many.
+#: (9 % beside 0.5 %). Features contradict a camera beyond the accepted error and this many. An
+#: image of a camera that none has confirmed is refused beyond SIGMAS: of fourteen places ten wrong
+#: focal lengths (1.12 and 1.3 times the right one) were between the two, and one of 25 right ones.
 SYSTEMATIC_SIGMAS = 10.0
 
 
@@ -52,7 +55,8 @@ class FocalCheck:
     Features determine the focal length best; if there are few, it is searched by landmarks, at the
     cost of twenty alignments. Once an image has confirmed its camera, only the fast refinement on
     landmarks is run, and the other tests if it deviates. If an image contradicts its camera, later
-    inconclusive images are rejected, too, until one confirms it.
+    inconclusive images are rejected, too, until one confirms it; landmarks that contradict a
+    camera which is confirmed rather show that the pose is wrong, and reject this image alone.
     """
 
     def __init__(self, max_error: float) -> None:
@@ -86,21 +90,28 @@ class FocalCheck:
         refined = test.refined()
         log_error = abs(math.log(refined.ratio))
         contradicts = log_error > max(REFINED_FRACTION * self.max_error, SIGMAS * refined.sigma)
-        if not contradicts and self._ratio_of_camera.get(camera) == 1.0:
+        is_confirmed = self._ratio_of_camera.get(camera) == 1.0
+        if not contradicts and is_confirmed:
             return 1.0
         fit = fitted_focal(features(), pose, FEATURE_PX)
+        # features are matched independently of the focal length, hence more reliable
+        ratio = fit.verdict(self.max_error)
+        if ratio is None and inlier_ratio:
+            ratio = self._searched(test, refined, fit, inlier_ratio)
+            if ratio is not None and ratio != 1.0 and is_confirmed:
+                return ratio
+        if ratio is not None:
+            self._ratio_of_camera[camera] = ratio
+        elif camera not in self._ratio_of_camera and fit.deviates(self.max_error, SIGMAS):
+            return fit.ratio
+        return self._ratio_of_camera.get(camera, 1.0)
+
+    def _searched(
+        self, test: FocalTest, refined: FocalFit, fit: MatchedFocal, inlier_ratio: float
+    ) -> float | None:
+        """Return the ratio that a search by landmarks finds, 1 to confirm; None if undecided."""
         if fit.is_conclusive:
-            # features are matched independently of the focal length, hence more reliable
-            if fit.log_error > self.max_error + SYSTEMATIC_SIGMAS * fit.sigma:
-                self._ratio_of_camera[camera] = fit.ratio
-            elif fit.log_error <= self.max_error + SIGMAS * fit.sigma:
-                self._ratio_of_camera[camera] = 1.0
-            return self._ratio_of_camera.get(camera, 1.0)
-        if fit.confirms(self.max_error):
-            self._ratio_of_camera[camera] = 1.0
-            return 1.0
-        if not inlier_ratio:
-            return self._ratio_of_camera.get(camera, 1.0)
+            return None
         found = test.searched()
         far = abs(math.log(found.ratio))
         contradicts = (
@@ -108,15 +119,17 @@ class FocalCheck:
             and found.sigma < MAX_SEARCH_SIGMA
             and found.gain > (MIN_GAIN_IF_LARGE if far > LARGE_LOG_RATIO else MIN_GAIN)
         )
-        if contradicts and not fit.excludes(found.ratio):
-            self._ratio_of_camera[camera] = found.ratio
-        elif (
+        small = far < LARGE_LOG_RATIO
+        shown = math.log(refined.ratio) * math.copysign(1.0, math.log(found.ratio))
+        agrees = not fit.deviates(self.max_error, SIGMAS) and fit.excludes(found.ratio)
+        if contradicts and not agrees and not (small and shown < LEAST_REFINED * far):
+            return found.ratio
+        confirms = (
             far < REFINED_FRACTION * self.max_error
             and found.sigma < self.max_error
             and inlier_ratio > MIN_CONFIRMING_INLIER_RATIO
-        ):
-            self._ratio_of_camera[camera] = 1.0
-        return self._ratio_of_camera.get(camera, 1.0)
+        )
+        return 1.0 if confirms else None
 
     def by_scene_coordinates(self, scene: SceneCoordinates, pose: Tensor) -> float:
         """Return the fitting focal length relative to the given one; 1 if nothing contradicts it.
@@ -162,6 +175,18 @@ class MatchedFocal:
             and self.inliers_given < MAX_AGREEING_RATIO * self.inliers
         )
         return determined or (refuting and self.log_error > SIGMAS * self.sigma)
+
+    def deviates(self, max_error: float, sigmas: float) -> bool:
+        """Return True if the error exceeds `max_error` by so many standard deviations."""
+        return self.inliers >= MIN_CELLS and self.log_error > max_error + sigmas * self.sigma
+
+    def verdict(self, max_error: float) -> float | None:
+        """Return the ratio that the correspondences tell, 1 to confirm; None if undecided."""
+        if not self.is_conclusive:
+            return 1.0 if self.confirms(max_error) else None
+        if self.deviates(max_error, SYSTEMATIC_SIGMAS):
+            return self.ratio
+        return None if self.deviates(max_error, SIGMAS) else 1.0
 
     def confirms(self, max_error: float) -> bool:
         """Return True if enough correspondences agree with a focal length within `max_error`."""

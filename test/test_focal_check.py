@@ -66,6 +66,8 @@ WRONG = FocalFit(0.5, 0.003, 1.5)
         (FocalFit(0.92, 0.003, 1.0), CONFIRMING, 1.0),  # noise of the map's own poses
         (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 0.91),
         (FocalFit(0.97, 0.003, 1.0), FocalFit(0.91, 0.01, 1.02), 1.0),
+        (FocalFit(1.001, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 1.0),  # small, and not shown
+        (FocalFit(1.03, 0.003, 1.0), FocalFit(0.91, 0.01, 1.1), 1.0),
         (FocalFit(0.97, 0.02, 1.0), VAGUE, 1.0),  # within its own sigma
         (FocalFit(1.0, math.inf, 1.0), FocalFit(1.0, math.inf, 1.0), 1.0),
     ),
@@ -96,6 +98,28 @@ def test_a_doubted_camera_is_refused_until_confirmed():
     assert judge(check, one, test(SOUND, VAGUE), 0.8) == 0.5
     assert judge(check, one, test(SOUND, CONFIRMING), 0.8) == 1.0
     assert judge(check, one, test(SOUND), 0.8) == 1.0
+
+
+def test_landmarks_doubt_a_pose_of_a_confirmed_camera():
+    check, one = FocalCheck(0.04), camera()
+    assert judge(check, one, test(SOUND, CONFIRMING), 0.8) == 1.0
+    assert judge(check, one, test(FocalFit(0.9, 0.003, 1.0), WRONG), 0.8) == 0.5
+    assert judge(check, one, test(SOUND), 0.8) == 1.0  # that image alone was refused
+
+
+@pytest.mark.parametrize(
+    ('fit', 'expected'),
+    [
+        (MatchedFocal(0.896, 0.008, 45, 40), 0.896),  # 12 % off, and too few to be conclusive
+        (MatchedFocal(0.904, 0.032, 13, 13), 1.0),  # right, and hardly determined
+    ],
+)
+def test_an_unknown_camera_needs_features_that_fit(monkeypatch, fit, expected):
+    """They refuse the image; the camera stays unknown."""
+    monkeypatch.setattr(focal_check, 'fitted_focal', lambda *_: fit)
+    check, one = FocalCheck(0.04), camera()
+    assert judge(check, one, test(SOUND, VAGUE), 0.8) == expected
+    assert one not in check._ratio_of_camera
 
 
 @pytest.mark.parametrize('given, refused', ((FOCAL, False), (2 * FOCAL, True), (FOCAL / 2, True)))
