@@ -127,6 +127,15 @@ class AcceptanceModel:
         count = statistics.feature_inliers
         return count > 0 and count >= self.min_feature_inliers
 
+    def decided_by_features(self, statistics: PoseStatistics) -> bool:
+        """Return True if so many features agree that landmarks change no verdict."""
+        return statistics.feature_inliers >= max(CONTRADICTION * self.min_feature_inliers, 1.0)
+
+    @property
+    def matches_features_first(self) -> bool:
+        """True if features are matched before anything else: nothing else verifies most poses."""
+        return self.features_first or self.min_visible_inlier_ratio >= NEVER
+
     def joint_evidence(self, statistics: PoseStatistics) -> float:
         """Return the evidence of landmarks and features for the one view that they tell.
 
@@ -174,8 +183,7 @@ class AcceptanceModel:
         """
         s = statistics
         if self.verified(s):
-            many = s.feature_inliers >= CONTRADICTION * self.min_feature_inliers
-            if not s.contradicted or many:
+            if not s.contradicted or self.decided_by_features(s):
                 return Result.ACCEPTED, ''
             return Result.AMBIGUOUS, (
                 f'{s.visible_inlier_ratio:.0%} of the landmarks fit one pose and '

@@ -239,16 +239,19 @@ class Localizer:
         Without a database no reference images are retrieved.
 
         Scene coordinates are the quickest where they are right for most images of the place; else
-        features come first. A blurred or dark image has few features: then descriptors of the
-        network are matched with retrieved reference images.
+        features come first, and where many agree nothing else is aligned. A blurred or dark image
+        has few features: then descriptors of the network are matched with retrieved reference
+        images.
         """
-        if not self.acceptance.features_first:
+        if not self.acceptance.matches_features_first:
             yield query.screening_estimate()
+        elif self._decided_by_features(query):
+            return
         if query.feature_pose().inlier_count:
             yield query.feature_pose().estimate
         if self._accepted_by_features(query):
             return
-        if self.acceptance.features_first:
+        if self.acceptance.matches_features_first:
             yield query.screening_estimate()
         if database is None or query.clock.elapsed_ms() > self.max_latency_ms:
             return
@@ -329,10 +332,16 @@ class Localizer:
         given = statistics_of(query, alignment, self.network.scale)
         if self.aligner is None or given.agreeing or not self._accepted_by_features(query):
             return
+        if self.acceptance.decided_by_features(given):
+            return
         with query.clock.stage('align'):
             pose = query.feature_pose().estimate.world_from_camera[0]
             sought = self.aligner.sought_landmarks(query.pyramid, query.intrinsics, pose, True)
             query.lacks_landmarks = sought.are_missing
+
+    def _decided_by_features(self, query: Query) -> bool:
+        query.feature_pose()
+        return self.acceptance.decided_by_features(statistics_of(query, None, self.network.scale))
 
     def _verified(self, query: Query, alignment: Alignment | None) -> bool:
         return self.acceptance.verified(statistics_of(query, alignment, self.network.scale))

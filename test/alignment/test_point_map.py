@@ -12,7 +12,13 @@ from walls import DISTANCE, MATRIX, SIZE_WH, pose, seen_from, texture
 
 from dsac_ros.alignment.features import Features, features_of_frame, quantised, root_sift, unit
 from dsac_ros.alignment.matched_points import matched_points
-from dsac_ros.alignment.point_map import PointMap, PointMatcher, from_tensors, to_tensors
+from dsac_ros.alignment.point_map import (
+    PointMap,
+    PointMatcher,
+    from_tensors,
+    maxima,
+    to_tensors,
+)
 from dsac_ros.config import RansacConfig
 from dsac_ros.geometry.resample import Resampler
 from dsac_ros.mapping.data.view import View
@@ -214,3 +220,19 @@ def only(points, used):
     rows = used[points.point]
     index = (np.cumsum(used) - 1)[points.point[rows]]
     return PointMap(points.points[used], points.descriptors[used], points.view[rows], index)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize('dim', [0, 1])
+def test_maxima_are_those_of_torch(dtype, dim):
+    values = torch.randn(300, 700, generator=torch.Generator().manual_seed(0)).to(dtype)
+    values[:, 50:60] = torch.finfo(dtype).min
+    most, index = maxima(values, dim)
+    assert most.dtype == torch.float32 and torch.equal(most, values.amax(dim).float())
+    assert torch.equal(values.gather(dim, index.unsqueeze(dim)).squeeze(dim).float(), most)
+
+
+def test_maxima_of_too_many_are_right():
+    values = torch.zeros(2, 70_000, dtype=torch.bfloat16)
+    values[0, 69_999] = values[1, 5] = 1.0
+    assert maxima(values, 1)[1].tolist() == [69_999, 5]
