@@ -138,8 +138,8 @@ class PoseStatistics:
     hypothesis_agreement: float = 0.0
     visible_inlier_ratio: float = 0.0
     feature_inliers: int = 0
-    agreeing: bool = False
     contradicted: bool = False
+    agreeing: bool = False
 
 
 @dataclass(frozen=True)
