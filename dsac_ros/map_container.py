@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 7
 _KEY = 'dsac_map'
 _LENGTH_BYTES, _MAX_HEADER_BYTES = 8, 64 << 20
+_MAX_BYTES = 2 << 30  # of a map, which is loaded as a whole: maps of a floor have megabytes
 #: What reading the tensors of a damaged file may raise.
 DAMAGE = (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError)
 #: Fields of the header that the id depends on, beside the tensors.
@@ -90,6 +91,11 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     path = Path(path)
     with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MAX_BYTES:
+            raise MapError(
+                f'{path} has {size} bytes, expected at most {_MAX_BYTES}; copy or learn it again'
+            )
         data = file.read()
     header = _header_of(path, data, len(data))
     try:

@@ -215,12 +215,17 @@ def to_tensors(points: PointMap | None) -> dict[str, Tensor]:
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> PointMap | None:
-    """Invert `to_tensors`; None where the map has no points."""
+    """Invert `to_tensors`; None where the map has no points.
+
+    Raises ValueError where the numbers of observations do not fit them.
+    """
     if PREFIX + 'xyz' not in tensors:
         return None
     xyz, descriptors, seen, point = (
         tensors[PREFIX + name].numpy() for name in ('xyz', 'descriptors', 'seen', 'point')
     )
+    if (seen < 0).any() or seen.sum(dtype=np.float64) != len(point):
+        raise ValueError(f'its views show not the {len(point)} points that are listed')
     return PointMap(
         xyz, unpacked(descriptors), np.repeat(np.arange(len(seen)), seen), point.astype(int)
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from dsac_ros.types import Camera
 
 WEBP_QUALITY = 80
 PREFIX = 'reference_images.'
+MOST_PIXELS = 1 << 26  # of an image: a few kilobytes could hold a gigapixel
+_SIZE_AT, _SIZE_MASK = 26, 0x3FFF  # of a lossy WebP: width and height, 14 bits each
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ def to_tensors(references: Sequence[ReferenceImage]) -> dict[str, Tensor]:
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> list[ReferenceImage]:
-    """Invert `to_tensors`; empty where the map has no reference images."""
+    """Invert `to_tensors`; empty where the map has no reference images.
+
+    Raises ValueError where the tensors do not fit each other.
+    """
     column = {
         name.removeprefix(PREFIX): value.numpy()
         for name, value in tensors.items()
@@ -91,7 +97,13 @@ def from_tensors(tensors: dict[str, Tensor]) -> list[ReferenceImage]:
     }
     if not column:
         return []
+    for parts, whole in (('image_sizes', 'image_bytes'), ('landmarks', 'pixels')):
+        sizes = column[parts]
+        if (sizes < 0).any() or sizes.sum(dtype=np.float64) != len(column[whole]):
+            raise ValueError(f'{parts} of the reference images do not add up')
     images = np.split(column['image_bytes'], np.cumsum(column['image_sizes'])[:-1])
+    if not all(map(_is_small_webp, images)):
+        raise ValueError(f'a reference image is no WebP of up to {MOST_PIXELS} pixels')
     starts = np.cumsum(column['landmarks'])[:-1]
     return [
         ReferenceImage(*columns)
@@ -104,3 +116,12 @@ def from_tensors(tensors: dict[str, Tensor]) -> list[ReferenceImage]:
             column['global_descriptor'].astype(np.float32),
         )
     ]
+
+
+def _is_small_webp(data: np.ndarray) -> bool:
+    """Return True for the bytes of a WebP as `compressed` makes it."""
+    head = data[: _SIZE_AT + 4].astype(np.uint8).tobytes()
+    if len(head) < _SIZE_AT + 4 or head[:4] != b'RIFF' or head[8:16] != b'WEBPVP8 ':
+        return False
+    width, height = (value & _SIZE_MASK for value in struct.unpack_from('<HH', head, _SIZE_AT))
+    return bool(0 < width * height <= MOST_PIXELS)

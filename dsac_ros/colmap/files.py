@@ -46,6 +46,7 @@ COUNT, CAMERA, IMAGE = struct.Struct('<Q'), struct.Struct('<iiQQ'), struct.Struc
 POINT_BYTES = 24
 SUFFIXES = ('.bin', '.txt')
 ANNOUNCED = re.compile(r'# *Number of (?:cameras|images): *([0-9]{1,9})\b')
+MOST_LINE = 1 << 26  # characters: a point of an image has some thirty of them
 IMAGE_WORDS = 10  # IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME
 
 EXPECTED = {
@@ -187,6 +188,11 @@ def _binary_camera(cursor: Cursor) -> tuple[int, ColmapCamera]:
             f'{cursor.path}: unknown camera model with the id {model}, expected 0 '
             f'to {max(CAMERA_MODELS)}: undistort with COLMAP first'
         )
+    if not width or not height:
+        raise SourceError(
+            f'{cursor.path}: camera {number} has images of {width}x{height}; export the model '
+            'again'
+        )
     name, parameters = CAMERA_MODELS[model]
     values = cursor.take(struct.Struct(f'<{parameters}d'))
     return number, ColmapCamera(name, (width, height), values)
@@ -195,6 +201,8 @@ def _binary_camera(cursor: Cursor) -> tuple[int, ColmapCamera]:
 def _binary_image(cursor: Cursor) -> ColmapImage:
     _, *numbers, camera_id = cursor.take(IMAGE)
     name = cursor.name()
+    if not name:  # zeros, of which a sparse file may hold terabytes
+        raise SourceError(f'{cursor.path}: an image has no name; export the model again')
     (points,) = cursor.take(COUNT)
     cursor.skip(POINT_BYTES * points)
     return ColmapImage(name, camera_id, tuple(numbers[:4]), tuple(numbers[4:]))
@@ -230,7 +238,13 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without blanks at their ends; names that are no UTF-8 stay what they are."""
     try:
         with path.open(encoding='utf-8-sig', errors='surrogateescape') as file:
-            for number, line in enumerate(file, 1):
+            lines = iter(lambda: file.readline(MOST_LINE), '')
+            for number, line in enumerate(lines, 1):
+                if len(line) == MOST_LINE:
+                    raise SourceError(
+                        f'{path}, line {number} has {MOST_LINE} characters or more, expected a '
+                        'line of a COLMAP model; export the model again'
+                    )
                 yield number, line.strip()
     except OSError as error:
         raise SourceError(f'{path} cannot be read: {error}') from None

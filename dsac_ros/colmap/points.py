@@ -55,9 +55,13 @@ def read_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _binary(path: Path) -> Iterator[tuple[int, float, float, float]]:
     with opened(path) as cursor:
         (count,) = cursor.take(COUNT)
+        before = None
         for _ in range(count):
             number, x, y, z, *_, length = cursor.take(POINT)
             cursor.skip(TRACK_BYTES * length)
+            if number == before:  # zeros, of which a sparse file may hold terabytes
+                raise SourceError(f'{path} lists point {number} twice; export the model again')
+            before = number
             yield number, x, y, z
 
 

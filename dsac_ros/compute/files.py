@@ -4,9 +4,30 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: Bytes of a file that is read as a whole: a sparse file of a terabyte costs its maker nothing.
+MOST_BYTES = 1 << 30
+
+
+def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read all bytes of a file.
+
+    Raises:
+        OSError: the file cannot be read, or has more bytes than `most`.
+    """
+    with path.open('rb') as file:
+        status = os.fstat(file.fileno())
+        # a pipe or a device does not say its size
+        is_regular = stat.S_ISREG(status.st_mode)
+        data = b'' if status.st_size > most else file.read(-1 if is_regular else most + 1)
+    found = max(status.st_size, len(data))
+    if found > most:
+        raise OSError(f'it has {"" if is_regular else "over "}{found} bytes, expected {most}')
+    return data
 
 
 @contextmanager

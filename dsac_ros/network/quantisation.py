@@ -36,9 +36,15 @@ def to_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the float32 tensors of the result of `to_eight_bits`."""
-    return {
-        name: value.float() * tensors[name + SCALE] if name + SCALE in tensors else value.float()
-        for name, value in tensors.items()
-        if not name.endswith(SCALE)
-    }
+    """Return the float32 tensors of the result of `to_eight_bits`.
+
+    Raises RuntimeError where a scale does not fit its weight.
+    """
+    found = {}
+    for name, value in tensors.items():
+        if name.endswith(SCALE):
+            continue
+        scale = tensors.get(name + SCALE)
+        # a product of a column and a row would be a matrix larger than any file
+        found[name] = value.float() * (1.0 if scale is None else scale.expand(value.shape))
+    return found

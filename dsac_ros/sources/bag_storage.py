@@ -19,6 +19,7 @@ import yaml
 from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader as Ros2Reader
 
+from dsac_ros.compute.files import read_whole
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.mcap_reader import MAGIC, McapReader
 
@@ -53,6 +54,11 @@ FOREIGN = (
 )
 SPARE_BYTES = 1 << 28  # that unpacking leaves on the disk
 STEP_BYTES = 1 << 20
+MOST_METADATA = 1 << 26  # bytes of a metadata.yaml
+# What unpacks to more than both is no recording: a few kilobytes can hold terabytes of zeros.
+MOST_RATIO, LEAST_UNPACKED = 500, 1 << 28
+# Bytes of an unpacked chunk of ROS 1: recorders close one at 768 KB, or after its first message.
+MOST_CHUNK = 1 << 28
 
 
 def is_bag_file(path: Path) -> bool:
@@ -96,10 +102,10 @@ def storage_files(path: Path) -> list[Path]:
 def _named_by_metadata(folder: Path) -> list[Path] | None:
     """The files that metadata.yaml lists; None without one that can be read."""
     try:
-        told = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
+        told = yaml.safe_load(read_whole(folder / METADATA, MOST_METADATA).decode())
         names = told['rosbag2_bagfile_information']['relative_file_paths']
         return [folder / PurePosixPath(name).name for name in names] or None
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
         return None
 
 
@@ -153,7 +159,13 @@ class StorageFiles:
         target = self._folder() / path.stem
         try:
             with unpacker(path) as packed, target.open('wb') as unpacked:
+                most = max(LEAST_UNPACKED, MOST_RATIO * path.stat().st_size)
                 while block := packed.read(STEP_BYTES):
+                    if unpacked.tell() > most:
+                        raise SourceError(
+                            f'{path} unpacks to over {most} bytes, {MOST_RATIO} times its own or '
+                            'more, which no recording does; unpack it yourself if it is one'
+                        )
                     if shutil.disk_usage(target.parent).free < SPARE_BYTES:
                         raise SourceError(
                             f'{path} does not fit into {target.parent} when it is '
@@ -186,7 +198,27 @@ def _open(path: Path, suffix: str) -> Any:
         return McapReader(path)
     reader = Ros1Reader(path) if suffix == '.bag' else Ros2Reader(path)
     reader.open()
+    if isinstance(reader, Ros1Reader):
+        for place, chunk in reader.chunks.items():
+            reader.chunks[place] = chunk._replace(decompressor=_bounded(chunk.decompressor))
     return reader
+
+
+def _bounded(decompress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """The decompressor of a chunk of ROS 1 that stops where a chunk is too large."""
+
+    def unpack(data: bytes) -> bytes:
+        if data[:3] == b'BZh':
+            chunk = bz2.BZ2Decompressor().decompress(data, MOST_CHUNK + 1)
+        elif data[:4] == b'\x04"M\x18':
+            chunk = lz4.frame.LZ4FrameDecompressor().decompress(data, MOST_CHUNK + 1)
+        else:
+            chunk = decompress(data)
+        if len(chunk) > MOST_CHUNK:
+            raise ValueError(f'a chunk has over {MOST_CHUNK} bytes')
+        return chunk
+
+    return unpack
 
 
 def _unpacker(path: Path) -> Callable[[Any], BinaryIO] | None:

@@ -88,6 +88,12 @@ class ColmapPoints:
         try:
             uri = f'{self.database.resolve().as_uri()}?mode=ro'
             with closing(sqlite3.connect(uri, uri=True)) as connection:
+                made_up = connection.execute(
+                    "SELECT 1 FROM sqlite_master WHERE type != 'table' "
+                    "AND name IN ('descriptors', 'images')"
+                ).fetchone()
+                if made_up:  # by a query that may never end
+                    raise sqlite3.DatabaseError('a table of it is a view')
                 row = connection.execute(
                     'SELECT d.rows, d.cols, d.data FROM descriptors AS d '
                     'JOIN images AS i ON i.image_id = d.image_id WHERE i.name = ?',

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 
 import cv2
@@ -24,25 +25,29 @@ MAX_PIXELS_PER_BYTE = 1024
 # Of a message, whose few bytes could take gigabytes: 200 MB of RGB, and more than any camera
 # streams.
 MAX_MESSAGE_PIXELS = 1 << 26
+# Of a file: the largest sensors of cameras and phones have 200 million.
+MAX_FILE_PIXELS = 1 << 28
+PNM = re.compile(rb'P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})')
+PNM_BYTES = 1 << 10  # in which the size is looked for
 
 
 def decode_encoded(
-    data: bytes | np.ndarray, flags: int, max_pixels: int | None = None
+    data: bytes | np.ndarray, flags: int, max_pixels: int = MAX_FILE_PIXELS
 ) -> np.ndarray:
     """Decode an image as OpenCV does, with its flags.
 
     Args:
         data: the encoded image.
         flags: of cv2.imread.
-        max_pixels: largest size; what a JPEG, PNG, WebP or TIFF says is checked before memory is
-            taken for it. A few kilobytes can say, and hold, a gigapixel.
+        max_pixels: largest size; what the image says it has is checked before memory is taken
+            for it. A few kilobytes can say, and hold, a gigapixel.
 
     Raises:
         ImageError: the bytes are no image, or of another size than they say, or too large.
     """
     buffer = np.frombuffer(data, np.uint8)
     width, height = encoded_size(buffer)
-    if max_pixels is not None and width * height > max_pixels:
+    if width * height > max_pixels:
         raise ImageError(
             f'the encoded image is {width}x{height}, expected at most {max_pixels} pixels'
         )
@@ -89,7 +94,10 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int]:
 
 
 def encoded_size(data: np.ndarray) -> tuple[int, int]:
-    """The width and height that a JPEG, PNG, WebP or TIFF says it has; zeros for anything else."""
+    """The width and height that an encoded image says it has; zeros for an unknown format.
+
+    Known are JPEG, PNG, WebP, TIFF, BMP, GIF and the formats of Netpbm.
+    """
     head = data[:30].tobytes()
     if head.startswith(PNG) and len(head) >= 24:
         width, height = struct.unpack_from('>II', head, 16)
@@ -98,7 +106,21 @@ def encoded_size(data: np.ndarray) -> tuple[int, int]:
         return _webp_size(head)
     if head[:4] in (b'II*\0', b'MM\0*'):
         return _tiff_size(data)
+    if head[:2] == b'BM' and len(head) >= 26:
+        return _bmp_size(head)
+    if head[:4] == b'GIF8' and len(head) >= 10:
+        width, height = struct.unpack_from('<HH', head, 6)
+        return width, height
+    if found := PNM.match(data[:PNM_BYTES].tobytes()):
+        return int(found[1]), int(found[2])
     return jpeg_size(data)
+
+
+def _bmp_size(head: bytes) -> tuple[int, int]:
+    """The size in the first 26 bytes of a BMP; a negative height counts the rows from above."""
+    is_os2 = struct.unpack_from('<I', head, 14)[0] == 12
+    width, height = struct.unpack_from('<HH' if is_os2 else '<ii', head, 18)
+    return abs(width), abs(height)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dsac_ros.compute.files import write_whole
+from dsac_ros.compute.files import read_whole, write_whole
 from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.camera import is_resized
-from dsac_ros.sources.encoded_images import decode_encoded
+from dsac_ros.sources.encoded_images import MAX_FILE_PIXELS, decode_encoded
 from dsac_ros.sources.file_names import natural_order
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
@@ -43,7 +43,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def decode_image_bytes(
-    data: bytes | np.ndarray, assume: Assume | None = None, max_pixels: int | None = None
+    data: bytes | np.ndarray, assume: Assume | None = None, max_pixels: int = MAX_FILE_PIXELS
 ) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an encoded image (jpeg, png ...)."""
     image = to_eight_bits(decode_encoded(data, AS_STORED, max_pixels), assume)
@@ -87,7 +87,7 @@ def to_eight_bits(image: np.ndarray, assume: Assume | None = None) -> np.ndarray
 def read_image(path: Path, assume: Assume | None = None) -> np.ndarray:
     """Gray (H, W) or RGB (H, W, 3) uint8 of an image file; `assume` as in `to_eight_bits`."""
     try:
-        return decode_image_bytes(path.read_bytes(), assume)
+        return decode_image_bytes(read_whole(path), assume)
     except (OSError, ImageError) as error:
         raise ImageError(f'{path} cannot be read as an image: {error}') from None
 
@@ -99,7 +99,7 @@ def read_depth(
 ) -> np.ndarray:
     """Depth (H, W) float32 [m] in the pixels of an image of size_wh, 0 where there is none."""
     try:
-        raw = decode_encoded(path.read_bytes(), cv2.IMREAD_UNCHANGED)
+        raw = decode_encoded(read_whole(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ImageError) as error:
         raise ImageError(f'{path} cannot be read as depth: {error}') from None
     if raw.ndim != 2 or raw.dtype != np.uint16:
@@ -120,6 +120,8 @@ def read_depth_array(path: Path, size_wh: tuple[int, int], unit_m: float) -> np.
         ) from None
     if not isinstance(raw, np.ndarray) or raw.squeeze().ndim != 2 or raw.dtype.kind not in 'uif':
         raise ImageError(f'{path} is not a depth image, expected an array of height and width')
+    if raw.size > MAX_FILE_PIXELS:
+        raise ImageError(f'{path} has {raw.size} pixels, expected at most {MAX_FILE_PIXELS}')
     depth = np.nan_to_num(raw.squeeze().astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     return fit_depth(np.maximum(depth, 0.0) * np.float32(unit_m), size_wh, str(path))
 
@@ -135,7 +137,7 @@ def read_mask(path: Path, size_wh: tuple[int, int]) -> np.ndarray:
     try:
         check_is_file(path)
         raw = decode_encoded(
-            path.read_bytes(), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+            read_whole(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
         )
     except (OSError, ImageError) as error:
         raise ImageError(f'{path} cannot be read as a mask: {error}') from None

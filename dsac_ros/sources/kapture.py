@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dsac_ros.compute.files import read_whole
 from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
@@ -160,7 +161,7 @@ def _read_depth(path: Path, size: tuple[int, int], size_wh: tuple[int, int]) -> 
     """A file of float32 metres, row by row, in the pixels of an image."""
     check_is_file(path)
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise ImageError(f'{path} cannot be read: {error}') from None
     if len(data) != 4 * size[0] * size[1]:

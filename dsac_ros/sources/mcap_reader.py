@@ -40,6 +40,11 @@ RECORD = struct.Struct('<BQ')
 MESSAGE_HEAD = struct.Struct('<HIQQ')
 CHUNK_HEAD = struct.Struct('<QQQI')
 FOOTER_SIZE = RECORD.size + 20
+# Records that are read; others, such as attachments, may be of any size.
+READ = frozenset((SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, STATISTICS, DATA_END))
+# Bytes of a record or of an unpacked chunk, and of messages that wait for earlier ones: recorders
+# write chunks of some megabytes, and a few kilobytes can hold gigabytes of zeros.
+MOST_RECORD, MOST_PENDING = 1 << 28, 1 << 30
 FORMATS = {
     'ros1msg': MessageDefinitionFormat.MSG,
     'ros2msg': MessageDefinitionFormat.MSG,
@@ -107,14 +112,21 @@ class McapReader:
         )
         pending: list[tuple[int, int, int, bytes]] = []
         number = 0  # keeps messages of one time in the order of the file
+        waiting = 0  # bytes of those that are pending
         while blocks or pending:
             while blocks and (not pending or blocks[0].start_ns <= pending[0][0]):
                 for channel, log_ns, data in self._messages_of(blocks.popleft()):
                     if channel in wanted:
                         heapq.heappush(pending, (log_ns, number, channel, bytes(data)))
                         number += 1
+                        waiting += len(data)
+                if waiting > MOST_PENDING:
+                    raise McapError(
+                        f'messages of over {MOST_PENDING} bytes lie in chunks of the same time'
+                    )
             if pending:
                 log_ns, _, channel, data = heapq.heappop(pending)
+                waiting -= len(data)
                 yield wanted[channel], log_ns, data
 
     def _open(self) -> None:
@@ -196,9 +208,10 @@ class McapReader:
         offset = begin
         while offset < end:
             self._file.seek(offset)
-            code, data = _read_record(self._file, end - offset)
-            yield offset, code, data
-            offset += RECORD.size + len(data)
+            code, size = _record_head(self._file, end - offset)
+            if code in READ:
+                yield offset, code, _record_data(self._file, size)
+            offset += RECORD.size + size
 
     def _messages_of(self, block: Block) -> Iterator[tuple[int, int, bytes | memoryview]]:
         """Channel, time of recording [ns] and bytes of the messages of a block."""
@@ -240,8 +253,21 @@ def _note(found: Contents, code: int, record: BytesIO) -> None:
         found.channels[number] = (schema, _text(record), _text(record))
 
 
-def _read_record(file: BinaryIO, most: int | None = None) -> tuple[int, bytes]:
-    """Operation code and bytes of the record that begins here; `most` is all there can be."""
+def _read_record(file: BinaryIO) -> tuple[int, bytes]:
+    """Operation code and bytes of the record that begins here."""
+    code, size = _record_head(file)
+    return code, _record_data(file, size)
+
+
+def _record_data(file: BinaryIO, size: int) -> bytes:
+    """Bytes of the record whose head was read."""
+    if size > MOST_RECORD:
+        raise McapError(f'a record has {size} bytes, expected at most {MOST_RECORD}')
+    return file.read(size)
+
+
+def _record_head(file: BinaryIO, most: int | None = None) -> tuple[int, int]:
+    """Operation code and length of the record that begins here; `most` is all there can be."""
     code, size = _unpack(file, RECORD.format)
     place = file.tell()
     most = file.seek(0, 2) - place if most is None else most - RECORD.size
@@ -251,7 +277,7 @@ def _read_record(file: BinaryIO, most: int | None = None) -> tuple[int, bytes]:
             f'a record at {place - RECORD.size} says that it has {size} bytes, of '
             f'which there are {max(most, 0)}'
         )
-    return code, file.read(size)
+    return code, size
 
 
 def _message_head(record: bytes | memoryview) -> tuple[int, int, int, int]:
@@ -281,6 +307,8 @@ def _unpacked(data: bytes) -> memoryview:
     _, _, size, checksum = _unpack(record, CHUNK_HEAD.format)
     compression = _text(record)
     (packed_size,) = _unpack(record, '<Q')
+    if size > MOST_RECORD:
+        raise McapError(f'a chunk says that it has {size} bytes, expected at most {MOST_RECORD}')
     packed = memoryview(data)[record.tell() : record.tell() + packed_size]
     if compression == 'zstd':
         chunk = zstd.ZstdDecompressor().decompress(packed, max_length=size + 1)

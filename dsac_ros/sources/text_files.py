@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from dsac_ros.compute.files import read_whole
 from dsac_ros.compute.text import quoted as quoted  # for readers
 from dsac_ros.errors import SourceError
 
@@ -20,7 +21,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or in UTF-16 with a BOM as Windows' shell writes it."""
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
         return data.decode('utf-16' if data.startswith(UTF16) else 'utf-8-sig')
     except (OSError, ValueError) as error:
         raise SourceError(f'{path} cannot be read as text: {error}') from None

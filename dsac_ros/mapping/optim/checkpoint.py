@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pickle
 import time
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from dsac_ros.mapping.data.dataset import Dataset
 
 log = logging.getLogger(__name__)
 
+# What reading a damaged checkpoint may raise, beside errors of the system and of torch.
+MALFORMED = (zipfile.BadZipFile, pickle.UnpicklingError, ValueError, KeyError, TypeError)
 CHECKPOINT_SECONDS = 20.0  # between two of them
 
 
@@ -42,13 +46,29 @@ class Checkpoint:
         """The state, or MappingError where there is none for these frames and settings."""
         if not self.path.exists():
             raise MappingError(f'no checkpoint {self.path} to resume from; run without --resume')
-        state = torch.load(self.path, map_location=device, weights_only=True)
-        if state['fingerprint'] != self.fingerprint:
+        try:
+            state: dict[str, Any] = _loaded(self.path, device)
+            fingerprint = state['fingerprint']
+        except (OSError, RuntimeError, EOFError, *MALFORMED) as error:
+            reason = ' '.join(str(error).split())[:120]
+            raise MappingError(
+                f'{self.path} is damaged ({reason}); run without --resume'
+            ) from error
+        if fingerprint != self.fingerprint:
             raise MappingError(
                 f'{self.path} is of other frames or settings; repeat the command '
                 'that was interrupted, or run without --resume'
             )
         return state
+
+
+def _loaded(path: Path, device: str) -> dict[str, Any]:
+    """The content of a file of torch, none of which is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError('its parts are compressed')
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
 
 
 @dataclass
