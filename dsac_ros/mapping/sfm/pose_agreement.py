@@ -59,7 +59,19 @@ class Agreement:
         known = ~np.isnan(errors)
         if known.mean() < LEAST_KNOWN:
             return np.inf
-        return float(np.mean(np.minimum(errors * self.tolerance / self.least, 2.0)[known]))
+        return float(np.mean(self._bounded(errors)[known]))
+
+    def pair_costs(self, errors: np.ndarray) -> np.ndarray:
+        """Mean (P,) of the bounded errors of each pair, infinite for one without poses."""
+        known = ~np.isnan(errors)
+        pair, count = self.pairs.pair[known], len(self.pairs)
+        total = np.bincount(pair, self._bounded(errors)[known], count)
+        number = np.bincount(pair, minlength=count)
+        return np.where(number > 0, total / np.maximum(number, 1), np.inf)
+
+    def _bounded(self, errors: np.ndarray) -> np.ndarray:
+        """Errors in units of the least tolerance, up to 2."""
+        return np.minimum(errors * self.tolerance / self.least, 2.0)
 
 
 def half_line_errors(pairs: ViewPairs, poses: np.ndarray, matrices: np.ndarray) -> np.ndarray:

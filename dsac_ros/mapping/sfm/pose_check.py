@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from dsac_ros.errors import PoseMismatchError
 from dsac_ros.mapping.data.view import View
 from dsac_ros.mapping.sfm.pose_agreement import Agreement
-from dsac_ros.mapping.sfm.pose_suspects import FITS, Suspect, described, find_suspect
+from dsac_ros.mapping.sfm.pose_suspects import (
+    FITS,
+    Suspect,
+    described,
+    find_sharper,
+    find_suspect,
+)
 from dsac_ros.mapping.sfm.view_pairs import ViewPairs
 
 log = logging.getLogger(__name__)
@@ -61,6 +67,9 @@ def check_poses(
     shares = [judge.share(judge.errors()) for judge in judges]
     found = PoseAgreement(round(shares[0], 3), len(pairs.pair), len(pairs))
     if shares[0] >= FITS:
+        sharper = None if coarse else find_sharper(views, judges[0])
+        if sharper is not None:
+            _refuse(inexactness(found, judges[0], sharper, views), trusted)
         return found
     suspect = next(
         filter(
@@ -76,11 +85,14 @@ def check_poses(
     if suspect is None and shares[0] >= REFUSED and shares[-1] >= REFUSED_COARSE:
         log.warning('%s; coarse poses are refined with --refine-poses', contradiction(found))
         return found
-    problem = f'{contradiction(found)}; {explanation(suspect, views)}'
+    _refuse(f'{contradiction(found)}; {explanation(suspect, views)}', trusted)
+    return found
+
+
+def _refuse(problem: str, trusted: bool) -> None:
     if not trusted:
         raise PoseMismatchError(f'{problem}, or --trust-poses to learn from them as they are')
     log.warning('%s', problem)
-    return found
 
 
 def explaining(views: Sequence[View], judge: Agreement, share: float) -> Suspect | None:
@@ -96,6 +108,19 @@ def contradiction(found: PoseAgreement) -> str:
     return (
         f'poses and images do not fit: {found.share:.0%} of {found.matches} feature matches '
         f'agree with the poses, expected over {FITS:.0%}'
+    )
+
+
+def inexactness(
+    found: PoseAgreement, judge: Agreement, suspect: Suspect, views: Sequence[View]
+) -> str:
+    """The finding in words where matches agree, but would so far more exactly with a suspect."""
+    words, options = described(suspect, views)
+    factor = judge.cost(judge.errors()) / suspect.cost
+    return (
+        f'poses and images fit roughly, expected exactly: {found.share:.0%} of {found.matches} '
+        f'feature matches agree with the poses; with {words} their errors are {factor:.1f} times '
+        f'smaller: use {options}'
     )
 
 
