@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from dsac_ros.compute.files import write_whole
+from dsac_ros.compute.files import remove_left_over, write_whole
 from dsac_ros.errors import MapError
 from dsac_ros.map_header import check_header
 
@@ -130,6 +130,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write the bytes of a map; raise MapError where that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_over(path)
         write_whole(path, data)
     except OSError as error:
         raise MapError(

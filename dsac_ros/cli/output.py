@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import OutputError
 
 if TYPE_CHECKING:
@@ -85,7 +86,11 @@ def write_results(results: dict[str, Any], lines: Sequence[str], target: str | N
         print()
         return
     if target:
-        Path(target).write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+        text, path = json.dumps(results, indent=1) + '\n', Path(target).resolve()
+        if path.exists() and not path.is_file():  # a device or a pipe is written to
+            path.write_text(text, encoding='utf-8')
+        else:
+            write_whole(path, text)
     print('\n'.join(lines))
 
 

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Bytes of a file that is read as a whole: a sparse file of a terabyte costs its maker nothing.
 MOST_BYTES = 1 << 30
+LEFT_OVER_S = 600.0  # since a temporary file was written to, after which nobody needs it
 
 
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -46,6 +49,31 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove temporary files of `replacing` that killed processes left beside `path`.
+
+    Each has the number of its process, which may be one of another machine: those that were
+    written to of late stay.
+    """
+    pattern = re.compile(rf'\.{re.escape(path.name)}\.(\d+)\.partial')
+    for file in path.parent.iterdir():
+        found = pattern.fullmatch(file.name)
+        if found and not _is_running(int(found[1])):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > LEFT_OVER_S:
+                    file.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import ConfigError
 
 HELP = 'write the tables of `dsac bench scenes --json` into a page of the documentation'
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     try:
         page = args.output.read_text(encoding='utf-8')
-        args.output.write_text(with_report(page, lines, args.output), encoding='utf-8')
+        write_whole(args.output.resolve(), with_report(page, lines, args.output))
     except OSError as error:
         raise ConfigError(
             f'cannot write the tables into {args.output}: {error.strerror}'

@@ -16,6 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from dsac_ros.compute.files import write_whole
+
 INK, FAINT, GRID = '#1f2933', '#9aa5b1', '#e4e7eb'
 BLUE, ORANGE, RED, GREEN = '#2b6cb0', '#dd6b20', '#c53030', '#2f855a'
 ERROR_COLOURS = LinearSegmentedColormap.from_list('error', ['#2f855a', '#ecc94b', '#c53030'])
@@ -66,7 +68,7 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
 
 def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     """Write the figure as a PNG file."""
-    path.write_bytes(png(figure, dpi))
+    write_whole(path, png(figure, dpi))
 
 
 def framed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

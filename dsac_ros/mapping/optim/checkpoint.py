@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dsac_ros.compute.files import replacing
+from dsac_ros.compute.files import remove_left_over, replacing
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import MappingError
 from dsac_ros.mapping.data.dataset import Dataset
@@ -37,6 +37,7 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint at once; a full disk costs the checkpoint, not the training."""
         try:
+            remove_left_over(self.path)
             with replacing(self.path) as partial:
                 torch.save({**state, 'fingerprint': self.fingerprint}, partial)
         except (OSError, RuntimeError) as error:
