@@ -82,10 +82,11 @@ def write_trajectories(
         for row, pose in zip(rows, poses)
     ]
     write_whole(folder / SERVER, ''.join(f'{line}\n' for line in lines))
-    (folder / EVO).unlink(missing_ok=True)  # of an earlier run
     if rows:
         seconds = np.array([stamps[row] for row in rows], dtype=np.int64) / 1e9
         write_whole(folder / EVO, evo_result(seconds, report.translation_m[rows]))
+    else:
+        (folder / EVO).unlink(missing_ok=True)  # of an earlier run
 
 
 def image_names(source: Source) -> dict[str, str]:

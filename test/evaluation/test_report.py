@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import io
 import json
+import os
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -250,3 +253,29 @@ def test_share_inside_a_sigma_radius():
     np.testing.assert_allclose(
         six_dof_share(np.array(list(SIGMA_RADII.values()))), [0.6827, 0.9545, 0.9973], atol=1e-4
     )
+
+
+@pytest.mark.parametrize('written', [0, 3, 6])
+def test_a_full_disk_leaves_no_half_of_a_report(run, tmp_path, monkeypatch, written):
+    """Every file is the old one or the new one when the disk is full after so many."""
+    references, found, frames = run
+    write = partial(write_report, localizer=FakeLocalizer(), frames=frames)
+    write(tmp_path / 'new', analysis=analysed(found, references))
+    whole = {path.name: path.read_bytes() for path in (tmp_path / 'new').iterdir()}
+    (tmp_path / 'old').mkdir()
+    for name in whole:
+        (tmp_path / 'old' / name).write_text('old')
+    sync, calls = os.fsync, iter(range(100))
+
+    def full(file):
+        if next(calls) == written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        write(tmp_path / 'old', analysis=analysed(found, references))
+    there = {path.name: path.read_bytes() for path in (tmp_path / 'old').iterdir()}
+    assert there.keys() == whole.keys()
+    assert sum(there[name] == whole[name] for name in whole) == written
+    assert sum(there[name] == b'old' for name in whole) == len(whole) - written
