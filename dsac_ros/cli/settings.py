@@ -42,7 +42,7 @@ def assignment(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
     try:
         return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise argparse.ArgumentTypeError(
             f'{text!r}: {value!r} is not a value of YAML, expected a '
             'number, a word, or text in quotes'
@@ -64,7 +64,7 @@ def read_settings(args: argparse.Namespace) -> dict[str, Any]:
             raise ConfigError(
                 f'{path} cannot be read ({error.strerror}), expected a YAML file of settings'
             ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f'{path} is not YAML: {error}') from None
         if not isinstance(values, dict):
             raise ConfigError(f'{path} holds a {type(values).__name__}, expected `name: value`')

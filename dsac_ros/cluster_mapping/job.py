@@ -106,7 +106,7 @@ def job_of(output: Path, text: str) -> Job:
     """Make the job of a division; raise MapError for a text that is none."""
     try:
         clusters = tuple(tuple(int(row) for row in rows) for rows in json.loads(text)['clusters'])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MapError(
             f'{division_file(output)} is no division of a place ({type(error).__name__}); remove '
             'it and run the command again'

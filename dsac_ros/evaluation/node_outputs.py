@@ -36,7 +36,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
         try:
             event = json.loads(line)
             events.append({**event, 'event': event['event'], 'stamp_ns': event['stamp_ns']})
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise SourceError(
                 f'{path}, line {number} is {line.strip()[:60]!r}, expected an output of a node as '
                 '`dsac run output_recorder` writes it'

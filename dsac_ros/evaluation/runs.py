@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dsac_ros.compute.files import read_whole
 from dsac_ros.errors import SourceError
 from dsac_ros.evaluation.result_files import ERRORS
 from dsac_ros.metrics import Report
@@ -55,11 +56,11 @@ class Run:
         """
         file = path / SUMMARY if path.is_dir() else path
         try:
-            values = json.loads(file.read_text(encoding='utf-8'))
+            values = json.loads(read_whole(file))
             int(values['frames']), int(values['accepted']), dict(values['recall'])
         except FileNotFoundError:
             raise SourceError(f'{file} does not exist, {EXPECTED}') from None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise SourceError(f'{file} is no result of an evaluation, {EXPECTED}') from None
         errors = file.with_name(ERRORS)
         if file.name != SUMMARY or not errors.is_file():

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dsac_ros.compute.files import read_whole
 from dsac_ros.errors import ConfigError, ImageError
 from dsac_ros.geometry.camera import is_resized
 from dsac_ros.sources.encoded_images import decode_encoded
@@ -34,7 +35,7 @@ class ImageMask:
         if path is None:
             return cls(None, border_px)
         try:
-            picture = decode_encoded(path.read_bytes(), cv2.IMREAD_GRAYSCALE)
+            picture = decode_encoded(read_whole(path), cv2.IMREAD_GRAYSCALE)
         except (OSError, ImageError) as error:
             raise ConfigError(f'mask_path: {path} cannot be read as an image: {error}') from None
         if not (picture >= USED).any():

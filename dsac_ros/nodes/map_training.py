@@ -134,7 +134,7 @@ def read_record(output: Path) -> dict[str, Any]:
     """Return the record of a training; empty if there is none."""
     try:
         record = json.loads(record_path(output).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsac_ros.compute.files import write_whole
+from dsac_ros.compute.files import read_whole, write_whole
 from dsac_ros.config import AcceptConfig, MappingConfig, RansacConfig, as_dict
 from dsac_ros.errors import DsacError, OutputError
 from dsac_ros.evaluation.localizing import localize_posed_frames
@@ -230,8 +230,8 @@ def _reported(scene: SceneData, progress: ProgressCallback) -> Iterator[PosedFra
 def _read(path: Path) -> dict[str, Any] | None:
     """Read a file of results; None where there is none that is whole."""
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        found = json.loads(read_whole(path))
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

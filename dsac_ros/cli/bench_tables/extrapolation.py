@@ -86,7 +86,7 @@ def earlier_rows(path: Path | None) -> list[dict[str, Any]]:
                 raise ValueError('rows of different lengths')
     except OSError as error:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f'{path} is not the JSON of `dsac bench extrapolation --json FILE` ({error!r})'
         ) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsac_ros.compute.files import write_whole
+from dsac_ros.compute.files import read_whole, write_whole
 from dsac_ros.errors import ConfigError
 
 HELP = 'write the tables of `dsac bench scenes --json` into a page of the documentation'
@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
 def read_run(path: Path) -> dict[str, Any]:
     """Read one run of `dsac bench scenes`: rows, machine and date."""
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
+        found = json.loads(read_whole(path))
     except OSError as error:
-        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except ValueError as error:
+        raise ConfigError(f'cannot read {path}: {error.strerror or error}') from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f'{path} is no JSON: {error}') from error
     missing = [
         name
