@@ -195,6 +195,13 @@ def huge_reference(header, tensors):
     tensors |= {f'reference_images.{name}': value for name, value in values.items()}
 
 
+def posenet(path):
+    header = {'system': 'posenet', 'settings': {'hidden': 10**9}, 'origin': [0.0, 0, 0]}
+    header |= {'scale': 1.0, 'short_side': 480, 'encoder_id': load_encoder()[1]}
+    write_container(path, header, {'regression.a': torch.zeros(9)})
+    return path
+
+
 def safetensors(path, description):
     data = json.dumps(description).encode() if isinstance(description, dict) else description
     return written(path, struct.pack('<Q', len(data)) + data)
@@ -310,6 +317,7 @@ def cases(root):
         'map with an outer product': map_with(root / 'outer.map', outer_product),
         'map with 2^41 observations': map_with(root / 'seen.map', many_observations),
         'map with a huge reference image': map_with(root / 'reference.map', huge_reference),
+        'map of a huge posenet': posenet(root / 'posenet.map'),
         'map of another kind': written(root / 'other.map', save({'a': torch.zeros(3)})),
     }
     for name, path in maps.items():

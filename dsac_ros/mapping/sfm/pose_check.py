@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 LEAST_PAIRS = 3  # of views, with fewer nothing is said
 EXPLAINED = 0.5  # of the disagreement a suspect must explain to be believed
-# Part of the errors' cost that a suspect may leave. Measured on 17 real scenes and 9 rendered drives,
-# with noise in the poses: what was wrong left 0.70 at most, what was right 0.82 at least.
+# Part of the errors' cost that a suspect may leave. Measured on 17 real scenes and 9 rendered
+# drives, noise in the poses: what was wrong left 0.70 at most, what was right 0.82 at least.
 LEAST_GAIN = 0.75
 # Shares of the matches, within the tolerance of exact and of coarse poses, below which poses are
 # refused even if nothing explains it: noise of 1 deg leaves more, poses of other images less.

@@ -74,8 +74,13 @@ class PoseNet(EvidenceSystem):
             raise ValueError(
                 f'learned with encoder {header["encoder_id"]}, this package ships {encoder_id}'
             )
+        weights = part(tensors, REGRESSION)
+        with torch.device('meta'):  # sizes without memory
+            empty = PoseRegression(encoder.config.descriptor, config).state_dict()
+        if sum(one.numel() for one in empty.values()) > sum(w.numel() for w in weights.values()):
+            raise ValueError('its settings are those of a network with more weights than it holds')
         regression = PoseRegression(encoder.config.descriptor, config)
-        regression.load_state_dict(part(tensors, REGRESSION))
+        regression.load_state_dict(weights)
         regression.requires_grad_(False)
         references = tensors[REFERENCES].float()
         return cls(StoredMap(header), encoder, regression, references, config, device, accept)
