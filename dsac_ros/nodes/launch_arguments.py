@@ -83,8 +83,8 @@ COMMON = (
     Argument('bond_timeout', '4.0', 'silence [s] after which the lifecycle manager gives up'),
 )
 #: Parameters of the camera that a driver or bag gets wrong, or does not tell.
-CAMERA = ('camera_frame', 'camera_info_url', 'rectified')
-RELOCALIZER_CAMERA = (*CAMERA, 'mask_path', 'exclude_border_px', 'rotate_180')
+CAMERA = ('camera_frame', 'camera_info_url', 'rectified', 'mask_path', 'exclude_border_px')
+RELOCALIZER_CAMERA = (*CAMERA, 'rotate_180')
 RELOCALIZER = NodeLaunch(
     'relocalizer_node',
     'dsac_relocalizer',
@@ -121,12 +121,19 @@ MAPPER = NodeLaunch(
         'image_transport',
         *CAMERA,
         'use_depth',
+        'use_masks',
         'pose_frame',
         'map_frame',
         'autostart',
         'bond_heartbeat_period',
     ),
-    {'image': 'image', 'camera_info': 'camera_info', 'depth/image': 'depth', 'pose': 'pose'},
+    {
+        'image': 'image',
+        'camera_info': 'camera_info',
+        'depth/image': 'depth',
+        'valid_mask': 'valid_mask',
+        'pose': 'pose',
+    },
 )
 #: Under a lifecycle manager: it configures and activates the node, and listens to its heartbeats.
 MANAGED = {'autostart': False, 'bond_heartbeat_period': 0.25}

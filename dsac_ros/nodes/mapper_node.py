@@ -9,20 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import Image
 
 from dsac_ros.errors import MappingError
 from dsac_ros.nodes import conversions, lifecycle
 from dsac_ros.nodes.assumptions import AssumptionLog
-from dsac_ros.nodes.camera_setup import CameraSetup, camera_setup
+from dsac_ros.nodes.camera_setup import CameraSetup, camera_setup, image_mask
 from dsac_ros.nodes.camera_subscriber import (
-    SENSOR,
     CameraSubscriber,
     StampedImage,
     image_topic,
 )
 from dsac_ros.nodes.clock_jumps import ClockJumps
 from dsac_ros.nodes.executor_wait import ExecutorWait
+from dsac_ros.nodes.images_beside import ImageBuffer, ImagesBeside
 from dsac_ros.nodes.input_watch import InputWatch
 from dsac_ros.nodes.map_offer import MapOffer
 from dsac_ros.nodes.map_training import MapTraining
@@ -31,12 +30,7 @@ from dsac_ros.nodes.mapper_outputs import MapperOutputs
 from dsac_ros.nodes.mapper_parameters import MapperParameters, check, training_options
 from dsac_ros.nodes.mapper_services import create_services
 from dsac_ros.nodes.mapping_status import status_message
-from dsac_ros.nodes.missing_inputs import IMAGE, Input
-from dsac_ros.nodes.overridable_qos import (
-    needs_reliable_publisher,
-    subscribe,
-    warn_of_unused_overrides,
-)
+from dsac_ros.nodes.overridable_qos import warn_of_unused_overrides
 from dsac_ros.nodes.paths import user_path
 from dsac_ros.nodes.pose_source import PoseSource
 from dsac_ros.nodes.recorder import Keyframe, Recorder
@@ -62,6 +56,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._poses: PoseSource | None = None
         self._camera: CameraSubscriber | None = None
         self._watch: InputWatch | None = None
+        self._depths: ImageBuffer | None = None
+        self._masks: ImageBuffer | None = None
         self._recorder: Recorder | None = None  # the recording, or the last one
         self._training = MapTraining()
         self._offer: MapOffer | None = None
@@ -76,7 +72,12 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
     def configure(self) -> None:
         """Create the publishers and listen to TF."""
         values = self.values
-        self._setup = camera_setup(values, '', image_topic(self, values.image_transport))
+        self._setup = camera_setup(
+            values,
+            '',
+            image_topic(self, values.image_transport),
+            image_mask(values.mask_path, values.exclude_border_px, ''),
+        )
         self._transforms = Transforms(
             self,
             {
@@ -109,8 +110,11 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         timer = self.create_timer(STATUS_PERIOD_S, self._on_timer, clock=clock)
         self._active.append((self.destroy_timer, timer))
+        self._depths = self._masks = None
         if values.use_depth:
-            self._subscribe_to_depth()
+            self._depths = self._images_beside('depth images', 'depth/image', 'depth')
+        if values.use_masks:
+            self._masks = self._images_beside('masks', 'valid_mask', 'valid_mask')
         warn_of_unused_overrides(self)
         self._outputs.activate()
         if values.record_on_start:
@@ -118,20 +122,13 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
                 self._recorder.join(LAST_IMAGES_S)  # of the last activation
             self.get_logger().info(self._record())
 
-    def _subscribe_to_depth(self) -> None:
-        depths = subscribe(self, Image, 'depth/image', self._on_depth, SENSOR)
-        self._active.append((self.destroy_subscription, depths))
-        self._depths = self._watch.expect(
-            Input(
-                'depth images',
-                'depth/image',
-                depths.topic_name,
-                IMAGE,
-                reliable=needs_reliable_publisher(depths),
-                launch_name='depth',
-                beside=self._camera.image_topic,
-            )
+    def _images_beside(self, what: str, topic: str, launch_name: str) -> ImageBuffer:
+        """Subscribe to depth or masks until deactivation."""
+        images = ImagesBeside(
+            self, self._watch, what, topic, launch_name, self._camera.image_topic
         )
+        self._active.append((ImagesBeside.close, images))
+        return images.buffer
 
     def deactivate(self) -> None:
         """End the recording and interrupt the training, which can be resumed; wait for neither."""
@@ -202,6 +199,8 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
             dataset,
             self._poses,
             self._on_keyframe,
+            self._depths,
+            self._masks,
         )
         self._drop_offer()
         return f'recording into {dataset}'
@@ -267,11 +266,6 @@ class MapperNode(lifecycle.ParameterNode[MapperParameters]):
         self._jumps.image(stamped_image.image.header)
         if self._recorder is not None:
             self._recorder.put(stamped_image)
-
-    def _on_depth(self, message: Image) -> None:
-        self._depths.arrived()
-        if self._recorder is not None:
-            self._recorder.put_depth(message)
 
     def _on_keyframe(self, keyframe: Keyframe) -> None:
         """Publish a stored keyframe; called by the recorder's thread."""

@@ -79,6 +79,29 @@ class MapperParameters:
         high=3600.0,
         read_only=True,
     )
+    mask_path: str = parameter(
+        'input',
+        '',
+        'PNG of the size of the images as they are received, white where pixels are used: leaves '
+        'the body of the robot out of the map; empty: all',
+        read_only=True,
+    )
+    exclude_border_px: int = parameter(
+        'input',
+        0,
+        'width of a border of the image whose pixels are not used',
+        'px',
+        low=0,
+        high=10_000,
+        read_only=True,
+    )
+    use_masks: bool = parameter(
+        'input',
+        False,
+        'leave pixels out that are 0 in the image on `valid_mask` (mono8) with the same stamp, '
+        'such as people and vehicles that a detector found; images without one are not recorded',
+        read_only=True,
+    )
     use_depth: bool = parameter(
         'input',
         False,

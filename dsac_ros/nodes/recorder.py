@@ -9,16 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dsac_ros.errors import DsacError
+from dsac_ros.errors import DsacError, ImageError
 from dsac_ros.mapping.data.keyframes import Coverage, KeyframeGate, Verdict
 from dsac_ros.mapping.data.segments import Segments
 from dsac_ros.mapping.data.viewpoint_coverage import ViewpointCoverage
 from dsac_ros.nodes.camera_subscriber import StampedImage
 from dsac_ros.nodes.frame_messages import FrameRejected, frame_from_message
+from dsac_ros.nodes.images_beside import ImageBuffer, mask_from_message
 from dsac_ros.nodes.mapper_parameters import MapperParameters, keyframe_config
 from dsac_ros.nodes.pose_source import PoseSource, PoseUnavailable
 from dsac_ros.sources.depth_messages import decode_depth
@@ -30,8 +30,6 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Frame
 
 MAX_QUEUED_IMAGES = 30
-DEPTH_GAP_NS = 20_000_000
-MAX_DEPTH_IMAGES = 20
 POLL_S = 0.01
 
 
@@ -76,7 +74,19 @@ class Recorder:
         dataset: Path,
         poses: PoseSource,
         on_keyframe: Callable[[Keyframe], None],
+        depths: ImageBuffer | None = None,
+        masks: ImageBuffer | None = None,
     ) -> None:
+        """Begin, or continue a dataset.
+
+        Args:
+            values: parameters of the node.
+            dataset: folder.
+            poses: of the camera.
+            on_keyframe: called by the thread with each stored frame.
+            depths: images of depth, stored where one is near; None for none.
+            masks: images of the pixels that are used, which each keyframe then needs.
+        """
         self.dataset, self.coverage, self.viewpoints = dataset, Coverage(), ViewpointCoverage()
         self.segments = Segments(count_segments(dataset))
         self.disk_bytes = 0
@@ -84,7 +94,7 @@ class Recorder:
         self._on_keyframe = on_keyframe
         self._gate = KeyframeGate(keyframe_config(values))
         self._writer = FolderWriter(dataset, map_frame=values.map_frame, append=True)
-        self._depths: deque[Any] = deque(maxlen=MAX_DEPTH_IMAGES)
+        self._depths, self._masks = depths, masks
         self._no_pose = ''  # why the image at the head of the queue has none yet
         self._images: deque[tuple[StampedImage, float]] = deque()
         # Guards the queue, the two flags below and the counts.
@@ -130,10 +140,6 @@ class Recorder:
                     'folder on a faster disk',
                     None,
                 )
-
-    def put_depth(self, message: Any) -> None:
-        """Queue a depth image; it is stored with the image of the same stamp."""
-        self._depths.append(message)
 
     def finish(self, wait: bool = True) -> None:
         """Accept no more images; those queued are stored in the background.
@@ -214,7 +220,7 @@ class Recorder:
             verdict, reason = self._gate.moved(stamp, pose)
         if verdict is not Verdict.KEPT:
             return Judged(verdict, reason, pose)
-        frame = frame_from_message(stamped_image)
+        frame = self._masked(frame_from_message(stamped_image), arrived_s)
         verdict, reason = self._gate.keep(frame.image, pose)
         if verdict is not Verdict.KEPT:
             return Judged(verdict, reason, pose)
@@ -237,7 +243,7 @@ class Recorder:
             PoseUnavailable: there is no pose pose_timeout after the image arrived.
         """
         while True:
-            left = arrived_s + self._values.pose_timeout - time.monotonic()
+            left = self._left(arrived_s)
             must_decide = left <= 0.0 or not self._waits
             try:
                 pose = self._poses.at(stamp, frame_id, 0.0)
@@ -251,14 +257,40 @@ class Recorder:
                     raise
             time.sleep(min(POLL_S, max(left, 0.0)))
 
+    def _masked(self, frame: Frame, arrived_s: float) -> Frame:
+        """Return a frame whose mask leaves out what its image of `masks` leaves out, too.
+
+        Raises:
+            ImageError: there is none pose_timeout after the image arrived, or nothing is left.
+        """
+        masks, stamp = self._masks, frame.stamp_ns
+        if masks is None:
+            return frame
+        while not masks.reaches(stamp) and self._waits and self._left(arrived_s) > 0.0:
+            time.sleep(min(POLL_S, max(self._left(arrived_s), 0.0)))
+        message = masks.near(stamp)
+        if message is None:
+            raise ImageError(
+                f'no mask on {masks.topic} with the stamp of the image, '
+                f'{self._values.pose_timeout:g} s after it arrived: copy header.stamp of the '
+                'image into its mask, or set pose_timeout longer than the masks take'
+            )
+        mask = mask_from_message(message, frame.camera.size_wh)
+        if frame.mask is not None:
+            mask &= frame.mask
+        if not mask.any():
+            raise ImageError(f'the mask on {masks.topic} leaves nothing of the image')
+        return replace(frame, mask=mask)
+
+    def _left(self, arrived_s: float) -> float:
+        """Return the time [s] that an image may still wait."""
+        return arrived_s + self._values.pose_timeout - time.monotonic()
+
     def _depth(self, stamp: int, size_wh: tuple[int, int]) -> np.ndarray | None:
         """Return the depth at that time (H, W) [m]; None if unavailable."""
-        near = [
-            m for m in list(self._depths) if abs(stamp_ns(m.header.stamp) - stamp) <= DEPTH_GAP_NS
-        ]
-        if not near:
+        message = None if self._depths is None else self._depths.near(stamp)
+        if message is None:
             return None
-        message = min(near, key=lambda m: abs(stamp_ns(m.header.stamp) - stamp))
         try:
             return fit_depth(decode_depth(message), size_wh, 'depth/image')
         except DsacError as error:

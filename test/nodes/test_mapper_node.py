@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 
+import cv2
 import numpy as np
 import pytest
 from driver import SECOND, Driver
@@ -273,5 +274,44 @@ def test_poses_from_a_topic_and_depth(tmp_path, source, kind):
         say(5.0, driver.now(), frame_id='odom')
         status = refused(driver, 'rejected_pose', texture(1))
         assert "'odom'" in status.last_reason
+    finally:
+        driver.close()
+
+
+def test_masked_pixels_are_left_out(tmp_path):
+    """By a picture of the robot's body, and by masks that arrive after their images."""
+    body = np.full((96, 128), 255, np.uint8)
+    body[80:] = 0
+    cv2.imwrite(str(tmp_path / 'body.png'), body)
+    driver = Driver(
+        dataset=str(tmp_path / 'a'),
+        record_on_start=True,
+        use_masks=True,
+        mask_path=str(tmp_path / 'body.png'),
+        exclude_border_px=2,
+        pose_timeout=1.0,
+    )
+    try:
+        masks = driver.node.create_publisher(Image, 'valid_mask', 10)
+        assert driver.spin(lambda: masks.get_subscription_count())
+        status = refused(driver, 'rejected_image', texture(5))
+        assert 'no mask on /valid_mask with the stamp of the image' in status.last_reason
+        people = np.full((96, 128), 255, np.uint8)
+        people[:, 40:60] = 0
+        for _ in range(5):
+            stamp = driver.now()
+            driver.be_at(0.0, stamp)
+            driver.show(texture(0), camera_info(), stamp=stamp)
+            driver.spin(lambda: False, 0.2)
+            masks.publish(conversions.image_message(people, conversions.header('camera', stamp)))
+            if driver.spin(lambda: driver.status.keyframes > 0, 4.0):
+                break
+        driver.wait_for(lambda s: s.keyframes == 1)
+        (frame,) = open_source(tmp_path / 'a').posed_frames()
+        expected = np.zeros((96, 128), bool)
+        expected[2:80, 2:126] = True
+        expected[:, 40:60] = False
+        assert np.array_equal(frame.frame.mask, expected)
+        assert np.array_equal(frame.frame.image, texture(0))
     finally:
         driver.close()
