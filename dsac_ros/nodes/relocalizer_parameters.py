@@ -293,6 +293,7 @@ class RelocalizerParameters:
     min_seconds_between_attempts: float = from_setting(
         'recovery', RecoveryConfig, 'min_seconds_between_attempts'
     )
+    require_stopped: bool = from_setting('recovery', RecoveryConfig, 'require_stopped')
     give_up_time: float = from_setting('recovery', RecoveryConfig, 'give_up_time')
     seed_std_scale: float = from_setting('recovery', SeedConfig, 'seed_std_scale')
     seed_min_std_xy: float = from_setting('recovery', SeedConfig, 'seed_min_std_xy')

@@ -14,6 +14,8 @@ from dsac_ros.recovery.events import VisualFix
 
 #: Standard deviations of a fix within which the localizer does not contradict it.
 SIGMAS = 3.0
+#: Speed below which a robot stands; odometry at rest is noise of less [m/s, rad/s].
+STANDING = 0.05, math.radians(3.0)
 
 
 def agreeing_fixes(fixes: tuple[VisualFix, ...], config: RecoveryConfig) -> tuple[VisualFix, ...]:
@@ -77,3 +79,12 @@ def viewpoint_changed(poses: Sequence[np.ndarray], config: ViewpointConfig) -> b
         or angle >= math.radians(config.viewpoint_change_yaw)
         for distance, angle in moves
     )
+
+
+def is_standing(fixes: Sequence[VisualFix]) -> bool:
+    """Return True if odometry says that the robot did not move between the last two fixes."""
+    if len(fixes) < 2 or fixes[-1].odom_from_base is None or fixes[-2].odom_from_base is None:
+        return False
+    seconds = fixes[-1].stamp_s - fixes[-2].stamp_s
+    distance, angle = planar_difference(fixes[-2].odom_from_base, fixes[-1].odom_from_base)
+    return seconds > 0 and distance < STANDING[0] * seconds and angle < STANDING[1] * seconds

@@ -88,6 +88,12 @@ class RecoveryConfig(ViewpointConfig):
     min_seconds_between_attempts: float = setting(
         5.0, 'time from one seed to the next', unit='s', low=0.0, origin=REASONED
     )
+    require_stopped: bool = setting(
+        False,
+        'send a seed only while the robot stands, by the odometry of the last two fixes: for '
+        'localizers that take a seed as the pose of now, and robots that must not jump on the way',
+        origin=REASONED,
+    )
     give_up_time: float = setting(
         30.0,
         'time with images and without an accepted one after which the place counts as unknown',

@@ -22,6 +22,7 @@ from dsac_ros.recovery.agreement import (
     agree,
     agreeing_fixes,
     contradicts,
+    is_standing,
     planar_difference,
     viewpoint_changed,
 )
@@ -247,6 +248,8 @@ def _seeded(
             '~/clear'
         )
         return replace(state, gave_up=True, is_wanted=False, reason=reason), (GiveUp(reason),)
+    if config.require_stopped and not is_standing(state.fixes):
+        return replace(state, reason=f'{found}; the robot must stop for a seed'), ()
     best = fixes[-1]
     if all(fix.odom_from_base is not None for fix in fixes):
         best = min(reversed(fixes), key=lambda fix: float(np.trace(fix.covariance[:2, :2])))

@@ -48,7 +48,7 @@ class Place:
         self.odom_from_base = pose(0.0, 0.0)
         self.decisions: list = []
         self.listeners = 1
-        self.speed, self.has_odometry = 0.5, True
+        self.speed, self.turn, self.has_odometry = 0.5, 2.0, True
 
     def tell(self, event) -> list:
         self.state, decisions = advance(self.state, event, self.now, self.config)
@@ -57,7 +57,7 @@ class Place:
 
     def drive(self, seconds: float = 0.5) -> None:
         self.now += seconds
-        self.odom_from_base = self.odom_from_base @ pose(self.speed * seconds, 0.0, 2.0)
+        self.odom_from_base = self.odom_from_base @ pose(self.speed * seconds, 0.0, self.turn)
         self.tell(Tick(self.localizer_from_odom is not None, self.listeners))
 
     def fix(self, wrong: np.ndarray | None = None, covariance: np.ndarray = SURE) -> VisualFix:
@@ -420,3 +420,43 @@ def test_single_fix_suffices_where_asked_for():
     place.localizer_from_odom = None
     place.see(1)
     assert place.condition is Condition.LOCALIZED
+
+
+def stopping(policy=Policy.AUTO):
+    """A place whose robot was carried away, and gets seeds only while it stands."""
+    place = Place(policy, replace(CONFIG, require_stopped=True))
+    place.see(3)
+    place.localizer_from_odom = pose(5.0, 5.0) @ place.map_from_odom
+    return place
+
+
+def test_a_moving_robot_waits_for_its_seed():
+    place = stopping()
+    assert not any(isinstance(decision, Seed) for decision in place.see(8))
+    assert place.state.condition(place.config) is Condition.KIDNAPPED
+    assert place.state.reason.endswith('the robot must stop for a seed')
+    place.speed, place.turn = 0.0, 0.0
+    assert [type(decision) for decision in place.see(2)] == [Seed]
+
+
+def test_a_robot_that_turns_does_not_stand():
+    place = stopping()
+    place.speed = 0.0
+    assert not any(isinstance(decision, Seed) for decision in place.see(12))
+
+
+@pytest.mark.parametrize('policy', [Policy.AUTO, Policy.ON_REQUEST])
+def test_without_odometry_nobody_knows_it_stands(policy):
+    place = stopping(policy)
+    place.speed, place.turn, place.has_odometry = 0.0, 0.0, False
+    if policy is Policy.ON_REQUEST:
+        place.tell(Request())
+    assert not any(isinstance(decision, Seed) for decision in place.see(8))
+
+
+def test_a_request_waits_for_the_stop_too():
+    place = stopping(Policy.ON_REQUEST)
+    place.tell(Request())
+    assert not any(isinstance(decision, Seed) for decision in place.see(6))
+    place.speed, place.turn = 0.0, 0.0
+    assert [type(decision) for decision in place.see(2)] == [Seed]
