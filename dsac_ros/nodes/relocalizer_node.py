@@ -14,7 +14,9 @@ from dsac_ros.nodes.assumptions import AssumptionLog
 from dsac_ros.nodes.camera_setup import CameraSetup, camera_names, camera_setup, image_mask
 from dsac_ros.nodes.camera_subscriber import image_topic
 from dsac_ros.nodes.debug_output import DebugOutput
+from dsac_ros.nodes.executor_wait import ExecutorWait
 from dsac_ros.nodes.health import RelocalizerHealth
+from dsac_ros.nodes.load_map_service import LoadMapService, load_map_service
 from dsac_ros.nodes.map_in_use import MapInUse
 from dsac_ros.nodes.overridable_qos import warn_of_unused_overrides
 from dsac_ros.nodes.pipeline import Equipment, Pipeline
@@ -35,8 +37,10 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
         self._equipment: Equipment | None = None
         self._pipeline: Pipeline | None = None
         self._relocalization_services: RelocalizationServices | None = None
+        self._load_map: LoadMapService | None = None
         super().__init__('dsac_relocalizer', RelocalizerParameters)
         self._map = MapInUse(self, self.start, self._on_map_replaced)
+        self._wait = ExecutorWait(self)
         self._broadcaster = TransformBroadcaster(self)
         self._health = RelocalizerHealth(self)
         self._assumptions, self._reasons = AssumptionLog(self), ReasonLog(self)
@@ -81,6 +85,9 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
             self._set_enabled,
             self._clear,
         )
+        self._load_map = load_map_service(
+            self, lambda: (self._map.path, self._map.loading, self._map.problem), self._wait
+        )
 
     def activate(self) -> None:
         """Create the subscriptions and start to process images."""
@@ -98,9 +105,11 @@ class RelocalizerNode(lifecycle.ParameterNode[RelocalizerParameters]):
     def cleanup(self) -> None:
         """Release the map and destroy publishers and services."""
         equipment, self._equipment = self._equipment, None
-        services, self._relocalization_services = self._relocalization_services, None
-        if services is not None:
-            services.close()
+        services = self._relocalization_services, self._load_map
+        self._relocalization_services = self._load_map = None
+        for offered in services:
+            if offered is not None:
+                offered.close()
         if equipment is not None:
             parts = equipment.publishers, equipment.debug, equipment.scene, equipment.transforms
             for part in parts:

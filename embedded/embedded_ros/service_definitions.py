@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service types that nodes use, as the fields of request and response.
 
-The interfaces are facts of ROS 2 (std_srvs, lifecycle_msgs, rcl_interfaces); `rosbags` knows
-messages only, so they stand here. `---` separates request and response, as in a .srv file.
+The interfaces are facts of ROS 2 (std_srvs, lifecycle_msgs, rcl_interfaces, nav2_msgs);
+`rosbags` knows messages only, so they stand here. `---` separates request and response, as in a
+.srv file.
 """
 
 from __future__ import annotations
@@ -57,4 +58,14 @@ SERVICES: dict[str, str] = {
         rcl_interfaces/Parameter[] parameters
         ---
         rcl_interfaces/SetParametersResult result""",
+    'nav2_msgs/srv/LoadMap': """
+        string map_url
+        ---
+        uint8 RESULT_SUCCESS=0
+        uint8 RESULT_MAP_DOES_NOT_EXIST=1
+        uint8 RESULT_INVALID_MAP_DATA=2
+        uint8 RESULT_INVALID_MAP_METADATA=3
+        uint8 RESULT_UNDEFINED_FAILURE=255
+        nav_msgs/OccupancyGrid map
+        uint8 result""",
 }

@@ -20,7 +20,7 @@ MIN_RECEIVE_BUFFER = 8 * 2**20
 MAX_SAFE_DOMAIN, MAX_DOMAIN = 101, 232
 #: Module -> what is missing without it.
 OPTIONAL = {
-    'nav2_msgs': 'the action ~/wait_until_localized, which the behaviour tree asks',
+    'nav2_msgs': 'the action ~/wait_until_localized of the behaviour tree, and ~/load_map',
     'bond': 'a bond with nav2_lifecycle_manager (else bond_timeout 0)',
 }
 
