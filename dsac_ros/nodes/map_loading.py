@@ -12,6 +12,7 @@ import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from dsac_ros.compute.device import set_precision
 from dsac_ros.errors import ConfigError, DsacError
 from dsac_ros.map_container import read_header
 from dsac_ros.nodes.paths import user_path
@@ -143,6 +144,7 @@ def load_localizer(path: str, values: RelocalizerParameters) -> System:
     Raises:
         DsacError: the map cannot be used.
     """
+    set_precision(values.precision, values.device)
     return loading.load_localizer(
         user_path(path),
         device=values.device,

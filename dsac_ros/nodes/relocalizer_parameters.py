@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from dsac_ros.compute.device import PRECISIONS
 from dsac_ros.config import AcceptConfig, CorrectionConfig, MapSetConfig, RansacConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
@@ -74,6 +75,14 @@ class RelocalizerParameters:
 
     device: str = parameter(
         'compute', 'auto', 'device for the network: auto, cpu, cuda, cuda:1', read_only=True
+    )
+    precision: str = parameter(
+        'compute',
+        'auto',
+        'number format of the network and of descriptors: auto is fp16 on a GPU, bf16 on a CPU '
+        'that multiplies it, else fp32; fp32 for results that do not differ between machines',
+        choices=tuple(PRECISIONS),
+        read_only=True,
     )
     warmup: bool = parameter(
         'compute', True, 'process one synthetic image before the first real one', read_only=True

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from robot import untrained_map
 
-from dsac_ros.errors import MapError
+from dsac_ros.compute.device import fastest_dtype, set_precision
+from dsac_ros.errors import ConfigError, MapError
 from dsac_ros.nodes import map_loading
 from dsac_ros.nodes.map_loading import MapLoader, reason_of
 from dsac_ros.nodes.relocalizer_parameters import RelocalizerParameters
@@ -120,3 +123,14 @@ def test_the_end_does_not_wait_for_ever(loader, slow, spin_until, monkeypatch):
 def test_any_error_is_one_line(error, words):
     reason = reason_of(error, 'a.map')
     assert words in reason and '\n' not in reason and len(reason) < 500
+
+
+def test_precision_holds_for_the_map(tmp_path):
+    path = untrained_map(tmp_path / 'a.map')
+    try:
+        map_loading.load_localizer(str(path), replace(VALUES, device='cpu', precision='fp32'))
+        assert fastest_dtype('cpu') == torch.float32
+        with pytest.raises(ConfigError, match='fp16, which needs a GPU'):
+            map_loading.load_localizer(str(path), replace(VALUES, device='cpu', precision='fp16'))
+    finally:
+        set_precision('auto', 'cpu')
