@@ -354,6 +354,11 @@ class AcceptConfig:
         'tested',
         low=0.0,
     )
+    refuse_twins: bool = setting(
+        True,
+        'refuse poses in a place that has a twin in the map, such as one of two equal rooms, '
+        'unless a guess tells which of the two it is',
+    )
     max_focal_error: float = setting(
         0.04,
         'relative error of the given focal length at which a '

@@ -20,6 +20,7 @@ from dsac_ros.alignment.aligner import Aligner
 from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
+from dsac_ros.alignment.twin_check import AMBIGUOUS, TwinCheck
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.compute.stopwatch import Stopwatch
@@ -27,6 +28,7 @@ from dsac_ros.compute.threads import threads
 from dsac_ros.config import AcceptConfig, RansacConfig
 from dsac_ros.decision import (
     decide,
+    refused,
     statistics_of,
     tell_one_view,
     unusable_image,
@@ -40,7 +42,7 @@ from dsac_ros.query import Budgets, Query
 from dsac_ros.ransac.estimator import PoseEstimate
 from dsac_ros.scene_coordinates import SceneRegressor
 from dsac_ros.trace import Trace
-from dsac_ros.types import Frame, Localization, SceneCoordinates
+from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class Localizer:
         self.network = loaded.network.to(self.device).eval()
         self.regressor = SceneRegressor(self.network, loaded.header, self.device)
         self.features = FeatureLocalizer(loaded.points, self.device)
+        self.twins = TwinCheck(loaded.header.get('twin_views') or (), self.features)
         self.aligner: Aligner | None = None
         self.database: ReferenceDatabase | None = None
         references = [one for one in loaded.reference_images if len(one.pixels)]
@@ -104,6 +107,7 @@ class Localizer:
         self.budgets = Budgets.of(ransac, verified=self.aligner is not None)
         self.acceptance = AcceptanceModel.of_header(self.map.header).overridden(accept)
         self.max_position_sigma = accept.max_position_sigma
+        self.refuses_twins = accept.refuse_twins
         self.max_latency_ms = accept.max_latency_ms or math.inf
         self.focal_check = FocalCheck(
             accept.max_focal_error and max(accept.max_focal_error, self.acceptance.focal_error)
@@ -163,6 +167,7 @@ class Localizer:
                 with query.clock.stage('focal'):
                     ratio = self._fitting_focal(query, answer, alignment)
                 answer = with_focal_verdict(answer, ratio, query.frame.camera)
+                answer = self._without_twin(query, answer)
             else:
                 answer = with_focal_hint(answer, query.matrix, self.map.header)
         return Trace.of(answer, query, self.map.origin)
@@ -323,6 +328,20 @@ class Localizer:
             return self.focal_check.by_landmarks(
                 query.resampler, test, ratio, lambda: query.feature_pose().matches, pose
             )
+
+    def shows_twin(self, query: Query) -> bool:
+        """Return True if the image shows a place that has a twin in the map."""
+        return self.twins.shows_twin(query.frame, query.resampler, query.cache)
+
+    def _without_twin(self, query: Query, answer: Localization) -> Localization:
+        """Refuse a pose that may be of the twin of its place."""
+        if not (self.refuses_twins and self.twins and answer.accepted):
+            return answer
+        assert answer.world_from_camera is not None
+        pose = self.in_map(answer.world_from_camera)
+        if query.is_where_guessed(pose, self.depth) or not self.shows_twin(query):
+            return answer
+        return refused(answer, Result.AMBIGUOUS, AMBIGUOUS)
 
     def _look_for_landmarks(self, query: Query, alignment: Alignment | None) -> None:
         """Notice that an image lacks the landmarks around a pose that features alone verify.

@@ -93,6 +93,10 @@ OPTIONAL = {
     'pose_agreement': OBJECT,
     'training': OBJECT,
     'provenance': OBJECT,
+    'twin_views': Field(
+        'a list of whole numbers',
+        lambda value: isinstance(value, list) and all(_whole(one, 0, MAX_COUNT) for one in value),
+    ),
     'keyframes': Field(
         'rows of nine numbers',
         lambda value: isinstance(value, list) and all(_numbers(row, 9) for row in value),

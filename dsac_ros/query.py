@@ -158,6 +158,17 @@ class Query:
                 )
         return self.features
 
+    def is_where_guessed(self, pose: Tensor, depth: float) -> bool:
+        """Return True if a pose (4, 4) and the guess see the same place, half a depth apart.
+
+        The middles of both views are compared, at the scene's depth. False without a guess.
+        """
+        if self._guess is None:
+            return False
+        one, other = pose.double(), self._guess[0].to(pose.device).double()
+        apart = one[:3, 3] - other[:3, 3] + depth * (one[:3, 2] - other[:3, 2])
+        return float(apart.norm()) <= depth / 2
+
     def retrieved_estimate(self, scene: SceneCoordinates, hypotheses: int) -> PoseEstimate:
         """Estimate poses by matches with retrieved images, with so many minimal sets."""
         with self.clock.stage('ransac'):

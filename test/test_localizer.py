@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dsac_ros.config import AcceptConfig, RansacConfig
+from dsac_ros.corroboration import has_twin
 from dsac_ros.geometry.resample import MAX_RESAMPLERS
 from dsac_ros.localizer import Localizer
 from dsac_ros.map_file import load_map
@@ -360,3 +361,42 @@ def test_a_refused_frame_still_has_candidates(tiny_map):
     assert trace.localization.confidence <= 0.5
     usual = Localizer(load_map(tiny_map.map), 'cpu').localize(tiny_map.queries[0].frame)
     assert usual.accepted and usual.confidence > 0.8
+
+
+@pytest.fixture(scope='module')
+def twin(tiny_map):
+    """The map of a place whose views are all said to have a twin."""
+    loaded = load_map(tiny_map.map)
+    views = range(int(loaded.points.view.max()) + 1)
+    return Localizer(replace(loaded, header={**loaded.header, 'twin_views': list(views)}), 'cpu')
+
+
+def test_a_place_with_a_twin_is_ambiguous(twin, tiny_map):
+    found = [twin.localize(query.frame) for query in tiny_map.queries]
+    assert {one.result for one in found} >= {Result.AMBIGUOUS}
+    assert not any(one.accepted for one in found)
+    told = next(one for one in found if one.result is Result.AMBIGUOUS)
+    assert 'twin' in told.reason and told.confidence <= 0.5
+    asked = twin.with_settings(RansacConfig(), AcceptConfig(refuse_twins=False))
+    assert any(asked.localize(query.frame).accepted for query in tiny_map.queries)
+
+
+def test_a_guess_tells_twins_apart(twin, localizer, tiny_map):
+    accepted = [q for q in tiny_map.queries if localizer.localize(q.frame).accepted]
+    assert accepted
+    for query in accepted:
+        assert twin.localize(query.frame, query.world_from_camera).accepted
+        elsewhere = query.world_from_camera.copy()
+        elsewhere[:3, 3] += 9.0 * twin.depth
+        assert twin.localize(query.frame, elsewhere).result is Result.AMBIGUOUS
+
+
+def test_the_recovery_hears_of_twins(twin, localizer, tiny_map):
+    query = next(q for q in tiny_map.queries if localizer.localize(q.frame).accepted)
+    pose = localizer.localize(query.frame).world_from_camera
+    assert has_twin(twin, query.frame, pose)
+    assert not has_twin(localizer, query.frame, pose)
+
+
+def test_a_place_of_its_own_has_no_twin(localizer):
+    assert localizer.map.header['twin_views'] == []

@@ -75,12 +75,7 @@ class FeatureLocalizer:
             nothing = self._scene(np.zeros((0, 2)), np.zeros((0, 3), np.float32), pinhole.matrix)
             estimate = estimate_pose(nothing, replace(config, hypotheses=1))
             return FeaturePose(nothing, nothing, estimate, 0)
-        features = shared_features(
-            frame,
-            self.resamplers(frame.camera),
-            pinhole.matrix,
-            FrameCache() if cache is None else cache,
-        )
+        features = self._features_of(frame, pinhole, cache)
         views = matcher.retrieve(features, VIEWS[0])
         best = self._first_pose(matcher, features, views, pinhole, config)
         for count in VIEWS[1:]:
@@ -91,6 +86,24 @@ class FeatureLocalizer:
         if best.inlier_count <= CHANCE:
             return best
         return self._precise_pose(matcher, best, features, pinhole, config)
+
+    def similar_views(
+        self, frame: Frame, pinhole: Resampler, count: int, cache: FrameCache | None = None
+    ) -> list[int]:
+        """Return the mapping views that a frame is most similar to, the best first."""
+        if self._matcher is None:
+            return []
+        features = self._features_of(frame, pinhole, cache)
+        found: list[int] = self._matcher.retrieve(features, count).tolist()
+        return found
+
+    def _features_of(self, frame: Frame, pinhole: Resampler, cache: FrameCache | None) -> Features:
+        return shared_features(
+            frame,
+            self.resamplers(frame.camera),
+            pinhole.matrix,
+            FrameCache() if cache is None else cache,
+        )
 
     def _first_pose(
         self,

@@ -83,9 +83,9 @@ class PointMatcher:
         self._used: Tensor | None = None  # (P,) bool; None for all points
 
     def among(self, used: np.ndarray) -> PointMatcher:
-        """Return a matcher with some of the points (P,) bool, which shares what is in memory."""
-        some = copy.copy(self)
-        some._used = torch.from_numpy(used).to(self._view.device)
+        """Return a matcher with some of its points (P,) bool, which shares what is in memory."""
+        some, chosen = copy.copy(self), torch.from_numpy(used).to(self._view.device)
+        some._used = chosen if self._used is None else chosen & self._used
         return some
 
     def retrieve(self, features: Features, count: int) -> Tensor:

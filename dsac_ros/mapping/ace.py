@@ -31,6 +31,7 @@ from dsac_ros.mapping.optim.progress import ProgressCallback, Stages
 from dsac_ros.mapping.sfm.pose_refinement import refined
 from dsac_ros.mapping.sfm.reconstruction import MapParts, reconstruct
 from dsac_ros.mapping.sfm.reference_selection import with_global_descriptors
+from dsac_ros.mapping.twins import twin_views
 from dsac_ros.network.encoder import Encoder, load_encoder
 from dsac_ros.network.head import Head
 from dsac_ros.network.scene_network import SceneNetwork
@@ -123,6 +124,13 @@ def learn_map(
         **header['acceptance'],
         'focal_error': max(before, structure.focal_error),
     }
+    header['twin_views'] = twin_views(complete.points, data.scale)
+    if header['twin_views']:
+        log.warning(
+            '%d views show places that stand in the map twice, such as rooms that look the same: '
+            'their images are AMBIGUOUS unless a guess, odometry or a localizer tells which',
+            len(header['twin_views']),
+        )
     return write(replace(complete, header=header), output, checkpoint, device, clock)
 
 

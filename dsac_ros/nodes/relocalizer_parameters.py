@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from dsac_ros.compute.device import PRECISIONS
 from dsac_ros.config import AcceptConfig, CorrectionConfig, MapSetConfig, RansacConfig
@@ -358,8 +358,11 @@ def ransac_config(values: RelocalizerParameters) -> RansacConfig:
 
 
 def accept_config(values: RelocalizerParameters) -> AcceptConfig:
-    """Return the settings of the acceptance of poses."""
-    return settings_from(values, AcceptConfig, ACCEPT)
+    """Return the settings of the acceptance of poses.
+
+    The recovery knows where the robot is expected, and asks for twins itself.
+    """
+    return replace(settings_from(values, AcceptConfig, ACCEPT), refuse_twins=False)
 
 
 def map_set_config(values: RelocalizerParameters) -> MapSetConfig:
