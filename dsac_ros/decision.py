@@ -147,6 +147,7 @@ def judged(found: Localization, model: AcceptanceModel, max_sigma_m: float = 0.0
     found = replace(
         found,
         covariance=covariance,
+        refinement_covariance=found.covariance,
         confidence=confidence(found.statistics, covariance, model),
     )
     return found if result is Result.ACCEPTED else refused(found, result, reason)

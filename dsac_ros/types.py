@@ -148,8 +148,9 @@ class Localization:
 
     world_from_camera (4, 4) float64 is None where there is no estimate at all; beside a refusal
     it is the best guess, which was not good enough. covariance (6, 6) is of the perturbation
-    (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS order). confidence
-    in [0, 1] is the probability that the pose is within 0.25 m and 5 deg of the truth. timings_ms:
+    (x, y, z, rotation about x, y, z) [m, rad] of the camera in world axes (ROS order);
+    refinement_covariance is that of the refinement, before the map has widened it. confidence in
+    [0, 1] is the probability that the pose is within 0.25 m and 5 deg of the truth. timings_ms:
     stage -> milliseconds. map_id and map_frame: of a map set, the map that answers and the frame
     that its poses are in; '' of a map alone.
     """
@@ -166,6 +167,7 @@ class Localization:
     timings_ms: dict[str, float] = field(default_factory=dict)
     map_id: str = ''
     map_frame: str = ''
+    refinement_covariance: np.ndarray | None = None
 
     @property
     def accepted(self) -> bool:

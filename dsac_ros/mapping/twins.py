@@ -16,7 +16,7 @@ from dsac_ros.alignment.features import unit
 from dsac_ros.alignment.point_map import RATIO, PointMap
 
 #: Share of a view's points that one rigid motion finds in another place. In a map of two equal
-#: rooms views share 25 to 60 %, in those of fourteen different places at most 2 %.
+#: rooms 95 % of the views share more, in those of fourteen real scenes none more than 2 %.
 TWIN_SHARE = 0.15
 #: Of the depth: views whose points are no further from the middle of another view share its place.
 PLACE = 1.0

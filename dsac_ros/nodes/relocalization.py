@@ -191,8 +191,10 @@ class Relocalization:
             )
             return replace(output, localization=localization)
         map_from_base = output.map_from_camera @ camera_from_base
+        found = output.localization
+        is_raw = values.covariance_mode == 'gauss_newton'
         covariance = base_covariance(
-            output.localization.covariance,
+            found.refinement_covariance if is_raw else found.covariance,
             self.map_from_world,
             map_from_base[:3, 3] - output.map_from_camera[:3, 3],
             values,

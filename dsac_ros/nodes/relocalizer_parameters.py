@@ -261,12 +261,16 @@ class RelocalizerParameters:
     covariance_mode: str = parameter(
         'covariance',
         'calibrated',
-        'calibrated: estimated per image and scaled as fitted for the '
-        'map; constant: the std_ values',
-        choices=('calibrated', 'constant'),
+        'calibrated: that of the refinement, widened as fitted for the map; gauss_newton: that of '
+        'the refinement alone, too small for real errors; constant: the std_ values',
+        choices=('calibrated', 'gauss_newton', 'constant'),
     )
     covariance_scale: float = parameter(
-        'covariance', 1.0, 'factor on the calibrated covariance', low=0.01, high=1e4
+        'covariance',
+        1.0,
+        'factor on the calibrated covariance, or on that of gauss_newton',
+        low=0.01,
+        high=1e4,
     )
     std_xy: float = parameter(
         'covariance', 0.05, 'minimum standard deviation of x and y', 'm', low=0.0

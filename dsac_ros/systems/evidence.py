@@ -88,6 +88,7 @@ def judge(
     found = replace(
         found,
         covariance=covariance,
+        refinement_covariance=found.covariance,
         confidence=model.probability_right(evidence) * within,
     )
     if not model.accepts:

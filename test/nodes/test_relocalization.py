@@ -39,8 +39,8 @@ class FixedTransforms:
 class FixedLocalizer:
     """Always in the same place, or always broken."""
 
-    def __init__(self, pose=None, covariance=None):
-        self.pose, self.covariance = pose, covariance
+    def __init__(self, pose=None, covariance=None, refinement=None):
+        self.pose, self.covariance, self.refinement = pose, covariance, refinement
 
     def trace(self, frame):
         if self.pose is None:
@@ -51,6 +51,7 @@ class FixedLocalizer:
                 stamp_ns=frame.stamp_ns,
                 world_from_camera=self.pose,
                 covariance=self.covariance,
+                refinement_covariance=self.refinement,
             )
         )
 
@@ -150,6 +151,15 @@ def test_a_covariance_that_is_none_gives_the_floors(covariance):
     safe = base_covariance(covariance, np.eye(4), np.zeros(3), values())
     assert is_covariance(safe)
     assert np.allclose(np.sqrt(np.diag(safe)), [0.05, 0.05, 0.05, *np.radians([1, 1, 1])])
+
+
+@pytest.mark.parametrize(
+    ('mode', 'sigma'), [('calibrated', 0.4), ('gauss_newton', 0.1), ('constant', 0.05)]
+)
+def test_covariance_mode(mode, sigma):
+    localizer = FixedLocalizer(POSE, 0.16 * np.eye(6), 0.01 * np.eye(6))
+    found = answer(localizer, base_frame='', covariance_mode=mode)
+    assert np.sqrt(found.covariance[0, 0]) == pytest.approx(sigma)
 
 
 def test_constant_covariance():
