@@ -24,6 +24,8 @@ JAZZY = {
     'std_srvs/srv/SetBool_Response': 'RIHS01_d0814e7f7b4880ab77e9c57426c7aa1562ab69f11eef8e2e968812f9cbd0b059',
     'lifecycle_msgs/srv/ChangeState_Request': 'RIHS01_d74c6f524e14cade7b67e7297190360ed749264af300524fc1456f27cc2a553a',
     'rcl_interfaces/srv/SetParameters_Request': 'RIHS01_130d46386b7e84ea9ecf60608a4d83cbe5e5cb7c6cc5b712b7a4e3a6c254e932',
+    'nav2_msgs/srv/LoadMap_Request': 'RIHS01_31a494b051e07df8361b6af3c313a550abe7134e158835ce3563e5a126ef3f2b',
+    'nav2_msgs/srv/LoadMap_Response': 'RIHS01_65d8d760c5a0a14cee1a761372ad99d0b163e6d5400a0c55c20fe8d7e38a05c0',
 }
 
 
