@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 
+from dsac_ros.cli.inspect import describe
 from dsac_ros.cli.main import main
 from dsac_ros.map_container import read_header
 from dsac_ros.sources.folder import FolderWriter
@@ -168,6 +169,8 @@ def test_inspect_tells_and_draws_without_torch(tiny_map, tmp_path, capsys):
     assert main(['inspect', str(tiny_map.map), '--picture', str(tmp_path / 'map.png')]) == 0
     shown = capsys.readouterr().out
     assert 'frames          24' in shown and 'map frame       corner' in shown
+    assert 'twins' not in shown
+    assert 'twins           2 views' in '\n'.join(describe({'twin_views': [3, 4]}, tiny_map.map))
     assert (tmp_path / 'map.png').read_bytes().startswith(b'\x89PNG')
 
 

@@ -67,6 +67,11 @@ def describe(header: dict[str, Any], path: Path) -> list[str]:
         low, high = header['bounds']['min'], header['bounds']['max']
         extent = ' x '.join(f'{b - a:.3g}' for a, b in zip(low, high))
         lines.append(f'{"camera moved in":15} {extent} m')
+    if header.get('twin_views'):
+        lines.append(
+            f'{"twins":15} {len(header["twin_views"])} views show places that stand in the map '
+            'twice: AMBIGUOUS'
+        )
     lines += [
         f'{key:15} {value}'
         for key, value in header.get('provenance', {}).items()

@@ -28,6 +28,7 @@ QUICK = {
     'relocalize_timeout': 8.0,
     'kidnap_xy': 0.5,
 }
+STATUS = RelocalizationStatus()
 ODOM_FROM_BASE = np.eye(4)
 ODOM_FROM_BASE[:3, 3] = 3.0, 1.0, 0.0
 
@@ -40,6 +41,7 @@ class Scene:
         self.robot.listen_to_relocalizer()
         self.robot.listen(Bool, f'{self.robot.me}/kidnapped', LATCHED)
         self.map_from_odom, self.follows, self.seeds = None, True, []
+        self.odom_from_base, self.step_m = ODOM_FROM_BASE.copy(), 0.0
         self.robot.node.create_subscription(
             PoseWithCovarianceStamped, 'initialpose', self.on_seed, 10
         )
@@ -49,15 +51,16 @@ class Scene:
         self.seeds.append(seed)
         if self.follows:
             map_from_base = conversions.matrix_from_pose(seed.pose.pose)
-            self.map_from_odom = map_from_base @ np.linalg.inv(ODOM_FROM_BASE)
+            self.map_from_odom = map_from_base @ np.linalg.inv(self.odom_from_base)
 
     def live(self, condition=lambda: False, seconds: float = 30.0, image=None) -> bool:
         """Publish odometry, localizer and images until the condition holds."""
         robot, image = self.robot, texture(1) if image is None else image
         for step in range(int(seconds / 0.05)):
             now = robot.now()
+            self.odom_from_base[0, 3] += self.step_m
             robot.tf.sendTransform(
-                conversions.transform_message('odom', 'base_link', now, ODOM_FROM_BASE)
+                conversions.transform_message('odom', 'base_link', now, self.odom_from_base)
             )
             if self.map_from_odom is not None:
                 robot.tf.sendTransform(
@@ -147,6 +150,17 @@ def test_kidnap_is_noticed_and_repaired(make_scene):
     assert scene.live(lambda: scene.says('kidnapped') is False)
     assert scene.says('localized') is True
     assert len(scene.seeds) > before
+
+
+def test_a_seed_waits_for_the_stop(make_scene):
+    scene = make_scene(publish_initialpose='auto', require_stopped=True)
+    scene.step_m, scene.map_from_odom = 0.05, np.eye(4)
+    waits = 'the robot must stop for a seed'
+    assert scene.live(lambda: waits in (scene.robot.of('status') or [STATUS])[-1].reason)
+    assert scene.seeds == []
+    scene.step_m = 0.0
+    assert scene.live(lambda: scene.seeds)
+    assert scene.live(lambda: scene.says('localized') is True)
 
 
 def test_nothing_is_sent_unasked_by_default(make_scene):
