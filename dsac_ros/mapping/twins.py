@@ -20,6 +20,8 @@ from dsac_ros.alignment.point_map import RATIO, PointMap
 TWIN_SHARE = 0.15
 #: Of the depth: views whose points are no further from the middle of another view share its place.
 PLACE = 1.0
+#: Of the depth: least distance of a place and its twin.
+APART = 0.5
 #: Of the depth: error of a point that follows the motion; points of two rooms differ by as much.
 TOLERANCE = 0.03
 SETS = 200
@@ -49,7 +51,9 @@ def twin_views(points: PointMap | None, depth: float) -> list[int]:
             continue
         rows, columns = _matches(descriptors[own], descriptors[others])
         a, b = points.points[own[rows]], points.points[others[columns]]
-        if rigid_inliers(a, b, TOLERANCE * depth, rng) >= TWIN_SHARE * len(own):
+        # What did not move is the same thing, seen from far away and mapped once more.
+        count = rigid_inliers(a, b, TOLERANCE * depth, rng, APART * depth)
+        if count >= TWIN_SHARE * len(own):
             found.append(view)
     return found
 
@@ -65,14 +69,21 @@ def _matches(own: Tensor, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return rows[good].numpy(), column[good, 0].numpy()
 
 
-def rigid_inliers(a: np.ndarray, b: np.ndarray, tolerance: float, rng: np.random.Generator) -> int:
-    """Return how many of the points b (K, 3) one rigid motion takes points a (K, 3) to."""
+def rigid_inliers(
+    a: np.ndarray, b: np.ndarray, tolerance: float, rng: np.random.Generator, apart: float = 0.0
+) -> int:
+    """Return how many of the points b (K, 3) one rigid motion takes points a (K, 3) to.
+
+    Motions that move the middle of a by less than `apart` do not count.
+    """
     if len(a) < 3:
         return 0
     sets = np.argsort(rng.random((SETS, len(a))), axis=1)[:, :3]
     rotation, translation = rigid_motions(a[sets], b[sets])
     moved = np.einsum('sij,kj->ski', rotation, a) + translation[:, None]
-    return int((np.linalg.norm(moved - b, axis=2) <= tolerance).sum(1).max())
+    counts = (np.linalg.norm(moved - b, axis=2) <= tolerance).sum(1)
+    away = np.linalg.norm(moved.mean(1) - a.mean(0), axis=1) >= apart
+    return int((counts * away).max())
 
 
 def rigid_motions(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

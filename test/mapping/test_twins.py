@@ -62,6 +62,15 @@ def test_a_view_of_the_same_place_is_no_twin():
     assert twin_views(map_of(one, beside), DEPTH) == []
 
 
+def test_one_place_mapped_from_far_is_no_twin():
+    """Its points stand in the map twice, at the same place."""
+    rng = np.random.default_rng(8)
+    one, (beyond, others) = room(rng), room(rng)
+    again = one[0] + rng.normal(0, 0.02, one[0].shape)
+    far = np.concatenate([again, beyond + [12.0, 0, 0]]), np.concatenate([one[1], others])
+    assert twin_views(map_of(one, far), DEPTH) == []
+
+
 @pytest.mark.parametrize(
     'points', [None, map_of((np.zeros((0, 3)), np.zeros((0, 128), np.uint8)))]
 )
@@ -93,4 +102,6 @@ def test_inliers_of_a_motion_beside_outliers():
     moved, _ = elsewhere((xyz, None), rng)
     moved[40:] = rng.uniform(-50, 50, (20, 3))
     assert rigid_inliers(xyz, moved, 0.01, rng) == 40
+    assert rigid_inliers(xyz, moved, 0.01, rng, apart=15.0) == 40
+    assert rigid_inliers(xyz, moved, 0.01, rng, apart=30.0) < 10
     assert rigid_inliers(xyz[:2], moved[:2], 0.01, rng) == 0

@@ -114,7 +114,7 @@ def raw_localizer(candidate: Map, device: str) -> Localizer:
     return Localizer(
         replace(candidate, header={**candidate.header, 'acceptance': RAW}),
         device,
-        accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0),
+        accept=AcceptConfig(max_focal_error=0.0, max_position_sigma=0.0, refuse_twins=False),
     )
 
 
