@@ -68,6 +68,8 @@ class RigEvidence:
         localizer = answering_system(relocalization.localizer, output.localization)
         if trace.matches is None or not isinstance(localizer, Localizer):
             return None
+        if localizer.twins and localizer.shows_twin(localizer.query(output.view.frame)):
+            return None  # all together they would tell the room no better
         self._images.append(WeakImage(replace(output, view=None), trace.matches, trace.size_wh))
         known = [
             self._with_odometry(one, relocalization)
