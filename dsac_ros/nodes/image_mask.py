@@ -3,17 +3,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from dsac_ros.compute.files import read_whole
+from dsac_ros.config import setting
 from dsac_ros.errors import ConfigError, ImageError
 from dsac_ros.geometry.camera import is_resized
 from dsac_ros.sources.encoded_images import decode_encoded
 
 USED = 128  # gray level from which on a pixel of the picture is used
+
+
+@dataclass(frozen=True)
+class BorderConfig:
+    """Border of every image of a camera, such as that of a lens hood."""
+
+    exclude_border_px: int = setting(
+        0,
+        'width of a border of the image whose pixels are not used',
+        unit='px',
+        low=0,
+        high=10_000,
+    )
 
 
 class ImageMask:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from dsac_ros.config import MappingConfig
 from dsac_ros.errors import ConfigError
 from dsac_ros.mapping.data.keyframes import KeyframeConfig
+from dsac_ros.nodes.image_mask import BorderConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 
 GATES = {field.name: field.name for field in fields(KeyframeConfig)}
@@ -86,14 +87,8 @@ class MapperParameters:
         'the body of the robot out of the map; empty: all',
         read_only=True,
     )
-    exclude_border_px: int = parameter(
-        'input',
-        0,
-        'width of a border of the image whose pixels are not used',
-        'px',
-        low=0,
-        high=10_000,
-        read_only=True,
+    exclude_border_px: int = from_setting(
+        'input', BorderConfig, 'exclude_border_px', read_only=True
     )
     use_masks: bool = parameter(
         'input',

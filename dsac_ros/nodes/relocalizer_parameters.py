@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from dsac_ros.compute.device import PRECISIONS
 from dsac_ros.config import AcceptConfig, CorrectionConfig, MapSetConfig, RansacConfig
+from dsac_ros.nodes.image_mask import BorderConfig
 from dsac_ros.nodes.parameters import from_setting, parameter, settings_from
 from dsac_ros.recovery.config import RecoveryConfig, SeedConfig
 
@@ -162,14 +163,8 @@ class RelocalizerParameters:
         'around the body of the robot; {name} for the name in cameras; empty: all',
         read_only=True,
     )
-    exclude_border_px: int = parameter(
-        'input',
-        0,
-        'width of a border of the image whose pixels are not used',
-        'px',
-        low=0,
-        high=10_000,
-        read_only=True,
+    exclude_border_px: int = from_setting(
+        'input', BorderConfig, 'exclude_border_px', read_only=True
     )
     rotate_180: bool = parameter(
         'input', False, 'rotate images by 180 deg, for a camera mounted upside down'

@@ -20,7 +20,6 @@ from robot import (
     Robot,
     camera_info,
     texture,
-    untrained_map,
 )
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -32,11 +31,6 @@ from dsac_ros.sources.image_messages import stamp_ns
 from dsac_ros.types import Frame
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,7 @@ import pytest
 from builtin_interfaces.msg import Time as TimeMsg
 from rclpy.parameter import Parameter
 from rclpy.time import Time
-from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
+from robot import ACCEPT_ALL, Robot, camera_info, texture
 from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
@@ -90,11 +90,6 @@ def test_names_without_end_take_no_memory(watched):
     for n in range(1000):
         found.image(conversions.header(f'camera {n}', SECOND))
     assert len(found._images) < 100 and not jumps
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
 
 
 def drive(robot, stamp):

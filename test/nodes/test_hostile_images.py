@@ -21,7 +21,7 @@ from hostile_messages import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
+from robot import ACCEPT_ALL, Robot, camera_info, texture
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from dsac_ros.geometry.resample import Resamplers, to_gray
@@ -164,11 +164,6 @@ HOSTILE = {
     'binning': (texture(1), {'binning_x': HUGE, 'binning_y': 3}, None),
     'no size': (texture(1), {'width': 0, 'height': 0, 'k': [0.0] * 9}, Status.NO_CAMERA_INFO),
 }
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
 
 
 def is_localized(robot, image):

@@ -6,27 +6,12 @@ from __future__ import annotations
 import pytest
 from map_files import with_header, with_other_tensors
 from rcl_interfaces.srv import GetParameters
-from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
+from robot import untrained_map
 
 from dsac_ros.map_container import read_header
 
 LoadMap = pytest.importorskip('nav2_msgs.srv').LoadMap
 CODES = LoadMap.Response
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
-
-
-@pytest.fixture(scope='module')
-def robot(map_path):
-    robot = Robot(map=str(map_path), tf_mode='none', **ACCEPT_ALL)
-    robot.listen_to_relocalizer()
-    robot.wait_for_node()
-    robot.answer_to(texture(0), camera_info())
-    yield robot
-    robot.close()
 
 
 def load_map(robot, url):

@@ -9,24 +9,9 @@ import time
 import pytest
 from map_files import GONE, with_header, with_other_tensors
 from rcl_interfaces.srv import GetParameters
-from robot import ACCEPT_ALL, Robot, camera_info, texture, untrained_map
+from robot import camera_info, texture, untrained_map
 
 from dsac_ros.map_container import read_header
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
-
-
-@pytest.fixture(scope='module')
-def robot(map_path):
-    robot = Robot(map=str(map_path), tf_mode='none', **ACCEPT_ALL)
-    robot.listen_to_relocalizer()
-    robot.wait_for_node()
-    robot.answer_to(texture(0), camera_info())
-    yield robot
-    robot.close()
 
 
 def answers(robot, path):

@@ -12,7 +12,6 @@ from robot import (
     Robot,
     camera_info,
     texture,
-    untrained_map,
 )
 from tf2_ros import StaticTransformBroadcaster
 
@@ -27,11 +26,6 @@ from dsac_ros.types import Frame
 SECOND = 1_000_000_000
 MS = 1_000_000
 FAR = conversions.matrix_from_xyz_rpy([80.0, -60.0, 0.0, 0.0, 0.0, 0.7])
-
-
-@pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
 
 
 @pytest.fixture(scope='module')

@@ -16,11 +16,6 @@ SHUTDOWN = Transition.TRANSITION_ACTIVE_SHUTDOWN
 
 
 @pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
-
-
-@pytest.fixture(scope='module')
 def managed(map_path):
     """A relocalizer that somebody else configures and activates, in the order of the tests."""
     robot = Robot(autostart=False, map='/no/such.map', tf_mode='none', **ACCEPT_ALL)

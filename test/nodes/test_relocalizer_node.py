@@ -39,21 +39,6 @@ ALIGNMENT = [5.0, -3.0, 0.5, 0.1, -0.2, 1.5]
 
 
 @pytest.fixture(scope='module')
-def map_path(tmp_path_factory):
-    return untrained_map(tmp_path_factory.mktemp('maps') / 'first.map')
-
-
-@pytest.fixture(scope='module')
-def robot(map_path):
-    robot = Robot(map=str(map_path), tf_mode='none', **ACCEPT_ALL)
-    robot.listen_to_relocalizer()
-    robot.wait_for_node()
-    robot.answer_to(texture(0), camera_info())
-    yield robot
-    robot.close()
-
-
-@pytest.fixture(scope='module')
 def localizer(map_path):
     return Localizer.load(
         map_path, 'cpu', RansacConfig(hypotheses=64), AcceptConfig(0.0, 0, 0.0, 0.0)
