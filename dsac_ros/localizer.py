@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from dsac_ros.alignment.feature_localizer import FeatureLocalizer
 from dsac_ros.alignment.landmarks import landmarks_of
 from dsac_ros.alignment.reference_database import ReferenceDatabase
 from dsac_ros.alignment.twin_check import AMBIGUOUS, TwinCheck
+from dsac_ros.candidate_poses import candidate_poses
 from dsac_ros.compute.device import choose_device
 from dsac_ros.compute.frame_cache import FrameCache
 from dsac_ros.compute.stopwatch import Stopwatch
@@ -45,10 +45,6 @@ from dsac_ros.trace import Trace
 from dsac_ros.types import Frame, Localization, Result, SceneCoordinates
 
 log = logging.getLogger(__name__)
-
-# Minimal sets for each retrieved reference image, and how many of their poses are aligned.
-RETRIEVED_HYPOTHESES, MOST_RETRIEVED = 256, 3
-CHANCE = 9  # matches with one reference image that fit some pose of another place
 
 
 class Localizer:
@@ -212,7 +208,12 @@ class Localizer:
             best = self.aligner.search(
                 query.pyramid,
                 query.intrinsics,
-                self._candidates(query, None if quick else self.database),
+                candidate_poses(
+                    query,
+                    self.acceptance,
+                    None if quick else self.database,
+                    self.max_latency_ms,
+                ),
                 query.alignments,
             )
             if best is None:
@@ -235,55 +236,6 @@ class Localizer:
             if self.aligner is not None and not query.alignments and bool(found.found[0]):
                 with query.clock.stage('align'):
                     self.aligner.search(query.pyramid, query.intrinsics, [found], query.alignments)
-
-    def _candidates(
-        self, query: Query, database: ReferenceDatabase | None
-    ) -> Iterator[PoseEstimate]:
-        """Yield candidate poses, the most likely first; each is computed when it is asked for.
-
-        Without a database no reference images are retrieved.
-
-        Scene coordinates are the quickest where they are right for most images of the place; else
-        features come first, and where many agree nothing else is aligned. A blurred or dark image
-        has few features: then descriptors of the network are matched with retrieved reference
-        images.
-        """
-        if not self.acceptance.matches_features_first:
-            yield query.screening_estimate()
-        elif self._decided_by_features(query):
-            return
-        if query.feature_pose().inlier_count:
-            yield query.feature_pose().estimate
-        if self._accepted_by_features(query):
-            return
-        if self.acceptance.matches_features_first:
-            yield query.screening_estimate()
-        if database is None or query.clock.elapsed_ms() > self.max_latency_ms:
-            return
-        output = query.network_output()
-        with query.clock.stage('retrieval'):
-            apart, together = database.retrieve(
-                output.image,
-                output.descriptors,
-                output.scene.pixels[0],
-                output.scene.matrices[0],
-                output.scene.valid[0],
-            )
-        each = query.retrieved_estimate(apart, RETRIEVED_HYPOTHESES)
-        counts = each.inlier_count
-        first, *others = [
-            index
-            for index in counts.argsort(descending=True)[:MOST_RETRIEVED].tolist()
-            if counts[index] >= CHANCE
-        ] or [0]
-        yield each.only(first)
-        every = query.retrieved_estimate(together, self.budgets.candidate.hypotheses)
-        if every.inlier_count[0] > counts[first]:  # what fits one image fits all of them
-            yield every
-        for index in others:
-            if query.clock.elapsed_ms() > self.max_latency_ms:
-                return
-            yield each.only(index)
 
     def _by_features(
         self, query: Query, alignment: Alignment | None
@@ -357,10 +309,6 @@ class Localizer:
             pose = query.feature_pose().estimate.world_from_camera[0]
             sought = self.aligner.sought_landmarks(query.pyramid, query.intrinsics, pose, True)
             query.lacks_landmarks = sought.are_missing
-
-    def _decided_by_features(self, query: Query) -> bool:
-        query.feature_pose()
-        return self.acceptance.decided_by_features(statistics_of(query, None, self.network.scale))
 
     def _verified(self, query: Query, alignment: Alignment | None) -> bool:
         return self.acceptance.verified(statistics_of(query, alignment, self.network.scale))

@@ -169,10 +169,16 @@ class Query:
         apart = one[:3, 3] - other[:3, 3] + depth * (one[:3, 2] - other[:3, 2])
         return float(apart.norm()) <= depth / 2
 
-    def retrieved_estimate(self, scene: SceneCoordinates, hypotheses: int) -> PoseEstimate:
-        """Estimate poses by matches with retrieved images, with so many minimal sets."""
+    def retrieved_estimate(self, scene: SceneCoordinates, hypotheses: int = 0) -> PoseEstimate:
+        """Estimate poses by matches with retrieved images.
+
+        With so many minimal sets; 0 for those of any other candidate.
+        """
+        budget = self._budgets.candidate
         with self.clock.stage('ransac'):
-            return estimate_pose(scene, replace(self._budgets.candidate, hypotheses=hypotheses))
+            return estimate_pose(
+                scene, replace(budget, hypotheses=hypotheses) if hypotheses else budget
+            )
 
     def correspondences(self) -> tuple[SceneCoordinates, PoseEstimate]:
         """Return the scene coordinates and the pose by them; else matched features and theirs."""

@@ -32,7 +32,7 @@ LAYERS = (
     {'map_container'},
     {'map_file', 'scene_coordinates', 'focal_check'},
     {'query'},
-    {'decision', 'trace'},
+    {'decision', 'trace', 'candidate_poses'},
     {'localizer'},
     {'corroboration'},
     {'map_set'},
