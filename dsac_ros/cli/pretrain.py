@@ -120,7 +120,8 @@ def training(args: argparse.Namespace) -> tuple[int, int, Train]:
     """Return number of steps, side of an image, and a training that returns its weights."""
     from dsac_ros.compute.device import choose_device
     from dsac_ros.config import build
-    from dsac_ros.mapping.pretraining.pretrain import PretrainConfig, pretrain
+    from dsac_ros.mapping.pretraining.config import PretrainConfig
+    from dsac_ros.mapping.pretraining.pretrain import pretrain
     from dsac_ros.network.encoder import folded
     from dsac_ros.systems.pixloc.config import PixLocTraining
     from dsac_ros.systems.pixloc.training import train

@@ -16,8 +16,9 @@ import numpy as np
 from dsac_ros.compute.files import write_whole
 from dsac_ros.evaluation.worst import frame_values
 from dsac_ros.metrics import Report
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.sources.poses import row_from_pose
-from dsac_ros.sources.source import FileSource, Source
+from dsac_ros.sources.source import Source
 from dsac_ros.sources.trajectory_files import write_tum
 from dsac_ros.types import Localization
 

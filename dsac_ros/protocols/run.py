@@ -22,7 +22,7 @@ from dsac_ros.mapping.optim.progress import Progress, ProgressCallback
 from dsac_ros.metrics import Report, evaluate, field_median, json_ready, percentiles
 from dsac_ros.protocols.protocol import Protocol
 from dsac_ros.protocols.scene_data import SceneData
-from dsac_ros.sources.source import FileSource
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.systems.learning import learn
 from dsac_ros.systems.loading import load_localizer
 from dsac_ros.types import PosedFrame

@@ -12,10 +12,10 @@ from dsac_ros.errors import DsacError, SourceError
 from dsac_ros.protocols.protocol import PARTS, POSE_LISTS, SFM, TEST, TRAIN, Protocol
 from dsac_ros.sources.cambridge import open_cambridge
 from dsac_ros.sources.folder import open_folder
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.sources.indoor6 import open_indoor6
 from dsac_ros.sources.pose_list import with_pose_list
 from dsac_ros.sources.seven_scenes import open_seven_scenes
-from dsac_ros.sources.source import FileSource
 from dsac_ros.sources.twelve_scenes import open_twelve_scenes
 
 LISTS = ('visloc_pseudo_gt_limitations', 'pgt', '.')

@@ -23,15 +23,9 @@ from dsac_ros.geometry.rotation import matrix_from_axis_angle
 from dsac_ros.geometry.trajectory import Trajectory
 from dsac_ros.sources.beside import list_files
 from dsac_ros.sources.calibration_files import CORNER, Calibration, naming_file
+from dsac_ros.sources.frame_files import FileSource, FrameFiles, with_trajectory
 from dsac_ros.sources.image_files import list_images, read_depth
-from dsac_ros.sources.source import (
-    MAX_GAP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-    with_trajectory,
-)
+from dsac_ros.sources.source import MAX_GAP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.stamps import nanoseconds
 from dsac_ros.sources.text_files import quoted, read_text
 from dsac_ros.types import Camera

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.file_names import name_stamp, natural_order, pair_files, some_names
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.sources.image_files import is_image_file
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource
+from dsac_ros.sources.source import MADE_UP_STEP_NS
 from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
 from dsac_ros.sources.text_files import is_comment, read_text
 

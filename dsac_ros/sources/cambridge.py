@@ -18,9 +18,10 @@ import numpy as np
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.calibration_files import Calibration, calibration_from_focal, naming_file
 from dsac_ros.sources.file_names import some_names
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.named_files import files_named
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import MADE_UP_STEP_NS, LeftOut
 from dsac_ros.sources.text_files import quoted, read_text
 
 LISTS = ('dataset_train.txt', 'dataset_test.txt')

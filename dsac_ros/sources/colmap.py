@@ -21,16 +21,11 @@ from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.colmap_points import ColmapPoints
 from dsac_ros.sources.file_names import natural_key, natural_order, some_names
+from dsac_ros.sources.frame_files import FileSource, FrameFiles, MaskReader
 from dsac_ros.sources.image_files import is_image_file, read_mask
 from dsac_ros.sources.named_files import files_named, images_below
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import (
-    MADE_UP_STEP_NS,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-    MaskReader,
-)
+from dsac_ros.sources.source import MADE_UP_STEP_NS, LeftOut
 from dsac_ros.sources.text_files import quoted
 from dsac_ros.types import Camera
 

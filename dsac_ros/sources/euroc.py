@@ -19,16 +19,10 @@ from dsac_ros.sources.calibration_documents import yaml_documents
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
 from dsac_ros.sources.calibration_layouts import numbers
 from dsac_ros.sources.file_names import natural_order
+from dsac_ros.sources.frame_files import FileSource, FrameFiles, with_trajectory
 from dsac_ros.sources.named_files import stamped_files, tell_unlisted
 from dsac_ros.sources.poses import rigid_pose
-from dsac_ros.sources.source import (
-    MAX_GAP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-    with_trajectory,
-)
+from dsac_ros.sources.source import MAX_GAP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.text_files import read_text
 from dsac_ros.sources.trajectory_files import Header, read_trajectory
 

@@ -14,6 +14,7 @@ from dsac_ros.sources.colmap import find_model, find_models_below, open_colmap
 from dsac_ros.sources.euroc import find_camera, open_euroc
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder import POSES, is_scene_folder, open_folder
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.sources.image_files import is_image_file, list_images
 from dsac_ros.sources.indoor6 import is_indoor6, open_indoor6
 from dsac_ros.sources.kapture import find_kapture, open_kapture
@@ -21,7 +22,6 @@ from dsac_ros.sources.plain_images import open_images
 from dsac_ros.sources.polycam import find_keyframes, open_polycam
 from dsac_ros.sources.record3d import PACKED, find_metadata, open_record3d
 from dsac_ros.sources.seven_scenes import is_seven_scenes, open_seven_scenes
-from dsac_ros.sources.source import FileSource
 from dsac_ros.sources.trajectory_files import add_trajectory
 from dsac_ros.sources.transforms_json import find_transforms, open_transforms
 from dsac_ros.sources.tum import is_tum_folder, open_tum_folder

@@ -40,6 +40,7 @@ from dsac_ros.sources.calibration_files import (
 )
 from dsac_ros.sources.file_names import natural_order
 from dsac_ros.sources.folder_odometry import append_odometry, append_segment, remove_cut_lines
+from dsac_ros.sources.frame_files import DepthReader, FileSource, FrameFiles
 from dsac_ros.sources.frame_files_writer import write_mask
 from dsac_ros.sources.image_files import (
     append_line,
@@ -51,7 +52,7 @@ from dsac_ros.sources.image_files import (
     write_image,
 )
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import POSES_ELSEWHERE, DepthReader, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.text_files import read_yaml
 from dsac_ros.types import Camera, Frame
 

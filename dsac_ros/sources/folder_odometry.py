@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from dsac_ros.errors import SourceError
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import append_line
 from dsac_ros.sources.poses import missing_pose
-from dsac_ros.sources.source import FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.trajectory_files import read_trajectory, tum_line
 
 ODOMETRY, CORRECTIONS, SEGMENTS = 'odom.tum', 'map_odom.tum', 'segments.txt'

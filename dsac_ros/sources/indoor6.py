@@ -22,14 +22,9 @@ from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.calibration_files import CORNER, Calibration
 from dsac_ros.sources.file_names import natural_order
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import (
-    MADE_UP_STEP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-)
+from dsac_ros.sources.source import MADE_UP_STEP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.text_files import quoted, read_text
 
 IMAGES, PARTS = 'images', 'train_test_val.pkl'

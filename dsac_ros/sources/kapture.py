@@ -21,16 +21,11 @@ from dsac_ros.errors import CameraError, ImageError, SourceError
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.colmap_cameras import camera_from_colmap
 from dsac_ros.sources.file_names import natural_key
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import check_is_file, fit_depth
 from dsac_ros.sources.named_files import files_named, tell_unlisted
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import (
-    MADE_UP_STEP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-)
+from dsac_ros.sources.source import MADE_UP_STEP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.stamps import epoch_unit, in_nanoseconds, read_stamp
 from dsac_ros.sources.text_files import is_comment, quoted, read_text
 

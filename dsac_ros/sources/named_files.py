@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.file_names import some_names
+from dsac_ros.sources.frame_files import FileSource
 from dsac_ros.sources.image_files import is_image_file, list_images
-from dsac_ros.sources.source import FileSource
 from dsac_ros.sources.stamps import in_nanoseconds, read_stamp, unit_of
 from dsac_ros.sources.text_files import is_comment, quoted, read_text
 

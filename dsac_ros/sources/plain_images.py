@@ -12,8 +12,9 @@ from dsac_ros.sources.beside import list_files, stamps_beside, tell_foreign_imag
 from dsac_ros.sources.calibration_files import Calibration, find_calibration, read_calibration
 from dsac_ros.sources.file_names import pair_files
 from dsac_ros.sources.folder import CALIBRATION, CALIBRATION_SUFFIXES, IMAGES, POSES
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import list_images
-from dsac_ros.sources.source import FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import LeftOut
 
 NO_POSE = 'no pose: these are plain images'
 

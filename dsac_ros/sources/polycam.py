@@ -19,9 +19,10 @@ from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.beside import files_beside
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import list_images, read_depth
 from dsac_ros.sources.poses import rigid_pose
-from dsac_ros.sources.source import MADE_UP_STEP_NS, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import MADE_UP_STEP_NS, LeftOut
 from dsac_ros.sources.text_files import read_json
 from dsac_ros.sources.transforms_cameras import camera_of_transforms
 

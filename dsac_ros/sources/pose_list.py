@@ -17,8 +17,9 @@ import numpy as np
 from dsac_ros.errors import SourceError
 from dsac_ros.sources.calibration_files import Calibration, calibration_from_focal, naming_file
 from dsac_ros.sources.file_names import some_names
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import LeftOut
 from dsac_ros.sources.text_files import is_comment, quoted, read_text
 
 WORDS = 8  # file qw qx qy qz tx ty tz, and perhaps the focal length

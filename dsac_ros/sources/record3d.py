@@ -19,15 +19,10 @@ import numpy as np
 from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.calibration_files import Calibration
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import list_images
 from dsac_ros.sources.poses import poses_from_rows, rigid_pose
-from dsac_ros.sources.source import (
-    MADE_UP_STEP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-)
+from dsac_ros.sources.source import MADE_UP_STEP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.stamps import in_nanoseconds
 from dsac_ros.sources.text_files import quoted, read_json
 from dsac_ros.sources.transforms_cameras import camera_of_transforms

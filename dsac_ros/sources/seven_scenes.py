@@ -20,9 +20,10 @@ from dsac_ros.sources.calibration_files import (
     find_calibration,
 )
 from dsac_ros.sources.file_names import natural_order, some_names
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import is_image_file
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import POSES_ELSEWHERE, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.text_files import quoted, read_text
 
 COLOUR_FOCAL_PX = 525.0

@@ -17,8 +17,9 @@ import numpy as np
 from dsac_ros.compute.files import write_whole
 from dsac_ros.errors import SourceError
 from dsac_ros.geometry.trajectory import Trajectory
+from dsac_ros.sources.frame_files import FileSource, with_trajectory
 from dsac_ros.sources.poses import poses_from_rows, row_from_pose
-from dsac_ros.sources.source import FileSource, Source, with_trajectory
+from dsac_ros.sources.source import Source
 from dsac_ros.sources.stamps import UNITS_NS, in_nanoseconds, read_stamp, unit_of
 from dsac_ros.sources.text_files import COMMENTS, is_comment, quoted, read_text
 

@@ -23,6 +23,7 @@ from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.pose_convention import axes_from_optical
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.file_names import natural_key
+from dsac_ros.sources.frame_files import DepthReader, FileSource, FrameFiles
 from dsac_ros.sources.image_files import (
     IMAGE_SUFFIXES,
     check_is_file,
@@ -33,7 +34,7 @@ from dsac_ros.sources.image_files import (
 )
 from dsac_ros.sources.named_files import files_named, tell_unlisted
 from dsac_ros.sources.poses import rigid_pose
-from dsac_ros.sources.source import MADE_UP_STEP_NS, DepthReader, FileSource, FrameFiles, LeftOut
+from dsac_ros.sources.source import MADE_UP_STEP_NS, LeftOut
 from dsac_ros.sources.text_files import quoted, read_json
 from dsac_ros.sources.transforms_cameras import KEYS, camera_of_transforms, intrinsics_of
 

@@ -15,16 +15,10 @@ import numpy as np
 from dsac_ros.errors import ImageError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.calibration_files import Calibration, find_calibration
+from dsac_ros.sources.frame_files import DepthReader, FileSource, FrameFiles
 from dsac_ros.sources.image_files import read_depth
 from dsac_ros.sources.named_files import stamped_files, tell_unlisted
-from dsac_ros.sources.source import (
-    MAX_GAP_NS,
-    POSES_ELSEWHERE,
-    DepthReader,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-)
+from dsac_ros.sources.source import MAX_GAP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.trajectory_files import add_trajectory
 
 DEPTH_UNITS_PER_METRE = 5000.0

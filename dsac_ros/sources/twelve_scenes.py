@@ -19,15 +19,10 @@ from dsac_ros.errors import CameraError, SourceError
 from dsac_ros.geometry.camera import camera_from_info
 from dsac_ros.sources.calibration_files import Calibration
 from dsac_ros.sources.file_names import natural_order
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.image_files import is_image_file
 from dsac_ros.sources.poses import read_pose_file
-from dsac_ros.sources.source import (
-    MADE_UP_STEP_NS,
-    POSES_ELSEWHERE,
-    FileSource,
-    FrameFiles,
-    LeftOut,
-)
+from dsac_ros.sources.source import MADE_UP_STEP_NS, POSES_ELSEWHERE, LeftOut
 from dsac_ros.sources.text_files import quoted, read_text
 
 DATA, INFO, SPLIT = 'data', 'info.txt', 'split.txt'

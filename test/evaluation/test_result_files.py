@@ -24,7 +24,7 @@ from dsac_ros.evaluation.result_files import (
     write_trajectories,
 )
 from dsac_ros.metrics import evaluate
-from dsac_ros.sources.source import FileSource, FrameFiles
+from dsac_ros.sources.frame_files import FileSource, FrameFiles
 from dsac_ros.sources.trajectory_files import read_tum
 from dsac_ros.types import Localization, Result
 

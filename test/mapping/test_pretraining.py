@@ -12,14 +12,9 @@ import torch
 
 from dsac_ros.errors import MappingError
 from dsac_ros.geometry.resample import cell_centres
-from dsac_ros.mapping.pretraining.pretrain import (
-    PretrainConfig,
-    contrastive_loss,
-    draw_pairs,
-    photograph_pair,
-    posed_pair,
-    pretrain,
-)
+from dsac_ros.mapping.pretraining.config import PretrainConfig
+from dsac_ros.mapping.pretraining.pretrain import contrastive_loss, pretrain
+from dsac_ros.mapping.pretraining.view_pairs import draw_pairs, photograph_pair, posed_pair
 from dsac_ros.types import Camera, Frame, PosedFrame
 
 CONFIG = PretrainConfig(crop=96, pairs=2, correspondences=32, steps=6)

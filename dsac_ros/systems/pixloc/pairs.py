@@ -20,7 +20,7 @@ from dsac_ros.errors import MappingError
 from dsac_ros.geometry import se3
 from dsac_ros.geometry.resample import to_gray
 from dsac_ros.mapping.data.augmentation import PhotometricConfig, change_light, uniform
-from dsac_ros.mapping.pretraining.pretrain import MOST_REJECTED, warp
+from dsac_ros.mapping.pretraining.view_pairs import MOST_REJECTED, warp
 from dsac_ros.systems.pixloc.config import PixLocTraining
 from dsac_ros.types import PosedFrame
 
